@@ -1,0 +1,1 @@
+"""What all four stages stand on. Nothing in here imports torch."""

@@ -1,0 +1,89 @@
+"""Writing files so that a kill at any moment leaves the old file or the new one, never half of either."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from spectral_ssl.ground.errors import UserError
+
+
+@contextmanager
+def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Give a temporary path in the target's own folder; sync and rename it to the target if the block succeeds.
+
+    Parameters
+    ----------
+    target : Path
+        Where the file shall stand in the end.
+    overwrite : bool
+        Whether an existing target may be replaced.
+
+    Yields
+    ------
+    Path
+        The temporary path to write to; removed if the block raises.
+
+    Raises
+    ------
+    UserError
+        When the target exists and may not be replaced, or its folder cannot be written to.
+    """
+    target = Path(target)
+    refuse_existing(target, overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise UserError(
+            "cannot write there", f"{target} ({error.strerror})", "choose another --out or --workspace"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files private; what the user asked for gets the permissions any new file has
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        refuse_existing(target, overwrite)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """Raise a UserError if ``target`` exists and ``overwrite`` is false."""
+    if target.exists() and not overwrite:
+        raise UserError("output exists already", str(target), "choose another --out or add --overwrite")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside ``folder`` durable (a no-op where folders cannot be synced)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a small text file atomically, as UTF-8."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    digest = sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

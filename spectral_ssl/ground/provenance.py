@@ -1,0 +1,78 @@
+"""What ran, on what, with which versions: ``environment.json`` and the ``created_by`` of every file."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import spectral_ssl
+
+PACKAGES = (
+    "faiss-cpu", "h5py", "numba", "numpy", "pyshtools", "scikit-learn", "scipy", "torch", "torch-geometric", "trimesh",
+)  # fmt: skip
+
+
+def created_by() -> str:
+    """Name and version of this toolkit, for file attributes (no time, so that equal input gives equal files)."""
+    return f"spectral-ssl {spectral_ssl.__version__}"
+
+
+def environment() -> dict[str, Any]:
+    """The machine, the versions, the command and the commit, as a JSON-ready dict."""
+    return {
+        "spectral_ssl": spectral_ssl.__version__,
+        "commit": _commit(),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "thread_variables": {
+            name: os.environ[name]
+            for name in sorted(os.environ)
+            if name.endswith("_NUM_THREADS") or name.startswith("OPENBLAS_")
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this runs from (with ``+changes`` when files differ from it); None outside one."""
+    folder = Path(spectral_ssl.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+changes" if changes else "")
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

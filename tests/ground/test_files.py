@@ -1,0 +1,99 @@
+"""Files appear whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import atomic_path, file_digest, write_text
+from spectral_ssl.ground.metrics_log import append_metrics, drop_metrics_after, read_metrics
+from spectral_ssl.ground.workspace import Workspace
+
+
+def test_a_failing_writer_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def fail() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_a_finished_writer_replaces_and_a_careful_one_refuses(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "er" / "file"
+    write_text(target, "one")
+    write_text(target, "two")
+    assert target.read_text() == "two"
+    with pytest.raises(UserError, match="exists already"), atomic_path(target, overwrite=False):
+        pytest.fail("the block must not run")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+
+    def race() -> None:
+        with atomic_path(target, overwrite=False) as temporary:
+            temporary.write_text("ours")
+            target.write_text("theirs")
+
+    with pytest.raises(UserError, match="exists already"):
+        race()
+    assert target.read_text() == "theirs"
+
+
+def test_a_place_that_cannot_be_written_to_is_a_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write there"):
+        write_text(tmp_path / "file" / "below", "x")
+
+
+def test_digest_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert file_digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_metrics_survive_a_cut_line_and_write_null_for_nan(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    append_metrics(path, {"step": 1, "loss": 0.5})
+    append_metrics(path, {"step": 2, "loss": float("nan")})
+    with path.open("a") as stream:
+        stream.write('{"step": 3, "lo')
+    assert read_metrics(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
+    drop_metrics_after(path, 1)
+    assert path.read_text() == '{"step": 1, "loss": 0.5}\n'
+    assert read_metrics(tmp_path / "none") == []
+
+
+def test_workspace_is_found_in_the_stated_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "home"))
+    assert Workspace.find(tmp_path / "given").root == tmp_path / "given"
+    assert Workspace.find().root == tmp_path / "home"
+    monkeypatch.delenv("SPECTRAL_SSL_HOME")
+    assert Workspace.find().root == Path("workspace")
+
+
+def test_newest_maps_and_latest_run_go_by_time(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    assert place.newest_maps() is None
+    with pytest.raises(UserError, match="no run yet"):
+        place.latest_run()
+    for number, name in enumerate(("b", "a")):
+        for path in (tmp_path / "maps" / f"{name}.h5", tmp_path / "runs" / name / "status.json"):
+            write_text(path, "{}")
+            os.utime(path, (1000 + number, 1000 + number))
+    assert place.newest_maps() == tmp_path / "maps" / "a.h5"
+    assert place.latest_run() == tmp_path / "runs" / "a"
+    first = place.new_run("cgml", "denoise")
+    first.mkdir(parents=True)
+    assert place.new_run("cgml", "denoise") != first
