@@ -1,0 +1,233 @@
+"""How fast the transforms are, next to direct sums in scipy and to the machine's matrix product.
+
+Run ``python benchmarks/transforms.py --out benchmarks/results/transforms.json`` on a machine that does nothing else.
+Every time is the median of several calls, all in this one run, so that ratios compare like with like.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import eval_jacobi, sph_harm_y
+
+from data_prep import moments
+from data_prep.basis import zernike_basis
+from data_prep.harmonics import shell_moments
+from data_prep.layout import index
+from data_prep.recurrences import zernike_tables
+from data_prep.zernike import zernike_moments
+
+POINTS = 2048
+
+
+def median_seconds(call: Callable[[], object], repeats: int) -> float:
+    """The median time of one call, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def clouds(objects: int) -> NDArray[np.float32]:
+    """Random clouds that fill the unit ball."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(objects, POINTS, 3))
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    return (vectors * generator.random((objects, POINTS, 1)) ** (1 / 3) * 0.999).astype(np.float32)
+
+
+def zernike_speed(degree: int, threads: int, radial: int | None = None, dtype: str = "float32") -> dict[str, Any]:
+    batch = clouds(64 if degree <= 20 else 16)
+    seconds = median_seconds(
+        lambda: zernike_moments(batch, degree, radial=radial, dtype=dtype, threads=threads), 9
+    ) / len(batch)
+    coefficients = zernike_tables(degree, radial).coefficients
+    return {
+        "degree": degree,
+        "radial": radial,
+        "threads": threads,
+        "dtype": dtype,
+        "milliseconds_per_cloud": 1e3 * seconds,
+        "clouds_per_second": 1 / seconds,
+        "minutes_for_55000": 55_000 * seconds / 60,
+        # two per point and coefficient; making the functions is not counted
+        "useful_gigaflops": 2e-9 * POINTS * coefficients / seconds,
+    }
+
+
+def harmonics_speed(degree: int, shells: int, threads: int) -> dict[str, Any]:
+    batch = clouds(16)
+    seconds = median_seconds(lambda: shell_moments(batch, degree, shells, threads=threads), 9) / len(batch)
+    return {
+        "degree": degree,
+        "shells": shells,
+        "threads": threads,
+        "milliseconds_per_cloud": 1e3 * seconds,
+        "clouds_per_second": 1 / seconds,
+    }
+
+
+def direct_zernike_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """What one would write first: loops over scipy's functions, each evaluated once, and a mean per moment."""
+    radius = np.linalg.norm(cloud, axis=1)
+    polar, azimuth = np.arccos(cloud[:, 2] / radius), np.arctan2(cloud[:, 1], cloud[:, 0])
+    angular: dict[tuple[int, int], NDArray[np.float64]] = {}
+    for ell in range(degree + 1):
+        for m in range(ell + 1):
+            value = sph_harm_y(ell, m, polar, azimuth) * (-1.0) ** m * (np.sqrt(2) if m else 1)
+            angular[ell, -m], angular[ell, m] = value.imag, value.real
+    radial = {
+        (k, ell): np.sqrt(2 * (ell + 2 * k) + 3) * radius**ell * eval_jacobi(k, 0, ell + 0.5, 2 * radius**2 - 1)
+        for ell in range(degree + 1)
+        for k in range((degree - ell) // 2 + 1)
+    }
+    return np.array([np.mean(radial[k, ell] * angular[ell, m]) for k, ell, m in index(zernike_basis(degree)).tolist()])
+
+
+def direct_harmonics_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Every harmonic by itself from scipy; one evaluation serves the orders m and -m."""
+    radius = np.linalg.norm(cloud, axis=1)
+    polar, azimuth = np.arccos(cloud[:, 2] / radius), np.arctan2(cloud[:, 1], cloud[:, 0])
+    sums = np.empty((degree + 1) ** 2)
+    for ell in range(degree + 1):
+        for m in range(ell + 1):
+            value = np.mean(sph_harm_y(ell, m, polar, azimuth)) * (-1.0) ** m * (np.sqrt(2) if m else 1)
+            sums[ell * ell + ell - m] = value.imag
+            sums[ell * ell + ell + m] = value.real
+    return sums
+
+
+def against_direct_zernike_sum() -> dict[str, Any]:
+    batch = clouds(64)
+    ours = median_seconds(lambda: zernike_moments(batch, 20), 9) / len(batch)
+    one = batch[0].astype(np.float64)
+    direct = median_seconds(lambda: direct_zernike_sum(one, 20), 3)
+    difference = np.abs(direct_zernike_sum(one, 20) - zernike_moments(batch[:1], 20)[0]).max()
+    return _ratio(ours, direct, difference, degree=20)
+
+
+def against_direct_harmonics_sum() -> dict[str, Any]:
+    batch = clouds(16)
+    ours = median_seconds(lambda: shell_moments(batch, 63, 1), 9) / len(batch)
+    one = batch[0].astype(np.float64)
+    direct = median_seconds(lambda: direct_harmonics_sum(one, 63), 3)
+    difference = np.abs(direct_harmonics_sum(one, 63) - shell_moments(batch[:1], 63, 1)[0]).max()
+    return _ratio(ours, direct, difference, degree=63)
+
+
+def _ratio(ours: float, direct: float, difference: float, degree: int) -> dict[str, Any]:
+    return {
+        "degree": degree,
+        "threads": 1,
+        "ours_milliseconds": 1e3 * ours,
+        "direct_milliseconds": 1e3 * direct,
+        "ratio": direct / ours,
+        "largest_difference": float(difference),
+    }
+
+
+def matrix_product_speed() -> dict[str, Any]:
+    """The float32 matrix product of numpy, with all the threads it takes: what the machine's library reaches."""
+    size = 2048
+    one, two = np.random.default_rng(0).random((2, size, size), dtype=np.float32)
+    seconds = median_seconds(lambda: one @ two, 5)
+    return {
+        "size": size,
+        "gigaflops": 2e-9 * size**3 / seconds,
+        "library": np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name"),
+        # where set, these fix the library's kernels and threads, and the figure is not the machine's best
+        "environment": {
+            name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS", "OMP_", "MKL"))
+        },
+    }
+
+
+def compile_seconds() -> dict[str, Any]:
+    """Time to make the kernels ready in a fresh process: with nothing compiled yet, and from the disk cache."""
+    code = (
+        "import time, logging; begin = time.perf_counter()\n"
+        "from data_prep.moments import precompile; precompile('float32')\n"
+        "print(time.perf_counter() - begin)"
+    )
+    seconds = {}
+    with tempfile.TemporaryDirectory() as empty:
+        for state in ("nothing_compiled", "from_cache"):
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, "NUMBA_CACHE_DIR": empty},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            seconds[state] = float(done.stdout)
+    return seconds
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    model = platform.processor()
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        names = [line.partition(":")[2].strip() for line in listing.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")},
+        "commit": commit.stdout.strip() if commit.returncode == 0 else None,
+        "uncommitted_changes": bool(changed.stdout.strip()),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transforms.json"))
+    out: Path = parser.parse_args().out
+    result: dict[str, Any] = {"machine": machine(), "points": POINTS, "compile": compile_seconds()}
+    moments.precompile(np.float32)
+    moments.precompile(np.float64)
+    result["matrix_product"] = matrix_product_speed()
+    result["zernike"] = [
+        *(zernike_speed(20, threads) for threads in (1, 2)),
+        *(zernike_speed(40, threads) for threads in (1, 2)),
+        zernike_speed(64, 1),
+        zernike_speed(15, 1, radial=8),
+        zernike_speed(20, 1, dtype="float64"),
+    ]
+    for entry in result["zernike"]:
+        # the product takes all threads it wants, so only entries with as many threads compare like with like
+        entry["share_of_matrix_product"] = entry["useful_gigaflops"] / result["matrix_product"]["gigaflops"]
+    result["harmonics"] = [harmonics_speed(63, 1, 1), harmonics_speed(15, 8, 1), harmonics_speed(15, 8, 2)]
+    result["direct_zernike_sum"] = against_direct_zernike_sum()
+    result["direct_harmonics_sum"] = against_direct_harmonics_sum()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Raw files to map files: sources, mesh reading, sampling, transforms, layout, store, pipeline."""

@@ -1,0 +1,192 @@
+"""What an array of coefficients means. A Basis travels with every such array, in memory and in files.
+
+Conventions: real, orthonormal functions without the Condon-Shortley phase; +z is up.
+
+Coefficients are addressed by (k, l, m): radial channel k, angular degree l, order m = -l..l. They are listed in
+lexicographic order of (k, l, m) wherever they form a vector, and in the folded square layout of ``data_prep.layout``
+wherever they form a map.
+
+==========  ============  =========================================  =======================
+kind        truncation    radial channel k                           degrees l of channel k
+==========  ============  =========================================  =======================
+zernike     triangular    polynomial order n = l + 2k, n <= degree   0 .. degree - 2k
+zernike     rectangular   polynomial order n = l + 2k                0 .. degree
+sh          rectangular   shell k: k/K <= r < (k+1)/K                0 .. degree
+pixels      none          an image's colour channel                  -
+==========  ============  =========================================  =======================
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from spectral_ssl.ground.errors import UserError
+
+Kind = Literal["zernike", "sh", "pixels"]
+Truncation = Literal["triangular", "rectangular", "none"]
+
+# Degrees up to which the float64 recurrences were checked against high-precision values (tests/data_prep).
+HIGHEST_DEGREE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """The meaning of a map.
+
+    Attributes
+    ----------
+    kind : {"zernike", "sh", "pixels"}
+        3D Zernike moments, spherical harmonics in radial shells, or plain images.
+    degree : int
+        Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for images.
+    radial : int
+        Number of radial channels K (zernike: k; sh: shells); for images the number of colour channels.
+    truncation : {"triangular", "rectangular", "none"}
+        Which (k, l) are present, see the table above.
+    shape : tuple of int
+        (channels, height, width) of one map.
+    normalization, phase, layout : str
+        Fixed conventions, spelled out so that files say them.
+    up : str
+        The axis that points up in the maps.
+    points : int
+        Points drawn (or kept) per object; 0 where it does not apply.
+    seed : int
+        Seed of the drawing.
+    """
+
+    kind: Kind
+    degree: int
+    radial: int
+    truncation: Truncation
+    shape: tuple[int, int, int]
+    normalization: str = "orthonormal"
+    phase: str = "no-condon-shortley"
+    layout: str = "folded"
+    up: str = "+z"
+    points: int = 0
+    seed: int = 0
+
+    def to_json(self) -> str:
+        """The basis as a JSON object with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> "Basis":
+        """Read what ``to_json`` wrote.
+
+        Raises
+        ------
+        UserError
+            When the text is not the JSON of a basis.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["shape"] = tuple(int(side) for side in values["shape"])
+            return Basis(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                "unreadable basis", f"{text[:60]!r} ({error})", "prepare the file again with this version"
+            ) from error
+
+    def conflicts(self, other: "Basis") -> list[str]:
+        """Fields in which two bases differ so that maps of the one mean nothing in the other.
+
+        ``points`` and ``seed`` change the sampling noise and not the meaning, so they never conflict.
+        """
+        return [
+            f"{field.name} {getattr(self, field.name)} against {getattr(other, field.name)}"
+            for field in fields(self)
+            if field.name not in ("points", "seed") and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 2048, seed: int = 0) -> Basis:
+    """3D Zernike moments: triangular up to order ``degree``, or rectangular ``[radial, degree+1, degree+1]``.
+
+    Parameters
+    ----------
+    degree : int
+        Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to 100.
+    radial : int, optional
+        Number of radial channels of the rectangular truncation.
+    points, seed : int
+        Recorded with the coefficients.
+
+    Raises
+    ------
+    UserError
+        When a number is out of range.
+    """
+    _check_degree(degree)
+    if radial is None:
+        channels = degree // 2 + 1
+        truncation: Truncation = "triangular"
+    else:
+        _check_range("number of radial channels", radial, 1, 64)
+        # order n = l + 2k of the last channel must stay where the recurrences were checked
+        _check_range("highest order degree + 2 (radial - 1)", degree + 2 * (radial - 1), 0, HIGHEST_DEGREE)
+        channels, truncation = radial, "rectangular"
+    return Basis(
+        kind="zernike",
+        degree=degree,
+        radial=channels,
+        truncation=truncation,
+        shape=(channels, degree + 1, degree + 1),
+        points=points,
+        seed=seed,
+    )
+
+
+def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed: int = 0) -> Basis:
+    """Spherical harmonics of point masses in ``radial`` shells of equal width.
+
+    Parameters
+    ----------
+    degree : int
+        Highest angular degree l, 1 to 100.
+    radial : int
+        Number of shells.
+    points, seed : int
+        Recorded with the coefficients.
+
+    Raises
+    ------
+    UserError
+        When a number is out of range.
+    """
+    _check_degree(degree)
+    _check_range("number of shells", radial, 1, 64)
+    return Basis(
+        kind="sh",
+        degree=degree,
+        radial=radial,
+        truncation="rectangular",
+        shape=(radial, degree + 1, degree + 1),
+        points=points,
+        seed=seed,
+    )
+
+
+def pixel_basis(channels: int, height: int, width: int) -> Basis:
+    """Plain images: a map is the picture itself, scaled to [-1, 1]."""
+    return Basis(
+        kind="pixels",
+        degree=0,
+        radial=channels,
+        truncation="none",
+        shape=(channels, height, width),
+        normalization="-1..1",
+        phase="none",
+        layout="image",
+        up="none",
+    )
+
+
+def _check_degree(degree: int) -> None:
+    _check_range("degree", degree, 1, HIGHEST_DEGREE)
+
+
+def _check_range(what: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{what} out of range", value, f"give one from {low} to {high}")

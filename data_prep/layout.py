@@ -1,0 +1,221 @@
+"""Where each coefficient stands: in a vector, and in the folded square map.
+
+Vectors list (k, l, m) lexicographically. Maps have one square of side L + 1 per radial channel k::
+
+    M[l, m] = c(l, m)  for m >= 0     lower triangle with the diagonal
+    M[m - 1, l] = c(l, -m)  for m > 0     strictly above the diagonal
+
+All coefficients of degrees 0..l fill exactly the upper left square of side l + 1. With the rectangular truncation
+every cell holds a coefficient; with the triangular one channel k fills its upper left square of side L - 2k + 1 and
+the other cells hold zero.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.basis import Basis
+from spectral_ssl.ground.errors import UserError
+
+
+def index(basis: Basis) -> NDArray[np.int64]:
+    """The (k, l, m) of each coefficient of a vector.
+
+    Returns
+    -------
+    (coefficients, 3) int64 array, read-only
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    _refuse_images(basis)
+    return _index(basis.degree, basis.radial, basis.truncation == "triangular")
+
+
+def valid_cells(basis: Basis) -> NDArray[np.bool_]:
+    """Which cells of a map hold a coefficient; all of them for images.
+
+    Returns
+    -------
+    (K, L+1, L+1) bool array; for images (channels, height, width)
+    """
+    valid = np.ones(basis.shape, dtype=bool)
+    if basis.kind != "pixels":
+        valid = np.zeros(basis.shape, dtype=bool)
+        valid.reshape(-1)[cells(basis)] = True
+    return valid
+
+
+def cells(basis: Basis) -> NDArray[np.int64]:
+    """The place of each coefficient of a vector in the flattened map.
+
+    Returns
+    -------
+    (coefficients,) int64 array, read-only
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    _refuse_images(basis)
+    return _cells(basis.degree, basis.radial, basis.truncation == "triangular")
+
+
+def fold(coefficients: NDArray[Any], basis: Basis) -> NDArray[Any]:
+    """Vectors to maps.
+
+    Parameters
+    ----------
+    coefficients : (..., n) array of any dtype
+    basis : Basis
+        Not of images.
+
+    Returns
+    -------
+    (..., K, L+1, L+1) array of the same dtype
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images or n is not its number of coefficients.
+    """
+    places = cells(basis)
+    values = np.asarray(coefficients)
+    if values.shape[-1:] != places.shape:
+        raise UserError("shape of the coefficients", values.shape, f"give (..., {places.size})")
+    maps = np.zeros((*values.shape[:-1], int(np.prod(basis.shape))), values.dtype)
+    maps[..., places] = values
+    return maps.reshape(*values.shape[:-1], *basis.shape)
+
+
+def unfold(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
+    """Maps to vectors; the inverse of ``fold``. Cells that hold no coefficient are left out.
+
+    Parameters
+    ----------
+    maps : (..., K, L+1, L+1) array of any dtype
+    basis : Basis
+        Not of images.
+
+    Returns
+    -------
+    (..., n) array of the same dtype
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images or the maps have another shape than it says.
+    """
+    places = cells(basis)
+    return _flat(maps, basis)[..., places]
+
+
+def degrees(basis: Basis) -> NDArray[np.int64]:
+    """The angular degree l of each cell of a map, -1 where there is no coefficient.
+
+    Returns
+    -------
+    (K, L+1, L+1) int64 array
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    return _spread(index(basis)[:, 1], basis)
+
+
+def orders(basis: Basis) -> NDArray[np.int64]:
+    """The polynomial order n = l + 2k of each cell of a map (spherical harmonics: l), -1 where there is none.
+
+    Returns
+    -------
+    (K, L+1, L+1) int64 array
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    k, ell, _ = index(basis).T
+    return _spread(ell + 2 * k if basis.kind == "zernike" else ell, basis)
+
+
+def azimuthal(basis: Basis) -> NDArray[np.int64]:
+    """The signed order m of each cell of a map, 0 where there is no coefficient (see ``valid_cells``).
+
+    Returns
+    -------
+    (K, L+1, L+1) int64 array
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    return fold(index(basis)[:, 2], basis)
+
+
+def opposite(basis: Basis) -> NDArray[np.int64]:
+    """The place of c(k, l, -m) for each c(k, l, m), both in the flattened map; other cells name themselves.
+
+    Returns
+    -------
+    (K * (L+1)^2,) int64 array
+
+    Raises
+    ------
+    UserError
+        When the basis is that of images.
+    """
+    places = cells(basis)
+    # within one (k, l) the orders run from -l to l, so the opposite order is 2 m entries back
+    partner = np.arange(places.size) - 2 * index(basis)[:, 2]
+    result = np.arange(int(np.prod(basis.shape)))
+    result[places] = places[partner]
+    return result
+
+
+def _flat(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
+    values = np.asarray(maps)
+    if values.shape[-3:] != basis.shape:
+        raise UserError("shape of the maps", values.shape, f"give (..., {', '.join(map(str, basis.shape))})")
+    return values.reshape(*values.shape[:-3], int(np.prod(basis.shape)))
+
+
+def _spread(values: NDArray[np.int64], basis: Basis) -> NDArray[np.int64]:
+    return fold(values + 1, basis) - 1
+
+
+def _refuse_images(basis: Basis) -> None:
+    if basis.kind == "pixels":
+        raise UserError("basis", "one of images", "this needs maps of coefficients (basis zernike or sh)")
+
+
+@lru_cache(maxsize=32)
+def _index(degree: int, radial: int, triangular: bool) -> NDArray[np.int64]:
+    table = np.array(
+        [
+            (k, ell, m)
+            for k in range(radial)
+            for ell in range(degree - 2 * k + 1 if triangular else degree + 1)
+            for m in range(-ell, ell + 1)
+        ],
+        dtype=np.int64,
+    )
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(maxsize=32)
+def _cells(degree: int, radial: int, triangular: bool) -> NDArray[np.int64]:
+    k, ell, m = _index(degree, radial, triangular).T
+    row, column = np.where(m >= 0, ell, -m - 1), np.where(m >= 0, m, ell)
+    places: NDArray[np.int64] = (k * (degree + 1) + row) * (degree + 1) + column
+    places.flags.writeable = False
+    return places
