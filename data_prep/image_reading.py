@@ -1,0 +1,42 @@
+"""Reading one image file: grey or colour, eight bits."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.sources.item import Image
+from spectral_ssl.ground.errors import ObjectError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+LARGEST_SIDE = 16384  # refused before decoding
+GREY_MODES = ("1", "L", "LA")
+
+
+def read_image(path: Path) -> Image:
+    """Read an image.
+
+    Parameters
+    ----------
+    path : Path
+        A file with one of ``IMAGE_SUFFIXES``.
+
+    Returns
+    -------
+    ndarray, shape (1 or 3, H, W), uint8
+        Grey images have one channel, all others are turned to RGB; transparency is left out.
+
+    Raises
+    ------
+    ObjectError
+        When the file is missing, damaged, or far too large.
+    """
+    from PIL import Image as Pillow  # 0.1 s at import
+
+    try:
+        with Pillow.open(path) as picture:
+            if max(picture.size) > LARGEST_SIDE:
+                raise ObjectError(f"{picture.size[0]}x{picture.size[1]} pixels, more than {LARGEST_SIDE} on a side")
+            pixels = np.asarray(picture.convert("L" if picture.mode in GREY_MODES else "RGB"))
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise ObjectError(f"unreadable image: {error}") from error
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))

@@ -1,0 +1,186 @@
+"""CIFAR-10: a tree of image files, the official Python batches, or the official binary batches."""
+
+import io
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.image_reading import IMAGE_SUFFIXES, read_image
+from data_prep.sources.item import Image, Item, Source, Split
+from spectral_ssl.ground.errors import UserError
+
+WHERE = (
+    "get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
+    "and give --root the folder (or a tree train/CLASS/*.png, test/CLASS/*.png)"
+)
+HELP = """cifar10: 32x32 colour photographs in 10 classes, 50000 train and 10000 test.
+
+Where from: https://www.cs.toronto.edu/~kriz/cifar.html. Terms: none stated; cite A. Krizhevsky, "Learning Multiple
+Layers of Features from Tiny Images", 2009.
+Layouts, in --root itself or in a folder of the archive's own name inside it:
+  data_batch_1 .. data_batch_5, test_batch            the Python batches; read without trusting them as programs
+  data_batch_1.bin .. data_batch_5.bin, test_batch.bin
+  {train,test}/CLASS/*.png (or .jpg)                  JPEG copies are not the same pixels: say so with your numbers
+"""
+# fmt: off
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# fmt: on
+OFFICIAL_COUNTS: dict[Split, int] = {"train": 50000, "test": 10000}
+FOLDERS = ("", "cifar-10-batches-py", "cifar-10-batches-bin", "cifar10_images", "cifar10", "CIFAR-10-images")
+BATCHES: tuple[tuple[str, Split], ...] = (
+    *((f"data_batch_{number}", "train") for number in range(1, 6)),
+    ("test_batch", "test"),
+)
+PIXELS = 3 * 32 * 32
+LARGEST_BATCH = 64 << 20  # bytes; the official ones have 31 MB
+
+
+def open_source(root: Path) -> Source:
+    """CIFAR-10 under ``root``.
+
+    Raises
+    ------
+    UserError
+        When it is not there, incomplete or damaged.
+    """
+    for folder in (root / name for name in FOLDERS):
+        if (folder / "train").is_dir() and any((folder / "train" / name).is_dir() for name in CLASSES):
+            return _open_tree(folder)
+        for ending, read in (("", _read_python_batch), (".bin", _read_binary_batch)):
+            if (folder / f"data_batch_1{ending}").is_file():
+                return _open_batches(folder, ending, read)
+    raise UserError("no cifar10 in this folder", f"{root} has neither batches nor train/airplane/", WHERE)
+
+
+def _source(layout: str, items: list[Item], digest: str) -> Source:
+    found = Counter(item.split for item in items)
+    counts = ", ".join(f"{split} {found[split]} of {count}" for split, count in OFFICIAL_COUNTS.items())
+    return Source(
+        name="cifar10",
+        kind="images",
+        classes=CLASSES,
+        items=tuple(items),
+        digest=digest,
+        note=f"{layout}: {counts}",
+    )
+
+
+def _open_tree(folder: Path) -> Source:
+    items: list[Item] = []
+    digest = sha256()
+    endings: Counter[str] = Counter()
+    for split in OFFICIAL_COUNTS:
+        for label, class_name in enumerate(CLASSES):
+            place = folder / split / class_name
+            paths = sorted(path for path in place.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
+            if not paths:
+                raise UserError(f"no images of class {class_name!r} ({split})", str(place), "unpack the archive again")
+            for path in paths:
+                # the ending belongs to the name: 0001.png and 0001.jpg may both be there
+                items.append(Item(f"{split}/{class_name}/{path.name}", label, split, partial(read_image, path)))
+                digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode())
+                endings[path.suffix.lower()] += 1
+    return _source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
+
+
+Reader = Callable[[Path], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
+    items: list[Item] = []
+    digest = sha256()
+    for name, split in BATCHES:
+        path = folder / f"{name}{ending}"
+        if not path.is_file():
+            raise UserError(f"cifar10 without {path.name}", str(folder), "unpack the archive again")
+        if path.stat().st_size > LARGEST_BATCH:
+            raise UserError("not a batch of cifar10", f"{path.stat().st_size} bytes in {path}", "get the archive again")
+        labels = read(path)[1]
+        if len(labels) == 0 or labels.max() >= len(CLASSES):
+            raise UserError("labels out of range", f"{labels.max(initial=0)} in {path}", "get the archive again")
+        items.extend(
+            Item(f"{name}/{row:05d}", int(label), split, partial(_image, read, path, row))
+            for row, label in enumerate(labels)
+        )
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    return _source("binary batches" if ending else "Python batches", items, digest.hexdigest())
+
+
+@lru_cache(maxsize=2)
+def _batch(read: Reader, path: Path) -> NDArray[np.uint8]:
+    """Images (N, 3, 32, 32) of a batch, read once per process."""
+    return read(path)[0].reshape(-1, 3, 32, 32)
+
+
+def _image(read: Reader, path: Path, row: int) -> Image:
+    return np.asarray(_batch(read, path)[row])
+
+
+def _read_binary_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Rows of one label byte and 3072 pixel bytes: pixels (N, 3072) and labels (N,)."""
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    if data.size % (PIXELS + 1):
+        raise UserError("a truncated batch", f"{data.size} bytes in {path}", "get the archive again")
+    rows = data.reshape(-1, PIXELS + 1)
+    return rows[:, 1:], rows[:, 0]
+
+
+class _Plain:
+    """Stands for every class a batch names, and only holds what the file says: nothing of the file's is ever run."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How Python 3 pickles bytes for Python 2."""
+    return text.encode("latin1") if encoding == "latin1" else b""
+
+
+# What a batch may name; the array and its type are put together from their parts below, not by numpy's own functions.
+ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Plain,
+    ("numpy._core.multiarray", "_reconstruct"): _Plain,
+    ("numpy", "ndarray"): _Plain,
+    ("numpy", "dtype"): _Plain,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ADMITTED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a batch of images") from None
+
+
+def _read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels (N, 3072) and labels (N,) of a pickled dictionary."""
+    try:
+        content = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        values = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
+        # an array's state is (version, shape, type, column-major, bytes)
+        _, shape, kind, column_major, pixels = values["data"].state
+        if isinstance(pixels, str):
+            pixels = pixels.encode("latin1")
+        if kind.arguments[0] not in (b"u1", "u1") or column_major or len(shape) != 2 or shape[1] != PIXELS:
+            raise ValueError(f"an array of shape {shape}")
+        images = np.frombuffer(pixels, np.uint8).reshape(shape)
+        labels = np.array(values["labels"], np.uint8)
+        if labels.shape != (len(images),):
+            raise ValueError(f"{len(images)} images and labels of shape {labels.shape}")
+    except Exception as error:  # a damaged or hostile pickle can fail in any way
+        raise UserError("not a batch of cifar10", f"{path} ({error})", "get the archive again") from error
+    return images, labels

@@ -1,0 +1,281 @@
+"""ModelNet10 and ModelNet40: the original OFF meshes, or clouds in the layout of ``modelnet40_ply_hdf5_2048``."""
+
+import json
+from collections import Counter
+from functools import lru_cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.mesh_reading import read_shape
+from data_prep.sources.item import Item, Shape, Source, Split, Up
+from spectral_ssl.ground.errors import UserError
+
+if TYPE_CHECKING:
+    import h5py
+
+CLASSES_10 = ("bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet")
+# fmt: off
+CLASSES_40 = (
+    "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain",
+    "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor",
+    "night_stand", "person", "piano", "plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table",
+    "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox",
+)
+# fmt: on
+OFFICIAL_COUNTS: dict[str, dict[Split, int]] = {
+    "modelnet10": {"train": 3991, "test": 908},
+    "modelnet40": {"train": 9843, "test": 2468},
+}
+TERMS = "for academic research only"
+WHERE = (
+    "get ModelNet10.zip or ModelNet40.zip from https://modelnet.cs.princeton.edu, or modelnet40_ply_hdf5_2048.zip "
+    f"({TERMS}), unpack it, and give --root the folder with the class folders, or the one with train_files.txt"
+)
+HELP = """modelnet10, modelnet40: CAD models of furniture and other things.
+
+Where from: https://modelnet.cs.princeton.edu (ModelNet10.zip, ModelNet40.zip), or the clouds made from it known as
+modelnet40_ply_hdf5_2048.zip. Terms: for academic research only, the copyright is the models' authors'. Cite Z. Wu et
+al., "3D ShapeNets: A Deep Representation for Volumetric Shapes", CVPR 2015.
+
+Layouts, found in --root itself or in a folder of the archive's own name inside it:
+  CLASS/{train,test}/NAME.off           meshes; +z is up
+  train_files.txt, test_files.txt       clouds; each line names an HDF5 file (its base name counts) with
+                                        data (N, P, 3) and label (N, 1); names of the objects from
+                                        ply_data_SPLIT_K_id2file.json and label order from shape_names.txt if there
+Up axis of clouds: +y for modelnet40 (so are the official files), +z for modelnet10 (there are no official files, and
+copies are made from the OFF meshes). If yours differ, say so with --up.
+The official counts are 3991 + 908 and 9843 + 2468; what is there is reported beside them.
+"""
+NAMES_OF_ARCHIVES = {
+    "modelnet10": ("ModelNet10", "modelnet10_ply_hdf5_2048"),
+    "modelnet40": ("ModelNet40", "modelnet40_ply_hdf5_2048"),
+}
+MOST_POINTS = 100_000  # per object of an HDF5 file: a sanity limit
+MOST_ROWS = 100_000
+# bytes of one decompressed file; the official ones have 50 million
+MOST_BYTES = 1 << 31
+
+
+def open_modelnet10(root: Path) -> Source:
+    """ModelNet10 under ``root``. Raises UserError when it is not there or incomplete."""
+    return _open("modelnet10", CLASSES_10, root)
+
+
+def open_modelnet40(root: Path) -> Source:
+    """ModelNet40 under ``root``. Raises UserError when it is not there or incomplete."""
+    return _open("modelnet40", CLASSES_40, root)
+
+
+def _open(name: str, classes: tuple[str, ...], root: Path) -> Source:
+    folders = (root, *(root / archive for archive in NAMES_OF_ARCHIVES[name]))
+    for folder in folders:
+        if (folder / "train_files.txt").is_file() or (folder / "test_files.txt").is_file():
+            return _open_clouds(name, classes, folder)
+        if any((folder / class_name).is_dir() for class_name in classes):
+            return _open_meshes(name, classes, folder)
+    raise UserError(
+        f"no {name} in this folder",
+        f"{root} has neither class folders such as {classes[0]}/ nor train_files.txt",
+        WHERE,
+    )
+
+
+def _note(name: str, layout: str, items: list[Item]) -> str:
+    """One line: what was found against the official counts."""
+    official = OFFICIAL_COUNTS[name]
+    found = Counter(item.split for item in items)
+    splits = ", ".join(f"{split} {found[split]} of {count}" for split, count in official.items())
+    return f"{layout}: {len(items)} of {sum(official.values())} objects ({splits})"
+
+
+def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
+    """The tree CLASS/{train,test}/NAME.off."""
+    absent = [class_name for class_name in classes if not (folder / class_name).is_dir()]
+    if absent:
+        raise UserError(
+            f"{name} without the class folders {', '.join(absent)}",
+            str(folder),
+            f"unpack the whole archive; for a choice of classes use --dataset folder:{folder}",
+        )
+    items: list[Item] = []
+    digest = sha256()
+    for label, class_name in enumerate(classes):
+        before = len(items)
+        for split in ("train", "test"):
+            # names such as ._chair_0001.off come from archives made on a Mac
+            paths = sorted(
+                path
+                for path in (folder / class_name / split).glob("*")
+                if path.suffix.lower() == ".off" and not path.name.startswith(".")
+            )
+            for path in paths:
+                items.append(Item(f"{class_name}/{path.stem}", label, split, partial(read_shape, path)))
+                digest.update(f"{class_name}/{split}/{path.name} {path.stat().st_size}\n".encode())
+        if len(items) == before:
+            raise UserError(
+                f"no .off file of class {class_name!r}",
+                str(folder / class_name),
+                "it should hold train/ and test/ with .off files: unpack the archive again",
+            )
+    return Source(
+        name=name,
+        kind="shapes",
+        classes=classes,
+        items=tuple(items),
+        up="+z",
+        digest=digest.hexdigest(),
+        note=_note(name, "OFF meshes", items),
+    )
+
+
+def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
+    """The layout of modelnet40_ply_hdf5_2048."""
+    order = _label_order(name, classes, folder)
+    items: list[Item] = []
+    digest = sha256()
+    for split in ("train", "test"):
+        for path in _listed_files(folder, split):
+            labels = _labels(path, order)
+            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode())
+            ids = _object_names(path, split, len(labels))
+            items.extend(
+                Item(ids[row], int(label), split, partial(_cloud, path, row)) for row, label in enumerate(labels)
+            )
+    if len({item.id for item in items}) != len(items):
+        # the same name in two files: rows are unique at least
+        items = [Item(f"{item.split}/{row:05d}", item.label, item.split, item.load) for row, item in enumerate(items)]
+    counts = np.bincount([item.label for item in items], minlength=len(classes))
+    if not counts.all():
+        empty = ", ".join(classes[label] for label in np.flatnonzero(counts == 0))
+        raise UserError(f"no {name} object of class {empty}", str(folder), "unpack the whole archive again")
+    up: Up = "+y" if name == "modelnet40" else "+z"
+    return Source(
+        name=name,
+        kind="shapes",
+        classes=classes,
+        items=tuple(items),
+        up=up,
+        digest=digest.hexdigest(),
+        note=_note(name, f"HDF5 clouds, {up} taken as up", items),
+    )
+
+
+def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[np.int64]:
+    """For each label of the files, our label."""
+    names = folder / "shape_names.txt"
+    if not names.is_file():
+        return np.arange(len(classes))
+    found = names.read_text(encoding="utf-8", errors="replace").split()
+    if sorted(found) != sorted(classes):
+        raise UserError(
+            f"not the classes of {name}",
+            f"{len(found)} names in {names}",
+            "the data sets are modelnet10 and modelnet40: choose the one that fits, or another --root",
+        )
+    return np.array([classes.index(class_name) for class_name in found])
+
+
+def _listed_files(folder: Path, split: Split) -> list[Path]:
+    """The HDF5 files a list names, in its order; only base names count, so no list can lead out of the folder."""
+    listing = folder / f"{split}_files.txt"
+    if not listing.is_file():
+        raise UserError("no such list", str(listing), "unpack the whole archive again")
+    lines = listing.read_text(encoding="utf-8", errors="replace").splitlines()
+    paths = [folder / Path(line.strip()).name for line in lines if line.strip()]
+    absent = [path.name for path in paths if not path.is_file()]
+    if absent or not paths:
+        raise UserError(
+            f"{listing.name} names files that are not there",
+            ", ".join(absent) or "an empty list",
+            f"unpack the whole archive in {folder}",
+        )
+    return paths
+
+
+def _object_names(path: Path, split: Split, count: int) -> list[str]:
+    """Ids of the rows of ``ply_data_trainK.h5``: from its id2file list if there is one, else from the row numbers."""
+    number = path.stem.removeprefix(f"ply_data_{split}")
+    listing = path.with_name(f"ply_data_{split}_{number}_id2file.json")
+    if not listing.is_file():
+        return [f"{path.stem}/{row:05d}" for row in range(count)]
+    try:
+        names = json.loads(listing.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError("unreadable list of names", f"{listing} ({error})", "unpack it again or delete it") from error
+    if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            "a list of names that does not fit its HDF5 file",
+            str(listing),
+            f"it should hold {count} names: unpack it again",
+        )
+    # the official lists say "chair/chair_0001.ply"; without the ending the same object has the same id as its mesh
+    return [name.removesuffix(".ply").removesuffix(".off") for name in names]
+
+
+def _open_file(path: Path) -> "h5py.File":
+    import h5py  # 0.2 s at import
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise UserError("not a readable HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+
+
+def _plain(file: "h5py.File", name: str) -> "h5py.Dataset":
+    """A dataset whose values lie in this very file: a stranger's link could read any other file of the user's."""
+    import h5py
+
+    link: Any = file.get(name, getlink=True)
+    found = file[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise UserError(f"no plain dataset {name!r}", file.filename, "unpack the archive again")
+    return found
+
+
+def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels (N,) of one file in our order, after a look at the shapes of everything in it."""
+    with _open_file(path) as file:
+        data, label = _plain(file, "data"), _plain(file, "label")
+        sound = (
+            data.ndim == 3
+            and data.shape[2] == 3
+            and 0 < data.shape[0] <= MOST_ROWS
+            and 0 < data.shape[1] <= MOST_POINTS
+            and data.dtype.kind == "f"
+            and data.size * data.dtype.itemsize <= MOST_BYTES
+            and label.dtype.kind in "iu"
+            and label.shape in ((len(data),), (len(data), 1))
+        )
+        if not sound:
+            raise UserError(
+                "not clouds with labels",
+                f"data {data.shape} {data.dtype}, label {label.shape} {label.dtype} in {path}",
+                "data must be (N, P, 3) floats and label (N, 1) integers",
+            )
+        try:
+            labels = np.asarray(label[:], np.int64).ravel()
+        except (OSError, RuntimeError) as error:
+            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+    if labels.min() < 0 or labels.max() >= len(order):
+        raise UserError(
+            "labels out of range", f"{labels.min()} to {labels.max()} in {path}", f"{len(order)} classes are known"
+        )
+    return order[labels]
+
+
+@lru_cache(maxsize=2)
+def _clouds(path: Path) -> NDArray[np.float32]:
+    """All clouds of a file, (N, P, 3): its gzip chunks span many rows, so single rows would be decompressed again."""
+    with _open_file(path) as file:
+        try:
+            return np.asarray(_plain(file, "data")[:], np.float32)
+        except (OSError, RuntimeError) as error:
+            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+
+
+def _cloud(path: Path, row: int) -> Shape:
+    return Shape(_clouds(path)[row].astype(np.float64))

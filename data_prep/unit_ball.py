@@ -1,0 +1,63 @@
+"""Bringing a cloud into the unit ball with +z up: every transform of this package starts from there."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.sources.item import Up
+from spectral_ssl.ground.errors import ObjectError
+
+# The farthest point comes to lie at 1/1.0001: the radial polynomials explode outside the ball, and rounding to float32
+# (6e-8) must not bring a point there.
+MARGIN = 1.0001
+
+# For each up axis the rotation (never a reflection) that turns it to +z: which old axis, with which sign, becomes x,
+# y and z.
+TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
+    "+z": ((0, 1, 2), (1, 1, 1)),
+    "-z": ((0, 1, 2), (1, -1, -1)),
+    "+y": ((0, 2, 1), (1, -1, 1)),
+    "-y": ((0, 2, 1), (1, 1, -1)),
+    "+x": ((2, 1, 0), (-1, 1, 1)),
+    "-x": ((2, 1, 0), (1, 1, -1)),
+}
+
+
+def to_unit_ball(points: NDArray[np.floating], up: Up = "+z") -> NDArray[np.float32]:
+    """Turn the up axis to +z, move the centroid to the origin, scale the farthest point to just inside the unit sphere.
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 3)
+        A cloud in any units.
+    up : {"+x", "-x", "+y", "-y", "+z", "-z"}
+        The axis that points up in it.
+
+    Returns
+    -------
+    ndarray, shape (N, 3), float32
+        All norms are below 1; the mean is zero to rounding.
+
+    Raises
+    ------
+    ObjectError
+        When there are no points, some are not finite, or all coincide.
+    """
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+        raise ObjectError(f"not a cloud of points: shape {points.shape}")
+    if not np.isfinite(points).all():
+        raise ObjectError("coordinates that are not finite")
+    axes, signs = TURNS[up]
+    turned = points.astype(np.float64)[:, axes] * signs
+    # through the middle of the box first: the mean of coordinates near 1e300 would overflow
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    with np.errstate(over="ignore"):
+        extent = float(np.max(high - low))
+    if not np.isfinite(extent):
+        raise ObjectError("coordinates too large")
+    # an extent within rounding of the coordinates' own size is no shape but noise
+    if extent <= 1e-12 * max(float(np.abs(turned).max()), 1e-300):
+        raise ObjectError("zero extent: all points coincide")
+    turned = (turned - low) / extent
+    turned -= turned.mean(axis=0)
+    turned /= MARGIN * np.sqrt(np.square(turned).sum(axis=1).max())
+    return np.asarray(turned, np.float32)

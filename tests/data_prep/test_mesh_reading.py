@@ -1,0 +1,156 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from data_prep import mesh_reading
+from data_prep.mesh_reading import read_shape
+from spectral_ssl.ground.errors import ObjectError
+
+BOX = trimesh.creation.box((1, 2, 3))
+CLOUD = np.random.default_rng(0).normal(size=(50, 3))
+
+
+def _area(points: np.ndarray, faces: np.ndarray) -> float:
+    corners = points[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return float(np.linalg.norm(normals, axis=1).sum() / 2)
+
+
+@pytest.mark.parametrize("ending", [".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".OFF", ".Ply"])
+def test_meshes(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"box{ending}"
+    exported = BOX.export(file_type=ending[1:].lower())
+    if isinstance(exported, dict):  # a .gltf and its buffers
+        for name, content in exported.items():
+            (tmp_path / name).write_bytes(content)
+        (tmp_path / "model.gltf").rename(path)
+    else:
+        path.write_bytes(exported.encode() if isinstance(exported, str) else exported)
+    shape = read_shape(path)
+    assert shape.faces is not None
+    assert shape.points.dtype == np.float64
+    assert shape.faces.dtype == np.int64
+    assert _area(shape.points, shape.faces) == pytest.approx(BOX.area, rel=1e-5)
+    np.testing.assert_allclose(shape.points.max(axis=0), [0.5, 1, 1.5], rtol=1e-6)
+
+
+def test_scene_parts_are_where_the_scene_has_them(tmp_path: Path) -> None:
+    scene = trimesh.Scene()
+    scene.add_geometry(BOX, transform=trimesh.transformations.translation_matrix([10, 0, 0]))
+    scene.add_geometry(BOX, transform=trimesh.transformations.translation_matrix([-10, 0, 0]))
+    (tmp_path / "two.glb").write_bytes(scene.export(file_type="glb"))
+    shape = read_shape(tmp_path / "two.glb")
+    assert shape.faces is not None
+    assert len(shape.faces) == 2 * len(BOX.faces)
+    assert _area(shape.points, shape.faces) == pytest.approx(2 * BOX.area)
+    middles = shape.points[shape.faces].mean(axis=1)[:, 0]
+    assert ((middles > 9) & (middles < 11)).sum() == len(BOX.faces)
+    assert ((middles > -11) & (middles < -9)).sum() == len(BOX.faces)
+
+
+def test_gltf_reads_no_file_outside_its_folder(tmp_path: Path) -> None:
+    exported = BOX.export(file_type="gltf")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    tree = json.loads(exported["model.gltf"])
+    for buffer in tree["buffers"]:
+        (tmp_path / buffer["uri"]).write_bytes(exported[buffer["uri"]])
+        buffer["uri"] = f"../{buffer['uri']}"
+    (inside / "box.gltf").write_text(json.dumps(tree))
+    with pytest.raises(ObjectError):
+        read_shape(inside / "box.gltf")
+
+
+def test_obj_with_materials_that_are_not_there(tmp_path: Path) -> None:
+    text = "mtllib ../../secret.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nusemtl a\nf 1 2 3\nusemtl b\nf 1/1 2/2 4/3\n"
+    (tmp_path / "a.obj").write_text(text)
+    shape = read_shape(tmp_path / "a.obj")
+    assert shape.faces is not None
+    assert len(shape.faces) == 2
+    assert _area(shape.points, shape.faces) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ending", [".xyz", ".pts", ".txt", ".npy", ".npz", ".ply", ".XYZ"])
+def test_clouds(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"cloud{ending}"
+    with_more = np.hstack([CLOUD, np.ones((50, 3))])
+    match ending:
+        case ".npy":
+            np.save(path, with_more)
+        case ".npz":
+            np.savez_compressed(path, labels=np.zeros(50), points=CLOUD.astype(np.float32))
+        case ".ply":
+            path.write_bytes(trimesh.PointCloud(CLOUD).export(file_type="ply"))
+        case ".pts":
+            path.write_text("50\n" + "\n".join(" ".join(map(repr, row.tolist())) for row in with_more))
+        case ".txt":
+            path.write_text("# x,y,z\n" + "\n".join(",".join(map(repr, row.tolist())) for row in with_more))
+        case _:
+            path.write_text("\n".join(" ".join(map(repr, row.tolist())) for row in CLOUD) + "\n\n")
+    shape = read_shape(path)
+    assert shape.faces is None
+    np.testing.assert_allclose(shape.points, CLOUD, rtol=1e-6)
+    assert shape.points.dtype == np.float64
+
+
+def _npz_bomb() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("points.npy", bytes(3 << 20))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.off", b"OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "no faces"),
+        ("a.off", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "zero area"),
+        ("a.off", b"OFF\n3 1 0\n0 0 0\n1 1 1\ninf 2 2\n3 0 1 2\n", "not finite"),
+        ("a.off", b"", "empty"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\n", "no faces|unreadable"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "unreadable|not there"),
+        ("a.stl", b"nothing of the kind", "unreadable|no faces"),
+        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 99999999999\n", "unreadable|no "),
+        ("a.glb", b"glTF\x02\x00\x00\x00", "unreadable"),
+        ("a.gltf", b"{}", "unreadable|no faces"),
+        ("a.xyz", b"1 2\n3 4\n", "not a table of points"),
+        ("a.xyz", b"1 2 3\n3 4\n", "not a table of numbers"),
+        ("a.xyz", b"one two three\n", "not a table of numbers"),
+        ("a.txt", b"1 2 nan\n", "not finite"),
+        ("a.npy", b"\x93NUMPY garbage", "not a readable .npy"),
+        ("a.npz", b"PK garbage", "not a readable .npz"),
+        ("a.npz", _npz_bomb(), "unpacks to more"),
+        ("a.csv", b"1 2 3\n", "unknown ending"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(
+    tmp_path: Path, name: str, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mesh_reading, "LARGEST_FILE", 1 << 20)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ObjectError, match=reason):
+        read_shape(tmp_path / name)
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[{}, {}, {}]], dtype=object), allow_pickle=True)
+    with pytest.raises(ObjectError, match=r"not a readable \.npy"):
+        read_shape(tmp_path / "a.npy")
+
+
+def test_large_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mesh_reading, "LARGEST_FILE", 10)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("was read"))
+    (tmp_path / "a.off").write_bytes(b"OFF" + b" " * 20)
+    with pytest.raises(ObjectError, match="MiB"):
+        read_shape(tmp_path / "a.off")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ObjectError, match="cannot be read"):
+        read_shape(tmp_path / "a.off")

@@ -1,0 +1,237 @@
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from data_prep import pipeline
+from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
+from data_prep.layout import fold
+from data_prep.pipeline import cloud_to_map, image_basis, object_to_map, prepare
+from data_prep.sampling import resample_cloud
+from data_prep.sources import open_source
+from data_prep.sources.item import Image, Item, Shape, Source
+from data_prep.unit_ball import to_unit_ball
+from data_prep.zernike import zernike_moments
+from spectral_ssl.ground.errors import UserError
+
+SMALL = zernike_basis(6, 3, points=128)
+
+
+# Loaders go to worker processes, which cannot import this file: they are made of what is installed.
+
+
+def _cloud(seed: int) -> partial[Shape]:
+    return partial(Shape, np.random.default_rng(seed).normal(size=(200, 3)) * [1, 2, 3])
+
+
+BAD = partial(resample_cloud, np.zeros((0, 3)), 1, None)  # raises ObjectError("a cloud without points")
+BUG = partial(int, "a bug")  # raises ValueError
+
+
+def _image(value: int, channels: int = 1, side: int = 5) -> Image:
+    return np.full((channels, side, side), value, np.uint8)
+
+
+def _source(*loaders: object, kind: str = "shapes", **more: object) -> Source:
+    items = tuple(
+        Item(f"object-{number}", number % 2, "test" if number % 5 == 4 else "train", load)  # type: ignore[arg-type]
+        for number, load in enumerate(loaders)
+    )
+    return Source(name="few", kind=kind, classes=("even", "odd"), items=items, digest="d", **more)  # type: ignore[arg-type]
+
+
+CLOUDS = _source(*(_cloud(seed) for seed in range(70)))
+
+
+@pytest.mark.parametrize("keep_points", [False, True])
+def test_same_bytes_for_any_number_of_workers(tmp_path: Path, keep_points: bool) -> None:
+    files = []
+    for workers in (0, 1, 2, 0):
+        files.append(tmp_path / f"{len(files)}.h5")
+        prepare(CLOUDS, SMALL, files[-1], workers=workers, keep_points=keep_points)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_result_does_not_depend_on_order_or_company(tmp_path: Path) -> None:
+    whole = prepare(CLOUDS, SMALL, tmp_path / "whole.h5", workers=0)
+    items = CLOUDS.items[40:10:-3]
+    part = Source(name="few", kind="shapes", classes=CLOUDS.classes, items=items)
+    few = prepare(part, SMALL, tmp_path / "few.h5", workers=0)
+    rows = np.array([whole.ids.index(identity) for identity in few.ids])
+    assert few.ids == tuple(item.id for item in items)
+    np.testing.assert_array_equal(few.read(), whole.read(rows))
+
+
+def test_rows_say_what_they_are(tmp_path: Path) -> None:
+    made = prepare(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
+    assert len(made) == 70
+    assert made.ids == tuple(item.id for item in CLOUDS.items)
+    assert made.labels.tolist() == [item.label for item in CLOUDS.items]
+    assert made.splits.tolist() == [item.split for item in CLOUDS.items]
+    assert made.basis == SMALL
+    assert made.classes == ("even", "odd")
+    assert not made.has_points
+    with h5py.File(made.path) as file:
+        assert file.attrs["source_up"] == "+z"
+        assert file.attrs["source_digest"] == "d"
+
+
+@pytest.mark.parametrize("basis", [zernike_basis(8, points=64), SMALL, harmonics_basis(4, 3, points=64)])
+def test_a_map_is_the_folded_transform_of_the_kept_cloud(tmp_path: Path, basis: Basis) -> None:
+    made = prepare(CLOUDS, basis, tmp_path / "a.h5", workers=0, keep_points=True)
+    values, cloud = object_to_map(CLOUDS.items[7], basis, "+z")
+    np.testing.assert_array_equal(made.read(np.array([7]))[0], values)
+    assert cloud is not None
+    kept = made.read_points(np.array([7]))[0]
+    np.testing.assert_allclose(kept, cloud, atol=1e-3)
+    assert (np.abs(kept) <= np.abs(cloud)).all()
+    assert np.linalg.norm(made.read_points(), axis=2).max() < 1
+    if basis.kind == "zernike":
+        radial = basis.radial if basis.truncation == "rectangular" else None
+        expected = fold(zernike_moments(cloud[None], basis.degree, radial=radial), basis)[0]
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_up_axis(tmp_path: Path) -> None:
+    # with as many points as the cloud has nothing is drawn, so that only the axis matters
+    basis = zernike_basis(6, 3, points=200)
+    turned = _source(_cloud(3), up="+y")
+    maps = prepare(turned, basis, tmp_path / "own.h5", workers=0).read()
+    expected = cloud_to_map(to_unit_ball(_cloud(3)().points, "+y"), basis)
+    np.testing.assert_array_equal(maps[0], expected)
+    other = prepare(turned, basis, tmp_path / "given.h5", workers=0, up="+z").read()
+    np.testing.assert_array_equal(other[0], cloud_to_map(to_unit_ball(_cloud(3)().points, "+z"), basis))
+    assert np.abs(other - maps).max() > 0.01
+    with h5py.File(tmp_path / "given.h5") as file:
+        assert file.attrs["source_up"] == "+z"
+    with pytest.raises(UserError, match="unknown up axis"):
+        prepare(turned, basis, tmp_path / "x.h5", up="y")
+
+
+def test_sampling_seed_matters(tmp_path: Path) -> None:
+    first = prepare(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
+    second = prepare(CLOUDS, zernike_basis(6, 3, points=128, seed=1), tmp_path / "b.h5", workers=0)
+    assert np.abs(first.read() - second.read()).max() > 1e-3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
+    loaders = [_cloud(seed) for seed in range(40)]
+    loaders[3] = BAD  # type: ignore[arg-type]
+    loaders[39] = partial(Shape, np.ones((9, 3)))  # type: ignore[arg-type]
+    seen: list[tuple[int, int]] = []
+    made = prepare(
+        _source(*loaders, missing=(("gone", "no model file"),)),
+        SMALL,
+        tmp_path / "a.h5",
+        workers=workers,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert made.failures == (
+        ("gone", "no model file"),
+        ("object-3", "a cloud without points"),
+        ("object-39", "zero extent: all points coincide"),
+    )
+    assert len(made) == 38
+    assert "object-3" not in made.ids
+    assert np.isfinite(made.read()).all()
+    assert seen == [(33, 41), (41, 41)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("loaders", "error", "reason"),
+    [
+        ([BAD] * 40, UserError, "not one of 40 objects.*a cloud without points"),
+        ([_cloud(0)] * 39 + [BUG], ValueError, "a bug"),
+        ([], UserError, "not one of 0 objects.*empty"),
+    ],
+)
+def test_nothing_is_left_of_what_went_wrong(
+    tmp_path: Path, workers: int, loaders: list[object], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        prepare(_source(*loaders), SMALL, tmp_path / "a.h5", workers=workers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files_stay(tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    out.write_bytes(b"mine")
+    with pytest.raises(UserError, match="exists already"):
+        prepare(_source(BUG), SMALL, out, workers=0)  # refused before any work
+    assert out.read_bytes() == b"mine"
+    with pytest.raises(ValueError, match="a bug"):
+        prepare(_source(BUG), SMALL, out, workers=0, overwrite=True)
+    assert out.read_bytes() == b"mine"
+    assert len(prepare(CLOUDS, SMALL, out, workers=0, overwrite=True)) == 70
+
+
+def test_images(tmp_path: Path) -> None:
+    source = _source(
+        partial(_image, 0),
+        partial(_image, 255, 3),
+        partial(_image, 51),
+        partial(_image, 9, 3, 6),
+        BAD,
+        kind="images",
+    )
+    basis = image_basis(source)
+    assert basis == pixel_basis(3, 5, 5)
+    made = prepare(source, basis, tmp_path / "a.h5")
+    maps = made.read()
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps[:, :, 2, 2], [[-1] * 3, [1] * 3, [-0.6] * 3], atol=1e-6)
+    assert [identity for identity, _ in made.failures] == ["object-3", "object-4"]
+    assert "make all the same size" in made.failures[0][1]
+
+
+def test_images_that_cannot_be_maps() -> None:
+    with pytest.raises(UserError, match="no readable image"):
+        image_basis(_source(BAD, kind="images"))
+    with pytest.raises(UserError, match="too large"):
+        image_basis(_source(partial(_image, 1, 1, 600), kind="images"))
+    with pytest.raises(UserError, match="a source of shapes"):
+        image_basis(CLOUDS)
+
+
+@pytest.mark.parametrize(
+    ("source", "basis", "more", "reason"),
+    [
+        (CLOUDS, pixel_basis(1, 8, 8), {}, "does not fit shapes"),
+        (_source(partial(_image, 1), kind="images"), SMALL, {}, "does not fit images"),
+        (_source(partial(_image, 1), kind="images"), pixel_basis(1, 5, 5), {"keep_points": True}, "no points"),
+        (_source(partial(_image, 1), kind="images"), pixel_basis(1, 5, 5), {"up": "+z"}, "no up axis"),
+        (CLOUDS, zernike_basis(6, points=0), {}, "points per object"),
+        (CLOUDS, zernike_basis(6, seed=-1), {}, "negative seed"),
+        (CLOUDS, SMALL, {"workers": -1}, "negative number of workers"),
+        (Source("twice", "shapes", (), CLOUDS.items[:1] * 2), SMALL, {}, "same name"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    tmp_path: Path, source: Source, basis: Basis, more: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
+        prepare(source, basis, tmp_path / "a.h5", **more)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_small_sources_start_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.Parallel", lambda *_, **__: pytest.fail("processes started"))
+    assert len(prepare(CLOUDS, SMALL, tmp_path / "a.h5")) == 70
+    monkeypatch.setattr(pipeline, "TOO_FEW_FOR_WORKERS", 10)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    with pytest.raises(pytest.fail.Exception, match="processes started"):
+        prepare(CLOUDS, SMALL, tmp_path / "b.h5")
+
+
+def test_built_in_shapes_are_neither_trivial_nor_hopeless(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    made = prepare(open_source("shapes"), zernike_basis(8, 4, points=512), tmp_path / "a.h5", workers=0)
+    values = ((made.read() - made.mean) / made.std).reshape(len(made), -1)
+    train, test = made.rows("train"), made.rows("test")
+    probe = LogisticRegression(C=0.003, max_iter=1000).fit(values[train], made.labels[train])
+    assert 0.3 < probe.score(values[test], made.labels[test]) < 0.9  # chance is 0.08
