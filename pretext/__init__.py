@@ -1,0 +1,1 @@
+"""Map files to trained runs: tasks (corruptions), networks, one file per method, the training engine."""

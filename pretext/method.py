@@ -1,0 +1,48 @@
+"""What the engine, the probes and the verbs expect of a pretext method."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pretext.tasks.example import Example
+
+
+class Method(Protocol):
+    """A pretext method: one file of this folder, an ``nn.Module`` with these members.
+
+    Attributes
+    ----------
+    optimizers : dict of str to Optimizer
+        All optimisers, so that checkpoints hold all of them.
+    """
+
+    optimizers: dict[str, Optimizer]
+
+    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+        """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""
+        ...
+
+    def encode(self, condition: Tensor) -> Tensor:
+        """Features (B, D) of maps (B, C, H, W). No argument could carry a target."""
+        ...
+
+    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters, as of ``nn.Module``."""
+        ...
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Take parameters over, as of ``nn.Module``."""
+        ...
+
+
+def build_seeded(build: type[nn.Module], seed: int, *arguments: Any) -> Any:
+    """Make a module whose initial parameters depend on ``seed`` alone; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(*arguments)

@@ -1,0 +1,39 @@
+"""The pretext methods there are.
+
+To add one: a file here with a frozen config dataclass and an ``nn.Module`` as in ``pretext.method``, and a line in
+``METHODS``.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pretext.cgml import CGML, CGMLConfig
+from spectral_ssl.ground.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method's class, made from (config, map shape, bounded), its config type and one line about it."""
+
+    config: type
+    build: type[nn.Module]
+    description: str
+
+
+METHODS: dict[str, MethodEntry] = {
+    "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
+}
+
+
+def find_method(name: str) -> MethodEntry:
+    """The method of that name.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]

@@ -1,0 +1,214 @@
+"""Run folders: making one, and loading what was trained there.
+
+=================  =============================================================
+config.toml        the resolved config: run, train, method and task sections
+environment.json   machine, versions, commit, command
+metrics.jsonl      one row an epoch
+checkpoints/       last.pt and previous.pt
+samples/           pictures
+status.json        how far it is
+=================  =============================================================
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.basis import Basis
+from data_prep.map_store import MapFile
+from pretext.checkpoint import load_checkpoint
+from pretext.engine import TrainConfig, seeded_generator
+from pretext.method import Method, build_seeded
+from pretext.methods import MethodEntry, find_method
+from pretext.tasks import TaskEntry, find_task
+from pretext.tasks.example import Example
+from pretext.training_maps import Standardiser, check_same_basis
+from spectral_ssl.ground.config import build_config, to_toml
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import file_digest, write_text
+from spectral_ssl.ground.provenance import environment
+
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that says what a run does.
+
+    Attributes
+    ----------
+    method, task : str
+        Their names.
+    train : TrainConfig
+    method_config, task_config : object
+        The configs of that method and task.
+    data, data_digest : str
+        The map file's name and content digest.
+    """
+
+    method: str
+    task: str
+    train: TrainConfig
+    method_config: Any
+    task_config: Any
+    data: str
+    data_digest: str
+
+    def to_toml(self) -> str:
+        """The text of ``config.toml``."""
+        run = {"method": self.method, "task": self.task, "data": self.data, "data_digest": self.data_digest}
+        sections = {"run": run, "train": self.train, "method": self.method_config, "task": self.task_config}
+        return to_toml(sections)
+
+    @staticmethod
+    def from_toml(text: str) -> "Plan":
+        """Read what ``to_toml`` wrote; unknown keys are errors."""
+        sections = tomllib.loads(text)
+        run = sections["run"]
+        method, task = find_method(run["method"]), find_task(run["task"])
+        return Plan(
+            method=run["method"],
+            task=run["task"],
+            train=build_config(TrainConfig, sections.get("train", {}), "train"),
+            method_config=build_config(method.config, sections.get("method", {}), "method"),
+            task_config=build_config(task.config, sections.get("task", {}), "task"),
+            data=run["data"],
+            data_digest=run["data_digest"],
+        )
+
+    def build(self, standardiser: Standardiser, seed: int | None = None) -> Method:
+        """The untrained method, its parameters drawn from ``seed`` (the plan's own by default)."""
+        entry: MethodEntry = find_method(self.method)
+        own = self.train.seed if seed is None else seed
+        method: Method = build_seeded(
+            entry.build, own, self.method_config, standardiser.basis.shape, standardiser.bounded
+        )
+        return method
+
+    def corrupt(self, maps: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> Example:
+        """Apply the task to a batch of standardised maps (B, C, H, W)."""
+        entry: TaskEntry = find_task(self.task)
+        example: Example = entry.apply(maps, valid, self.task_config, generator)
+        return example
+
+
+def start_run(folder: Path, plan: Plan) -> None:
+    """Make a run folder with its config and environment.
+
+    Raises
+    ------
+    UserError
+        When the folder exists already, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UserError("output exists already", str(folder), "choose another --out") from error
+    except OSError as error:
+        raise UserError(
+            "cannot write there", f"{folder} ({error.strerror})", "choose another --out or --workspace"
+        ) from error
+    (folder / "checkpoints").mkdir()
+    (folder / "samples").mkdir()
+    write_text(folder / "config.toml", plan.to_toml())
+    write_text(folder / "environment.json", json.dumps(environment(), indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run loaded for use.
+
+    Attributes
+    ----------
+    folder : Path
+    plan : Plan
+    method : Method
+        With the trained parameters.
+    standardise : Standardiser
+        Basis and statistics of the data it was trained on; they hold for whatever it encodes.
+    checkpoint : dict
+        The checkpoint's content, for going on.
+    checkpoint_digest : str
+        SHA-256 of the checkpoint's file.
+    """
+
+    folder: Path
+    plan: Plan
+    method: Method
+    standardise: Standardiser
+    checkpoint: dict[str, Any]
+    checkpoint_digest: str
+
+    @property
+    def basis(self) -> Basis:
+        """Basis of the maps it was trained on."""
+        return self.standardise.basis
+
+    def encode(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised)."""
+        return encode(self.method, self.standardise, maps)
+
+    def encode_file(self, maps: MapFile) -> NDArray[np.float32]:
+        """Features (N, D) float32 of all maps of a file, block by block, so that memory does not grow with the maps.
+
+        Raises
+        ------
+        UserError
+            When the file's basis is not the run's.
+        """
+        check_same_basis(self.basis, maps)
+        blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
+        return np.concatenate([self.encode(maps.read(rows)) for rows in blocks])
+
+    def untrained(self, seed: int) -> "TrainedRun":
+        """The same network with freshly drawn parameters."""
+        return replace(
+            self, method=self.plan.build(self.standardise, seed), checkpoint_digest=f"untrained, seed {seed}"
+        )
+
+    def complete(self, maps: NDArray[np.float32], modes: int, seed: int = 0) -> tuple[Example, torch.Tensor]:
+        """Corrupt standardised maps with the run's own task and answer them; answers are (N, modes, C, H, W)."""
+        generator = seeded_generator(seed, "complete")
+        example = self.plan.corrupt(self.standardise(maps), self.standardise.valid, generator)
+        return example, self.method.complete(example.condition, modes, generator)
+
+
+def encode(method: Method, standardise: Standardiser, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (N, D) float32 of raw maps (N, C, H, W), in batches of 256."""
+    batches = [
+        method.encode(standardise(maps[start : start + ROWS_AT_ONCE])).numpy()
+        for start in range(0, len(maps), ROWS_AT_ONCE)
+    ]
+    return np.concatenate(batches)
+
+
+def load_run(folder: Path | str) -> TrainedRun:
+    """Load a run from its last checkpoint.
+
+    Raises
+    ------
+    UserError
+        When the folder is no run, or its checkpoint is missing, damaged or of another version.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError("no such run", str(folder), "see `spectral-ssl list runs` or give another --run")
+    path = folder / "checkpoints" / "last.pt"
+    content = load_checkpoint(path)
+    try:
+        plan = Plan.from_toml(content["config"])
+        standardiser = Standardiser.from_statistics(Basis.from_json(content["basis"]), content["mean"], content["std"])
+        method = plan.build(standardiser)
+        method.load_state_dict(content["model"])
+    except (KeyError, RuntimeError, TypeError, AttributeError, tomllib.TOMLDecodeError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise UserError(
+            "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
+        ) from error
+    return TrainedRun(folder, plan, method, standardiser, content, file_digest(path))

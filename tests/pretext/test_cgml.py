@@ -1,0 +1,247 @@
+"""cGML against algorithm 1 and equation 4: what it must do, and what it must not be able to do."""
+
+import inspect
+
+import pytest
+import torch
+
+from pretext.cgml import CGML, CGMLConfig, sample_error
+from pretext.method import build_seeded
+from pretext.tasks.example import Example
+
+SHAPE = (2, 9, 9)
+SMALL = {"width": 8, "code": 16, "hidden": 16, "latent": 4, "steps": 6, "step_size": 5.0}
+
+
+def make(seed: int = 0, **settings: object) -> CGML:
+    method: CGML = build_seeded(CGML, seed, CGMLConfig(**{**SMALL, **settings}), SHAPE, False)
+    return method
+
+
+def batch(size: int = 5, seed: int = 1, dtype: torch.dtype = torch.float32) -> Example:
+    generator = torch.Generator().manual_seed(seed)
+    condition, target = torch.randn(2, size, *SHAPE, generator=generator, dtype=torch.float64).to(dtype)
+    weight = (torch.rand(size, *SHAPE, generator=generator, dtype=torch.float64) + 0.1).to(dtype)
+    return Example(condition, target, weight)
+
+
+def seeded(seed: int = 3) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_sample_error_is_a_weighted_mean_worked_out_by_hand() -> None:
+    answer = torch.tensor([[[[1.0, 2.0]]], [[[0.0, 0.0]]]])
+    example = Example(
+        answer, torch.tensor([[[[0.0, 4.0]]], [[[3.0, 5.0]]]]), torch.tensor([[[[1.0, 3.0]]], [[[1.0, 0.0]]]])
+    )
+    torch.testing.assert_close(sample_error(answer, example), torch.tensor([7.0 / 4.0, 3.0]))
+
+
+def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
+    method, example = make(), batch()
+    generator = method.generator
+    bottleneck, latent = method.encoder(example.condition), method.draw_latents(5, seeded())
+    tiled = latent[:, :, None, None].expand(-1, -1, *generator.geometry.side)
+    joined = torch.nn.functional.conv_transpose2d(
+        torch.cat([bottleneck, tiled], dim=1),
+        torch.cat([generator.first_h.weight, generator.first_z.weight], dim=0),
+        generator.first_h.bias,
+        stride=2,
+        padding=1,
+    )
+    split = generator.prepare(bottleneck) + generator.first_z(tiled)
+    torch.testing.assert_close(split, joined, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("domain", ["ball", "sphere"])
+def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(momentum: float, domain: str) -> None:
+    method = make(momentum=momentum, domain=domain).double()
+    example = batch(dtype=torch.float64)
+    bottleneck = method.encoder(example.condition).detach()
+    method.draw_latents = lambda count, generator: CGML.draw_latents(method, count, generator).double()  # type: ignore[method-assign]
+    path, _ = method.latent_path(bottleneck, example, seeded())
+    first = CGML.draw_latents(method, 5, seeded()).double()
+    for sample in range(5):
+        latent, velocity = first[sample], torch.zeros(4, dtype=torch.float64)
+        for step in range(6):
+            torch.testing.assert_close(path[step, sample], latent, rtol=1e-9, atol=1e-12)
+            leaf = latent.clone().requires_grad_()
+            answer = method.generator(bottleneck[sample : sample + 1], leaf[None])[0]
+            weight = example.weight[sample]
+            error = ((answer - example.target[sample]).abs() * weight).sum() / weight.sum()
+            error.backward()
+            assert leaf.grad is not None
+            velocity = momentum * velocity + 5.0 * leaf.grad
+            moved = latent - velocity
+            length = moved.norm()
+            latent = moved / length if domain == "sphere" or length > 1 else moved
+        torch.testing.assert_close(path[6, sample], latent, rtol=1e-9, atol=1e-12)
+
+
+def test_latent_gradient_agrees_with_finite_differences() -> None:
+    method, example = make().double(), batch(2, dtype=torch.float64)
+    bottleneck = method.encoder(example.condition).detach()
+    latent = (0.3 * torch.randn(2, 4, generator=seeded(), dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: sample_error(method.generator(bottleneck, z), example), latent)
+
+
+def test_a_samples_path_does_not_depend_on_its_batch() -> None:
+    method, example = make(), batch(5)
+    bottleneck = method.encoder(example.condition).detach()
+    path, _ = method.latent_path(bottleneck, example, seeded())
+    first = path[0]
+    method.draw_latents = lambda count, generator: first[2:3]  # type: ignore[method-assign]
+    alone = Example(*(part[2:3] for part in example))
+    path_alone, _ = method.latent_path(bottleneck[2:3], alone, seeded())
+    torch.testing.assert_close(path_alone[:, 0], path[:, 2], rtol=1e-4, atol=1e-6)
+
+
+def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -> None:
+    drawn = make(latent=3).draw_latents(20_000, seeded())
+    radius = drawn.norm(dim=1)
+    assert radius.max() <= 1.0
+    # in a uniform ball of dimension 3 the cubed radius is uniform: mean 1/2, standard error 0.29 / sqrt(20000)
+    assert abs(radius.pow(3).mean().item() - 0.5) < 4 * 0.29 / 20_000**0.5
+    assert drawn.mean(dim=0).abs().max() < 0.02
+    for domain, low in (("ball", 0.0), ("sphere", 1.0)):
+        method = make(domain=domain, step_size=1e4)
+        bottleneck = method.encoder(batch().condition).detach()
+        path, _ = method.latent_path(bottleneck, batch(), seeded())
+        lengths = torch.cat(
+            [path.norm(dim=2).flatten(), method.infer_latents(bottleneck, 3, seeded()).norm(dim=2).flatten()]
+        )
+        assert lengths.max() <= 1 + 1e-5
+        assert lengths.min() >= low - 1e-5
+
+
+def test_the_latent_descends_the_error() -> None:
+    method, example = make(steps=50, step_size=0.5), batch()
+    bottleneck = method.encoder(example.condition).detach()
+    path, start = method.latent_path(bottleneck, example, seeded())
+    end = sample_error(method.generator(bottleneck, path[-1]), example).mean().item()
+    assert end < start
+
+
+def test_training_step_moves_every_network_and_only_its_own_optimiser_moves_it() -> None:
+    method, example = make(), batch()
+    before = {name: value.clone() for name, value in method.named_parameters()}
+    losses = method.training_step(example, seeded())
+    assert set(losses) == {"loss", "loss_start", "lipschitz", "path", "rho"}
+    for name, value in method.named_parameters():
+        assert not torch.equal(value, before[name]), f"{name} did not move"
+    held = {id(parameter) for group in method.optimizers["latent"].param_groups for parameter in group["params"]}
+    assert held == {id(parameter) for parameter in method.latent_optimiser.parameters()}
+    main = {id(parameter) for group in method.optimizers["main"].param_groups for parameter in group["params"]}
+    assert main | held == {id(parameter) for parameter in method.parameters()}
+    assert not main & held
+
+
+def test_generator_is_thawed_after_the_latent_path() -> None:
+    method = make()
+    method.latent_path(method.encoder(batch().condition).detach(), batch(), seeded())
+    assert all(parameter.requires_grad for parameter in method.parameters())
+
+
+@pytest.mark.parametrize("updates", ["each-step", "whole-path"])
+def test_z_learns_the_path_it_watches(updates: str) -> None:
+    method = make(latent_updates=updates, latent_learning_rate=1e-2)
+    bottleneck = method.encoder(batch().condition).detach()
+    path, _ = method.latent_path(bottleneck, batch(), seeded())
+    losses = [method._train_latent_optimiser(bottleneck, path, seeded()) for _ in range(80)]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_still() -> None:
+    settings = {"latent_learning_rate": 0.0, "lipschitz_noise": 0.0}
+    losses = []
+    for updates in ("each-step", "whole-path"):
+        method = make(latent_updates=updates, **settings)
+        bottleneck = method.encoder(batch().condition).detach()
+        path, _ = method.latent_path(bottleneck, batch(), seeded())
+        losses.append(method._train_latent_optimiser(bottleneck, path, seeded()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_inference_follows_equation_4() -> None:
+    method, example = make(steps=3), batch()
+    bottleneck = method.encoder(example.condition).detach()
+    found = method.infer_latents(bottleneck, 2, seeded())
+    latent = method.draw_latents(10, seeded()).view(2, 5, 4)
+    with torch.no_grad():
+        for mode in range(2):
+            z = latent[mode]
+            for _ in range(3):
+                r, rho = method.latent_optimiser(bottleneck, z)
+                z = z + rho[:, None] * (r - z) / (r - z).norm(dim=1, keepdim=True)
+                z = z / z.norm(dim=1, keepdim=True).clamp_min(1.0)
+            torch.testing.assert_close(found[mode], z, rtol=1e-4, atol=1e-5)
+
+
+def test_a_latent_at_its_goal_stays_and_gives_no_nan() -> None:
+    method = make()
+    method.latent_optimiser.from_prepared = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))  # type: ignore[method-assign]
+    bottleneck = method.encoder(batch().condition).detach()
+    found = method.infer_latents(bottleneck, 1, seeded())
+    torch.testing.assert_close(found[0], method.draw_latents(5, seeded()))
+
+
+def test_inference_cannot_see_the_target() -> None:
+    for function, allowed in (
+        (CGML.encode, {"self", "condition"}),
+        (CGML.complete, {"self", "condition", "modes", "generator"}),
+        (CGML.infer_latents, {"self", "bottleneck", "modes", "generator"}),
+    ):
+        assert set(inspect.signature(function).parameters) == allowed
+    # and nothing is remembered from training: after steps on other targets, with the same parameters, answers are equal
+    method = make()
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    example = batch()
+    answers, features = [], []
+    for shift in (0.0, 100.0):
+        method.training_step(example._replace(target=example.target + shift), seeded())
+        method.load_state_dict(state)
+        answers.append(method.complete(example.condition, 3, seeded()))
+        features.append(method.encode(example.condition))
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(features[0], features[1])
+
+
+def test_different_latents_give_different_answers_and_equal_seeds_equal_ones() -> None:
+    method, example = make(), batch()
+    answers = method.complete(example.condition, 3, seeded())
+    assert answers.shape == (5, 3, *SHAPE)
+    assert not torch.allclose(answers[:, 0], answers[:, 1])
+    assert torch.equal(answers, method.complete(example.condition, 3, seeded()))
+
+
+def test_encode_gives_the_bottleneck_and_does_not_mix_samples() -> None:
+    method, example = make(), batch()
+    features = method.encode(example.condition)
+    assert features.shape == (5, method.encoder.geometry.bottleneck)
+    torch.testing.assert_close(method.encode(example.condition[3:4])[0], features[3], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (8, 16, 16), (11, 21, 21), (1, 7, 13), (3, 64, 64)])
+def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
+    method = build_seeded(CGML, 0, CGMLConfig(width=4, code=8, hidden=8), shape, True)
+    condition = torch.randn(2, *shape, generator=seeded())
+    answers = method.complete(condition, 2, seeded())
+    assert answers.shape == (2, 2, *shape)
+    assert answers.abs().max() <= 1.0
+
+
+def test_both_modes_of_an_ambiguous_target_are_found() -> None:
+    """One condition, two answers +-pattern: L1 alone gives the middle; cGML must reach both, from different latents."""
+    generator = seeded(0)
+    pattern = torch.randn(1, *SHAPE, generator=generator).sign()
+    method = make(width=16, steps=15, step_size=3.0, learning_rate=2e-3, latent_learning_rate=2e-3)
+    weight = torch.ones(32, *SHAPE)
+    for _ in range(150):
+        sign = (torch.rand(32, 1, 1, 1, generator=generator) < 0.5).float() * 2 - 1
+        method.training_step(Example(torch.zeros(32, *SHAPE), sign * pattern, weight), generator)
+    answers = method.complete(torch.zeros(1, *SHAPE), 200, seeded(5))[0]
+    to_plus = (answers - pattern).abs().mean(dim=(1, 2, 3))
+    to_minus = (answers + pattern).abs().mean(dim=(1, 2, 3))
+    assert ((to_plus < 0.3) | (to_minus < 0.3)).float().mean() > 0.95
+    assert 0.2 < (to_plus < 0.3).float().mean() < 0.8

@@ -1,0 +1,158 @@
+"""The training loop: the same seed gives the same run, and a stopped run goes on as if it had not stopped."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import spectral_ssl
+from data_prep.map_store import MapFile
+from pretext.checkpoint import load_checkpoint
+from pretext.engine import Place, seeded_generator
+from pretext.runs import load_run
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.metrics_log import read_metrics
+
+TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
+
+
+def same_parameters(first: Path, second: Path) -> bool:
+    one, two = (load_checkpoint(path / "checkpoints" / "last.pt")["model"] for path in (first, second))
+    return all(torch.equal(one[name], two[name]) for name in one) and one.keys() == two.keys()
+
+
+def without_time(folder: Path) -> list[dict[str, float]]:
+    return [
+        {key: value for key, value in row.items() if key != "seconds"} for row in read_metrics(folder / "metrics.jsonl")
+    ]
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_others(random_maps: MapFile, tmp_path: Path) -> None:
+    runs = [
+        spectral_ssl.pretrain(random_maps, epochs=2, seed=seed, settings=TINY, out=tmp_path / name).folder
+        for name, seed in (("one", 1), ("two", 1), ("three", 2))
+    ]
+    assert same_parameters(runs[0], runs[1])
+    assert without_time(runs[0]) == without_time(runs[1])
+    assert not same_parameters(runs[0], runs[2])
+
+
+def test_training_leaves_the_global_generator_alone(random_maps: MapFile, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run")
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("updates", ["each-step", "whole-path"])
+def test_a_run_stopped_inside_an_epoch_and_resumed_is_the_uninterrupted_one(
+    random_maps: MapFile, tmp_path: Path, updates: str
+) -> None:
+    settings = (*TINY, f"latent_updates={updates}")
+    whole = spectral_ssl.pretrain(random_maps, epochs=3, settings=settings, out=tmp_path / "whole").folder
+    # a limit of a millionth of a minute stops it after its first step: 1 of 3 batches of epoch 1
+    parts = spectral_ssl.pretrain(
+        random_maps, epochs=3, max_minutes=1e-6, settings=settings, out=tmp_path / "parts"
+    ).folder
+    assert load_checkpoint(parts / "checkpoints" / "last.pt")["place"]["step"] == 1
+    for expected in (2, 3):
+        spectral_ssl.pretrain(random_maps, resume=parts)
+        assert load_checkpoint(parts / "checkpoints" / "last.pt")["place"]["step"] == expected
+    spectral_ssl.pretrain(random_maps, resume=parts, max_minutes=0)
+    assert same_parameters(whole, parts)
+    assert without_time(whole) == without_time(parts)
+    first, second = (load_checkpoint(path / "checkpoints" / "last.pt")["optimizers"] for path in (whole, parts))
+    for name in first:
+        for key, state in first[name]["state"].items():
+            assert torch.equal(state["exp_avg_sq"], second[name]["state"][key]["exp_avg_sq"])
+
+
+def test_metrics_past_the_checkpoint_are_dropped_on_resume(random_maps: MapFile, tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=2, settings=TINY, out=tmp_path / "run").folder
+    rows = read_metrics(run / "metrics.jsonl")
+    with (run / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps({"epoch": 3, "step": 999, "loss": 0.0}) + "\n" + '{"epoch": 4, "st')
+    spectral_ssl.pretrain(random_maps, resume=run, epochs=3)
+    after = read_metrics(run / "metrics.jsonl")
+    assert after[:2] == rows
+    assert [row["step"] for row in after] == [3, 6, 9]
+
+
+def test_resume_refuses_other_data_and_other_settings(random_maps: MapFile, tmp_path: Path) -> None:
+    from conftest import write_random_maps
+
+    run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
+    other = write_random_maps(tmp_path / "other.h5", random_maps.basis, seed=5)
+    with pytest.raises(UserError, match="other data than the run's"):
+        spectral_ssl.pretrain(other, resume=run)
+    with pytest.raises(UserError, match="keeps its settings"):
+        spectral_ssl.pretrain(random_maps, resume=run, settings=("width=8",))
+
+
+def test_the_mean_loss_of_an_epoch_counts_the_small_last_batch_by_its_size() -> None:
+    place = Place()
+    place.count({"loss": 1.0}, 10)
+    place.count({"loss": 4.0}, 5)
+    assert place.end_epoch() == {"loss": 2.0}
+    assert (place.epoch, place.step, place.batch, place.samples) == (1, 2, 0, 0)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(random_maps: MapFile, tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    content = load_checkpoint(broken / "checkpoints" / "last.pt")
+    content["model"]["encoder.to_code.weight"][0, 0] = float("nan")
+    torch.save(content, broken / "checkpoints" / "last.pt")
+    before = (broken / "checkpoints" / "last.pt").read_bytes()
+    with pytest.raises(UserError, match="not finite"):
+        spectral_ssl.pretrain(random_maps, resume=broken, epochs=2)
+    assert (broken / "checkpoints" / "last.pt").read_bytes() == before
+    assert json.loads((broken / "status.json").read_text())["state"] == "failed"
+
+
+def test_a_run_of_no_epochs_is_the_untrained_network(random_maps: MapFile, tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=0, seed=4, settings=TINY, out=tmp_path / "run")
+    assert (run.encode(random_maps.read()) == run.untrained(4).encode(random_maps.read())).all()
+    assert not (run.encode(random_maps.read()) == run.untrained(5).encode(random_maps.read())).all()
+
+
+def test_a_loaded_run_encodes_with_its_own_statistics(random_maps: MapFile, tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run")
+    again = load_run(tmp_path / "run")
+    assert (again.encode(random_maps.read()) == run.encode(random_maps.read())).all()
+    assert (again.standardise.mean.numpy() == random_maps.mean).all()
+    undone = again.standardise.undo(again.standardise(random_maps.read())).numpy()
+    assert abs(undone - random_maps.read()).max() < 1e-5
+
+
+def test_seeded_generators_differ_by_every_part() -> None:
+    draws = {
+        seeded_generator(*parts).initial_seed()
+        for parts in ((0, "step", 1), (0, "step", 2), (1, "step", 1), (0, "order", 1))
+    }
+    assert len(draws) == 4
+
+
+@pytest.mark.parametrize("damage", ["truncated", "format", "missing", "config"])
+def test_damaged_checkpoints_are_one_clear_error(random_maps: MapFile, tmp_path: Path, damage: str) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
+    path = run / "checkpoints" / "last.pt"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        content = load_checkpoint(path)
+        content["format" if damage == "format" else "config"] = "spectral-ssl checkpoint 0"
+        torch.save(content, path)
+    with pytest.raises(UserError, match="checkpoint"):
+        load_run(run)
+
+
+def test_a_checkpoint_with_code_in_it_is_not_run(random_maps: MapFile, tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
+    torch.save({"format": Path("/tmp")}, run / "checkpoints" / "last.pt")
+    with pytest.raises(UserError, match="damaged checkpoint"):
+        load_run(run)
