@@ -1,0 +1,1 @@
+"""Trained runs to features and scores: export, probes, figures."""

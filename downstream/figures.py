@@ -1,0 +1,70 @@
+"""Pictures of a run, as PNG files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pretext.tasks.example import Example
+from spectral_ssl.ground.files import atomic_path
+
+
+def draw_answers(path: Path, example: Example, answers: torch.Tensor, ids: list[str], channel: int = 0) -> None:
+    """One line a sample: what the network saw, its answers, the truth.
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write.
+    example : Example
+        Conditions and targets, (B, C, H, W).
+    answers : Tensor, shape (B, modes, C, H, W)
+        What the network gave.
+    ids : list of str
+        Names of the samples.
+    channel : int
+        The channel drawn (of spectral maps the radial channel k).
+    """
+    columns = [example.condition[:, channel], *answers[:, :, channel].unbind(dim=1), example.target[:, channel]]
+    titles = ["seen", *(f"answer {number + 1}" for number in range(answers.shape[1])), "truth"]
+    figure, axes = _figure(len(ids), len(columns))
+    largest = float(example.target[:, channel].abs().max()) or 1.0
+    for column, (title, values) in enumerate(zip(titles, columns, strict=True)):
+        axes[0, column].set_title(title, fontsize=9)
+        for row in range(len(ids)):
+            axes[row, column].imshow(values[row].numpy(), cmap="RdBu_r", vmin=-largest, vmax=largest)
+    for row, name in enumerate(ids):
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    _save(figure, path)
+
+
+def draw_losses(path: Path, metrics: list[dict[str, Any]]) -> None:
+    """The losses of every epoch, as small curves side by side, one for each name in the metrics rows."""
+    names = [name for name in metrics[0] if name not in ("epoch", "step", "seconds")]
+    figure, axes = _figure(1, len(names), ticks=True, width=2.6)
+    epochs = [row["epoch"] for row in metrics]
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.plot(epochs, [row[name] for row in metrics], marker="." if len(epochs) < 30 else "")
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.tick_params(labelsize=7)
+    _save(figure, path)
+
+
+def _figure(rows: int, columns: int, ticks: bool = False, width: float = 1.3) -> tuple[Any, NDArray[Any]]:
+    from matplotlib.figure import Figure  # not pyplot: no global state, no window
+
+    figure = Figure(figsize=(width * columns + 1, width * rows + 0.6), layout="constrained")
+    axes = np.asarray(figure.subplots(rows, columns, squeeze=False))
+    if not ticks:
+        for axis in axes.flat:
+            axis.set_xticks([])
+            axis.set_yticks([])
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
