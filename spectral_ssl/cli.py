@@ -1,0 +1,231 @@
+"""The command line: options to the verbs of the same names, results to the screen.
+
+Nothing heavy is imported here: each command loads its verb when it runs.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import spectral_ssl
+from spectral_ssl.ground.errors import UserError
+
+app = typer.Typer(
+    help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+WorkspaceOption = Annotated[
+    Path | None, typer.Option(help="Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].")
+]
+RunOption = Annotated[Path | None, typer.Option(help="Run folder [the latest].")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(spectral_ssl.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def prep(
+    dataset: Annotated[str, typer.Option(help="A name of `list datasets`, or folder:PATH.")] = "shapes",
+    root: Annotated[Path | None, typer.Option(help="Where the raw data lies [WS/raw/DATASET].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Map file to write [WS/maps/DATASET-BASIS.h5].")] = None,
+    basis: Annotated[str, typer.Option(help="zernike or sh (spherical harmonics in shells).")] = "zernike",
+    degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15].")] = None,
+    radial: Annotated[
+        int | None, typer.Option(help="Radial channels: rectangular truncation of zernike; shells of sh [8].")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
+    up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
+    keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
+    overwrite: OverwriteOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Turn raw data into a map file."""
+    maps = spectral_ssl.prep(
+        dataset,
+        root=root,
+        out=out,
+        basis=basis,
+        degree=degree,
+        radial=radial,
+        points=points,
+        up=up,
+        keep_points=keep_points,
+        workers=workers,
+        seed=seed,
+        overwrite=overwrite,
+        workspace=workspace,
+    )
+    splits = ", ".join(
+        f"{len(maps.rows(split))} {split}" for split in ("train", "val", "test") if len(maps.rows(split))
+    )
+    print(
+        f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used"
+    )
+
+
+@app.command()
+def pretrain(
+    data: Annotated[Path | None, typer.Option(help="Map file [the newest].")] = None,
+    method: Annotated[str | None, typer.Option(help="A name of `list methods` [cgml].")] = None,
+    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [denoise].")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A name of `list recipes`, or a TOML file.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with, exactly where it stopped.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make [WS/runs/DATE-METHOD-TASK].")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Train a pretext task on a map file."""
+    run = spectral_ssl.pretrain(
+        data,
+        method=method,
+        task=task,
+        recipe=recipe,
+        epochs=epochs,
+        max_minutes=max_minutes,
+        seed=seed,
+        settings=settings or (),
+        resume=resume,
+        out=out,
+        workspace=workspace,
+    )
+    print(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
+
+
+@app.command()
+def complete(
+    run: RunOption = None,
+    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
+    modes: Annotated[int, typer.Option(help="Answers for each map.")] = 4,
+    count: Annotated[int, typer.Option(help="Maps answered.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="HDF5 file to write [RUN/completions.h5].")] = None,
+    overwrite: OverwriteOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Answer corrupted maps several times each."""
+    path = spectral_ssl.complete(
+        run, data=data, modes=modes, count=count, seed=seed, out=out, overwrite=overwrite, workspace=workspace
+    )
+    print(f"{path} and {path.with_suffix('.png')}")
+
+
+@app.command()
+def probe(
+    target: Annotated[str | None, typer.Option(help="A data set's name or a map file [the run's data].")] = None,
+    run: RunOption = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Score a run's features, and what costs nothing beside them."""
+    result = spectral_ssl.probe(target, run=run, seeds=seeds, workspace=workspace)
+    _print_table(result)
+    print(f"written to {result['path']}")
+
+
+@app.command()
+def export(
+    run: RunOption = None,
+    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Feature file to write [WS/features/RUN-DATA.h5].")] = None,
+    overwrite: OverwriteOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write features to HDF5."""
+    print(spectral_ssl.export(run, data=data, out=out, overwrite=overwrite, workspace=workspace))
+
+
+@app.command("list")
+def list_command(
+    what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs or maps.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say what there is to choose from."""
+    for kind, names in spectral_ssl.list_names(what, workspace=workspace).items():
+        print(f"{kind}:" if names else f"{kind}: none")
+        for name, description in names.items():
+            print(f"  {name:14} {description}")
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="A map file or a feature file.")]) -> None:
+    """Check that a file is sound."""
+    findings = spectral_ssl.verify(path)
+    for finding in findings:
+        print(finding)
+    print(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    max_minutes: Annotated[float, typer.Option(help="Most time for the training.")] = 1.5,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Run everything once on the built-in data."""
+    result = spectral_ssl.demo(workspace=workspace, max_minutes=max_minutes)
+    _print_table(result)
+    for what, path in result["paths"].items():
+        print(f"{what:9} {path}")
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = (
+        f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
+        f"(split: {result['split']}), {len(result['seeds'])} seeds"
+    )
+    table = Table(title=title)
+    for column in (
+        "features",
+        "dimensions",
+        "linear probe, mean +- std",
+        "standard error of the test",
+        "10 neighbours",
+    ):
+        table.add_column(column, justify="left" if column == "features" else "right")
+    for row in result["rows"]:
+        table.add_row(
+            row["features"],
+            str(row["dimensions"]),
+            f"{row['mean']:.3f} +- {row['std']:.3f}",
+            f"{row['standard_error']:.3f}",
+            f"{row['neighbours']:.3f}",
+        )
+    # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on stderr and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"spectral-ssl: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("spectral-ssl: stopped; a run goes on with `spectral-ssl pretrain --resume RUN`", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of our output went away (`| head`): nothing is wrong
+        sys.stderr.close()
+        sys.exit(0)

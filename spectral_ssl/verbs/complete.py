@@ -1,0 +1,107 @@
+"""``complete``: several answers to each corrupted map of a file."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data_prep.map_store import MapFile, open_maps
+from downstream.figures import draw_answers
+from pretext.runs import TrainedRun, load_run
+from pretext.training_maps import check_same_basis
+from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.provenance import created_by
+from spectral_ssl.ground.workspace import Workspace
+
+SCHEMA = "spectral-ssl completions 1"
+ROWS_AT_ONCE = 256
+ROWS_DRAWN = 8
+
+
+def complete(
+    run: str | Path | TrainedRun | None = None,
+    *,
+    data: str | Path | MapFile | None = None,
+    modes: int = 4,
+    count: int = 64,
+    seed: int = 0,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    workspace: str | Path | None = None,
+) -> Path:
+    """Corrupt held-out maps with the run's task and answer each several times.
+
+    Parameters
+    ----------
+    run : path or TrainedRun, optional
+        The latest run by default.
+    data : path or MapFile, optional
+        The map file; the one the run was trained on by default.
+    modes : int
+        Answers for each map, from as many random latents.
+    count : int
+        Maps answered, spread over the test split (over all maps where there is none).
+    seed : int
+        Of the corruption and the latents.
+    out : path, optional
+        HDF5 file, ``RUN/completions.h5`` by default; a picture is written beside it.
+    overwrite : bool
+        Whether existing files may be replaced.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    Path
+        The HDF5 file: ``/condition``, ``/target`` (N, C, H, W), ``/answers`` (N, modes, C, H, W), all standardised,
+        and ``/ids``.
+
+    Raises
+    ------
+    UserError
+        When run or data are missing, or do not fit each other.
+    """
+    check_range("number of modes", modes, 1, 1000)
+    check_range("count", count, 1, 10_000_000)
+    place = Workspace.find(workspace)
+    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    maps = data if isinstance(data, MapFile) else open_maps(data or place.root / "maps" / trained.plan.data)
+    check_same_basis(trained.basis, maps)
+    target = Path(out) if out else trained.folder / "completions.h5"
+    refuse_existing(target, overwrite)
+    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
+    rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
+    with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(_about(trained, maps, seed))
+        shape = maps.basis.shape
+        columns = {
+            "condition": file.create_dataset("condition", (len(rows), *shape), "f4"),
+            "target": file.create_dataset("target", (len(rows), *shape), "f4"),
+            "answers": file.create_dataset("answers", (len(rows), modes, *shape), "f4"),
+        }
+        file.create_dataset("ids", data=[maps.ids[row] for row in rows], dtype=h5py.string_dtype())
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            example, answers = trained.complete(maps.read(rows[block]), modes, seed + start)
+            columns["condition"][block] = example.condition.numpy()
+            columns["target"][block] = example.target.numpy()
+            columns["answers"][block] = answers.numpy()
+            if start == 0:
+                names = [maps.ids[row] for row in rows[:ROWS_DRAWN]]
+                drawn = type(example)(*(part[:ROWS_DRAWN] for part in example))
+                draw_answers(target.with_suffix(".png"), drawn, answers[:ROWS_DRAWN], names)
+    return target
+
+
+def _about(run: TrainedRun, maps: MapFile, seed: int) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA,
+        "basis": maps.basis.to_json(),
+        "config": run.plan.to_toml(),
+        "checkpoint_digest": run.checkpoint_digest,
+        "data_digest": maps.digest,
+        "seed": seed,
+        "created_by": created_by(),
+    }

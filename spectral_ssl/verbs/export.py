@@ -1,0 +1,52 @@
+"""``export``: bottleneck features of a map file, as HDF5."""
+
+from pathlib import Path
+
+from data_prep.map_store import MapFile, open_maps
+from downstream.feature_export import extract_features
+from downstream.feature_store import write_features
+from pretext.runs import TrainedRun, load_run
+from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.workspace import Workspace
+
+
+def export(
+    run: str | Path | TrainedRun | None = None,
+    *,
+    data: str | Path | MapFile | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    workspace: str | Path | None = None,
+) -> Path:
+    """Write the features of every map of a file.
+
+    Parameters
+    ----------
+    run : path or TrainedRun, optional
+        The latest run by default.
+    data : path or MapFile, optional
+        The map file; the one the run was trained on by default.
+    out : path, optional
+        The feature file; ``WS/features/RUN-DATA.h5`` by default.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    Path
+        The feature file.
+
+    Raises
+    ------
+    UserError
+        When run or data are missing, or do not fit each other.
+    """
+    place = Workspace.find(workspace)
+    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    maps = data if isinstance(data, MapFile) else open_maps(data or place.root / "maps" / trained.plan.data)
+    target = Path(out) if out else place.features(trained.folder.name, maps.path.stem)
+    refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
+    write_features(target, extract_features(trained, maps), overwrite=overwrite)
+    return target

@@ -1,0 +1,204 @@
+"""``pretrain``: train a pretext task on a map file."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from data_prep.map_store import MapFile, open_maps
+from downstream.figures import draw_answers, draw_losses
+from pretext.engine import TrainConfig, train
+from pretext.methods import find_method
+from pretext.runs import Plan, TrainedRun, load_run, start_run
+from pretext.tasks import find_task
+from pretext.training_maps import TrainingMaps
+from spectral_ssl.ground.config import build_config, parse_settings
+from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.prep import prep
+
+SAMPLES = 6
+MODES = 3
+
+
+def pretrain(
+    data: str | Path | MapFile | None = None,
+    *,
+    method: str | None = None,
+    task: str | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    max_minutes: float | None = None,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+    resume: str | Path | None = None,
+    out: str | Path | None = None,
+    workspace: str | Path | None = None,
+) -> TrainedRun:
+    """Train a method on a task.
+
+    Parameters
+    ----------
+    data : path or MapFile, optional
+        The map file; the workspace's newest by default, and the built-in shapes where there is none.
+    method, task : str, optional
+        "cgml" and "denoise" by default; see ``spectral-ssl list``.
+    recipe : str, optional
+        A recipe's name or a TOML file; what else is given goes before it.
+    epochs, max_minutes, seed : optional
+        Short for the settings of the same names.
+    settings : sequence of str
+        "key=value" or "section.key=value", sections train, method and task.
+    resume : path, optional
+        Go on with this run exactly where it stopped; only ``data``, ``epochs`` and ``max_minutes`` may be given along.
+    out : path, optional
+        The run folder; ``WS/runs/DATE-METHOD-TASK`` by default. It must not exist.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    TrainedRun
+
+    Raises
+    ------
+    UserError
+        When data or settings are not as they should be, or the loss becomes infinite.
+    """
+    place = Workspace.find(workspace)
+    short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
+    given = {key: value for key, value in short.items() if value is not None}
+    if resume is not None:
+        if method or task or recipe or settings or out or seed is not None:
+            raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
+        return _resume(Path(resume), data, given, place)
+    plan_parts = _merge(method, task, recipe, given, settings)
+    maps = _find_maps(data, place)
+    plan = Plan(data=maps.path.name, data_digest=maps.digest, **plan_parts)
+    training = TrainingMaps(maps)
+    folder = Path(out) if out else place.new_run(plan.method, plan.task)
+    start_run(folder, plan)
+    say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
+    network = plan.build(training.standardise)
+    valid = training.standardise.valid
+    train(network, lambda x, generator: plan.corrupt(x, valid, generator), training, plan.train, folder, plan.to_toml())
+    return _finish(folder, maps)
+
+
+def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
+    run = load_run(folder)
+    maps = _find_maps(data if data is not None else place.root / "maps" / run.plan.data, place)
+    if maps.digest != run.plan.data_digest:
+        raise UserError(
+            "other data than the run's", f"{maps.path}, digest {maps.digest[:12]}", f"give --data {run.plan.data}"
+        )
+    train_settings = {name: getattr(run.plan.train, name) for name in TrainConfig.__dataclass_fields__} | given
+    plan = Plan(
+        method=run.plan.method,
+        task=run.plan.task,
+        train=build_config(TrainConfig, train_settings, "train"),
+        method_config=run.plan.method_config,
+        task_config=run.plan.task_config,
+        data=run.plan.data,
+        data_digest=run.plan.data_digest,
+    )
+    training = TrainingMaps(maps)
+    for name, optimizer in run.method.optimizers.items():
+        optimizer.load_state_dict(run.checkpoint["optimizers"][name])
+    at = run.checkpoint["place"]
+    drop_metrics_after(folder / "metrics.jsonl", at["step"])
+    say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
+    valid = training.standardise.valid
+    train(
+        run.method,
+        lambda x, generator: plan.corrupt(x, valid, generator),
+        training,
+        plan.train,
+        folder,
+        plan.to_toml(),
+        at,
+    )
+    return _finish(folder, maps)
+
+
+def _merge(
+    method: str | None, task: str | None, recipe: str | None, given: dict[str, Any], settings: Sequence[str]
+) -> dict[str, Any]:
+    """Recipe, then options, then settings, each over the one before; then names to configs."""
+    sections = read_recipe(recipe) if recipe else {}
+    names = sections.get("run", {})
+    for key in names:
+        if key not in ("method", "task"):
+            raise unknown_name("setting in [run] of the recipe", key, ("method", "task"))
+    for section in sections:
+        if section not in ("run", "train", "method", "task"):
+            raise unknown_name("section of the recipe", section, ("run", "train", "method", "task"))
+    method = method or names.get("method", "cgml")
+    task = task or names.get("task", "denoise")
+    configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
+    texts = parse_settings(settings, configs)
+    built: dict[str, Any] = {
+        section: build_config(
+            config, {**sections.get(section, {}), **(given if section == "train" else {}), **texts[section]}, section
+        )
+        for section, config in configs.items()
+    }
+    return {
+        "method": method,
+        "task": task,
+        "train": built["train"],
+        "method_config": built["method"],
+        "task_config": built["task"],
+    }
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in files("spectral_ssl").joinpath("recipes").iterdir())
+
+
+def read_recipe(recipe: str) -> dict[str, dict[str, Any]]:
+    """A recipe's sections, from its name or its file.
+
+    Raises
+    ------
+    UserError
+        When there is none of that name, or the file is not TOML.
+    """
+    if recipe in recipes():
+        text = files("spectral_ssl").joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
+    elif recipe.endswith(".toml") and Path(recipe).is_file():
+        text = Path(recipe).read_text(encoding="utf-8")
+    else:
+        raise unknown_name("recipe", recipe, recipes())
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError("unreadable recipe", f"{recipe} ({error})", "mend the TOML") from error
+
+
+def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
+    if isinstance(data, MapFile):
+        return data
+    path = Path(data) if data else place.newest_maps()
+    if path is None:
+        say("no map file yet: preparing the built-in shapes")
+        return prep(workspace=place.root)
+    return open_maps(path)
+
+
+def _finish(folder: Path, maps: MapFile) -> TrainedRun:
+    """Load what was trained, and draw its answers to a few held-out maps and its losses."""
+    run = load_run(folder)
+    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
+    # spread over the file, because neighbours in it are often of one class
+    rows = held_out[:: max(1, len(held_out) // SAMPLES)][:SAMPLES]
+    example, answers = run.complete(maps.read(rows), MODES)
+    draw_answers(folder / "samples" / "answers.png", example, answers, [maps.ids[row] for row in rows])
+    metrics = read_metrics(folder / "metrics.jsonl")
+    if metrics:
+        draw_losses(folder / "samples" / "losses.png", metrics)
+    return run

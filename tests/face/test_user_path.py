@@ -1,0 +1,176 @@
+"""The verbs as a user calls them: by subprocess, from another folder, on the built-in data."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+TINY = ["--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
+
+
+def call(*arguments: str | Path, folder: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spectral_ssl", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "SPECTRAL_SSL_HOME": str(workspace)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the shapes are prepared and a run is trained, by the user's own commands."""
+    home = tmp_path_factory.mktemp("home")
+    done = call("prep", "--degree", "8", "--points", "256", folder=home, workspace=home / "ws")
+    assert done.returncode == 0, done.stderr
+    assert "720 maps (480 train, 240 test) of shape (5, 9, 9), 0 objects not used" in done.stdout
+    done = call("pretrain", "--epochs", "2", *TINY, folder=home, workspace=home / "ws")
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
+    workspace = prepared / "ws"
+    (run,) = (workspace / "runs").iterdir()
+    for name in ("config.toml", "environment.json", "metrics.jsonl", "status.json", "checkpoints/last.pt"):
+        assert (run / name).is_file(), name
+    for picture in ("answers.png", "losses.png"):
+        assert (run / "samples" / picture).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+
+    done = call("probe", "--target", "shapes", "--seeds", "1", folder=prepared, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    for row in ("raw coefficients", "rotation invariants", "ring norms", "untrained network", "trained network"):
+        assert row in done.stdout
+    result = json.loads((run / "probe-shapes.json").read_text())
+    assert all(1 / 12 < row["mean"] <= 1 for row in result["rows"]), "worse than chance"
+    assert result["environment"]["packages"]["torch"]
+
+    done = call("export", folder=prepared, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    (features,) = (workspace / "features").glob("*.h5")
+    assert done.stdout.strip() == str(features)
+    with h5py.File(features) as file, h5py.File(workspace / "maps" / "shapes-zernike.h5") as maps:
+        assert file["features"].shape[0] == 720
+        assert np.isfinite(file["features"][:]).all()
+        assert (file["ids"][:] == maps["ids"][:]).all()
+
+    done = call("complete", "--modes", "3", "--count", "5", folder=prepared, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(run / "completions.h5") as file:
+        assert file["answers"].shape == (5, 3, 5, 9, 9)
+    assert (run / "completions.png").read_bytes().startswith(b"\x89PNG")
+
+    for path in (features, workspace / "maps" / "shapes-zernike.h5"):
+        done = call("verify", path, folder=prepared, workspace=workspace)
+        assert done.returncode == 0, done.stdout
+        assert "sound" in done.stdout
+    listed = call("list", folder=prepared, workspace=workspace).stdout
+    for name in ("shapes", "modelnet40", "cgml", "denoise", "quick", run.name, "shapes-zernike.h5"):
+        assert name in listed
+
+
+def test_images_go_the_same_way(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    for command in (
+        ["prep", "--dataset", "digits"],
+        ["pretrain", "--epochs", "1", *TINY],
+        ["probe", "--target", "digits", "--seeds", "1"],
+        ["export"],
+    ):
+        done = call(*command, folder=tmp_path, workspace=workspace)
+        assert done.returncode == 0, done.stderr
+    assert "raw pixels" in call("probe", "--seeds", "1", folder=tmp_path, workspace=workspace).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("prep --dataset modelnett10", ["modelnett10", "did you mean 'modelnet10'"]),
+        ("prep --dataset modelnet10 --root nowhere", ["nowhere"]),
+        ("prep --dataset shapenet", ["shapenet"]),
+        ("prep --basis fourier", ["fourier", "zernike"]),
+        ("prep --degree 0", ["degree", "0"]),
+        ("prep --degree 1000", ["1000"]),
+        ("prep --points 0", ["points", "0"]),
+        ("prep --degree 8 --points 256", ["exists already", "--overwrite"]),
+        ("prep --dataset digits --degree 3", ["images"]),
+        ("pretrain --method cglm", ["cglm", "did you mean 'cgml'"]),
+        ("pretrain --task denoize", ["denoize", "did you mean 'denoise'"]),
+        ("pretrain --recipe qick", ["qick", "did you mean 'quick'"]),
+        ("pretrain --set widht=3", ["widht", "did you mean 'width'"]),
+        ("pretrain --set width=wide", ["method.width", "wide"]),
+        ("pretrain --set domain=cube", ["method.domain", "cube"]),
+        ("pretrain --epochs -1", ["epochs", "-1"]),
+        ("pretrain --data nowhere.h5", ["nowhere.h5"]),
+        ("pretrain --data damaged.h5", ["damaged.h5"]),
+        ("pretrain --resume nowhere", ["nowhere"]),
+        ("probe --target modelnet10", ["modelnet10"]),
+        ("probe --target moonnet", ["moonnet"]),
+        ("probe --run nowhere", ["nowhere"]),
+        ("probe --target other.h5", ["another basis"]),
+        ("probe --seeds 0", ["seeds", "0"]),
+        ("export --data other.h5", ["another basis"]),
+        ("complete --modes 0", ["modes", "0"]),
+        ("verify nowhere.h5", ["nowhere.h5"]),
+        ("list datesets", ["datesets", "did you mean 'datasets'"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_nothing_is_written(
+    prepared: Path, command: str, words: list[str]
+) -> None:
+    from conftest import write_random_maps
+
+    from data_prep.basis import zernike_basis
+
+    workspace = prepared / "ws"
+    if not (prepared / "other.h5").exists():
+        write_random_maps(prepared / "other.h5", zernike_basis(4))
+        (prepared / "damaged.h5").write_bytes((workspace / "maps" / "shapes-zernike.h5").read_bytes()[:5000])
+
+    def state() -> set[tuple[str, int]]:
+        return {(str(path), path.stat().st_mtime_ns) for path in prepared.rglob("*") if path.is_file()}
+
+    before = state()
+    done = call(*command.split(), folder=prepared, workspace=workspace)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("spectral-ssl: ")]
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0]
+    assert state() == before
+
+
+def test_verify_of_a_damaged_file_says_so_with_status_1(prepared: Path) -> None:
+    torn = prepared / "torn.h5"
+    torn.write_bytes((prepared / "ws" / "maps" / "shapes-zernike.h5").read_bytes()[:5000])
+    done = call("verify", "torn.h5", folder=prepared, workspace=prepared / "ws")
+    torn.unlink()
+    assert done.returncode == 1
+    assert "damaged or truncated" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_existing_run_folder_is_not_touched(prepared: Path) -> None:
+    taken = prepared / "taken"
+    taken.mkdir(exist_ok=True)
+    done = call("pretrain", "--out", "taken", "--epochs", "1", *TINY, folder=prepared, workspace=prepared / "ws")
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert not any(taken.iterdir())
+
+
+def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
+    for verb in ("probe", "export", "complete"):
+        done = call(verb, folder=tmp_path, workspace=tmp_path / "empty")
+        assert done.returncode == 2
+        assert "spectral-ssl pretrain" in done.stderr
