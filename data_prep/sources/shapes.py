@@ -28,6 +28,7 @@ COUNTS: dict[Split, int] = {"train": 40, "test": 20}
 SECTIONS = 24  # corners of round things
 
 # Strength of the disturbances, relative to the object's size
+TURN = np.radians(30.0)  # most turn about the vertical, either way: like real sets, roughly aligned and not quite
 TILT = np.radians(8.0)
 WARP = 0.06
 ROUGHNESS = 0.008
@@ -87,7 +88,7 @@ def _disturb(points: NDArray[np.float64], generator: np.random.Generator) -> NDA
         # wave lengths of about the object's size: a bent or twisted thing, not another one
         points = points + WARP / 3 * np.sin(2.5 * points @ wave + phase)[:, None] * direction
     points = points + ROUGHNESS * generator.normal(size=points.shape)
-    tilt, turn = generator.normal(0, TILT), generator.uniform(0, 2 * np.pi)
+    tilt, turn = generator.normal(0, TILT), generator.uniform(-TURN, TURN)
     toward = generator.uniform(0, 2 * np.pi)
     rotation = _about_z(turn) @ _about_z(toward) @ _about_x(tilt) @ _about_z(-toward)
     return np.asarray(points @ rotation.T)
