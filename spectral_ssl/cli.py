@@ -44,6 +44,9 @@ def prep(
     ] = None,
     points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels on a side of images: middle square, scaled [as they are].")
+    ] = None,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
@@ -60,6 +63,7 @@ def prep(
         radial=radial,
         points=points,
         up=up,
+        size=size,
         keep_points=keep_points,
         workers=workers,
         seed=seed,

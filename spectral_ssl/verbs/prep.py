@@ -5,7 +5,7 @@ from pathlib import Path
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
-from data_prep.sources import SOURCES, open_source
+from data_prep.sources import SOURCES, open_source, split_name
 from data_prep.sources.item import Source
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.progress import progress, say
@@ -25,6 +25,7 @@ def prep(
     radial: int | None = None,
     points: int = 2048,
     up: str | None = None,
+    size: int | None = None,
     keep_points: bool = False,
     workers: int | None = None,
     seed: int = 0,
@@ -36,7 +37,8 @@ def prep(
     Parameters
     ----------
     dataset : str
-        A name of ``spectral-ssl list datasets``, or ``folder:PATH``.
+        A name of ``spectral-ssl list datasets``; ``folder:PATH`` or ``pairs:PATH`` for one's own files;
+        ``celeba:ATTRIBUTE`` for a choice of classes.
     root : path, optional
         Where the raw data lies; ``WS/raw/DATASET`` by default.
     out : path, optional
@@ -51,6 +53,8 @@ def prep(
         Points drawn from each object.
     up : str, optional
         The raw data's up axis, e.g. "+y", where it is not the source's own.
+    size : int, optional
+        Pixels on a side to which images are brought (the middle square, scaled); as they are by default.
     keep_points : bool
         Store the sampled clouds beside the maps.
     workers : int, optional
@@ -73,12 +77,11 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
-    source = find_source(dataset, root, place)
+    source = find_source(dataset, root, place, size)
     if source.note:
         say(source.note)
     meaning = _basis(source, basis, degree, radial, points, seed)
-    name = dataset.partition(":")[2].rstrip("/").rpartition("/")[2] if ":" in dataset else dataset
-    target = Path(out) if out else place.maps(name, meaning.kind)
+    target = Path(out) if out else place.maps(_file_name(dataset), meaning.kind)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
 
@@ -104,7 +107,7 @@ def prep(
     return maps
 
 
-def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Source:
+def find_source(dataset: str, root: str | Path | None, place: Workspace, size: int | None = None) -> Source:
     """Open a data set where it lies: at ``root``, else in the workspace.
 
     Raises
@@ -112,9 +115,15 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Sour
     UserError
         When the name is unknown, or the data is not there.
     """
-    if not dataset.startswith("folder:") and dataset not in SOURCES:
-        raise unknown_name("dataset", dataset, [*SOURCES, "folder:PATH"])
-    return open_source(dataset, Path(root) if root else place.raw(dataset))
+    return open_source(dataset, Path(root) if root else place.raw(split_name(dataset)[0]), size)
+
+
+def _file_name(dataset: str) -> str:
+    """What the map file is called after: the set and the choice, or the last folder of a path."""
+    key, rest = split_name(dataset)
+    if SOURCES[key].after_colon == "path" and rest:
+        return Path(rest).expanduser().resolve().name
+    return f"{key}-{rest}" if rest else key
 
 
 def _basis(source: Source, kind: str, degree: int | None, radial: int | None, points: int, seed: int) -> Basis:
