@@ -131,7 +131,9 @@ def _read_npz(path: Path) -> NDArray[Any]:
             if name is None:
                 raise ObjectError(f"no array named {', '.join(NPZ_NAMES)}; there are {', '.join(members) or 'none'}")
             data = archive.read(members[name])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (ObjectError, OSError):
+        raise
+    except Exception as error:  # zipfile lets through whatever the decompressors raise
         raise ObjectError(f"not a readable .npz file: {error}") from error
     return _read_npy(data)
 
@@ -141,6 +143,8 @@ def _read_text(data: bytes, suffix: str) -> NDArray[np.float64]:
     first, _, rest = data.partition(b"\n")
     if suffix == ".pts" and first.strip().isdigit():
         data = rest
+    if not data.strip():
+        raise ObjectError("no points")
     try:
         table = np.loadtxt(io.BytesIO(data.replace(b",", b" ")), ndmin=2, encoding="utf-8")
     except (ValueError, UnicodeDecodeError) as error:

@@ -6,6 +6,8 @@ The two layouts of clouds are those of ``modelnet40_ply_hdf5_2048`` and of ``mod
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -270,13 +272,17 @@ def _object_names(path: Path, split: Split, count: int) -> list[str]:
     return [name.removesuffix(".ply").removesuffix(".off") for name in names]
 
 
-def _open_file(path: Path) -> "h5py.File":
+@contextmanager
+def _open_file(path: Path) -> "Iterator[h5py.File]":
     import h5py  # 0.2 s at import
 
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise UserError("not a readable HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        with h5py.File(path, "r") as file:
+            yield file
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can fail at any touch, with anything from KeyError to RuntimeError
+        raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
 
 
 def _plain(file: "h5py.File", name: str) -> "h5py.Dataset":
@@ -310,10 +316,7 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
                 f"data {data.shape} {data.dtype}, label {label.shape} {label.dtype} in {path}",
                 "data must be (N, P, 3) floats and label (N, 1) integers",
             )
-        try:
-            labels = np.asarray(label[:], np.int64).ravel()
-        except (OSError, RuntimeError) as error:
-            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        labels = np.asarray(label[:], np.int64).ravel()
     if labels.min() < 0 or labels.max() >= len(order):
         raise UserError(
             "labels out of range", f"{labels.min()} to {labels.max()} in {path}", f"{len(order)} classes are known"
@@ -325,10 +328,7 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
 def _clouds(path: Path) -> NDArray[np.float32]:
     """All clouds of a file, (N, P, 3): its gzip chunks span many rows, so single rows would be decompressed again."""
     with _open_file(path) as file:
-        try:
-            return np.asarray(_plain(file, "data")[:], np.float32)
-        except (OSError, RuntimeError) as error:
-            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        return np.asarray(_plain(file, "data")[:], np.float32)
 
 
 def _cloud(path: Path, row: int) -> Shape:

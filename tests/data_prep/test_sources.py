@@ -147,7 +147,7 @@ def _replace(path: Path, **datasets: object) -> None:
     [
         (lambda folder: (folder / "ply_data_test0.h5").unlink(), "names files that are not there"),
         (lambda folder: (folder / "test_files.txt").unlink(), "no such list"),
-        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "not a readable HDF5 file"),
+        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "damaged HDF5 file"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", data=np.zeros((10, 64))), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.zeros(9, int)), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.full(10, 10)), "labels out of range"),
@@ -600,3 +600,19 @@ def test_digest_follows_the_files(tmp_path: Path) -> None:
     assert open_source("modelnet10", tmp_path).digest == before
     _write(tmp_path / "bed" / "test" / "bed_0009.off")
     assert open_source("modelnet10", tmp_path).digest != before
+
+
+def test_mnist_shorter_than_its_header(tmp_path: Path) -> None:
+    _mnist(tmp_path, packed=False)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08")
+    with pytest.raises(UserError, match="not an idx file"):
+        open_source("mnist", tmp_path)
+
+
+def test_npz_of_a_damaged_stream(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", points=np.arange(300.0).reshape(100, 3))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[60:120] = bytes(60)
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(ObjectError, match=r"not a readable \.npz"):
+        open_source(f"folder:{tmp_path}").items[0].load()
