@@ -36,6 +36,9 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 def prep(
     dataset: Annotated[str, typer.Option(help="A name of `list datasets`, or folder:PATH.")] = "shapes",
     root: Annotated[Path | None, typer.Option(help="Where the raw data lies [WS/raw/DATASET].")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the raw data if it is not there (sets that may be fetched).")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Map file to write [WS/maps/DATASET-BASIS.h5].")] = None,
     basis: Annotated[str, typer.Option(help="zernike or sh (spherical harmonics in shells).")] = "zernike",
     degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15].")] = None,
@@ -57,6 +60,7 @@ def prep(
     maps = spectral_ssl.prep(
         dataset,
         root=root,
+        download=download,
         out=out,
         basis=basis,
         degree=degree,

@@ -1,5 +1,6 @@
 """``prep``: raw data to a map file."""
 
+import time
 from pathlib import Path
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
@@ -8,7 +9,7 @@ from data_prep.pipeline import image_basis, prepare
 from data_prep.sources import SOURCES, open_source, split_name
 from data_prep.sources.item import Source
 from spectral_ssl.ground.errors import UserError, unknown_name
-from spectral_ssl.ground.progress import progress, say
+from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
@@ -19,6 +20,7 @@ def prep(
     dataset: str = "shapes",
     *,
     root: str | Path | None = None,
+    download: bool = False,
     out: str | Path | None = None,
     basis: str = "zernike",
     degree: int | None = None,
@@ -41,6 +43,8 @@ def prep(
         ``celeba:ATTRIBUTE`` for a choice of classes.
     root : path, optional
         Where the raw data lies; ``WS/raw/DATASET`` by default.
+    download : bool
+        Fetch the raw data first if it is not there, for sets that may be fetched (modelnet10, cifar10, mnist, facades).
     out : path, optional
         The map file; ``WS/maps/DATASET-BASIS.h5`` by default.
     basis : {"zernike", "sh"}
@@ -77,6 +81,8 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
+    if download:
+        _fetch(dataset, root, place)
     source = find_source(dataset, root, place, size)
     if source.note:
         say(source.note)
@@ -116,6 +122,29 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace, size: i
         When the name is unknown, or the data is not there.
     """
     return open_source(dataset, Path(root) if root else place.raw(split_name(dataset)[0]), size)
+
+
+def _fetch(dataset: str, root: str | Path | None, place: Workspace) -> None:
+    """Download the raw data unless it is there already."""
+    from data_prep.downloads import download  # pooch is for this only
+
+    key, _ = split_name(dataset)
+    folder = Path(root) if root else place.raw(key)
+    try:
+        open_source(dataset, folder)
+        say(f"{dataset} is in {folder} already")
+        return
+    except UserError:
+        pass  # not there, or not all of it
+    last = time.monotonic()
+
+    def show(name: str, done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{name}: {done / 2**20:.1f} of {f'{total / 2**20:.1f}' if total else '?'} MiB")
+
+    download(key, folder, where=SOURCES[key].where, tell=say, progress=show)
 
 
 def _file_name(dataset: str) -> str:
