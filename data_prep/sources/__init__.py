@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from data_prep.downloads import DOWNLOADS
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ SOURCES: dict[str, SourceEntry] = {
         "modelnet", "shapes", True, "CAD models of 40 kinds of things, 12311 objects", "open_modelnet40"
     ),
     "shapenet": SourceEntry("shapenet", "shapes", True, "ShapeNetCore v1 or v2, 55 to 57 classes, about 51000 objects"),
+    "shapenetpart": SourceEntry(
+        "shapenetpart", "shapes", True, "ShapeNet part set, clouds in 16 classes, 16881 objects"
+    ),
+    "pyg": SourceEntry(
+        "pyg", "shapes", True, "processed files of torch-geometric data sets: pyg:PATH", after_colon="path"
+    ),
     "digits": SourceEntry("digits", "images", False, "8x8 handwritten digits that come with scikit-learn, 1797 images"),
     "mnist": SourceEntry("mnist", "images", True, "28x28 handwritten digits, 70000 images"),
     "cifar10": SourceEntry("cifar10", "images", True, "32x32 photographs in 10 classes, 60000 images"),
@@ -144,8 +151,11 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
         root = Path(rest).expanduser()
     elif rest:
         choice = (rest,)
-    if entry.needs_root and (root is None or not root.is_dir()):
-        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", entry.where)
+    advice = f"add --download, or {entry.where}" if key in DOWNLOADS else entry.where
+    # torch-geometric's data sets may be a single file
+    present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
+    if entry.needs_root and not present:
+        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", advice)
     source = entry.open(root if root is not None else Path(), *choice)
     if size is None:
         return source
