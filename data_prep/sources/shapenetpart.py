@@ -24,7 +24,7 @@ Layouts, in --root itself or in a folder of the archive's own name inside it:
   train_test_split/shuffled_{train,val,test}_file_list.json    lists of shape_data/SYNSET/ID
   synsetoffset2category.txt             checked against the names known here
 Only listed objects are taken; listed ones without a file become failures. +y is up, as in ShapeNetCore.
-Normals and part labels are left out. torch-geometric calls this set ShapeNet: a file it has processed is read by pyg:PATH.
+Normals and part labels are left out. torch-geometric calls this set ShapeNet: what it has processed, pyg:PATH reads.
 """
 # fmt: off
 SYNSETS = {
