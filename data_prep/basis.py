@@ -20,10 +20,13 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import UserError, unknown_name
 
 Kind = Literal["zernike", "sh", "pixels"]
 Truncation = Literal["triangular", "rectangular", "none"]
+
+PAIR = "image-pair"
+DIRECTIONS = ("AtoB", "BtoA")
 
 # Degrees up to which the float64 recurrences were checked against high-precision values (tests/data_prep).
 HIGHEST_DEGREE = 100
@@ -46,7 +49,8 @@ class Basis:
     shape : tuple of int
         (channels, height, width) of one map.
     normalization, phase, layout : str
-        Fixed conventions, spelled out so that files say them.
+        Conventions, spelled out so that files say them. The layout is "folded" for coefficients, "image" for pictures,
+        "image-pair" for two pictures: the left one's channels (A), then as many of the right one (B).
     up : str
         The axis that points up in the maps.
     points : int
@@ -171,8 +175,8 @@ def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed:
     )
 
 
-def pixel_basis(channels: int, height: int, width: int) -> Basis:
-    """Plain images: a map is the picture itself, scaled to [-1, 1]."""
+def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False) -> Basis:
+    """Plain images: a map is the picture itself, scaled to [-1, 1], or two pictures one after the other."""
     return Basis(
         kind="pixels",
         degree=0,
@@ -181,7 +185,7 @@ def pixel_basis(channels: int, height: int, width: int) -> Basis:
         shape=(channels, height, width),
         normalization="-1..1",
         phase="none",
-        layout="image",
+        layout=PAIR if paired else "image",
         up="none",
     )
 
@@ -195,7 +199,7 @@ def canonical(basis: Basis) -> Basis:
         When a number is out of range, or there is no such kind.
     """
     if basis.kind == "pixels":
-        return pixel_basis(*basis.shape)
+        return pixel_basis(*basis.shape, paired=basis.layout == PAIR)
     for number in (basis.degree, basis.radial, basis.points, basis.seed):
         if not isinstance(number, int):
             raise TypeError(f"{number!r} is not a whole number")
@@ -205,6 +209,36 @@ def canonical(basis: Basis) -> Basis:
     if basis.kind == "sh":
         return harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
     raise ValueError(f"kind {basis.kind!r}")
+
+
+def pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
+    """Which channels of a map of two pictures are the condition, and which the target.
+
+    A file serves both directions: the choice belongs to the task, not to the data.
+
+    Parameters
+    ----------
+    basis : Basis
+        That of a map file of paired images.
+    direction : {"AtoB", "BtoA"}
+        From the left picture to the right one, or back.
+
+    Returns
+    -------
+    condition, target : slice
+
+    Raises
+    ------
+    UserError
+        When the maps are no pairs, or there is no such direction.
+    """
+    if basis.layout != PAIR:
+        raise UserError("not a map file of paired images", f"layout {basis.layout!r}", "prepare facades or pairs:PATH")
+    if direction not in DIRECTIONS:
+        raise unknown_name("direction", direction, DIRECTIONS)
+    half = basis.shape[0] // 2
+    left, right = slice(0, half), slice(half, 2 * half)
+    return (left, right) if direction == "AtoB" else (right, left)
 
 
 def _check_degree(degree: int) -> None:

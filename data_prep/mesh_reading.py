@@ -1,10 +1,11 @@
-"""Reading one 3D object from a file: meshes and point clouds, by the ending of the file's name.
+"""Reading one 3D object from a file: meshes, point clouds and voxel grids, by the ending of the file's name.
 
 No file but the given one is opened (a .gltf may name buffers in its own folder), nothing is fetched, nothing that was
 pickled is loaded, materials and textures are left out.
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,18 +16,19 @@ from numpy.typing import NDArray
 
 from data_prep.off_reader import parse_off
 from data_prep.sources.item import Shape
+from data_prep.voxel_reading import parse_binvox, voxel_centres
 from spectral_ssl.ground.errors import ObjectError
 
 MESH_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
-CLOUD_SUFFIXES = (".xyz", ".pts", ".txt", ".npy", ".npz")
+CLOUD_SUFFIXES = (".xyz", ".pts", ".txt", ".npy", ".npz", ".binvox")
 SHAPE_SUFFIXES = MESH_SUFFIXES + CLOUD_SUFFIXES
 LARGEST_FILE = 256 << 20  # bytes; the largest ModelNet mesh has 200 MB
-# names under which clouds are found in .npz files, in order of preference
-NPZ_NAMES = ("points", "pos", "pc", "xyz", "vertices", "data", "arr_0")
+# names under which clouds and voxel grids are found in .npz files, in order of preference
+NPZ_NAMES = ("points", "pos", "pc", "xyz", "vertices", "voxels", "voxel", "grid", "occupancy", "data", "arr_0")
 
 
 def read_shape(path: Path) -> Shape:
-    """Read a mesh or a cloud.
+    """Read a mesh, a cloud, or a voxel grid as the cloud of its occupied voxels.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ def read_shape(path: Path) -> Shape:
     Returns
     -------
     Shape
-        A scene's parts are put together where the scene has them. A .ply without faces is a cloud.
+        A scene's parts are put together where the scene has them. A .ply without faces is a cloud. A .npy or .npz
+        array of three dimensions is a voxel grid.
 
     Raises
     ------
@@ -53,14 +56,16 @@ def read_shape(path: Path) -> Shape:
         if size == 0:
             raise ObjectError("an empty file")
         if suffix == ".npz":
-            return _checked(Shape(_read_npz(path)))
+            return _checked(Shape(_points(_read_npz(path))))
         data = path.read_bytes()
     except OSError as error:
         raise ObjectError(f"cannot be read: {error.strerror or error}") from error
     if suffix == ".off":
         return _checked(Shape(*parse_off(data)))
     if suffix == ".npy":
-        return _checked(Shape(_columns(_read_npy(data))))
+        return _checked(Shape(_points(_read_npy(data))))
+    if suffix == ".binvox":
+        return _checked(Shape(parse_binvox(data)))
     if suffix in CLOUD_SUFFIXES:
         return _checked(Shape(_columns(_read_text(data, suffix))))
     return _checked(_read_with_trimesh(data, suffix, path))
@@ -86,6 +91,11 @@ def _checked(shape: Shape) -> Shape:
     return shape
 
 
+def _points(array: NDArray[Any]) -> NDArray[np.float64]:
+    """A table of points or a voxel grid."""
+    return voxel_centres(array) if array.ndim == 3 else _columns(array)
+
+
 def _columns(array: NDArray[Any]) -> NDArray[np.float64]:
     """The first three columns of a table, float64."""
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
@@ -95,12 +105,20 @@ def _columns(array: NDArray[Any]) -> NDArray[np.float64]:
 
 def _read_npy(data: bytes) -> NDArray[Any]:
     try:
+        stream = io.BytesIO(data)
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version in read_header:
+            shape, _, dtype = read_header[version](stream)
+            # numpy would make room for what the header says before it looks whether the file has it
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+                raise ValueError(f"an array {shape} of {dtype} and {len(data) - stream.tell()} bytes")
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise ObjectError(f"not a readable .npy file: {error}") from error
+    except Exception as error:  # numpy evaluates the header: a damaged one can fail in many ways
+        raise ObjectError(f"not a readable .npy file: {type(error).__name__}: {str(error)[:120]}") from error
 
 
-def _read_npz(path: Path) -> NDArray[np.float64]:
+def _read_npz(path: Path) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             # what an archive says of its sizes is checked again while unpacking
@@ -113,9 +131,11 @@ def _read_npz(path: Path) -> NDArray[np.float64]:
             if name is None:
                 raise ObjectError(f"no array named {', '.join(NPZ_NAMES)}; there are {', '.join(members) or 'none'}")
             data = archive.read(members[name])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (ObjectError, OSError):
+        raise
+    except Exception as error:  # zipfile lets through whatever the decompressors raise
         raise ObjectError(f"not a readable .npz file: {error}") from error
-    return _columns(_read_npy(data))
+    return _read_npy(data)
 
 
 def _read_text(data: bytes, suffix: str) -> NDArray[np.float64]:
@@ -123,6 +143,8 @@ def _read_text(data: bytes, suffix: str) -> NDArray[np.float64]:
     first, _, rest = data.partition(b"\n")
     if suffix == ".pts" and first.strip().isdigit():
         data = rest
+    if not data.strip():
+        raise ObjectError("no points")
     try:
         table = np.loadtxt(io.BytesIO(data.replace(b",", b" ")), ndmin=2, encoding="utf-8")
     except (ValueError, UnicodeDecodeError) as error:

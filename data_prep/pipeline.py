@@ -142,8 +142,8 @@ def image_basis(source: Source) -> Basis:
         raise UserError(f"no readable image in {source.name!r}", reason, "look at the files, and at --root")
     _, height, width = shapes[0]
     if max(height, width) > LARGEST_IMAGE:
-        raise UserError("images too large", f"{width}x{height} pixels", f"make them at most {LARGEST_IMAGE} on a side")
-    return pixel_basis(max(shape[0] for shape in shapes), height, width)
+        raise UserError("images too large", f"{width}x{height} pixels", f"give --size, at most {LARGEST_IMAGE}")
+    return pixel_basis(max(shape[0] for shape in shapes), height, width, paired=source.paired)
 
 
 def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -200,10 +200,12 @@ def object_generator(seed: int, identity: str) -> np.random.Generator:
 
 def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]:
     """Pixels 0..255 to -1..1; a grey picture among coloured ones gets its channel three times."""
-    if image.shape[0] == 1 and basis.shape[0] == 3:
-        image = np.repeat(image, 3, axis=0)
+    if 3 * image.shape[0] == basis.shape[0]:
+        image = np.repeat(image, 3, axis=0)  # of a pair: A, A, A, B, B, B
     if image.shape != basis.shape:
-        raise ObjectError(f"an image of shape {image.shape} among images of {basis.shape}: make all the same size")
+        raise ObjectError(
+            f"an image of shape {image.shape} among images of {basis.shape}: make all the same size, or give --size"
+        )
     return (image.astype(np.float32) / 127.5 - 1).astype(np.float32)
 
 

@@ -36,6 +36,9 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 def prep(
     dataset: Annotated[str, typer.Option(help="A name of `list datasets`, or folder:PATH.")] = "shapes",
     root: Annotated[Path | None, typer.Option(help="Where the raw data lies [WS/raw/DATASET].")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the raw data if it is not there (sets that may be fetched).")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Map file to write [WS/maps/DATASET-BASIS.h5].")] = None,
     basis: Annotated[str, typer.Option(help="zernike or sh (spherical harmonics in shells).")] = "zernike",
     degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15].")] = None,
@@ -44,6 +47,9 @@ def prep(
     ] = None,
     points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels on a side of images: middle square, scaled [as they are].")
+    ] = None,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
@@ -54,12 +60,14 @@ def prep(
     maps = spectral_ssl.prep(
         dataset,
         root=root,
+        download=download,
         out=out,
         basis=basis,
         degree=degree,
         radial=radial,
         points=points,
         up=up,
+        size=size,
         keep_points=keep_points,
         workers=workers,
         seed=seed,

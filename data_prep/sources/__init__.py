@@ -2,6 +2,8 @@
 
 A new one is a file of this folder with ``open_source(root)``, ``WHERE`` (one line: where to get the raw data) and
 ``HELP`` (where from, terms, layouts), and a line in ``SOURCES``.
+
+What follows a colon in a name is either where the files lie (``folder:PATH``) or a choice (``celeba:Male``).
 """
 
 from dataclasses import dataclass
@@ -9,12 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from data_prep.downloads import DOWNLOADS
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from data_prep.sources.item import Source
-
-FOLDER_PREFIX = "folder:"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class SourceEntry:
         One line for the list of data sets.
     function : str
         The function of that module that opens it.
+    after_colon : {"", "path", "choice"}
+        What may follow the name and a colon: nothing; the place of the files (it must follow); a choice that is handed
+        to the function after the root.
     """
 
     module: str
@@ -43,10 +47,11 @@ class SourceEntry:
     needs_root: bool
     description: str
     function: str = "open_source"
+    after_colon: Literal["", "path", "choice"] = ""
 
-    def open(self, root: Path) -> "Source":
+    def open(self, root: Path, *choice: str) -> "Source":
         """List the objects under ``root``. Raises UserError when they are not there or in no known layout."""
-        return cast("Source", getattr(self._imported(), self.function)(root))
+        return cast("Source", getattr(self._imported(), self.function)(root, *choice))
 
     @property
     def where(self) -> str:
@@ -73,22 +78,62 @@ SOURCES: dict[str, SourceEntry] = {
         "modelnet", "shapes", True, "CAD models of 40 kinds of things, 12311 objects", "open_modelnet40"
     ),
     "shapenet": SourceEntry("shapenet", "shapes", True, "ShapeNetCore v1 or v2, 55 to 57 classes, about 51000 objects"),
+    "shapenetpart": SourceEntry(
+        "shapenetpart", "shapes", True, "ShapeNet part set, clouds in 16 classes, 16881 objects"
+    ),
+    "pyg": SourceEntry(
+        "pyg", "shapes", True, "processed files of torch-geometric data sets: pyg:PATH", after_colon="path"
+    ),
     "digits": SourceEntry("digits", "images", False, "8x8 handwritten digits that come with scikit-learn, 1797 images"),
     "mnist": SourceEntry("mnist", "images", True, "28x28 handwritten digits, 70000 images"),
     "cifar10": SourceEntry("cifar10", "images", True, "32x32 photographs in 10 classes, 60000 images"),
-    "folder": SourceEntry("folder", "either", True, "your own meshes, clouds or images: folder:PATH"),
+    "celeba": SourceEntry(
+        "celeba", "images", True, "202599 faces; celeba:Male takes an attribute as the class", after_colon="choice"
+    ),
+    "facades": SourceEntry("pairs", "images", True, "pairs: photographs and label maps of 606 fronts", "open_facades"),
+    "maps": SourceEntry("pairs", "images", True, "pairs: aerial photographs and street maps", "open_maps"),
+    "cityscapes": SourceEntry("pairs", "images", True, "pairs: street scenes and label maps", "open_cityscapes"),
+    "edges2shoes": SourceEntry("pairs", "images", True, "pairs: outlines and photographs of shoes", "open_edges2shoes"),
+    "edges2handbags": SourceEntry(
+        "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
+    ),
+    "pairs": SourceEntry(
+        "pairs", "images", True, "your own images side by side: pairs:PATH", "open_own", after_colon="path"
+    ),
+    "folder": SourceEntry(
+        "folder", "either", True, "your own meshes, clouds or images: folder:PATH", after_colon="path"
+    ),
 }
 
 
-def open_source(name: str, root: Path | None = None) -> "Source":
+def split_name(name: str) -> tuple[str, str]:
+    """A key of ``SOURCES`` and what follows the colon ("" for nothing).
+
+    Raises
+    ------
+    UserError
+        When there is no such data set, or something follows a name after which nothing can.
+    """
+    key, _, rest = name.partition(":")
+    if key not in SOURCES:
+        raise unknown_name("dataset", key, SOURCES)
+    if rest and not SOURCES[key].after_colon:
+        raise UserError(f"{key!r} takes nothing after a colon", repr(name), f"write {key}")
+    return key, rest
+
+
+def open_source(name: str, root: Path | None = None, size: int | None = None) -> "Source":
     """Find a data set and list its objects; nothing is loaded yet.
 
     Parameters
     ----------
     name : str
-        A key of ``SOURCES``, or ``folder:PATH`` for a folder of one's own files.
+        A key of ``SOURCES``, or one with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder of one's own files,
+        ``celeba:ATTRIBUTE`` for a choice of classes.
     root : Path, optional
-        Folder of the raw data; not needed for the built-in sets and for ``folder:PATH``.
+        Folder of the raw data; not needed for the built-in sets and where the name holds a path.
+    size : int, optional
+        Images are brought to this many pixels on a side; by default they stay as they are.
 
     Returns
     -------
@@ -99,13 +144,21 @@ def open_source(name: str, root: Path | None = None) -> "Source":
     UserError
         When there is no such data set, or its raw data is not there or not in a known layout.
     """
-    if name.startswith(FOLDER_PREFIX):
-        root = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
-        entry = SOURCES["folder"]
-    elif name in SOURCES:
-        entry = SOURCES[name]
-    else:
-        raise unknown_name("dataset", name, SOURCES)
-    if entry.needs_root and (root is None or not root.is_dir()):
-        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", entry.where)
-    return entry.open(root if root is not None else Path())
+    key, rest = split_name(name)
+    entry = SOURCES[key]
+    choice: tuple[str, ...] = ()
+    if entry.after_colon == "path" and rest:
+        root = Path(rest).expanduser()
+    elif rest:
+        choice = (rest,)
+    advice = f"add --download, or {entry.where}" if key in DOWNLOADS else entry.where
+    # torch-geometric's data sets may be a single file
+    present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
+    if entry.needs_root and not present:
+        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", advice)
+    source = entry.open(root if root is not None else Path(), *choice)
+    if size is None:
+        return source
+    from data_prep.sources.resized import resized_source  # it needs the types this package's files are made of
+
+    return resized_source(source, size)

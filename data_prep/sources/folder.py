@@ -13,8 +13,9 @@ from spectral_ssl.ground.errors import UserError
 WHERE = "give a folder with meshes, clouds or images: --dataset folder:PATH"
 HELP = """folder:PATH: your own meshes, clouds or images.
 
-Meshes: .off .obj .ply .stl .glb .gltf; clouds: .xyz .pts .txt .npy .npz (three columns or more); images: .png .jpg
-.bmp .gif .tif .webp, all of one size. A folder holds shapes or images, not both (images beside .obj, .glb and .gltf
+Meshes: .off .obj .ply .stl .glb .gltf; clouds: .xyz .pts .txt .npy .npz (three columns or more); voxel grids: .npy .npz
+(three dimensions) .binvox; images: .png .jpg .bmp .gif .tif .webp, of one size (--size makes them so). Endings may be
+in capitals. A folder holds shapes or images, not both (images beside .obj, .glb and .gltf
 files count as textures and are left out).
 Layouts:
   *                                     no classes

@@ -81,6 +81,8 @@ class Source:
         Objects the source itself knows to be absent or unusable before loading, e.g. listed without a file.
     note : str
         One line for the user: the layout found, the count against the official one.
+    paired : bool
+        Whether each image is two pictures of one size, one after the other in its channels (images only).
     """
 
     name: str
@@ -91,3 +93,4 @@ class Source:
     digest: str = ""
     missing: tuple[tuple[str, str], ...] = field(default=())
     note: str = ""
+    paired: bool = False

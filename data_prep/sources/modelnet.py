@@ -1,7 +1,13 @@
-"""ModelNet10 and ModelNet40: the original OFF meshes, or clouds in the layout of ``modelnet40_ply_hdf5_2048``."""
+"""ModelNet10 and ModelNet40: the original OFF meshes, or clouds made from them.
+
+The two layouts of clouds are those of ``modelnet40_ply_hdf5_2048`` and of ``modelnet40_normal_resampled``.
+"""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -32,28 +38,35 @@ OFFICIAL_COUNTS: dict[str, dict[Split, int]] = {
 }
 TERMS = "for academic research only"
 WHERE = (
-    "get ModelNet10.zip or ModelNet40.zip from https://modelnet.cs.princeton.edu, or modelnet40_ply_hdf5_2048.zip "
-    f"({TERMS}), unpack it, and give --root the folder with the class folders, or the one with train_files.txt"
+    "get ModelNet10.zip or ModelNet40.zip from https://modelnet.cs.princeton.edu, or modelnet40_ply_hdf5_2048.zip or "
+    f"modelnet40_normal_resampled.zip ({TERMS}), unpack it, and give --root the folder with the class folders, or the "
+    "one with train_files.txt"
 )
 HELP = """modelnet10, modelnet40: CAD models of furniture and other things.
 
 Where from: https://modelnet.cs.princeton.edu (ModelNet10.zip, ModelNet40.zip), or the clouds made from it known as
-modelnet40_ply_hdf5_2048.zip. Terms: for academic research only, the copyright is the models' authors'. Cite Z. Wu et
-al., "3D ShapeNets: A Deep Representation for Volumetric Shapes", CVPR 2015.
+modelnet40_ply_hdf5_2048.zip and modelnet40_normal_resampled.zip. Terms: for academic research only, the copyright is
+the models' authors'. Cite Z. Wu et al., "3D ShapeNets: A Deep Representation for Volumetric Shapes", CVPR 2015.
 
 Layouts, found in --root itself or in a folder of the archive's own name inside it:
   CLASS/{train,test}/NAME.off           meshes; +z is up
   train_files.txt, test_files.txt       clouds; each line names an HDF5 file (its base name counts) with
                                         data (N, P, 3) and label (N, 1); names of the objects from
                                         ply_data_SPLIT_K_id2file.json and label order from shape_names.txt if there
-Up axis of clouds: +y for modelnet40 (so are the official files), +z for modelnet10 (there are no official files, and
-copies are made from the OFF meshes). If yours differ, say so with --up.
+  modelnet40_train.txt, modelnet40_test.txt (or modelnet10_*.txt), CLASS/NAME.txt
+                                        clouds; lists of names such as chair_0001, and one text file each of 10000
+                                        lines x,y,z,nx,ny,nz (the normals are left out)
+Up axis of HDF5 clouds: +y for modelnet40 (so are the official files), +z for modelnet10 (there are no official files,
+and copies are made from the OFF meshes). Of text clouds: +y for both, as the programs published with them take it.
+If yours differ, say so with --up; `spectral-ssl verify` warns of tables that do not stand.
 The official counts are 3991 + 908 and 9843 + 2468; what is there is reported beside them.
 """
 NAMES_OF_ARCHIVES = {
-    "modelnet10": ("ModelNet10", "modelnet10_ply_hdf5_2048"),
-    "modelnet40": ("ModelNet40", "modelnet40_ply_hdf5_2048"),
+    # the text clouds of both sets come in one archive
+    "modelnet10": ("ModelNet10", "modelnet10_ply_hdf5_2048", "modelnet40_normal_resampled"),
+    "modelnet40": ("ModelNet40", "modelnet40_ply_hdf5_2048", "modelnet40_normal_resampled"),
 }
+OBJECT_NAME = re.compile(r"[a-z_]+_\d+")
 MOST_POINTS = 100_000  # per object of an HDF5 file: a sanity limit
 MOST_ROWS = 100_000
 # bytes of one decompressed file; the official ones have 50 million
@@ -75,11 +88,13 @@ def _open(name: str, classes: tuple[str, ...], root: Path) -> Source:
     for folder in folders:
         if (folder / "train_files.txt").is_file() or (folder / "test_files.txt").is_file():
             return _open_clouds(name, classes, folder)
+        if (folder / f"{name}_train.txt").is_file() or (folder / f"{name}_test.txt").is_file():
+            return _open_texts(name, classes, folder)
         if any((folder / class_name).is_dir() for class_name in classes):
             return _open_meshes(name, classes, folder)
     raise UserError(
         f"no {name} in this folder",
-        f"{root} has neither class folders such as {classes[0]}/ nor train_files.txt",
+        f"{root} has neither class folders such as {classes[0]}/ nor train_files.txt nor {name}_train.txt",
         WHERE,
     )
 
@@ -132,6 +147,42 @@ def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
     )
 
 
+def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
+    """The layout of modelnet40_normal_resampled: only the lists know the splits."""
+    names = folder / f"{name}_shape_names.txt"
+    if names.is_file():
+        _check_classes(name, classes, names)
+    items: list[Item] = []
+    missing: list[tuple[str, str]] = []
+    digest = sha256()
+    for split in ("train", "test"):
+        listing = folder / f"{name}_{split}.txt"
+        if not listing.is_file():
+            raise UserError("no such list", str(listing), "unpack the whole archive again")
+        for entry in listing.read_text(encoding="utf-8", errors="replace").split():
+            class_name = entry.rpartition("_")[0]  # night_stand_0001
+            if class_name not in classes or not OBJECT_NAME.fullmatch(entry):
+                raise UserError(f"not an object of {name}", f"{entry[:60]!r} in {listing}", "unpack the archive again")
+            identity, path = f"{class_name}/{entry}", folder / class_name / f"{entry}.txt"
+            if not path.is_file():
+                missing.append((identity, "listed, but there is no file of it"))
+                continue
+            items.append(Item(identity, classes.index(class_name), split, partial(read_shape, path)))
+            digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode())
+    if not items:
+        raise UserError(f"no {name} cloud of those listed", str(folder), "unpack the whole archive again")
+    return Source(
+        name=name,
+        kind="shapes",
+        classes=classes,
+        items=tuple(items),
+        up="+y",
+        digest=digest.hexdigest(),
+        missing=tuple(missing),
+        note=_note(name, "text clouds, +y taken as up", items),
+    )
+
+
 def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
     """The layout of modelnet40_ply_hdf5_2048."""
     order = _label_order(name, classes, folder)
@@ -169,6 +220,11 @@ def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[n
     names = folder / "shape_names.txt"
     if not names.is_file():
         return np.arange(len(classes))
+    return np.array([classes.index(class_name) for class_name in _check_classes(name, classes, names)])
+
+
+def _check_classes(name: str, classes: tuple[str, ...], names: Path) -> list[str]:
+    """The class names of a list, which must be those of the set in any order."""
     found = names.read_text(encoding="utf-8", errors="replace").split()
     if sorted(found) != sorted(classes):
         raise UserError(
@@ -176,7 +232,7 @@ def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[n
             f"{len(found)} names in {names}",
             "the data sets are modelnet10 and modelnet40: choose the one that fits, or another --root",
         )
-    return np.array([classes.index(class_name) for class_name in found])
+    return found
 
 
 def _listed_files(folder: Path, split: Split) -> list[Path]:
@@ -216,13 +272,17 @@ def _object_names(path: Path, split: Split, count: int) -> list[str]:
     return [name.removesuffix(".ply").removesuffix(".off") for name in names]
 
 
-def _open_file(path: Path) -> "h5py.File":
+@contextmanager
+def _open_file(path: Path) -> "Iterator[h5py.File]":
     import h5py  # 0.2 s at import
 
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise UserError("not a readable HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        with h5py.File(path, "r") as file:
+            yield file
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can fail at any touch, with anything from KeyError to RuntimeError
+        raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
 
 
 def _plain(file: "h5py.File", name: str) -> "h5py.Dataset":
@@ -256,10 +316,7 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
                 f"data {data.shape} {data.dtype}, label {label.shape} {label.dtype} in {path}",
                 "data must be (N, P, 3) floats and label (N, 1) integers",
             )
-        try:
-            labels = np.asarray(label[:], np.int64).ravel()
-        except (OSError, RuntimeError) as error:
-            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        labels = np.asarray(label[:], np.int64).ravel()
     if labels.min() < 0 or labels.max() >= len(order):
         raise UserError(
             "labels out of range", f"{labels.min()} to {labels.max()} in {path}", f"{len(order)} classes are known"
@@ -271,10 +328,7 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
 def _clouds(path: Path) -> NDArray[np.float32]:
     """All clouds of a file, (N, P, 3): its gzip chunks span many rows, so single rows would be decompressed again."""
     with _open_file(path) as file:
-        try:
-            return np.asarray(_plain(file, "data")[:], np.float32)
-        except (OSError, RuntimeError) as error:
-            raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
+        return np.asarray(_plain(file, "data")[:], np.float32)
 
 
 def _cloud(path: Path, row: int) -> Shape:

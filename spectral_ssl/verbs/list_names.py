@@ -39,8 +39,10 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
     if kind == "datasets":
         from data_prep.sources import SOURCES
 
-        own = {"folder:PATH": "your own files; sub-folders are classes"}
-        return {name: entry.description for name, entry in SOURCES.items()} | own
+        return {
+            f"{name}:PATH" if entry.after_colon == "path" else name: entry.description
+            for name, entry in SOURCES.items()
+        }
     if kind == "methods":
         from pretext.methods import METHODS
 

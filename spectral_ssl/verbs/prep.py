@@ -1,14 +1,15 @@
 """``prep``: raw data to a map file."""
 
+import time
 from pathlib import Path
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
-from data_prep.sources import SOURCES, open_source
+from data_prep.sources import SOURCES, open_source, split_name
 from data_prep.sources.item import Source
 from spectral_ssl.ground.errors import UserError, unknown_name
-from spectral_ssl.ground.progress import progress, say
+from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
@@ -19,12 +20,14 @@ def prep(
     dataset: str = "shapes",
     *,
     root: str | Path | None = None,
+    download: bool = False,
     out: str | Path | None = None,
     basis: str = "zernike",
     degree: int | None = None,
     radial: int | None = None,
     points: int = 2048,
     up: str | None = None,
+    size: int | None = None,
     keep_points: bool = False,
     workers: int | None = None,
     seed: int = 0,
@@ -36,9 +39,12 @@ def prep(
     Parameters
     ----------
     dataset : str
-        A name of ``spectral-ssl list datasets``, or ``folder:PATH``.
+        A name of ``spectral-ssl list datasets``; ``folder:PATH`` or ``pairs:PATH`` for one's own files;
+        ``celeba:ATTRIBUTE`` for a choice of classes.
     root : path, optional
         Where the raw data lies; ``WS/raw/DATASET`` by default.
+    download : bool
+        Fetch the raw data first if it is not there, for sets that may be fetched (modelnet10, cifar10, mnist, facades).
     out : path, optional
         The map file; ``WS/maps/DATASET-BASIS.h5`` by default.
     basis : {"zernike", "sh"}
@@ -51,6 +57,8 @@ def prep(
         Points drawn from each object.
     up : str, optional
         The raw data's up axis, e.g. "+y", where it is not the source's own.
+    size : int, optional
+        Pixels on a side to which images are brought (the middle square, scaled); as they are by default.
     keep_points : bool
         Store the sampled clouds beside the maps.
     workers : int, optional
@@ -73,7 +81,9 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
-    source = find_source(dataset, root, place)
+    if download:
+        _fetch(dataset, root, place)
+    source = find_source(dataset, root, place, size)
     if source.note:
         say(source.note)
     meaning = _basis(source, basis, degree, radial, points, seed)
@@ -103,12 +113,7 @@ def prep(
     return maps
 
 
-def maps_stem(dataset: str) -> str:
-    """The data set's part of a map file's default name: of ``folder:PATH`` the folder's own name."""
-    return Path(dataset.removeprefix("folder:")).resolve().name if dataset.startswith("folder:") else dataset
-
-
-def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Source:
+def find_source(dataset: str, root: str | Path | None, place: Workspace, size: int | None = None) -> Source:
     """Open a data set where it lies: at ``root``, else in the workspace.
 
     Raises
@@ -116,11 +121,38 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Sour
     UserError
         When the name is unknown, or the data is not there.
     """
-    if dataset == "folder:":
-        raise UserError("no folder named", repr(dataset), "write folder:PATH")
-    if not dataset.startswith("folder:") and dataset not in SOURCES:
-        raise unknown_name("dataset", dataset, [*SOURCES, "folder:PATH"])
-    return open_source(dataset, Path(root) if root else place.raw(dataset))
+    return open_source(dataset, Path(root) if root else place.raw(split_name(dataset)[0]), size)
+
+
+def _fetch(dataset: str, root: str | Path | None, place: Workspace) -> None:
+    """Download the raw data unless it is there already."""
+    from data_prep.downloads import download  # pooch is for this only
+
+    key, _ = split_name(dataset)
+    folder = Path(root) if root else place.raw(key)
+    try:
+        open_source(dataset, folder)
+        say(f"{dataset} is in {folder} already")
+        return
+    except UserError:
+        pass  # not there, or not all of it
+    last = time.monotonic()
+
+    def show(name: str, done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{name}: {done / 2**20:.1f} of {f'{total / 2**20:.1f}' if total else '?'} MiB")
+
+    download(key, folder, where=SOURCES[key].where, tell=say, progress=show)
+
+
+def maps_stem(dataset: str) -> str:
+    """What the map file is called after: the set and the choice, or the last folder of a path."""
+    key, rest = split_name(dataset)
+    if SOURCES[key].after_colon == "path" and rest:
+        return Path(rest).expanduser().resolve().name
+    return f"{key}-{rest}" if rest else key
 
 
 def _basis(source: Source, kind: str, degree: int | None, radial: int | None, points: int, seed: int) -> Basis:

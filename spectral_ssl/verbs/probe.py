@@ -90,10 +90,10 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
     if target is None:
         return find_run_data(None, run.plan)
     name = str(target)
-    if name not in SOURCES and not name.startswith("folder:"):
+    if name.partition(":")[0] not in SOURCES:
         if name.endswith(".h5"):
             return open_maps(name)
-        raise unknown_name("target", name, [*SOURCES, "folder:PATH", "FILE.h5"])
+        raise unknown_name("target", name, [*SOURCES, "FILE.h5"])
     path = place.maps(maps_stem(name), run.basis.kind)
     if path.exists():
         return open_maps(path)

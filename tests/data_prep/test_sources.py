@@ -147,7 +147,7 @@ def _replace(path: Path, **datasets: object) -> None:
     [
         (lambda folder: (folder / "ply_data_test0.h5").unlink(), "names files that are not there"),
         (lambda folder: (folder / "test_files.txt").unlink(), "no such list"),
-        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "not a readable HDF5 file"),
+        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "damaged HDF5 file"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", data=np.zeros((10, 64))), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.zeros(9, int)), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.full(10, 10)), "labels out of range"),
@@ -179,6 +179,54 @@ def test_modelnet_lists_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     _write(tmp_path / "set" / "test_files.txt", "../ply_data_test0.h5\n")
     with pytest.raises(UserError, match="not there"):
         open_source("modelnet10", tmp_path / "set")
+
+
+def _text_clouds(folder: Path, name: str, classes: tuple[str, ...]) -> None:
+    """A file a class and split as in modelnet40_normal_resampled, six numbers a line."""
+    generator = np.random.default_rng(0)
+    for split, number in (("train", 1), ("test", 2)):
+        ids = [f"{class_name}_{number:04d}" for class_name in classes]
+        # the genuine lists end with and without a line end
+        _write(folder / f"{name}_{split}.txt", "\n".join(ids) + ("\n" if split == "test" else ""))
+        for entry in ids:
+            rows = generator.normal(size=(50, 6))
+            text = "".join(",".join(f"{value:.6f}" for value in row) + "\n" for row in rows)
+            _write(folder / entry.rpartition("_")[0] / f"{entry}.txt", text)
+    _write(folder / f"{name}_shape_names.txt", "\n".join(classes) + "\n")
+
+
+def test_modelnet_text_clouds(tmp_path: Path) -> None:
+    folder = tmp_path / "modelnet40_normal_resampled"
+    _text_clouds(folder, "modelnet40", CLASSES_40)
+    _text_clouds(folder, "modelnet10", CLASSES_10)
+    (folder / "bed" / "bed_0002.txt").unlink()
+    source = open_source("modelnet40", tmp_path)
+    _check(source)
+    assert source.up == "+y"
+    assert source.note == "text clouds, +y taken as up: 79 of 12311 objects (train 40 of 9843, test 39 of 2468)"
+    assert source.missing == (("bed/bed_0002", "listed, but there is no file of it"),)
+    item = next(item for item in source.items if item.id == "night_stand/night_stand_0002")
+    assert (source.classes[item.label], item.split) == ("night_stand", "test")
+    expected = np.loadtxt(folder / "night_stand" / "night_stand_0002.txt", delimiter=",")[:, :3]
+    np.testing.assert_array_equal(item.load().points, expected)  # type: ignore[union-attr]
+    # the lists of the ten classes lie in the same folder
+    assert len(open_source("modelnet10", folder).items) == 19
+
+
+def test_modelnet_text_clouds_lists_are_not_trusted(tmp_path: Path) -> None:
+    _text_clouds(tmp_path, "modelnet10", CLASSES_10)
+    for entry in ("../../etc_0001", "bed_/../x_1", "airplane_0001", "bed"):
+        _write(tmp_path / "modelnet10_train.txt", f"bed_0001\n{entry}\n")
+        with pytest.raises(UserError, match="not an object of modelnet10"):
+            open_source("modelnet10", tmp_path)
+    _write(tmp_path / "modelnet10_train.txt", "bed_0001")
+    _write(tmp_path / "modelnet10_shape_names.txt", "bed\nsofa\n")
+    with pytest.raises(UserError, match="not the classes of modelnet10"):
+        open_source("modelnet10", tmp_path)
+    (tmp_path / "modelnet10_shape_names.txt").unlink()
+    (tmp_path / "modelnet10_test.txt").unlink()
+    with pytest.raises(UserError, match="no such list"):
+        open_source("modelnet10", tmp_path)
 
 
 # ShapeNet
@@ -552,3 +600,19 @@ def test_digest_follows_the_files(tmp_path: Path) -> None:
     assert open_source("modelnet10", tmp_path).digest == before
     _write(tmp_path / "bed" / "test" / "bed_0009.off")
     assert open_source("modelnet10", tmp_path).digest != before
+
+
+def test_mnist_shorter_than_its_header(tmp_path: Path) -> None:
+    _mnist(tmp_path, packed=False)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08")
+    with pytest.raises(UserError, match="not an idx file"):
+        open_source("mnist", tmp_path)
+
+
+def test_npz_of_a_damaged_stream(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", points=np.arange(300.0).reshape(100, 3))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[60:120] = bytes(60)
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(ObjectError, match=r"not a readable \.npz"):
+        open_source(f"folder:{tmp_path}").items[0].load()

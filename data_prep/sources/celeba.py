@@ -1,0 +1,136 @@
+"""CelebA: aligned photographs of faces, with any of their 40 attributes as the class."""
+
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.image_reading import read_image
+from data_prep.sources.item import Image, Item, Source, Split
+from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
+
+WHERE = (
+    "get img_align_celeba.zip, list_attr_celeba.txt and list_eval_partition.txt from "
+    "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research only), unpack them into one folder, "
+    "and give it as --root"
+)
+HELP = """celeba, celeba:ATTRIBUTE: 202599 aligned photographs of faces, 178x218 pixels, with 40 attributes.
+
+Where from: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. Terms: non-commercial research only, no redistribution.
+Cite Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015.
+Layout, in --root itself or in a folder celeba or CelebA inside it:
+  img_align_celeba/000001.jpg ..        (or img_align_celeba/img_align_celeba/, as some archives unpack)
+  list_attr_celeba.txt                  a count, the names of the attributes, a line of 1 and -1 for each picture
+  list_eval_partition.txt               0 train, 1 val, 2 test; without it everything is "train"
+The same tables with commas (.csv) are read too.
+celeba:Male takes the attribute Male as the class (0: without it, 1: with it); plain celeba has no classes.
+The middle 148x148 pixels are kept, as is usual: the face without most of the background. --size 64 scales them.
+"""
+SIDE = 148  # of the middle square that is kept
+OFFICIAL_COUNT = 202599
+SPLITS: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}
+LARGEST_TABLE = 128 << 20  # bytes; the official one has 27 million
+
+
+def open_source(root: Path, attribute: str = "") -> Source:
+    """CelebA under ``root``, with an attribute as the class or without classes.
+
+    Raises
+    ------
+    UserError
+        When it is not there, its tables are damaged, or there is no such attribute.
+    """
+    folders = [root / sub for sub in ("", "celeba", "CelebA")]
+    folder = next((folder for folder in folders if (folder / "img_align_celeba").is_dir()), None)
+    if folder is None:
+        raise UserError("no celeba in this folder", f"{root} has no img_align_celeba/", WHERE)
+    pictures = folder / "img_align_celeba"
+    if (pictures / "img_align_celeba").is_dir():
+        pictures = pictures / "img_align_celeba"
+    labels = _labels(folder, attribute) if attribute else {}
+    partition = _find(folder, "list_eval_partition")
+    splits = _splits(partition) if partition else {}
+    paths = sorted(path for path in pictures.glob("[!.]*") if path.suffix.lower() == ".jpg")
+    names = [path.name for path in paths]
+    listed = sorted((labels.keys() | splits.keys()) - set(names))
+    missing = [(name, "listed, but there is no picture of it") for name in listed]
+    items: list[Item] = []
+    digest = sha256(attribute.encode())
+    for path in paths:
+        if (attribute and path.name not in labels) or (partition and path.name not in splits):
+            missing.append((path.name, "not in the tables"))
+            continue
+        label, split = labels.get(path.name, -1), splits.get(path.name, "train")
+        items.append(Item(path.name, label, split, partial(_face, path)))
+        digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode())
+    if not items:
+        raise UserError("no picture that the tables know", str(pictures), "unpack the archive again")
+    return Source(
+        name="celeba",
+        kind="images",
+        classes=(f"not {attribute}", attribute) if attribute else (),
+        items=tuple(items),
+        digest=digest.hexdigest(),
+        missing=tuple(missing),
+        note=(
+            f"{len(items)} of {OFFICIAL_COUNT} faces, middle {SIDE}x{SIDE} pixels"
+            + (f", class by {attribute!r}" if attribute else ", no classes (celeba:ATTRIBUTE gives them)")
+            + ("" if partition else ", no list_eval_partition.txt: everything is train")
+        ),
+    )
+
+
+def _find(folder: Path, stem: str) -> Path | None:
+    return next((folder / (stem + ending) for ending in (".txt", ".csv") if (folder / (stem + ending)).is_file()), None)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The words of each line that has any, by white space or commas."""
+    if path.stat().st_size > LARGEST_TABLE:
+        raise UserError("not a table of celeba", f"{path.stat().st_size} bytes in {path}", "get it again")
+    text = path.read_text(encoding="utf-8", errors="replace").replace(",", " ")
+    return [words for line in text.splitlines() if (words := line.split())]
+
+
+def _labels(folder: Path, attribute: str) -> dict[str, int]:
+    """Name of a picture -> 1 with the attribute, 0 without it."""
+    table = _find(folder, "list_attr_celeba")
+    if table is None:
+        raise UserError("celeba without its attributes", f"no list_attr_celeba.txt in {folder}", WHERE)
+    rows = _rows(table)
+    if rows and len(rows[0]) == 1:  # the count, which the table with commas has not
+        rows = rows[1:]
+    attributes = rows[0] if rows else []
+    if attributes[:1] == ["image_id"]:
+        attributes = attributes[1:]
+    if attribute not in attributes:
+        raise unknown_name("attribute of celeba", attribute, attributes)
+    column = attributes.index(attribute) + 1
+    labels = {}
+    for words in rows[1:]:
+        if len(words) != len(attributes) + 1 or words[column] not in ("1", "-1"):
+            raise UserError("a damaged table of celeba", f"line {' '.join(words)[:60]!r} in {table}", "get it again")
+        labels[words[0]] = int(words[column] == "1")
+    return labels
+
+
+def _splits(path: Path) -> dict[str, Split]:
+    splits: dict[str, Split] = {}
+    for words in _rows(path):
+        if words[0] == "image_id":
+            continue
+        if len(words) != 2 or words[1] not in SPLITS:
+            raise UserError("a damaged table of celeba", f"line {' '.join(words)[:60]!r} in {path}", "get it again")
+        splits[words[0]] = SPLITS[words[1]]
+    return splits
+
+
+def _face(path: Path) -> Image:
+    """The middle of a picture."""
+    image = read_image(path)
+    _, height, width = image.shape
+    if min(height, width) < SIDE:
+        raise ObjectError(f"{width}x{height} pixels, less than {SIDE} on a side")
+    top, left = (height - SIDE) // 2, (width - SIDE) // 2
+    return np.ascontiguousarray(image[:, top : top + SIDE, left : left + SIDE])

@@ -1,0 +1,99 @@
+"""Two pictures of one thing side by side in one file, in the layout of the pix2pix data sets."""
+
+from collections import Counter
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.image_reading import IMAGE_SUFFIXES, read_image
+from data_prep.sources.item import Image, Item, Source, Split
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+WHERE = (
+    "get NAME.tar.gz from http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/, unpack it, and give --root the folder "
+    "with train/ (for your own pairs use --dataset pairs:PATH)"
+)
+HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, pairs:PATH: two pictures side by side in each file.
+
+Where from: http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/ (P. Isola et al., "Image-to-Image Translation with
+Conditional Adversarial Networks", CVPR 2017). Terms are those of the sets they were made from: CMP Facades (R. Tylecek
+and R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
+Layout, in --root itself or in a folder of the set's own name inside it:
+  {train,val,test}/*.jpg (or .png)      the left half is A, the right half is B
+Files without such a level are all "train". There are no classes. A map holds A's channels and then B's; the file serves
+both directions, and the task says from which side to which. In facades A is the photograph and B the labels; in
+cityscapes A is the photograph too; in maps A is the photograph from the air; in edges2* A is the outline.
+The pictures are large (256 pixels, maps 600): --size 64 makes them smaller.
+"""
+SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+
+
+def _open_named(name: str, root: Path) -> Source:
+    """The pairs under ``root`` or ``root/name``. Raises UserError when there is none."""
+    folder = next((root / sub for sub in ("", name) if any((root / sub / split).is_dir() for split in SPLITS)), None)
+    if folder is None:
+        raise UserError(f"no {name} in this folder", f"{root} has no train/, val/ or test/", WHERE)
+    return _open(name, folder)
+
+
+open_facades = partial(_open_named, "facades")
+open_maps = partial(_open_named, "maps")
+open_cityscapes = partial(_open_named, "cityscapes")
+open_edges2shoes = partial(_open_named, "edges2shoes")
+open_edges2handbags = partial(_open_named, "edges2handbags")
+
+
+def open_own(root: Path) -> Source:
+    """Anyone's own pairs. Raises UserError when there is none."""
+    return _open(f"pairs:{root.resolve().name}", root)
+
+
+def _open(name: str, folder: Path) -> Source:
+    levels = {split: folder / split for split in SPLITS if (folder / split).is_dir()} or {"train": folder}
+    items: list[Item] = []
+    digest = sha256()
+    for split, place in levels.items():
+        paths = (path for path in place.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        for path in sorted(paths, key=_in_order):
+            items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], partial(read_pair, path)))
+            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode())
+    if not items:
+        raise UserError("no pictures in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
+    counts = Counter(item.split for item in items)
+    return Source(
+        name=name,
+        kind="images",
+        classes=(),
+        items=tuple(items),
+        digest=digest.hexdigest(),
+        note=f"{len(items)} pairs ({', '.join(f'{count} {split}' for split, count in counts.items())})",
+        paired=True,
+    )
+
+
+def _in_order(path: Path) -> tuple[int, str]:
+    """Numbered names by their numbers (2.jpg before 10.jpg), the others after them."""
+    number = path.stem if path.stem.isascii() and path.stem.isdigit() else ""
+    return (int(number[:18]) if number else 10**18, path.name)
+
+
+def read_pair(path: Path) -> Image:
+    """Read a file of two pictures side by side.
+
+    Returns
+    -------
+    ndarray, shape (2 or 6, H, W / 2), uint8
+        The left picture's channels, then the right one's.
+
+    Raises
+    ------
+    ObjectError
+        When the file is unreadable or cannot be cut in the middle.
+    """
+    both = read_image(path)
+    if both.shape[2] % 2:
+        raise ObjectError(f"a width of {both.shape[2]} pixels: not two pictures side by side")
+    middle = both.shape[2] // 2
+    return np.concatenate([both[:, :, :middle], both[:, :, middle:]])

@@ -1,0 +1,229 @@
+"""Mutated files for the readers: ``python fuzz_readers.py FOLDER FIRST COUNT`` tries the seeds FIRST, FIRST + 1, ...
+
+Run as a program of its own, so that its memory can be limited and a crash or a hang is seen from outside. Each seed
+makes one file of one format out of a sound one. It must be read, or be refused by ObjectError or UserError with a
+reason, in SECONDS. The last line on the screen says what was read and what was refused; "SEED n" lines before it say
+which file was being read.
+"""
+
+import gzip
+import io
+import json
+import os
+import resource
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import h5py
+import numpy as np
+import trimesh
+
+from data_prep.mesh_reading import read_shape
+from data_prep.sources import open_source
+from data_prep.sources.item import Shape
+from data_prep.sources.modelnet import CLASSES_10
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+SECONDS = 5
+BYTES = 1 << 30
+# fmt: off
+WORDS = (
+    b"0", b"-1", b"1e999", b"nan", b"inf", b"4294967295", b"-2147483649", b"99999999999999999999", b"#", b"\n", b" ",
+    b"\0", b"\xff\xff\xff\xff", b"\x80", b"OFF", b"f 1 2 99999999", b"f -1 -2 -3", b"usemtl", b"v 1 2", b"____", b",",
+    b"dim 1024 1024 1024", b"(2147483647, 3)", b"<f8", b"|O", b"|V1000", b"True", b"\x7f\xff\xff\xff", b"HDF", b"TREE",
+)
+# fmt: on
+
+Mutation = Callable[[np.random.Generator, bytes], bytes]
+
+
+def _flip(draw: np.random.Generator, data: bytes) -> bytes:
+    changed = bytearray(data)
+    for place in draw.integers(0, len(data), int(draw.integers(1, 3))):
+        changed[place] ^= 1 << int(draw.integers(0, 8))
+    return bytes(changed)
+
+
+def _overwrite(draw: np.random.Generator, data: bytes) -> bytes:
+    place, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
+    return data[:place] + word + data[place + len(word) :]
+
+
+def _insert(draw: np.random.Generator, data: bytes) -> bytes:
+    place, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
+    return data[:place] + word * int(draw.integers(1, 4)) + data[place:]
+
+
+def _cut(draw: np.random.Generator, data: bytes) -> bytes:
+    return data[: int(draw.integers(0, len(data)))]
+
+
+def _remove(draw: np.random.Generator, data: bytes) -> bytes:
+    first, last = sorted(int(place) for place in draw.integers(0, len(data), 2))
+    return data[:first] + data[min(last, first + 200) :]
+
+
+def _repeat(draw: np.random.Generator, data: bytes) -> bytes:
+    first, last = sorted(int(place) for place in draw.integers(0, len(data), 2))
+    return data[:last] + data[first:last] * int(draw.integers(1, 6)) + data[last:]
+
+
+def _number(draw: np.random.Generator, data: bytes) -> bytes:
+    """A number of a text replaced, in the head of the file more often: counts and sizes are there."""
+    words = data.split(b" ")
+    if len(words) < 3:
+        return _flip(draw, data)
+    place = min(int(draw.integers(0, len(words))), int(draw.integers(0, len(words))))
+    words[place] = WORDS[int(draw.integers(0, 10))]
+    return b" ".join(words)
+
+
+def _header(draw: np.random.Generator, data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[int(draw.integers(0, min(len(data), 128)))] = int(draw.integers(0, 256))
+    return bytes(changed)
+
+
+def _digit(draw: np.random.Generator, data: bytes) -> bytes:
+    """One digit of a text replaced by another: the file stays sound, or nearly."""
+    places = [place for place in draw.integers(0, len(data), 50) if data[place] in b"0123456789"]
+    changed = bytearray(data)
+    for place in places[: int(draw.integers(1, 6))]:
+        changed[place] = b"0123456789"[int(draw.integers(0, 10))]
+    return bytes(changed)
+
+
+GENTLE: tuple[Mutation, ...] = (_flip, _header, _digit)
+ROUGH: tuple[Mutation, ...] = (_overwrite, _insert, _cut, _remove, _repeat, _number)
+MUTATIONS = (*GENTLE, *GENTLE, *ROUGH)
+
+
+def _mutated(draw: np.random.Generator, data: bytes) -> bytes:
+    for _ in range(1 + int(draw.random() < 0.3)):
+        if data:
+            data = MUTATIONS[int(draw.integers(0, len(MUTATIONS)))](draw, data)
+    return data
+
+
+def _text(exported: object) -> bytes:
+    return exported.encode() if isinstance(exported, str) else exported  # type: ignore[return-value]
+
+
+def _saved(save: Callable[..., None], *arrays: object, **named: object) -> bytes:
+    stream = io.BytesIO()
+    save(stream, *arrays, **named)
+    return stream.getvalue()
+
+
+def sound_files() -> dict[str, bytes]:
+    """One sound file of each format."""
+    box = trimesh.creation.icosphere(subdivisions=1)
+    cloud = np.random.default_rng(0).normal(size=(40, 3))
+    grid = np.random.default_rng(0).random((6, 6, 6)) < 0.5
+    off = _text(box.export(file_type="off"))
+    quads = b"COFF\n# a comment\n4 2 0\n0 0 0 255 0 0\n1 0 0 1 1 1\n1 1 0 0 0 0\n0 1 0 9 9 9\n4 0 1 2 3 7\n3 0 1 2\n"
+    files = {
+        "plain.off": off,
+        "fused.off": off.replace(b"OFF\n", b"OFF", 1),
+        "quads.off": quads,
+        "a.obj": _text(box.export(file_type="obj")),
+        "b.obj": b"o x\nvt 0 0\nvn 0 0 1\nv 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nusemtl m\n"
+        b"f 1/1/1 2/1/1 3/1/1 4/1/1\nf -1 -2 -3\n",
+        "a.ply": _text(box.export(file_type="ply")),
+        "b.ply": _text(box.export(file_type="ply", encoding="ascii")),
+        "a.stl": _text(box.export(file_type="stl")),
+        "a.glb": _text(box.export(file_type="glb")),
+        "a.xyz": "\n".join(" ".join(map(str, row)) for row in cloud).encode(),
+        "a.npy": _saved(np.save, cloud),
+        "a.npz": _saved(np.savez, points=cloud),
+        "b.npz": _saved(np.savez_compressed, voxels=grid),
+        "a.binvox": b"#binvox 1\ndim 6 6 6\ntranslate 0 0 0\nscale 1\ndata\n"
+        + b"".join(bytes([int(value), 1]) for value in grid.ravel()),
+    }
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28), np.uint8)
+    files["train-images-idx3-ubyte"] = np.array([2051, 4, 28, 28], ">u4").tobytes() + images.tobytes()
+    files["train-labels-idx1-ubyte"] = np.array([2049, 4], ">u4").tobytes() + bytes([0, 1, 2, 3])
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        files[f"{name}.gz"] = gzip.compress(files[name], mtime=0)
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        clouds = np.random.default_rng(0).normal(size=(10, 16, 3)).astype(np.float32)
+        file.create_dataset("data", data=clouds, compression="gzip")
+        file.create_dataset("label", data=np.arange(10, dtype=np.uint8)[:, None], compression="gzip")
+    files["ply_data_train0.h5"] = stream.getvalue()
+    return files
+
+
+def _place(folder: Path, name: str, files: dict[str, bytes]) -> None:
+    """The sound files that a source wants beside the mutated one."""
+    if name.endswith(".h5"):
+        (folder / "train_files.txt").write_text("ply_data_train0.h5\n")
+        (folder / "test_files.txt").write_text("ply_data_test0.h5\n")
+        (folder / "ply_data_test0.h5").write_bytes(files["ply_data_train0.h5"])
+        (folder / "shape_names.txt").write_text("\n".join(CLASSES_10))
+        (folder / "ply_data_test_0_id2file.json").write_text(json.dumps([f"x/{row}" for row in range(10)]))
+    else:
+        ending = ".gz" if name.endswith(".gz") else ""
+        for other in ("images-idx3", "labels-idx1"):
+            for split in ("train", "t10k"):
+                (folder / f"{split}-{other}-ubyte{ending}").write_bytes(files[f"train-{other}-ubyte{ending}"])
+
+
+def read(folder: Path, name: str, data: bytes, files: dict[str, bytes]) -> str:
+    """ "read", or "refused"; any other error than those two is let through."""
+    # lru_caches in the readers know files by their paths: each file gets a folder of its own
+    folder.mkdir(parents=True)
+    path = folder / name
+    try:
+        if path.suffix == ".h5" or "idx" in name:
+            _place(folder, name, files)
+            path.write_bytes(data)
+            source = open_source("modelnet10" if path.suffix == ".h5" else "mnist", folder)
+            loaded = [source.items[0].load(), source.items[-1].load()]
+        else:
+            path.write_bytes(data)
+            loaded = [read_shape(path)]
+    except (ObjectError, UserError) as error:
+        if not str(error).strip():
+            raise RuntimeError("refused without a reason") from error
+        return "refused"
+    for one in loaded:
+        points = one.points if isinstance(one, Shape) else one
+        assert len(points), "nothing was read"
+    return "read"
+
+
+def main() -> None:
+    """Try the seeds that the command line says."""
+    folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    files = sound_files()
+    names = list(files)
+    for number, name in enumerate(names):  # the sound files themselves, which loads all libraries too
+        assert read(folder / f"sound{number}", name, files[name], files) == "read", name
+    # what the program holds by now, mostly libraries, and what is left up to BYTES
+    page = resource.getpagesize()
+    size, resident = (int(word) * page for word in Path("/proc/self/statm").read_text().split()[:2])
+    resource.setrlimit(resource.RLIMIT_AS, (size - resident + BYTES, size - resident + BYTES))
+    found: Counter[str] = Counter()
+    for seed in range(first, first + count):
+        draw = np.random.default_rng(seed)
+        name = names[seed % len(names)]
+        print("SEED", seed, name, flush=True)
+        signal.alarm(SECONDS)  # the default action ends the program, in whatever it hangs
+        found[read(folder / str(seed), name, _mutated(draw, files[name]), files)] += 1
+        signal.alarm(0)
+        for path in (folder / str(seed)).iterdir():
+            path.unlink()
+        (folder / str(seed)).rmdir()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    assert peak < BYTES, f"{peak >> 20} MiB"
+    print(json.dumps({**found, "peak_mib": peak >> 20}))
+
+
+if __name__ == "__main__":
+    main()
