@@ -12,6 +12,7 @@ kind        truncation    radial channel k                           degrees l o
 zernike     triangular    polynomial order n = l + 2k, n <= degree   0 .. degree - 2k
 zernike     rectangular   polynomial order n = l + 2k                0 .. degree
 sh          rectangular   shell k: k/K <= r < (k+1)/K                0 .. degree
+radial      rectangular   only 0: the distance of the surface        0 .. degree
 pixels      none          an image's colour channel                  -
 ==========  ============  =========================================  =======================
 """
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 from spectral_ssl.ground.errors import UserError
 
-Kind = Literal["zernike", "sh", "pixels"]
+Kind = Literal["zernike", "sh", "radial", "pixels"]
 Truncation = Literal["triangular", "rectangular", "none"]
 
 # Degrees up to which the float64 recurrences were checked against high-precision values (tests/data_prep).
@@ -35,8 +36,9 @@ class Basis:
 
     Attributes
     ----------
-    kind : {"zernike", "sh", "pixels"}
-        3D Zernike moments, spherical harmonics in radial shells, or plain images.
+    kind : {"zernike", "sh", "radial", "pixels"}
+        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the distance of the surface
+        from the centre, or plain images.
     degree : int
         Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for images.
     radial : int
@@ -166,6 +168,23 @@ def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed:
         points=points,
         seed=seed,
     )
+
+
+def radial_basis(degree: int = 63) -> Basis:
+    """Spherical harmonics of r(u), the distance of the surface from the centre in direction u (see ``ray_casting``).
+
+    Parameters
+    ----------
+    degree : int
+        Highest angular degree l, 1 to 100; the default fills 64 x 64 cells.
+
+    Raises
+    ------
+    UserError
+        When the degree is out of range.
+    """
+    _check_degree(degree)
+    return Basis(kind="radial", degree=degree, radial=1, truncation="rectangular", shape=(1, degree + 1, degree + 1))
 
 
 def pixel_basis(channels: int, height: int, width: int) -> Basis:
