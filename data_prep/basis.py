@@ -24,6 +24,8 @@ from typing import Any, Literal
 from spectral_ssl.ground.errors import UserError
 
 Kind = Literal["zernike", "sh", "radial", "pixels"]
+Sampling = Literal["area", "farthest", "quadrature"]
+Centre = Literal["mean", "area"]
 Truncation = Literal["triangular", "rectangular", "none"]
 
 # Degrees up to which the float64 recurrences were checked against high-precision values (tests/data_prep).
@@ -55,6 +57,14 @@ class Basis:
         Points drawn (or kept) per object; 0 where it does not apply.
     seed : int
         Seed of the drawing.
+    sampling : {"area", "farthest", "quadrature"}
+        How meshes become points: stratified by area, farthest points, or exact quadrature. Clouds stay as they are.
+    centre : {"mean", "area"}
+        What comes to lie at the origin: the mean of the points, or the area-weighted centroid where there is a mesh.
+    reach : float
+        The part of the points that the unit sphere holds, see ``unit_ball``.
+
+    The last three came later: files without them were made with the defaults.
     """
 
     kind: Kind
@@ -68,6 +78,9 @@ class Basis:
     up: str = "+z"
     points: int = 0
     seed: int = 0
+    sampling: Sampling = "area"
+    centre: Centre = "mean"
+    reach: float = 1.0
 
     def to_json(self) -> str:
         """The basis as a JSON object with sorted keys."""
@@ -94,12 +107,14 @@ class Basis:
     def conflicts(self, other: "Basis") -> list[str]:
         """Fields in which two bases differ so that maps of the one mean nothing in the other.
 
-        ``points`` and ``seed`` change the sampling noise and not the meaning, so they never conflict.
+        What changes the sampling noise and not the meaning never conflicts: ``points``, ``seed``, ``sampling``, and
+        ``centre``, whose two choices are the same place up to that noise. ``reach`` changes the objects' size.
         """
         return [
             f"{field.name} {getattr(self, field.name)} against {getattr(other, field.name)}"
             for field in fields(self)
-            if field.name not in ("points", "seed") and getattr(self, field.name) != getattr(other, field.name)
+            if field.name not in ("points", "seed", "sampling", "centre")
+            and getattr(self, field.name) != getattr(other, field.name)
         ]
 
 

@@ -1,8 +1,9 @@
 """``prep``: raw data to a map file."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from data_prep.basis import Basis, harmonics_basis, zernike_basis
+from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
 from data_prep.sources import SOURCES, open_source
@@ -12,6 +13,8 @@ from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
+SAMPLINGS: tuple[Sampling, ...] = ("area", "farthest", "quadrature")
+CENTRES: tuple[Centre, ...] = ("mean", "area")
 FAILURES_SHOWN = 5
 
 
@@ -25,6 +28,9 @@ def prep(
     radial: int | None = None,
     points: int = 2048,
     up: str | None = None,
+    sampling: str | None = None,
+    centre: str = "mean",
+    reach: float = 1.0,
     keep_points: bool = False,
     workers: int | None = None,
     seed: int = 0,
@@ -51,6 +57,13 @@ def prep(
         Points drawn from each object.
     up : str, optional
         The raw data's up axis, e.g. "+y", where it is not the source's own.
+    sampling : {"area", "farthest", "quadrature"}, optional
+        How meshes become points: stratified by area (the default), farthest points, or exact quadrature of the surface
+        (Zernike moments only). Clouds are taken as they are.
+    centre : {"mean", "area"}
+        What comes to lie at the origin: the mean of the points, or the exact centroid of a mesh's surface.
+    reach : float
+        Part of the points that the unit ball holds; those beyond are drawn in to its surface.
     keep_points : bool
         Store the sampled clouds beside the maps.
     workers : int, optional
@@ -76,7 +89,7 @@ def prep(
     source = find_source(dataset, root, place)
     if source.note:
         say(source.note)
-    meaning = _basis(source, basis, degree, radial, points, seed)
+    meaning = _placed(_basis(source, basis, degree, radial, points, seed), sampling, centre, reach)
     name = dataset.partition(":")[2].rstrip("/").rpartition("/")[2] if ":" in dataset else dataset
     target = Path(out) if out else place.maps(name, meaning.kind)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
@@ -115,6 +128,21 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Sour
     if not dataset.startswith("folder:") and dataset not in SOURCES:
         raise unknown_name("dataset", dataset, [*SOURCES, "folder:PATH"])
     return open_source(dataset, Path(root) if root else place.raw(dataset))
+
+
+def _placed(basis: Basis, sampling: str | None, centre: str, reach: float) -> Basis:
+    """The basis with the ways of sampling and placing; images have none."""
+    if basis.kind == "pixels":
+        return basis
+    way: Sampling | None = next((way for way in SAMPLINGS if way == (sampling or "area")), None)
+    if way is None:
+        raise unknown_name("sampling", str(sampling), SAMPLINGS)
+    middle: Centre | None = next((middle for middle in CENTRES if middle == centre), None)
+    if middle is None:
+        raise unknown_name("centre", centre, CENTRES)
+    if not 0.5 <= reach <= 1:
+        raise UserError("reach out of range", reach, "give one from 0.5 to 1")
+    return replace(basis, sampling=way, centre=middle, reach=reach)
 
 
 def _basis(source: Source, kind: str, degree: int | None, radial: int | None, points: int, seed: int) -> Basis:
