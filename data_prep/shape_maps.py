@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from data_prep.basis import Basis
 from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
+from data_prep.ray_casting import need_embree, radial_map
 from data_prep.sampling import farthest_points, resample_cloud, sample_surface
 from data_prep.sources.item import Shape, Up
 from data_prep.surface_quadrature import surface_centroid, surface_quadrature
@@ -44,6 +45,8 @@ def shape_to_map(
     ObjectError
         When the object cannot be used.
     """
+    if basis.kind == "radial":
+        return radial_map(mesh_in_unit_ball(shape, up), basis), None
     if shape.faces is not None and basis.sampling == "quadrature":
         points, weights = _computed(mesh_in_unit_ball(shape, up), basis)
         return cloud_to_map(points, basis, weights), None
@@ -98,9 +101,13 @@ def refuse_unfit(basis: Basis, keep_points: bool) -> None:
     Raises
     ------
     UserError
-        When points shall be kept of a map that is not made from points, or quadrature is asked of another basis than
-        Zernike moments.
+        When points shall be kept of a map that is not made from points, quadrature is asked of another basis than
+        Zernike moments, or rays shall be cast without embreex.
     """
+    if basis.kind == "radial":
+        need_embree()
+        if keep_points:
+            raise UserError("--keep-points with --sphere radial", "no points are drawn", "leave it out")
     if basis.sampling != "quadrature":
         return
     if basis.kind != "zernike":

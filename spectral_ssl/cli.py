@@ -38,10 +38,11 @@ def prep(
     root: Annotated[Path | None, typer.Option(help="Where the raw data lies [WS/raw/DATASET].")] = None,
     out: Annotated[Path | None, typer.Option(help="Map file to write [WS/maps/DATASET-BASIS.h5].")] = None,
     basis: Annotated[str, typer.Option(help="zernike or sh (spherical harmonics in shells).")] = "zernike",
-    degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15].")] = None,
+    degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15, radial 63].")] = None,
     radial: Annotated[
         int | None, typer.Option(help="Radial channels: rectangular truncation of zernike; shells of sh [8].")
     ] = None,
+    sphere: Annotated[str, typer.Option(help="For sh: points in shells, or radial (rays; needs embreex).")] = "shells",
     points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
     sampling: Annotated[str | None, typer.Option(help="Points of a mesh: area, farthest or quadrature [area].")] = None,
@@ -61,6 +62,7 @@ def prep(
         basis=basis,
         degree=degree,
         radial=radial,
+        sphere=sphere,
         points=points,
         up=up,
         sampling=sampling,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, zernike_basis
+from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
 from data_prep.sources import SOURCES, open_source
@@ -13,6 +13,7 @@ from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
+SPHERES = ("shells", "radial")
 SAMPLINGS: tuple[Sampling, ...] = ("area", "farthest", "quadrature")
 CENTRES: tuple[Centre, ...] = ("mean", "area")
 FAILURES_SHOWN = 5
@@ -26,6 +27,7 @@ def prep(
     basis: str = "zernike",
     degree: int | None = None,
     radial: int | None = None,
+    sphere: str = "shells",
     points: int = 2048,
     up: str | None = None,
     sampling: str | None = None,
@@ -50,9 +52,12 @@ def prep(
     basis : {"zernike", "sh"}
         3D Zernike moments or spherical harmonics in shells; images are kept as pixels.
     degree : int, optional
-        Highest degree: 20 for Zernike moments, 15 for spherical harmonics.
+        Highest degree: 20 for Zernike moments, 15 for spherical harmonics in shells, 63 for those of the distance.
     radial : int, optional
         Radial channels: for Zernike moments this asks for the rectangular truncation, for harmonics the shells (8).
+    sphere : {"shells", "radial"}
+        What spherical harmonics describe: the points in radial shells, or the distance of a mesh's surface from its
+        centre along rays (needs embreex).
     points : int
         Points drawn from each object.
     up : str, optional
@@ -89,7 +94,7 @@ def prep(
     source = find_source(dataset, root, place)
     if source.note:
         say(source.note)
-    meaning = _placed(_basis(source, basis, degree, radial, points, seed), sampling, centre, reach)
+    meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
     name = dataset.partition(":")[2].rstrip("/").rpartition("/")[2] if ":" in dataset else dataset
     target = Path(out) if out else place.maps(name, meaning.kind)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
@@ -134,6 +139,8 @@ def _placed(basis: Basis, sampling: str | None, centre: str, reach: float) -> Ba
     """The basis with the ways of sampling and placing; images have none."""
     if basis.kind == "pixels":
         return basis
+    if basis.kind == "radial" and sampling is not None:
+        raise UserError("--sampling with --sphere radial", sampling, "leave it out: no points are drawn")
     way: Sampling | None = next((way for way in SAMPLINGS if way == (sampling or "area")), None)
     if way is None:
         raise unknown_name("sampling", str(sampling), SAMPLINGS)
@@ -145,7 +152,9 @@ def _placed(basis: Basis, sampling: str | None, centre: str, reach: float) -> Ba
     return replace(basis, sampling=way, centre=middle, reach=reach)
 
 
-def _basis(source: Source, kind: str, degree: int | None, radial: int | None, points: int, seed: int) -> Basis:
+def _basis(
+    source: Source, kind: str, sphere: str, degree: int | None, radial: int | None, points: int, seed: int
+) -> Basis:
     if kind not in BASES:
         raise unknown_name("basis", kind, BASES)
     if not 4 <= points <= 1_000_000:
@@ -154,6 +163,13 @@ def _basis(source: Source, kind: str, degree: int | None, radial: int | None, po
         if degree is not None or radial is not None:
             raise UserError("images have no degree", f"--degree or --radial with {source.name!r}", "leave them out")
         return image_basis(source)
+    if sphere not in SPHERES:
+        raise unknown_name("sphere", sphere, SPHERES)
+    if sphere == "radial":
+        if kind != "sh" or radial is not None:
+            given = f"--basis {kind}" if kind != "sh" else "--radial"
+            raise UserError("--sphere radial is a single map of spherical harmonics", given, "take --basis sh alone")
+        return radial_basis(63 if degree is None else degree)
     if kind == "zernike":
         return zernike_basis(20 if degree is None else degree, radial, points, seed)
     return harmonics_basis(15 if degree is None else degree, 8 if radial is None else radial, points, seed)
