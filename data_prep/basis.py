@@ -24,7 +24,7 @@ from typing import Any, Literal
 from spectral_ssl.ground.errors import UserError
 
 Kind = Literal["zernike", "sh", "radial", "pixels"]
-Sampling = Literal["area", "farthest", "quadrature"]
+Sampling = Literal["area", "farthest", "quadrature", "solid"]
 Centre = Literal["mean", "area"]
 Truncation = Literal["triangular", "rectangular", "none"]
 
@@ -57,8 +57,9 @@ class Basis:
         Points drawn (or kept) per object; 0 where it does not apply.
     seed : int
         Seed of the drawing.
-    sampling : {"area", "farthest", "quadrature"}
-        How meshes become points: stratified by area, farthest points, or exact quadrature. Clouds stay as they are.
+    sampling : {"area", "farthest", "quadrature", "solid"}
+        How meshes become points: stratified by area, farthest points, exact quadrature of the surface; or of the solid
+        inside it. Clouds stay as they are.
     centre : {"mean", "area"}
         What comes to lie at the origin: the mean of the points, or the area-weighted centroid where there is a mesh.
     reach : float
@@ -107,14 +108,16 @@ class Basis:
     def conflicts(self, other: "Basis") -> list[str]:
         """Fields in which two bases differ so that maps of the one mean nothing in the other.
 
-        What changes the sampling noise and not the meaning never conflicts: ``points``, ``seed``, ``sampling``, and
-        ``centre``, whose two choices are the same place up to that noise. ``reach`` changes the objects' size.
+        What changes the sampling noise and not the meaning never conflicts: ``points``, ``seed``, ``sampling`` of the
+        surface, and ``centre``, whose two choices are the same place up to that noise. Solids are other objects than
+        surfaces, and ``reach`` changes the objects' size.
         """
+        different = [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+        noise = {"points", "seed", "centre"}
+        if "solid" not in (self.sampling, other.sampling):
+            noise.add("sampling")
         return [
-            f"{field.name} {getattr(self, field.name)} against {getattr(other, field.name)}"
-            for field in fields(self)
-            if field.name not in ("points", "seed", "sampling", "centre")
-            and getattr(self, field.name) != getattr(other, field.name)
+            f"{name} {getattr(self, name)} against {getattr(other, name)}" for name in different if name not in noise
         ]
 
 

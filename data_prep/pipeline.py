@@ -194,7 +194,7 @@ def _check(source: Source, basis: Basis, up: str | None, workers: int | None, ke
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")
     if keep_points and source.kind == "images":
         raise UserError("images have no points", "keep_points", "leave it out")
-    if source.kind == "shapes" and not 1 <= basis.points <= 1_000_000:
+    if source.kind == "shapes" and basis.kind != "radial" and not 1 <= basis.points <= 1_000_000:
         raise UserError("points per object out of range", basis.points, "give 1 to 1000000")
     if basis.seed < 0:
         raise UserError("negative seed", basis.seed, "give 0 or more")

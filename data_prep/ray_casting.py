@@ -1,9 +1,9 @@
 """A mesh as the distance of its surface from the centre, r(u), and that as spherical harmonics.
 
 Grid: Driscoll and Healy, "Computing Fourier transforms and convolutions on the 2-sphere" (1994), with n = 2L + 2
-colatitudes theta_i = pi i / n, which include the north pole and not the south pole, times n azimuths phi_j = 2 pi j / n without
-2 pi. On it functions of degree up to L transform exactly. Rows are colatitudes: values[i, j] is r at
-(sin theta_i cos phi_j, sin theta_i sin phi_j, cos theta_i).
+colatitudes theta_i = pi i / n, which include the north pole and not the south pole, times n azimuths
+phi_j = 2 pi j / n without 2 pi. On it functions of degree up to L transform exactly. Rows are colatitudes:
+values[i, j] is r at (sin theta_i cos phi_j, sin theta_i sin phi_j, cos theta_i).
 
 Rays: r(u) is the distance of the *farthest* hit of the ray from the centre outward along u, and 0 where the ray hits
 nothing. It is found as the first hit of a ray from outside towards the centre that does not go beyond it.

@@ -8,6 +8,7 @@ from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
 from data_prep.ray_casting import need_embree, radial_map
 from data_prep.sampling import farthest_points, resample_cloud, sample_surface
+from data_prep.solid_moments import require_closed, solid_centroid, solid_quadrature
 from data_prep.sources.item import Shape, Up
 from data_prep.surface_quadrature import surface_centroid, surface_quadrature
 from data_prep.unit_ball import to_unit_ball
@@ -47,6 +48,9 @@ def shape_to_map(
     """
     if basis.kind == "radial":
         return radial_map(mesh_in_unit_ball(shape, up), basis), None
+    if basis.sampling == "solid":
+        points, weights = _solid(shape, basis, up)
+        return cloud_to_map(points, basis, weights), None
     if shape.faces is not None and basis.sampling == "quadrature":
         points, weights = _computed(mesh_in_unit_ball(shape, up), basis)
         return cloud_to_map(points, basis, weights), None
@@ -73,10 +77,10 @@ def cloud_to_map(
     return np.asarray(fold(coefficients, basis)[0], np.float32)
 
 
-def mesh_in_unit_ball(shape: Shape, up: Up = "+z") -> Shape:
+def mesh_in_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] | None = None) -> Shape:
     """A mesh with +z up, the centroid of its surface at the origin and its farthest corner just inside the unit sphere.
 
-    Corners that no triangle names are left out.
+    Another ``centre`` may be given, in the mesh's own units. Corners that no triangle names are left out.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def mesh_in_unit_ball(shape: Shape, up: Up = "+z") -> Shape:
     """
     if shape.faces is None:
         raise ObjectError("a cloud where a mesh is needed")
-    centre = surface_centroid(shape)
+    centre = surface_centroid(shape) if centre is None else centre
     used, faces = np.unique(shape.faces, return_inverse=True)
     return Shape(to_unit_ball(shape.points[used], up, centre=centre).astype(np.float64), faces.reshape(-1, 3))
 
@@ -108,13 +112,17 @@ def refuse_unfit(basis: Basis, keep_points: bool) -> None:
         need_embree()
         if keep_points:
             raise UserError("--keep-points with --sphere radial", "no points are drawn", "leave it out")
-    if basis.sampling != "quadrature":
+    if basis.sampling not in ("quadrature", "solid"):
         return
     if basis.kind != "zernike":
         # the functions jump from shell to shell, which no polynomial rule integrates
-        raise UserError("--sampling quadrature without Zernike moments", basis.kind, "take area, or --basis zernike")
+        raise UserError(
+            f"--sampling {basis.sampling} without Zernike moments", basis.kind, "take area, or --basis zernike"
+        )
+    if basis.sampling == "solid" and basis.reach != 1:
+        raise UserError("--reach with --sampling solid", basis.reach, "leave it out: there are no stray points")
     if keep_points:
-        raise UserError("--keep-points with quadrature", "no points are drawn", "take --sampling area")
+        raise UserError(f"--keep-points with {basis.sampling}", "no points are drawn", "take --sampling area")
 
 
 def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -123,6 +131,12 @@ def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArra
     if basis.sampling == "farthest":
         return farthest_points(sample_surface(shape, CANDIDATES * basis.points, generator), basis.points, generator)
     return sample_surface(shape, basis.points, generator)
+
+
+def _solid(shape: Shape, basis: Basis, up: Up) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    require_closed(shape)
+    mesh = mesh_in_unit_ball(shape, up, solid_centroid(shape))
+    return solid_quadrature(mesh, highest_order(basis))
 
 
 def _computed(mesh: Shape, basis: Basis) -> tuple[NDArray[np.floating], NDArray[np.float64]]:

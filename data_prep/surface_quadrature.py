@@ -59,9 +59,27 @@ def surface_quadrature(
     100 ModelNet10 meshes: see ``benchmarks/results/sampling.json``. With tolerance 0 moments agree with those of rules
     of degree n + 8 to 1e-13.
     """
+    points, share, face = surface_nodes(shape, degree, tolerance)
+    _, areas = triangles(shape)
+    mass = share * areas[face]
+    return points, mass / mass.sum()
+
+
+def surface_nodes(
+    shape: Shape, degree: int, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The nodes of each triangle: points (P, 3), their parts of their triangle (P,), and which of ``triangles`` (P,).
+
+    Raises
+    ------
+    UserError
+        When degree or tolerance make no sense.
+    ObjectError
+        As ``triangles``.
+    """
     if degree < 0 or tolerance < 0:
         raise UserError("degree or tolerance of a quadrature", (degree, tolerance), "give numbers from 0 on")
-    corners, areas = triangles(shape)
+    corners, _ = triangles(shape)
     # the first corner is the one opposite to the shortest edge
     edges = np.linalg.norm(corners[[2, 0, 1]] - corners[[1, 2, 0]], axis=2)
     first = edges.argmin(axis=0)
@@ -69,16 +87,17 @@ def surface_quadrature(
     apex, left, right = (corners[(first + step) % 3, everyone] for step in range(3))
     across = nodes_needed(edges.min(axis=0), degree, tolerance)
     along = np.maximum(nodes_needed(edges.max(axis=0), degree, tolerance), across)
-    points, weights = [], []
+    points, parts, faces = [], [], []
     kinds, kind = np.unique(along * 1000 + across, return_inverse=True)
     for number, key in enumerate(kinds):
         own = np.flatnonzero(kind == number)
         u, v, share = _rule(int(key) // 1000, int(key) % 1000)
         start, side = left[own] - apex[own], right[own] - left[own]
-        points.append(apex[own, None] + u[:, None] * (start[:, None] + v[:, None] * side[:, None]))
-        weights.append(areas[own, None] * share)
-    mass = np.concatenate([part.ravel() for part in weights])
-    return np.concatenate([part.reshape(-1, 3) for part in points]), mass / mass.sum()
+        nodes = apex[own, None] + u[:, None] * (start[:, None] + v[:, None] * side[:, None])
+        points.append(nodes.reshape(-1, 3))
+        parts.append(np.tile(share, own.size))
+        faces.append(np.repeat(own, share.size))
+    return np.concatenate(points), np.concatenate(parts), np.concatenate(faces)
 
 
 def surface_centroid(shape: Shape) -> NDArray[np.float64]:

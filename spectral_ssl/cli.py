@@ -45,7 +45,9 @@ def prep(
     sphere: Annotated[str, typer.Option(help="For sh: points in shells, or radial (rays; needs embreex).")] = "shells",
     points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
-    sampling: Annotated[str | None, typer.Option(help="Points of a mesh: area, farthest or quadrature [area].")] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="Points of a mesh: area, farthest, quadrature, solid [area].")
+    ] = None,
     centre: Annotated[str, typer.Option(help="The origin: mean of the points, or area (centroid of a mesh).")] = "mean",
     reach: Annotated[float, typer.Option(help="Part of the points within the unit ball, e.g. 0.999.")] = 1.0,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,

@@ -14,7 +14,7 @@ from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
 SPHERES = ("shells", "radial")
-SAMPLINGS: tuple[Sampling, ...] = ("area", "farthest", "quadrature")
+SAMPLINGS: tuple[Sampling, ...] = ("area", "farthest", "quadrature", "solid")
 CENTRES: tuple[Centre, ...] = ("mean", "area")
 FAILURES_SHOWN = 5
 
@@ -62,9 +62,9 @@ def prep(
         Points drawn from each object.
     up : str, optional
         The raw data's up axis, e.g. "+y", where it is not the source's own.
-    sampling : {"area", "farthest", "quadrature"}, optional
+    sampling : {"area", "farthest", "quadrature", "solid"}, optional
         How meshes become points: stratified by area (the default), farthest points, or exact quadrature of the surface
-        (Zernike moments only). Clouds are taken as they are.
+        or of the solid inside a closed mesh (the last two for Zernike moments only). Clouds are taken as they are.
     centre : {"mean", "area"}
         What comes to lie at the origin: the mean of the points, or the exact centroid of a mesh's surface.
     reach : float
