@@ -8,7 +8,7 @@ from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
 from data_prep.ray_casting import need_embree, radial_map
 from data_prep.sampling import farthest_points, resample_cloud, sample_surface
-from data_prep.solid_moments import require_closed, solid_centroid, solid_quadrature
+from data_prep.solid_moments import solid_centroid, solid_quadrature
 from data_prep.sources.item import Shape, Up
 from data_prep.surface_quadrature import surface_centroid, surface_quadrature
 from data_prep.unit_ball import to_unit_ball
@@ -134,7 +134,6 @@ def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArra
 
 
 def _solid(shape: Shape, basis: Basis, up: Up) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    require_closed(shape)
     mesh = mesh_in_unit_ball(shape, up, solid_centroid(shape))
     return solid_quadrature(mesh, highest_order(basis))
 

@@ -55,9 +55,9 @@ def surface_quadrature(
 
     Notes
     -----
-    Largest error of Zernike moments of order up to 20 with the default tolerance, measured against the exact rule on
-    100 ModelNet10 meshes: see ``benchmarks/results/sampling.json``. With tolerance 0 moments agree with those of rules
-    of degree n + 8 to 1e-13.
+    Zernike moments of order up to 20 with the default tolerance, against the exact rule on 100 ModelNet10 meshes:
+    largest error 6e-4, median of the root mean square 3e-6 (benchmarks/sampling.py). With tolerance 0 moments agree
+    with those of rules of degree n + 8 to 1e-13.
     """
     points, share, face = surface_nodes(shape, degree, tolerance)
     _, areas = triangles(shape)

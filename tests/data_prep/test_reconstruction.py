@@ -8,6 +8,7 @@ from data_prep.harmonics import shell_moments, spherical_harmonics
 from data_prep.layout import fold, index, unfold
 from data_prep.marching import level_surface
 from data_prep.reconstruction import (
+    cell_middles,
     densest_cells,
     density,
     density_grid,
@@ -166,6 +167,14 @@ def test_mesh_of_a_density(clouds: dict[str, NDArray[np.float32]]) -> None:
     assert chamfer_distance(drawn, cloud[::10]) < 0.055
     mirrored = cloud[::10] * np.array([1, -1, 1], np.float32)
     assert chamfer_distance(drawn, mirrored) > 1.3 * chamfer_distance(drawn, cloud[::10])
+
+
+def test_mesh_and_cloud_lie_where_the_density_is() -> None:
+    middles = cell_middles(24)
+    grid = np.exp(-8 * np.square(middles - [0.2, 0.0, -0.1]).sum(axis=-1))
+    mesh = density_mesh(grid)
+    np.testing.assert_allclose((mesh.points.min(axis=0) + mesh.points.max(axis=0)) / 2, [0.2, 0, -0.1], atol=5e-3)
+    np.testing.assert_allclose(densest_cells(grid).mean(axis=0), [0.2, 0, -0.1], atol=0.03)
 
 
 def test_shells_come_back(clouds: dict[str, NDArray[np.float32]]) -> None:

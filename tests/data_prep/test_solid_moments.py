@@ -82,6 +82,8 @@ def test_open_or_wrongly_turned_meshes_are_refused() -> None:
     for faces in (box.faces[1:], turned, flat, np.zeros((0, 3), np.int64)):
         with pytest.raises(ObjectError):
             shape_to_map(Shape(box.points, faces), SOLID, "+z", np.random.default_rng(0))
+        with pytest.raises(ObjectError):
+            solid_quadrature(Shape(box.points / 2, faces), 4)
     with pytest.raises(ObjectError):
         shape_to_map(Shape(box.points), SOLID, "+z", np.random.default_rng(0))
 
