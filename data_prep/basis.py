@@ -99,7 +99,10 @@ class Basis:
         try:
             values: dict[str, Any] = json.loads(text)
             values["shape"] = tuple(int(side) for side in values["shape"])
-            return Basis(**values)
+            basis = Basis(**values)
+            if canonical(basis) != basis:
+                raise ValueError("its fields contradict each other")
+            return basis
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(
                 "unreadable basis", f"{text[:60]!r} ({error})", "prepare the file again with this version"
@@ -218,6 +221,27 @@ def pixel_basis(channels: int, height: int, width: int) -> Basis:
         layout="image",
         up="none",
     )
+
+
+def canonical(basis: Basis) -> Basis:
+    """The basis as its own function would make it: what differs from it contradicts itself.
+
+    Raises
+    ------
+    UserError
+        When a number is out of range, or there is no such kind.
+    """
+    if basis.kind == "pixels":
+        return pixel_basis(*basis.shape)
+    for number in (basis.degree, basis.radial, basis.points, basis.seed):
+        if not isinstance(number, int):
+            raise TypeError(f"{number!r} is not a whole number")
+    if basis.kind == "zernike":
+        radial = None if basis.truncation == "triangular" else basis.radial
+        return zernike_basis(basis.degree, radial, basis.points, basis.seed)
+    if basis.kind == "sh":
+        return harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
+    raise ValueError(f"kind {basis.kind!r}")
 
 
 def _check_degree(degree: int) -> None:

@@ -7,14 +7,14 @@
 /mean, /std             (C, H, W) float32, over the training split; std is 1 where a value is constant
 /failures               (F,) of (id, reason): the objects that could not be used
 /points                 (N, P, 3) float16, optional: the clouds the maps were made from
-attributes              schema_version, basis (JSON), source, source_digest, class_names (JSON),
+attributes              schema_version, basis (JSON), source, source_digest, source_up, class_names (JSON),
                         content_digest, created_by
 ======================  =======================================================================
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -182,7 +182,7 @@ def content_digest(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MapFile:
     """An opened map file: everything but the maps in memory; ``read`` fetches those.
 
@@ -216,12 +216,12 @@ class MapFile:
     basis: Basis
     source: str
     classes: tuple[str, ...]
-    ids: tuple[str, ...]
-    labels: NDArray[np.int64]
-    splits: NDArray[np.str_]
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-    failures: tuple[tuple[str, str], ...]
+    ids: tuple[str, ...] = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    splits: NDArray[np.str_] = field(repr=False)
+    mean: NDArray[np.float32] = field(repr=False)
+    std: NDArray[np.float32] = field(repr=False)
+    failures: tuple[tuple[str, str], ...] = field(repr=False)
     digest: str
     has_points: bool
 
@@ -235,9 +235,18 @@ class MapFile:
         return np.flatnonzero(self.splits == split)
 
     def read(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Maps of the given rows (all of them by default), (B, C, H, W) float32, in the order asked for."""
+        """Maps of the given rows (all of them by default), (B, C, H, W) float32, in the order asked for.
+
+        Raises
+        ------
+        UserError
+            When the file is damaged, or a value is NaN or infinite.
+        """
         with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            return _read_rows(dataset(file, "maps", MAKE_AGAIN), rows)
+            maps = _read_rows(dataset(file, "maps", MAKE_AGAIN), rows)
+        if not np.isfinite(maps).all():
+            raise UserError("maps that are not finite", str(self.path), "run `spectral-ssl verify` on it")
+        return maps
 
     def read_points(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Clouds of the given rows, (B, P, 3) float32.
@@ -303,7 +312,8 @@ def open_maps(path: Path | str) -> MapFile:
                 has_points="points" in file,
             )
             shape = maps.shape
-        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            kinds = {name: file[name].dtype.kind for name in ("maps", "mean", "std", "labels")}
+        except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError("damaged map file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`") from error
     rows = {len(opened.ids), len(opened.labels), len(opened.splits), shape[0]}
     if (
@@ -317,9 +327,25 @@ def open_maps(path: Path | str) -> MapFile:
             f"maps {shape}, basis {basis.shape}, rows {sorted(rows)} in {path}",
             f"make it again with `{MAKE_AGAIN}`",
         )
+    wrong = _contradiction(opened, kinds)
+    if wrong:
+        raise UserError("map file that contradicts itself", f"{wrong} in {path}", f"make it again with `{MAKE_AGAIN}`")
     if not len(opened):
         raise UserError("empty map file", str(path), f"make it again with `{MAKE_AGAIN}`")
     return opened
+
+
+def _contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
+    """What a file says that cannot be, or nothing."""
+    if kinds != {"maps": "f", "mean": "f", "std": "f", "labels": "i"}:
+        return f"value types {kinds}"
+    if len(maps) and not -1 <= maps.labels.min() <= maps.labels.max() < max(len(maps.classes), 1):
+        return f"labels {maps.labels.min()} to {maps.labels.max()} for {len(maps.classes)} classes"
+    if not set(np.unique(maps.splits)) <= {"train", "val", "test"}:
+        return f"splits {sorted(set(maps.splits.tolist()))[:5]}"
+    if not (np.isfinite(maps.mean).all() and np.isfinite(maps.std).all() and (maps.std > 0).all()):
+        return "statistics that are not finite and positive"
+    return ""
 
 
 def _text(value: bytes | str) -> str:

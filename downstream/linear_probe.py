@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spectral_ssl.ground.errors import UserError
 
 # From strong to weak regularisation; features are standardised, so the range serves a hundred and ten thousand of them.
-STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
 FOLDS = 5
 MOST_ITERATIONS = 300
 

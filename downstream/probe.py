@@ -37,7 +37,7 @@ class ProbeRow:
     dimensions : int
         Of the features.
     mean, std : float
-        Test accuracy of the linear probe over the seeds.
+        Test accuracy of the linear probe over the seeds; the sample deviation, NaN for a single seed.
     standard_error : float
         Binomial, from the size of the test split: sqrt(p (1 - p) / T).
     neighbours : float
@@ -164,6 +164,10 @@ def labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], 
     test = np.flatnonzero(labelled & (maps.splits == "test"))
     if len(train) and len(test):
         return train, test, "the data set's own"
+    if len(test):
+        raise UserError(
+            "a test split with labels but no labelled training split", str(maps.path), "give another target"
+        )
     from sklearn.model_selection import train_test_split
 
     try:
@@ -174,7 +178,11 @@ def labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], 
         raise UserError(
             "too few labelled maps to hold out a test split", f"{labelled.sum()} in {maps.path}", "give more"
         ) from error
-    return np.sort(train), np.sort(test), f"{HELD_OUT:.0%} held out at random, stratified, seed 0"
+    return (
+        np.sort(train),
+        np.sort(test),
+        f"{HELD_OUT:.0%} held out at random, stratified, seed 0; pretraining saw these maps, without labels",
+    )
 
 
 def _probe_row(
@@ -204,7 +212,7 @@ def _probe_row(
         features=name,
         dimensions=int(dimensions),
         mean=mean,
-        std=float(np.std(scores)),
+        std=float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"),
         standard_error=float(np.sqrt(mean * (1 - mean) / len(test))),
         neighbours=neighbours,
         accuracies=tuple(scores),

@@ -192,19 +192,18 @@ class CGML(nn.Module):
         latent = self.draw_latents(len(bottleneck), generator)
         path = [latent]
         velocity = torch.zeros_like(latent)
-        start_error = float("nan")
+        with torch.no_grad():
+            start_error = sample_error(self.generator(bottleneck, latent), example).mean().item()
         # G is frozen here: without this each step would also compute the gradients of all its weights
         self.generator.requires_grad_(False)
         prepared = self.generator.prepare(bottleneck)
-        for step in range(self.config.steps):
+        for _ in range(self.config.steps):
             latent = latent.detach().requires_grad_()
             error = sample_error(self.generator.from_prepared(prepared, latent), example)  # (B,)
             (gradient,) = torch.autograd.grad(error.sum(), latent)
             velocity = self.config.momentum * velocity + self.config.step_size * gradient
             latent = self.project(latent.detach() - velocity)
             path.append(latent)
-            if step == 0:
-                start_error = error.mean().item()
         self.generator.requires_grad_(True)
         return torch.stack(path), start_error
 

@@ -4,6 +4,7 @@ A checkpoint is written to a temporary file, synced and renamed; the one before 
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,10 @@ def save_checkpoint(
         if target.exists():
             previous = folder / "previous.pt"
             previous.unlink(missing_ok=True)
-            os.link(target, previous)
+            try:
+                os.link(target, previous)
+            except OSError:  # file systems without hard links
+                shutil.copyfile(target, previous)
     return target
 
 
@@ -73,9 +77,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types on damaged files, RuntimeError and pickle's among them
-        reason = str(error).splitlines()[0][:100]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
-            "damaged checkpoint", f"{path} ({reason})", "use checkpoints/previous.pt or train again"
+            "damaged checkpoint", f"{path} ({reason})", "put checkpoints/previous.pt in its place"
         ) from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:

@@ -7,8 +7,11 @@ inside a step, so a resumed run draws what an uninterrupted one would have drawn
 import json
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +24,7 @@ from pretext.method import Method
 from pretext.tasks.example import Example
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import check_range
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import Stopped, UserError
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.metrics_log import append_metrics
 from spectral_ssl.ground.progress import progress
@@ -138,8 +141,11 @@ def train(
     ------
     UserError
         When the loss is not finite; the last checkpoint stays.
+    Stopped
+        After Ctrl-C or SIGTERM, when the step under way is finished and a checkpoint written.
     """
-    # products of tiny numbers (squared gradients in Adam) make the processor crawl unless they are flushed to zero
+    # products of tiny numbers (squared gradients in Adam) make the processor crawl unless they are flushed to zero;
+    # this stays on in the process, because threads that torch has started keep it anyway
     torch.set_flush_denormal(True)
     started = time.monotonic()
     place = Place(**start) if start else Place()
@@ -150,18 +156,18 @@ def train(
         write_status(run, state, place)
 
     write_status(run, "running", place)
-    with progress("pretrain", config.epochs * steps_an_epoch) as advance:
+    with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
         advance(place.step)
         while place.epoch < config.epochs:
             order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", place.epoch))
             for rows in order.split(config.batch_size)[place.batch :]:
                 generator = seeded_generator(config.seed, "step", place.step)
                 losses = method.training_step(corrupt(data.batch(rows), generator), generator)
-                if not math.isfinite(losses["loss"]):
-                    write_status(run, "failed", place)
-                    at = f"{losses['loss']} at step {place.step}"
-                    raise UserError("the loss is not finite", at, "lower the learning rate or the latent step size")
+                check_finite(losses, place, run)
                 place.count(losses, len(rows))
+                if interrupted():
+                    save("stopped")
+                    raise Stopped(f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`")
                 advance(1, f"loss {losses['loss']:.4f}")
                 if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
                     break
@@ -174,8 +180,45 @@ def train(
                 break
             if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
                 save("running")
-    save("finished")
+    save("finished" if place.epoch >= config.epochs else "stopped")
     return place
+
+
+@contextmanager
+def hold_interrupt() -> Iterator[Callable[[], bool]]:
+    """Keep Ctrl-C and SIGTERM until the step under way is finished; a second one ends the process at once.
+
+    Yields
+    ------
+    callable
+        Whether one has come.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield lambda: False
+        return
+    came = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check_finite(losses: dict[str, float], place: Place, run: Path) -> None:
+    """Raise a UserError when a loss is NaN or infinite, before anything is saved."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            write_status(run, "failed", place)
+            at = f"{name} = {value} at step {place.step}"
+            raise UserError("the loss is not finite", at, "lower the learning rate or the latent step size")
 
 
 def write_status(run: Path, state: str, place: Place) -> None:

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.map_store import MapFile
+from data_prep.map_store import MapFile, open_maps
 from pretext.checkpoint import load_checkpoint
-from pretext.engine import TrainConfig, seeded_generator
+from pretext.engine import Place, TrainConfig, seeded_generator
 from pretext.method import Method, build_seeded
 from pretext.methods import MethodEntry, find_method
 from pretext.tasks import TaskEntry, find_task
@@ -49,7 +49,7 @@ class Plan:
     method_config, task_config : object
         The configs of that method and task.
     data, data_digest : str
-        The map file's name and content digest.
+        The map file's absolute path and content digest.
     """
 
     method: str
@@ -98,6 +98,12 @@ class Plan:
         return example
 
 
+def describe_run(folder: Path, plan: Plan) -> None:
+    """Write (again) the resolved config and the environment of a run."""
+    write_text(folder / "config.toml", plan.to_toml())
+    write_text(folder / "environment.json", json.dumps(environment(), indent=1) + "\n")
+
+
 def start_run(folder: Path, plan: Plan) -> None:
     """Make a run folder with its config and environment.
 
@@ -116,8 +122,7 @@ def start_run(folder: Path, plan: Plan) -> None:
         ) from error
     (folder / "checkpoints").mkdir()
     (folder / "samples").mkdir()
-    write_text(folder / "config.toml", plan.to_toml())
-    write_text(folder / "environment.json", json.dumps(environment(), indent=1) + "\n")
+    describe_run(folder, plan)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class TrainedRun:
     folder : Path
     plan : Plan
     method : Method
-        With the trained parameters.
+        With the trained parameters and the state of its optimisers.
     standardise : Standardiser
         Basis and statistics of the data it was trained on; they hold for whatever it encodes.
     checkpoint : dict
@@ -172,9 +177,14 @@ class TrainedRun:
             self, method=self.plan.build(self.standardise, seed), checkpoint_digest=f"untrained, seed {seed}"
         )
 
-    def complete(self, maps: NDArray[np.float32], modes: int, seed: int = 0) -> tuple[Example, torch.Tensor]:
-        """Corrupt standardised maps with the run's own task and answer them; answers are (N, modes, C, H, W)."""
-        generator = seeded_generator(seed, "complete")
+    def complete(
+        self, maps: NDArray[np.float32], modes: int, seed: int = 0, first: int = 0
+    ) -> tuple[Example, torch.Tensor]:
+        """Corrupt maps (N, C, H, W) with the run's own task and answer them, (N, modes, C, H, W), all standardised.
+
+        ``first`` is the place of the first map in a longer list, so that each block of it has a seed of its own.
+        """
+        generator = seeded_generator(seed, "complete", first)
         example = self.plan.corrupt(self.standardise(maps), self.standardise.valid, generator)
         return example, self.method.complete(example.condition, modes, generator)
 
@@ -186,6 +196,25 @@ def encode(method: Method, standardise: Standardiser, maps: NDArray[np.float32])
         for start in range(0, len(maps), ROWS_AT_ONCE)
     ]
     return np.concatenate(batches)
+
+
+def find_run_data(given: Path | str | MapFile | None, plan: Plan) -> MapFile:
+    """The map file given, or the one the run was trained on.
+
+    Raises
+    ------
+    UserError
+        When it is gone, or nothing is given and the run's own file has other content by now.
+    """
+    if isinstance(given, MapFile):
+        return given
+    if given is not None:
+        return open_maps(given)
+    maps = open_maps(plan.data)
+    if maps.digest != plan.data_digest:
+        found = f"{plan.data} with digest {maps.digest[:12]}"
+        raise UserError("the run's map file has changed", found, "name the data: --data or --target")
+    return maps
 
 
 def load_run(folder: Path | str) -> TrainedRun:
@@ -204,10 +233,15 @@ def load_run(folder: Path | str) -> TrainedRun:
     try:
         plan = Plan.from_toml(content["config"])
         standardiser = Standardiser.from_statistics(Basis.from_json(content["basis"]), content["mean"], content["std"])
+        if content["mean"].shape != standardiser.basis.shape or content["std"].shape != standardiser.basis.shape:
+            raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {standardiser.basis.shape}")
         method = plan.build(standardiser)
         method.load_state_dict(content["model"])
-    except (KeyError, RuntimeError, TypeError, AttributeError, tomllib.TOMLDecodeError) as error:
-        reason = str(error).splitlines()[0][:100]
+        for name, optimizer in method.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][name])
+        Place(**content["place"])
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(
             "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
         ) from error

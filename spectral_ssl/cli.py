@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import spectral_ssl
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import Stopped, UserError
 
 app = typer.Typer(
     help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
@@ -202,7 +202,8 @@ def _print_table(result: dict[str, Any]) -> None:
 
     title = (
         f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
-        f"(split: {result['split']}), {len(result['seeds'])} seeds"
+        f"(split: {result['split']}); run {Path(result['run']).name}\n"
+        f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
     )
     table = Table(title=title)
     for column in (
@@ -217,7 +218,7 @@ def _print_table(result: dict[str, Any]) -> None:
         table.add_row(
             row["features"],
             str(row["dimensions"]),
-            f"{row['mean']:.3f} +- {row['std']:.3f}",
+            f"{row['mean']:.3f} +- {row['std']:.3f}" if len(result["seeds"]) > 1 else f"{row['mean']:.3f}",
             f"{row['standard_error']:.3f}",
             f"{row['neighbours']:.3f}",
         )
@@ -232,10 +233,14 @@ def main() -> None:
     except UserError as error:
         print(f"spectral-ssl: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("spectral-ssl: stopped; a run goes on with `spectral-ssl pretrain --resume RUN`", file=sys.stderr)
+    except Stopped as error:
+        print(f"spectral-ssl: {error}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output went away (`| head`): nothing is wrong
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # a full disk, a folder that cannot be read, a name too long: the system says what, and no traceback helps
+        print(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}", file=sys.stderr)
+        sys.exit(2)

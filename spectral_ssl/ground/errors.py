@@ -1,4 +1,4 @@
-"""The two kinds of error that are not bugs."""
+"""The kinds of error that are not bugs."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -24,6 +24,10 @@ class UserError(Exception):
     def __str__(self) -> str:
         line = f"{self.what}: got {self.got}; {self.do}"
         return " ".join(line.split())  # one line, whatever the parts hold
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM came and everything is saved: the message is one line on how to go on, the exit status 130."""
 
 
 class ObjectError(Exception):

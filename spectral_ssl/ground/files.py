@@ -58,7 +58,9 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
-    """Raise a UserError if ``target`` exists and ``overwrite`` is false."""
+    """Raise a UserError if ``target`` exists and ``overwrite`` is false, or is a folder."""
+    if target.is_dir() and overwrite:
+        raise UserError("a folder where a file shall be written", str(target), "choose another --out")
     if target.exists() and not overwrite:
         raise UserError("output exists already", str(target), "choose another --out or add --overwrite")
 

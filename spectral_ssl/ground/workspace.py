@@ -53,19 +53,19 @@ class Workspace:
         return path
 
     def latest_run(self) -> Path:
-        """The run folder whose training wrote last.
+        """The run folder with the newest checkpoint; folders of trainings that ended before one are passed over.
 
         Raises
         ------
         UserError
             When there is none.
         """
-        newest = _newest(sorted((self.root / "runs").glob("*/status.json")))
+        newest = _newest(sorted((self.root / "runs").glob("*/checkpoints/last.pt")))
         if newest is None:
             raise UserError(
                 "no run yet", f"nothing in {self.root / 'runs'}", "run `spectral-ssl pretrain` first or give --run"
             )
-        return newest.parent
+        return newest.parent.parent
 
 
 def _newest(paths: list[Path]) -> Path | None:

@@ -6,11 +6,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.map_store import MapFile, open_maps
+from data_prep.map_store import MapFile
 from downstream.figures import draw_answers
-from pretext.runs import TrainedRun, load_run
+from pretext.runs import TrainedRun, find_run_data, load_run
+from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
@@ -67,10 +69,13 @@ def complete(
     check_range("count", count, 1, 10_000_000)
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
-    maps = data if isinstance(data, MapFile) else open_maps(data or place.root / "maps" / trained.plan.data)
+    maps = find_run_data(data, trained.plan)
     check_same_basis(trained.basis, maps)
     target = Path(out) if out else trained.folder / "completions.h5"
-    refuse_existing(target, overwrite)
+    if target.suffix != ".h5":
+        raise UserError("not the name of an HDF5 file", str(target), "give --out a name that ends in .h5")
+    for path in (target, target.with_suffix(".png")):
+        refuse_existing(path, overwrite)
     held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
     rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
@@ -84,14 +89,13 @@ def complete(
         file.create_dataset("ids", data=[maps.ids[row] for row in rows], dtype=h5py.string_dtype())
         for start in range(0, len(rows), ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
-            example, answers = trained.complete(maps.read(rows[block]), modes, seed + start)
+            example, answers = trained.complete(maps.read(rows[block]), modes, seed, start)
             columns["condition"][block] = example.condition.numpy()
             columns["target"][block] = example.target.numpy()
             columns["answers"][block] = answers.numpy()
             if start == 0:
-                names = [maps.ids[row] for row in rows[:ROWS_DRAWN]]
-                drawn = type(example)(*(part[:ROWS_DRAWN] for part in example))
-                draw_answers(target.with_suffix(".png"), drawn, answers[:ROWS_DRAWN], names)
+                drawn = Example(*(part[:ROWS_DRAWN] for part in example)), answers[:ROWS_DRAWN]
+    draw_answers(target.with_suffix(".png"), *drawn, [maps.ids[row] for row in rows[:ROWS_DRAWN]])
     return target
 
 

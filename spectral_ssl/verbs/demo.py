@@ -17,7 +17,7 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     Parameters
     ----------
     workspace : path, optional
-        See ``Workspace.find``. A map file of an earlier demo is replaced, runs are kept.
+        See ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is replaced, runs are kept.
     max_minutes : float
         Most time for the training.
 
@@ -28,7 +28,7 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     """
     place = Workspace.find(workspace)
     say("1 of 4: prep, shapes to spectral maps")
-    maps = prep("shapes", workspace=place.root, overwrite=True)
+    maps = prep("shapes", out=place.root / "maps" / "demo.h5", workspace=place.root, overwrite=True)
     say("2 of 4: pretrain, cGML learns to recover damaged maps")
     run = pretrain(maps, recipe="quick", max_minutes=max_minutes, workspace=place.root)
     say("3 of 4: probe, what the features are worth")

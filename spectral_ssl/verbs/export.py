@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from data_prep.map_store import MapFile, open_maps
+from data_prep.map_store import MapFile
 from downstream.feature_export import extract_features
 from downstream.feature_store import write_features
-from pretext.runs import TrainedRun, load_run
+from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.workspace import Workspace
 
@@ -45,7 +45,7 @@ def export(
     """
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
-    maps = data if isinstance(data, MapFile) else open_maps(data or place.root / "maps" / trained.plan.data)
+    maps = find_run_data(data, trained.plan)
     target = Path(out) if out else place.features(trained.folder.name, maps.path.stem)
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
     write_features(target, extract_features(trained, maps), overwrite=overwrite)

@@ -54,5 +54,5 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
 
         return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
     if kind == "runs":
-        return {path.parent.name: str(path.parent) for path in sorted((place.root / "runs").glob("*/status.json"))}
+        return {path.parent.name: str(path.parent) for path in sorted((place.root / "runs").glob("*/config.toml"))}
     return {path.name: str(path) for path in sorted((place.root / "maps").glob("*.h5"))}

@@ -95,8 +95,7 @@ def prep(
     if source.note:
         say(source.note)
     meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
-    name = dataset.partition(":")[2].rstrip("/").rpartition("/")[2] if ":" in dataset else dataset
-    target = Path(out) if out else place.maps(name, meaning.kind)
+    target = Path(out) if out else place.maps(maps_stem(dataset), meaning.kind)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
 
@@ -122,6 +121,11 @@ def prep(
     return maps
 
 
+def maps_stem(dataset: str) -> str:
+    """The data set's part of a map file's default name: of ``folder:PATH`` the folder's own name."""
+    return Path(dataset.removeprefix("folder:")).resolve().name if dataset.startswith("folder:") else dataset
+
+
 def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Source:
     """Open a data set where it lies: at ``root``, else in the workspace.
 
@@ -130,6 +134,8 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace) -> Sour
     UserError
         When the name is unknown, or the data is not there.
     """
+    if dataset == "folder:":
+        raise UserError("no folder named", repr(dataset), "write folder:PATH")
     if not dataset.startswith("folder:") and dataset not in SOURCES:
         raise unknown_name("dataset", dataset, [*SOURCES, "folder:PATH"])
     return open_source(dataset, Path(root) if root else place.raw(dataset))
@@ -160,8 +166,10 @@ def _basis(
     if not 4 <= points <= 1_000_000:
         raise UserError("number of points out of range", points, "give one from 4 to 1000000")
     if source.kind == "images":
-        if degree is not None or radial is not None:
-            raise UserError("images have no degree", f"--degree or --radial with {source.name!r}", "leave them out")
+        if degree is not None or radial is not None or kind != BASES[0]:
+            raise UserError(
+                "images have no degree and no basis", f"such options with {source.name!r}", "leave them out"
+            )
         return image_basis(source)
     if sphere not in SPHERES:
         raise unknown_name("sphere", sphere, SPHERES)

@@ -9,12 +9,14 @@ from typing import Any
 from data_prep.map_store import MapFile, open_maps
 from downstream.figures import draw_answers, draw_losses
 from pretext.engine import TrainConfig, train
+from pretext.method import Method
 from pretext.methods import find_method
-from pretext.runs import Plan, TrainedRun, load_run, start_run
+from pretext.runs import Plan, TrainedRun, describe_run, load_run, start_run
 from pretext.tasks import find_task
 from pretext.training_maps import TrainingMaps
-from spectral_ssl.ground.config import build_config, parse_settings
+from spectral_ssl.ground.config import build_config, parse_settings, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
@@ -75,26 +77,38 @@ def pretrain(
         if method or task or recipe or settings or out or seed is not None:
             raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
         return _resume(Path(resume), data, given, place)
+    if out is not None:
+        refuse_existing(Path(out), overwrite=False)
     plan_parts = _merge(method, task, recipe, given, settings)
     maps = _find_maps(data, place)
-    plan = Plan(data=maps.path.name, data_digest=maps.digest, **plan_parts)
+    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     training = TrainingMaps(maps)
+    network = _build(plan, training)
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    network = plan.build(training.standardise)
     valid = training.standardise.valid
     train(network, lambda x, generator: plan.corrupt(x, valid, generator), training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
 
 
+def _build(plan: Plan, training: TrainingMaps) -> Method:
+    """The untrained network; one that does not fit into memory is the user's mistake."""
+    try:
+        return plan.build(training.standardise)
+    except (RuntimeError, MemoryError) as error:
+        if "alloc" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        found = str(error)[:100]
+        raise UserError("not enough memory for the network", found, "lower method.width or method.code") from error
+
+
 def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
     run = load_run(folder)
-    maps = _find_maps(data if data is not None else place.root / "maps" / run.plan.data, place)
+    maps = _find_maps(run.plan.data if data is None else data, place)
     if maps.digest != run.plan.data_digest:
-        raise UserError(
-            "other data than the run's", f"{maps.path}, digest {maps.digest[:12]}", f"give --data {run.plan.data}"
-        )
+        found = f"{maps.path}, digest {maps.digest[:12]}"
+        raise UserError("other data than the run's", found, f"give the file it was: {run.plan.data}")
     train_settings = {name: getattr(run.plan.train, name) for name in TrainConfig.__dataclass_fields__} | given
     plan = Plan(
         method=run.plan.method,
@@ -102,12 +116,11 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
         train=build_config(TrainConfig, train_settings, "train"),
         method_config=run.plan.method_config,
         task_config=run.plan.task_config,
-        data=run.plan.data,
+        data=str(maps.path.resolve()),
         data_digest=run.plan.data_digest,
     )
     training = TrainingMaps(maps)
-    for name, optimizer in run.method.optimizers.items():
-        optimizer.load_state_dict(run.checkpoint["optimizers"][name])
+    describe_run(folder, plan)
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
@@ -128,7 +141,10 @@ def _merge(
     method: str | None, task: str | None, recipe: str | None, given: dict[str, Any], settings: Sequence[str]
 ) -> dict[str, Any]:
     """Recipe, then options, then settings, each over the one before; then names to configs."""
-    sections = read_recipe(recipe) if recipe else {}
+    sections = read_recipe(str(recipe)) if recipe else {}
+    for section, values in sections.items():
+        if not isinstance(values, dict):
+            raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
     names = sections.get("run", {})
     for key in names:
         if key not in ("method", "task"):
@@ -136,6 +152,9 @@ def _merge(
     for section in sections:
         if section not in ("run", "train", "method", "task"):
             raise unknown_name("section of the recipe", section, ("run", "train", "method", "task"))
+    for key, value in names.items():
+        if not isinstance(value, str):
+            raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
     method = method or names.get("method", "cgml")
     task = task or names.get("task", "denoise")
     configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
@@ -171,13 +190,10 @@ def read_recipe(recipe: str) -> dict[str, dict[str, Any]]:
     if recipe in recipes():
         text = files("spectral_ssl").joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
     elif recipe.endswith(".toml") and Path(recipe).is_file():
-        text = Path(recipe).read_text(encoding="utf-8")
+        return read_toml(Path(recipe))
     else:
         raise unknown_name("recipe", recipe, recipes())
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError("unreadable recipe", f"{recipe} ({error})", "mend the TOML") from error
+    return tomllib.loads(text)
 
 
 def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:

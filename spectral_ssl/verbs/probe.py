@@ -1,6 +1,7 @@
 """``probe``: an honest score for a run's features."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,13 @@ from data_prep.basis import Basis
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES
 from downstream.probe import probe_run
-from pretext.runs import TrainedRun, load_run
+from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import prep
+from spectral_ssl.verbs.prep import maps_stem, prep
 
 
 def probe(
@@ -41,7 +42,8 @@ def probe(
     Returns
     -------
     dict
-        The table and its circumstances, as written to ``RUN/probe-TARGET.json``.
+        The table and its circumstances, as written to ``RUN/probe-MAPS.json``; an earlier probe of the same map
+        file is replaced.
 
     Raises
     ------
@@ -62,9 +64,19 @@ def probe(
         "checkpoint_digest": trained.checkpoint_digest,
         "environment": environment(),
     }
-    path = trained.folder / f"probe-{maps.path.stem if maps.source.startswith('folder:') else maps.source}.json"
-    write_text(path, json.dumps(result, indent=1) + "\n")
+    # named after the file, never after what a file says of itself; a later probe of the same data replaces it
+    path = trained.folder / f"probe-{maps.path.stem}.json"
+    write_text(path, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     return {**result, "path": str(path)}
+
+
+def without_nan(value: Any) -> Any:
+    """The same nested lists and dicts with None for NaN, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) -> MapFile:
@@ -76,13 +88,13 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
         When there is no such file or data set, or its raw data is not there.
     """
     if target is None:
-        return open_maps(place.root / "maps" / run.plan.data)
-    if Path(target).suffix == ".h5" or Path(target).is_file():
-        return open_maps(target)
+        return find_run_data(None, run.plan)
     name = str(target)
-    if name not in SOURCES:
-        raise unknown_name("target", name, [*SOURCES, "a map file (.h5)"])
-    path = place.maps(name, run.basis.kind)
+    if name not in SOURCES and not name.startswith("folder:"):
+        if name.endswith(".h5"):
+            return open_maps(name)
+        raise unknown_name("target", name, [*SOURCES, "folder:PATH", "FILE.h5"])
+    path = place.maps(maps_stem(name), run.basis.kind)
     if path.exists():
         return open_maps(path)
     say(f"{name} is not prepared yet: preparing it with the run's basis")

@@ -235,3 +235,38 @@ def test_digest_covers_the_content(tmp_path: Path, change: Any) -> None:
     _damage(made.path, change)
     with h5py.File(made.path) as file:
         assert content_digest(file) != made.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ids", np.arange(72)),
+        ("labels", np.full(72, 99)),
+        ("labels", np.full(72, 0.5)),
+        ("split", ["banana"] * 72),
+        ("std", np.zeros((5, 9, 9), np.float32)),
+        ("failures", np.zeros(3)),
+        ("basis", '{"kind": "foo"}'),
+        ("basis", "degree 9"),
+        ("class_names", "3"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(random_maps: MapFile, name: str, value: Any) -> None:
+    with h5py.File(random_maps.path, "r+") as file:
+        if name == "basis" and value == "degree 9":
+            value = random_maps.basis.to_json().replace('"degree": 8', '"degree": 9')
+        if name in ("basis", "class_names"):
+            file.attrs[name] = value
+        else:
+            del file[name]
+            file[name] = value
+    with pytest.raises(UserError):
+        open_maps(random_maps.path)
+
+
+def test_a_value_that_is_not_finite_is_refused_wherever_it_lies(random_maps: MapFile) -> None:
+    with h5py.File(random_maps.path, "r+") as file:
+        file["maps"][60, 0, 0, 0] = np.nan
+    assert np.isfinite(open_maps(random_maps.path).read(np.arange(10))).all()
+    with pytest.raises(UserError, match="not finite"):
+        open_maps(random_maps.path).read()

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -50,7 +52,7 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     assert done.returncode == 0, done.stderr
     for row in ("raw coefficients", "rotation invariants", "ring norms", "untrained network", "trained network"):
         assert row in done.stdout
-    result = json.loads((run / "probe-shapes.json").read_text())
+    result = json.loads((run / "probe-shapes-zernike.json").read_text())
     assert all(1 / 12 < row["mean"] <= 1 for row in result["rows"]), "worse than chance"
     assert result["environment"]["packages"]["torch"]
 
@@ -174,3 +176,57 @@ def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
         done = call(verb, folder=tmp_path, workspace=tmp_path / "empty")
         assert done.returncode == 2
         assert "spectral-ssl pretrain" in done.stderr
+
+
+def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
+    workspace = prepared / "ws"
+    before = (workspace / "maps" / "shapes-zernike.h5").read_bytes()
+    done = call("demo", "--max-minutes", "0.02", folder=prepared, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    for word in ("raw coefficients", "trained network", "demo.h5", "features"):
+        assert word in done.stdout
+    assert (workspace / "maps" / "shapes-zernike.h5").read_bytes() == before
+
+
+def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    assert call("prep", "--degree", "6", "--points", "64", folder=tmp_path, workspace=workspace).returncode == 0
+    training = subprocess.Popen(
+        [sys.executable, "-m", "spectral_ssl", "pretrain", "--epochs", "100000", "--out", "run", *TINY],
+        cwd=tmp_path,
+        env={**os.environ, "SPECTRAL_SSL_HOME": str(workspace)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    training.send_signal(signal.SIGINT)
+    _, errors = training.communicate(timeout=60)
+    assert training.returncode == 130, errors
+    assert "--resume" in errors
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
+    epochs = len(metrics.read_text().splitlines())
+    done = call("pretrain", "--resume", "run", "--epochs", str(epochs + 1), folder=tmp_path, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, epochs + 2))
+    assert f"epochs = {epochs + 1}" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_export_without_data_means_the_very_file_the_run_was_trained_on(tmp_path: Path) -> None:
+    from conftest import write_random_maps
+
+    from data_prep.basis import zernike_basis
+
+    write_random_maps(tmp_path / "mine.h5", zernike_basis(4))
+    workspace = tmp_path / "ws"
+    done = call("pretrain", "--data", "mine.h5", "--epochs", "1", *TINY, folder=tmp_path, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    assert call("export", folder=tmp_path, workspace=workspace).returncode == 0
+    (tmp_path / "mine.h5").unlink()
+    write_random_maps(tmp_path / "mine.h5", zernike_basis(4), seed=1)
+    done = call("export", "--overwrite", folder=tmp_path, workspace=workspace)
+    assert done.returncode == 2
+    assert "has changed" in done.stderr

@@ -89,10 +89,12 @@ def test_newest_maps_and_latest_run_go_by_time(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run yet"):
         place.latest_run()
     for number, name in enumerate(("b", "a")):
-        for path in (tmp_path / "maps" / f"{name}.h5", tmp_path / "runs" / name / "status.json"):
+        for path in (tmp_path / "maps" / f"{name}.h5", tmp_path / "runs" / name / "checkpoints" / "last.pt"):
             write_text(path, "{}")
             os.utime(path, (1000 + number, 1000 + number))
     assert place.newest_maps() == tmp_path / "maps" / "a.h5"
+    assert place.latest_run() == tmp_path / "runs" / "a"
+    write_text(tmp_path / "runs" / "c" / "status.json", "{}")  # ended before its first checkpoint
     assert place.latest_run() == tmp_path / "runs" / "a"
     first = place.new_run("cgml", "denoise")
     first.mkdir(parents=True)

@@ -1,0 +1,26 @@
+"""List what an HDF5 file holds, in the manner of h5dump: ``python benchmarks/list_hdf5.py FILE``."""
+
+import sys
+from pathlib import Path
+
+import h5py
+
+LONGEST = 100
+
+
+def main() -> None:
+    with h5py.File(Path(sys.argv[1])) as file:
+        for name, value in sorted(file.attrs.items()):
+            text = " ".join(str(value).split())
+            print(f"attribute {name:18} {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}")
+
+        def show(name: str, found: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(found, h5py.Dataset):
+                kind = "string" if h5py.check_string_dtype(found.dtype) else str(found.dtype)
+                print(f"/{name:17} {found.shape!s:22} {kind:10} chunks {found.chunks}")
+
+        file.visititems(show)
+
+
+if __name__ == "__main__":
+    main()
