@@ -18,8 +18,8 @@ pixels      none          an image's colour channel                  -
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 from spectral_ssl.ground.errors import UserError
 
@@ -236,12 +236,18 @@ def canonical(basis: Basis) -> Basis:
     for number in (basis.degree, basis.radial, basis.points, basis.seed):
         if not isinstance(number, int):
             raise TypeError(f"{number!r} is not a whole number")
+    if basis.sampling not in get_args(Sampling) or basis.centre not in get_args(Centre) or not 0 < basis.reach <= 1:
+        raise ValueError(f"sampling {basis.sampling!r}, centre {basis.centre!r}, reach {basis.reach!r}")
     if basis.kind == "zernike":
         radial = None if basis.truncation == "triangular" else basis.radial
-        return zernike_basis(basis.degree, radial, basis.points, basis.seed)
-    if basis.kind == "sh":
-        return harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
-    raise ValueError(f"kind {basis.kind!r}")
+        made = zernike_basis(basis.degree, radial, basis.points, basis.seed)
+    elif basis.kind == "sh":
+        made = harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
+    elif basis.kind == "radial":
+        made = radial_basis(basis.degree)
+    else:
+        raise ValueError(f"kind {basis.kind!r}")
+    return replace(made, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
 
 
 def _check_degree(degree: int) -> None:
