@@ -21,6 +21,7 @@ check: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/transforms.py --out benchmarks/results/transforms.json
+# with ModelNet10 at hand: benchmarks/sampling.py and benchmarks/reconstruction.py --root ModelNet10
 
 # every version is locked in constraints.txt, torch to a CPU build: without it pip may take gigabytes of CUDA
 .venv/installed: pyproject.toml constraints.txt

@@ -12,17 +12,20 @@ kind        truncation    radial channel k                           degrees l o
 zernike     triangular    polynomial order n = l + 2k, n <= degree   0 .. degree - 2k
 zernike     rectangular   polynomial order n = l + 2k                0 .. degree
 sh          rectangular   shell k: k/K <= r < (k+1)/K                0 .. degree
+radial      rectangular   only 0: the distance of the surface        0 .. degree
 pixels      none          an image's colour channel                  -
 ==========  ============  =========================================  =======================
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 from spectral_ssl.ground.errors import UserError, unknown_name
 
-Kind = Literal["zernike", "sh", "pixels"]
+Kind = Literal["zernike", "sh", "radial", "pixels"]
+Sampling = Literal["area", "farthest", "quadrature", "solid"]
+Centre = Literal["mean", "area"]
 Truncation = Literal["triangular", "rectangular", "none"]
 
 PAIR = "image-pair"
@@ -38,8 +41,9 @@ class Basis:
 
     Attributes
     ----------
-    kind : {"zernike", "sh", "pixels"}
-        3D Zernike moments, spherical harmonics in radial shells, or plain images.
+    kind : {"zernike", "sh", "radial", "pixels"}
+        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the distance of the surface
+        from the centre, or plain images.
     degree : int
         Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for images.
     radial : int
@@ -57,6 +61,15 @@ class Basis:
         Points drawn (or kept) per object; 0 where it does not apply.
     seed : int
         Seed of the drawing.
+    sampling : {"area", "farthest", "quadrature", "solid"}
+        How meshes become points: stratified by area, farthest points, exact quadrature of the surface; or of the solid
+        inside it. Clouds stay as they are.
+    centre : {"mean", "area"}
+        What comes to lie at the origin: the mean of the points, or the area-weighted centroid where there is a mesh.
+    reach : float
+        The part of the points that the unit sphere holds, see ``unit_ball``.
+
+    The last three came later: files without them were made with the defaults.
     """
 
     kind: Kind
@@ -70,6 +83,9 @@ class Basis:
     up: str = "+z"
     points: int = 0
     seed: int = 0
+    sampling: Sampling = "area"
+    centre: Centre = "mean"
+    reach: float = 1.0
 
     def to_json(self) -> str:
         """The basis as a JSON object with sorted keys."""
@@ -99,12 +115,16 @@ class Basis:
     def conflicts(self, other: "Basis") -> list[str]:
         """Fields in which two bases differ so that maps of the one mean nothing in the other.
 
-        ``points`` and ``seed`` change the sampling noise and not the meaning, so they never conflict.
+        What changes the sampling noise and not the meaning never conflicts: ``points``, ``seed``, ``sampling`` of the
+        surface, and ``centre``, whose two choices are the same place up to that noise. Solids are other objects than
+        surfaces, and ``reach`` changes the objects' size.
         """
+        different = [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+        noise = {"points", "seed", "centre"}
+        if "solid" not in (self.sampling, other.sampling):
+            noise.add("sampling")
         return [
-            f"{field.name} {getattr(self, field.name)} against {getattr(other, field.name)}"
-            for field in fields(self)
-            if field.name not in ("points", "seed") and getattr(self, field.name) != getattr(other, field.name)
+            f"{name} {getattr(self, name)} against {getattr(other, name)}" for name in different if name not in noise
         ]
 
 
@@ -175,6 +195,23 @@ def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed:
     )
 
 
+def radial_basis(degree: int = 63) -> Basis:
+    """Spherical harmonics of r(u), the distance of the surface from the centre in direction u (see ``ray_casting``).
+
+    Parameters
+    ----------
+    degree : int
+        Highest angular degree l, 1 to 100; the default fills 64 x 64 cells.
+
+    Raises
+    ------
+    UserError
+        When the degree is out of range.
+    """
+    _check_degree(degree)
+    return Basis(kind="radial", degree=degree, radial=1, truncation="rectangular", shape=(1, degree + 1, degree + 1))
+
+
 def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False) -> Basis:
     """Plain images: a map is the picture itself, scaled to [-1, 1], or two pictures one after the other."""
     return Basis(
@@ -203,12 +240,18 @@ def canonical(basis: Basis) -> Basis:
     for number in (basis.degree, basis.radial, basis.points, basis.seed):
         if not isinstance(number, int):
             raise TypeError(f"{number!r} is not a whole number")
+    if basis.sampling not in get_args(Sampling) or basis.centre not in get_args(Centre) or not 0 < basis.reach <= 1:
+        raise ValueError(f"sampling {basis.sampling!r}, centre {basis.centre!r}, reach {basis.reach!r}")
     if basis.kind == "zernike":
         radial = None if basis.truncation == "triangular" else basis.radial
-        return zernike_basis(basis.degree, radial, basis.points, basis.seed)
-    if basis.kind == "sh":
-        return harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
-    raise ValueError(f"kind {basis.kind!r}")
+        made = zernike_basis(basis.degree, radial, basis.points, basis.seed)
+    elif basis.kind == "sh":
+        made = harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
+    elif basis.kind == "radial":
+        made = radial_basis(basis.degree)
+    else:
+        raise ValueError(f"kind {basis.kind!r}")
+    return replace(made, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
 
 
 def pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:

@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from data_prep import moments
 from data_prep.basis import Basis, pixel_basis
-from data_prep.harmonics import shell_moments
-from data_prep.layout import fold
 from data_prep.map_store import MapFile, MapWriter, open_maps
-from data_prep.sampling import sample_points
+from data_prep.shape_maps import refuse_unfit, shape_to_map
 from data_prep.sources.item import Item, Shape, Source, Up
-from data_prep.unit_ball import TURNS, to_unit_ball
-from data_prep.zernike import zernike_moments
+from data_prep.unit_ball import TURNS
 from spectral_ssl import __version__
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
@@ -162,7 +159,7 @@ def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32]
     -------
     map : ndarray, shape ``basis.shape``, float32
     cloud : ndarray, shape (basis.points, 3), float32, or None
-        The points it was made from; None for images.
+        The points it was made from; None where it was made from an image or from the mesh itself.
 
     Raises
     ------
@@ -172,24 +169,7 @@ def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32]
     loaded = item.load()
     if not isinstance(loaded, Shape):
         return _image_to_map(loaded, basis), None
-    cloud = to_unit_ball(sample_points(loaded, basis.points, object_generator(basis.seed, item.id)), up)
-    return cloud_to_map(cloud, basis), cloud
-
-
-def cloud_to_map(cloud: NDArray[np.floating], basis: Basis) -> NDArray[np.float32]:
-    """The map, shape ``basis.shape`` float32, of a cloud (P, 3) in the unit ball with +z up.
-
-    Raises
-    ------
-    ObjectError
-        When a point is not finite or lies outside the ball.
-    """
-    if basis.kind == "zernike":
-        radial = basis.radial if basis.truncation == "rectangular" else None
-        coefficients = zernike_moments(cloud[None], basis.degree, radial=radial)
-    else:
-        coefficients = shell_moments(cloud[None], basis.degree, basis.radial)
-    return np.asarray(fold(coefficients, basis)[0], np.float32)
+    return shape_to_map(loaded, basis, up, object_generator(basis.seed, item.id))
 
 
 def object_generator(seed: int, identity: str) -> np.random.Generator:
@@ -211,11 +191,12 @@ def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]
 
 def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
     """Refuse what cannot work; give the up axis to turn from."""
+    refuse_unfit(basis, keep_points)
     if (basis.kind == "pixels") != (source.kind == "images"):
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")
     if keep_points and source.kind == "images":
         raise UserError("images have no points", "keep_points", "leave it out")
-    if source.kind == "shapes" and not 1 <= basis.points <= 1_000_000:
+    if source.kind == "shapes" and basis.kind != "radial" and not 1 <= basis.points <= 1_000_000:
         raise UserError("points per object out of range", basis.points, "give 1 to 1000000")
     if basis.seed < 0:
         raise UserError("negative seed", basis.seed, "give 0 or more")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.map_store import MAKE_AGAIN, ROWS_AT_ONCE, SCHEMA, MapFile, content_digest, open_maps
-from data_prep.pipeline import cloud_to_map, object_to_map
+from data_prep.pipeline import object_to_map
+from data_prep.shape_maps import cloud_to_map
 from data_prep.sources.item import Source, Up
 from data_prep.unit_ball import TURNS
 from data_prep.up_axis import turned_tables

@@ -41,15 +41,21 @@ def prep(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Map file to write [WS/maps/DATASET-BASIS.h5].")] = None,
     basis: Annotated[str, typer.Option(help="zernike or sh (spherical harmonics in shells).")] = "zernike",
-    degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15].")] = None,
+    degree: Annotated[int | None, typer.Option(help="Highest degree [zernike 20, sh 15, radial 63].")] = None,
     radial: Annotated[
         int | None, typer.Option(help="Radial channels: rectangular truncation of zernike; shells of sh [8].")
     ] = None,
+    sphere: Annotated[str, typer.Option(help="For sh: points in shells, or radial (rays; needs embreex).")] = "shells",
     points: Annotated[int, typer.Option(help="Points drawn from each object.")] = 2048,
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
     size: Annotated[
         int | None, typer.Option(help="Pixels on a side of images: middle square, scaled [as they are].")
     ] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="Points of a mesh: area, farthest, quadrature, solid [area].")
+    ] = None,
+    centre: Annotated[str, typer.Option(help="The origin: mean of the points, or area (centroid of a mesh).")] = "mean",
+    reach: Annotated[float, typer.Option(help="Part of the points within the unit ball, e.g. 0.999.")] = 1.0,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
@@ -65,9 +71,13 @@ def prep(
         basis=basis,
         degree=degree,
         radial=radial,
+        sphere=sphere,
         points=points,
         up=up,
         size=size,
+        sampling=sampling,
+        centre=centre,
+        reach=reach,
         keep_points=keep_points,
         workers=workers,
         seed=seed,

@@ -1,9 +1,10 @@
 """``prep``: raw data to a map file."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from data_prep.basis import Basis, harmonics_basis, zernike_basis
+from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
 from data_prep.sources import SOURCES, open_source, split_name
@@ -13,6 +14,9 @@ from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
 
 BASES = ("zernike", "sh")
+SPHERES = ("shells", "radial")
+SAMPLINGS: tuple[Sampling, ...] = ("area", "farthest", "quadrature", "solid")
+CENTRES: tuple[Centre, ...] = ("mean", "area")
 FAILURES_SHOWN = 5
 
 
@@ -25,9 +29,13 @@ def prep(
     basis: str = "zernike",
     degree: int | None = None,
     radial: int | None = None,
+    sphere: str = "shells",
     points: int = 2048,
     up: str | None = None,
     size: int | None = None,
+    sampling: str | None = None,
+    centre: str = "mean",
+    reach: float = 1.0,
     keep_points: bool = False,
     workers: int | None = None,
     seed: int = 0,
@@ -50,15 +58,25 @@ def prep(
     basis : {"zernike", "sh"}
         3D Zernike moments or spherical harmonics in shells; images are kept as pixels.
     degree : int, optional
-        Highest degree: 20 for Zernike moments, 15 for spherical harmonics.
+        Highest degree: 20 for Zernike moments, 15 for spherical harmonics in shells, 63 for those of the distance.
     radial : int, optional
         Radial channels: for Zernike moments this asks for the rectangular truncation, for harmonics the shells (8).
+    sphere : {"shells", "radial"}
+        What spherical harmonics describe: the points in radial shells, or the distance of a mesh's surface from its
+        centre along rays (needs embreex).
     points : int
         Points drawn from each object.
     up : str, optional
         The raw data's up axis, e.g. "+y", where it is not the source's own.
     size : int, optional
         Pixels on a side to which images are brought (the middle square, scaled); as they are by default.
+    sampling : {"area", "farthest", "quadrature", "solid"}, optional
+        How meshes become points: stratified by area (the default), farthest points, or exact quadrature of the surface
+        or of the solid inside a closed mesh (the last two for Zernike moments only). Clouds are taken as they are.
+    centre : {"mean", "area"}
+        What comes to lie at the origin: the mean of the points, or the exact centroid of a mesh's surface.
+    reach : float
+        Part of the points that the unit ball holds; those beyond are drawn in to its surface.
     keep_points : bool
         Store the sampled clouds beside the maps.
     workers : int, optional
@@ -86,7 +104,7 @@ def prep(
     source = find_source(dataset, root, place, size)
     if source.note:
         say(source.note)
-    meaning = _basis(source, basis, degree, radial, points, seed)
+    meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
     target = Path(out) if out else place.maps(maps_stem(dataset), meaning.kind)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
@@ -155,7 +173,26 @@ def maps_stem(dataset: str) -> str:
     return f"{key}-{rest}" if rest else key
 
 
-def _basis(source: Source, kind: str, degree: int | None, radial: int | None, points: int, seed: int) -> Basis:
+def _placed(basis: Basis, sampling: str | None, centre: str, reach: float) -> Basis:
+    """The basis with the ways of sampling and placing; images have none."""
+    if basis.kind == "pixels":
+        return basis
+    if basis.kind == "radial" and sampling is not None:
+        raise UserError("--sampling with --sphere radial", sampling, "leave it out: no points are drawn")
+    way: Sampling | None = next((way for way in SAMPLINGS if way == (sampling or "area")), None)
+    if way is None:
+        raise unknown_name("sampling", str(sampling), SAMPLINGS)
+    middle: Centre | None = next((middle for middle in CENTRES if middle == centre), None)
+    if middle is None:
+        raise unknown_name("centre", centre, CENTRES)
+    if not 0.5 <= reach <= 1:
+        raise UserError("reach out of range", reach, "give one from 0.5 to 1")
+    return replace(basis, sampling=way, centre=middle, reach=reach)
+
+
+def _basis(
+    source: Source, kind: str, sphere: str, degree: int | None, radial: int | None, points: int, seed: int
+) -> Basis:
     if kind not in BASES:
         raise unknown_name("basis", kind, BASES)
     if not 4 <= points <= 1_000_000:
@@ -166,6 +203,13 @@ def _basis(source: Source, kind: str, degree: int | None, radial: int | None, po
                 "images have no degree and no basis", f"such options with {source.name!r}", "leave them out"
             )
         return image_basis(source)
+    if sphere not in SPHERES:
+        raise unknown_name("sphere", sphere, SPHERES)
+    if sphere == "radial":
+        if kind != "sh" or radial is not None:
+            given = f"--basis {kind}" if kind != "sh" else "--radial"
+            raise UserError("--sphere radial is a single map of spherical harmonics", given, "take --basis sh alone")
+        return radial_basis(63 if degree is None else degree)
     if kind == "zernike":
         return zernike_basis(20 if degree is None else degree, radial, points, seed)
     return harmonics_basis(15 if degree is None else degree, 8 if radial is None else radial, points, seed)

@@ -8,8 +8,9 @@ import pytest
 from data_prep import pipeline
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
 from data_prep.layout import fold
-from data_prep.pipeline import cloud_to_map, image_basis, object_to_map, prepare
+from data_prep.pipeline import image_basis, object_to_map, prepare
 from data_prep.sampling import resample_cloud
+from data_prep.shape_maps import cloud_to_map
 from data_prep.sources import open_source
 from data_prep.sources.item import Image, Item, Shape, Source
 from data_prep.unit_ball import to_unit_ball

@@ -1,0 +1,165 @@
+"""Sampling a mesh against integrating over it: error of the moments, time, and what a linear probe makes of the maps.
+
+Run ``python benchmarks/sampling.py --root ModelNet10 --out benchmarks/results/sampling.json`` with the OFF tree of
+ModelNet10 or a part of it (at most 60 training and 30 test meshes of each class are used).
+"""
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transforms import machine
+
+from data_prep import moments
+from data_prep.basis import zernike_basis
+from data_prep.layout import orders, unfold
+from data_prep.pipeline import object_generator
+from data_prep.sampling import farthest_points, sample_surface
+from data_prep.shape_maps import mesh_in_unit_ball, shape_to_map
+from data_prep.sources import open_source
+from data_prep.sources.item import Shape
+from data_prep.surface_quadrature import surface_quadrature
+from data_prep.zernike import zernike_moments
+from downstream.linear_probe import fit_probe
+
+BASIS = zernike_basis(20)
+MOST = {"train": 60, "test": 30}
+EVERY = 9  # of the meshes, one in so many is compared with the exact rule
+WAYS = ("area", "quadrature")
+
+
+def chosen(root: Path) -> list[Any]:
+    """The first meshes of each class and split, in the source's order."""
+    seen: dict[tuple[int, str], int] = {}
+    items = []
+    for item in open_source("modelnet10", root).items:
+        seen[item.label, item.split] = seen.get((item.label, item.split), 0) + 1
+        if seen[item.label, item.split] <= MOST[item.split]:
+            items.append(item)
+    return items
+
+
+def timed(call: Any) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    result = call()
+    return result, 1e3 * (time.perf_counter() - begin)
+
+
+def against_exact(shape: Shape, seed: int) -> dict[str, Any]:
+    """Errors of the moments of one mesh in the unit ball, against a rule that is exact (or within 1e-7 of it)."""
+    mesh = mesh_in_unit_ball(shape)
+    faces = 0 if mesh.faces is None else len(mesh.faces)
+    points, weights = surface_quadrature(mesh, 28, tolerance=0 if faces < 4000 else 1e-9)
+    reference = zernike_moments(points[None], 20, weights, dtype="float64")[0]
+    row: dict[str, Any] = {"faces": faces}
+    generator = np.random.default_rng(seed)
+
+    def record(name: str, draw: Any) -> None:
+        (points, weights), drawing = timed(draw)
+        values, transform = timed(lambda: zernike_moments(points[None], 20, weights)[0])
+        errors = np.asarray(values - reference, np.float64)
+        row[name] = {
+            "points": len(points),
+            "milliseconds": drawing + transform,
+            "rms": float(np.sqrt(np.square(errors).mean())),
+            "largest": float(np.abs(errors).max()),
+            "energy": np.square(errors),
+        }
+
+    record("area", lambda: (sample_surface(mesh, 2048, generator), None))
+    candidates = sample_surface(mesh, 8192, generator)
+    record("farthest", lambda: (farthest_points(candidates, 2048, generator), None))
+    for tolerance in (1e-2, 1e-3, 1e-4):
+        record(f"quadrature {tolerance:g}", lambda t=tolerance: surface_quadrature(mesh, 20, tolerance=t))
+    row["signal"] = np.square(reference)
+    return row
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [name for name in rows[0] if name not in ("faces", "signal")]
+    order = unfold(orders(BASIS), BASIS)
+    result: dict[str, Any] = {"meshes": len(rows), "faces_median": statistics.median(row["faces"] for row in rows)}
+    for name in names:
+        own = [row[name] for row in rows]
+        result[name] = {
+            "points_median": statistics.median(one["points"] for one in own),
+            "milliseconds_median": statistics.median(one["milliseconds"] for one in own),
+            "milliseconds_mean": statistics.fmean(one["milliseconds"] for one in own),
+            "milliseconds_largest": max(one["milliseconds"] for one in own),
+            "rms_median": statistics.median(one["rms"] for one in own),
+            "rms_largest": max(one["rms"] for one in own),
+            "largest_error": max(one["largest"] for one in own),
+            "signal_to_error": {
+                str(n): float(
+                    sum(row["signal"][order == n].sum() for row in rows)
+                    / sum(one["energy"][order == n].sum() for one in own)
+                )
+                for n in (2, 5, 10, 15, 20)
+            },
+        }
+    return result
+
+
+def probes(items: list[Any], shapes: list[Shape]) -> dict[str, Any]:
+    """The linear probe on raw maps: C from the training part, the test part scored once for each row."""
+    labels = np.array([item.label for item in items])
+    train = np.array([item.split == "train" for item in items])
+    maps: dict[str, dict[int, Any]] = {way: {} for way in WAYS}
+    for way in WAYS:
+        for seed in (0, 1, 2) if way == "area" else (0,):
+            basis = replace(BASIS, sampling=way, seed=seed)
+            maps[way][seed] = np.stack(
+                [
+                    unfold(shape_to_map(shape, basis, "+z", object_generator(seed, item.id))[0], basis)
+                    for item, shape in zip(items, shapes, strict=True)
+                ]
+            )
+    rows = []
+    for orders_kept in (10, 20):
+        kept = unfold(orders(BASIS), BASIS) <= orders_kept
+        for trained in WAYS:
+            for seed, values in maps[trained].items():
+                probe = fit_probe(values[train][:, kept], labels[train], 0)
+                row: dict[str, Any] = {
+                    "train": trained,
+                    "highest_order": orders_kept,
+                    "sampling_seed": seed if trained == "area" else None,
+                    "C": probe.strength,
+                    "cross_validation": probe.cross_validation,
+                }
+                for tested in WAYS:
+                    # drawn points are tested on points drawn anew, if trained on the other way
+                    other = maps[tested][seed if tested == "area" else 0]
+                    predicted = probe.predict(other[~train][:, kept])
+                    row[f"test_{tested}"] = float((predicted == labels[~train]).mean())
+                rows.append(row)
+                print(row, flush=True)
+    return {"train": int(train.sum()), "test": int((~train).sum()), "rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sampling.json"))
+    options = parser.parse_args()
+    for precision in (np.float32, np.float64):
+        moments.precompile(precision)
+    items = chosen(options.root)
+    shapes = [item.load() for item in items]
+    result = {
+        "machine": machine(),
+        "error": summary([against_exact(shape, number) for number, shape in enumerate(shapes[::EVERY])]),
+    }
+    print(json.dumps(result["error"], indent=1), flush=True)
+    result["probe"] = probes(items, shapes)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
