@@ -14,7 +14,7 @@ attributes              schema_version, basis (JSON), source, source_digest, cla
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -182,6 +182,20 @@ def content_digest(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
+def fingerprint_of(
+    basis: Basis, source: str, source_digest: str, classes: Sequence[str], up: str, has_points: bool
+) -> dict[str, Any]:
+    """What a map file tells of its origin, by names for the user: two files that agree in it hold the same maps."""
+    return {
+        "source": source,
+        "digest of the source": source_digest[:16],
+        "classes": list(classes),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(basis).items()},
+        "up axis of the source": up,
+        "kept points": has_points,
+    }
+
+
 @dataclass(frozen=True)
 class MapFile:
     """An opened map file: everything but the maps in memory; ``read`` fetches those.
@@ -210,6 +224,8 @@ class MapFile:
         The content digest.
     has_points : bool
         Whether the clouds lie beside the maps.
+    fingerprint : dict
+        Where it comes from and how it was made, see ``fingerprint_of``.
     """
 
     path: Path
@@ -224,6 +240,7 @@ class MapFile:
     failures: tuple[tuple[str, str], ...]
     digest: str
     has_points: bool
+    fingerprint: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -301,6 +318,14 @@ def open_maps(path: Path | str) -> MapFile:
                 failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
                 digest=str(file.attrs["content_digest"]),
                 has_points="points" in file,
+                fingerprint=fingerprint_of(
+                    basis,
+                    str(file.attrs["source"]),
+                    str(file.attrs.get("source_digest", "")),
+                    json.loads(str(file.attrs["class_names"])),
+                    str(file.attrs.get("source_up", "")),
+                    "points" in file,
+                ),
             )
             shape = maps.shape
         except (KeyError, ValueError, OSError, RuntimeError) as error:

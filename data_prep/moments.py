@@ -7,12 +7,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -153,21 +155,56 @@ def _parts(objects: int, threads: int) -> list[slice]:
 def precompile(dtype: DTypeLike = np.float32) -> None:
     """Compile the kernel for one precision, or load it if that was done on this machine before.
 
-    A parent calls this before it starts worker processes, which then load the finished code. Processes that call it
-    at the same time wait for the first one instead of compiling as well. A log line says that compiling goes on when
-    it takes more than a moment.
+    Processes that call it while nothing is compiled wait for the first one instead of compiling as well. A log line
+    says that compiling goes on when it takes more than a moment.
     """
     if np.dtype(dtype) in _ready:
         return
-    announce = threading.Timer(1.5, _log.info, ["compiling the moment kernel (once on this machine, some seconds)"])
-    announce.daemon = True
-    announce.start()
-    try:
-        with _one_process_at_a_time():
-            run(np.zeros((1, 1, 3)), None, zernike_tables(1, None), 0, dtype, 1)
-    finally:
-        announce.cancel()
+    if is_compiled(dtype):  # loading takes half a second, which processes that start together need not do in turn
+        _run_once(dtype)
+    else:
+        announce = threading.Timer(1.5, _log.warning, ["compiling the moment kernel (once on this machine, 15 s)"])
+        announce.daemon = True
+        announce.start()
+        try:
+            with _one_process_at_a_time():
+                _run_once(dtype)
+        finally:
+            announce.cancel()
+        with suppress(OSError):
+            _marker(dtype).touch()
     _ready.add(np.dtype(dtype))
+
+
+def is_compiled(dtype: DTypeLike = np.float32) -> bool:
+    """Whether the kernel was compiled on this machine before, as far as is known.
+
+    When the compiled code was deleted since, the answer is wrong and processes may compile at the same time, which
+    costs time and nothing else.
+    """
+    return np.dtype(dtype) in _ready or _marker(dtype).exists()
+
+
+def _run_once(dtype: DTypeLike) -> None:
+    run(np.zeros((1, 1, 3)), None, zernike_tables(1, None), 0, dtype, 1)
+
+
+def _marker(dtype: DTypeLike) -> Path:
+    """An empty file that says that this very kernel was compiled in this precision, where its compiled code lies."""
+    source = Path(moments_kernel.__file__)
+    what = (
+        source,
+        source.stat().st_mtime_ns,
+        numba.__version__,
+        os.environ.get("NUMBA_CACHE_DIR"),
+        np.dtype(dtype).name,
+    )
+    name = f"spectral-ssl-{_user()}-compiled-{sha256(repr(what).encode()).hexdigest()[:16]}"
+    return Path(tempfile.gettempdir()) / name
+
+
+def _user() -> int:
+    return os.getuid() if sys.platform != "win32" else 0
 
 
 _ready: set[np.dtype[Any]] = set()
@@ -181,7 +218,7 @@ def _one_process_at_a_time() -> Iterator[None]:
         return
     import fcntl
 
-    path = Path(tempfile.gettempdir()) / f"spectral-ssl-{os.getuid()}-compile.lock"
+    path = Path(tempfile.gettempdir()) / f"spectral-ssl-{_user()}-compile.lock"
     try:
         # no links: the folder is shared with other users
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)

@@ -46,6 +46,9 @@ def prep(
     up: Annotated[str | None, typer.Option(help="Up axis of the raw data, e.g. +y [the source's own].")] = None,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers do the work, e.g. tcp://10.0.0.1:8786.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
     overwrite: OverwriteOption = False,
     workspace: WorkspaceOption = None,
@@ -62,6 +65,7 @@ def prep(
         up=up,
         keep_points=keep_points,
         workers=workers,
+        scheduler=scheduler,
         seed=seed,
         overwrite=overwrite,
         workspace=workspace,
