@@ -13,6 +13,8 @@ attributes              schema_version, basis (JSON), source, source_digest, cla
 """
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -31,6 +33,8 @@ from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
+# Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
+BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
 # Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.moments).
 CONSTANT_BELOW = 1e-6
 
@@ -50,6 +54,14 @@ class MapWriter:
         The most rows that can come.
     keep_points : int
         Points per cloud to be stored beside the maps, 0 for none.
+    source_up : str
+        The up axis the source's files were turned from, "none" for images.
+
+    Raises
+    ------
+    OSError
+        When the disk has no room for so many rows, or another reason not to write. Room is reserved before anything
+        is written, because an HDF5 file whose writing fails cannot be closed again without harm to the process.
     """
 
     def __init__(
@@ -63,11 +75,18 @@ class MapWriter:
         count: int,
         created_by: str,
         keep_points: int = 0,
+        source_up: str = "",
     ) -> None:
-        self._basis = basis
+        self._basis, self._path = basis, path
         self._failures: list[tuple[str, str]] = []
         self._rows = 0
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
+        row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
+        try:
+            _reserve(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
+        except OSError:
+            self._file.close()
+            raise
         row = (1, *basis.shape)
         self._maps = self._file.create_dataset(
             "maps", (count, *basis.shape), dtype="f4", chunks=row, maxshape=(count, *basis.shape), fillvalue=np.nan
@@ -97,6 +116,7 @@ class MapWriter:
                 "source_digest": source_digest,
                 "class_names": json.dumps(list(classes)),
                 "created_by": created_by,
+                "source_up": source_up,
             }
         )
 
@@ -133,6 +153,9 @@ class MapWriter:
                 self._finish()
         finally:
             self._file.close()
+        if kind is None:
+            with h5py.File(self._path, "r+"):
+                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
 
     def _finish(self) -> None:
         for column in (self._maps, self._ids, self._split, self._labels, self._points):
@@ -148,6 +171,17 @@ class MapWriter:
         self._file.create_dataset("mean", data=mean)
         self._file.create_dataset("std", data=std)
         self._file.attrs["content_digest"] = content_digest(self._file)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make the file system set room aside, where it can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(handle, 0, size)
+    finally:
+        os.close(handle)
 
 
 def _statistics(

@@ -71,7 +71,7 @@ def run(
     if threads < 1:
         raise UserError("number of threads", threads, "give 1 or more")
     clouds = as_clouds(points)
-    mass = _as_weights(weights, clouds)
+    mass = as_weights(weights, clouds)
     out = np.empty((clouds.shape[0], tables.coefficients), precision)
     farthest = np.zeros(clouds.shape[0])
     # weights near one, so that tiny ones do not meet the flush to zero; undone below
@@ -92,13 +92,18 @@ def run(
     else:
         with ThreadPoolExecutor(len(parts)) as pool:
             list(pool.map(work, parts))
+    refuse_outside(farthest)
+    out *= largest.astype(precision)
+    return out
+
+
+def refuse_outside(farthest: NDArray[np.float64]) -> None:
+    """Raise an ObjectError if one of the largest radii (B,) of a batch is above one or not finite."""
     bad = np.flatnonzero(~(farthest <= LARGEST_RADIUS))
     if bad.size:
         radius = farthest[bad[0]]
         reason = f"outside the unit ball (radius {radius:.6g})" if np.isfinite(radius) else "not finite"
         raise ObjectError(f"object {bad[0]} of the batch has a point that is {reason}")
-    out *= largest.astype(precision)
-    return out
 
 
 def as_clouds(points: ArrayLike) -> NDArray[np.float64]:
@@ -117,7 +122,14 @@ def as_clouds(points: ArrayLike) -> NDArray[np.float64]:
     return _frozen(given)
 
 
-def _as_weights(weights: ArrayLike | None, clouds: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_weights(weights: ArrayLike | None, clouds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights as (1 or B, N) float64; 1/N each where there are none.
+
+    Raises
+    ------
+    UserError
+        When they have another shape or are not finite.
+    """
     objects, points = clouds.shape[:2]
     if weights is None:
         return np.full((1, points), 1.0 / max(points, 1))

@@ -12,7 +12,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -306,6 +305,7 @@ def _fill(
         count=len(source.items),
         created_by=f"spectral-ssl {__version__}",
         keep_points=basis.points if keep_points else 0,
+        source_up="none" if source.kind == "images" else up,
     ) as writer:
         for identity, reason in source.missing:
             writer.fail(identity, reason)
@@ -326,8 +326,6 @@ def _fill(
             reasons = (reason for reason in work.read(0) if isinstance(reason, str))
             work.forget()  # a failure of everything is a mistake to be mended, not work to go on with
             raise _nothing_used(source, next(reasons))
-    with h5py.File(work.assembled, "r+") as file:
-        file.attrs["source_up"] = "none" if source.kind == "images" else up
 
 
 def _number_of_workers(workers: int | None, objects: int) -> int:

@@ -112,9 +112,9 @@ def test_an_existing_file_names_the_difference_too(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
     prepare(_source(), SMALL, out, workers=0)
     before = out.read_bytes()
-    with pytest.raises(UserError, match="exists already.*degree 6 against 4.*--overwrite"):
+    with pytest.raises(UserError, match=r"exists already.*degree 6 against 4.*--overwrite"):
         prepare(_source(), zernike_basis(4, 3, points=64), out, workers=0)
-    with pytest.raises(UserError, match="exists already.*same parameters"):
+    with pytest.raises(UserError, match=r"exists already.*same parameters"):
         prepare(_source(), SMALL, out, workers=0)
     assert out.read_bytes() == before
     assert not folder_for(out).exists()
