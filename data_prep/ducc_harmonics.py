@@ -44,28 +44,30 @@ def ducc_moments(
     if threads < 1:
         raise UserError("number of threads", threads, "give 1 or more")
     mass = moments.as_weights(weights, clouds).astype(precision)
-    squares = np.square(clouds)
-    level = squares[..., 0] + squares[..., 1]
-    radius = np.sqrt(level + squares[..., 2])
-    moments.refuse_outside(radius.max(axis=1, initial=0.0))
-    places = np.empty((*radius.shape, 2))  # polar angle, azimuth from 0 to 2 pi
-    np.arctan2(np.sqrt(level), clouds[..., 2], out=places[..., 0])
-    np.arctan2(-clouds[..., 1], -clouds[..., 0], out=places[..., 1])
-    places[..., 1] += np.pi
-    at_centre = radius == 0
-    lonely = bool(at_centre.any())
-    position, factors = _columns(degree)
-    factors = factors.astype(precision)
+    position, factors = _columns(degree, precision)
+    radii = np.empty(clouds.shape[1])
+    farthest = np.zeros(len(clouds))
+    places = np.empty((clouds.shape[1], 2))  # polar angle, azimuth from 0 to 2 pi
     out = np.zeros((len(clouds), shells, (degree + 1) ** 2), precision)
-    for number in range(len(clouds)):
+    for number, cloud in enumerate(clouds):
+        # one object at a time, its columns contiguous: in the first-level cache this costs a third of whole batches
+        x, y, z = np.ascontiguousarray(cloud.T)
+        level = x * x
+        level += y * y
+        np.sqrt(level + z * z, out=radii)
+        farthest[number] = radii.max(initial=0.0)
+        if not farthest[number] <= moments.LARGEST_RADIUS:
+            continue
+        places[:, 0] = np.arctan2(np.sqrt(level), z)
+        places[:, 1] = np.arctan2(-y, -x) + np.pi
         own_mass = mass[number if len(mass) > 1 else 0]
-        if lonely:  # no direction: spread over all of them
-            out[number, 0, 0] += own_mass[at_centre[number]].sum() * np.sqrt(0.25 / np.pi)
-            own_mass = np.where(at_centre[number], precision.type(0), own_mass)
-        shell_of = np.minimum((radius[number] * shells).astype(np.int64), shells - 1) if shells > 1 else None
+        if not radii.all():  # points at the centre have no direction: they are spread over all of them
+            out[number, 0, 0] = own_mass[radii == 0].sum() * np.sqrt(0.25 / np.pi)
+            own_mass = np.where(radii == 0, precision.type(0), own_mass)
+        shell_of = np.minimum((radii * shells).astype(np.int64), shells - 1) if shells > 1 else None
         for shell in range(shells):
             chosen: Any = slice(None) if shell_of is None else shell_of == shell
-            there = places[number][chosen]
+            there = places[chosen]
             if len(there) == 0:
                 continue
             found = transform(
@@ -78,18 +80,19 @@ def ducc_moments(
             )[0]
             # complex numbers as real and imaginary parts in turn
             out[number, shell] += found.view(precision).take(position) * factors
+    moments.refuse_outside(farthest)
     return out.reshape(len(clouds), -1)
 
 
 @lru_cache(maxsize=16)
-def _columns(degree: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _columns(degree: int, precision: np.dtype[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """For each of our coefficients (l, m): its place among ducc0's real and imaginary parts, and the factor."""
     ell = np.repeat(np.arange(degree + 1), 2 * np.arange(degree + 1) + 1)
     m = np.arange(len(ell)) - ell * ell - ell
     order = np.abs(m)
     place = order * (2 * degree + 1 - order) // 2 + ell
     sign = np.where(m < 0, -1.0, 1.0) * np.where(order % 2, -1.0, 1.0)
-    return 2 * place + (m < 0), sign * np.where(m == 0, 1.0, np.sqrt(2))
+    return 2 * place + (m < 0), (sign * np.where(m == 0, 1.0, np.sqrt(2))).astype(precision)
 
 
 @lru_cache(maxsize=1)  # so that it is logged once

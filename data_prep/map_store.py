@@ -33,6 +33,7 @@ from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
+ROWS_OF_STATISTICS = 64  # few, so that their float64 copies stay small
 # Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
 # Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.moments).
@@ -191,14 +192,14 @@ def _statistics(
     if basis.kind == "pixels" or len(training) == 0:
         # images are in [-1, 1] already; their per-pixel statistics would say where the objects of this set lie
         return np.zeros(basis.shape, np.float32), np.ones(basis.shape, np.float32)
-    blocks = np.split(training, range(ROWS_AT_ONCE, len(training), ROWS_AT_ONCE))
+    blocks = np.split(training, range(ROWS_OF_STATISTICS, len(training), ROWS_OF_STATISTICS))
     mean = np.zeros(basis.shape)
     for rows in blocks:
-        mean += maps[rows].sum(axis=0, dtype=np.float64)
+        mean += _read_rows(maps, rows).sum(axis=0, dtype=np.float64)
     mean /= len(training)
     variance = np.zeros(basis.shape)
     for rows in blocks:
-        variance += np.square(maps[rows] - mean).sum(axis=0)
+        variance += np.square(_read_rows(maps, rows) - mean).sum(axis=0)
     std = np.sqrt(variance / len(training))
     std[std < CONSTANT_BELOW] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
@@ -211,8 +212,8 @@ def content_digest(file: h5py.File) -> str:
         digest.update("\0".join(texts(file[name])).encode())
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
-    for start in range(0, len(maps), ROWS_AT_ONCE):
-        digest.update(maps[start : start + ROWS_AT_ONCE].tobytes())
+    for start in range(0, len(maps), ROWS_OF_STATISTICS):
+        digest.update(maps[start : start + ROWS_OF_STATISTICS].tobytes())
     return digest.hexdigest()
 
 
