@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transforms import machine, median_seconds
+from transforms import machine, median_seconds, wait_until_quiet
 
 from data_prep.basis import zernike_basis
 from data_prep.mesh_reading import read_shape
@@ -54,7 +54,7 @@ def clouds(count: int) -> Source:
 def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
     """One preparation in this process: its wall time, the time of all processors and the largest memory of each."""
     source = clouds(count) if kind == "clouds" else meshes(root, count)
-    memory = Watch()
+    memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryDirectory() as folder:
         begin, before = time.perf_counter(), _processor_seconds()
         made = prepare(source, zernike_basis(20), Path(folder) / "maps.h5", workers=workers)
@@ -72,17 +72,10 @@ def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
         "busy": busy / (wall * os.cpu_count()),  # type: ignore[operator]
         "objects_per_second": len(source.items) / wall,
         "peak_megabytes_of_the_writer": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "megabytes_of_the_writer_before": memory.before,
+        "megabytes_of_the_writer_before": memory_before,
         "peak_megabytes_of_a_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         "megabytes_of_the_file": size / 2**20,
     }
-
-
-class Watch:
-    """Memory at the start."""
-
-    def __init__(self) -> None:
-        self.before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _processor_seconds() -> float:
@@ -95,11 +88,11 @@ def several_runs(kind: str, count: int, root: Path, workers: int = WORKERS) -> d
     command = [sys.executable, __file__, "--root", str(root), "--one", kind, str(count), str(workers)]
     runs = []
     for _ in range(REPEATS):
+        others = wait_until_quiet(15.0)
         begin = time.perf_counter()
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        runs.append(
-            {**json.loads(printed.splitlines()[-1]), "seconds_with_start_of_python": time.perf_counter() - begin}
-        )
+        whole = {"seconds_with_start_of_python": time.perf_counter() - begin, "cores_others_used_before": others}
+        runs.append(json.loads(printed.splitlines()[-1]) | whole)
     return {"kind": kind, "workers": workers} | {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 

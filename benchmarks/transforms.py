@@ -49,6 +49,30 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+def cores_in_use(seconds: float) -> float:
+    """How many cores all processes of the machine use, over some seconds; 0 where Linux does not tell."""
+    listing = Path("/proc/stat")
+    if not listing.exists():
+        return 0.0
+
+    def idle_ticks() -> int:
+        numbers = [int(word) for word in listing.read_text().splitlines()[0].split()[1:]]
+        return numbers[3] + numbers[4]
+
+    before, begin = idle_ticks(), time.perf_counter()
+    time.sleep(seconds)
+    idle = (idle_ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - begin)
+    return max(0.0, (os.cpu_count() or 1) - idle)
+
+
+def wait_until_quiet(most_seconds: float = 120.0) -> float:
+    """Wait for others to leave the machine alone, for a while; gives the cores still in use, to be recorded."""
+    end = time.monotonic() + most_seconds
+    while (used := cores_in_use(1.0)) > 0.1 and time.monotonic() < end:
+        pass
+    return used
+
+
 def clouds(objects: int) -> NDArray[np.float32]:
     """Random clouds that fill the unit ball."""
     generator = np.random.default_rng(0)
@@ -300,7 +324,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "load_before": os.getloadavg()[0],
+        "cores_in_use_before": cores_in_use(2.0),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")},
         "commit": commit.stdout.strip() if commit.returncode == 0 else None,
@@ -313,6 +337,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transforms.json"))
     out: Path = parser.parse_args().out
+    wait_until_quiet()
     result: dict[str, Any] = {"machine": machine(), "points": POINTS, "compile": compile_seconds()}
     moments.precompile(np.float32)
     moments.precompile(np.float64)
