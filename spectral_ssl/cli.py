@@ -227,7 +227,10 @@ def main() -> None:
         print(f"spectral-ssl: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("spectral-ssl: stopped; a run goes on with `spectral-ssl pretrain --resume RUN`", file=sys.stderr)
+        print(
+            "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`",
+            file=sys.stderr,
+        )
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output went away (`| head`): nothing is wrong
