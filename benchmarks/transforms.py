@@ -50,19 +50,20 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def cores_in_use(seconds: float) -> float:
-    """How many cores all processes of the machine use, over some seconds; 0 where Linux does not tell."""
+def idle_seconds() -> float:
+    """Time that all cores together were idle since the machine started; 0 where Linux does not tell."""
     listing = Path("/proc/stat")
     if not listing.exists():
         return 0.0
+    numbers = [int(word) for word in listing.read_text().splitlines()[0].split()[1:]]
+    return (numbers[3] + numbers[4]) / os.sysconf("SC_CLK_TCK")
 
-    def idle_ticks() -> int:
-        numbers = [int(word) for word in listing.read_text().splitlines()[0].split()[1:]]
-        return numbers[3] + numbers[4]
 
-    before, begin = idle_ticks(), time.perf_counter()
+def cores_in_use(seconds: float) -> float:
+    """How many cores all processes of the machine use, over some seconds."""
+    before, begin = idle_seconds(), time.perf_counter()
     time.sleep(seconds)
-    idle = (idle_ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - begin)
+    idle = (idle_seconds() - before) / (time.perf_counter() - begin)
     return max(0.0, (os.cpu_count() or 1) - idle)
 
 
