@@ -195,32 +195,38 @@ def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
     assert "No such file" in made.failures[0][1]
 
 
-def _begin(out: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "spectral_ssl", "prep", "--out", str(out), "--degree", "6", "--points", "96"]
-    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def _begin(clouds: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "spectral_ssl", "prep", "--dataset", f"folder:{clouds}", "--out", str(out)]
+    return subprocess.Popen([*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def _killed_and_started_again(folder: Path, moments: int, workers: int) -> None:
-    chance = random.Random(workers)
+def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> None:
+    clouds, folder = tmp_path / "clouds", tmp_path / "maps"
+    clouds.mkdir()
+    folder.mkdir()
+    for seed in range(1000):
+        np.save(clouds / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(300, 3)))
+    assert _begin(clouds, folder / "whole.h5", workers).wait() == 0  # compiles, where nothing is compiled yet
     begin = time.monotonic()
-    assert _begin(folder / "whole.h5", "--workers", str(workers)).wait() == 0
+    assert _begin(clouds, folder / "again.h5", workers).wait() == 0
     duration = time.monotonic() - begin
+    (folder / "again.h5").unlink()
     whole = (folder / "whole.h5").read_bytes()
     out = folder / "a.h5"
+    chance = random.Random(workers)
     shards_at_kill = []
-    for _ in range(moments):
-        process = _begin(out, "--workers", str(workers))
-        time.sleep(chance.uniform(0.15, 1.0) * duration)
+    for number in range(moments):
+        process = _begin(clouds, out, workers)
+        # over the whole run, a little less of it in the time that Python takes to start
+        time.sleep(duration * (0.2 + 0.8 * (number + chance.random()) / moments))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        shards = len(list(folder_for(out).glob("*.shard"))) if folder_for(out).exists() else 0
-        shards_at_kill.append(shards)
+        shards_at_kill.append(len(list(folder_for(out).glob("*.shard"))))
         if not out.exists() or folder_for(out).exists():  # it was killed before it was done
-            process = _begin(out, "--workers", str(workers))
+            process = _begin(clouds, out, workers)
             _, said = process.communicate(timeout=300)
             assert process.returncode == 0, said
         assert out.read_bytes() == whole
-        assert not folder_for(out).exists()
         assert sorted(os.listdir(folder)) == ["a.h5", "whole.h5"]  # noqa: PTH208
         out.unlink()
     assert any(shards_at_kill)  # some were killed in the midst of the work
