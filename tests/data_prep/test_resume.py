@@ -217,8 +217,13 @@ def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> Non
     shards_at_kill = []
     for number in range(moments):
         process = _begin(clouds, out, workers)
-        # over the whole run, a little less of it in the time that Python takes to start
-        time.sleep(duration * (0.2 + 0.8 * (number + chance.random()) / moments))
+        if number % 2:  # at any time of the run
+            time.sleep(duration * chance.uniform(0.2, 1.0))
+        else:  # in the midst of the work, however long Python takes to start
+            batches = chance.randrange(1, 63)
+            while process.poll() is None and len(list(folder_for(out).glob("*.shard"))) < batches:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
         process.wait()
         shards_at_kill.append(len(list(folder_for(out).glob("*.shard"))))
