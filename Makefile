@@ -1,5 +1,7 @@
 # make demo: everything once on the built-in data.  make test: the whole suite.  make check: style, types, imports.
 PYTHON ?= python3
+# raw data of `make bench`
+MODELNET10 ?= workspace/raw/modelnet10
 BIN := .venv/bin
 
 .PHONY: demo test soak check bench clean
@@ -22,6 +24,8 @@ check: .venv/installed-dev
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/transforms.py --out benchmarks/results/transforms.json
 # with ModelNet10 at hand: benchmarks/sampling.py and benchmarks/reconstruction.py --root ModelNet10
+	$(BIN)/python benchmarks/preparation.py --root $(MODELNET10) --out benchmarks/results/preparation.json
+	$(BIN)/python benchmarks/table.py
 
 # every version is locked in constraints.txt, torch to a CPU build: without it pip may take gigabytes of CUDA
 .venv/installed: pyproject.toml constraints.txt

@@ -7,6 +7,7 @@ Every time is the median of several calls, all in this one run, so that ratios c
 import argparse
 import json
 import os
+import pickle
 import platform
 import statistics
 import subprocess
@@ -22,12 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import eval_jacobi, sph_harm_y
+from threadpoolctl import threadpool_limits
 
 from data_prep import moments
 from data_prep.basis import zernike_basis
+from data_prep.ducc_harmonics import ACCURACY
 from data_prep.harmonics import shell_moments
 from data_prep.layout import index
 from data_prep.recurrences import zernike_tables
+from data_prep.sampling import sample_points
+from data_prep.sources.shapes import make_shape
+from data_prep.unit_ball import to_unit_ball
 from data_prep.zernike import zernike_moments
 
 POINTS = 2048
@@ -42,6 +48,31 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
         call()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
+
+
+def idle_seconds() -> float:
+    """Time that all cores together were idle since the machine started; 0 where Linux does not tell."""
+    listing = Path("/proc/stat")
+    if not listing.exists():
+        return 0.0
+    numbers = [int(word) for word in listing.read_text().splitlines()[0].split()[1:]]
+    return (numbers[3] + numbers[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def cores_in_use(seconds: float) -> float:
+    """How many cores all processes of the machine use, over some seconds."""
+    before, begin = idle_seconds(), time.perf_counter()
+    time.sleep(seconds)
+    idle = (idle_seconds() - before) / (time.perf_counter() - begin)
+    return max(0.0, (os.cpu_count() or 1) - idle)
+
+
+def wait_until_quiet(most_seconds: float = 120.0) -> float:
+    """Wait for others to leave the machine alone, for a while; gives the cores still in use, to be recorded."""
+    end = time.monotonic() + most_seconds
+    while (used := cores_in_use(1.0)) > 0.1 and time.monotonic() < end:
+        pass
+    return used
 
 
 def clouds(objects: int) -> NDArray[np.float32]:
@@ -131,6 +162,108 @@ def against_direct_harmonics_sum() -> dict[str, Any]:
     return _ratio(ours, direct, difference, degree=63)
 
 
+def occupied_voxels(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A built-in chair on a grid that fits into the unit ball: the grid of 0 and 1, and the centres of the ones."""
+    shape = make_shape("chair/train-000")
+    points = to_unit_ball(sample_points(shape, 20 * POINTS, np.random.default_rng(0)), "+z")
+    width = 2 / np.sqrt(3) / side  # the corners of the grid touch the sphere
+    places = np.unique(np.floor(points / np.sqrt(3) / width).astype(int) + side // 2, axis=0)
+    grid = np.zeros((side, side, side))
+    grid[tuple(places.T)] = 1
+    return grid, (places + 0.5 - side / 2) * width
+
+
+def against_zmpy3d() -> dict[str, Any] | None:
+    """ZMPY3D's moments of the occupied voxels of a grid, against ours of the voxels' centres; None where it is absent.
+
+    ZMPY3D (GPL-3, not a dependency) is called as its own command does, from the voxels to the scaled moments, its
+    tables loaded before. It integrates over the voxels, which the centres do to a few percent at high orders.
+    """
+    try:
+        import ZMPY3D
+    except ImportError:
+        return None
+    order, side = 20, 32
+    grid, centres = occupied_voxels(side)
+    with (Path(ZMPY3D.__file__).parent / "cache_data" / f"LogG_CLMCache_MaxOrder{order:02d}.pkl").open("rb") as stream:
+        cache = pickle.load(stream)
+    tables = [cache[name] for name in ("GCache_complex", "GCache_pqr_linear", "GCache_complex_index", "CLMCache3D")]
+    middle, radius = [side / 2] * 3, side / 2 * np.sqrt(3)
+
+    def theirs() -> NDArray[np.complex128]:
+        sample = ZMPY3D.get_bbox_moment_xyz_sample(middle, radius, grid.shape)
+        _, _, geometric = ZMPY3D.calculate_bbox_moment(grid, order, sample)
+        scaled: NDArray[np.complex128] = ZMPY3D.calculate_bbox_moment_2_zm(order, *tables, geometric)[0]
+        return scaled
+
+    batch = np.repeat(centres[None].astype(np.float32), 64, axis=0)
+    ours_seconds = median_seconds(lambda: zernike_moments(batch, order), 9) / len(batch)
+    with threadpool_limits(1):  # as ours
+        theirs_seconds = median_seconds(theirs, 9)
+    # norms over m of both, in Novotni and Klein's scaling and for a mass of one
+    weights = np.where(np.arange(order + 1) > 0, 2.0, 1.0)
+    moments_here = zernike_moments(centres[None], order, dtype="float64")[0]
+    addresses = index(zernike_basis(order))
+    squares = np.abs(theirs()) ** 2 / (grid.sum() * radius**-3.0) ** 2 * weights
+    differences, sizes = [], []
+    for k, ell in sorted({(int(k), int(ell)) for k, ell, _ in addresses}):
+        own = np.sum(moments_here[(addresses[:, 0] == k) & (addresses[:, 1] == ell)] ** 2) * 3 / (4 * np.pi)
+        differences.append(np.sqrt(own) - np.sqrt(np.nansum(squares[ell + 2 * k, ell])))
+        sizes.append(own)
+    return {
+        **_ratio(ours_seconds, theirs_seconds, float(np.abs(differences).max()), degree=order),
+        "norm_of_differences_over_norm": float(np.linalg.norm(differences) / np.sqrt(np.sum(sizes))),
+        "occupied_voxels": len(centres),
+        "version": version("ZMPY3D"),
+    }
+
+
+def against_ducc() -> dict[str, Any] | None:
+    """ducc0 called directly with angles at hand, our call of it, and our own sum; None where it is absent.
+
+    The three take turns, so that a change of the machine's speed meets all of them.
+    """
+    try:
+        import ducc0
+    except ImportError:
+        return None
+    batch = clouds(16).astype(np.float64)
+    angles = np.stack([np.arctan2(np.hypot(batch[..., 0], batch[..., 1]), batch[..., 2]),
+                       np.arctan2(batch[..., 1], batch[..., 0]) % (2 * np.pi)], axis=-1)  # fmt: skip
+    mass = np.full((1, POINTS), 1 / POINTS, np.float32)
+    options = {"spin": 0, "lmax": 63, "epsilon": ACCURACY["float32"], "nthreads": 1}
+
+    def raw() -> None:
+        for places in angles:
+            ducc0.sht.adjoint_synthesis_general(map=mass, loc=places, **options)
+
+    calls = {
+        "raw": raw,
+        "ours": lambda: shell_moments(batch, 63, 1, backend="ducc"),
+        "own_sum": lambda: shell_moments(batch, 63, 1),
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(30):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            times[name].append((time.perf_counter() - begin) / len(batch))
+    medians = {name: statistics.median(found[3:]) for name, found in times.items()}
+    exact = shell_moments(batch, 63, 1, dtype="float64")
+    return {
+        "degree": 63,
+        "threads": 1,
+        **{f"{name}_milliseconds": 1e3 * seconds for name, seconds in medians.items()},
+        "overhead": medians["ours"] / medians["raw"] - 1,
+        "own_sum_over_ducc": medians["own_sum"] / medians["ours"],
+        "difference_over_largest": {
+            name: float(np.abs(shell_moments(batch, 63, 1, backend=name) - exact).max() / np.abs(exact).max())
+            for name in ("own", "ducc")
+        },
+        "version": version("ducc0"),
+    }
+
+
 def _ratio(ours: float, direct: float, difference: float, degree: int) -> dict[str, Any]:
     return {
         "degree": degree,
@@ -142,13 +275,15 @@ def _ratio(ours: float, direct: float, difference: float, degree: int) -> dict[s
     }
 
 
-def matrix_product_speed() -> dict[str, Any]:
-    """The float32 matrix product of numpy, with all the threads it takes: what the machine's library reaches."""
+def matrix_product_speed(threads: int) -> dict[str, Any]:
+    """The float32 matrix product of numpy: what the machine's library reaches with so many threads."""
     size = 2048
     one, two = np.random.default_rng(0).random((2, size, size), dtype=np.float32)
-    seconds = median_seconds(lambda: one @ two, 5)
+    with threadpool_limits(threads):
+        seconds = median_seconds(lambda: one @ two, 5)
     return {
         "size": size,
+        "threads": threads,
         "gigaflops": 2e-9 * size**3 / seconds,
         "library": np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name"),
         # where set, these fix the library's kernels and threads, and the figure is not the machine's best
@@ -194,7 +329,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "load_before": os.getloadavg()[0],
+        "cores_in_use_before": cores_in_use(2.0),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "llvmlite")},
         "commit": commit.stdout.strip() if commit.returncode == 0 else None,
@@ -207,10 +342,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transforms.json"))
     out: Path = parser.parse_args().out
+    wait_until_quiet()
     result: dict[str, Any] = {"machine": machine(), "points": POINTS, "compile": compile_seconds()}
     moments.precompile(np.float32)
     moments.precompile(np.float64)
-    result["matrix_product"] = matrix_product_speed()
+    result["matrix_product"] = [matrix_product_speed(threads) for threads in (1, 2)]
     result["zernike"] = [
         *(zernike_speed(20, threads) for threads in (1, 2)),
         *(zernike_speed(40, threads) for threads in (1, 2)),
@@ -219,11 +355,13 @@ def main() -> None:
         zernike_speed(20, 1, dtype="float64"),
     ]
     for entry in result["zernike"]:
-        # the product takes all threads it wants, so only entries with as many threads compare like with like
-        entry["share_of_matrix_product"] = entry["useful_gigaflops"] / result["matrix_product"]["gigaflops"]
+        product = result["matrix_product"][entry["threads"] - 1]
+        entry["share_of_matrix_product"] = entry["useful_gigaflops"] / product["gigaflops"]
     result["harmonics"] = [harmonics_speed(63, 1, 1), harmonics_speed(15, 8, 1), harmonics_speed(15, 8, 2)]
     result["direct_zernike_sum"] = against_direct_zernike_sum()
     result["direct_harmonics_sum"] = against_direct_harmonics_sum()
+    result["zmpy3d"] = against_zmpy3d()
+    result["ducc0"] = against_ducc()
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))

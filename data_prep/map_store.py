@@ -13,8 +13,10 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 """
 
 import json
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,9 @@ from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
+ROWS_OF_STATISTICS = 64  # few, so that their float64 copies stay small
+# Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
+BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
 # Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.moments).
 CONSTANT_BELOW = 1e-6
 
@@ -50,6 +55,14 @@ class MapWriter:
         The most rows that can come.
     keep_points : int
         Points per cloud to be stored beside the maps, 0 for none.
+    source_up : str
+        The up axis the source's files were turned from, "none" for images.
+
+    Raises
+    ------
+    OSError
+        When the disk has no room for so many rows, or another reason not to write. Room is reserved before anything
+        is written, because an HDF5 file whose writing fails cannot be closed again without harm to the process.
     """
 
     def __init__(
@@ -63,11 +76,18 @@ class MapWriter:
         count: int,
         created_by: str,
         keep_points: int = 0,
+        source_up: str = "",
     ) -> None:
-        self._basis = basis
+        self._basis, self._path = basis, path
         self._failures: list[tuple[str, str]] = []
         self._rows = 0
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
+        row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
+        try:
+            _reserve(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
+        except OSError:
+            self._file.close()
+            raise
         row = (1, *basis.shape)
         self._maps = self._file.create_dataset(
             "maps", (count, *basis.shape), dtype="f4", chunks=row, maxshape=(count, *basis.shape), fillvalue=np.nan
@@ -97,6 +117,7 @@ class MapWriter:
                 "source_digest": source_digest,
                 "class_names": json.dumps(list(classes)),
                 "created_by": created_by,
+                "source_up": source_up,
             }
         )
 
@@ -133,6 +154,9 @@ class MapWriter:
                 self._finish()
         finally:
             self._file.close()
+        if kind is None:
+            with h5py.File(self._path, "r+"):
+                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
 
     def _finish(self) -> None:
         for column in (self._maps, self._ids, self._split, self._labels, self._points):
@@ -150,6 +174,17 @@ class MapWriter:
         self._file.attrs["content_digest"] = content_digest(self._file)
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Make the file system set room aside, where it can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(handle, 0, size)
+    finally:
+        os.close(handle)
+
+
 def _statistics(
     maps: h5py.Dataset, training: NDArray[np.int64], basis: Basis
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -157,14 +192,14 @@ def _statistics(
     if basis.kind == "pixels" or len(training) == 0:
         # images are in [-1, 1] already; their per-pixel statistics would say where the objects of this set lie
         return np.zeros(basis.shape, np.float32), np.ones(basis.shape, np.float32)
-    blocks = np.split(training, range(ROWS_AT_ONCE, len(training), ROWS_AT_ONCE))
+    blocks = np.split(training, range(ROWS_OF_STATISTICS, len(training), ROWS_OF_STATISTICS))
     mean = np.zeros(basis.shape)
     for rows in blocks:
-        mean += maps[rows].sum(axis=0, dtype=np.float64)
+        mean += _read_rows(maps, rows).sum(axis=0, dtype=np.float64)
     mean /= len(training)
     variance = np.zeros(basis.shape)
     for rows in blocks:
-        variance += np.square(maps[rows] - mean).sum(axis=0)
+        variance += np.square(_read_rows(maps, rows) - mean).sum(axis=0)
     std = np.sqrt(variance / len(training))
     std[std < CONSTANT_BELOW] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
@@ -177,9 +212,23 @@ def content_digest(file: h5py.File) -> str:
         digest.update("\0".join(texts(file[name])).encode())
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
-    for start in range(0, len(maps), ROWS_AT_ONCE):
-        digest.update(maps[start : start + ROWS_AT_ONCE].tobytes())
+    for start in range(0, len(maps), ROWS_OF_STATISTICS):
+        digest.update(maps[start : start + ROWS_OF_STATISTICS].tobytes())
     return digest.hexdigest()
+
+
+def fingerprint_of(
+    basis: Basis, source: str, source_digest: str, classes: Sequence[str], up: str, has_points: bool
+) -> dict[str, Any]:
+    """What a map file tells of its origin, by names for the user: two files that agree in it hold the same maps."""
+    return {
+        "source": source,
+        "digest of the source": source_digest[:16],
+        "classes": list(classes),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(basis).items()},
+        "up axis of the source": up,
+        "kept points": has_points,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +259,8 @@ class MapFile:
         The content digest.
     has_points : bool
         Whether the clouds lie beside the maps.
+    fingerprint : dict
+        Where it comes from and how it was made, see ``fingerprint_of``.
     """
 
     path: Path
@@ -224,6 +275,7 @@ class MapFile:
     failures: tuple[tuple[str, str], ...] = field(repr=False)
     digest: str
     has_points: bool
+    fingerprint: dict[str, Any] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -310,6 +362,14 @@ def open_maps(path: Path | str) -> MapFile:
                 failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
                 digest=str(file.attrs["content_digest"]),
                 has_points="points" in file,
+                fingerprint=fingerprint_of(
+                    basis,
+                    str(file.attrs["source"]),
+                    str(file.attrs.get("source_digest", "")),
+                    json.loads(str(file.attrs["class_names"])),
+                    str(file.attrs.get("source_up", "")),
+                    "points" in file,
+                ),
             )
             shape = maps.shape
             kinds = {name: file[name].dtype.kind for name in ("maps", "mean", "std", "labels")}

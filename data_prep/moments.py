@@ -7,12 +7,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -69,7 +71,7 @@ def run(
     if threads < 1:
         raise UserError("number of threads", threads, "give 1 or more")
     clouds = as_clouds(points)
-    mass = _as_weights(weights, clouds)
+    mass = as_weights(weights, clouds)
     out = np.empty((clouds.shape[0], tables.coefficients), precision)
     farthest = np.zeros(clouds.shape[0])
     # weights near one, so that tiny ones do not meet the flush to zero; undone below
@@ -90,13 +92,18 @@ def run(
     else:
         with ThreadPoolExecutor(len(parts)) as pool:
             list(pool.map(work, parts))
+    refuse_outside(farthest)
+    out *= largest.astype(precision)
+    return out
+
+
+def refuse_outside(farthest: NDArray[np.float64]) -> None:
+    """Raise an ObjectError if one of the largest radii (B,) of a batch is above one or not finite."""
     bad = np.flatnonzero(~(farthest <= LARGEST_RADIUS))
     if bad.size:
         radius = farthest[bad[0]]
         reason = f"outside the unit ball (radius {radius:.6g})" if np.isfinite(radius) else "not finite"
         raise ObjectError(f"object {bad[0]} of the batch has a point that is {reason}")
-    out *= largest.astype(precision)
-    return out
 
 
 def as_clouds(points: ArrayLike) -> NDArray[np.float64]:
@@ -115,7 +122,14 @@ def as_clouds(points: ArrayLike) -> NDArray[np.float64]:
     return _frozen(given)
 
 
-def _as_weights(weights: ArrayLike | None, clouds: NDArray[np.float64]) -> NDArray[np.float64]:
+def as_weights(weights: ArrayLike | None, clouds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights as (1 or B, N) float64; 1/N each where there are none.
+
+    Raises
+    ------
+    UserError
+        When they have another shape or are not finite.
+    """
     objects, points = clouds.shape[:2]
     if weights is None:
         return np.full((1, points), 1.0 / max(points, 1))
@@ -153,21 +167,56 @@ def _parts(objects: int, threads: int) -> list[slice]:
 def precompile(dtype: DTypeLike = np.float32) -> None:
     """Compile the kernel for one precision, or load it if that was done on this machine before.
 
-    A parent calls this before it starts worker processes, which then load the finished code. Processes that call it
-    at the same time wait for the first one instead of compiling as well. A log line says that compiling goes on when
-    it takes more than a moment.
+    Processes that call it while nothing is compiled wait for the first one instead of compiling as well. A log line
+    says that compiling goes on when it takes more than a moment.
     """
     if np.dtype(dtype) in _ready:
         return
-    announce = threading.Timer(1.5, _log.info, ["compiling the moment kernel (once on this machine, some seconds)"])
-    announce.daemon = True
-    announce.start()
-    try:
-        with _one_process_at_a_time():
-            run(np.zeros((1, 1, 3)), None, zernike_tables(1, None), 0, dtype, 1)
-    finally:
-        announce.cancel()
+    if is_compiled(dtype):  # loading takes half a second, which processes that start together need not do in turn
+        _run_once(dtype)
+    else:
+        announce = threading.Timer(1.5, _log.warning, ["compiling the moment kernel (once on this machine, 15 s)"])
+        announce.daemon = True
+        announce.start()
+        try:
+            with _one_process_at_a_time():
+                _run_once(dtype)
+        finally:
+            announce.cancel()
+        with suppress(OSError):
+            _marker(dtype).touch()
     _ready.add(np.dtype(dtype))
+
+
+def is_compiled(dtype: DTypeLike = np.float32) -> bool:
+    """Whether the kernel was compiled on this machine before, as far as is known.
+
+    When the compiled code was deleted since, the answer is wrong and processes may compile at the same time, which
+    costs time and nothing else.
+    """
+    return np.dtype(dtype) in _ready or _marker(dtype).exists()
+
+
+def _run_once(dtype: DTypeLike) -> None:
+    run(np.zeros((1, 1, 3)), None, zernike_tables(1, None), 0, dtype, 1)
+
+
+def _marker(dtype: DTypeLike) -> Path:
+    """An empty file that says that this very kernel was compiled in this precision, where its compiled code lies."""
+    source = Path(moments_kernel.__file__)
+    what = (
+        source,
+        source.stat().st_mtime_ns,
+        numba.__version__,
+        os.environ.get("NUMBA_CACHE_DIR"),
+        np.dtype(dtype).name,
+    )
+    name = f"spectral-ssl-{_user()}-compiled-{sha256(repr(what).encode()).hexdigest()[:16]}"
+    return Path(tempfile.gettempdir()) / name
+
+
+def _user() -> int:
+    return os.getuid() if sys.platform != "win32" else 0
 
 
 _ready: set[np.dtype[Any]] = set()
@@ -181,7 +230,7 @@ def _one_process_at_a_time() -> Iterator[None]:
         return
     import fcntl
 
-    path = Path(tempfile.gettempdir()) / f"spectral-ssl-{os.getuid()}-compile.lock"
+    path = Path(tempfile.gettempdir()) / f"spectral-ssl-{_user()}-compile.lock"
     try:
         # no links: the folder is shared with other users
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)

@@ -1,36 +1,41 @@
 """From a source to a map file: load, sample, turn, transform, fold; in several processes, with one writer.
 
 Every object's result depends on the object, the basis and nothing else: the sampling is seeded by the basis' seed and
-the object's id. So the file is bit for bit the same for any number of worker processes, and on every run.
+the object's id. So the file is bit for bit the same for any number of worker processes, on every run, and after any
+number of kills: finished batches are kept beside the target (``data_prep.work_folder``) until the file is complete.
 """
 
-from collections.abc import Callable, Generator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep import moments
 from data_prep.basis import Basis, pixel_basis
-from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.map_store import MapFile, MapWriter, fingerprint_of, open_maps
 from data_prep.shape_maps import refuse_unfit, shape_to_map
 from data_prep.sources.item import Item, Shape, Source, Up
 from data_prep.unit_ball import TURNS
+from data_prep.work_folder import Fingerprint, Outcome, WorkFolder, differences, folder_for, opened
+from data_prep.workers import each_batch
 from spectral_ssl import __version__
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
-from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.files import publish
 
-BATCH = 32  # objects handed to a worker at once, and written at once
+# Raise it with any change of the code that changes what becomes of an object: unfinished work of older code is then
+# not gone on with.
+METHOD = 1
+BATCH = 16  # objects handed to a worker at once, and kept at once
 # Below this many objects worker processes take longer to start than they save.
 TOO_FEW_FOR_WORKERS = 256
 FIRST_IMAGES = 32  # looked at to see whether a set is grey or in colour
 LARGEST_IMAGE = 512  # pixels on a side: maps are float32 and one sample of a batch
 
-# What a worker sends back for one object: its map and the cloud it was made from (if wanted), or why there is none.
-Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
 # Called with the number of objects done and the number of all objects.
 Progress = Callable[[int, int], None]
 
@@ -45,8 +50,11 @@ def prepare(
     overwrite: bool = False,
     keep_points: bool = False,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> MapFile:
     """Turn all objects of a source into maps and write them to one file.
+
+    When it is stopped, even by a kill or a full disk, the same call goes on where it was.
 
     Parameters
     ----------
@@ -67,6 +75,9 @@ def prepare(
         no point leaves the unit ball.
     progress : callable, optional
         Called with (objects done, all objects).
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers are used instead of processes here. They must see the source's
+        files under the same paths.
 
     Returns
     -------
@@ -76,41 +87,34 @@ def prepare(
     Raises
     ------
     UserError
-        When the file exists and may not be replaced, the basis does not fit the source, no object could be used, or the
-        source's files turn out to be damaged.
+        When the file exists and may not be replaced, it is being made by another process or was begun with other
+        parameters, it cannot be written, the basis does not fit the source, no object could be used, or the source's
+        files turn out to be damaged.
     """
-    refuse_existing(out, overwrite)
+    out = Path(out)
+    turn = _check(source, basis, up, workers, keep_points)
+    wanted = _fingerprint(source, basis, turn, keep_points)
+    if not folder_for(out).is_dir():
+        _refuse_existing(out, overwrite, wanted)
     if not source.items:
         raise _nothing_used(source, source.missing[0][1] if source.missing else "the source is empty")
-    turn = _check(source, basis, up, workers, keep_points)
-    total = len(source.items) + len(source.missing)
-    with atomic_path(out, overwrite=overwrite) as temporary:
-        with MapWriter(
-            temporary,
-            basis,
-            source=source.name,
-            source_digest=source.digest,
-            classes=source.classes,
-            count=len(source.items),
-            created_by=f"spectral-ssl {__version__}",
-            keep_points=basis.points if keep_points else 0,
-        ) as writer:
-            done = len(source.missing)
-            for identity, reason in source.missing:
-                writer.fail(identity, reason)
-            used, first_reason = 0, ""
-            batches = [source.items[start : start + BATCH] for start in range(0, len(source.items), BATCH)]
-            with closing(_transformed(batches, basis, turn, keep_points, workers)) as transformed:
-                for items, outcomes in zip(batches, transformed, strict=True):
-                    used += _write(writer, items, outcomes)
-                    first_reason = first_reason or next((given for given in outcomes if isinstance(given, str)), "")
-                    done += len(items)
-                    if progress is not None:
-                        progress(done, total)
-            if not used:
-                raise _nothing_used(source, first_reason)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs["source_up"] = turn if source.kind == "shapes" else "none"
+    with opened(out) as work:
+        # A kill between the last two steps leaves the finished file and the folder. It is the file that was asked for.
+        if out.exists() and not overwrite and _differences(out, wanted) == "":
+            work.remove()
+            return open_maps(out)
+        _refuse_existing(out, overwrite, wanted)
+        try:
+            work.begin(wanted, discard=overwrite)
+            _fill(work, source, basis, turn, keep_points, workers, scheduler, progress)
+            publish(work.assembled, out, overwrite=overwrite)
+        except OSError as error:
+            raise UserError(
+                "the map file cannot be written",
+                f"{out} ({error.strerror or error})",
+                "make room, or choose another --out; repeat the command to go on where it stopped",
+            ) from error
+        work.remove()
     return open_maps(out)
 
 
@@ -212,6 +216,40 @@ def _check(source: Source, basis: Basis, up: str | None, workers: int | None, ke
     return turn
 
 
+def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fingerprint:
+    """All that the content of the file depends on; the beginning is what a finished file tells of itself too."""
+    objects = sha256()
+    for item in source.items:
+        objects.update(f"{item.id}\0{item.label}\0{item.split}\n".encode())
+    for identity, reason in source.missing:
+        objects.update(f"{identity}\0{reason}\n".encode())
+    told = fingerprint_of(
+        basis, source.name, source.digest, source.classes, "none" if source.kind == "images" else up, keep_points
+    )
+    return {
+        **told,
+        "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
+        "method": f"{METHOD}, {BATCH} in a batch, spectral-ssl {__version__}",
+    }
+
+
+def _differences(out: Path, wanted: Fingerprint) -> str | None:
+    """Where an existing file differs from the wanted one, as far as it tells; None when it is no map file."""
+    try:
+        found = open_maps(out).fingerprint
+    except UserError:
+        return None
+    return differences(found, {name: value for name, value in wanted.items() if name in found})
+
+
+def _refuse_existing(out: Path, overwrite: bool, wanted: Fingerprint) -> None:
+    if not out.exists() or overwrite:
+        return
+    other = _differences(out, wanted)
+    made = {None: "no map file", "": "made from the same source with the same parameters"}.get(other, other)
+    raise UserError("output exists already", f"{out} ({made})", "choose another --out or add --overwrite")
+
+
 def _nothing_used(source: Source, reason: str) -> UserError:
     total = len(source.items) + len(source.missing)
     return UserError(
@@ -219,6 +257,68 @@ def _nothing_used(source: Source, reason: str) -> UserError:
         f"for example: {reason}",
         "look at the files, and at --root",
     )
+
+
+def _fill(
+    work: WorkFolder,
+    source: Source,
+    basis: Basis,
+    up: Up,
+    keep_points: bool,
+    workers: int | None,
+    scheduler: str | None,
+    progress: Progress | None,
+) -> None:
+    """Do the batches that are not done yet; put the file together from all of them, as far as they are there."""
+    batches = [source.items[start : start + BATCH] for start in range(0, len(source.items), BATCH)]
+    finished = {number for number in range(len(batches)) if work.holds(number)}
+    left = [(number, batch) for number, batch in enumerate(batches) if number not in finished]
+    total = len(source.items) + len(source.missing)
+    done = total - sum(len(batch) for _, batch in left)
+    workers = _number_of_workers(workers, sum(len(batch) for _, batch in left))
+    if left and basis.kind != "pixels" and scheduler is None and workers > 1 and not moments.is_compiled():
+        moments.precompile()  # here, where the user is told; the workers load what is compiled
+    transform = partial(_transform, basis=basis, up=up, keep_points=keep_points)
+    with MapWriter(
+        work.assembled,
+        basis,
+        source=source.name,
+        source_digest=source.digest,
+        classes=source.classes,
+        count=len(source.items),
+        created_by=f"spectral-ssl {__version__}",
+        keep_points=basis.points if keep_points else 0,
+        source_up="none" if source.kind == "images" else up,
+    ) as writer:
+        for identity, reason in source.missing:
+            writer.fail(identity, reason)
+        written = used = 0
+        with closing(each_batch(transform, left, workers, scheduler)) as results:
+            while written < len(batches):
+                if written in finished:
+                    used += _write(writer, batches[written], work.read(written))
+                    written += 1
+                    continue
+                number, outcomes = next(results)
+                work.write(number, outcomes)
+                finished.add(number)
+                done += len(outcomes)
+                if progress is not None:
+                    progress(done, total)
+        if not used:
+            reasons = (reason for reason in work.read(0) if isinstance(reason, str))
+            work.forget()  # a failure of everything is a mistake to be mended, not work to go on with
+            raise _nothing_used(source, next(reasons))
+
+
+def _number_of_workers(workers: int | None, objects: int) -> int:
+    if workers is not None:
+        return workers
+    if objects < TOO_FEW_FOR_WORKERS:
+        return 0
+    import joblib  # 0.2 s at import
+
+    return int(joblib.cpu_count())
 
 
 def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]) -> int:
@@ -245,37 +345,25 @@ def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]
     return len(good)
 
 
-def _transformed(
-    batches: Sequence[Sequence[Item]], basis: Basis, up: Up, keep_points: bool, workers: int | None
-) -> Generator[list[Outcome], None, None]:
-    """The outcomes of each batch, in order, computed ahead by worker processes but never by more than a few batches."""
-    import joblib  # 0.2 s at import
-
-    if workers is None:
-        workers = joblib.cpu_count() if sum(map(len, batches)) >= TOO_FEW_FOR_WORKERS else 0
-    if basis.kind != "pixels":
-        moments.precompile()  # before the workers start, so that they load what is compiled already
-    if workers <= 1:
-        for batch in batches:
-            yield _transform(batch, basis, up, keep_points)
-        return
-    # processes, each with one native thread: more would only fight for the same cores
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
-        outcomes = parallel(joblib.delayed(_transform)(batch, basis, up, keep_points) for batch in batches)
-        with closing(outcomes):
-            yield from outcomes
+# A Dask worker may run several tasks in threads of one process, and `warnings.catch_warnings`, which readers use, is
+# not safe there: a batch has the process to itself.
+_one_at_a_time = threading.Lock()
 
 
 def _transform(items: Sequence[Item], basis: Basis, up: Up, keep_points: bool) -> list[Outcome]:
     """The work of a worker: one batch."""
     outcomes: list[Outcome] = []
-    for item in items:
-        try:
-            values, cloud = object_to_map(item, basis, up)
-            outcomes.append((values, _half(cloud) if keep_points and cloud is not None else None))
-        except ObjectError as error:
-            outcomes.append(str(error))
+    with _one_at_a_time:
+        if basis.kind != "pixels":
+            moments.precompile()  # on another machine nothing may be compiled yet, and one process does it for all
+        for item in items:
+            try:
+                values, cloud = object_to_map(item, basis, up)
+                outcomes.append((values, _half(cloud) if keep_points and cloud is not None else None))
+            except ObjectError as error:
+                outcomes.append(str(error))
+            except OSError as error:  # the file went away, or its disk
+                outcomes.append(f"cannot be read: {error.strerror or error}")
     return outcomes
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data_prep.basis import Basis
 from data_prep.layout import index, unfold
 from data_prep.map_store import ROWS_AT_ONCE, MapFile
-from data_prep.pipeline import cloud_to_map
+from data_prep.shape_maps import cloud_to_map
 
 TELLING = ("table", "desk")
 FEWEST = 20  # tables: fewer may be odd ones

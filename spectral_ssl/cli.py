@@ -58,6 +58,9 @@ def prep(
     reach: Annotated[float, typer.Option(help="Part of the points within the unit ball, e.g. 0.999.")] = 1.0,
     keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers do the work, e.g. tcp://10.0.0.1:8786.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
     overwrite: OverwriteOption = False,
     workspace: WorkspaceOption = None,
@@ -80,6 +83,7 @@ def prep(
         reach=reach,
         keep_points=keep_points,
         workers=workers,
+        scheduler=scheduler,
         seed=seed,
         overwrite=overwrite,
         workspace=workspace,
@@ -243,6 +247,12 @@ def main() -> None:
         sys.exit(2)
     except Stopped as error:
         print(f"spectral-ssl: {error}", file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print(
+            "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`",
+            file=sys.stderr,
+        )
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output went away (`| head`): nothing is wrong

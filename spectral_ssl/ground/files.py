@@ -44,17 +44,28 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files private; what the user asked for gets the permissions any new file has
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        refuse_existing(target, overwrite)
-        temporary.replace(target)
-        sync_folder(target.parent)
+        publish(temporary, target, overwrite=overwrite)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Sync a finished file and rename it to its target on the same file system.
+
+    Raises
+    ------
+    UserError
+        When the target exists and may not be replaced.
+    """
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
+    # mkstemp makes files private; what the user asked for gets the permissions any new file has
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)
+    refuse_existing(target, overwrite)
+    temporary.replace(target)
+    sync_folder(target.parent)
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:

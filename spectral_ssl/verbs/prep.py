@@ -41,8 +41,9 @@ def prep(
     seed: int = 0,
     overwrite: bool = False,
     workspace: str | Path | None = None,
+    scheduler: str | None = None,
 ) -> MapFile:
-    """Turn raw data into a map file.
+    """Turn raw data into a map file. When it was stopped, even by a kill, the same call goes on where it was.
 
     Parameters
     ----------
@@ -85,9 +86,12 @@ def prep(
     seed : int
         Of the drawing of points.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Whether an existing file, or unfinished work on one with other parameters, may be replaced.
     workspace : path, optional
         See ``Workspace.find``.
+    scheduler : str, optional
+        Address of a Dask scheduler, e.g. "tcp://10.0.0.1:8786", whose workers do the work. They must see the raw
+        data under the same paths. The file does not depend on it.
 
     Returns
     -------
@@ -123,6 +127,7 @@ def prep(
             overwrite=overwrite,
             keep_points=keep_points,
             progress=show,
+            scheduler=scheduler,
         )
     for identity, reason in maps.failures[:FAILURES_SHOWN]:
         say(f"not used: {identity}: {reason}")

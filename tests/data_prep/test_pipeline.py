@@ -138,7 +138,8 @@ def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
     assert len(made) == 38
     assert "object-3" not in made.ids
     assert np.isfinite(made.read()).all()
-    assert seen == [(33, 41), (41, 41)]
+    assert seen[-1] == (41, 41)
+    assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -150,12 +151,15 @@ def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
         ([], UserError, "not one of 0 objects.*empty"),
     ],
 )
-def test_nothing_is_left_of_what_went_wrong(
+def test_no_file_is_left_of_what_went_wrong(
     tmp_path: Path, workers: int, loaders: list[object], error: type[Exception], reason: str
 ) -> None:
     with pytest.raises(error, match=reason):
         prepare(_source(*loaders), SMALL, tmp_path / "a.h5", workers=workers)
-    assert list(tmp_path.iterdir()) == []
+    # finished work is kept where there is a chance that it will be gone on with
+    assert [path.name for path in tmp_path.iterdir()] in ([], [".a.h5.prep"])
+    if error is UserError:
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_files_stay(tmp_path: Path) -> None:

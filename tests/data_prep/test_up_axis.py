@@ -8,7 +8,8 @@ import pytest
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
 from data_prep.layout import unfold
-from data_prep.pipeline import cloud_to_map, prepare
+from data_prep.pipeline import prepare
+from data_prep.shape_maps import cloud_to_map
 from data_prep.sources import open_source
 from data_prep.sources.item import Source
 from data_prep.up_axis import _weights

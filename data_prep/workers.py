@@ -1,0 +1,113 @@
+"""Spreading batches over worker processes, here or on a Dask cluster, through joblib."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, TypeVar
+
+from spectral_ssl.ground.errors import UserError
+
+_Batch = TypeVar("_Batch")
+_Result = TypeVar("_Result")
+
+# joblib hands out new work whether or not the results before it were taken. So that results of a slow disk's writer do
+# not pile up, it gets the work in rounds of this many batches for each worker; the workers wait at the end of each
+# round for the last one, which costs about one part in twice this number.
+ROUND = 64
+SECONDS_TO_CONNECT = 20
+
+
+def each_batch(
+    work: Callable[[_Batch], _Result],
+    batches: Sequence[tuple[int, _Batch]],
+    workers: int,
+    scheduler: str | None = None,
+) -> Generator[tuple[int, _Result], None, None]:
+    """Apply a function to all batches.
+
+    Parameters
+    ----------
+    work : callable
+        Takes one batch; picklable, and pure but for reading files.
+    batches : sequence of (number, batch)
+        What to do; the numbers are given back with the results.
+    workers : int
+        Processes on this machine, each with one native thread; 0 or 1 for none beside this one.
+    scheduler : str, optional
+        Address of a Dask scheduler, e.g. ``tcp://10.0.0.1:8786``, whose workers are used instead.
+
+    Yields
+    ------
+    number, result
+        In the order in which they are finished.
+
+    Raises
+    ------
+    UserError
+        When Dask is not installed, or no scheduler or worker answers at the address.
+    """
+    if scheduler is None and workers <= 1:
+        for number, batch in batches:
+            yield number, work(batch)
+        return
+    import joblib  # 0.2 s at import
+
+    with ExitStack() as stack:
+        if scheduler is None:
+            # more native threads would only fight for the same cores
+            stack.enter_context(joblib.parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1))
+        else:
+            client = stack.enter_context(_connected(scheduler))
+            workers = _count_workers(client, scheduler)
+            stack.enter_context(joblib.parallel_config(backend="dask", client=client))
+        options = {"return_as": "generator_unordered", "pre_dispatch": "3*n_jobs", "batch_size": 1}
+        parallel = stack.enter_context(joblib.Parallel(**options))
+        for start in range(0, len(batches), ROUND * workers):
+            calls = (joblib.delayed(_numbered)(work, *pair) for pair in batches[start : start + ROUND * workers])
+            with closing(parallel(calls)) as results, _said_clearly(scheduler):
+                yield from results
+
+
+@contextmanager
+def _said_clearly(scheduler: str | None) -> Iterator[None]:
+    """Turn the death of workers into a user's error."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process was killed", "most often because memory ran out", "repeat the command with fewer workers"
+        ) from error
+    except OSError as error:  # of distributed; readers' errors are results
+        raise UserError(
+            "lost the Dask cluster", f"{scheduler} ({error})", "repeat the command to go on where it stopped"
+        ) from error
+
+
+def _numbered(work: Callable[[_Batch], _Result], number: int, batch: _Batch) -> tuple[int, _Result]:
+    return number, work(batch)
+
+
+def _connected(scheduler: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError(
+            "Dask is not installed", f"--scheduler {scheduler}", "pip install 'spectral-ssl[dask]', or leave it out"
+        ) from None
+    try:
+        return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:  # nobody there; no such host; not an address
+        raise UserError(
+            "no Dask scheduler answers", f"{scheduler} ({type(error).__name__}: {error})", "start `dask scheduler`"
+        ) from error
+
+
+def _count_workers(client: Any, scheduler: str) -> int:
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except TimeoutError:
+        raise UserError(
+            "the Dask scheduler has no workers", scheduler, f"start `dask worker {scheduler} --nthreads 1`"
+        ) from None
+    return sum(client.ncores().values())

@@ -1,0 +1,57 @@
+"""The kernel is compiled once on a machine, and the user is told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep import moments
+
+PREPARE = """
+from pathlib import Path
+from data_prep.basis import zernike_basis
+from data_prep.pipeline import prepare
+from data_prep.sources import open_source
+prepare(open_source("shapes"), zernike_basis(4, points=32), Path("maps.h5"), workers=2, overwrite=True)
+"""
+
+
+def test_what_was_compiled_is_known_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(moments, "_ready", set())
+    assert not moments.is_compiled()
+    moments.precompile()
+    assert moments.is_compiled()
+    assert not moments.is_compiled(np.float64)
+    monkeypatch.setattr(moments, "_ready", set())  # as in another process
+    assert moments.is_compiled()
+    monkeypatch.setattr(moments, "_one_process_at_a_time", lambda: pytest.fail("waited for the lock"))
+    moments.precompile()
+    # another folder for compiled code holds none yet
+    monkeypatch.setattr(moments, "_ready", set())
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "other"))
+    assert not moments.is_compiled()
+
+
+@pytest.mark.slow
+def test_two_workers_compile_once_and_say_so(tmp_path: Path) -> None:
+    empty = {"NUMBA_CACHE_DIR": str(tmp_path / "compiled"), "TMPDIR": str(tmp_path), "NUMBA_DEBUG_CACHE": "1"}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PREPARE],
+            cwd=tmp_path,
+            env={**os.environ, **empty},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(2)
+    ]
+    saved = [run.stdout.count("[cache] data saved to") for run in runs]
+    told = [run.stderr.count("compiling the moment kernel") for run in runs]
+    assert saved[0] == len(list((tmp_path / "compiled").rglob("*.nbc")))  # each function of the kernel once
+    assert saved[1] == 0
+    assert told == [1, 0]

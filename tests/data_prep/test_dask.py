@@ -1,0 +1,92 @@
+"""Prep on a Dask cluster: a real one, of a scheduler and two worker processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep import workers
+from data_prep.basis import zernike_basis
+from data_prep.pipeline import prepare
+from data_prep.sources import open_source
+from data_prep.sources.item import Source
+from spectral_ssl.ground.errors import UserError
+
+distributed = pytest.importorskip("distributed", reason="the dask extra is not installed")
+
+SMALL = zernike_basis(6, 3, points=64)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def clouds(tmp_path: Path) -> Source:
+    """Files, because workers of a cluster share nothing else with us; one of them is damaged."""
+    folder = tmp_path / "clouds"
+    folder.mkdir()
+    for seed in range(100):
+        np.save(folder / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(80, 3)))
+    (folder / "050.npy").write_bytes(b"damaged")
+    return open_source(f"folder:{folder}")
+
+
+def test_same_bytes_here_and_on_a_cluster(tmp_path: Path, clouds: Source, scheduler: str) -> None:
+    for name, where in {"none": {"workers": 0}, "two": {"workers": 2}, "dask": {"scheduler": scheduler}}.items():
+        made = prepare(clouds, SMALL, tmp_path / f"{name}.h5", keep_points=True, **where)  # type: ignore[arg-type]
+        assert len(made) == 99
+        assert made.failures[0][0] == "050.npy"
+    assert len({(tmp_path / f"{name}.h5").read_bytes() for name in ("none", "two", "dask")}) == 1
+
+
+def test_both_workers_of_the_cluster_work(scheduler: str) -> None:
+    import os
+
+    from joblib import wrap_non_picklable_objects
+
+    # of this file nothing can be imported there
+    own_process = wrap_non_picklable_objects(lambda number: (__import__("time").sleep(0.05), __import__("os").getpid()))
+    found = dict(workers.each_batch(own_process, [(number, number) for number in range(40)], 0, scheduler))
+    assert sorted(found) == list(range(40))
+    processes = {process for _, process in found.values()}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def test_from_the_command_line(tmp_path: Path, scheduler: str) -> None:
+    command = [sys.executable, "-m", "spectral_ssl", "prep", "--degree", "4", "--points", "32", "--out"]
+    subprocess.run([*command, tmp_path / "dask.h5", "--scheduler", scheduler], check=True, timeout=120)
+    subprocess.run([*command, tmp_path / "here.h5", "--workers", "0"], check=True, timeout=120)
+    assert (tmp_path / "dask.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1"])
+def test_no_scheduler_there(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
+    with pytest.raises(UserError, match="no Dask scheduler answers") as caught:
+        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_cluster_without_workers(tmp_path: Path, clouds: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty,
+        pytest.raises(UserError, match="has no workers"),
+    ):
+        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler=empty.scheduler_address)
+
+
+def test_without_dask(tmp_path: Path, clouds: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"Dask is not installed.*spectral-ssl\[dask\]"):
+        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler="tcp://127.0.0.1:8786")

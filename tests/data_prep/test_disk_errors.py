@@ -1,0 +1,93 @@
+"""A disk that is full or cannot be written to: one line for the user, and the file that was there before stays."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from data_prep.work_folder import folder_for
+
+# 720 maps of 1 kB: 1.2 MB are reserved for the file, and the shards come to 0.6 MB
+PREP = [sys.executable, "-m", "spectral_ssl", "prep", "--workers", "0", "--degree", "6", "--points", "64"]
+
+
+def _mount(folder: Path, options: str) -> bool:
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for the file and half of the shards."""
+    folder = tmp_path / "disk"
+    if not _mount(folder, "size=1600k"):
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("spectral-ssl:")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(part in lines[0] for part in parts), lines[0]
+
+
+def _run(*more: str, limit: str = "") -> subprocess.CompletedProcess[str]:
+    command = [*PREP, *more]
+    if limit:  # by the shell, so that no Python code runs between fork and exec
+        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "limited", *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_disk_too_small_is_noticed_before_the_work(small_disk: Path) -> None:
+    out = small_disk / "a.h5"
+    (small_disk / "others").write_bytes(bytes(1 << 20))
+    done = _run("--out", str(out))
+    _one_line(done, "cannot be written", str(out), "No space left")
+    assert "prep:" not in done.stderr.replace("spectral-ssl prep:", "")  # no progress was made
+    assert [path.name for path in small_disk.iterdir()] == ["others"]
+
+
+def test_full_disk(small_disk: Path) -> None:
+    out = small_disk / "a.h5"
+    out.write_bytes(b"the previous file")
+    _one_line(_run("--out", str(out), "--overwrite"), "cannot be written", str(out), "No space left", "make room")
+    assert out.read_bytes() == b"the previous file"
+    # with room the same command goes on
+    assert any(folder_for(out).glob("*.shard"))
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    done = _run("--out", str(out), "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in small_disk.iterdir()] == ["a.h5"]
+
+
+@pytest.mark.parametrize("blocks", [16, 300])  # in the first shard, and when shards fit but the file does not
+def test_limited_file_size(tmp_path: Path, blocks: int) -> None:
+    out = tmp_path / "a.h5"
+    out.write_bytes(b"the previous file")
+    _one_line(_run("--out", str(out), "--overwrite", limit=str(blocks)), "cannot be written", str(out), "too large")
+    assert out.read_bytes() == b"the previous file"
+    assert _run("--out", str(out), "--overwrite").returncode == 0
+
+
+def test_read_only_disk(small_disk: Path) -> None:
+    out = small_disk / "a.h5"
+    out.write_bytes(b"the previous file")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    _one_line(_run("--out", str(out), "--overwrite"), "cannot write there", str(out), "Read-only", "--out")
+    assert out.read_bytes() == b"the previous file"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
+def test_read_only_folder(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    _one_line(_run("--out", str(tmp_path / "locked" / "a.h5")), "cannot write there", "--out")

@@ -1,0 +1,247 @@
+"""Prep that was stopped goes on where it was, and ends with the bytes of a run that was not stopped."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep import pipeline
+from data_prep.basis import zernike_basis
+from data_prep.pipeline import prepare
+from data_prep.sources.item import Item, Shape, Source
+from data_prep.work_folder import WorkFolder, folder_for, opened
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+SMALL = zernike_basis(6, 3, points=64)
+OBJECTS = 70  # five batches, the last one not full
+
+
+def _load(seed: int, loaded: list[int]) -> Shape:
+    loaded.append(seed)
+    if seed == 20:
+        raise ObjectError("object 20 is bad")
+    return Shape(np.random.default_rng(seed).normal(size=(80, 3)))
+
+
+def _source(loaded: list[int] | None = None, digest: str = "d", **more: object) -> Source:
+    seen = [] if loaded is None else loaded
+    items = tuple(
+        Item(f"object-{seed}", 0, "test" if seed % 5 == 4 else "train", partial(_load, seed, seen))
+        for seed in range(OBJECTS)
+    )
+    return Source("made-up", "shapes", ("one",), items, digest=digest, missing=(("gone", "no file"),), **more)  # type: ignore[arg-type]
+
+
+class Stopped(BaseException):
+    """Like KeyboardInterrupt: not an Exception."""
+
+
+def _stop_after(batches: int) -> Callable[[int, int], None]:
+    calls = [0]
+
+    def progress(done: int, total: int) -> None:
+        calls[0] += 1
+        if calls[0] == batches:
+            raise Stopped
+
+    return progress
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> bytes:
+    """The bytes of a run that was not stopped."""
+    path = tmp_path / "whole.h5"
+    prepare(_source(), SMALL, path, workers=0, keep_points=True)
+    assert not folder_for(path).exists()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4, 5])
+def test_finished_batches_are_not_done_again(tmp_path: Path, whole: bytes, batches: int) -> None:
+    out = tmp_path / "a.h5"
+    first: list[int] = []
+    with pytest.raises(Stopped):
+        prepare(_source(first), SMALL, out, workers=0, keep_points=True, progress=_stop_after(batches))
+    assert not out.exists()
+    again: list[int] = []
+    seen: list[int] = []
+    prepare(_source(again), SMALL, out, workers=0, keep_points=True, progress=lambda done, total: seen.append(done))
+    assert out.read_bytes() == whole
+    assert first + again == list(range(OBJECTS))
+    assert not folder_for(out).exists()
+    assert seen[-1:] == ([OBJECTS + 1] if batches < 5 else [])
+
+
+@pytest.mark.parametrize(
+    ("source", "basis", "more", "named"),
+    [
+        (_source(), zernike_basis(5, 3, points=64), {}, "degree 6 against 5"),
+        (_source(), zernike_basis(6, 3, points=65), {}, "points 64 against 65"),
+        (_source(), zernike_basis(6, 3, points=64, seed=1), {}, "seed 0 against 1"),
+        (_source(), SMALL, {"up": "+y"}, r"up axis of the source \+z against \+y"),
+        (_source(), SMALL, {"keep_points": True}, "kept points False against True"),
+        (_source(digest="e"), SMALL, {}, "digest of the source d against e"),
+        (Source("made-up", "shapes", ("one",), _source().items[:-1], digest="d"), SMALL, {}, "objects 70"),
+    ],
+)
+def test_other_work_is_an_error_that_names_the_difference(
+    tmp_path: Path, source: Source, basis: object, more: dict[str, object], named: str
+) -> None:
+    out = tmp_path / "a.h5"
+    with pytest.raises(Stopped):
+        prepare(_source(), SMALL, out, workers=0, progress=_stop_after(2))
+    with pytest.raises(UserError, match=f"unfinished prep.*{named}.*--overwrite") as caught:
+        prepare(source, basis, out, workers=0, **more)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert sorted(path.suffix for path in folder_for(out).glob("*.shard")) == [".shard"] * 2  # nothing was lost
+    started_anew = prepare(source, basis, out, workers=0, overwrite=True, **more)  # type: ignore[arg-type]
+    other = prepare(source, basis, tmp_path / "b.h5", workers=0, **more)  # type: ignore[arg-type]
+    assert started_anew.path.read_bytes() == other.path.read_bytes()
+
+
+def test_an_existing_file_names_the_difference_too(tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    prepare(_source(), SMALL, out, workers=0)
+    before = out.read_bytes()
+    with pytest.raises(UserError, match=r"exists already.*degree 6 against 4.*--overwrite"):
+        prepare(_source(), zernike_basis(4, 3, points=64), out, workers=0)
+    with pytest.raises(UserError, match=r"exists already.*same parameters"):
+        prepare(_source(), SMALL, out, workers=0)
+    assert out.read_bytes() == before
+    assert not folder_for(out).exists()
+
+
+def test_killed_after_the_file_was_complete(tmp_path: Path, whole: bytes) -> None:
+    out = tmp_path / "a.h5"
+    with pytest.raises(Stopped):
+        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(5))
+    out.write_bytes(whole)
+    loaded: list[int] = []
+    assert len(prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)) == OBJECTS - 1
+    assert not loaded
+    assert out.read_bytes() == whole
+    assert not folder_for(out).exists()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"", lambda data: data[:-1] + b"\xff"])
+def test_a_torn_shard_is_made_again(tmp_path: Path, whole: bytes, damage: Callable[[bytes], bytes]) -> None:
+    out = tmp_path / "a.h5"
+    with pytest.raises(Stopped):
+        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
+    shard = folder_for(out) / "00000001.shard"
+    shard.write_bytes(damage(shard.read_bytes()))
+    loaded: list[int] = []
+    prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)
+    assert out.read_bytes() == whole
+    assert loaded[:16] == list(range(16, 32))
+
+
+def test_shards_without_a_manifest_are_not_used(tmp_path: Path, whole: bytes) -> None:
+    out = tmp_path / "a.h5"
+    with pytest.raises(Stopped):
+        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
+    (folder_for(out) / "manifest.json").unlink()
+    loaded: list[int] = []
+    prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)
+    assert loaded == list(range(OBJECTS))
+    assert out.read_bytes() == whole
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    with opened(out), pytest.raises(UserError, match="another prep is making this file"):
+        prepare(_source(), SMALL, out, workers=0)
+    assert list(tmp_path.iterdir()) == []
+    assert len(prepare(_source(), SMALL, out, workers=0)) == OBJECTS - 1
+
+
+def test_a_lock_file_that_was_removed_guards_nothing(tmp_path: Path) -> None:
+    """One finishes while another waits between opening the lock file and locking it."""
+    out = tmp_path / "a.h5"
+    with opened(out) as work:
+        work.remove()
+        with opened(out) as other:
+            assert isinstance(other, WorkFolder)
+            assert (other.folder / "lock").exists()
+    assert not folder_for(out).exists()
+
+
+def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
+    """What cannot be read any more becomes a row of failures; the rest is used."""
+    from data_prep.sources import open_source
+
+    folder = tmp_path / "clouds"
+    folder.mkdir()
+    for seed in range(40):
+        np.save(folder / f"{seed:02d}.npy", np.random.default_rng(seed).normal(size=(80, 3)))
+    source = open_source(f"folder:{folder}")
+
+    def vanish(done: int, total: int) -> None:
+        if done == pipeline.BATCH:
+            shutil.rmtree(folder)
+
+    made = prepare(source, SMALL, tmp_path / "a.h5", workers=0, progress=vanish)
+    assert len(made) == pipeline.BATCH
+    assert len(made.failures) == 40 - pipeline.BATCH
+    assert "No such file" in made.failures[0][1]
+
+
+def _begin(clouds: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "spectral_ssl", "prep", "--dataset", f"folder:{clouds}", "--out", str(out)]
+    return subprocess.Popen([*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> None:
+    clouds, folder = tmp_path / "clouds", tmp_path / "maps"
+    clouds.mkdir()
+    folder.mkdir()
+    for seed in range(1000):
+        np.save(clouds / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(300, 3)))
+    assert _begin(clouds, folder / "whole.h5", workers).wait() == 0  # compiles, where nothing is compiled yet
+    begin = time.monotonic()
+    assert _begin(clouds, folder / "again.h5", workers).wait() == 0
+    duration = time.monotonic() - begin
+    (folder / "again.h5").unlink()
+    whole = (folder / "whole.h5").read_bytes()
+    out = folder / "a.h5"
+    chance = random.Random(workers)
+    shards_at_kill = []
+    for number in range(moments):
+        process = _begin(clouds, out, workers)
+        if number % 2:  # at any time of the run
+            time.sleep(duration * chance.uniform(0.2, 1.0))
+        else:  # in the midst of the work, however long Python takes to start
+            batches = chance.randrange(1, 63)
+            while process.poll() is None and len(list(folder_for(out).glob("*.shard"))) < batches:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        shards_at_kill.append(len(list(folder_for(out).glob("*.shard"))))
+        if not out.exists() or folder_for(out).exists():  # it was killed before it was done
+            process = _begin(clouds, out, workers)
+            _, said = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+        assert out.read_bytes() == whole
+        assert sorted(os.listdir(folder)) == ["a.h5", "whole.h5"]  # noqa: PTH208
+        out.unlink()
+    assert any(shards_at_kill)  # some were killed in the midst of the work
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    _killed_and_started_again(tmp_path, 4, workers=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_at_many_random_moments(tmp_path: Path, workers: int) -> None:
+    _killed_and_started_again(tmp_path, 20, workers)
