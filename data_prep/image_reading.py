@@ -10,6 +10,7 @@ from spectral_ssl.ground.errors import ObjectError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 LARGEST_SIDE = 16384  # refused before decoding
 GREY_MODES = ("1", "L", "LA")
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 def read_image(path: Path) -> Image:
@@ -36,6 +37,9 @@ def read_image(path: Path) -> Image:
         with Pillow.open(path) as picture:
             if max(picture.size) > LARGEST_SIDE:
                 raise ObjectError(f"{picture.size[0]}x{picture.size[1]} pixels, more than {LARGEST_SIDE} on a side")
+            if picture.mode in DEEP_MODES:
+                # Pillow would cut the values off at 255 and turn nearly all of the picture white
+                raise ObjectError(f"more than 8 bits a value (mode {picture.mode}): convert it to 8 bits first")
             pixels = np.asarray(picture.convert("L" if picture.mode in GREY_MODES else "RGB"))
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise ObjectError(f"unreadable image: {error}") from error

@@ -225,3 +225,13 @@ def test_names_with_colons() -> None:
         split_name("mnist:x")
     with pytest.raises(UserError, match="unknown dataset"):
         split_name("nonesuch:x")
+
+
+def test_sixteen_bit_pictures_are_refused_and_not_turned_white(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from data_prep.image_reading import read_image
+
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save(tmp_path / "deep.png")
+    with pytest.raises(ObjectError, match="8 bits"):
+        read_image(tmp_path / "deep.png")
