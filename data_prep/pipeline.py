@@ -23,9 +23,9 @@ from data_prep.sources.item import Item, Shape, Source, Up
 from data_prep.unit_ball import TURNS
 from data_prep.work_folder import Fingerprint, Outcome, WorkFolder, differences, folder_for, opened
 from data_prep.workers import each_batch
-from spectral_ssl import __version__
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.files import publish
+from spectral_ssl.ground.provenance import created_by
 
 # Raise it with any change of the code that changes what becomes of an object: unfinished work of older code is then
 # not gone on with.
@@ -229,7 +229,7 @@ def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fin
     return {
         **told,
         "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
-        "method": f"{METHOD}, {BATCH} in a batch, spectral-ssl {__version__}",
+        "method": f"{METHOD}, {BATCH} in a batch, {created_by()}",
     }
 
 
@@ -286,7 +286,7 @@ def _fill(
         source_digest=source.digest,
         classes=source.classes,
         count=len(source.items),
-        created_by=f"spectral-ssl {__version__}",
+        created_by=created_by(),
         keep_points=basis.points if keep_points else 0,
         source_up="none" if source.kind == "images" else up,
     ) as writer:

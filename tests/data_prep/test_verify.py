@@ -80,12 +80,21 @@ def test_changes_are_found_by_the_digest(tmp_path: Path, change: Any, finding: s
         (lambda file: file["maps"].__setitem__((5, 1, 2, 2), 9), "mean and std: wrong for 1 coeff"),
         (lambda file: file["mean"].__setitem__((1, 2, 2), 9), "mean and std: wrong for 1 coeff"),
         (lambda file: file["std"].__setitem__((1, 2, 2), 9), "mean and std: wrong for 1 coeff"),
-        (lambda file: file["std"].__setitem__((1, 2, 2), 0), "map file that contradicts itself"),
-        (lambda file: file["std"].__setitem__((1, 2, 2), np.inf), "map file that contradicts itself"),
-        (lambda file: file["labels"].__setitem__(3, 2), "map file that contradicts itself"),
-        (lambda file: file["labels"].__setitem__(3, -2), "map file that contradicts itself"),
+        (
+            lambda file: file["std"].__setitem__((1, 2, 2), 0),
+            "map file that contradicts itself: got statistics that are not finite",
+        ),
+        (
+            lambda file: file["std"].__setitem__((1, 2, 2), np.inf),
+            "map file that contradicts itself: got statistics that are not finite",
+        ),
+        (
+            lambda file: file["labels"].__setitem__(3, 2),
+            "map file that contradicts itself: got labels 0 to 2 for 2 classes",
+        ),
+        (lambda file: file["labels"].__setitem__(3, -2), "map file that contradicts itself: got labels -2 to 1 for 2"),
         (lambda file: file["ids"].__setitem__(3, "object-4"), "ids: 1 of 20 occur more than once"),
-        (lambda file: file["split"].__setitem__(17, "exam"), "map file that contradicts itself"),
+        (lambda file: file["split"].__setitem__(17, "exam"), "map file that contradicts itself: got splits ['exam'"),
         (lambda file: file.attrs.__setitem__("schema_version", "?"), "not a file of schema"),
     ],
 )
