@@ -18,6 +18,11 @@ Inference (paper, equation 4), r and rho being Z's outputs::
 
     z_{t+1} = z_t + rho (r - z_t) / |r - z_t|
 
+Options the paper or the poster name: without rho (``use_rho=false``) the update is z_{t+1} = r; in two stages H and G
+are trained first and Z afterwards, on a G that stands still; E is L1 or MSE. The order of Z's and G's steps within a
+batch is no option, because it changes nothing: the path of z carries no gradient, and Z is no part of what H and G
+minimise.
+
 Where the sources leave a choice (spectral-ssl's choices, stated because equation 4 for images is in no public code):
 E is the weighted mean of |error| over a sample's map, as on the poster; the inner loss is *summed* over samples, so
 that a sample's path depends neither on the batch nor on the number of processes. beta = 30: the gradient of a mean over
@@ -30,18 +35,19 @@ Letters in shapes: B batch, C channels, S side lengths, F and s channels and sid
 K modes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from pretext.networks import Encoder, Generator, LatentOptimiser, plan
-from pretext.tasks.example import Example
+from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
+from pretext.networks import LatentOptimiser, encoder_and_generator
+from pretext.perceptrons import Prepared
+from pretext.sample_error import Loss, sample_error
+from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
-
-# Below this length a direction is noise of the last digits, and the step along it is left out.
-SHORTEST_DIRECTION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,21 @@ class CGMLConfig:
     latent : int
         Dimensions D of z (research code: 10 for most tasks).
     steps : int
-        Latent steps M, in training and at inference.
+        Latent steps M, in training and, unless ``inference_steps`` says otherwise, at inference.
+    inference_steps : int
+        Most steps of equation 4; 0 means M.
+    tolerance : float
+        At inference a latent whose step would be shorter than this has converged and stays.
+    use_rho : bool
+        Equation 4 (true), or the update without the length rho: z_{t+1} = r.
+    loss : {"l1", "l2"}
+        E: mean absolute or mean squared error.
+    schedule : {"joint", "two-stage"}
+        Z along with H and G, or after them.
+    first_stage : int
+        Steps of the first stage, where there are two.
+    skips : bool
+        Whether activations of H are added to those of G.
     step_size, momentum : float
         beta and gamma of the latent's gradient steps.
     domain : {"ball", "sphere"}
@@ -78,9 +98,16 @@ class CGMLConfig:
 
     latent: int = 10
     steps: int = 20
+    inference_steps: int = 0
+    tolerance: float = 0.0
+    use_rho: bool = True
+    loss: Loss = "l1"
+    schedule: Literal["joint", "two-stage"] = "joint"
+    first_stage: int = 1000
+    skips: bool = False
     step_size: float = 30.0
     momentum: float = 0.0
-    domain: Literal["ball", "sphere"] = "ball"
+    domain: Domain = "ball"
     lipschitz: float = 0.1
     lipschitz_noise: float = 1e-3
     path_loss: Literal["l1", "l2"] = "l1"
@@ -94,6 +121,9 @@ class CGMLConfig:
     def __post_init__(self) -> None:
         check_range("method.latent", self.latent, 1, 4096)
         check_range("method.steps", self.steps, 0, 10_000)
+        check_range("method.inference_steps", self.inference_steps, 0, 10_000)
+        check_range("method.tolerance", self.tolerance, 0.0, 2.0)
+        check_range("method.first_stage", self.first_stage, 0, 1_000_000_000)
         check_range("method.step_size", self.step_size, 0.0, 1e6)
         check_range("method.momentum", self.momentum, 0.0, 0.9999)
         check_range("method.lipschitz", self.lipschitz, 0.0, 1e6)
@@ -112,19 +142,19 @@ class CGML(nn.Module):
     ----------
     config : CGMLConfig
         Settings.
-    shape : tuple of int
-        (C, H, W) of the conditions and of the answers.
-    bounded : bool
-        Whether answers lie in [-1, 1] (images) or anywhere (standardised coefficients).
+    problem : Problem
+        Shapes of the conditions and of the answers.
     """
 
-    def __init__(self, config: CGMLConfig, shape: tuple[int, int, int], bounded: bool) -> None:
+    steps_done: Tensor
+
+    def __init__(self, config: CGMLConfig, problem: Problem) -> None:
         super().__init__()
-        geometry = plan(shape, config.width)
         self.config = config
-        self.encoder = Encoder(geometry, config.code)  # H
-        self.generator = Generator(geometry, config.latent, shape[0], bounded)  # G
-        self.latent_optimiser = LatentOptimiser(geometry, config.latent, config.hidden)  # Z
+        self.problem = problem
+        self.encoder, self.generator, size = encoder_and_generator(problem, config.width, config.code, config.latent)
+        self.latent_optimiser = LatentOptimiser(size, config.latent, config.hidden)  # Z
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # the stage depends on it
         main = [*self.encoder.parameters(), *self.generator.parameters()]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(main, lr=config.learning_rate, fused=True),
@@ -147,19 +177,29 @@ class CGML(nn.Module):
             ``loss`` (error at z_M), ``loss_start`` (error at z_0), ``lipschitz``, ``path`` (loss of Z), ``rho`` (mean
             length of the last latent step).
         """
-        bottleneck = self.encoder(example.condition)  # (B, F, s, s)
-        path, start_error = self.latent_path(bottleneck.detach(), example, generator)  # (M + 1, B, D)
-        path_loss = self._train_latent_optimiser(bottleneck.detach(), path, generator)
+        first_stage = bool(self.steps_done < self.config.first_stage)
+        train_main = self.config.schedule == "joint" or first_stage
+        train_latent = self.config.schedule == "joint" or not first_stage
+        with torch.set_grad_enabled(train_main):
+            bottleneck, skips = self._encode(example.condition)  # (B, F, s, s)
+            # what depends on h alone is computed once, for the latent path and for the last answer
+            prepared = self.generator.prepare(bottleneck, skips)
+        frozen = Prepared(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
+        path, start_error = self.latent_path(frozen, example, generator)  # (M + 1, B, D)
+        path_loss = self._train_latent_optimiser(bottleneck.detach(), path, generator) if train_latent else 0.0
 
         latent = path[-1]  # (B, D), carries no gradient
-        answer = self.generator(bottleneck, latent)  # (B, C, S, S)
-        error = sample_error(answer, example).mean()
-        e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
-        moved = self.generator(bottleneck + e_h, latent + e_z)
-        lipschitz = sample_error(moved, example._replace(target=answer)).mean()
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        (error + self.config.lipschitz * lipschitz).backward()
-        self.optimizers["main"].step()
+        with torch.set_grad_enabled(train_main):
+            answer = self.generator.from_prepared(prepared, latent)  # (B, C, S, S)
+            error = self.error(answer, example).mean()
+            e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
+            moved = self.generator(bottleneck + e_h, latent + e_z, skips)
+            lipschitz = sample_error(moved, example._replace(target=answer), self.config.loss).mean()
+        if train_main:
+            self.optimizers["main"].zero_grad(set_to_none=True)
+            (error + self.config.lipschitz * lipschitz).backward()
+            self.optimizers["main"].step()
+        self.steps_done += 1
 
         last_move = (path[-1] - path[max(len(path) - 2, 0)]).norm(dim=1).mean()
         return {
@@ -170,13 +210,23 @@ class CGML(nn.Module):
             "rho": last_move.item(),
         }
 
-    def latent_path(self, bottleneck: Tensor, example: Example, generator: torch.Generator) -> tuple[Tensor, float]:
-        """The latents z_0 .. z_M that descend the true error; this needs the target and is for training only.
+    def error(self, answer: Tensor, example: Example) -> Tensor:
+        """E of each sample, (B,)."""
+        return sample_error(answer, example, self.config.loss, self.problem)
+
+    def _encode(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and the skips if there are any."""
+        if self.config.skips:
+            return self.encoder.with_skips(condition)
+        return self.encoder(condition), ()
+
+    def latent_path(self, prepared: Prepared, example: Example, generator: torch.Generator) -> tuple[Tensor, float]:
+        """The latents z_0 .. z_M that descend the true error; this needs the target: for training and the oracle only.
 
         Parameters
         ----------
-        bottleneck : Tensor, shape (B, F, s, s)
-            h, detached.
+        prepared : Prepared
+            What of G depends on the condition alone, detached.
         example : Example
             Gives target and weight.
         generator : torch.Generator
@@ -189,20 +239,19 @@ class CGML(nn.Module):
         start_error : float
             Mean error at z_0.
         """
-        latent = self.draw_latents(len(bottleneck), generator)
+        latent = draw_latents(len(example.target), self.config.latent, self.config.domain, generator)
         path = [latent]
         velocity = torch.zeros_like(latent)
         with torch.no_grad():
-            start_error = sample_error(self.generator(bottleneck, latent), example).mean().item()
+            start_error = self.error(self.generator.from_prepared(prepared, latent), example).mean().item()
         # G is frozen here: without this each step would also compute the gradients of all its weights
         self.generator.requires_grad_(False)
-        prepared = self.generator.prepare(bottleneck)
         for _ in range(self.config.steps):
             latent = latent.detach().requires_grad_()
-            error = sample_error(self.generator.from_prepared(prepared, latent), example)  # (B,)
+            error = self.error(self.generator.from_prepared(prepared, latent), example)  # (B,)
             (gradient,) = torch.autograd.grad(error.sum(), latent)
             velocity = self.config.momentum * velocity + self.config.step_size * gradient
-            latent = self.project(latent.detach() - velocity)
+            latent = project(latent.detach() - velocity, self.config.domain)
             path.append(latent)
         self.generator.requires_grad_(True)
         return torch.stack(path), start_error
@@ -278,43 +327,69 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, K, C, S, S), float32
         """
-        bottleneck = self.encoder(condition)
-        prepared = self.generator.prepare(bottleneck)
-        latents = self.infer_latents(bottleneck, modes, generator)  # (K, B, D)
-        return torch.stack([self.generator.from_prepared(prepared, latent) for latent in latents], dim=1)
+        bottleneck, skips = self._encode(condition)
+        latents = self.infer_path(bottleneck, modes, generator).latents[-1]  # (K, B, D)
+        return self._decode(bottleneck, skips, latents)
 
     @torch.no_grad()
-    def infer_latents(self, bottleneck: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Latents (K, B, D) that M steps of equation 4 lead to; bottleneck (B, F, s, s)."""
-        batch = len(bottleneck)
-        latent = self.draw_latents(modes * batch, generator)  # (K B, D)
-        prepared = self.latent_optimiser.prepare(bottleneck).repeat(modes, 1)  # (K B, hidden)
-        for _ in range(self.config.steps):
-            towards, rho = self.latent_optimiser.from_prepared(prepared, latent)
-            direction = towards - latent
-            length = direction.norm(dim=1, keepdim=True)
-            unit = torch.where(length > SHORTEST_DIRECTION, direction / length.clamp_min(SHORTEST_DIRECTION), 0.0)
-            latent = self.project(latent + rho[:, None] * unit)
-        return latent.view(modes, batch, -1)
+    def complete_along_path(
+        self, condition: Tensor, modes: int, generator: torch.Generator, at: Sequence[int] | None = None
+    ) -> tuple[Tensor, InferredPath]:
+        """The answers of ``complete`` while they form (paper, figure 6).
 
-    def draw_latents(self, count: int, generator: torch.Generator) -> Tensor:
-        """First latents (count, D), uniform in the unit ball or on its surface."""
-        direction = torch.randn(count, self.config.latent, generator=generator)
-        direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        if self.config.domain == "sphere":
-            return direction
-        radius = torch.rand(count, 1, generator=generator) ** (1.0 / self.config.latent)
-        return direction * radius
+        Parameters
+        ----------
+        condition, modes, generator
+            As in ``complete``; equal ones give the same last answers.
+        at : sequence of int, optional
+            Which steps to give, 0 being the random latent; all T + 1 by default.
 
-    def project(self, latent: Tensor) -> Tensor:
-        """The nearest point of z's domain, sample by sample; (B, D) -> (B, D)."""
-        length = latent.norm(dim=1, keepdim=True)
-        if self.config.domain == "sphere":
-            return latent / length.clamp_min(1e-12)
-        return latent / length.clamp_min(1.0)
+        Returns
+        -------
+        answers : Tensor, shape (len(at), B, K, C, S, S), float32
+        path : InferredPath
+            The whole of it.
+        """
+        bottleneck, skips = self._encode(condition)
+        path = self.infer_path(bottleneck, modes, generator)
+        wanted = range(len(path.latents)) if at is None else at
+        return torch.stack([self._decode(bottleneck, skips, path.latents[step]) for step in wanted]), path
+
+    def oracle(self, example: Example, modes: int, generator: torch.Generator) -> Tensor:
+        """Answers (B, K, C, S, S) whose latents followed the gradient of the TRUE error: an upper bound, no inference.
+
+        From the same generator the latents start where those of ``complete`` do.
+        """
+        with torch.no_grad():
+            bottleneck, skips = self._encode(example.condition)
+            prepared = self.generator.prepare(bottleneck, skips)
+        repeated = Prepared(repeat(prepared.first, modes), tuple(repeat(skip, modes) for skip in prepared.skips))
+        wide = Example(*(repeat(part, modes) for part in example))
+        path, _ = self.latent_path(repeated, wide, generator)
+        with torch.no_grad():
+            return self._decode(bottleneck, skips, path[-1].view(modes, len(bottleneck), -1))
+
+    @torch.no_grad()
+    def infer_path(self, bottleneck: Tensor, modes: int, generator: torch.Generator) -> InferredPath:
+        """How K random latents for each bottleneck (B, F, s, s) move at inference."""
+        config = self.config
+        first = draw_latents(modes * len(bottleneck), config.latent, config.domain, generator)  # (K B, D)
+        return follow(
+            self.latent_optimiser,
+            bottleneck,
+            first.view(modes, len(bottleneck), -1),
+            steps=config.inference_steps or config.steps,
+            domain=config.domain,
+            use_rho=config.use_rho,
+            tolerance=config.tolerance,
+        )
+
+    def _decode(self, bottleneck: Tensor, skips: tuple[Tensor, ...], latents: Tensor) -> Tensor:
+        """Answers (B, K, C, S, S) of bottlenecks (B, F, s, s) and latents (K, B, D)."""
+        prepared = self.generator.prepare(bottleneck, skips)
+        return torch.stack([self.generator.from_prepared(prepared, latent) for latent in latents], dim=1)
 
 
-def sample_error(answer: Tensor, example: Example) -> Tensor:
-    """E of each sample: the weighted mean of |answer - target| over its map; (B, C, S, S) -> (B,)."""
-    weighted = (answer - example.target).abs() * example.weight
-    return weighted.flatten(1).sum(dim=1) / example.weight.flatten(1).sum(dim=1)
+def repeat(part: Tensor, modes: int) -> Tensor:
+    """(B, ...) -> (K B, ...): the whole batch K times."""
+    return part.repeat(modes, *[1] * (part.dim() - 1))

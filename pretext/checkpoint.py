@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pretext.method import Method
-from pretext.training_maps import Standardiser
+from pretext.standardiser import Standardiser
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
 

@@ -21,11 +21,11 @@ import torch
 
 from pretext.checkpoint import save_checkpoint
 from pretext.method import Method
-from pretext.tasks.example import Example
+from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import Stopped, UserError
-from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.files import atomic_path, write_text
 from spectral_ssl.ground.metrics_log import append_metrics
 from spectral_ssl.ground.progress import progress
 
@@ -106,7 +106,7 @@ class Place:
 
 def train(
     method: Method,
-    corrupt: Callable[[torch.Tensor, torch.Generator], Example],
+    corrupt: Callable[[Batch, torch.Generator], Example],
     data: TrainingMaps,
     config: TrainConfig,
     run: Path,
@@ -120,7 +120,7 @@ def train(
     method : Method
         Trained in place.
     corrupt : callable
-        The task with its config filled in: (maps (B, C, H, W), generator) -> Example.
+        The task with its config filled in: (batch, generator) -> Example.
     data : TrainingMaps
         The training split.
     config : TrainConfig
@@ -162,8 +162,9 @@ def train(
             order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", place.epoch))
             for rows in order.split(config.batch_size)[place.batch :]:
                 generator = seeded_generator(config.seed, "step", place.step)
-                losses = method.training_step(corrupt(data.batch(rows), generator), generator)
-                check_finite(losses, place, run)
+                example = corrupt(data.batch(rows), generator)
+                losses = method.training_step(example, generator)
+                check_finite(losses, place, run, example, data.ids(rows))
                 place.count(losses, len(rows))
                 if interrupted():
                     save("stopped")
@@ -212,13 +213,19 @@ def hold_interrupt() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def check_finite(losses: dict[str, float], place: Place, run: Path) -> None:
-    """Raise a UserError when a loss is NaN or infinite, before anything is saved."""
+def check_finite(losses: dict[str, float], place: Place, run: Path, example: Example, ids: list[str]) -> None:
+    """Raise a UserError when a loss is NaN or infinite, before a checkpoint could be spoilt; the batch is saved."""
     for name, value in losses.items():
         if not math.isfinite(value):
             write_status(run, "failed", place)
-            at = f"{name} = {value} at step {place.step}"
-            raise UserError("the loss is not finite", at, "lower the learning rate or the latent step size")
+            dump = run / "failed-batch.pt"
+            with atomic_path(dump, overwrite=True) as temporary:
+                torch.save({"step": place.step, "losses": losses, "ids": ids, **example._asdict()}, temporary)
+            finite = [bool(torch.isfinite(part).all()) for part in zip(*example, strict=True) for part in part]
+            bad = [identity for row, identity in enumerate(ids) if not all(finite[3 * row : 3 * row + 3])]
+            at = f"{name} = {value} at step {place.step}" + (f", input not finite: {', '.join(bad[:3])}" if bad else "")
+            what_to_do = f"lower the learning rate or the latent step size; the batch is in {dump}"
+            raise UserError("the loss is not finite", at, what_to_do)
 
 
 def write_status(run: Path, state: str, place: Place) -> None:

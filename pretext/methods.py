@@ -14,7 +14,7 @@ from spectral_ssl.ground.errors import unknown_name
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method's class, made from (config, map shape, bounded), its config type and one line about it."""
+    """A method's class, made from (config, problem), its config type and one line about it."""
 
     config: type
     build: type[nn.Module]

@@ -8,6 +8,11 @@ and joined to it.
 Two deviations, for one reason (a sample's latent path must not depend on the batch it is in): group normalisation
 stands in place of batch normalisation, and there is no dropout.
 
+With ``skips`` each activation of H is added to the one of the same size in G (the paper's networks for colours and for
+128 pixels): what is plain to see in the condition need not pass through the bottleneck.
+
+Data without extent (maps of 1 x 1: the toy) goes through perceptrons of three layers instead, ``pretext.perceptrons``.
+
 Letters in shapes: B batch, C channels of the map, S side lengths of the map, s those of the bottleneck, F channels of
 the bottleneck, D dimensions of z.
 """
@@ -19,6 +24,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pretext.perceptrons import PerceptronEncoder, PerceptronGenerator, Prepared
+from pretext.tasks.example import Problem
 
 
 class Geometry(NamedTuple):
@@ -79,18 +87,25 @@ class Encoder(nn.Module):
     def __init__(self, geometry: Geometry, code: int) -> None:
         super().__init__()
         self.geometry = geometry
-        layers: list[nn.Module] = []
-        for before, after in pairwise((geometry.channels, *geometry.widths)):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), _norm(after), nn.LeakyReLU(0.2)]
-        self.halve = nn.Sequential(*layers)
+        self.halve = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), _norm(after), nn.LeakyReLU(0.2))
+            for before, after in pairwise((geometry.channels, *geometry.widths))
+        )
         self.to_code = nn.Linear(geometry.bottleneck, code)
         self.from_code = nn.Linear(code, geometry.bottleneck)
 
     def forward(self, condition: Tensor) -> Tensor:
         """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
-        halved = self.halve(functional.pad(condition, self.geometry.padding))  # (B, F, s, s)
-        code = functional.leaky_relu(self.to_code(halved.flatten(1)), 0.2)  # (B, code)
-        return torch.relu(self.from_code(code)).view_as(halved)
+        return self.with_skips(condition)[0]
+
+    def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
+        activations = [functional.pad(condition, self.geometry.padding)]
+        for halve in self.halve:
+            activations.append(halve(activations[-1]))
+        code = functional.leaky_relu(self.to_code(activations[-1].flatten(1)), 0.2)  # (B, code)
+        bottleneck = torch.relu(self.from_code(code)).view_as(activations[-1])
+        return bottleneck, tuple(activations[-2:0:-1])
 
 
 class Generator(nn.Module):
@@ -107,32 +122,40 @@ class Generator(nn.Module):
         widths = geometry.widths[::-1]
         after_first = widths[1] if len(widths) > 1 else widths[0]
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
-        self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False)
+        # a network without z (latent 0) answers each condition once
+        self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
         self.first_norm = _norm(after_first)
-        layers: list[nn.Module] = []
-        for before, after in pairwise(widths[1:]):
-            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), _norm(after), nn.ReLU()]
+        self.grow = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), _norm(after), nn.ReLU())
+            for before, after in pairwise(widths[1:])
+        )
         if len(widths) > 1:
-            layers += [nn.ConvTranspose2d(widths[-1], out_channels, 4, stride=2, padding=1)]
+            self.last: nn.Module = nn.ConvTranspose2d(widths[-1], out_channels, 4, stride=2, padding=1)
         else:
-            layers += [nn.Conv2d(after_first, out_channels, 3, padding=1)]
-        self.grow = nn.Sequential(*layers)
+            self.last = nn.Conv2d(after_first, out_channels, 3, padding=1)
 
-    def prepare(self, bottleneck: Tensor) -> Tensor:
-        """The part of the first layer that depends on h alone, (B, F, s, s) -> (B, F', 2s, 2s)."""
-        prepared: Tensor = self.first_h(bottleneck)
-        return prepared
+    def prepare(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Prepared:
+        """The part that depends on the condition alone, of h (B, F, s, s) and H's activations (or none)."""
+        return Prepared(self.first_h(bottleneck), skips)
 
-    def from_prepared(self, prepared: Tensor, latent: Tensor) -> Tensor:
-        """Maps (B, C, S, S) of prepared bottlenecks (B, F', 2s, 2s) and latents (B, D)."""
-        tiled = latent[:, :, None, None].expand(-1, -1, *self.geometry.side)  # (B, D, s, s)
-        seed = torch.relu(self.first_norm(prepared + self.first_z(tiled)))  # (B, F', 2s, 2s)
-        maps: Tensor = self.grow(seed)[..., : self.geometry.height, : self.geometry.width]
+    def from_prepared(self, prepared: Prepared, latent: Tensor) -> Tensor:
+        """Maps (B, C, S, S) of prepared conditions and latents (B, D)."""
+        joined = prepared.first
+        if self.first_z is not None:
+            tiled = latent[:, :, None, None].expand(-1, -1, *self.geometry.side)  # (B, D, s, s)
+            joined = joined + self.first_z(tiled)  # (B, F', 2s, 2s)
+        activation = torch.relu(self.first_norm(joined))
+        for place, grow in enumerate([None, *self.grow]):
+            if grow is not None:
+                activation = grow(activation)
+            if place < len(prepared.skips):
+                activation = activation + prepared.skips[place]
+        maps: Tensor = self.last(activation)[..., : self.geometry.height, : self.geometry.width]
         return torch.tanh(maps) if self.bounded else maps
 
-    def forward(self, bottleneck: Tensor, latent: Tensor) -> Tensor:
-        """Maps (B, C, S, S) of bottlenecks h (B, F, s, s) and latents z (B, D)."""
-        return self.from_prepared(self.prepare(bottleneck), latent)
+    def forward(self, bottleneck: Tensor, latent: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
+        """Maps (B, C, S, S) of bottlenecks h (B, F, s, s), latents z (B, D) and H's activations (or none)."""
+        return self.from_prepared(self.prepare(bottleneck, skips), latent)
 
 
 class LatentOptimiser(nn.Module):
@@ -141,9 +164,9 @@ class LatentOptimiser(nn.Module):
     Two hidden layers; r is squashed into [-1, 1] in each dimension, rho is not negative.
     """
 
-    def __init__(self, geometry: Geometry, latent: int, hidden: int) -> None:
+    def __init__(self, bottleneck: int, latent: int, hidden: int) -> None:
         super().__init__()
-        self.first_h = nn.Linear(geometry.bottleneck, hidden)
+        self.first_h = nn.Linear(bottleneck, hidden)
         self.first_z = nn.Linear(latent, hidden, bias=False)
         self.second = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, latent + 1)
@@ -162,3 +185,27 @@ class LatentOptimiser(nn.Module):
     def forward(self, bottleneck: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """R (B, D) and rho (B) of bottlenecks h (B, F, s, s) and latents z (B, D)."""
         return self.from_prepared(self.prepare(bottleneck), latent)
+
+
+def encoder_and_generator(
+    problem: Problem, width: int, code: int, latent: int
+) -> tuple[Encoder | PerceptronEncoder, Generator | PerceptronGenerator, int]:
+    """H and G for a problem, and the number of values of h.
+
+    Parameters
+    ----------
+    problem : Problem
+        Shapes of condition and target; heights and widths of the two are the same.
+    width : int
+        Channels after the first halving.
+    code : int
+        Size of the code; for data without extent the width of all layers.
+    latent : int
+        Dimensions of z, 0 for a generator without.
+    """
+    if problem.condition[1:] == (1, 1):
+        encoder = PerceptronEncoder(problem.condition[0], code)
+        return encoder, PerceptronGenerator(code, latent, problem.target[0], problem.bounded), code
+    geometry = plan(problem.condition, width)
+    generator = Generator(geometry, latent, problem.target[0], problem.bounded)
+    return Encoder(geometry, code), generator, geometry.bottleneck

@@ -25,10 +25,11 @@ from data_prep.map_store import MapFile, open_maps
 from pretext.checkpoint import load_checkpoint
 from pretext.engine import Place, TrainConfig, seeded_generator
 from pretext.method import Method, build_seeded
-from pretext.methods import MethodEntry, find_method
+from pretext.methods import find_method
+from pretext.standardiser import Standardiser
 from pretext.tasks import TaskEntry, find_task
-from pretext.tasks.example import Example
-from pretext.training_maps import Standardiser, check_same_basis
+from pretext.tasks.example import Batch, Example
+from pretext.training_maps import check_same_basis, read_batch
 from spectral_ssl.ground.config import build_config, to_toml
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import file_digest, write_text
@@ -84,18 +85,19 @@ class Plan:
 
     def build(self, standardiser: Standardiser, seed: int | None = None) -> Method:
         """The untrained method, its parameters drawn from ``seed`` (the plan's own by default)."""
-        entry: MethodEntry = find_method(self.method)
+        problem = self.task_entry.problem(standardiser.basis, self.task_config)
         own = self.train.seed if seed is None else seed
-        method: Method = build_seeded(
-            entry.build, own, self.method_config, standardiser.basis.shape, standardiser.bounded
-        )
+        method: Method = build_seeded(find_method(self.method).build, own, self.method_config, problem)
         return method
 
-    def corrupt(self, maps: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> Example:
-        """Apply the task to a batch of standardised maps (B, C, H, W)."""
-        entry: TaskEntry = find_task(self.task)
-        example: Example = entry.apply(maps, valid, self.task_config, generator)
-        return example
+    @property
+    def task_entry(self) -> TaskEntry:
+        """What there is to know about the task."""
+        return find_task(self.task)
+
+    def corrupt(self, batch: Batch, generator: torch.Generator) -> Example:
+        """Apply the task to a batch."""
+        return self.task_entry.apply(batch, self.task_config, generator)
 
 
 def describe_run(folder: Path, plan: Plan) -> None:
@@ -157,7 +159,12 @@ class TrainedRun:
 
     def encode(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised)."""
-        return encode(self.method, self.standardise, maps)
+        batches = [
+            Batch(self.standardise(maps[start : start + ROWS_AT_ONCE]), self.standardise)
+            for start in range(0, len(maps), ROWS_AT_ONCE)
+        ]
+        view, config = self.plan.task_entry.view, self.plan.task_config
+        return np.concatenate([self.method.encode(view(batch, config)).numpy() for batch in batches])
 
     def encode_file(self, maps: MapFile) -> NDArray[np.float32]:
         """Features (N, D) float32 of all maps of a file, block by block, so that memory does not grow with the maps.
@@ -177,25 +184,28 @@ class TrainedRun:
             self, method=self.plan.build(self.standardise, seed), checkpoint_digest=f"untrained, seed {seed}"
         )
 
+    def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:
+        """What the run's own task makes of the given rows of a map file.
+
+        Raises
+        ------
+        UserError
+            When the file's basis is not the run's, or the task needs clouds and the file has none.
+        """
+        check_same_basis(self.basis, maps)
+        batch = read_batch(maps, self.standardise, rows, self.plan.task_entry.needs_points)
+        return self.plan.corrupt(batch, generator)
+
     def complete(
-        self, maps: NDArray[np.float32], modes: int, seed: int = 0, first: int = 0
+        self, maps: MapFile, rows: NDArray[np.int64], modes: int, seed: int = 0, first: int = 0
     ) -> tuple[Example, torch.Tensor]:
-        """Corrupt maps (N, C, H, W) with the run's own task and answer them, (N, modes, C, H, W), all standardised.
+        """Corrupt rows (N) of a map file with the run's own task and answer them, (N, modes, C', H, W), standardised.
 
         ``first`` is the place of the first map in a longer list, so that each block of it has a seed of its own.
         """
         generator = seeded_generator(seed, "complete", first)
-        example = self.plan.corrupt(self.standardise(maps), self.standardise.valid, generator)
+        example = self.example(maps, rows, generator)
         return example, self.method.complete(example.condition, modes, generator)
-
-
-def encode(method: Method, standardise: Standardiser, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features (N, D) float32 of raw maps (N, C, H, W), in batches of 256."""
-    batches = [
-        method.encode(standardise(maps[start : start + ROWS_AT_ONCE])).numpy()
-        for start in range(0, len(maps), ROWS_AT_ONCE)
-    ]
-    return np.concatenate(batches)
 
 
 def find_run_data(given: Path | str | MapFile | None, plan: Plan) -> MapFile:

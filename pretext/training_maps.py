@@ -1,6 +1,4 @@
-"""Maps as a network sees them: standardised tensors with the mask of cells that hold something."""
-
-from dataclasses import dataclass
+"""The maps of one split, held ready for training."""
 
 import numpy as np
 import torch
@@ -8,58 +6,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.layout import valid_cells
 from data_prep.map_store import MapFile
+from pretext.standardiser import Standardiser
+from pretext.tasks.example import Batch
 from spectral_ssl.ground.errors import UserError
 
 # Up to this size the maps are held in memory (a random read of HDF5 costs about as much as a training step).
 LARGEST_IN_MEMORY = 4 * 2**30
-# Standardised values beyond this are single outliers of nearly constant coefficients; they would own the gradient.
-LARGEST_VALUE = 10.0
-
-
-@dataclass(frozen=True)
-class Standardiser:
-    """Subtracts the training mean and divides by the training standard deviation, coefficient by coefficient.
-
-    Attributes
-    ----------
-    basis : Basis
-        Meaning of the maps.
-    mean, std : Tensor, shape (C, H, W), float32
-        Statistics of the training split.
-    valid : Tensor, shape (C, H, W), bool
-        Which cells hold a coefficient.
-    """
-
-    basis: Basis
-    mean: Tensor
-    std: Tensor
-    valid: Tensor
-
-    @staticmethod
-    def of(maps: MapFile) -> "Standardiser":
-        """The one whose statistics lie in a map file."""
-        return Standardiser.from_statistics(maps.basis, torch.from_numpy(maps.mean), torch.from_numpy(maps.std))
-
-    @staticmethod
-    def from_statistics(basis: Basis, mean: Tensor, std: Tensor) -> "Standardiser":
-        """The one with the given statistics."""
-        return Standardiser(basis, mean, std, torch.from_numpy(valid_cells(basis)))
-
-    @property
-    def bounded(self) -> bool:
-        """Whether standardised maps lie in [-1, 1]: so for images."""
-        return self.basis.kind == "pixels"
-
-    def __call__(self, maps: NDArray[np.float32]) -> Tensor:
-        """Standardise maps (B, C, H, W); empty cells are 0, values are clipped at +-10."""
-        standard = (torch.from_numpy(maps) - self.mean) / self.std * self.valid
-        return standard.clamp_(-LARGEST_VALUE, LARGEST_VALUE)
-
-    def undo(self, standard: Tensor) -> Tensor:
-        """Back from standardised maps (..., C, H, W) to coefficients."""
-        return (standard * self.std + self.mean) * self.valid
 
 
 def check_same_basis(wanted: Basis, maps: MapFile) -> None:
@@ -82,31 +35,48 @@ class TrainingMaps:
         Where they come from.
     split : str or None
         Which of them, None for all.
+    with_points : bool
+        Whether batches bring the clouds along.
 
     Raises
     ------
     UserError
-        When the split is empty, or values are not finite.
+        When the split is empty, values are not finite, or the clouds are wanted and not in the file.
     """
 
-    def __init__(self, maps: MapFile, split: str | None = "train") -> None:
+    def __init__(self, maps: MapFile, split: str | None = "train", with_points: bool = False) -> None:
         self.maps = maps
         self.rows = maps.rows(split)
         self.standardise = Standardiser.of(maps)
         if not len(self.rows):
             raise UserError(f"no maps in split {split!r}", str(maps.path), "give another map file")
-        size = len(self.rows) * int(np.prod(maps.basis.shape)) * 4
-        self._held = self.standardise(maps.read(self.rows)) if size <= LARGEST_IN_MEMORY else None
-        if self._held is not None and not bool(torch.isfinite(self._held).all()):
-            raise UserError(
-                "maps that are not finite", str(maps.path), "run `spectral-ssl verify` on it and prepare it again"
-            )
+        self.with_points = with_points
+        first_points = maps.read_points(self.rows[:1]) if with_points else np.empty((1, 0))
+        size = 4 * len(self.rows) * (int(np.prod(maps.basis.shape)) + first_points.size)
+        self._held: Batch | None = None
+        if size <= LARGEST_IN_MEMORY:
+            self._held = read_batch(maps, self.standardise, self.rows, with_points)
+            if not bool(torch.isfinite(self._held.maps).all()):
+                raise UserError(
+                    "maps that are not finite", str(maps.path), "run `spectral-ssl verify` on it and prepare it again"
+                )
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, places: Tensor) -> Tensor:
-        """Standardised maps (B, C, H, W) at places (B,) of the split."""
-        if self._held is not None:
-            return self._held[places]
-        return self.standardise(self.maps.read(self.rows[places.numpy()]))
+    def batch(self, places: Tensor) -> Batch:
+        """The batch at places (B,) of the split."""
+        if self._held is None:
+            return read_batch(self.maps, self.standardise, self.rows[places.numpy()], self.with_points)
+        points = self._held.points[places] if self._held.points is not None else None
+        return Batch(self._held.maps[places], self.standardise, points)
+
+    def ids(self, places: Tensor) -> list[str]:
+        """Names of the samples at places (B,) of the split."""
+        return [self.maps.ids[row] for row in self.rows[places.numpy()]]
+
+
+def read_batch(maps: MapFile, standardise: Standardiser, rows: NDArray[np.int64], with_points: bool) -> Batch:
+    """The given rows of a map file, standardised, with their clouds if they are wanted."""
+    points = torch.from_numpy(maps.read_points(rows)) if with_points else None
+    return Batch(standardise(maps.read(rows)), standardise, points)

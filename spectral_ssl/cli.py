@@ -51,6 +51,7 @@ def prep(
     size: Annotated[
         int | None, typer.Option(help="Pixels on a side of images: middle square, scaled [as they are].")
     ] = None,
+    side: Annotated[str | None, typer.Option(help="Of paired images only the left (A) or the right (B) one.")] = None,
     sampling: Annotated[
         str | None, typer.Option(help="Points of a mesh: area, farthest, quadrature, solid [area].")
     ] = None,
@@ -78,6 +79,7 @@ def prep(
         points=points,
         up=up,
         size=size,
+        side=side,
         sampling=sampling,
         centre=centre,
         reach=reach,

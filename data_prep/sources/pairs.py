@@ -1,6 +1,8 @@
 """Two pictures of one thing side by side in one file, in the layout of the pix2pix data sets."""
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -8,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.image_reading import IMAGE_SUFFIXES, read_image
-from data_prep.sources.item import Image, Item, Source, Split
-from spectral_ssl.ground.errors import ObjectError, UserError
+from data_prep.sources.item import Image, Item, Shape, Source, Split
+from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 WHERE = (
     "get NAME.tar.gz from http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/, unpack it, and give --root the folder "
@@ -48,6 +50,31 @@ open_edges2handbags = partial(_open_named, "edges2handbags")
 def open_own(root: Path) -> Source:
     """Anyone's own pairs. Raises UserError when there is none."""
     return _open(f"pairs:{root.resolve().name}", root)
+
+
+def one_side(source: Source, side: str) -> Source:
+    """Only the left (A) or the right (B) pictures of a source of pairs, as a source of single images.
+
+    Raises
+    ------
+    UserError
+        When the source has no pairs, or there is no such side.
+    """
+    if not source.paired:
+        raise UserError("--side is for paired images", f"data set {source.name!r}", "leave it out")
+    if side not in ("A", "B"):
+        raise unknown_name("side", side, ("A", "B"))
+    items = tuple(replace(item, load=partial(_half, item.load, side)) for item in source.items)
+    digest = sha256(f"{source.digest} side {side}".encode()).hexdigest()
+    return replace(source, name=f"{source.name} side {side}", items=items, digest=digest, paired=False)
+
+
+def _half(load: Callable[[], Shape | Image], side: str) -> Image:
+    pair = load()
+    if isinstance(pair, Shape):
+        raise TypeError("a shape where a pair of pictures was expected")
+    half = len(pair) // 2
+    return pair[:half] if side == "A" else pair[half:]
 
 
 def _open(name: str, folder: Path) -> Source:

@@ -7,17 +7,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from data_prep.basis import Basis
 from pretext.tasks.denoise import DenoiseConfig, denoise
+from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.errors import unknown_name
+
+
+def same_shapes(basis: Basis, config: Any) -> Problem:
+    """The problem of tasks whose conditions and targets are maps like the data's own; any data will do."""
+    return Problem(condition=basis.shape, target=basis.shape, bounded=basis.kind == "pixels")
+
+
+def whole_maps(batch: Batch, config: Any) -> Tensor:
+    """The clean maps themselves: what the encoder is shown when features are wanted."""
+    return batch.maps
 
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """A task, its config type and one line about it."""
+    """A task.
+
+    Attributes
+    ----------
+    config : type
+        Its config's type.
+    apply : callable
+        (batch, config, generator) -> Example; pure, the generator its only source of randomness.
+    description : str
+        One line.
+    problem : callable
+        (basis, config) -> Problem; raises a UserError when the task cannot work on such data.
+    view : callable
+        (batch, config) -> conditions (B, C, H, W) without corruption, from which features are taken.
+    needs_points : bool
+        Whether batches must bring the clouds along.
+    """
 
     config: type
-    apply: Callable[..., Any]
+    apply: Callable[[Batch, Any, torch.Generator], Example]
     description: str
+    problem: Callable[[Basis, Any], Problem] = same_shapes
+    view: Callable[[Batch, Any], Tensor] = whole_maps
+    needs_points: bool = False
 
 
 TASKS: dict[str, TaskEntry] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pretext.tasks.example import Example
+from pretext.tasks.example import Batch, Example
 from spectral_ssl.ground.config import check_range
 
 
@@ -44,15 +44,13 @@ class DenoiseConfig:
         check_range("task.context_weight", self.context_weight, 0.0, 1.0)
 
 
-def denoise(maps: Tensor, valid: Tensor, config: DenoiseConfig, generator: torch.Generator) -> Example:
+def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
     """Corrupt a batch of maps.
 
     Parameters
     ----------
-    maps : Tensor, shape (B, C, H, W), float32
-        Clean standardised maps.
-    valid : Tensor, shape (C, H, W), bool
-        Which cells of the map hold a coefficient; the others have weight 0.
+    batch : Batch
+        Clean maps (B, C, H, W); cells that hold no coefficient have weight 0.
     config : DenoiseConfig
         Settings.
     generator : torch.Generator
@@ -63,10 +61,11 @@ def denoise(maps: Tensor, valid: Tensor, config: DenoiseConfig, generator: torch
     Example
         The corrupted maps, the clean ones, and weights.
     """
-    batch, _, height, width = maps.shape
-    inside = random_blocks(batch, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
+    maps, valid = batch.maps, batch.standardise.valid
+    samples, _, height, width = maps.shape
+    inside = random_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
     noise = torch.randn(maps.shape, generator=generator) * config.noise
-    hide = torch.rand(batch, 1, 1, 1, generator=generator) < config.hidden_share
+    hide = torch.rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
     condition = torch.where(inside, corrupted, maps) * valid
     # a block can lie wholly on empty cells; the context then still counts a little, so that no sample weighs nothing

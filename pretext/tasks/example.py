@@ -1,12 +1,34 @@
-"""One batch of a pretext task."""
+"""What a task is given, what it makes of that, and what it says of both beforehand."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
+from pretext.standardiser import Standardiser
+
+
+class Batch(NamedTuple):
+    """Clean data, as a task is given it.
+
+    Attributes
+    ----------
+    maps : Tensor, shape (B, C, H, W), float32
+        Standardised maps.
+    standardise : Standardiser
+        What standardised them; it knows their basis and which cells hold something.
+    points : Tensor, shape (B, P, 3), float32, optional
+        The clouds in the unit ball that the maps were made from, for tasks that ask for them.
+    """
+
+    maps: Tensor
+    standardise: Standardiser
+    points: Tensor | None = None
+
 
 class Example(NamedTuple):
-    """What a task makes of a batch of clean maps.
+    """What a task makes of a batch.
 
     Attributes
     ----------
@@ -21,3 +43,23 @@ class Example(NamedTuple):
     condition: Tensor
     target: Tensor
     weight: Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a task makes of data of some basis: all that a method must know to build its networks.
+
+    Attributes
+    ----------
+    condition, target : tuple of int
+        (C, H, W) and (C', H, W).
+    bounded : bool
+        Whether targets lie in [-1, 1] (images) or anywhere (standardised coefficients).
+    extra_error : callable, optional
+        A term of the error beside the weighted distance to the target: (answer, example) -> (B,).
+    """
+
+    condition: tuple[int, int, int]
+    target: tuple[int, int, int]
+    bounded: bool
+    extra_error: Callable[[Tensor, Example], Tensor] | None = None

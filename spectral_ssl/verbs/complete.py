@@ -80,16 +80,16 @@ def complete(
     rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(_about(trained, maps, seed))
-        shape = maps.basis.shape
+        problem = trained.plan.task_entry.problem(trained.basis, trained.plan.task_config)
         columns = {
-            "condition": file.create_dataset("condition", (len(rows), *shape), "f4"),
-            "target": file.create_dataset("target", (len(rows), *shape), "f4"),
-            "answers": file.create_dataset("answers", (len(rows), modes, *shape), "f4"),
+            "condition": file.create_dataset("condition", (len(rows), *problem.condition), "f4"),
+            "target": file.create_dataset("target", (len(rows), *problem.target), "f4"),
+            "answers": file.create_dataset("answers", (len(rows), modes, *problem.target), "f4"),
         }
         file.create_dataset("ids", data=[maps.ids[row] for row in rows], dtype=h5py.string_dtype())
         for start in range(0, len(rows), ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
-            example, answers = trained.complete(maps.read(rows[block]), modes, seed, start)
+            example, answers = trained.complete(maps, rows[block], modes, seed, start)
             columns["condition"][block] = example.condition.numpy()
             columns["target"][block] = example.target.numpy()
             columns["answers"][block] = answers.numpy()

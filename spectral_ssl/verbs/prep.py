@@ -1,14 +1,17 @@
 """``prep``: raw data to a map file."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
 from data_prep.map_store import MapFile
 from data_prep.pipeline import image_basis, prepare
 from data_prep.sources import SOURCES, open_source, split_name
 from data_prep.sources.item import Source
+from data_prep.sources.pairs import one_side
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
@@ -33,6 +36,7 @@ def prep(
     points: int = 2048,
     up: str | None = None,
     size: int | None = None,
+    side: str | None = None,
     sampling: str | None = None,
     centre: str = "mean",
     reach: float = 1.0,
@@ -71,6 +75,8 @@ def prep(
         The raw data's up axis, e.g. "+y", where it is not the source's own.
     size : int, optional
         Pixels on a side to which images are brought (the middle square, scaled); as they are by default.
+    side : {"A", "B"}, optional
+        Of paired images only the left or the right one, as a data set of single images.
     sampling : {"area", "farthest", "quadrature", "solid"}, optional
         How meshes become points: stratified by area (the default), farthest points, or exact quadrature of the surface
         or of the solid inside a closed mesh (the last two for Zernike moments only). Clouds are taken as they are.
@@ -103,13 +109,16 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
+    options = {"size": size, "side": side, "keep_points": keep_points}
     if download:
         _fetch(dataset, root, place)
     source = find_source(dataset, root, place, size)
+    if side is not None:
+        source = one_side(source, side)
     if source.note:
         say(source.note)
     meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
-    target = Path(out) if out else place.maps(maps_stem(dataset), meaning.kind)
+    target = Path(out) if out else default_out(dataset, place, meaning.kind, options)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
 
@@ -168,6 +177,17 @@ def _fetch(dataset: str, root: str | Path | None, place: Workspace) -> None:
             say(f"{name}: {done / 2**20:.1f} of {f'{total / 2**20:.1f}' if total else '?'} MiB")
 
     download(key, folder, where=SOURCES[key].where, tell=say, progress=show)
+
+
+def default_out(dataset: str, place: Workspace, kind: str, options: Mapping[str, Any]) -> Path:
+    """``WS/maps/DATASET[-SIDE][-SIZE][-points]-KIND.h5``: where a map file lies when ``prep`` is not told otherwise."""
+    stem = maps_stem(dataset)
+    for option in ("side", "size"):
+        if options.get(option) is not None:
+            stem += f"-{options[option]}"
+    if options.get("keep_points"):
+        stem += "-points"
+    return place.maps(stem, kind)
 
 
 def maps_stem(dataset: str) -> str:

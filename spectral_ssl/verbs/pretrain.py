@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.map_store import MapFile, open_maps
+from data_prep.sources import SOURCES, split_name
 from downstream.figures import draw_answers, draw_losses
 from pretext.engine import TrainConfig, train
 from pretext.method import Method
@@ -20,8 +21,11 @@ from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import prep
+from spectral_ssl.verbs.prep import default_out, prep
 
+RUN_KEYS = ("method", "task", "dataset")
+RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
+PREP_KEYS = ("size", "side", "basis", "degree", "radial", "points", "keep_points")
 SAMPLES = 6
 MODES = 3
 
@@ -45,7 +49,8 @@ def pretrain(
     Parameters
     ----------
     data : path or MapFile, optional
-        The map file; the workspace's newest by default, and the built-in shapes where there is none.
+        The map file. By default the data set the recipe names (prepared where it is not yet), else the workspace's
+        newest map file, and the built-in shapes where there is none.
     method, task : str, optional
         "cgml" and "denoise" by default; see ``spectral-ssl list``.
     recipe : str, optional
@@ -80,15 +85,15 @@ def pretrain(
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
     plan_parts = _merge(method, task, recipe, given, settings)
-    maps = _find_maps(data, place)
+    maps = _find_maps(data, place) if data or not recipe else _recipe_maps(read_recipe(str(recipe)), place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
-    training = TrainingMaps(maps)
+    plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+    training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
     network = _build(plan, training)
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    valid = training.standardise.valid
-    train(network, lambda x, generator: plan.corrupt(x, valid, generator), training, plan.train, folder, plan.to_toml())
+    train(network, plan.corrupt, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
 
 
@@ -119,21 +124,12 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
         data=str(maps.path.resolve()),
         data_digest=run.plan.data_digest,
     )
-    training = TrainingMaps(maps)
+    training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
     describe_run(folder, plan)
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    valid = training.standardise.valid
-    train(
-        run.method,
-        lambda x, generator: plan.corrupt(x, valid, generator),
-        training,
-        plan.train,
-        folder,
-        plan.to_toml(),
-        at,
-    )
+    train(run.method, plan.corrupt, training, plan.train, folder, plan.to_toml(), at)
     return _finish(folder, maps)
 
 
@@ -147,11 +143,14 @@ def _merge(
             raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
     names = sections.get("run", {})
     for key in names:
-        if key not in ("method", "task"):
-            raise unknown_name("setting in [run] of the recipe", key, ("method", "task"))
+        if key not in RUN_KEYS:
+            raise unknown_name("setting in [run] of the recipe", key, RUN_KEYS)
     for section in sections:
-        if section not in ("run", "train", "method", "task"):
-            raise unknown_name("section of the recipe", section, ("run", "train", "method", "task"))
+        if section not in RECIPE_SECTIONS:
+            raise unknown_name("section of the recipe", section, RECIPE_SECTIONS)
+    for key in sections.get("prep", {}):
+        if key not in PREP_KEYS:
+            raise unknown_name("setting in [prep] of the recipe", key, PREP_KEYS)
     for key, value in names.items():
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
@@ -206,13 +205,27 @@ def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
     return open_maps(path)
 
 
+def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFile:
+    """The map file of the data set that a recipe names, prepared as it says; any map file where it names none."""
+    dataset = sections.get("run", {}).get("dataset")
+    if dataset is None:
+        return _find_maps(None, place)
+    options = sections.get("prep", {})
+    images = SOURCES[split_name(dataset)[0]].kind == "images"
+    path = default_out(dataset, place, "pixels" if images else options.get("basis", "zernike"), options)
+    if path.exists():
+        return open_maps(path)
+    say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
+    return prep(dataset, out=path, workspace=place.root, **options)
+
+
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
     """Load what was trained, and draw its answers to a few held-out maps and its losses."""
     run = load_run(folder)
     held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
     # spread over the file, because neighbours in it are often of one class
     rows = held_out[:: max(1, len(held_out) // SAMPLES)][:SAMPLES]
-    example, answers = run.complete(maps.read(rows), MODES)
+    example, answers = run.complete(maps, rows, MODES)
     draw_answers(folder / "samples" / "answers.png", example, answers, [maps.ids[row] for row in rows])
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:

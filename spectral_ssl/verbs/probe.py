@@ -15,7 +15,7 @@ from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import maps_stem, prep
+from spectral_ssl.verbs.prep import default_out, maps_stem, prep
 
 
 def probe(
@@ -94,7 +94,12 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
         if name.endswith(".h5"):
             return open_maps(name)
         raise unknown_name("target", name, [*SOURCES, "FILE.h5"])
-    path = place.maps(maps_stem(name), run.basis.kind)
+    size = run.basis.shape[1] if run.basis.kind == "pixels" else None
+    sized = default_out(name, place, run.basis.kind, {"size": size})
+    own = place.maps(maps_stem(name), run.basis.kind)
+    # a data set in its own size will do where that is the run's
+    fits = own.exists() and not (size and run.basis.conflicts(open_maps(own).basis))
+    path = own if fits else sized
     if path.exists():
         return open_maps(path)
     say(f"{name} is not prepared yet: preparing it with the run's basis")
@@ -103,7 +108,7 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
 
 def _prep_like(name: str, basis: Basis, place: Workspace) -> MapFile:
     if basis.kind == "pixels":
-        return prep(name, workspace=place.root)
+        return prep(name, size=basis.shape[1], workspace=place.root)
     radial = None if basis.truncation == "triangular" else basis.radial
     return prep(
         name,

@@ -5,16 +5,19 @@ import inspect
 import pytest
 import torch
 
-from pretext.cgml import CGML, CGMLConfig, sample_error
+import pretext.cgml
+from pretext.cgml import CGML, CGMLConfig
+from pretext.latent_space import draw_latents
 from pretext.method import build_seeded
-from pretext.tasks.example import Example
+from pretext.sample_error import sample_error
+from pretext.tasks.example import Example, Problem
 
 SHAPE = (2, 9, 9)
 SMALL = {"width": 8, "code": 16, "hidden": 16, "latent": 4, "steps": 6, "step_size": 5.0}
 
 
 def make(seed: int = 0, **settings: object) -> CGML:
-    method: CGML = build_seeded(CGML, seed, CGMLConfig(**{**SMALL, **settings}), SHAPE, False)
+    method: CGML = build_seeded(CGML, seed, CGMLConfig(**{**SMALL, **settings}), Problem(SHAPE, SHAPE, False))
     return method
 
 
@@ -40,7 +43,7 @@ def test_sample_error_is_a_weighted_mean_worked_out_by_hand() -> None:
 def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
     method, example = make(), batch()
     generator = method.generator
-    bottleneck, latent = method.encoder(example.condition), method.draw_latents(5, seeded())
+    bottleneck, latent = method.encoder(example.condition), draw_latents(5, 4, "ball", seeded())
     tiled = latent[:, :, None, None].expand(-1, -1, *generator.geometry.side)
     joined = torch.nn.functional.conv_transpose2d(
         torch.cat([bottleneck, tiled], dim=1),
@@ -49,19 +52,21 @@ def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
         stride=2,
         padding=1,
     )
-    split = generator.prepare(bottleneck) + generator.first_z(tiled)
+    split = generator.prepare(bottleneck).first + generator.first_z(tiled)
     torch.testing.assert_close(split, joined, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize("domain", ["ball", "sphere"])
-def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(momentum: float, domain: str) -> None:
+def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(
+    momentum: float, domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     method = make(momentum=momentum, domain=domain).double()
     example = batch(dtype=torch.float64)
     bottleneck = method.encoder(example.condition).detach()
-    method.draw_latents = lambda count, generator: CGML.draw_latents(method, count, generator).double()  # type: ignore[method-assign]
-    path, _ = method.latent_path(bottleneck, example, seeded())
-    first = CGML.draw_latents(method, 5, seeded()).double()
+    first = draw_latents(5, 4, method.config.domain, seeded()).double()
+    monkeypatch.setattr(pretext.cgml, "draw_latents", lambda *given: first)
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
     for sample in range(5):
         latent, velocity = first[sample], torch.zeros(4, dtype=torch.float64)
         for step in range(6):
@@ -86,19 +91,19 @@ def test_latent_gradient_agrees_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda z: sample_error(method.generator(bottleneck, z), example), latent)
 
 
-def test_a_samples_path_does_not_depend_on_its_batch() -> None:
+def test_a_samples_path_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     method, example = make(), batch(5)
     bottleneck = method.encoder(example.condition).detach()
-    path, _ = method.latent_path(bottleneck, example, seeded())
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
     first = path[0]
-    method.draw_latents = lambda count, generator: first[2:3]  # type: ignore[method-assign]
+    monkeypatch.setattr(pretext.cgml, "draw_latents", lambda *given: first[2:3])
     alone = Example(*(part[2:3] for part in example))
-    path_alone, _ = method.latent_path(bottleneck[2:3], alone, seeded())
+    path_alone, _ = method.latent_path(method.generator.prepare(bottleneck[2:3]), alone, seeded())
     torch.testing.assert_close(path_alone[:, 0], path[:, 2], rtol=1e-4, atol=1e-6)
 
 
 def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -> None:
-    drawn = make(latent=3).draw_latents(20_000, seeded())
+    drawn = draw_latents(20_000, 3, "ball", seeded())
     radius = drawn.norm(dim=1)
     assert radius.max() <= 1.0
     # in a uniform ball of dimension 3 the cubed radius is uniform: mean 1/2, standard error 0.29 / sqrt(20000)
@@ -107,10 +112,9 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
     for domain, low in (("ball", 0.0), ("sphere", 1.0)):
         method = make(domain=domain, step_size=1e4)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(bottleneck, batch(), seeded())
-        lengths = torch.cat(
-            [path.norm(dim=2).flatten(), method.infer_latents(bottleneck, 3, seeded()).norm(dim=2).flatten()]
-        )
+        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
+        inferred = method.infer_path(bottleneck, 3, seeded()).latents
+        lengths = torch.cat([path.norm(dim=2).flatten(), inferred.norm(dim=3).flatten()])
         assert lengths.max() <= 1 + 1e-5
         assert lengths.min() >= low - 1e-5
 
@@ -118,7 +122,7 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
 def test_the_latent_descends_the_error() -> None:
     method, example = make(steps=50, step_size=0.5), batch()
     bottleneck = method.encoder(example.condition).detach()
-    path, start = method.latent_path(bottleneck, example, seeded())
+    path, start = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
     end = sample_error(method.generator(bottleneck, path[-1]), example).mean().item()
     assert end < start
 
@@ -139,7 +143,7 @@ def test_training_step_moves_every_network_and_only_its_own_optimiser_moves_it()
 
 def test_generator_is_thawed_after_the_latent_path() -> None:
     method = make()
-    method.latent_path(method.encoder(batch().condition).detach(), batch(), seeded())
+    method.latent_path(method.generator.prepare(method.encoder(batch().condition).detach()), batch(), seeded())
     assert all(parameter.requires_grad for parameter in method.parameters())
 
 
@@ -147,7 +151,7 @@ def test_generator_is_thawed_after_the_latent_path() -> None:
 def test_z_learns_the_path_it_watches(updates: str) -> None:
     method = make(latent_updates=updates, latent_learning_rate=1e-2)
     bottleneck = method.encoder(batch().condition).detach()
-    path, _ = method.latent_path(bottleneck, batch(), seeded())
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
     losses = [method._train_latent_optimiser(bottleneck, path, seeded()) for _ in range(80)]
     assert losses[-1] < 0.3 * losses[0]
 
@@ -158,7 +162,7 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
     for updates in ("each-step", "whole-path"):
         method = make(latent_updates=updates, **settings)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(bottleneck, batch(), seeded())
+        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
         losses.append(method._train_latent_optimiser(bottleneck, path, seeded()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -166,8 +170,8 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
 def test_inference_follows_equation_4() -> None:
     method, example = make(steps=3), batch()
     bottleneck = method.encoder(example.condition).detach()
-    found = method.infer_latents(bottleneck, 2, seeded())
-    latent = method.draw_latents(10, seeded()).view(2, 5, 4)
+    found = method.infer_path(bottleneck, 2, seeded()).latents[-1]
+    latent = draw_latents(10, 4, "ball", seeded()).view(2, 5, 4)
     with torch.no_grad():
         for mode in range(2):
             z = latent[mode]
@@ -182,15 +186,15 @@ def test_a_latent_at_its_goal_stays_and_gives_no_nan() -> None:
     method = make()
     method.latent_optimiser.from_prepared = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))  # type: ignore[method-assign]
     bottleneck = method.encoder(batch().condition).detach()
-    found = method.infer_latents(bottleneck, 1, seeded())
-    torch.testing.assert_close(found[0], method.draw_latents(5, seeded()))
+    found = method.infer_path(bottleneck, 1, seeded())
+    torch.testing.assert_close(found.latents[-1, 0], draw_latents(5, 4, "ball", seeded()))
 
 
 def test_inference_cannot_see_the_target() -> None:
     for function, allowed in (
         (CGML.encode, {"self", "condition"}),
         (CGML.complete, {"self", "condition", "modes", "generator"}),
-        (CGML.infer_latents, {"self", "bottleneck", "modes", "generator"}),
+        (CGML.infer_path, {"self", "bottleneck", "modes", "generator"}),
     ):
         assert set(inspect.signature(function).parameters) == allowed
     # and nothing is remembered from training: after steps on other targets, with the same parameters, answers are equal
@@ -224,7 +228,7 @@ def test_encode_gives_the_bottleneck_and_does_not_mix_samples() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (8, 16, 16), (11, 21, 21), (1, 7, 13), (3, 64, 64)])
 def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
-    method = build_seeded(CGML, 0, CGMLConfig(width=4, code=8, hidden=8), shape, True)
+    method = build_seeded(CGML, 0, CGMLConfig(width=4, code=8, hidden=8), Problem(shape, shape, True))
     condition = torch.randn(2, *shape, generator=seeded())
     answers = method.complete(condition, 2, seeded())
     assert answers.shape == (2, 2, *shape)

@@ -3,10 +3,18 @@
 import pytest
 import torch
 
+from data_prep.basis import zernike_basis
+from pretext.standardiser import Standardiser
 from pretext.tasks.denoise import DenoiseConfig, denoise, random_blocks
+from pretext.tasks.example import Batch, Example
 from spectral_ssl.ground.errors import UserError
 
 VALID = torch.ones(2, 10, 10, dtype=torch.bool)
+
+
+def corrupt(maps: torch.Tensor, valid: torch.Tensor, config: DenoiseConfig, generator: torch.Generator) -> Example:
+    standardiser = Standardiser(zernike_basis(9, 2), torch.zeros(2, 10, 10), torch.ones(2, 10, 10), valid)
+    return denoise(Batch(maps, standardiser), config, generator)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -19,7 +27,7 @@ def maps(batch: int = 64) -> torch.Tensor:
 
 def test_outside_the_block_the_condition_is_the_clean_map_and_inside_it_differs() -> None:
     clean = maps()
-    example = denoise(clean, VALID, DenoiseConfig(context_weight=0.25), seeded())
+    example = corrupt(clean, VALID, DenoiseConfig(context_weight=0.25), seeded())
     inside = example.weight == 1
     assert torch.equal(example.target, clean)
     assert torch.equal(example.condition[~inside], clean[~inside])
@@ -29,13 +37,13 @@ def test_outside_the_block_the_condition_is_the_clean_map_and_inside_it_differs(
 
 def test_hidden_blocks_are_zero_and_noised_ones_carry_noise_of_the_stated_size() -> None:
     clean = maps(500)
-    hidden = denoise(clean, VALID, DenoiseConfig(hidden_share=1.0), seeded())
+    hidden = corrupt(clean, VALID, DenoiseConfig(hidden_share=1.0), seeded())
     assert (hidden.condition[hidden.weight == 1] == 0).all()
-    noised = denoise(clean, VALID, DenoiseConfig(hidden_share=0.0, noise=0.5), seeded())
+    noised = corrupt(clean, VALID, DenoiseConfig(hidden_share=0.0, noise=0.5), seeded())
     noise = (noised.condition - clean)[noised.weight == 1]
     assert abs(noise.std().item() - 0.5) < 0.01
     assert abs(noise.mean().item()) < 0.01
-    both = denoise(clean, VALID, DenoiseConfig(hidden_share=0.5), seeded())
+    both = corrupt(clean, VALID, DenoiseConfig(hidden_share=0.5), seeded())
     share = ((both.condition == 0).sum(dim=(1, 2, 3)) > 0).float().mean().item()
     assert abs(share - 0.5) < 0.1
 
@@ -43,7 +51,7 @@ def test_hidden_blocks_are_zero_and_noised_ones_carry_noise_of_the_stated_size()
 def test_empty_cells_stay_zero_and_weigh_nothing() -> None:
     valid = VALID.clone()
     valid[:, 5:] = False
-    example = denoise(maps() * valid, valid, DenoiseConfig(hidden_share=0.0), seeded())
+    example = corrupt(maps() * valid, valid, DenoiseConfig(hidden_share=0.0), seeded())
     assert (example.condition[:, :, 5:] == 0).all()
     assert (example.weight[:, :, 5:] == 0).all()
 
@@ -51,7 +59,7 @@ def test_empty_cells_stay_zero_and_weigh_nothing() -> None:
 def test_no_sample_weighs_nothing_even_when_the_block_misses_every_cell() -> None:
     valid = torch.zeros(2, 10, 10, dtype=torch.bool)
     valid[0, 0, 0] = True
-    example = denoise(maps(), valid, DenoiseConfig(context_weight=0.0, smallest=0.1, largest=0.1), seeded())
+    example = corrupt(maps(), valid, DenoiseConfig(context_weight=0.0, smallest=0.1, largest=0.1), seeded())
     assert (example.weight.sum(dim=(1, 2, 3)) > 0).all()
 
 
@@ -68,7 +76,7 @@ def test_blocks_are_rectangles_within_the_stated_sides_and_reach_every_cell() ->
 
 
 def test_the_same_seed_gives_the_same_example_and_another_seed_another() -> None:
-    first, second, other = (denoise(maps(), VALID, DenoiseConfig(), seeded(seed)) for seed in (1, 1, 2))
+    first, second, other = (corrupt(maps(), VALID, DenoiseConfig(), seeded(seed)) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first.condition, other.condition)
 
