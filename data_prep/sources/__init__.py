@@ -85,6 +85,7 @@ SOURCES: dict[str, SourceEntry] = {
         "pyg", "shapes", True, "processed files of torch-geometric data sets: pyg:PATH", after_colon="path"
     ),
     "digits": SourceEntry("digits", "images", False, "8x8 handwritten digits that come with scikit-learn, 1797 images"),
+    "toy": SourceEntry("toy", "images", False, "numbers on the line [-1, 1], for the task of that name"),
     "mnist": SourceEntry("mnist", "images", True, "28x28 handwritten digits, 70000 images"),
     "cifar10": SourceEntry("cifar10", "images", True, "32x32 photographs in 10 classes, 60000 images"),
     "celeba": SourceEntry(

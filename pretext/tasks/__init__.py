@@ -13,6 +13,8 @@ from torch import Tensor
 from data_prep.basis import Basis
 from pretext.tasks.denoise import DenoiseConfig, denoise
 from pretext.tasks.example import Batch, Example, Problem
+from pretext.tasks.toy import ToyConfig, toy
+from pretext.tasks.toy import problem as toy_problem
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -56,6 +58,7 @@ class TaskEntry:
 
 TASKS: dict[str, TaskEntry] = {
     "denoise": TaskEntry(DenoiseConfig, denoise, "a block of the map is hidden or noised; recover the map"),
+    "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", problem=toy_problem),
 }
 
 
