@@ -1,7 +1,7 @@
 """The error of reconstructed spectral maps by angular degree, beside what a second sampling of the objects would give.
 
 Low degrees are the rough shape, high ones its details. Each map holds the noise of the finite cloud that it was made
-from, so no answer can come nearer to it than that noise; where the error of a degree reaches the noise floor, there is
+from, which no answer can know that has not seen the map; where the error of a degree reaches that floor, there is
 nothing more to gain.
 """
 

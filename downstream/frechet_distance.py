@@ -22,7 +22,7 @@ from spectral_ssl.ground.errors import UserError
 EFFICIENTNET = "Fréchet distance (EfficientNet-Lite0)"
 INCEPTION = "FID"
 INCEPTION_FEATURES = 2048
-IMAGES_AT_ONCE = 32
+IMAGES_AT_ONCE = 8  # measured on one core: 38 ms an image, against 66 ms with 32 at once
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,14 +25,14 @@ def check_images(what: str, images: Any, *, colours: bool = False) -> Tensor:
     Returns
     -------
     Tensor, shape (N, C, H, W)
-        Of the same dtype.
+        Of the same dtype, on the CPU, without gradients.
 
     Raises
     ------
     UserError
         When there is no image, or the shape, the dtype or the range is another, or a value is not finite.
     """
-    tensor = torch.as_tensor(images)
+    tensor = torch.as_tensor(images).detach().cpu()
     if tensor.ndim != 4 or 0 in tensor.shape:
         raise UserError(f"shape of the {what}", tuple(tensor.shape), "give (N, C, H, W), none of them 0")
     if not tensor.is_floating_point():

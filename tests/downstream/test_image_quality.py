@@ -46,6 +46,11 @@ def test_equal_images_and_windows() -> None:
     assert [window(side, 40) for side in (3, 4, 5, 6, 7, 8, 40)] == [3, 3, 5, 5, 7, 7, 7]
 
 
+def test_answers_may_still_have_gradients() -> None:
+    images = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    assert structural_similarity(images, images.tanh()).tolist() == [1]
+
+
 def test_images_of_another_shape_or_range_are_refused() -> None:
     images = torch.zeros(2, 1, 8, 8)
     broken = {
