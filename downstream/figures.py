@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pretext.tasks.example import Example
 from spectral_ssl.ground.files import atomic_path
 
 
-def draw_answers(path: Path, example: Example, answers: torch.Tensor, ids: list[str], channel: int = 0) -> None:
-    """One line a sample: what the network saw, its answers, the truth.
+def draw_answers(path: Path, example: Example, answers: Tensor, ids: list[str], channel: int = 0) -> None:
+    """One line a spectral map: what the network saw, its answers, the truth.
 
     Parameters
     ----------
@@ -25,16 +25,39 @@ def draw_answers(path: Path, example: Example, answers: torch.Tensor, ids: list[
     ids : list of str
         Names of the samples.
     channel : int
-        The channel drawn (of spectral maps the radial channel k).
+        The radial channel k drawn.
     """
     columns = [example.condition[:, channel], *answers[:, :, channel].unbind(dim=1), example.target[:, channel]]
     titles = ["seen", *(f"answer {number + 1}" for number in range(answers.shape[1])), "truth"]
-    figure, axes = _figure(len(ids), len(columns))
     largest = float(example.target[:, channel].abs().max()) or 1.0
+    _draw_grid(path, titles, columns, ids, cmap="RdBu_r", vmin=-largest, vmax=largest)
+
+
+def draw_images(path: Path, titles: list[str], columns: list[Tensor], ids: list[str]) -> None:
+    """Pictures in columns, one line a sample.
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write.
+    titles : list of str
+        One a column.
+    columns : list of Tensor, each of shape (B, 1 or 3, H, W)
+        In [-1, 1]; grey or colour.
+    ids : list of str
+        Names of the lines.
+    """
+    shown = [((column.clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1) for column in columns]  # (B, H, W, 1 or 3)
+    shown = [column[..., 0] if column.shape[-1] == 1 else column for column in shown]
+    _draw_grid(path, titles, shown, ids, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def _draw_grid(path: Path, titles: list[str], columns: list[Tensor], ids: list[str], **style: Any) -> None:
+    figure, axes = _figure(len(ids), len(columns))
     for column, (title, values) in enumerate(zip(titles, columns, strict=True)):
         axes[0, column].set_title(title, fontsize=9)
         for row in range(len(ids)):
-            axes[row, column].imshow(values[row].numpy(), cmap="RdBu_r", vmin=-largest, vmax=largest)
+            axes[row, column].imshow(values[row].numpy(), **style)
     for row, name in enumerate(ids):
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     _save(figure, path)

@@ -139,15 +139,58 @@ def complete(
     modes: Annotated[int, typer.Option(help="Answers for each map.")] = 4,
     count: Annotated[int, typer.Option(help="Maps answered.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
+    path: Annotated[bool, typer.Option("--path", help="Draw also how answers form while the latent moves.")] = False,
     out: Annotated[Path | None, typer.Option(help="HDF5 file to write [RUN/completions.h5].")] = None,
     overwrite: OverwriteOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Answer corrupted maps several times each."""
-    path = spectral_ssl.complete(
-        run, data=data, modes=modes, count=count, seed=seed, out=out, overwrite=overwrite, workspace=workspace
+    written = spectral_ssl.complete(
+        run,
+        data=data,
+        modes=modes,
+        count=count,
+        seed=seed,
+        out=out,
+        path=path,
+        overwrite=overwrite,
+        workspace=workspace,
     )
-    print(f"{path} and {path.with_suffix('.png')}")
+    print(f"{written} and {written.with_suffix('.png')}")
+
+
+@app.command()
+def evaluate(
+    run: RunOption = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Another run to score on the same inputs; repeatable.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
+    count: Annotated[int, typer.Option(help="Maps answered.")] = 256,
+    modes: Annotated[int, typer.Option(help="Answers to each.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
+    second: Annotated[
+        Path | None, typer.Option(help="Spectral maps of the same objects from other points: the noise floor.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with the weights of LPIPS or FID, see docs/metrics.md.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Score a run's answers to corrupted maps, beside other runs."""
+    result = spectral_ssl.evaluate(
+        run,
+        beside=beside or (),
+        data=data,
+        count=count,
+        modes=modes,
+        seed=seed,
+        second=second,
+        weights=weights,
+        workspace=workspace,
+    )
+    _print_scores(result)
+    print(f"written to {result['path']}")
 
 
 @app.command()
@@ -238,6 +281,23 @@ def _print_table(result: dict[str, Any]) -> None:
         )
     # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = (
+        f"{result['task']} on {result['data']}: {result['inputs']} inputs, {result['answers_to_each']} answers to each"
+    )
+    table = Table(title=title)
+    names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
+    table.add_column("answers")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in result["rows"]:
+        table.add_row(row["answers"], *(f"{row[name]:.4g}" if name in row else "-" for name in names))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def main() -> None:

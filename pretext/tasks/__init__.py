@@ -28,6 +28,11 @@ def whole_maps(batch: Batch, config: Any) -> Tensor:
     return batch.maps
 
 
+def as_it_is(condition: Tensor, answer: Tensor, config: Any) -> Tensor:
+    """The answer itself, clamped to [-1, 1]: how to look at it where it is an image."""
+    return answer.clamp(-1, 1)
+
+
 @dataclass(frozen=True)
 class TaskEntry:
     """A task.
@@ -46,6 +51,8 @@ class TaskEntry:
         (batch, config) -> conditions (B, C, H, W) without corruption, from which features are taken.
     needs_points : bool
         Whether batches must bring the clouds along.
+    picture : callable
+        (conditions, answers, config) -> images (B, 1 or 3, H, W) in [-1, 1] to look at and to measure; for images only.
     """
 
     config: type
@@ -54,6 +61,7 @@ class TaskEntry:
     problem: Callable[[Basis, Any], Problem] = same_shapes
     view: Callable[[Batch, Any], Tensor] = whole_maps
     needs_points: bool = False
+    picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
 
 
 TASKS: dict[str, TaskEntry] = {

@@ -7,7 +7,10 @@ import h5py
 import numpy as np
 
 from data_prep.map_store import MapFile
-from downstream.figures import draw_answers
+from downstream.figures import draw_images
+from downstream.run_pictures import draw_run, image_columns
+from pretext.cgml import CGML
+from pretext.engine import seeded_generator
 from pretext.runs import TrainedRun, find_run_data, load_run
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
@@ -30,6 +33,7 @@ def complete(
     count: int = 64,
     seed: int = 0,
     out: str | Path | None = None,
+    path: bool = False,
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
@@ -49,6 +53,8 @@ def complete(
         Of the corruption and the latents.
     out : path, optional
         HDF5 file, ``RUN/completions.h5`` by default; a picture is written beside it.
+    path : bool
+        Draw also how answers form while the latent moves (cGML on images): ``OUT-path.png``.
     overwrite : bool
         Whether existing files may be replaced.
     workspace : path, optional
@@ -74,8 +80,8 @@ def complete(
     target = Path(out) if out else trained.folder / "completions.h5"
     if target.suffix != ".h5":
         raise UserError("not the name of an HDF5 file", str(target), "give --out a name that ends in .h5")
-    for path in (target, target.with_suffix(".png")):
-        refuse_existing(path, overwrite)
+    for each in (target, target.with_suffix(".png")):
+        refuse_existing(each, overwrite)
     held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
     rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
@@ -95,8 +101,27 @@ def complete(
             columns["answers"][block] = answers.numpy()
             if start == 0:
                 drawn = Example(*(part[:ROWS_DRAWN] for part in example)), answers[:ROWS_DRAWN]
-    draw_answers(target.with_suffix(".png"), *drawn, [maps.ids[row] for row in rows[:ROWS_DRAWN]])
+    ids = [maps.ids[row] for row in rows[:ROWS_DRAWN]]
+    draw_run(target.parent, target.stem, trained, *drawn, ids)
+    if path:
+        _draw_path(target.with_name(f"{target.stem}-path.png"), trained, drawn[0], ids, seed)
     return target
+
+
+def _draw_path(picture: Path, run: TrainedRun, example: Example, ids: list[str], seed: int) -> None:
+    """One answer to each map while its latent moves, at five moments (paper, figure 6)."""
+    method = run.method
+    if not isinstance(method, CGML):
+        raise UserError("no latent path to draw", f"method {run.plan.method!r}", "leave out --path")
+    if run.basis.kind != "pixels" or run.plan.task == "toy":
+        raise UserError("latent paths are drawn of images", f"data of kind {run.basis.kind!r}", "leave out --path")
+    count = method.config.inference_steps or method.config.steps
+    moments = sorted({round(part * count / 4) for part in range(5)})
+    generator = seeded_generator(seed, "complete path")
+    answers, _ = method.complete_along_path(example.condition, 1, generator, at=moments)  # (moments, B, 1, C, H, W)
+    titles, columns = image_columns(run, example, answers[:, :, 0].transpose(0, 1))
+    titles[1:-1] = [f"step {moment}" for moment in moments]
+    draw_images(picture, titles, columns, ids)
 
 
 def _about(run: TrainedRun, maps: MapFile, seed: int) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
-from downstream.figures import draw_answers, draw_losses
+from downstream.figures import draw_losses
+from downstream.run_pictures import draw_run
 from pretext.engine import TrainConfig, train
 from pretext.method import Method
 from pretext.methods import find_method
@@ -226,7 +227,7 @@ def _finish(folder: Path, maps: MapFile) -> TrainedRun:
     # spread over the file, because neighbours in it are often of one class
     rows = held_out[:: max(1, len(held_out) // SAMPLES)][:SAMPLES]
     example, answers = run.complete(maps, rows, MODES)
-    draw_answers(folder / "samples" / "answers.png", example, answers, [maps.ids[row] for row in rows])
+    draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)

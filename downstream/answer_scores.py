@@ -1,0 +1,149 @@
+"""Scores of several answers to each question: how near they come to the truth, and how much they differ.
+
+Every method is scored on the same corrupted inputs. What is computed depends on what the data are: images, spectral
+maps, or the toy, whose right answers are all known.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from downstream.answer_diversity import answer_diversity, perceptual, root_mean_square
+from downstream.frechet_distance import FeatureNetwork, frechet_distance, image_features
+from downstream.image_quality import peak_signal_noise_ratio, structural_similarity
+from downstream.mode_report import mode_report
+from downstream.perceptual_distance import PerceptualDistance, perceptual_distances
+from downstream.retrieval import reconstruction_retrieval
+from pretext.sample_error import sample_error
+from pretext.tasks.example import Example
+from pretext.tasks.toy import curve
+
+TOY_RADIUS = 0.3  # what counts as a hit of a mode (modes are up to 14 apart)
+PIXELS_ANSWERS = 4  # answers to each input over which PSNR, SSIM and the perceptual distance are averaged
+
+
+@dataclass(frozen=True)
+class ImageMeasures:
+    """The networks that measure images.
+
+    Attributes
+    ----------
+    distance : PerceptualDistance or None
+        None for images too small for it.
+    features : FeatureNetwork
+        For the Fréchet distance.
+    """
+
+    distance: PerceptualDistance | None
+    features: FeatureNetwork
+
+
+def compose(example: Example, answers: Tensor) -> Tensor:
+    """Answers (N, K, C, H, W) with what does not count (weight 0) taken from the condition, where shapes allow it.
+
+    Completion of a hole is the case: outside it the image is known, and the network was not asked for it.
+    """
+    if example.condition.shape != example.target.shape:
+        return answers
+    return torch.where(example.weight[:, None] > 0, answers, example.condition[:, None])
+
+
+def error_scores(example: Example, answers: Tensor) -> dict[str, float]:
+    """Weighted mean absolute error of answers (N, K, C, H, W): of all, of each input's best, and its uncertainty."""
+    errors = torch.stack([sample_error(answer, example) for answer in answers.unbind(1)], dim=1).double()  # (N, K)
+    return {
+        "error": errors.mean().item(),
+        "error of the best": errors.min(dim=1).values.mean().item(),
+        "standard error": errors.mean(dim=1).std().item() / len(errors) ** 0.5,
+    }
+
+
+def image_scores(
+    truth: Tensor, answers: Tensor, measures: ImageMeasures, generator: torch.Generator
+) -> dict[str, float]:
+    """Scores of images.
+
+    Parameters
+    ----------
+    truth : Tensor, shape (N, C, H, W)
+        In [-1, 1].
+    answers : Tensor, shape (N, K, C, H, W)
+        Composed with what is known.
+    measures : ImageMeasures
+        Networks.
+    generator : torch.Generator
+        Draws the pairs of the diversity.
+
+    Returns
+    -------
+    dict of str to float
+        PSNR (of the mean squared error over all, in dB), SSIM and the perceptual distance, each over the first 4
+        answers to every input; the Fréchet distance of the first answers to the truths; the diversity.
+    """
+    several = answers[:, :PIXELS_ANSWERS]  # (N, k, C, H, W)
+    repeated = truth[:, None].expand_as(several).flatten(0, 1)
+    flat = several.flatten(0, 1)  # (N k, C, H, W)
+    squared = 10 ** (-peak_signal_noise_ratio(flat, repeated) / 10)  # relative to the range of 2, squared
+    scores = {
+        "PSNR": float(-10 * np.log10(max(float(squared.mean()), 1e-12))),
+        "SSIM": float(structural_similarity(flat, repeated).mean()),
+    }
+    if measures.distance is not None:
+        scores[measures.distance.name] = float(perceptual_distances(measures.distance, flat, repeated).mean())
+        if answers.shape[1] > 1:
+            diversity = answer_diversity(answers, perceptual(measures.distance), generator)
+            scores[f"diversity ({measures.distance.name})"] = float(diversity.mean())
+    features = measures.features
+    distance = frechet_distance(image_features(features, answers[:, 0]), image_features(features, truth))
+    scores[features.name] = distance.value
+    return scores
+
+
+def spectral_scores(target: Tensor, answers: Tensor, valid: Tensor, generator: torch.Generator) -> dict[str, float]:
+    """Scores of standardised spectral maps: retrieval of the clean map by the first answer, and diversity.
+
+    Parameters
+    ----------
+    target : Tensor, shape (N, C, H, W)
+        Clean maps.
+    answers : Tensor, shape (N, K, C, H, W)
+        Reconstructions.
+    valid : Tensor, shape (C, H, W), bool
+        Cells that hold a coefficient.
+    generator : torch.Generator
+        Draws the pairs of the diversity.
+    """
+    found = reconstruction_retrieval(answers[:, 0][:, valid].numpy(), target[:, valid].numpy())
+    scores = {"reconstruction mAP": found.mean_average_precision, "recall at 1": found.recall_at_1}
+    if answers.shape[1] > 1:
+        diversity = answer_diversity(answers, root_mean_square(valid), generator)
+        scores["diversity (RMS, standardised)"] = float(diversity.mean())
+    return scores
+
+
+def toy_scores(example: Example, answers: Tensor) -> dict[str, float]:
+    """Where answers (N, K, 3, 1, 1) lie among the two modes of the toy."""
+    positive = curve(example.condition)
+    report = mode_report(answers, torch.stack([positive, -positive], dim=1), TOY_RADIUS)
+    return {
+        f"within {TOY_RADIUS} of a mode": report.within,
+        "phantom": report.phantom,
+        "share of the positive mode": report.shares[0],
+        "both modes found": report.coverage,
+        "distance to the nearest mode": report.distance,
+    }
+
+
+def reconstruction_rows(
+    methods: Mapping[str, Callable[[Example], Tensor]], example: Example, score: Callable[[Tensor], dict[str, float]]
+) -> list[dict[str, Any]]:
+    """One row a method: its name, its errors, and what ``score`` says of its answers (N, K, C, H, W)."""
+    rows = []
+    for name, answer in methods.items():
+        answers = answer(example)
+        rows.append({"answers": name, **error_scores(example, answers), **score(answers)})
+    return rows

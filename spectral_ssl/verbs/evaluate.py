@@ -1,0 +1,242 @@
+"""``evaluate``: how good and how different a run's answers are, beside other runs on the same corrupted inputs."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.map_store import MapFile, open_maps
+from downstream.answer_scores import (
+    ImageMeasures,
+    compose,
+    image_scores,
+    reconstruction_rows,
+    spectral_scores,
+    toy_scores,
+)
+from downstream.degree_error import degree_errors, draw_degree_errors
+from downstream.frechet_distance import load_feature_network
+from downstream.mode_report import path_report
+from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
+from downstream.toy_figure import draw_toy
+from pretext.cgml import CGML
+from pretext.engine import seeded_generator
+from pretext.runs import TrainedRun, find_run_data, load_run
+from pretext.tasks.example import Example
+from pretext.training_maps import check_same_basis
+from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.probe import without_nan
+
+MOST_VALUES = 2**30  # of all answers of one row together, in numbers of 4 bytes
+
+
+def evaluate(
+    run: str | Path | TrainedRun | None = None,
+    *,
+    beside: Sequence[str | Path | TrainedRun] = (),
+    data: str | Path | MapFile | None = None,
+    count: int = 256,
+    modes: int = 20,
+    seed: int = 0,
+    second: str | Path | MapFile | None = None,
+    weights: str | Path | None = None,
+    workspace: str | Path | None = None,
+) -> dict[str, Any]:
+    """Score a run's answers to corrupted held-out maps.
+
+    A cGML run has three rows: random latents without a step, latents moved by Z (what ``complete`` gives), and latents
+    that follow the gradient of the true error, an upper bound that no inference can have. The fourth row to compare
+    with, the same network trained on L1 alone, is a run of the method ``regression``, given with ``beside``.
+
+    Parameters
+    ----------
+    run : path or TrainedRun, optional
+        The latest run by default.
+    beside : sequence of paths or TrainedRuns
+        Other runs, scored on the very same inputs; their task must take and give maps of the same shapes.
+    data : path or MapFile, optional
+        The map file; the one the run was trained on by default. The test split is used (all maps where there is none).
+    count : int
+        Maps used, spread over the split.
+    modes : int
+        Answers to each.
+    seed : int
+        Of the corruption and the latents.
+    second : path or MapFile, optional
+        Spectral maps of the same objects from other points (``prep --seed 1``): the noise floor of the error by degree.
+    weights : path, optional
+        A folder with the weights of LPIPS (alexnet.pth, alex.pth) or of FID (inception.pt), see docs/metrics.md; what
+        is there is used in place of ST-LPIPS and EfficientNet-Lite0.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    dict
+        Rows and circumstances, as written to ``RUN/evaluation-MAPS.json``; pictures lie in ``RUN/samples``.
+
+    Raises
+    ------
+    UserError
+        When runs or data are missing, or do not fit each other.
+    """
+    check_range("count", count, 1, 10_000_000)
+    check_range("number of modes", modes, 1, 1000)
+    place = Workspace.find(workspace)
+    main = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    others = [other if isinstance(other, TrainedRun) else load_run(other) for other in beside]
+    maps = find_run_data(data, main.plan)
+    problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
+    for other in others:
+        check_same_basis(other.basis, maps)
+        its = other.plan.task_entry.problem(other.basis, other.plan.task_config)
+        if (its.condition, its.target) != (problem.condition, problem.target):
+            raise UserError("runs of tasks that do not compare", str(other.folder), "give runs of one task")
+    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
+    rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
+    if len(rows) * modes * int(np.prod(problem.target)) > MOST_VALUES:
+        raise UserError("too many answers to hold in memory", f"{len(rows)} x {modes}", "lower --count or --modes")
+    example = main.example(maps, rows, seeded_generator(seed, "evaluate"))
+
+    methods: dict[str, Callable[[Example], Tensor]] = {}
+    for each in (main, *others):
+        methods |= _answers_of(each, modes, seed, methods)
+    score, measured_by = _scorer(main, example, weights, seed)
+    result: dict[str, Any] = {
+        "run": str(main.folder),
+        "beside": [str(other.folder) for other in others],
+        "task": main.plan.task,
+        "data": maps.source,
+        "maps": maps.path.name,
+        "maps_digest": maps.digest,
+        "inputs": len(rows),
+        "answers_to_each": modes,
+        "seed": seed,
+        "measured_by": measured_by,
+        "rows": reconstruction_rows(methods, example, score),
+        "environment": environment(),
+    }
+    if isinstance(main.method, CGML):
+        _, path = main.method.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=())
+        report = path_report(path)
+        result["latent_path"] = {"rho": report.rho, "converged": report.converged, "steps": report.steps}
+    samples = main.folder / "samples"
+    if main.plan.task == "toy" and isinstance(main.method, CGML):
+        regression = next((other for other in others if other.plan.method == "regression"), None)
+        draw_toy(samples / "toy.png", main.method, regression.method if regression else None)
+    elif main.basis.kind != "pixels":
+        result["error_by_degree"] = _by_degree(main, maps, rows, example, methods, second, samples / "degrees.png")
+    path_out = main.folder / f"evaluation-{maps.path.stem}.json"
+    write_text(path_out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
+    return {**result, "path": str(path_out)}
+
+
+def _latents(seed: int) -> Any:
+    return seeded_generator(seed, "latents")
+
+
+def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str, Callable[[Example], Tensor]]:
+    """What a run answers, by the names of its rows; the same first latents for all."""
+    method = run.method
+    name = run.plan.method
+    if any(other == name or other.startswith(f"{name},") for other in taken):
+        name = f"{name} ({run.folder.name})"
+    if not isinstance(method, CGML):
+        return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
+
+    def at_start(example: Example) -> Tensor:
+        return method.complete_along_path(example.condition, modes, _latents(seed), at=(0,))[0][0]
+
+    return {
+        f"{name}, random z": at_start,
+        f"{name}, z moved by Z": lambda example: method.complete(example.condition, modes, _latents(seed)),
+        f"{name}, oracle z (sees the truth: upper bound)": lambda example: method.oracle(
+            example, modes, _latents(seed)
+        ),
+    }
+
+
+def _scorer(
+    run: TrainedRun, example: Example, weights: str | Path | None, seed: int
+) -> tuple[Callable[[Tensor], dict[str, float]], dict[str, str]]:
+    """The function that scores one row's answers, and what it measures with."""
+    if run.plan.task == "toy":
+        return lambda answers: toy_scores(example, answers), {}
+    if run.basis.kind != "pixels":
+        valid = run.standardise.valid
+
+        def spectral(answers: Tensor) -> dict[str, float]:
+            return spectral_scores(example.target, compose(example, answers), valid, seeded_generator(seed, "pairs"))
+
+        return spectral, {"values": "standardised coefficients"}
+    folder = Path(weights) if weights else None
+    if folder is not None and not folder.is_dir():
+        raise UserError("no such folder of weights", str(folder), "see docs/metrics.md for what must lie in it")
+    lpips = folder if folder and (folder / "alex.pth").exists() else None
+    inception = folder / "inception.pt" if folder and (folder / "inception.pt").exists() else None
+    if folder is not None and lpips is None and inception is None:
+        raise UserError("no weights in this folder", str(folder), "see docs/metrics.md for what must lie in it")
+    distance = load_distance(lpips)
+    large_enough = min(example.target.shape[2:]) >= SMALLEST_SIDE[distance.name]
+    measures = ImageMeasures(distance if large_enough else None, load_feature_network(inception))
+    entry, config = run.plan.task_entry, run.plan.task_config
+    truth = entry.picture(example.condition, example.target, config)
+
+    def images(answers: Tensor) -> dict[str, float]:
+        composed = compose(example, answers)
+        shown = [entry.picture(example.condition, answer, config) for answer in composed.unbind(1)]
+        return image_scores(truth, torch.stack(shown, dim=1), measures, seeded_generator(seed, "pairs"))
+
+    return images, {
+        "perceptual": distance.name if large_enough else "none: too small",
+        "Frechet": measures.features.name,
+    }
+
+
+def _by_degree(
+    run: TrainedRun,
+    maps: MapFile,
+    rows: Any,
+    example: Example,
+    methods: dict[str, Callable[[Example], Tensor]],
+    second: str | Path | MapFile | None,
+    picture: Path,
+) -> dict[str, Any]:
+    """Error of each method's first answers by angular degree, in the coefficients' own units, drawn and as lists."""
+    noisy = None
+    if second is not None:
+        other = second if isinstance(second, MapFile) else open_maps(second)
+        place = {identity: row for row, identity in enumerate(other.ids)}
+        missing = [maps.ids[row] for row in rows if maps.ids[row] not in place]
+        if missing:
+            raise UserError(
+                "the second sampling lacks objects", f"{missing[0]} of {other.path}", "prepare the same data"
+            )
+        if other.basis.shape != maps.basis.shape or other.basis.kind != maps.basis.kind:
+            raise UserError(
+                "the second sampling has another basis", str(other.path), "prepare it with the same options"
+            )
+        noisy = other.read(np.array([place[maps.ids[row]] for row in rows]))
+    truth = maps.read(rows)
+    found = {"the corrupted input": example.condition} if example.condition.shape == example.target.shape else {}
+    found |= {name: compose(example, answer(example))[:, 0] for name, answer in methods.items()}
+    errors = {
+        name: degree_errors(truth, run.standardise.undo(answer).numpy(), run.basis, noisy)
+        for name, answer in found.items()
+    }
+    draw_degree_errors(picture, errors)
+    first = next(iter(errors.values()))
+    return {
+        "degrees": first.degrees.tolist(),
+        "spread": first.spread.tolist(),
+        "noise": None if first.noise is None else first.noise.tolist(),
+        "error": {name: error.error.tolist() for name, error in errors.items()},
+    }
