@@ -13,6 +13,7 @@ import spectral_ssl
 from spectral_ssl.ground.errors import Stopped, UserError
 
 app = typer.Typer(
+    rich_markup_mode=None,  # else [brackets] in help texts would be taken for styles and vanish
     help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

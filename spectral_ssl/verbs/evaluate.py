@@ -125,7 +125,7 @@ def evaluate(
         "environment": environment(),
     }
     if isinstance(main.method, CGML):
-        _, path = main.method.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=())
+        _, path = main.method.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
         report = path_report(path)
         result["latent_path"] = {"rho": report.rho, "converged": report.converged, "steps": report.steps}
     samples = main.folder / "samples"

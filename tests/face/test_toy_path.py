@@ -1,0 +1,61 @@
+"""The toy as a user runs it: trained by its recipe, evaluated beside L1, drawn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import spectral_ssl
+from spectral_ssl.ground.errors import UserError
+
+FAST = ("steps=5", "batch_size=256")
+
+
+@pytest.fixture(scope="module")
+def toy_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    home = tmp_path_factory.mktemp("toy")
+    names = ("cgml", "regression")
+    made = [
+        spectral_ssl.pretrain(
+            recipe="toy" if name == "cgml" else None,
+            data=spectral_ssl.prep("toy", workspace=home) if name == "regression" else None,
+            task="toy",
+            method=name,
+            epochs=25,
+            settings=FAST if name == "cgml" else ("code=64",),
+            out=home / name,
+            workspace=home,
+        ).folder
+        for name in names
+    ]
+    return made[0], made[1]
+
+
+def test_l1_answers_with_the_middle_and_cgml_does_not(toy_runs: tuple[Path, Path]) -> None:
+    result = spectral_ssl.evaluate(toy_runs[0], beside=[toy_runs[1]], count=200, modes=10)
+    rows = {row["answers"]: row for row in result["rows"]}
+    assert set(rows) == {
+        "cgml, random z",
+        "cgml, z moved by Z",
+        "cgml, oracle z (sees the truth: upper bound)",
+        "regression",
+    }
+    # L1 alone lies between the modes; the oracle is the best of all
+    assert rows["regression"]["phantom"] > 0.5
+    assert rows["cgml, z moved by Z"]["phantom"] < 0.3
+    oracle = rows["cgml, oracle z (sees the truth: upper bound)"]
+    assert oracle["error"] < min(row["error"] for row in rows.values() if row is not oracle)
+    written = json.loads(Path(result["path"]).read_text())
+    assert [row["answers"] for row in written["rows"]] == list(rows)
+    assert written["environment"]["packages"]["torch"]
+    assert (toy_runs[0] / "samples" / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_of_other_tasks_and_data_are_refused(toy_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    shapes = spectral_ssl.prep(degree=4, points=64, workspace=tmp_path)
+    with pytest.raises(UserError, match="basis"):
+        spectral_ssl.evaluate(toy_runs[0], data=shapes)
+    with pytest.raises(UserError, match="images of one pixel"):
+        spectral_ssl.pretrain(shapes, task="toy", workspace=tmp_path)
+    with pytest.raises(UserError, match="count out of range"):
+        spectral_ssl.evaluate(toy_runs[0], count=0)
