@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from pretext.cgml import CGML, CGMLConfig
+from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
+from pretext.pix2pix import Pix2Pix, Pix2PixConfig
+from pretext.regression import Regression, RegressionConfig
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -23,6 +26,11 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
+    "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
+    "context-encoder": MethodEntry(
+        ContextEncoderConfig, ContextEncoder, "the same networks, L2 and an adversary (Pathak et al. 2016)"
+    ),
+    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
 }
 
 

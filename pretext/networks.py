@@ -77,7 +77,8 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
     return Geometry(channels, height, length, widths, (math.ceil(height / factor), math.ceil(length / factor)))
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
+    """The normalisation of all convolutional networks here: at most 8 groups of channels, each sample by itself."""
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
@@ -88,7 +89,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.geometry = geometry
         self.halve = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), _norm(after), nn.LeakyReLU(0.2))
+            nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), norm(after), nn.LeakyReLU(0.2))
             for before, after in pairwise((geometry.channels, *geometry.widths))
         )
         self.to_code = nn.Linear(geometry.bottleneck, code)
@@ -124,9 +125,9 @@ class Generator(nn.Module):
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
         # a network without z (latent 0) answers each condition once
         self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
-        self.first_norm = _norm(after_first)
+        self.first_norm = norm(after_first)
         self.grow = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), _norm(after), nn.ReLU())
+            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after), nn.ReLU())
             for before, after in pairwise(widths[1:])
         )
         if len(widths) > 1:

@@ -11,11 +11,13 @@ import spectral_ssl
 from data_prep.map_store import MapFile
 from pretext.checkpoint import load_checkpoint
 from pretext.engine import Place, seeded_generator
+from pretext.methods import METHODS
 from pretext.runs import load_run
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.metrics_log import read_metrics
 
 TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
+SETTINGS_OF = {"cgml": ("steps=3", "width=4", "code=8", "hidden=8")}
 
 
 def same_parameters(first: Path, second: Path) -> bool:
@@ -45,15 +47,24 @@ def test_training_leaves_the_global_generator_alone(random_maps: MapFile, tmp_pa
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("updates", ["each-step", "whole-path"])
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        *((name, SETTINGS_OF.get(name, ("width=4", "code=8"))) for name in METHODS),
+        ("cgml", (*SETTINGS_OF["cgml"], "latent_updates=whole-path")),
+        ("cgml", (*SETTINGS_OF["cgml"], "schedule=two-stage", "first_stage=4")),
+    ],
+)
 def test_a_run_stopped_inside_an_epoch_and_resumed_is_the_uninterrupted_one(
-    random_maps: MapFile, tmp_path: Path, updates: str
+    random_maps: MapFile, tmp_path: Path, method: str, settings: tuple[str, ...]
 ) -> None:
-    settings = (*TINY, f"latent_updates={updates}")
-    whole = spectral_ssl.pretrain(random_maps, epochs=3, settings=settings, out=tmp_path / "whole").folder
+    settings = (*settings, "batch_size=20")
+    whole = spectral_ssl.pretrain(
+        random_maps, method=method, epochs=3, settings=settings, out=tmp_path / "whole"
+    ).folder
     # a limit of a millionth of a minute stops it after its first step: 1 of 3 batches of epoch 1
     parts = spectral_ssl.pretrain(
-        random_maps, epochs=3, max_minutes=1e-6, settings=settings, out=tmp_path / "parts"
+        random_maps, method=method, epochs=3, max_minutes=1e-6, settings=settings, out=tmp_path / "parts"
     ).folder
     assert load_checkpoint(parts / "checkpoints" / "last.pt")["place"]["step"] == 1
     for expected in (2, 3):
@@ -66,6 +77,7 @@ def test_a_run_stopped_inside_an_epoch_and_resumed_is_the_uninterrupted_one(
     for name in first:
         for key, state in first[name]["state"].items():
             assert torch.equal(state["exp_avg_sq"], second[name]["state"][key]["exp_avg_sq"])
+    assert first.keys() == second.keys()
 
 
 def test_metrics_past_the_checkpoint_are_dropped_on_resume(random_maps: MapFile, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""cGML against the literal transcription of algorithm 1: the same draws must give the same parameters."""
+
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+import torch
+
+from pretext.cgml import CGML, CGMLConfig
+from pretext.method import build_seeded
+from pretext.tasks.example import Example, Problem
+
+# this folder has the name of a package, so that its files are loaded by path
+SPEC = spec_from_file_location("algorithm_1", Path(__file__).with_name("algorithm_1.py"))
+assert SPEC is not None
+assert SPEC.loader is not None
+MODULE = module_from_spec(SPEC)
+SPEC.loader.exec_module(MODULE)
+
+
+@pytest.fixture(autouse=True)
+def _double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bounded", "settings"),
+    [
+        ((2, 9, 9), False, {}),
+        ((3, 32, 32), True, {}),
+        ((2, 16, 16), False, {"momentum": 0.5, "domain": "sphere", "loss": "l2", "path_loss": "l2"}),
+    ],
+)
+def test_training_steps_equal_the_transcription(
+    shape: tuple[int, int, int], bounded: bool, settings: dict[str, object]
+) -> None:
+    small = {"width": 4, "code": 8, "hidden": 8, "latent": 3, "steps": 4, "lipschitz_noise": 0.1}
+    config = CGMLConfig(**{**small, **settings})
+    method: CGML = build_seeded(CGML, 0, config, Problem(shape, shape, bounded))
+    literal = MODULE.Algorithm1(method)
+    before = method.generator.first_z.weight.detach().clone()
+    draws = torch.Generator().manual_seed(1)
+    for step in range(4):
+        condition, target = torch.randn(2, 5, *shape, generator=draws)
+        example = Example(condition, target, torch.rand(5, *shape, generator=draws) + 0.1)
+        ours, theirs = (
+            one.training_step(example, torch.Generator().manual_seed(step)) for one in (method, literal)
+        )  # fmt: skip
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-12)
+    assert not torch.allclose(before, method.generator.first_z.weight, rtol=1e-3)
+
+    joined_g = torch.cat([method.generator.first_h.weight, method.generator.first_z.weight], dim=0)
+    joined_z = torch.cat([method.latent_optimiser.first_h.weight, method.latent_optimiser.first_z.weight], dim=1)
+    torch.testing.assert_close(literal.G.first.weight, joined_g, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(literal.Z.first.weight, joined_z, rtol=1e-7, atol=1e-9)
+    pairs = [
+        (literal.G.first.bias, method.generator.first_h.bias),
+        (literal.Z.first.bias, method.latent_optimiser.first_h.bias),
+    ]
+    for one, other in (
+        (literal.H, method.encoder),
+        (literal.G.norm, method.generator.first_norm),
+        (literal.G.grow, method.generator.grow),
+        (literal.G.last, method.generator.last),
+        (literal.Z.second, method.latent_optimiser.second),
+        (literal.Z.last, method.latent_optimiser.last),
+    ):
+        pairs += zip(one.parameters(), other.parameters(), strict=True)
+    assert len(pairs) + 4 == len(list(method.parameters()))
+    for theirs, ours in pairs:
+        torch.testing.assert_close(theirs, ours, rtol=1e-7, atol=1e-9)
