@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,15 @@ def _merge(
     for key, value in names.items():
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
-    method = method or names.get("method", "cgml")
+    recipes_method = names.get("method", "cgml")
+    if method and method != recipes_method and "method" in sections:
+        # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
+        known = [field.name for field in fields(find_method(method).config)]
+        left_out = [key for key in sections["method"] if key not in known]
+        sections["method"] = {key: value for key, value in sections["method"].items() if key in known}
+        if left_out:
+            say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
+    method = method or recipes_method
     task = task or names.get("task", "denoise")
     configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
     texts = parse_settings(settings, configs)
