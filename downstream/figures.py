@@ -76,10 +76,33 @@ def draw_losses(path: Path, metrics: list[dict[str, Any]]) -> None:
     _save(figure, path)
 
 
-def _figure(rows: int, columns: int, ticks: bool = False, width: float = 1.3) -> tuple[Any, NDArray[Any]]:
+def draw_convergence(path: Path, metrics: dict[str, list[dict[str, Any]]]) -> None:
+    """The training error of several runs in one plot, over epochs and over time (cGML, figure 18).
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write.
+    metrics : dict of str to list of dict
+        Rows of ``metrics.jsonl`` by the runs' names; ``loss`` is the error of the answer in every method.
+    """
+    figure, axes = _figure(1, 2, ticks=True, width=4.5, height=3.2)
+    for axis, over in zip(axes[0], ("epoch", "seconds"), strict=True):
+        for name, rows in metrics.items():
+            axis.plot([row[over] for row in rows], [row["loss"] for row in rows], label=name)
+        axis.set_xlabel(over)
+        axis.set_ylabel("training error")
+        axis.tick_params(labelsize=7)
+    axes[0, 0].legend(fontsize=7)
+    _save(figure, path)
+
+
+def _figure(
+    rows: int, columns: int, ticks: bool = False, width: float = 1.3, height: float = 0.0
+) -> tuple[Any, NDArray[Any]]:
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-    figure = Figure(figsize=(width * columns + 1, width * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(width * columns + 1, (height or width) * rows + 0.6), layout="constrained")
     axes = np.asarray(figure.subplots(rows, columns, squeeze=False))
     if not ticks:
         for axis in axes.flat:

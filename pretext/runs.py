@@ -12,7 +12,8 @@ status.json        how far it is
 
 import json
 import tomllib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from pretext.standardiser import Standardiser
 from pretext.tasks import TaskEntry, find_task
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import check_same_basis, read_batch
-from spectral_ssl.ground.config import build_config, to_toml
+from spectral_ssl.ground.config import build_config, parse_settings, to_toml
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import file_digest, write_text
 from spectral_ssl.ground.provenance import environment
@@ -183,6 +184,20 @@ class TrainedRun:
         return replace(
             self, method=self.plan.build(self.standardise, seed), checkpoint_digest=f"untrained, seed {seed}"
         )
+
+    def with_task_settings(self, settings: Sequence[str]) -> "TrainedRun":
+        """The same network asked in another way: ``key=value`` texts over the run's own task settings.
+
+        Raises
+        ------
+        UserError
+            On an unknown key or a bad value.
+        """
+        if not settings:
+            return self
+        config = self.plan.task_entry.config
+        values = asdict(self.plan.task_config) | parse_settings(settings, {"task": config})["task"]
+        return replace(self, plan=replace(self.plan, task_config=build_config(config, values, "task")))
 
     def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:
         """What the run's own task makes of the given rows of a map file.

@@ -170,6 +170,10 @@ def evaluate(
     count: Annotated[int, typer.Option(help="Maps answered.")] = 256,
     modes: Annotated[int, typer.Option(help="Answers to each.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value over the task's settings, e.g. share=0.25; repeatable."),
+    ] = None,
     second: Annotated[
         Path | None, typer.Option(help="Spectral maps of the same objects from other points: the noise floor.")
     ] = None,
@@ -186,6 +190,7 @@ def evaluate(
         count=count,
         modes=modes,
         seed=seed,
+        settings=settings or (),
         second=second,
         weights=weights,
         workspace=workspace,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from downstream.answer_scores import (
     toy_scores,
 )
 from downstream.degree_error import degree_errors, draw_degree_errors
+from downstream.figures import draw_convergence
 from downstream.frechet_distance import load_feature_network
 from downstream.mode_report import path_report
 from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
@@ -31,6 +33,7 @@ from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.probe import without_nan
@@ -46,6 +49,7 @@ def evaluate(
     count: int = 256,
     modes: int = 20,
     seed: int = 0,
+    settings: Sequence[str] = (),
     second: str | Path | MapFile | None = None,
     weights: str | Path | None = None,
     workspace: str | Path | None = None,
@@ -70,6 +74,8 @@ def evaluate(
         Answers to each.
     seed : int
         Of the corruption and the latents.
+    settings : sequence of str
+        "key=value" over the task's settings in training, e.g. "share=0.25": masks of a size never trained on.
     second : path or MapFile, optional
         Spectral maps of the same objects from other points (``prep --seed 1``): the noise floor of the error by degree.
     weights : path, optional
@@ -92,6 +98,7 @@ def evaluate(
     check_range("number of modes", modes, 1, 1000)
     place = Workspace.find(workspace)
     main = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    main = main.with_task_settings(settings)
     others = [other if isinstance(other, TrainedRun) else load_run(other) for other in beside]
     maps = find_run_data(data, main.plan)
     problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
@@ -120,6 +127,7 @@ def evaluate(
         "inputs": len(rows),
         "answers_to_each": modes,
         "seed": seed,
+        "task_settings": asdict(main.plan.task_config),
         "measured_by": measured_by,
         "rows": reconstruction_rows(methods, example, score),
         "environment": environment(),
@@ -134,7 +142,11 @@ def evaluate(
         draw_toy(samples / "toy.png", main.method, regression.method if regression else None)
     elif main.basis.kind != "pixels":
         result["error_by_degree"] = _by_degree(main, maps, rows, example, methods, second, samples / "degrees.png")
-    path_out = main.folder / f"evaluation-{maps.path.stem}.json"
+    if others:
+        metrics = {each.folder.name: read_metrics(each.folder / "metrics.jsonl") for each in (main, *others)}
+        draw_convergence(samples / "convergence.png", {name: rows for name, rows in metrics.items() if rows})
+    suffix = "".join(f"-{setting.replace('=', '-').replace('/', '-')}" for setting in settings)
+    path_out = main.folder / f"evaluation-{maps.path.stem}{suffix}.json"
     write_text(path_out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     return {**result, "path": str(path_out)}
 

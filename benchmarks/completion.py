@@ -1,0 +1,98 @@
+"""Train one recipe with several methods and score them on the same held-out inputs.
+
+    python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs 60
+
+Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training earlier, and the
+epochs it came to are in the result. Writes benchmarks/results/completion-NAME.json; benchmarks/completion_table.py
+makes the tables of docs/results.md from it. Raw data lies in WS/raw/DATASET; nothing is downloaded.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import spectral_ssl
+from pretext.runs import TrainedRun
+from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.verbs.probe import without_nan
+
+RESULTS = Path(__file__).parent / "results"
+METHODS = ("cgml", "regression", "context-encoder", "pix2pix")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--name", required=True, help="names runs and result")
+    parser.add_argument("--workspace", required=True, type=Path)
+    parser.add_argument("--data", type=Path, help="map file, in place of the recipe's own data set")
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--set", action="append", default=[], help="settings of all methods")
+    parser.add_argument("--set-cgml", action="append", default=[], help="settings of cGML alone")
+    parser.add_argument("--ask", action="append", default=[], help="score also with this task setting; repeatable")
+    parser.add_argument("--second", type=Path, help="second sampling of the shapes, for the noise floor")
+    parser.add_argument("--count", type=int, default=256)
+    parser.add_argument("--modes", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    runs = {method: _train(method, arguments) for method in arguments.methods}
+    first, *others = runs.values()
+    evaluations = [
+        spectral_ssl.evaluate(
+            first,
+            beside=others,
+            data=arguments.data,
+            count=arguments.count,
+            modes=arguments.modes,
+            settings=settings,
+            second=arguments.second,
+            workspace=arguments.workspace,
+        )
+        for settings in [(), *([setting] for setting in arguments.ask)]
+    ]
+    result = {
+        "name": arguments.name,
+        "recipe": arguments.recipe,
+        "threads": arguments.threads,
+        "training": {method: _training(run) for method, run in runs.items()},
+        "evaluations": evaluations,
+    }
+    out = RESULTS / f"completion-{arguments.name}.json"
+    out.write_text(json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(out)
+
+
+def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
+    return spectral_ssl.pretrain(
+        arguments.data,
+        recipe=arguments.recipe,
+        method=method,
+        epochs=arguments.epochs,
+        max_minutes=arguments.minutes,
+        settings=[*arguments.set, *(arguments.set_cgml if method == "cgml" else [])],
+        out=arguments.workspace / "runs" / f"{arguments.name}-{method}",
+        workspace=arguments.workspace,
+    )
+
+
+def _training(run: TrainedRun) -> dict[str, Any]:
+    rows = read_metrics(run.folder / "metrics.jsonl")
+    parameters = sum(value.numel() for value in run.method.state_dict().values())
+    return {
+        "config": run.plan.to_toml(),
+        "parameters": parameters,
+        "epochs": run.checkpoint["place"]["epoch"],
+        "steps": run.checkpoint["place"]["step"],
+        "seconds": rows[-1]["seconds"] if rows else None,
+        "curve": [{key: row[key] for key in ("epoch", "seconds", "loss")} for row in rows],
+    }
+
+
+if __name__ == "__main__":
+    main()
