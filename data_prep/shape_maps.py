@@ -69,12 +69,36 @@ def cloud_to_map(
     ObjectError
         When a point is not finite or lies outside the ball.
     """
+    return clouds_to_maps(cloud[None], basis, weights)[0]
+
+
+def clouds_to_maps(
+    clouds: NDArray[np.floating], basis: Basis, weights: NDArray[np.floating] | None = None, threads: int = 1
+) -> NDArray[np.float32]:
+    """The maps (B, *basis.shape) float32 of clouds (B, P, 3) in the unit ball with +z up.
+
+    Parameters
+    ----------
+    clouds : ndarray, shape (B, P, 3)
+        Of as many points each.
+    basis : Basis
+        Of kind "zernike" or "sh".
+    weights : ndarray, shape (P,) or (B, P), optional
+        Mass of each point; 1/P each by default.
+    threads : int
+        Clouds worked on at the same time; the maps do not depend on it.
+
+    Raises
+    ------
+    ObjectError
+        When a point is not finite or lies outside the ball.
+    """
     if basis.kind == "zernike":
         radial = basis.radial if basis.truncation == "rectangular" else None
-        coefficients = zernike_moments(cloud[None], basis.degree, weights, radial=radial)
+        coefficients = zernike_moments(clouds, basis.degree, weights, radial=radial, threads=threads)
     else:
-        coefficients = shell_moments(cloud[None], basis.degree, basis.radial, weights)
-    return np.asarray(fold(coefficients, basis)[0], np.float32)
+        coefficients = shell_moments(clouds, basis.degree, basis.radial, weights, threads=threads)
+    return np.asarray(fold(coefficients, basis), np.float32)
 
 
 def mesh_in_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] | None = None) -> Shape:

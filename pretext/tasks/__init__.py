@@ -1,6 +1,7 @@
 """Pretext tasks: each takes clean maps and gives what the network sees, what it shall give, and where that counts.
 
-To add one: a file here with a frozen config dataclass and a function like ``denoise``, a line in ``TASKS``.
+To add one: a file here with a frozen config dataclass and two functions like ``denoise_problem`` and ``denoise``, and
+an entry in ``TASKS``.
 """
 
 from collections.abc import Callable
@@ -11,16 +12,16 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.tasks.denoise import DenoiseConfig, denoise
+from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem
+from pretext.tasks.colorize import ColorizeConfig, colorize, colorize_problem, coloured, lightness_view
+from pretext.tasks.complete_shape import CompleteShapeConfig, complete_shape, complete_shape_problem
+from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem
+from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.toy import ToyConfig, toy
-from pretext.tasks.toy import problem as toy_problem
+from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
+from pretext.tasks.toy import ToyConfig, toy, toy_problem
+from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
 from spectral_ssl.ground.errors import unknown_name
-
-
-def same_shapes(basis: Basis, config: Any) -> Problem:
-    """The problem of tasks whose conditions and targets are maps like the data's own; any data will do."""
-    return Problem(condition=basis.shape, target=basis.shape, bounded=basis.kind == "pixels")
 
 
 def whole_maps(batch: Batch, config: Any) -> Tensor:
@@ -58,15 +59,42 @@ class TaskEntry:
     config: type
     apply: Callable[[Batch, Any, torch.Generator], Example]
     description: str
-    problem: Callable[[Basis, Any], Problem] = same_shapes
+    problem: Callable[[Basis, Any], Problem]
     view: Callable[[Batch, Any], Tensor] = whole_maps
     needs_points: bool = False
     picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
 
 
 TASKS: dict[str, TaskEntry] = {
-    "denoise": TaskEntry(DenoiseConfig, denoise, "a block of the map is hidden or noised; recover the map"),
-    "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", problem=toy_problem),
+    "alternate": TaskEntry(
+        AlternateConfig, alternate, "a white mark stands in the hidden part of some targets", alternate_problem
+    ),
+    "colorize": TaskEntry(
+        ColorizeConfig,
+        colorize,
+        "lightness in, colours out (CIELAB)",
+        colorize_problem,
+        lightness_view,
+        picture=coloured,
+    ),
+    "complete-shape": TaskEntry(
+        CompleteShapeConfig,
+        complete_shape,
+        "one side of a shape's points is missing; give the map of the whole",
+        complete_shape_problem,
+        needs_points=True,
+    ),
+    "corrupted": TaskEntry(
+        CorruptedConfig, corrupt_halves, "some images are spoilt, a part of the top half is hidden", corrupted_problem
+    ),
+    "denoise": TaskEntry(
+        DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem
+    ),
+    "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
+    "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", toy_problem),
+    "translate": TaskEntry(
+        TranslateConfig, translate, "from one picture of a pair to the other", translate_problem, translate_view
+    ),
 }
 
 

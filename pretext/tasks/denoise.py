@@ -1,17 +1,27 @@
-"""Denoising: a rectangular block of the map is hidden or noised, and the clean map is to be recovered.
+"""Denoising: a part of the map is hidden or noised, and the clean map is to be recovered.
 
 The first paper's pretext task for 3D shapes ("mask or add noise to a map portion", cGML, section 5.4): maps are
 standardised here, so a hidden value is set to 0, its mean over the training set, and noise is in units of each
 coefficient's standard deviation.
+
+The part is a rectangular block of cells, a band of angular degrees l in all channels, or the whole map with the noise
+that seeing the object through few points would give it (``pretext.tasks.sampling_noise``).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pretext.tasks.example import Batch, Example
+from data_prep.basis import Basis
+from data_prep.layout import degrees
+from pretext.standardiser import LARGEST_VALUE
+from pretext.tasks.example import Batch, Example, Problem
+from pretext.tasks.masks import random_blocks, random_spans
+from pretext.tasks.sampling_noise import need_points_in_basis, sampling_noise
 from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,21 +30,28 @@ class DenoiseConfig:
 
     Attributes
     ----------
+    kind : {"block", "band", "sampling-noise"}
+        What is corrupted; the last two need maps of coefficients.
     smallest, largest : float
-        Limits of the block's height and width as fractions of the map's (each side drawn uniformly).
+        Limits of the block's height and width as fractions of the map's (each side drawn uniformly), or of the band's
+        width as a fraction of all degrees.
     hidden_share : float
-        Share of the samples whose block is hidden; the others get noise there.
+        Share of the samples whose block or band is hidden; the others get noise there.
     noise : float
-        Standard deviation of the noise, in units of the (standardised) map.
+        Standard deviation of the noise in block or band, in units of the (standardised) map.
     context_weight : float
-        Weight of the values outside the block; inside it is 1.
+        Weight of the values outside the block or band; inside it is 1.
+    points : int
+        Sampling noise is that of so many points; 0 for as many as the maps were made from.
     """
 
+    kind: Literal["block", "band", "sampling-noise"] = "block"
     smallest: float = 0.3
     largest: float = 0.8
     hidden_share: float = 0.5
     noise: float = 1.0
     context_weight: float = 0.2
+    points: int = 0
 
     def __post_init__(self) -> None:
         check_range("task.largest", self.largest, 0.0, 1.0)
@@ -42,6 +59,23 @@ class DenoiseConfig:
         check_range("task.hidden_share", self.hidden_share, 0.0, 1.0)
         check_range("task.noise", self.noise, 0.0, 100.0)
         check_range("task.context_weight", self.context_weight, 0.0, 1.0)
+        check_range("task.points", self.points, 0, 1_000_000_000)
+
+
+def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
+    """Maps in, maps out.
+
+    Raises
+    ------
+    UserError
+        When a band or sampling noise is asked for and the maps have no degrees or come from no points.
+    """
+    if config.kind == "band" and basis.kind == "pixels":
+        what_to_do = "take task.kind=block, or prepare shapes"
+        raise UserError("a band of degrees needs maps of coefficients", "pictures", what_to_do)
+    if config.kind == "sampling-noise":
+        need_points_in_basis(basis, config.points)
+    return Problem(condition=basis.shape, target=basis.shape, bounded=basis.kind == "pixels")
 
 
 def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
@@ -63,7 +97,12 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     """
     maps, valid = batch.maps, batch.standardise.valid
     samples, _, height, width = maps.shape
-    inside = random_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
+    if config.kind == "sampling-noise":
+        return _noised(batch, config, generator)
+    if config.kind == "band":
+        inside = random_bands(batch.standardise.basis, samples, config.smallest, config.largest, generator)
+    else:
+        inside = random_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
     noise = torch.randn(maps.shape, generator=generator) * config.noise
     hide = torch.rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
@@ -73,17 +112,18 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     return Example(condition, maps, weight)
 
 
-def random_blocks(
-    batch: int, height: int, width: int, smallest: float, largest: float, generator: torch.Generator
-) -> Tensor:
-    """One random rectangle a sample: (B, 1, H, W) bool, True inside; sides and place uniform, at least one cell."""
+def random_bands(basis: Basis, samples: int, smallest: float, largest: float, generator: torch.Generator) -> Tensor:
+    """One random band of neighbouring degrees l a sample: (B, C, H, W) bool, True where its coefficients are."""
+    chosen = random_spans(samples, basis.degree + 1, smallest, largest, generator)  # (B, L + 1)
+    ell = torch.from_numpy(degrees(basis))  # (C, H, W), -1 where there is no coefficient
+    return chosen[:, ell.clamp(min=0)] & (ell >= 0)
 
-    def spans(length: int) -> Tensor:
-        side = smallest + (largest - smallest) * torch.rand(batch, 1, generator=generator)
-        cells = (side * length).round().clamp(1, length)
-        start = (torch.rand(batch, 1, generator=generator) * (length - cells + 1)).floor()
-        place = torch.arange(length)
-        return (place >= start) & (place < start + cells)  # (B, length)
 
-    rows, columns = spans(height), spans(width)
-    return rows[:, None, :, None] & columns[:, None, None, :]
+def _noised(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
+    """Maps as from fewer points, the clean maps, and weight 1 wherever there is a coefficient."""
+    points = config.points or batch.standardise.basis.points
+    level = sampling_noise(batch.standardise, points)
+    noised = batch.maps + level * torch.randn(batch.maps.shape, generator=generator)
+    # as standardised maps themselves are clipped
+    condition = noised.clamp(-LARGEST_VALUE, LARGEST_VALUE)
+    return Example(condition, batch.maps, batch.standardise.valid.expand_as(batch.maps).to(batch.maps.dtype))

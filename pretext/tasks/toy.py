@@ -50,7 +50,7 @@ def toy(batch: Batch, config: ToyConfig, generator: torch.Generator) -> Example:
     return Example(x, target, torch.ones_like(target))
 
 
-def problem(basis: Basis, config: ToyConfig) -> Problem:
+def toy_problem(basis: Basis, config: ToyConfig) -> Problem:
     """One number to three; raises a UserError for other data."""
     if basis.kind != "pixels" or basis.shape != (1, 1, 1):
         raise UserError("the toy needs images of one pixel", f"maps {basis.shape}", "prepare --dataset toy")

@@ -1,0 +1,79 @@
+"""Every recipe of a task runs: one epoch on a small made-up file of the kind of its data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_ssl
+from data_prep.basis import Basis, pixel_basis, zernike_basis
+from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.shape_maps import clouds_to_maps
+from data_prep.unit_ball import to_unit_ball
+from pretext.tasks import TASKS
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.metrics_log import read_metrics
+
+BASES = {
+    "corrupted": pixel_basis(1, 32, 32),
+    "alternate": pixel_basis(1, 32, 32),
+    "inpaint": pixel_basis(3, 64, 64),
+    "inpaint-cifar10": pixel_basis(3, 32, 32),
+    "colorize": pixel_basis(3, 32, 32),
+    "translate": pixel_basis(6, 64, 64, paired=True),
+    "complete-shape": zernike_basis(8, points=128),
+    "denoise": zernike_basis(8, points=128),
+}
+
+
+def write_data(path: Path, basis: Basis, *, train: int = 6, test: int = 2, keep_points: bool = False) -> MapFile:
+    """Pictures of noise, or maps of clouds on boxes of any form."""
+    generator = np.random.default_rng(0)
+    count = train + test
+    points = None
+    if basis.kind == "pixels":
+        maps = generator.uniform(-1, 1, (count, *basis.shape)).astype(np.float32)
+    else:
+        boxes = generator.uniform(-1, 1, (count, basis.points, 3)) * generator.uniform(0.3, 1, (count, 1, 3))
+        points = np.stack([to_unit_ball(box) for box in boxes])
+        maps = clouds_to_maps(points, basis)
+    with MapWriter(
+        path,
+        basis,
+        source="made-up",
+        source_digest="0",
+        classes=["thing"],
+        count=count,
+        created_by="test",
+        keep_points=basis.points if keep_points else 0,
+    ) as writer:
+        splits = ["train"] * train + ["test"] * test
+        writer.append(maps, [f"object-{row}" for row in range(count)], [0] * count, splits, points)
+    return open_maps(path)
+
+
+@pytest.mark.parametrize("recipe", BASES)
+def test_a_recipe_runs_and_its_network_answers(recipe: str, tmp_path: Path) -> None:
+    maps = write_data(tmp_path / "data.h5", BASES[recipe], keep_points=recipe == "complete-shape")
+    run = spectral_ssl.pretrain(maps.path, recipe=recipe, epochs=1, out=tmp_path / "run")
+    assert run.plan.task == recipe.split("-cifar10")[0]
+    (row,) = read_metrics(run.folder / "metrics.jsonl")
+    assert np.isfinite(row["loss"])
+    assert (run.folder / "samples" / "answers.png").is_file()
+    problem = TASKS[run.plan.task].problem(maps.basis, run.plan.task_config)
+    example, answers = run.complete(maps, maps.rows("test"), 2)
+    assert example.condition.shape == (2, *problem.condition)
+    assert answers.shape == (2, 2, *problem.target)
+    features = run.encode_file(maps)
+    assert features.shape[0] == 8
+    assert np.isfinite(features).all()
+    assert len(np.unique(features, axis=0)) == 8
+    assert torch.is_tensor(answers)
+
+
+def test_completing_shapes_says_how_to_prepare_a_file_without_clouds(tmp_path: Path) -> None:
+    maps = write_data(tmp_path / "data.h5", BASES["complete-shape"])
+    with pytest.raises(UserError, match="--keep-points"):
+        spectral_ssl.pretrain(maps, recipe="complete-shape", epochs=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
