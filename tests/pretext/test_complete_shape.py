@@ -155,6 +155,15 @@ def test_fewer_points_give_a_noisier_map_of_the_same_part() -> None:
     assert difference < 0.3 * (undone[0] - batch.standardise.undo(batch.maps)).square().mean().sqrt()
 
 
+def test_points_that_rounding_brought_out_of_the_ball_are_taken_back() -> None:
+    batch = batch_of(BASES[0], samples=3)
+    farthest = batch.points.norm(dim=2).amax(dim=1)[:, None, None]
+    outside = batch._replace(points=batch.points / farthest * 1.0005)
+    example = complete_shape(outside, CompleteShapeConfig(**NOTHING), seeded())
+    whole = batch.standardise.undo(example.target)
+    assert (batch.standardise.undo(example.condition) - whole).abs().max() < 1e-2
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_batches_are_transformed_as_single_clouds_are(threads: int) -> None:
     clouds = spheres(7, 100) * 0.9
