@@ -242,13 +242,17 @@ class CGML(nn.Module):
         latent = draw_latents(len(example.target), self.config.latent, self.config.domain, generator)
         path = [latent]
         velocity = torch.zeros_like(latent)
-        with torch.no_grad():
-            start_error = self.error(self.generator.from_prepared(prepared, latent), example).mean().item()
+        if not self.config.steps:
+            with torch.no_grad():
+                return latent[None], self.error(self.generator.from_prepared(prepared, latent), example).mean().item()
+        start_error = 0.0
         # G is frozen here: without this each step would also compute the gradients of all its weights
         self.generator.requires_grad_(False)
         for _ in range(self.config.steps):
             latent = latent.detach().requires_grad_()
             error = self.error(self.generator.from_prepared(prepared, latent), example)  # (B,)
+            if len(path) == 1:
+                start_error = error.mean().item()
             (gradient,) = torch.autograd.grad(error.sum(), latent)
             velocity = self.config.momentum * velocity + self.config.step_size * gradient
             latent = project(latent.detach() - velocity, self.config.domain)
@@ -262,29 +266,29 @@ class CGML(nn.Module):
         The path was made by the true gradient and does not depend on Z, so stepping Z after the path is finished is
         the same as stepping it on the way.
         """
-        moves = path[1:] - path[:-1]  # (M, B, D)
-        lengths = moves.norm(dim=-1)  # (M, B)
-        total = 0.0
-        if self.config.latent_updates == "each-step":
-            chunks = [slice(step, step + 1) for step in range(len(moves))]
-        else:
-            chunks = [slice(0, len(moves))] if len(moves) else []
-        for chunk in chunks:
-            here = path[:-1][chunk].flatten(0, 1)  # (m B, D)
-            there, length = path[1:][chunk].flatten(0, 1), lengths[chunk].flatten(0, 1)
-            repeats = chunk.stop - chunk.start
-            prepared = self.latent_optimiser.prepare(bottleneck).repeat(repeats, 1)  # (m B, hidden)
-            moved_bottleneck = bottleneck + self._noise(bottleneck, generator)
-            prepared_moved = self.latent_optimiser.prepare(moved_bottleneck).repeat(repeats, 1)
-            towards, rho = self.latent_optimiser.from_prepared(prepared, here)
-            near, near_rho = self.latent_optimiser.from_prepared(prepared_moved, here + self._noise(here, generator))
+        lengths = (path[1:] - path[:-1]).norm(dim=-1)  # (M, B)
+        if not len(lengths):
+            return 0.0
+        at_once = 1 if self.config.latent_updates == "each-step" else len(lengths)
+        flat = bottleneck.flatten(1)  # (B, F s s)
+        # h and h + e go through Z as one batch, whose rows of h + e are drawn anew each time
+        both = flat.repeat(2, 1)  # (2 B, F s s)
+        losses = []
+        for part in torch.arange(len(lengths)).split(at_once):
+            here, there, length = path[part].flatten(0, 1), path[part + 1].flatten(0, 1), lengths[part].flatten()
+            torch.add(flat, self._noise(flat, generator), out=both[len(flat) :])
+            prepared = self.latent_optimiser.prepare(both).unflatten(0, (2, 1, -1))  # (2, 1, B, hidden)
+            prepared = prepared.expand(-1, len(part), -1, -1).flatten(0, 2)  # (2 m B, hidden)
+            latents = torch.cat([here, here + self._noise(here, generator)])  # (2 m B, D)
+            said, said_rho = self.latent_optimiser.from_prepared(prepared, latents)
+            (towards, near), (rho, near_rho) = said.chunk(2), said_rho.chunk(2)
             loss = self._distance(towards, rho, there, length)
             loss = loss + self.config.lipschitz * self._distance(near, near_rho, towards, rho)
             self.optimizers["latent"].zero_grad(set_to_none=True)
             loss.backward()
             self.optimizers["latent"].step()
-            total += loss.item() / len(chunks)
-        return total
+            losses.append(loss.item())
+        return sum(losses) / len(losses)
 
     def _distance(self, towards: Tensor, rho: Tensor, there: Tensor, length: Tensor) -> Tensor:
         """L1 or squared distance between Z's outputs (m B, D), (m B) and what they shall be, a scalar."""

@@ -76,6 +76,24 @@ class Algorithm1:
         self.adam_main = torch.optim.Adam([*self.H.parameters(), *self.G.parameters()], lr=self.config.learning_rate)
         self.adam_latent = torch.optim.Adam(self.Z.parameters(), lr=self.config.latent_learning_rate)
 
+    @torch.no_grad()
+    def copy_into(self, method: CGML) -> None:
+        """Give the weights to a ``CGML`` of the same shapes, which can infer answers with them."""
+        method.encoder.load_state_dict(self.H.state_dict())
+        split_g, split_z, channels = method.generator, method.latent_optimiser, method.generator.first_h.in_channels
+        split_g.first_h.weight.copy_(self.G.first.weight[:channels])
+        split_g.first_z.weight.copy_(self.G.first.weight[channels:])
+        split_g.first_h.bias.copy_(self.G.first.bias)
+        split_g.first_norm.load_state_dict(self.G.norm.state_dict())
+        split_g.grow.load_state_dict(self.G.grow.state_dict())
+        split_g.last.load_state_dict(self.G.last.state_dict())
+        values = split_z.first_h.in_features
+        split_z.first_h.weight.copy_(self.Z.first.weight[:, :values])
+        split_z.first_z.weight.copy_(self.Z.first.weight[:, values:])
+        split_z.first_h.bias.copy_(self.Z.first.bias)
+        split_z.second.load_state_dict(self.Z.second.state_dict())
+        split_z.last.load_state_dict(self.Z.last.state_dict())
+
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """One batch."""
         config = self.config

@@ -1,0 +1,206 @@
+"""How many images a second cGML trains on, next to algorithm 1 as it is written (tests/pretext/algorithm_1.py).
+
+Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that does nothing else.
+Same networks, initial weights, batches, draws and step counts; the variants take turns batch by batch, so that a change
+of the machine's speed meets all of them. Also: their losses at the end, the error of answers that each one's Z
+infers, where the time goes, and what share of the matrix product's speed is reached.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transforms import cores_in_use, matrix_product_speed, median_seconds, wait_until_quiet
+
+from pretext.cgml import CGML, CGMLConfig
+from pretext.engine import seeded_generator
+from pretext.method import build_seeded
+from pretext.sample_error import sample_error
+from pretext.tasks.example import Example, Problem
+from spectral_ssl.ground.provenance import environment
+
+# name: shape of the map, batch, settings
+CASES: dict[str, tuple[tuple[int, int, int], int, dict[str, Any]]] = {
+    "images-64": ((3, 64, 64), 32, {"width": 64, "code": 1024, "step_size": 30.0}),
+    "modelnet10-maps": ((11, 21, 21), 64, {"width": 64, "code": 512, "step_size": 30.0}),
+    "tiny": ((2, 16, 16), 8, {"width": 8, "code": 16, "hidden": 16, "steps": 5}),
+}
+FACTORS = 16  # of the made-up data
+WARM_UP = 2  # batches whose time does not count
+MODES = 4  # answers to each held-out condition
+
+
+def load_transcription() -> ModuleType:
+    """The test tree's module; its folder has a package's name, so that it is loaded by path."""
+    path = Path(__file__).parents[1] / "tests" / "pretext" / "algorithm_1.py"
+    spec = spec_from_file_location("algorithm_1", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def made_up_batch(shape: tuple[int, int, int], size: int, bounded: bool, generator: torch.Generator) -> Example:
+    """Mixtures of a few fixed smooth patterns, a block hidden; what is in the block follows from what is around it."""
+    channels, height, width = shape
+    own = seeded_generator(0, "patterns")
+    rows = torch.linspace(0, math.pi, height)[:, None]
+    columns = torch.linspace(0, math.pi, width)[None, :]
+    waves, phases = (
+        3 * torch.rand(2, FACTORS, channels, 1, 1, generator=own),
+        torch.rand(FACTORS, channels, 1, 1, generator=own),
+    )
+    patterns = torch.cos(waves[0] * rows + waves[1] * columns + 6.3 * phases)  # (FACTORS, C, H, W)
+    target = torch.einsum("bf,fchw->bchw", torch.randn(size, FACTORS, generator=generator), patterns) / FACTORS**0.5
+    target = torch.tanh(target) if bounded else target
+    inside = torch.zeros(size, 1, height, width)
+    for sample in range(size):
+        top, left = (int(torch.randint(0, side // 2 + 1, (), generator=generator)) for side in (height, width))
+        inside[sample, :, top : top + height // 2, left : left + width // 2] = 1
+    return Example(target * (1 - inside), target, (0.2 + 0.8 * inside).expand_as(target).contiguous())
+
+
+class PartTimes:
+    """Seconds that a CGML spends on the latents' path and on Z, step by step; the rest is H's and G's."""
+
+    def __init__(self, method: CGML) -> None:
+        self.parts: dict[str, list[float]] = {"latent_path": [], "latent_optimiser": []}
+        method.latent_path = self._timed(method.latent_path, "latent_path")  # type: ignore[method-assign]
+        method._train_latent_optimiser = self._timed(  # type: ignore[method-assign]
+            method._train_latent_optimiser, "latent_optimiser"
+        )
+
+    def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*given: Any) -> Any:
+            begin = time.perf_counter()
+            result = call(*given)
+            self.parts[part].append(time.perf_counter() - begin)
+            return result
+
+        return timed
+
+    def shares(self, seconds: float) -> dict[str, float]:
+        """Of a step's median time."""
+        found = {part: statistics.median(times[WARM_UP:]) / seconds for part, times in self.parts.items()}
+        return {**found, "encoder_and_generator": 1 - sum(found.values())}
+
+
+def compare(name: str, batches: int) -> dict[str, Any]:
+    """Train all variants on the same batches."""
+    shape, size, settings = CASES[name]
+    bounded = name == "images-64"
+    problem = Problem(shape, shape, bounded)
+
+    def make(**more: Any) -> CGML:
+        method: CGML = build_seeded(CGML, 0, CGMLConfig(**settings, **more), problem)
+        return method
+
+    whole_path, each_step = make(latent_updates="whole-path"), make()
+    transcription = load_transcription().Algorithm1(make())
+    variants: dict[str, Any] = {"transcription": transcription, "each-step": each_step, "whole-path": whole_path}
+
+    work = {}
+    for variant, counted in (
+        ("transcription", load_transcription().Algorithm1(make())),
+        ("each-step", make()),
+        ("whole-path", make(latent_updates="whole-path")),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            counted.training_step(made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
+        work[variant] = counter.get_total_flops()
+
+    parts = {"each-step": PartTimes(each_step), "whole-path": PartTimes(whole_path)}
+    seconds: dict[str, list[float]] = {variant: [] for variant in variants}
+    losses: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
+    for step in range(batches):
+        example = made_up_batch(shape, size, bounded, seeded_generator("batch", step))
+        order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # none is always first
+        for variant in order:
+            begin = time.perf_counter()
+            losses[variant].append(variants[variant].training_step(example, seeded_generator("step", step)))
+            seconds[variant].append(time.perf_counter() - begin)
+
+    held_out = made_up_batch(shape, size, bounded, seeded_generator("held out"))
+    result: dict[str, Any] = {}
+    last = max(1, batches // 5)
+    for variant, method in variants.items():
+        answering = method
+        if variant == "transcription":
+            answering = make()
+            method.copy_into(answering)
+        median = statistics.median(seconds[variant][WARM_UP:])
+        result[variant] = {
+            "images_per_second": size / median,
+            "milliseconds_per_step": 1e3 * median,
+            "gigaflop_per_step": 1e-9 * work[variant],
+            "gigaflops": 1e-9 * work[variant] / median,
+            "mean_losses_of_the_last_fifth": {
+                loss: statistics.fmean(row[loss] for row in losses[variant][-last:]) for loss in losses[variant][0]
+            },
+            "inferred_error_held_out": inferred_error(answering, held_out),
+        }
+        if variant in parts:
+            result[variant]["share_of_time"] = parts[variant].shares(median)
+            result[variant]["speed_ratio"] = statistics.median(seconds["transcription"][WARM_UP:]) / median
+    return {"shape": shape, "batch": size, "settings": settings, "batches": batches, "variants": result}
+
+
+def inferred_error(method: CGML, example: Example) -> float:
+    """Mean error of answers found without the target."""
+    answers: Tensor = method.complete(example.condition, MODES, seeded_generator("answers"))
+    return statistics.fmean(float(sample_error(answers[:, mode], example).mean()) for mode in range(MODES))
+
+
+def torch_products(threads: int) -> dict[str, float]:
+    """Speed of torch's own float32 matrix product and of a convolution, which come from different libraries."""
+    one, two = torch.rand(2, 2048, 2048, generator=seeded_generator("product"))
+    maps = torch.rand(32, 128, 16, 16, generator=seeded_generator("maps")).contiguous(memory_format=torch.channels_last)
+    kernel = torch.rand(256, 128, 3, 3, generator=seeded_generator("kernel"))
+    product = median_seconds(lambda: one @ two, 7)
+    convolution = median_seconds(lambda: torch.nn.functional.conv2d(maps, kernel, padding=1), 15)
+    return {
+        "threads": threads,
+        "matrix_product_gigaflops": 2e-9 * 2048**3 / product,
+        "convolution_gigaflops": 2e-9 * 32 * 256 * 128 * 9 * 16 * 16 / convolution,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/cgml-speed.json"))
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=["images-64", "modelnet10-maps"])
+    parser.add_argument("--batches", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--wait", type=float, default=120.0, help="most seconds to wait for a quiet machine")
+    given = parser.parse_args()
+    if given.batches <= WARM_UP:
+        parser.error(f"--batches must be above {WARM_UP}")
+    torch.set_num_threads(given.threads)
+    torch.set_flush_denormal(True)  # as in training
+    wait_until_quiet(given.wait)
+    result: dict[str, Any] = {"environment": environment(), "cores_in_use_before": cores_in_use(2.0)}
+    result["numpy_matrix_product"] = matrix_product_speed(given.threads)
+    result["torch_products"] = torch_products(given.threads)
+    peak = result["torch_products"]["matrix_product_gigaflops"]
+    result["cases"] = {name: compare(name, given.batches) for name in given.cases}
+    for case in result["cases"].values():
+        for row in case["variants"].values():
+            row["share_of_matrix_product"] = row["gigaflops"] / peak
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
