@@ -22,12 +22,14 @@ from downstream.answer_scores import (
 from downstream.degree_error import degree_errors, draw_degree_errors
 from downstream.figures import draw_convergence
 from downstream.frechet_distance import load_feature_network
+from downstream.mark_report import mark_scores
 from downstream.mode_report import path_report
 from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
 from pretext.runs import TrainedRun, find_run_data, load_run
+from pretext.tasks.alternate import AlternateConfig
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
@@ -205,7 +207,10 @@ def _scorer(
     def images(answers: Tensor) -> dict[str, float]:
         composed = compose(example, answers)
         shown = [entry.picture(example.condition, answer, config) for answer in composed.unbind(1)]
-        return image_scores(truth, torch.stack(shown, dim=1), measures, seeded_generator(seed, "pairs"))
+        scores = image_scores(truth, torch.stack(shown, dim=1), measures, seeded_generator(seed, "pairs"))
+        if isinstance(config, AlternateConfig) and config.rate == 0:  # without marks the targets are the clean images
+            scores |= mark_scores(example.target, composed, config)
+        return scores
 
     return images, {
         "perceptual": distance.name if large_enough else "none: too small",

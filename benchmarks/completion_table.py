@@ -1,0 +1,47 @@
+"""Tables of benchmarks/results/completion-*.json in markdown: ``python benchmarks/completion_table.py NAME ...``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def table(result: dict[str, Any]) -> str:
+    """All evaluations of one recipe, and how each method was trained."""
+    machine = result["evaluations"][0]["environment"]
+    lines = [
+        f"### {result['name']}",
+        "",
+        f"Recipe `{result['recipe']}`, {result['evaluations'][0]['inputs']} held-out inputs, "
+        f"{result['evaluations'][0]['answers_to_each']} answers to each; commit {machine['commit']}; "
+        f"{machine['processor']}, {result['threads']} thread; torch {machine['packages']['torch']}.",
+        "",
+        "| method | parameters | epochs | steps | seconds of training |",
+        "|---|---|---|---|---|",
+    ]
+    for method, training in result["training"].items():
+        lines.append(
+            f"| {method} | {training['parameters']:,} | {training['epochs']} | {training['steps']} "
+            f"| {training['seconds'] or 0:.0f} |"
+        )
+    for evaluation in result["evaluations"]:
+        names = list(dict.fromkeys(name for row in evaluation["rows"] for name in row if name != "answers"))
+        asked = evaluation["task_settings"]
+        lines += ["", f"Task: {', '.join(f'{key} {value}' for key, value in asked.items())}.", ""]
+        lines += ["| answers | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        for row in evaluation["rows"]:
+            values = [f"{row[name]:.4g}" if row.get(name) is not None else "" for name in names]
+            lines.append(f"| {row['answers']} | " + " | ".join(values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    names = sys.argv[1:] or sorted(path.stem.removeprefix("completion-") for path in RESULTS.glob("completion-*.json"))
+    for name in names:
+        print(table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()
