@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from data_prep.sources import SOURCES, open_source
+from data_prep.sources import SOURCES, help_text, open_source
 from data_prep.sources.item import Shape, Source
 from data_prep.sources.modelnet import CLASSES_10, CLASSES_40
 from data_prep.sources.shapenet import SYNSETS
@@ -532,6 +532,17 @@ def test_every_entry_tells_where_from() -> None:
         assert "\n" not in entry.where
         assert len(entry.help) > len(entry.where)
         assert len(entry.description) < 90
+
+
+def test_help_of_every_source() -> None:
+    for name, entry in SOURCES.items():
+        text = help_text(f"{name}:x" if entry.after_colon else name)
+        assert entry.help.strip() in text
+        assert (entry.where in text) == entry.needs_root
+    assert "--dataset modelnet10 --download" in help_text("modelnet10")
+    assert "--download" not in help_text("shapenet")
+    with pytest.raises(UserError, match="did you mean 'mnist'"):
+        help_text("mnst")
 
 
 def test_the_list_is_there_at_once() -> None:
