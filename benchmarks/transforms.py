@@ -84,7 +84,7 @@ def clouds(objects: int) -> NDArray[np.float32]:
 
 
 def zernike_speed(degree: int, threads: int, radial: int | None = None, dtype: str = "float32") -> dict[str, Any]:
-    batch = clouds(64 if degree <= 20 else 16)
+    batch = clouds(256 if degree <= 20 else 64)  # 20 ms and more for each thread: shorter ones may share a core
     seconds = median_seconds(
         lambda: zernike_moments(batch, degree, radial=radial, dtype=dtype, threads=threads), 9
     ) / len(batch)
