@@ -88,16 +88,25 @@ def table() -> str:
             continue
         found = json.loads(path.read_text(encoding="utf-8"))
         machine = found["machine"]
+        later = [
+            f"; {case} of commit {_commit(entry['machine'])}"
+            for case, entry in found.items()
+            if isinstance(entry, dict) and "machine" in entry
+        ]
         versions = ", ".join(f"{package} {number}" for package, number in machine["versions"].items())
         parts.append(
             f"`benchmarks/results/{name}.json`: {machine['processor']}, {machine['cores']} cores, "
             f"{machine['cores_in_use_before']:.2f} of them in use by others before; {versions}; "
-            f"commit {(machine['commit'] or 'unknown')[:9]}{' + changes' if machine['uncommitted_changes'] else ''}.\n"
+            f"commit {_commit(machine)}{''.join(later)}.\n"
         )
         lines = ["| what | measured | aim |", "|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in rows_of(found)]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _commit(machine: dict[str, Any]) -> str:
+    return f"{(machine['commit'] or 'unknown')[:9]}{' + changes' if machine['uncommitted_changes'] else ''}"
 
 
 def main() -> None:

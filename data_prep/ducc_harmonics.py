@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep import moments
+from data_prep.angles import angles
+from data_prep.compiling import compiled
 from spectral_ssl.ground.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -47,21 +49,16 @@ def ducc_moments(
     position, factors = _columns(degree, precision)
     radii = np.empty(clouds.shape[1])
     farthest = np.zeros(len(clouds))
-    places = np.empty((clouds.shape[1], 2))  # polar angle, azimuth from 0 to 2 pi
+    places = np.empty((clouds.shape[1], 2))
+    flat = places.reshape(-1)
     out = np.zeros((len(clouds), shells, (degree + 1) ** 2), precision)
     for number, cloud in enumerate(clouds):
-        # one object at a time, its columns contiguous: in the first-level cache this costs a third of whole batches
-        x, y, z = np.ascontiguousarray(cloud.T)
-        level = x * x
-        level += y * y
-        np.sqrt(level + z * z, out=radii)
-        farthest[number] = radii.max(initial=0.0)
-        if not farthest[number] <= moments.LARGEST_RADIUS:
+        centred, outside = angles(cloud.reshape(-1), flat, radii, moments.LARGEST_RADIUS)
+        if outside:
+            farthest[number] = radii.max()
             continue
-        places[:, 0] = np.arctan2(np.sqrt(level), z)
-        places[:, 1] = np.arctan2(-y, -x) + np.pi
         own_mass = mass[number if len(mass) > 1 else 0]
-        if not radii.all():  # points at the centre have no direction: they are spread over all of them
+        if centred:  # points there the centre have no direction: they are spread over all of them
             out[number, 0, 0] = own_mass[radii == 0].sum() * np.sqrt(0.25 / np.pi)
             own_mass = np.where(radii == 0, precision.type(0), own_mass)
         shell_of = np.minimum((radii * shells).astype(np.int64), shells - 1) if shells > 1 else None
@@ -79,9 +76,15 @@ def ducc_moments(
                 nthreads=threads,
             )[0]
             # complex numbers as real and imaginary parts in turn
-            out[number, shell] += found.view(precision).take(position) * factors
+            _add(found.view(precision), position, factors, out[number, shell])
     moments.refuse_outside(farthest)
     return out.reshape(len(clouds), -1)
+
+
+@compiled
+def _add(found: Any, position: Any, factors: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] += found[position[i]] * factors[i]
 
 
 @lru_cache(maxsize=16)

@@ -1,5 +1,7 @@
 """The map file: all maps of a data set with their ids, labels, splits, basis, statistics and failures, in HDF5.
 
+Read here, written by ``data_prep.map_writer``.
+
 ======================  =======================================================================
 /maps                   (N, C, H, W) float32, one sample a chunk, not compressed
 /ids, /split            (N,) strings
@@ -13,14 +15,11 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 """
 
 import json
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
@@ -33,176 +32,7 @@ from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
-ROWS_OF_STATISTICS = 64  # few, so that their float64 copies stay small
-# Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
-BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
-# Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.moments).
-CONSTANT_BELOW = 1e-6
-
-
-class MapWriter:
-    """Writes one map file, batch by batch, in the order of the calls. Use it as a context manager on a temporary path.
-
-    Parameters
-    ----------
-    path : Path
-        A file that may be overwritten (see ``spectral_ssl.ground.files.atomic_path``).
-    basis : Basis
-        Meaning of the maps.
-    source, source_digest, classes, created_by
-        Provenance, stored as attributes.
-    count : int
-        The most rows that can come.
-    keep_points : int
-        Points per cloud to be stored beside the maps, 0 for none.
-    source_up : str
-        The up axis the source's files were turned from, "none" for images.
-
-    Raises
-    ------
-    OSError
-        When the disk has no room for so many rows, or another reason not to write. Room is reserved before anything
-        is written, because an HDF5 file whose writing fails cannot be closed again without harm to the process.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        basis: Basis,
-        *,
-        source: str,
-        source_digest: str,
-        classes: Sequence[str],
-        count: int,
-        created_by: str,
-        keep_points: int = 0,
-        source_up: str = "",
-    ) -> None:
-        self._basis, self._path = basis, path
-        self._failures: list[tuple[str, str]] = []
-        self._rows = 0
-        self._file = h5py.File(path, "w", libver=("earliest", "v110"))
-        row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
-        try:
-            _reserve(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
-        except OSError:
-            self._file.close()
-            raise
-        row = (1, *basis.shape)
-        self._maps = self._file.create_dataset(
-            "maps", (count, *basis.shape), dtype="f4", chunks=row, maxshape=(count, *basis.shape), fillvalue=np.nan
-        )
-        text = h5py.string_dtype()
-        self._ids = self._file.create_dataset("ids", (count,), dtype=text, maxshape=(None,), chunks=(ROWS_AT_ONCE,))
-        self._split = self._file.create_dataset("split", (count,), dtype=text, maxshape=(None,), chunks=(ROWS_AT_ONCE,))
-        self._labels = self._file.create_dataset(
-            "labels", (count,), dtype="i8", maxshape=(None,), chunks=(ROWS_AT_ONCE,)
-        )
-        self._points = (
-            self._file.create_dataset(
-                "points",
-                (count, keep_points, 3),
-                dtype="f2",
-                chunks=(1, keep_points, 3),
-                maxshape=(count, keep_points, 3),
-            )
-            if keep_points
-            else None
-        )
-        self._file.attrs.update(
-            {
-                "schema_version": SCHEMA,
-                "basis": basis.to_json(),
-                "source": source,
-                "source_digest": source_digest,
-                "class_names": json.dumps(list(classes)),
-                "created_by": created_by,
-                "source_up": source_up,
-            }
-        )
-
-    def append(
-        self,
-        maps: NDArray[np.float32],
-        ids: Sequence[str],
-        labels: Sequence[int],
-        splits: Sequence[str],
-        points: NDArray[Any] | None = None,
-    ) -> None:
-        """Add a batch: maps (B, C, H, W) and as many ids, labels and splits; points (B, P, 3) if they are kept."""
-        rows = slice(self._rows, self._rows + len(maps))
-        self._maps[rows] = maps
-        self._ids[rows] = list(ids)
-        self._split[rows] = list(splits)
-        self._labels[rows] = np.asarray(labels, np.int64)
-        if self._points is not None:
-            self._points[rows] = points
-        self._rows = rows.stop
-
-    def fail(self, identity: str, reason: str) -> None:
-        """Record an object that could not be used."""
-        self._failures.append((identity, reason))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._file.close()
-        if kind is None:
-            with h5py.File(self._path, "r+"):
-                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
-
-    def _finish(self) -> None:
-        for column in (self._maps, self._ids, self._split, self._labels, self._points):
-            if column is not None:
-                column.resize(self._rows, axis=0)
-        pair = np.dtype([("id", h5py.string_dtype()), ("reason", h5py.string_dtype())])
-        failures = self._file.create_dataset("failures", (len(self._failures),), dtype=pair)
-        if self._failures:
-            failures[:] = np.array(self._failures, dtype=pair)
-        splits = np.array(self._split.asstr()[:]) if self._rows else np.array([], str)
-        training = np.flatnonzero(splits == "train") if "train" in splits else np.arange(self._rows)
-        mean, std = _statistics(self._maps, training, self._basis)
-        self._file.create_dataset("mean", data=mean)
-        self._file.create_dataset("std", data=std)
-        self._file.attrs["content_digest"] = content_digest(self._file)
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Make the file system set room aside, where it can."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.posix_fallocate(handle, 0, size)
-    finally:
-        os.close(handle)
-
-
-def _statistics(
-    maps: h5py.Dataset, training: NDArray[np.int64], basis: Basis
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each value over the training rows, (C, H, W) each, in two passes of float64."""
-    if basis.kind == "pixels" or len(training) == 0:
-        # images are in [-1, 1] already; their per-pixel statistics would say where the objects of this set lie
-        return np.zeros(basis.shape, np.float32), np.ones(basis.shape, np.float32)
-    blocks = np.split(training, range(ROWS_OF_STATISTICS, len(training), ROWS_OF_STATISTICS))
-    mean = np.zeros(basis.shape)
-    for rows in blocks:
-        mean += _read_rows(maps, rows).sum(axis=0, dtype=np.float64)
-    mean /= len(training)
-    variance = np.zeros(basis.shape)
-    for rows in blocks:
-        variance += np.square(_read_rows(maps, rows) - mean).sum(axis=0)
-    std = np.sqrt(variance / len(training))
-    std[std < CONSTANT_BELOW] = 1.0
-    return mean.astype(np.float32), std.astype(np.float32)
+ROWS_OF_DIGEST = 64
 
 
 def content_digest(file: h5py.File) -> str:
@@ -212,8 +42,8 @@ def content_digest(file: h5py.File) -> str:
         digest.update("\0".join(texts(file[name])).encode())
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
-    for start in range(0, len(maps), ROWS_OF_STATISTICS):
-        digest.update(maps[start : start + ROWS_OF_STATISTICS].tobytes())
+    for start in range(0, len(maps), ROWS_OF_DIGEST):
+        digest.update(maps[start : start + ROWS_OF_DIGEST].tobytes())
     return digest.hexdigest()
 
 

@@ -14,35 +14,14 @@ processors. The threshold is so small that what later recurrences could have mad
 error: 1e-28 in float32 and 1e-150 in float64.
 """
 
-import logging
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-_log = logging.getLogger(__name__)
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from data_prep.compiling import compiled
 
 
-@lru_cache(maxsize=1)  # once is enough
-def _warn_of_compiling() -> None:
-    _log.warning("no folder for compiled code can be written; set NUMBA_CACHE_DIR, or every process compiles anew")
-
-
-def _compiled(function: _Function) -> _Function:
-    # Sums may be reordered (that is what makes vectors of partial sums), but NaN and infinity keep their meaning.
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-    try:
-        compiled: _Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's nor the user's cache folder can be written
-        _warn_of_compiling()
-        compiled = numba.njit(**options)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def _add_three(radial: Any, row: int, level: Any, sums: Any, column: int) -> None:
     r0, r1, r2 = radial[row], radial[row + 1], radial[row + 2]
     y0, y1, y2, y3 = level[0], level[1], level[2], level[3]
@@ -66,7 +45,7 @@ def _add_three(radial: Any, row: int, level: Any, sums: Any, column: int) -> Non
     _store(sums[row + 2], column, c0, c1, c2, c3)
 
 
-@_compiled
+@compiled
 def _add_two(radial: Any, row: int, level: Any, sums: Any, column: int) -> None:
     r0, r1 = radial[row], radial[row + 1]
     y0, y1, y2, y3 = level[0], level[1], level[2], level[3]
@@ -85,7 +64,7 @@ def _add_two(radial: Any, row: int, level: Any, sums: Any, column: int) -> None:
     _store(sums[row + 1], column, b0, b1, b2, b3)
 
 
-@_compiled
+@compiled
 def _add_one(r0: Any, level: Any, target: Any, column: int) -> None:
     y0, y1, y2, y3 = level[0], level[1], level[2], level[3]
     zero = r0.dtype.type(0)
@@ -98,7 +77,7 @@ def _add_one(r0: Any, level: Any, target: Any, column: int) -> None:
     _store(target, column, a0, a1, a2, a3)
 
 
-@_compiled
+@compiled
 def _store(target: Any, column: int, a0: Any, a1: Any, a2: Any, a3: Any) -> None:
     target[column] += a0
     target[column + 1] += a1
@@ -106,7 +85,7 @@ def _store(target: Any, column: int, a0: Any, a1: Any, a2: Any, a3: Any) -> None
     target[column + 3] += a3
 
 
-@_compiled
+@compiled
 def _add_level(radial: Any, first: int, channels: int, level: Any, sums: Any, shell: int, column: int) -> None:
     """Add one level's four rows, times each of its radial rows, to the sums."""
     if shell >= 0:  # harmonics in shells: one radial row, which is the weights
@@ -122,7 +101,7 @@ def _add_level(radial: Any, first: int, channels: int, level: Any, sums: Any, sh
         _add_one(radial[row], level, sums[row], column)
 
 
-@_compiled
+@compiled
 def _turn(cosine: Any, sine: Any, x: Any, y: Any, factor: Any, tiny: Any) -> None:
     """Raise the order by one: c + i s <- factor (c + i s)(x + i y), tiny results flushed to zero."""
     zero = cosine.dtype.type(0)
@@ -133,14 +112,14 @@ def _turn(cosine: Any, sine: Any, x: Any, y: Any, factor: Any, tiny: Any) -> Non
         sine[i] = s if abs(s) > tiny else zero
 
 
-@_compiled
+@compiled
 def _climb(newer: Any, older: Any, z2: Any, factor: Any) -> None:
     """Raise the degree of ``older`` by two, in place: older <- 2 z newer - factor older."""
     for i in range(z2.size):
         older[i] = z2[i] * newer[i] - factor * older[i]
 
 
-@_compiled
+@compiled
 def _radial_rows(
     radial: Any, power: Any, radius: Any, stretched: Any, weight: Any, jacobi: Any, channels: Any, tiny: Any
 ) -> None:
@@ -166,7 +145,7 @@ def _radial_rows(
         first += channels[ell]
 
 
-@_compiled
+@compiled
 def _walk_harmonics(
     x: Any, y: Any, z2: Any, radial: Any, channels: Any, sectoral: Any, upward: Any, tiny: Any, shell: int,
     levels: Any, cosine: Any, sine: Any, sums: Any,
@@ -200,7 +179,7 @@ def _walk_harmonics(
                 first_of_order = first
 
 
-@_compiled
+@compiled
 def _aligned(rows: int, width: int, like: Any) -> Any:
     """A flat array that begins at a cache line."""
     spare = 64 // like.itemsize
@@ -210,7 +189,7 @@ def _aligned(rows: int, width: int, like: Any) -> Any:
     return memory[begin : begin + rows * width]
 
 
-@_compiled
+@compiled
 def sort_by_shell(points: Any, shells: int, order: Any, ends: Any) -> None:
     """Indices of the points of one object in order of their shell, and where each shell ends (a stable sort)."""
     total = points.shape[0]
@@ -231,7 +210,7 @@ def sort_by_shell(points: Any, shells: int, order: Any, ends: Any) -> None:
     ends[shells - 1] = total
 
 
-@_compiled
+@compiled
 def _largest_radius(cloud: Any) -> float:
     largest = 0.0
     for i in range(cloud.shape[0]):
@@ -243,7 +222,7 @@ def _largest_radius(cloud: Any) -> float:
     return np.sqrt(largest)
 
 
-@_compiled
+@compiled
 def moments(
     points: Any, weights: Any, shells: int, block: int, limit: float, tiny: Any, channels: Any, sectoral: Any,
     upward: Any, jacobi: Any, gain: Any, radial_gain: Any, out: Any, farthest: Any,

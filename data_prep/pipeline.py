@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data_prep import moments
 from data_prep.basis import Basis, pixel_basis
-from data_prep.map_store import MapFile, MapWriter, fingerprint_of, open_maps
+from data_prep.map_store import MapFile, fingerprint_of, open_maps
+from data_prep.map_writer import MapWriter
 from data_prep.shape_maps import refuse_unfit, shape_to_map
 from data_prep.sources.item import Item, Shape, Source, Up
 from data_prep.unit_ball import TURNS
@@ -301,10 +302,14 @@ def _fill(
                     continue
                 number, outcomes = next(results)
                 work.write(number, outcomes)
-                finished.add(number)
                 done += len(outcomes)
                 if progress is not None:
                     progress(done, total)
+                if number == written:  # its turn: it need not be read again
+                    used += _write(writer, batches[written], outcomes)
+                    written += 1
+                else:
+                    finished.add(number)
         if not used:
             reasons = (reason for reason in work.read(0) if isinstance(reason, str))
             work.forget()  # a failure of everything is a mistake to be mended, not work to go on with

@@ -1,6 +1,6 @@
 """Is a map file sound? Its schema, digest, values and names are checked, and some maps are made again.
 
-A labelled set with tables is asked whether they stand upright (``data_prep.up_axis``).
+The objects are asked whether they stand upright (``data_prep.up_axis``).
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from data_prep.pipeline import object_to_map
 from data_prep.shape_maps import cloud_to_map
 from data_prep.sources.item import Source, Up
 from data_prep.unit_ball import TURNS
-from data_prep.up_axis import turned_tables
+from data_prep.up_axis import turned
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.hdf5 import dataset, open_hdf5
 
@@ -47,7 +47,7 @@ def verify_maps(path: Path, source: Source | None = None, count: int = 8) -> lis
         findings = _names(opened)
         findings += _values(opened)
         if not findings:
-            findings += turned_tables(opened)
+            findings += turned(opened)
         rows = np.sort(np.random.default_rng(0).permutation(len(opened))[:count])
         if opened.has_points:
             findings += _from_points(opened, rows)

@@ -1,7 +1,12 @@
 """Spreading batches over worker processes, here or on a Dask cluster, through joblib."""
 
+import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from spectral_ssl.ground.errors import UserError
@@ -14,6 +19,7 @@ _Result = TypeVar("_Result")
 # round for the last one, which costs about one part in twice this number.
 ROUND = 64
 SECONDS_TO_CONNECT = 20
+SECONDS_BETWEEN_LOOKS = 0.5  # of a worker, at whether its parent is still there
 
 
 def each_batch(
@@ -59,10 +65,13 @@ def each_batch(
             client = stack.enter_context(_connected(scheduler))
             workers = _count_workers(client, scheduler)
             stack.enter_context(joblib.parallel_config(backend="dask", client=client))
+        parent = os.getpid() if scheduler is None else None
         options = {"return_as": "generator_unordered", "pre_dispatch": "3*n_jobs", "batch_size": 1}
         parallel = stack.enter_context(joblib.Parallel(**options))
         for start in range(0, len(batches), ROUND * workers):
-            calls = (joblib.delayed(_numbered)(work, *pair) for pair in batches[start : start + ROUND * workers])
+            calls = (
+                joblib.delayed(_numbered)(work, parent, *pair) for pair in batches[start : start + ROUND * workers]
+            )
             with closing(parallel(calls)) as results, _said_clearly(scheduler):
                 yield from results
 
@@ -84,8 +93,26 @@ def _said_clearly(scheduler: str | None) -> Iterator[None]:
         ) from error
 
 
-def _numbered(work: Callable[[_Batch], _Result], number: int, batch: _Batch) -> tuple[int, _Result]:
+def _numbered(work: Callable[[_Batch], _Result], parent: int | None, number: int, batch: _Batch) -> tuple[int, _Result]:
+    if parent is not None and parent != os.getpid():
+        _end_with(parent)
     return number, work(batch)
+
+
+@lru_cache(maxsize=1)  # one watch in each worker
+def _end_with(parent: int) -> None:
+    """Let this worker process end soon after its parent, even when that was killed.
+
+    By themselves workers notice after minutes, or never where the pipe to the parent is full, and hold 180 MB each.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    if sys.platform != "win32":  # there the number stays when the parent has gone
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _connected(scheduler: str) -> Any:

@@ -11,7 +11,8 @@ import pytest
 
 from data_prep.basis import Basis, zernike_basis
 from data_prep.layout import valid_cells
-from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
 
 
 @pytest.fixture(autouse=True)

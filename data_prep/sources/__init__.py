@@ -123,6 +123,29 @@ def split_name(name: str) -> tuple[str, str]:
     return key, rest
 
 
+def help_text(name: str) -> str:
+    """Where a data set comes from, under what terms, and which layouts are read; several lines for the user.
+
+    Parameters
+    ----------
+    name : str
+        As for ``open_source``; what follows a colon does not matter.
+
+    Raises
+    ------
+    UserError
+        When there is no such data set.
+    """
+    key, _ = split_name(name)
+    entry = SOURCES[key]
+    lines = [entry.help.strip()]
+    if entry.needs_root:
+        lines.append(f"Where to get it: {entry.where}")
+    if key in DOWNLOADS:
+        lines.append(f"Or let prep fetch it: spectral-ssl prep --dataset {key} --download")
+    return "\n".join(lines)
+
+
 def open_source(name: str, root: Path | None = None, size: int | None = None) -> "Source":
     """Find a data set and list its objects; nothing is loaded yet.
 

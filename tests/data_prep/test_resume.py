@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -198,6 +199,36 @@ def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
 def _begin(clouds: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "spectral_ssl", "prep", "--dataset", f"folder:{clouds}", "--out", str(out)]
     return subprocess.Popen([*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _children(process: int) -> set[int]:
+    """Processes that one has started, as Linux tells."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            if int(status.read_text().rpartition(")")[2].split()[1]) == process:
+                found.add(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_the_workers_of_a_killed_process_end(tmp_path: Path) -> None:
+    clouds = tmp_path / "clouds"
+    clouds.mkdir()
+    for seed in range(1000):
+        np.save(clouds / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(300, 3)))
+    out = tmp_path / "a.h5"
+    process = _begin(clouds, out, workers=2)
+    while process.poll() is None and not list(folder_for(out).glob("*.shard")):
+        time.sleep(0.001)
+    workers = _children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(workers) >= 2
+    end = time.monotonic() + 20
+    while (left := [worker for worker in workers if Path(f"/proc/{worker}").exists()]) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not left
 
 
 def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> None:

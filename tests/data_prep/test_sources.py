@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from data_prep.sources import SOURCES, open_source
+from data_prep.sources import SOURCES, help_text, open_source
 from data_prep.sources.item import Shape, Source
 from data_prep.sources.modelnet import CLASSES_10, CLASSES_40
 from data_prep.sources.shapenet import SYNSETS
@@ -508,64 +508,6 @@ def test_cifar10_truncated_or_missing_batches(tmp_path: Path) -> None:
         open_source("cifar10", tmp_path)
 
 
-# folders of one's own
-
-
-def _summary(source: Source) -> list[tuple[str, str | None, str]]:
-    return [(item.id, source.classes[item.label] if item.label >= 0 else None, item.split) for item in source.items]
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        (["b.off", "a.xyz"], [("a.xyz", None, "train"), ("b.off", None, "train")]),
-        (["y/1.off", "x/deep/er/2.off"], [("x/deep/er/2.off", "x", "train"), ("y/1.off", "y", "train")]),
-        (["test/x/1.off", "train/x/1.off"], [("test/x/1.off", "x", "test"), ("train/x/1.off", "x", "train")]),
-        (["x/test/1.off", "x/VAL/1.off"], [("x/VAL/1.off", "x", "val"), ("x/test/1.off", "x", "test")]),
-        (["test/1.off", "train/1.off"], [("test/1.off", None, "test"), ("train/1.off", None, "train")]),
-    ],
-)
-def test_folder_layouts(tmp_path: Path, files: list[str], expected: list[tuple[str, str | None, str]]) -> None:
-    for name in files:
-        _write(tmp_path / name, "0 0 0\n1 1 1\n" if name.endswith("xyz") else OFF)
-    for name in ("README.txt", ".hidden.off", "__MACOSX/a.off", "notes.md", ".git/a.off"):
-        _write(tmp_path / name, "words")
-    source = open_source(f"folder:{tmp_path}")
-    _check(source)
-    assert source.kind == "shapes"
-    assert _summary(source) == expected
-
-
-def test_folder_of_images(tmp_path: Path) -> None:
-    Pillow.new("L", (4, 6), 7).save(tmp_path / "grey.png")
-    Pillow.new("RGBA", (4, 6), (1, 2, 3, 4)).save(tmp_path / "rgba.png")
-    Pillow.new("P", (4, 6)).save(tmp_path / "palette.gif")
-    (tmp_path / "zbroken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
-    source = open_source(f"folder:{tmp_path}")
-    _check(source)
-    assert source.kind == "images"
-    images = {item.id: item.load() for item in source.items if item.id != "zbroken.jpg"}
-    assert {name: image.shape for name, image in images.items()} == {  # type: ignore[union-attr]
-        "grey.png": (1, 6, 4),
-        "palette.gif": (3, 6, 4),
-        "rgba.png": (3, 6, 4),
-    }
-    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [1, 2, 3])  # type: ignore[index]
-    with pytest.raises(ObjectError, match="unreadable image"):
-        source.items[-1].load()
-
-
-def test_folder_mixtures(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no shapes or images"):
-        open_source(f"folder:{tmp_path}")
-    Pillow.new("L", (4, 4)).save(tmp_path / "texture.png")
-    _write(tmp_path / "a.off")
-    with pytest.raises(UserError, match="shapes and images in one folder"):
-        open_source(f"folder:{tmp_path}")
-    _write(tmp_path / "b.obj", OBJ)
-    assert [item.id for item in open_source(f"folder:{tmp_path}").items] == ["a.off", "b.obj"]
-
-
 # the list
 
 
@@ -590,6 +532,17 @@ def test_every_entry_tells_where_from() -> None:
         assert "\n" not in entry.where
         assert len(entry.help) > len(entry.where)
         assert len(entry.description) < 90
+
+
+def test_help_of_every_source() -> None:
+    for name, entry in SOURCES.items():
+        text = help_text(f"{name}:x" if entry.after_colon else name)
+        assert entry.help.strip() in text
+        assert (entry.where in text) == entry.needs_root
+    assert "--dataset modelnet10 --download" in help_text("modelnet10")
+    assert "--download" not in help_text("shapenet")
+    with pytest.raises(UserError, match="did you mean 'mnist'"):
+        help_text("mnst")
 
 
 def test_the_list_is_there_at_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import eval_jacobi, sph_harm_y
 
-from data_prep import moments, moments_kernel
+from data_prep import compiling, moments
 from data_prep.basis import zernike_basis
 from data_prep.layout import index
 from data_prep.recurrences import zernike_tables
@@ -263,8 +263,8 @@ def test_without_a_folder_for_compiled_code(monkeypatch, caplog):
         return original(*arguments, **options)
 
     monkeypatch.setattr(numba, "njit", no_folder)
-    moments_kernel._warn_of_compiling.cache_clear()
-    doubled = moments_kernel._compiled(lambda value: 2 * value)
+    compiling._warn_of_compiling.cache_clear()
+    doubled = compiling.compiled(lambda value: 2 * value)
     assert doubled(21) == 42
     assert "no folder for compiled code" in caplog.text
 

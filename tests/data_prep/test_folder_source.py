@@ -1,0 +1,175 @@
+"""The source of one's own files: layouts, links, and whatever else lies in people's folders."""
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from data_prep.basis import zernike_basis
+from data_prep.pipeline import prepare
+from data_prep.sources import open_source
+from data_prep.sources.item import Shape, Source
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+OFF = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 2 0 3\n"
+OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n"
+
+
+def _write(path: Path, content: str | bytes = OFF) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _check(source: Source) -> None:
+    """What every source must keep: unique ids, labels in range, items that load and can be sent to another process."""
+    assert len({item.id for item in source.items}) == len(source.items)
+    assert all(-1 <= item.label < max(len(source.classes), 1) for item in source.items)
+    assert len(source.digest) == 64
+    assert source.note
+    item = pickle.loads(pickle.dumps(source.items[0]))
+    loaded = item.load()
+    if source.kind == "shapes":
+        assert isinstance(loaded, Shape)
+        assert loaded.points.dtype == np.float64
+    else:
+        assert isinstance(loaded, np.ndarray)
+        assert loaded.dtype == np.uint8
+        assert loaded.ndim == 3
+
+
+def _summary(source: Source) -> list[tuple[str, str | None, str]]:
+    return [(item.id, source.classes[item.label] if item.label >= 0 else None, item.split) for item in source.items]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["b.off", "a.xyz"], [("a.xyz", None, "train"), ("b.off", None, "train")]),
+        (["y/1.off", "x/deep/er/2.off"], [("x/deep/er/2.off", "x", "train"), ("y/1.off", "y", "train")]),
+        (["test/x/1.off", "train/x/1.off"], [("test/x/1.off", "x", "test"), ("train/x/1.off", "x", "train")]),
+        (["x/test/1.off", "x/VAL/1.off"], [("x/VAL/1.off", "x", "val"), ("x/test/1.off", "x", "test")]),
+        (["test/1.off", "train/1.off"], [("test/1.off", None, "test"), ("train/1.off", None, "train")]),
+    ],
+)
+def test_folder_layouts(tmp_path: Path, files: list[str], expected: list[tuple[str, str | None, str]]) -> None:
+    for name in files:
+        _write(tmp_path / name, "0 0 0\n1 1 1\n" if name.endswith("xyz") else OFF)
+    for name in ("README.txt", ".hidden.off", "__MACOSX/a.off", "notes.md", ".git/a.off"):
+        _write(tmp_path / name, "words")
+    source = open_source(f"folder:{tmp_path}")
+    _check(source)
+    assert source.kind == "shapes"
+    assert _summary(source) == expected
+
+
+def test_folder_names_what_it_does_not_read(tmp_path: Path) -> None:
+    for name in ("chair/1.off", "chair/2.off", "table/1.off", "loose.off"):
+        _write(tmp_path / name, OFF)
+    for name in ("chair/3.STEP", "table/2.ply.gz", "notes.md", "b.md", "list.csv", "bare", "chair/data.gz"):
+        _write(tmp_path / name, "words")
+    (tmp_path / "table" / "3.off").symlink_to(tmp_path / "nowhere.off")
+    (tmp_path / "lamp").symlink_to(tmp_path / "not-mounted")
+    os.mkfifo(tmp_path / "table" / "4.off")
+    source = open_source(f"folder:{tmp_path}")
+    assert [item.id for item in source.items] == ["chair/1.off", "chair/2.off", "loose.off", "table/1.off"]
+    assert dict(source.missing) == {
+        "chair/3.STEP": ".step files are not read: convert it",
+        "lamp": "a link that leads nowhere",
+        "table/2.ply.gz": "packed: unpack .ply.gz files first",
+        "table/3.off": "a link that leads nowhere",
+        "table/4.off": "no file: a pipe, socket or device",
+    }
+    assert source.note == (
+        "4 shapes in 2 classes; 1 of them in no class folder, without a label; "
+        "not read: 2 .md, 1 without ending, 1 .gz, 1 .csv"
+    )
+    # the same through prep: they are rows of failures
+    made = prepare(source, zernike_basis(3, points=16), tmp_path / "maps.h5", workers=0)
+    assert dict(made.failures) == dict(source.missing)
+
+
+def test_folder_with_textures_and_with_none_it_reads(tmp_path: Path) -> None:
+    for name in ("a.step", "b.STEP", "c.pcd"):
+        _write(tmp_path / name, "words")
+    with pytest.raises(UserError, match=r"no shapes or images.*with 2 \.step, 1 \.pcd"):
+        open_source(f"folder:{tmp_path}")
+    _write(tmp_path / "model.obj", OBJ)
+    for name in ("model.mtl", "skin.png", "skin.tga"):
+        _write(tmp_path / name, "words")
+    source = open_source(f"folder:{tmp_path}")
+    assert [identity for identity, _ in source.missing] == ["a.step", "b.STEP", "c.pcd"]
+    assert source.note == "1 shapes without classes; left out as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+
+
+def test_folder_follows_links_out_of_it_and_no_others(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
+    for name in ("train/table/1.off", "train/table/2.off"):
+        _write(root / name, OFF)
+    for name in ("chairs/1.off", "chairs/deep/2.off", "lamps/1.off"):
+        _write(elsewhere / name, OFF)
+    (root / "train" / "chair").symlink_to(elsewhere / "chairs")
+    (elsewhere / "chairs" / "more").symlink_to(elsewhere / "lamps")
+    (elsewhere / "lamps" / "round").symlink_to(elsewhere / "chairs")  # an endless walk
+    (root / "train" / "up").symlink_to(root)
+    (root / "test").symlink_to(root / "train")  # every object in both splits
+    source = open_source(f"folder:{root}")
+    _check(source)
+    assert _summary(source) == [
+        ("train/chair/1.off", "chair", "train"),
+        ("train/chair/deep/2.off", "chair", "train"),
+        ("train/chair/more/1.off", "chair", "train"),
+        ("train/table/1.off", "table", "train"),
+        ("train/table/2.off", "table", "train"),
+    ]
+    assert source.note == (
+        "5 shapes in 2 classes; 3 links to folders not followed, they lead to files that are here already"
+    )
+    assert source.items[1].load().faces is not None  # type: ignore[union-attr]
+
+
+def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "a" / "1.off", OFF)
+    original = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path.name == "a":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match=r"a folder that cannot be read.*Permission denied"):
+        open_source(f"folder:{tmp_path}")
+
+
+def test_folder_of_images(tmp_path: Path) -> None:
+    Pillow.new("L", (4, 6), 7).save(tmp_path / "grey.png")
+    Pillow.new("RGBA", (4, 6), (1, 2, 3, 4)).save(tmp_path / "rgba.png")
+    Pillow.new("P", (4, 6)).save(tmp_path / "palette.gif")
+    (tmp_path / "zbroken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    source = open_source(f"folder:{tmp_path}")
+    _check(source)
+    assert source.kind == "images"
+    images = {item.id: item.load() for item in source.items if item.id != "zbroken.jpg"}
+    assert {name: image.shape for name, image in images.items()} == {  # type: ignore[union-attr]
+        "grey.png": (1, 6, 4),
+        "palette.gif": (3, 6, 4),
+        "rgba.png": (3, 6, 4),
+    }
+    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [1, 2, 3])  # type: ignore[index]
+    with pytest.raises(ObjectError, match="unreadable image"):
+        source.items[-1].load()
+
+
+def test_folder_mixtures(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no shapes or images"):
+        open_source(f"folder:{tmp_path}")
+    Pillow.new("L", (4, 4)).save(tmp_path / "texture.png")
+    _write(tmp_path / "a.off")
+    with pytest.raises(UserError, match="shapes and images in one folder"):
+        open_source(f"folder:{tmp_path}")
+    _write(tmp_path / "b.obj", OBJ)
+    assert [item.id for item in open_source(f"folder:{tmp_path}").items] == ["a.off", "b.obj"]
