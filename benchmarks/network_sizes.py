@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.basis import zernike_basis
+from pretext import onednn_linear
 from pretext.cgml import CGMLConfig
 from pretext.context_encoder import ContextEncoderConfig
 from pretext.engine import seeded_generator
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/network-sizes.json"))
     parser.add_argument("--page", type=Path, default=Path("docs/cgml-networks.md"))
     given = parser.parse_args()
+    onednn_linear.available = False  # torch's counter does not know it
     counts = {
         label: {name: sizes(name, shape, bounded="px" in label) for name in CONFIGS} for label, shape in INPUTS.items()
     }
