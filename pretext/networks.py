@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretext import onednn_linear
 from pretext.perceptrons import PerceptronEncoder, PerceptronGenerator, Prepared
 from pretext.tasks.example import Problem
 
@@ -176,8 +177,7 @@ class LatentOptimiser(nn.Module):
 
     def prepare(self, bottleneck: Tensor) -> Tensor:
         """The part of the first layer that depends on h alone, (B, F, s, s) -> (B, hidden)."""
-        prepared: Tensor = self.first_h(bottleneck.flatten(1))
-        return prepared
+        return onednn_linear.linear(bottleneck.flatten(1), self.first_h)
 
     def from_prepared(self, prepared: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """R (B, D) and rho (B) of prepared bottlenecks (B, hidden) and latents (B, D)."""

@@ -1,0 +1,139 @@
+"""Parameters and multiply-adds of cGML and its baselines (the cGML paper's table 7), counted by torch's own counter.
+
+Run ``python benchmarks/network_sizes.py``; it writes benchmarks/results/network-sizes.json and the table of
+docs/cgml-networks.md. The counter sees convolutions and matrix products, not sums, normalisations or the arithmetic
+of the optimisers. One training step of each is really run: the largest takes some seconds and 2 GB.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from data_prep.basis import zernike_basis
+from pretext import onednn_linear
+from pretext.cgml import CGMLConfig
+from pretext.context_encoder import ContextEncoderConfig
+from pretext.engine import seeded_generator
+from pretext.method import build_seeded
+from pretext.methods import METHODS
+from pretext.pix2pix import Pix2PixConfig
+from pretext.regression import RegressionConfig
+from pretext.tasks.example import Example, Problem
+from spectral_ssl.ground.provenance import environment
+
+BATCH = 10
+BEGIN, END = "<!-- sizes: begin -->", "<!-- sizes: end -->"
+WIDTH, CODE = 64, 4000  # the paper's networks have a code of 4000
+SPECTRAL = zernike_basis(20).shape
+INPUTS: dict[str, tuple[int, int, int]] = {
+    **{f"{side} px": (3, side, side) for side in (32, 64, 128, 256)},
+    f"map {' x '.join(map(str, SPECTRAL))}": SPECTRAL,
+}
+CONFIGS: dict[str, Any] = {
+    "cgml": CGMLConfig(width=WIDTH, code=CODE),
+    "cgml, Z once a batch": CGMLConfig(width=WIDTH, code=CODE, latent_updates="whole-path"),
+    "regression": RegressionConfig(width=WIDTH, code=CODE),
+    "context-encoder": ContextEncoderConfig(width=WIDTH, code=CODE),
+    "pix2pix": Pix2PixConfig(width=WIDTH, code=CODE),
+}
+
+
+def multiply_adds(call: Callable[[], object]) -> int:
+    """What the counter sees of a call; it counts two operations for each multiply-add."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() // 2
+
+
+def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, Any]:
+    """Counts of one method for one input: its networks, a training step and inference."""
+    config = CONFIGS[name]
+    problem = Problem(shape, shape, bounded)
+    method: Any = build_seeded(METHODS[name.partition(",")[0]].build, 0, config, problem)
+    draw = seeded_generator("network sizes")
+    maps = torch.randn(BATCH, *shape, generator=draw)
+    latent = torch.zeros(BATCH, getattr(config, "latent", 0))
+    with torch.no_grad():
+        bottleneck, skips = method.encoder.with_skips(maps)
+        calls: dict[str, tuple[nn.Module, Callable[[], object]]] = {
+            "H": (method.encoder, lambda: method.encoder(maps)),
+            "G": (method.generator, lambda: method.generator(bottleneck, latent, skips if config.skips else ())),
+        }
+        if hasattr(method, "latent_optimiser"):
+            calls["Z"] = (method.latent_optimiser, lambda: method.latent_optimiser(bottleneck, latent))
+        if hasattr(method, "discriminator"):
+            seen = maps if name == "context-encoder" else torch.cat([maps, maps], dim=1)
+            calls["D"] = (method.discriminator, lambda: method.discriminator(seen))
+        networks = {
+            letter: {
+                "parameters": sum(parameter.numel() for parameter in network.parameters()),
+                "multiply_adds": multiply_adds(call),
+            }
+            for letter, (network, call) in calls.items()
+        }
+    example = Example(maps, torch.randn(maps.shape, generator=draw), torch.ones_like(maps))
+    return {
+        "parameters": sum(network["parameters"] for network in networks.values()),
+        "networks": networks,
+        "inference_multiply_adds": multiply_adds(lambda: method.complete(maps, 1, draw)),
+        "training_step_multiply_adds": multiply_adds(lambda: method.training_step(example, draw)),
+        "bottleneck": list(bottleneck.shape[1:]),
+    }
+
+
+def table(result: dict[str, dict[str, Any]]) -> str:
+    """The counts as a Markdown table, parameters in millions, multiply-adds of a batch in milliards (10^9)."""
+    lines = [
+        "| input | method | H | G | Z or D | all | H | G | Z or D | an answer | a training step |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for shape, methods in result.items():
+        for name, counts in methods.items():
+            networks = counts["networks"]
+            other = networks.get("Z") or networks.get("D") or {}
+            cells = [shape, name]
+            cells += [
+                f"{1e-6 * network['parameters']:.1f}" if network else "–"
+                for network in (networks["H"], networks["G"], other, counts)
+            ]
+            cells += [
+                f"{1e-9 * network['multiply_adds']:.2f}" if network else "–"
+                for network in (networks["H"], networks["G"], other)
+            ]
+            cells += [f"{1e-9 * counts[f'{what}_multiply_adds']:.2f}" for what in ("inference", "training_step")]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_between_marks(page: Path, text: str) -> None:
+    """Put the table where the page has its place for it."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page} lacks the lines {BEGIN} and {END}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/network-sizes.json"))
+    parser.add_argument("--page", type=Path, default=Path("docs/cgml-networks.md"))
+    given = parser.parse_args()
+    onednn_linear.available = False  # torch's counter does not know it
+    counts = {
+        label: {name: sizes(name, shape, bounded="px" in label) for name in CONFIGS} for label, shape in INPUTS.items()
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    result = {"environment": environment(), "batch": BATCH, "width": WIDTH, "code": CODE, "inputs": counts}
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_between_marks(given.page, table(counts))
+
+
+if __name__ == "__main__":
+    main()
