@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.layout import index, unfold
-from data_prep.map_store import CONSTANT_BELOW
+from data_prep.map_writer import CONSTANT_BELOW
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
 

@@ -227,9 +227,19 @@ def export(
 @app.command("list")
 def list_command(
     what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs or maps.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="With datasets: a name; says where it is to be had, its terms and its layouts.")
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what there is to choose from."""
+    if name is not None:
+        if what != "datasets":
+            raise UserError("a name goes with datasets only", f"{what} {name}", "write `list datasets NAME`")
+        from data_prep.sources import help_text
+
+        print(help_text(name))
+        return
     for kind, names in spectral_ssl.list_names(what, workspace=workspace).items():
         print(f"{kind}:" if names else f"{kind}: none")
         for name, description in names.items():

@@ -8,7 +8,8 @@ import torch
 
 import spectral_ssl
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
 from pretext.tasks import TASKS
