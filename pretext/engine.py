@@ -44,6 +44,8 @@ class TrainConfig:
         Stop cleanly at the end of the step that passes this; 0 means no limit.
     checkpoint_every : int
         Epochs between checkpoints; one is always written at the end.
+    log_every : int
+        Steps between rows of ``metrics.jsonl``, beside the row at the end of each epoch; 0 for none.
     seed : int
         Of everything random.
     """
@@ -52,6 +54,7 @@ class TrainConfig:
     batch_size: int = 64
     max_minutes: float = 0.0
     checkpoint_every: int = 1
+    log_every: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class TrainConfig:
         check_range("train.batch_size", self.batch_size, 1, 1_000_000)
         check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
         check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
+        check_range("train.log_every", self.log_every, 0, 1_000_000_000)
         check_range("train.seed", self.seed, 0, 2**31 - 1)
 
 
@@ -77,7 +81,7 @@ class Place:
     epoch, batch, step : int
         Finished epochs, finished batches of the epoch under way, finished steps in all.
     samples : int
-        Samples seen in the epoch under way.
+        Samples seen since the last row of metrics.
     sums : dict of str to float
         Losses summed over those samples.
     """
@@ -96,11 +100,15 @@ class Place:
         self.step += 1
         self.samples += samples
 
-    def end_epoch(self) -> dict[str, float]:
-        """Note a finished epoch and give its mean losses."""
-        means = {name: value / self.samples for name, value in self.sums.items()}
+    def end_epoch(self) -> None:
+        """Note a finished epoch."""
         self.epoch += 1
-        self.batch, self.samples, self.sums = 0, 0, {}
+        self.batch = 0
+
+    def take_means(self) -> dict[str, float]:
+        """The mean losses since the last time they were taken."""
+        means = {name: value / self.samples for name, value in self.sums.items()}
+        self.samples, self.sums = 0, {}
         return means
 
 
@@ -155,6 +163,12 @@ def train(
         save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
         write_status(run, state, place)
 
+    def log() -> None:
+        seconds = round(time.monotonic() - started, 3)
+        epoch = place.epoch + place.batch / steps_an_epoch if place.batch else place.epoch
+        row = {"epoch": epoch, "step": place.step, "seconds": seconds, **place.take_means()}
+        append_metrics(run / "metrics.jsonl", row)
+
     write_status(run, "running", place)
     with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
         advance(place.step)
@@ -166,6 +180,8 @@ def train(
                 losses = method.training_step(example, generator)
                 check_finite(losses, place, run, example, data.ids(rows))
                 place.count(losses, len(rows))
+                if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
+                    log()
                 if interrupted():
                     save("stopped")
                     raise Stopped(f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`")
@@ -173,10 +189,8 @@ def train(
                 if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
                     break
             if place.batch == steps_an_epoch:
-                seconds = round(time.monotonic() - started, 3)
-                means = place.end_epoch()
-                row = {"epoch": place.epoch, "step": place.step, "seconds": seconds, **means}
-                append_metrics(run / "metrics.jsonl", row)
+                place.end_epoch()
+                log()
             if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
                 break
             if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:

@@ -91,6 +91,19 @@ def test_metrics_past_the_checkpoint_are_dropped_on_resume(random_maps: MapFile,
     assert [row["step"] for row in after] == [3, 6, 9]
 
 
+def test_rows_between_the_ends_of_epochs_and_across_a_stop(random_maps: MapFile, tmp_path: Path) -> None:
+    settings = (*TINY, "log_every=2")
+    whole = spectral_ssl.pretrain(random_maps, epochs=2, settings=settings, out=tmp_path / "whole").folder
+    rows = read_metrics(whole / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [2, 3, 4, 6]  # 3 steps an epoch: a row every 2, and one at each end
+    assert [row["epoch"] for row in rows] == pytest.approx([2 / 3, 1, 4 / 3, 2])
+    parts = spectral_ssl.pretrain(
+        random_maps, epochs=2, max_minutes=1e-6, settings=settings, out=tmp_path / "parts"
+    ).folder
+    spectral_ssl.pretrain(random_maps, resume=parts, max_minutes=0)
+    assert without_time(whole) == without_time(parts)
+
+
 def test_resume_refuses_other_data_and_other_settings(random_maps: MapFile, tmp_path: Path) -> None:
     from conftest import write_random_maps
 

@@ -1,0 +1,124 @@
+"""Completion as a user does it: images and shapes, several methods, scored on the same inputs."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import spectral_ssl
+from pretext.cgml import CGML
+from spectral_ssl.ground.errors import UserError
+
+TINY = ("width=4", "code=8", "batch_size=16")
+TINY_CGML = (*TINY, "steps=3", "hidden=8")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map file of 60 small pictures of one's own."""
+    home = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 20)):
+        for number in range(count):
+            folder = home / "raw" / split / f"class{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            coarse = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
+    return spectral_ssl.prep(f"folder:{home / 'raw'}", out=home / "pictures.h5").path
+
+
+@pytest.fixture(scope="module")
+def runs(pictures: Path) -> dict[str, Path]:
+    made = {}
+    for method in ("cgml", "regression", "context-encoder", "pix2pix"):
+        settings = TINY_CGML if method == "cgml" else TINY
+        out = pictures.parent / method
+        run = spectral_ssl.pretrain(
+            pictures, recipe="inpaint", method=method, epochs=1, settings=settings, out=out, workspace=pictures.parent
+        )
+        made[method] = run.folder
+    return made
+
+
+def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> None:
+    main, *others = runs.values()
+    result = spectral_ssl.evaluate(main, beside=others, count=12, modes=4)
+    rows = {row["answers"]: row for row in result["rows"]}
+    assert list(rows)[3:] == ["regression", "context-encoder", "pix2pix"]
+    for row in rows.values():
+        assert 0 < row["error of the best"] <= row["error"]
+        assert -1 <= row["SSIM"] <= 1
+        assert row["PSNR"] > 0
+        assert row["ST-LPIPS"] > 0
+    assert rows["regression"]["diversity (ST-LPIPS)"] == pytest.approx(0, abs=1e-6)
+    assert rows["cgml, random z"]["diversity (ST-LPIPS)"] > 0
+    assert (main / "samples" / "convergence.png").is_file()
+    # the same question asked with larger holes: a file of its own, and a task that training has not seen
+    larger = spectral_ssl.evaluate(main, count=12, modes=2, settings=["share=0.5"])
+    assert larger["path"] != result["path"]
+    assert json.loads(Path(larger["path"]).read_text())["task_settings"]["share"] == 0.5
+    with pytest.raises(UserError, match="share"):
+        spectral_ssl.evaluate(main, count=12, modes=2, settings=["shar=0.5"])
+
+
+def test_complete_writes_answers_and_pictures_of_their_forming(runs: dict[str, Path]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "spectral_ssl", "complete", "--run", runs["cgml"], "--count", "5", "--path"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with h5py.File(runs["cgml"] / "completions.h5") as file:
+        assert file["answers"].shape == (5, 4, 3, 32, 32)
+        assert np.abs(file["answers"][:]).max() <= 1
+    for name in ("completions.png", "completions-path.png"):
+        with Image.open(runs["cgml"] / name) as picture:
+            assert np.asarray(picture.convert("L")).std() > 5, "an empty picture"
+    with pytest.raises(UserError, match="latent path"):
+        spectral_ssl.complete(runs["regression"], path=True, out=runs["regression"] / "other.h5", count=2)
+
+
+def test_shapes_are_scored_by_degree_against_a_second_sampling(tmp_path: Path) -> None:
+    maps, second = (
+        spectral_ssl.prep(degree=6, points=128, keep_points=True, seed=seed, out=tmp_path / f"{seed}.h5")
+        for seed in (0, 1)
+    )
+    run = spectral_ssl.pretrain(
+        maps, recipe="complete-shape", epochs=1, settings=TINY_CGML, out=tmp_path / "run", workspace=tmp_path
+    )
+    result = spectral_ssl.evaluate(run, count=20, modes=2, second=second)
+    by_degree = result["error_by_degree"]
+    assert by_degree["degrees"] == list(range(7))
+    assert len(by_degree["error"]["cgml, z moved by Z"]) == 7
+    assert all(noise > 0 for noise in by_degree["noise"][1:])
+    assert 0 < result["rows"][1]["reconstruction mAP"] <= 1
+    assert (run.folder / "samples" / "degrees.png").is_file()
+    assert (run.folder / "samples" / "answers-shapes.png").is_file()
+    with pytest.raises(UserError, match="second sampling"):
+        spectral_ssl.evaluate(run, count=5, modes=2, second=spectral_ssl.prep("digits", out=tmp_path / "digits.h5"))
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_batch(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = CGML.training_step
+    monkeypatch.setattr(CGML, "training_step", lambda *given: {**step(*given), "loss": math.nan})
+    with pytest.raises(UserError, match=r"not finite.*failed-batch"):
+        spectral_ssl.pretrain(
+            pictures,
+            recipe="inpaint",
+            epochs=3,
+            settings=TINY_CGML,
+            out=tmp_path / "run",
+        )
+    saved = torch.load(tmp_path / "run" / "failed-batch.pt", weights_only=True)
+    assert len(saved["ids"]) == len(saved["condition"])
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
