@@ -83,14 +83,14 @@ def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
 
 def _training(run: TrainedRun) -> dict[str, Any]:
     rows = read_metrics(run.folder / "metrics.jsonl")
-    parameters = sum(value.numel() for value in run.method.state_dict().values())
+    parameters = sum(value.numel() for value in run.method.parameters())
     return {
         "config": run.plan.to_toml(),
         "parameters": parameters,
         "epochs": run.checkpoint["place"]["epoch"],
         "steps": run.checkpoint["place"]["step"],
         "seconds": rows[-1]["seconds"] if rows else None,
-        "curve": [{key: row[key] for key in ("epoch", "seconds", "loss")} for row in rows],
+        "curve": [{key: row[key] for key in ("epoch", "seconds", "loss", "answer_error")} for row in rows],
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from downstream.answer_diversity import answer_diversity, perceptual, root_mean_square
@@ -36,10 +37,13 @@ class ImageMeasures:
         None for images too small for it.
     features : FeatureNetwork
         For the Fréchet distance.
+    of_truth : ndarray, shape (N, D)
+        What it says of the true images.
     """
 
     distance: PerceptualDistance | None
     features: FeatureNetwork
+    of_truth: NDArray[np.float64]
 
 
 def compose(example: Example, answers: Tensor) -> Tensor:
@@ -98,7 +102,7 @@ def image_scores(
             diversity = answer_diversity(answers, perceptual(measures.distance), generator)
             scores[f"diversity ({measures.distance.name})"] = float(diversity.mean())
     features = measures.features
-    distance = frechet_distance(image_features(features, answers[:, 0]), image_features(features, truth))
+    distance = frechet_distance(image_features(features, answers[:, 0]), measures.of_truth)
     scores[features.name] = distance.value
     return scores
 

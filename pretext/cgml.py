@@ -146,6 +146,7 @@ class CGML(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
+    answers = True
     steps_done: Tensor
 
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
@@ -185,7 +186,8 @@ class CGML(nn.Module):
             # what depends on h alone is computed once, for the latent path and for the last answer
             prepared = self.generator.prepare(bottleneck, skips)
         frozen = Prepared(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
-        path, start_error = self.latent_path(frozen, example, generator)  # (M + 1, B, D)
+        first = self._first_latents(1, len(bottleneck), generator)[0]  # (B, D)
+        path, start_error = self.latent_path(frozen, example, first)  # (M + 1, B, D)
         path_loss = self._train_latent_optimiser(bottleneck.detach(), path, generator) if train_latent else 0.0
 
         latent = path[-1]  # (B, D), carries no gradient
@@ -220,7 +222,12 @@ class CGML(nn.Module):
             return self.encoder.with_skips(condition)
         return self.encoder(condition), ()
 
-    def latent_path(self, prepared: Prepared, example: Example, generator: torch.Generator) -> tuple[Tensor, float]:
+    def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
+        """Random z_0, (K, B, D)."""
+        drawn = draw_latents(modes * batch, self.config.latent, self.config.domain, generator)
+        return drawn.view(modes, batch, -1)
+
+    def latent_path(self, prepared: Prepared, example: Example, first: Tensor) -> tuple[Tensor, float]:
         """The latents z_0 .. z_M that descend the true error; this needs the target: for training and the oracle only.
 
         Parameters
@@ -229,8 +236,8 @@ class CGML(nn.Module):
             What of G depends on the condition alone, detached.
         example : Example
             Gives target and weight.
-        generator : torch.Generator
-            Draws z_0.
+        first : Tensor, shape (B, D)
+            z_0.
 
         Returns
         -------
@@ -239,7 +246,7 @@ class CGML(nn.Module):
         start_error : float
             Mean error at z_0.
         """
-        latent = draw_latents(len(example.target), self.config.latent, self.config.domain, generator)
+        latent = first
         path = [latent]
         velocity = torch.zeros_like(latent)
         if not self.config.steps:
@@ -337,7 +344,12 @@ class CGML(nn.Module):
 
     @torch.no_grad()
     def complete_along_path(
-        self, condition: Tensor, modes: int, generator: torch.Generator, at: Sequence[int] | None = None
+        self,
+        condition: Tensor,
+        modes: int,
+        generator: torch.Generator,
+        at: Sequence[int] | None = None,
+        first: Tensor | None = None,
     ) -> tuple[Tensor, InferredPath]:
         """The answers of ``complete`` while they form (paper, figure 6).
 
@@ -346,7 +358,9 @@ class CGML(nn.Module):
         condition, modes, generator
             As in ``complete``; equal ones give the same last answers.
         at : sequence of int, optional
-            Which steps to give, 0 being the random latent; all T + 1 by default.
+            Which steps to give, 0 being the first latent; all T + 1 by default.
+        first : Tensor, shape (K, B, D), optional
+            Given first latents in place of random ones, kept in z's domain.
 
         Returns
         -------
@@ -355,7 +369,7 @@ class CGML(nn.Module):
             The whole of it.
         """
         bottleneck, skips = self._encode(condition)
-        path = self.infer_path(bottleneck, modes, generator)
+        path = self.infer_path(bottleneck, modes, generator, first)
         wanted = range(len(path.latents)) if at is None else at
         return torch.stack([self._decode(bottleneck, skips, path.latents[step]) for step in wanted]), path
 
@@ -367,21 +381,24 @@ class CGML(nn.Module):
         with torch.no_grad():
             bottleneck, skips = self._encode(example.condition)
             prepared = self.generator.prepare(bottleneck, skips)
-        repeated = Prepared(repeat(prepared.first, modes), tuple(repeat(skip, modes) for skip in prepared.skips))
-        wide = Example(*(repeat(part, modes) for part in example))
-        path, _ = self.latent_path(repeated, wide, generator)
+        first = self._first_latents(modes, len(bottleneck), generator)  # (K, B, D)
+        # mode by mode, so that memory does not grow with their number
+        last = torch.stack([self.latent_path(prepared, example, latent)[0][-1] for latent in first])
         with torch.no_grad():
-            return self._decode(bottleneck, skips, path[-1].view(modes, len(bottleneck), -1))
+            return self._decode(bottleneck, skips, last)
 
     @torch.no_grad()
-    def infer_path(self, bottleneck: Tensor, modes: int, generator: torch.Generator) -> InferredPath:
-        """How K random latents for each bottleneck (B, F, s, s) move at inference."""
+    def infer_path(
+        self, bottleneck: Tensor, modes: int, generator: torch.Generator, first: Tensor | None = None
+    ) -> InferredPath:
+        """How K latents for each bottleneck (B, F, s, s), random or given ones (K, B, D), move at inference."""
         config = self.config
-        first = draw_latents(modes * len(bottleneck), config.latent, config.domain, generator)  # (K B, D)
+        if first is None:
+            first = self._first_latents(modes, len(bottleneck), generator)
         return follow(
             self.latent_optimiser,
             bottleneck,
-            first.view(modes, len(bottleneck), -1),
+            project(first.flatten(0, 1), config.domain).view_as(first),
             steps=config.inference_steps or config.steps,
             domain=config.domain,
             use_rho=config.use_rho,
@@ -392,8 +409,3 @@ class CGML(nn.Module):
         """Answers (B, K, C, S, S) of bottlenecks (B, F, s, s) and latents (K, B, D)."""
         prepared = self.generator.prepare(bottleneck, skips)
         return torch.stack([self.generator.from_prepared(prepared, latent) for latent in latents], dim=1)
-
-
-def repeat(part: Tensor, modes: int) -> Tensor:
-    """(B, ...) -> (K B, ...): the whole batch K times."""
-    return part.repeat(modes, *[1] * (part.dim() - 1))

@@ -83,6 +83,8 @@ class ContextEncoder(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
+    answers = True
+
     def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config

@@ -21,6 +21,7 @@ import torch
 
 from pretext.checkpoint import save_checkpoint
 from pretext.method import Method
+from pretext.sample_error import sample_error
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import check_range
@@ -28,6 +29,9 @@ from spectral_ssl.ground.errors import Stopped, UserError
 from spectral_ssl.ground.files import atomic_path, write_text
 from spectral_ssl.ground.metrics_log import append_metrics
 from spectral_ssl.ground.progress import progress
+
+# Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
+WATCHED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,8 @@ class Place:
         Samples seen since the last row of metrics.
     sums : dict of str to float
         Losses summed over those samples.
+    seconds : float
+        Time of training so far, over all its parts.
     """
 
     epoch: int = 0
@@ -91,6 +97,7 @@ class Place:
     step: int = 0
     samples: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def count(self, losses: dict[str, float], samples: int) -> None:
         """Note one finished step."""
@@ -159,14 +166,26 @@ def train(
     place = Place(**start) if start else Place()
     steps_an_epoch = math.ceil(len(data) / config.batch_size)
 
+    before = place.seconds
+
     def save(state: str) -> None:
+        place.seconds = before + time.monotonic() - started
+        check_parameters(method, place, run)
         save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
         write_status(run, state, place)
 
+    watched: Example | None = None
+    if method.answers:
+        rows = torch.linspace(0, len(data) - 1, min(WATCHED, len(data))).long()
+        watched = corrupt(data.batch(rows), seeded_generator(config.seed, "watched"))
+
     def log() -> None:
-        seconds = round(time.monotonic() - started, 3)
+        seconds = round(before + time.monotonic() - started, 3)
         epoch = place.epoch + place.batch / steps_an_epoch if place.batch else place.epoch
         row = {"epoch": epoch, "step": place.step, "seconds": seconds, **place.take_means()}
+        if watched is not None:
+            answers = method.complete(watched.condition, 1, seeded_generator(config.seed, "watched answers"))
+            row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
         append_metrics(run / "metrics.jsonl", row)
 
     write_status(run, "running", place)
@@ -240,6 +259,15 @@ def check_finite(losses: dict[str, float], place: Place, run: Path, example: Exa
             at = f"{name} = {value} at step {place.step}" + (f", input not finite: {', '.join(bad[:3])}" if bad else "")
             what_to_do = f"lower the learning rate or the latent step size; the batch is in {dump}"
             raise UserError("the loss is not finite", at, what_to_do)
+
+
+def check_parameters(method: Method, place: Place, run: Path) -> None:
+    """Raise a UserError when a parameter is not finite, so that it cannot take the last good checkpoint's place."""
+    for name, value in method.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            write_status(run, "failed", place)
+            at = f"{name} at step {place.step}"
+            raise UserError("a parameter is not finite", at, "lower the learning rate; the last checkpoint is kept")
 
 
 def write_status(run: Path, state: str, place: Place) -> None:

@@ -16,9 +16,12 @@ class Method(Protocol):
     ----------
     optimizers : dict of str to Optimizer
         All optimisers, so that checkpoints hold all of them.
+    answers : bool
+        Whether there is a ``complete``; a method may give features only.
     """
 
     optimizers: dict[str, Optimizer]
+    answers: bool
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""

@@ -88,6 +88,8 @@ class Pix2Pix(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
+    answers = True
+
     def __init__(self, config: Pix2PixConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config

@@ -58,6 +58,8 @@ class Regression(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
+    answers = True
+
     def __init__(self, config: RegressionConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config

@@ -3,7 +3,7 @@
 =================  =============================================================
 config.toml        the resolved config: run, train, method and task sections
 environment.json   machine, versions, commit, command
-metrics.jsonl      one row an epoch
+metrics.jsonl      one row an epoch, more with train.log_every
 checkpoints/       last.pt and previous.pt
 samples/           pictures
 status.json        how far it is
@@ -221,6 +221,13 @@ class TrainedRun:
         generator = seeded_generator(seed, "complete", first)
         example = self.example(maps, rows, generator)
         return example, self.method.complete(example.condition, modes, generator)
+
+
+def held_out_rows(maps: MapFile, count: int) -> NDArray[np.int64]:
+    """Up to ``count`` rows spread over the test split, or over all maps where there is none."""
+    rows = maps.rows("test") if len(maps.rows("test")) else maps.rows()
+    # spread, because neighbours in a file are often of one class
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def find_run_data(given: Path | str | MapFile | None, plan: Plan) -> MapFile:

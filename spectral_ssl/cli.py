@@ -314,6 +314,8 @@ def _print_scores(result: dict[str, Any]) -> None:
     for row in result["rows"]:
         table.add_row(row["answers"], *(f"{row[name]:.4g}" if name in row else "-" for name in names))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if result["measured_by"].get("warning"):
+        print(f"{result['measured_by']['Frechet']}: {result['measured_by']['warning']}")
 
 
 def main() -> None:

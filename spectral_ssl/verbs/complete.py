@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from data_prep.map_store import MapFile
 from downstream.figures import draw_images
 from downstream.run_pictures import draw_run, image_columns
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
-from pretext.runs import TrainedRun, find_run_data, load_run
+from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
@@ -80,10 +79,12 @@ def complete(
     target = Path(out) if out else trained.folder / "completions.h5"
     if target.suffix != ".h5":
         raise UserError("not the name of an HDF5 file", str(target), "give --out a name that ends in .h5")
-    for each in (target, target.with_suffix(".png")):
+    if path:
+        _check_path(trained)
+    pictures = [target.with_name(f"{target.stem}{ending}.png") for ending in ("", "-shapes", "-path")]
+    for each in (target, *pictures):
         refuse_existing(each, overwrite)
-    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
-    rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
+    rows = held_out_rows(maps, count)
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(_about(trained, maps, seed))
         problem = trained.plan.task_entry.problem(trained.basis, trained.plan.task_config)
@@ -108,13 +109,18 @@ def complete(
     return target
 
 
-def _draw_path(picture: Path, run: TrainedRun, example: Example, ids: list[str], seed: int) -> None:
-    """One answer to each map while its latent moves, at five moments (paper, figure 6)."""
-    method = run.method
-    if not isinstance(method, CGML):
+def _check_path(run: TrainedRun) -> CGML:
+    """The run's method, whose latent paths can be drawn. Raises UserError when they cannot."""
+    if not isinstance(run.method, CGML):
         raise UserError("no latent path to draw", f"method {run.plan.method!r}", "leave out --path")
     if run.basis.kind != "pixels" or run.plan.task == "toy":
         raise UserError("latent paths are drawn of images", f"data of kind {run.basis.kind!r}", "leave out --path")
+    return run.method
+
+
+def _draw_path(picture: Path, run: TrainedRun, example: Example, ids: list[str], seed: int) -> None:
+    """One answer to each map while its latent moves, at five moments (paper, figure 6)."""
+    method = _check_path(run)
     count = method.config.inference_steps or method.config.steps
     moments = sorted({round(part * count / 4) for part in range(5)})
     generator = seeded_generator(seed, "complete path")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from downstream.answer_scores import (
 )
 from downstream.degree_error import degree_errors, draw_degree_errors
 from downstream.figures import draw_convergence
-from downstream.frechet_distance import load_feature_network
+from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
 from downstream.mark_report import mark_scores
 from downstream.mode_report import path_report
 from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
-from pretext.runs import TrainedRun, find_run_data, load_run
+from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.tasks.alternate import AlternateConfig
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
@@ -89,7 +89,8 @@ def evaluate(
     Returns
     -------
     dict
-        Rows and circumstances, as written to ``RUN/evaluation-MAPS.json``; pictures lie in ``RUN/samples``.
+        Rows and circumstances, as written to ``RUN/evaluation-MAPS[-SETTINGS].json``; an earlier evaluation of the same
+        maps with the same settings is replaced. Pictures lie in ``RUN/samples``.
 
     Raises
     ------
@@ -106,11 +107,16 @@ def evaluate(
     problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
     for other in others:
         check_same_basis(other.basis, maps)
+        if not (
+            torch.equal(other.standardise.mean, main.standardise.mean)
+            and torch.equal(other.standardise.std, main.standardise.std)
+        ):
+            what_to_do = "train it on the same map file: conditions of one run are in other units for the other"
+            raise UserError("runs with other training statistics", str(other.folder), what_to_do)
         its = other.plan.task_entry.problem(other.basis, other.plan.task_config)
         if (its.condition, its.target) != (problem.condition, problem.target):
             raise UserError("runs of tasks that do not compare", str(other.folder), "give runs of one task")
-    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
-    rows = held_out[np.linspace(0, len(held_out) - 1, min(count, len(held_out))).astype(int)]
+    rows = held_out_rows(maps, count)
     if len(rows) * modes * int(np.prod(problem.target)) > MOST_VALUES:
         raise UserError("too many answers to hold in memory", f"{len(rows)} x {modes}", "lower --count or --modes")
     example = main.example(maps, rows, seeded_generator(seed, "evaluate"))
@@ -138,19 +144,26 @@ def evaluate(
         _, path = main.method.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
         report = path_report(path)
         result["latent_path"] = {"rho": report.rho, "converged": report.converged, "steps": report.steps}
-    samples = main.folder / "samples"
+    samples, suffix = main.folder / "samples", _suffix(settings)
     if main.plan.task == "toy" and isinstance(main.method, CGML):
         regression = next((other for other in others if other.plan.method == "regression"), None)
-        draw_toy(samples / "toy.png", main.method, regression.method if regression else None)
+        draw_toy(samples / f"toy{suffix}.png", main.method, regression.method if regression else None)
     elif main.basis.kind != "pixels":
-        result["error_by_degree"] = _by_degree(main, maps, rows, example, methods, second, samples / "degrees.png")
+        result["error_by_degree"] = _by_degree(
+            main, maps, rows, example, methods, second, samples / f"degrees{suffix}.png"
+        )
     if others:
-        metrics = {each.folder.name: read_metrics(each.folder / "metrics.jsonl") for each in (main, *others)}
-        draw_convergence(samples / "convergence.png", {name: rows for name, rows in metrics.items() if rows})
-    suffix = "".join(f"-{setting.replace('=', '-').replace('/', '-')}" for setting in settings)
+        curves = [(each.folder.name, read_metrics(each.folder / "metrics.jsonl")) for each in (main, *others)]
+        named = {f"{place}: {name}": rows for place, (name, rows) in enumerate(curves, 1) if rows}
+        draw_convergence(samples / "convergence.png", named)
     path_out = main.folder / f"evaluation-{maps.path.stem}{suffix}.json"
     write_text(path_out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     return {**result, "path": str(path_out)}
+
+
+def _suffix(settings: Sequence[str]) -> str:
+    """What the names of files say of settings, e.g. "-share-0.25"."""
+    return "".join(f"-{setting.replace('=', '-').replace('/', '-')}" for setting in settings)
 
 
 def _latents(seed: int) -> Any:
@@ -161,8 +174,9 @@ def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str,
     """What a run answers, by the names of its rows; the same first latents for all."""
     method = run.method
     name = run.plan.method
-    if any(other == name or other.startswith(f"{name},") for other in taken):
-        name = f"{name} ({run.folder.name})"
+    same = sum(other == name or other.startswith((f"{name},", f"{name} (")) for other in taken)
+    if same:
+        name = f"{name} ({same + 1}: {run.folder.name})"
     if not isinstance(method, CGML):
         return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
 
@@ -200,9 +214,16 @@ def _scorer(
         raise UserError("no weights in this folder", str(folder), "see docs/metrics.md for what must lie in it")
     distance = load_distance(lpips)
     large_enough = min(example.target.shape[2:]) >= SMALLEST_SIDE[distance.name]
-    measures = ImageMeasures(distance if large_enough else None, load_feature_network(inception))
+    network = load_feature_network(inception)
     entry, config = run.plan.task_entry, run.plan.task_config
     truth = entry.picture(example.condition, example.target, config)
+    of_truth = image_features(network, truth)
+    measures = ImageMeasures(distance if large_enough else None, network, of_truth)
+    measured_by = {
+        "perceptual": distance.name if large_enough else "none: too small",
+        "Frechet": network.name,
+        "warning": frechet_distance(of_truth, of_truth).warning,
+    }
 
     def images(answers: Tensor) -> dict[str, float]:
         composed = compose(example, answers)
@@ -212,10 +233,7 @@ def _scorer(
             scores |= mark_scores(example.target, composed, config)
         return scores
 
-    return images, {
-        "perceptual": distance.name if large_enough else "none: too small",
-        "Frechet": measures.features.name,
-    }
+    return images, measured_by
 
 
 def _by_degree(
@@ -237,7 +255,10 @@ def _by_degree(
             raise UserError(
                 "the second sampling lacks objects", f"{missing[0]} of {other.path}", "prepare the same data"
             )
-        if other.basis.shape != maps.basis.shape or other.basis.kind != maps.basis.kind:
+        alike = replace(other.basis, seed=maps.basis.seed)
+        if other.digest == maps.digest:
+            raise UserError("the second sampling is the first", str(other.path), "prepare it with another --seed")
+        if maps.basis.conflicts(alike) or alike.points != maps.basis.points:
             raise UserError(
                 "the second sampling has another basis", str(other.path), "prepare it with the same options"
             )

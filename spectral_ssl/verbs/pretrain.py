@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
 from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
+from pretext.cgml import CGMLConfig
 from pretext.engine import TrainConfig, train
 from pretext.method import Method
 from pretext.methods import find_method
-from pretext.runs import Plan, TrainedRun, describe_run, load_run, start_run
+from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
 from pretext.tasks import find_task
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import build_config, parse_settings, read_toml
@@ -27,9 +28,26 @@ from spectral_ssl.verbs.prep import default_out, prep
 
 RUN_KEYS = ("method", "task", "dataset")
 RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
-PREP_KEYS = ("size", "side", "basis", "degree", "radial", "points", "keep_points")
 SAMPLES = 6
 MODES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipePrep:
+    """How a recipe wants its data set prepared; see ``prep``.
+
+    Attributes
+    ----------
+    size, degree : int or None
+    side, basis : str or None
+    keep_points : bool
+    """
+
+    size: int | None = None
+    side: str | None = None
+    basis: str | None = None
+    degree: int | None = None
+    keep_points: bool = False
 
 
 def pretrain(
@@ -150,9 +168,7 @@ def _merge(
     for section in sections:
         if section not in RECIPE_SECTIONS:
             raise unknown_name("section of the recipe", section, RECIPE_SECTIONS)
-    for key in sections.get("prep", {}):
-        if key not in PREP_KEYS:
-            raise unknown_name("setting in [prep] of the recipe", key, PREP_KEYS)
+    build_config(RecipePrep, sections.get("prep", {}), "prep")
     for key, value in names.items():
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
@@ -220,21 +236,28 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
     dataset = sections.get("run", {}).get("dataset")
     if dataset is None:
         return _find_maps(None, place)
-    options = sections.get("prep", {})
+    options = asdict(build_config(RecipePrep, sections.get("prep", {}), "prep"))
+    basis, degree = options.pop("basis") or "zernike", options.pop("degree")
     images = SOURCES[split_name(dataset)[0]].kind == "images"
-    path = default_out(dataset, place, "pixels" if images else options.get("basis", "zernike"), options)
+    path = default_out(dataset, place, "pixels" if images else basis, options)
     if path.exists():
-        return open_maps(path)
+        maps = open_maps(path)
+        if degree is not None and maps.basis.degree != degree:
+            what = f"{path} of degree {maps.basis.degree}"
+            raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
+        return maps
     say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
-    return prep(dataset, out=path, workspace=place.root, **options)
+    return prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options)
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
     """Load what was trained, and draw its answers to a few held-out maps and its losses."""
     run = load_run(folder)
-    held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
-    # spread over the file, because neighbours in it are often of one class
-    rows = held_out[:: max(1, len(held_out) // SAMPLES)][:SAMPLES]
+    config = run.plan.method_config
+    two_stages = isinstance(config, CGMLConfig) and config.schedule == "two-stage"
+    if two_stages and run.checkpoint["place"]["step"] <= config.first_stage:
+        say(f"the latent optimiser Z is not trained yet: its stage begins after step {config.first_stage}")
+    rows = held_out_rows(maps, SAMPLES)
     example, answers = run.complete(maps, rows, MODES)
     draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
     metrics = read_metrics(folder / "metrics.jsonl")

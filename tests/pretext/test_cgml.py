@@ -5,9 +5,8 @@ import inspect
 import pytest
 import torch
 
-import pretext.cgml
 from pretext.cgml import CGML, CGMLConfig
-from pretext.latent_space import draw_latents
+from pretext.latent_space import Domain, draw_latents
 from pretext.method import build_seeded
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Example, Problem
@@ -30,6 +29,11 @@ def batch(size: int = 5, seed: int = 1, dtype: torch.dtype = torch.float32) -> E
 
 def seeded(seed: int = 3) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def starts(domain: Domain = "ball") -> torch.Tensor:
+    """First latents for a batch of five."""
+    return draw_latents(5, 4, domain, seeded())
 
 
 def test_sample_error_is_a_weighted_mean_worked_out_by_hand() -> None:
@@ -58,15 +62,12 @@ def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize("domain", ["ball", "sphere"])
-def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(
-    momentum: float, domain: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(momentum: float, domain: str) -> None:
     method = make(momentum=momentum, domain=domain).double()
     example = batch(dtype=torch.float64)
     bottleneck = method.encoder(example.condition).detach()
     first = draw_latents(5, 4, method.config.domain, seeded()).double()
-    monkeypatch.setattr(pretext.cgml, "draw_latents", lambda *given: first)
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, first)
     for sample in range(5):
         latent, velocity = first[sample], torch.zeros(4, dtype=torch.float64)
         for step in range(6):
@@ -91,14 +92,13 @@ def test_latent_gradient_agrees_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda z: sample_error(method.generator(bottleneck, z), example), latent)
 
 
-def test_a_samples_path_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_samples_path_does_not_depend_on_its_batch() -> None:
     method, example = make(), batch(5)
     bottleneck = method.encoder(example.condition).detach()
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, starts())
     first = path[0]
-    monkeypatch.setattr(pretext.cgml, "draw_latents", lambda *given: first[2:3])
     alone = Example(*(part[2:3] for part in example))
-    path_alone, _ = method.latent_path(method.generator.prepare(bottleneck[2:3]), alone, seeded())
+    path_alone, _ = method.latent_path(method.generator.prepare(bottleneck[2:3]), alone, first[2:3])
     torch.testing.assert_close(path_alone[:, 0], path[:, 2], rtol=1e-4, atol=1e-6)
 
 
@@ -112,7 +112,7 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
     for domain, low in (("ball", 0.0), ("sphere", 1.0)):
         method = make(domain=domain, step_size=1e4)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
+        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts(domain))
         inferred = method.infer_path(bottleneck, 3, seeded()).latents
         lengths = torch.cat([path.norm(dim=2).flatten(), inferred.norm(dim=3).flatten()])
         assert lengths.max() <= 1 + 1e-5
@@ -122,7 +122,7 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
 def test_the_latent_descends_the_error() -> None:
     method, example = make(steps=50, step_size=0.5), batch()
     bottleneck = method.encoder(example.condition).detach()
-    path, start = method.latent_path(method.generator.prepare(bottleneck), example, seeded())
+    path, start = method.latent_path(method.generator.prepare(bottleneck), example, starts())
     end = sample_error(method.generator(bottleneck, path[-1]), example).mean().item()
     assert end < start
 
@@ -143,7 +143,7 @@ def test_training_step_moves_every_network_and_only_its_own_optimiser_moves_it()
 
 def test_generator_is_thawed_after_the_latent_path() -> None:
     method = make()
-    method.latent_path(method.generator.prepare(method.encoder(batch().condition).detach()), batch(), seeded())
+    method.latent_path(method.generator.prepare(method.encoder(batch().condition).detach()), batch(), starts())
     assert all(parameter.requires_grad for parameter in method.parameters())
 
 
@@ -151,7 +151,7 @@ def test_generator_is_thawed_after_the_latent_path() -> None:
 def test_z_learns_the_path_it_watches(updates: str) -> None:
     method = make(latent_updates=updates, latent_learning_rate=1e-2)
     bottleneck = method.encoder(batch().condition).detach()
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
+    path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
     losses = [method._train_latent_optimiser(bottleneck, path, seeded()) for _ in range(80)]
     assert losses[-1] < 0.3 * losses[0]
 
@@ -162,7 +162,7 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
     for updates in ("each-step", "whole-path"):
         method = make(latent_updates=updates, **settings)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), seeded())
+        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
         losses.append(method._train_latent_optimiser(bottleneck, path, seeded()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -194,7 +194,8 @@ def test_inference_cannot_see_the_target() -> None:
     for function, allowed in (
         (CGML.encode, {"self", "condition"}),
         (CGML.complete, {"self", "condition", "modes", "generator"}),
-        (CGML.infer_path, {"self", "bottleneck", "modes", "generator"}),
+        (CGML.infer_path, {"self", "bottleneck", "modes", "generator", "first"}),
+        (CGML.complete_along_path, {"self", "condition", "modes", "generator", "at", "first"}),
     ):
         assert set(inspect.signature(function).parameters) == allowed
     # and nothing is remembered from training: after steps on other targets, with the same parameters, answers are equal
