@@ -1,7 +1,6 @@
 """The cache of baselines: used where nothing changed, and nowhere else."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,20 +26,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("downstream.linear_probe.STRENGTHS", (1e-3, 1e-1))
 
 
-@pytest.fixture
-def maps(tmp_path: Path) -> MapFile:
-    return write_random_maps(tmp_path / "maps.h5", zernike_basis(3))
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> MapFile:
+    return write_random_maps(tmp_path_factory.mktemp("maps") / "maps.h5", zernike_basis(3))
 
 
-@pytest.fixture
-def train(maps: MapFile, tmp_path: Path) -> Callable[..., TrainedRun]:
-    def run(name: str, *settings: str, **options: Any) -> TrainedRun:
-        trained: TrainedRun = spectral_ssl.pretrain(
-            maps, epochs=1, settings=(*TINY, *settings), out=tmp_path / name, **options
-        )
-        return trained
-
-    return run
+@pytest.fixture(scope="module")
+def runs(maps: MapFile, tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedRun]:
+    """One run, one of another seed and training, and one of another network."""
+    folder = tmp_path_factory.mktemp("runs")
+    settings = {"run": (), "other": ("batch_size=16", "train.seed=1"), "wider": ("width=6",)}
+    return {
+        name: spectral_ssl.pretrain(maps, epochs=1, settings=(*TINY, *its), out=folder / name)
+        for name, its in settings.items()
+    }
 
 
 @pytest.fixture
@@ -62,10 +61,10 @@ def quick(run: TrainedRun, maps: MapFile, cache: BaselineCache | None, **options
 
 
 def test_a_second_run_computes_its_own_row_only_and_gets_the_same_baselines(
-    maps: MapFile, train: Callable[..., TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
+    maps: MapFile, runs: dict[str, TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     cache = BaselineCache(tmp_path / "cache")
-    first, second = train("first"), train("second", seed=1)
+    first, second = runs["run"], runs["other"]
     table = quick(first, maps, cache, probes=["linear", "neighbours"], seeds=(0, 1))
     assert [name for name, probe in computed if probe == "linear"] == [*BASELINES, "trained network"]
     assert not any(row.cached for row in table.rows)
@@ -84,9 +83,9 @@ def test_a_second_run_computes_its_own_row_only_and_gets_the_same_baselines(
 
 
 def test_one_more_probe_costs_that_probe_only(
-    maps: MapFile, train: Callable[..., TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
+    maps: MapFile, runs: dict[str, TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    cache, run = BaselineCache(tmp_path / "cache"), train("run")
+    cache, run = BaselineCache(tmp_path / "cache"), runs["run"]
     quick(run, maps, cache)
     computed.clear()
     table = quick(run, maps, cache, probes=["neighbours", "retrieval"])
@@ -98,12 +97,12 @@ def test_one_more_probe_costs_that_probe_only(
 def test_whatever_a_score_depends_on_is_a_part_of_its_key(
     change: str,
     maps: MapFile,
-    train: Callable[..., TrainedRun],
+    runs: dict[str, TrainedRun],
     computed: list[tuple[str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cache, run = BaselineCache(tmp_path / "cache"), train("run")
+    cache, run = BaselineCache(tmp_path / "cache"), runs["run"]
     before: dict[str, Any] = {"pose": "vertical"} if change == "pose seed" else {}
     quick(run, maps, cache, **before)
     computed.clear()
@@ -125,15 +124,15 @@ def test_whatever_a_score_depends_on_is_a_part_of_its_key(
 
 
 def test_the_untrained_network_is_that_of_the_config_and_not_of_the_training(
-    maps: MapFile, train: Callable[..., TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
+    maps: MapFile, runs: dict[str, TrainedRun], computed: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     cache = BaselineCache(tmp_path / "cache")
-    quick(train("run"), maps, cache)
+    quick(runs["run"], maps, cache)
     computed.clear()
-    quick(train("longer", "batch_size=16", seed=4), maps, cache)
+    quick(runs["other"], maps, cache)
     assert [name for name, _ in computed] == ["trained network"]
     computed.clear()
-    quick(train("wider", "width=6"), maps, cache)
+    quick(runs["wider"], maps, cache)
     assert [name for name, _ in computed] == ["untrained network", "trained network"]
 
 

@@ -5,7 +5,6 @@ the way, must be the same; only the scores may change.
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +88,17 @@ def shuffle_test_labels(maps: MapFile) -> MapFile:
     return replace(maps, labels=labels)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[TrainedRun, MapFile]]:
+    """A run on spectral maps and one on images, with their maps."""
+    folder = tmp_path_factory.mktemp("sealed")
+    found = {}
+    for kind, basis in (("spectral", zernike_basis(3)), ("images", pixel_basis(1, 8, 8))):
+        maps = write_random_maps(folder / f"{kind}.h5", basis)
+        found[kind] = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / kind), maps
+    return found
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer draws, folds, steps and choices, through the same code."""
@@ -107,11 +117,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("kind", "pose"), [("spectral", "aligned"), ("spectral", "so3"), ("images", "aligned")])
 def test_shuffled_test_labels_leave_every_decision_unchanged(
-    kind: str, pose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, pose: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    basis = zernike_basis(3) if kind == "spectral" else pixel_basis(1, 8, 8)
-    maps = write_random_maps(tmp_path / "maps.h5", basis)
-    run = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=tmp_path / "run")
+    run, maps = trained[kind]
     honest = record(run, maps, monkeypatch, pose)
     shuffled = record(run, shuffle_test_labels(maps), monkeypatch, pose)
     assert len(honest.rows) == (6 if kind == "spectral" else 5)
@@ -123,9 +131,10 @@ def test_shuffled_test_labels_leave_every_decision_unchanged(
 
 
 @pytest.mark.parametrize("leak", ["regularisation", "draws"])
-def test_a_leak_of_test_labels_would_be_found(leak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    maps = write_random_maps(tmp_path / "maps.h5", zernike_basis(3))
-    run = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=tmp_path / "run")
+def test_a_leak_of_test_labels_would_be_found(
+    leak: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained["spectral"]
     probed = "linear" if leak == "regularisation" else "few-shot"
     recorded = []
     for each in (maps, shuffle_test_labels(maps)):
