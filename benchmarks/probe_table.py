@@ -17,7 +17,7 @@ def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
     if "neighbours" in probes:
         cells["10 neighbours"] = f"{row['neighbours']:.3f}"
     for scores in row.get("few_shot", ()):
-        cells[f"{scores['labels']} labels a class"] = _spread(scores)
+        cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = _spread(scores)
     if "retrieval" in probes:
         cells["class mAP"] = f"{row['retrieval']:.3f}"
     if "linear" in probes:

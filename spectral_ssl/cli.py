@@ -315,7 +315,7 @@ def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
         if "neighbours" in probes:
             cells["10 neighbours"] = f"{row['neighbours']:.3f}"
         for scores in row["few_shot"]:
-            cells[f"{scores['labels']} labels a class"] = spread(scores, True)
+            cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = spread(scores, True)
         if "retrieval" in probes:
             cells["class mAP"] = f"{row['retrieval']:.3f}"
         lines.append(cells)
