@@ -3,6 +3,31 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
+
+
+def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
+    """The cells of a row by their columns: those of the probes that were asked for."""
+    cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
+    if "linear" in probes:
+        cells |= {"linear probe, mean ± std": _spread(row), "test s.e.": f"{row['standard_error']:.3f}"}
+    for name, column in (("svm", "linear SVM"), ("layer", "single layer")):
+        if name in probes:
+            cells[column] = _spread(row[name])
+    if "neighbours" in probes:
+        cells["10 neighbours"] = f"{row['neighbours']:.3f}"
+    for scores in row.get("few_shot", ()):
+        cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = _spread(scores)
+    if "retrieval" in probes:
+        cells["class mAP"] = f"{row['retrieval']:.3f}"
+    if "linear" in probes:
+        cells["C chosen"] = ", ".join(f"{strength:g}" for strength in sorted(set(row["strengths"])))
+    return cells
+
+
+def _spread(scores: dict[str, Any]) -> str:
+    """Mean and deviation; the latter is missing for a single seed."""
+    return f"{scores['mean']:.3f}" + (f" ± {scores['std']:.3f}" if scores["std"] is not None else "")
 
 
 def main() -> None:
@@ -14,14 +39,11 @@ def main() -> None:
             f"{result['classes']} classes, split: {result['split']}; commit {machine['commit']}; "
             f"{machine['processor']}, {machine['cores']} cores; torch {machine['packages']['torch']}\n"
         )
-        print("| features | dimensions | linear probe, mean ± std | test s.e. | 10 neighbours | C chosen |")
-        print("|---|---|---|---|---|---|")
-        for row in result["rows"]:
-            strengths = ", ".join(f"{strength:g}" for strength in sorted(set(row["strengths"])))
-            print(
-                f"| {row['features']} | {row['dimensions']} | {row['mean']:.3f} ± {row['std']:.3f} "
-                f"| {row['standard_error']:.3f} | {row['neighbours']:.3f} | {strengths} |"
-            )
+        lines = [_cells(row, set(result.get("probes", ("linear", "neighbours")))) for row in result["rows"]]
+        print(f"| {' | '.join(lines[0])} |")
+        print("|---" * len(lines[0]) + "|")
+        for cells in lines:
+            print(f"| {' | '.join(cells.values())} |")
         print()
 
 

@@ -9,6 +9,44 @@ from numpy.typing import NDArray
 NEIGHBOURS = 10
 
 
+def neighbour_predictions(
+    train: NDArray[np.float32],
+    train_labels: NDArray[np.int64],
+    test: NDArray[np.float32],
+    neighbours: int = NEIGHBOURS,
+) -> NDArray[np.int64]:
+    """Classes for which the cosine-nearest training samples of each test sample vote.
+
+    Parameters
+    ----------
+    train, test : ndarray, shape (N, D) and (T, D), float32
+        Features; both are standardised with the training split's mean and deviation.
+    train_labels : ndarray, shape (N,), int64
+        Not negative.
+    neighbours : int
+        Voters k; of classes with as many votes the one with the more similar voters wins.
+
+    Returns
+    -------
+    ndarray, shape (T,), int64
+    """
+    import faiss
+
+    def directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        faiss.normalize_L2(features)
+        return features
+
+    known, asked = standardised(train, test)
+    index = faiss.IndexFlatIP(train.shape[1])
+    index.add(directions(known))
+    similarity, nearest = index.search(directions(asked), min(neighbours, len(train)))  # (T, k) both
+    votes = np.zeros((len(test), int(train_labels.max()) + 1))
+    # a vote counts 1, plus a similarity too small to outweigh another vote
+    weight = 1.0 + similarity / (2.0 * neighbours)
+    np.add.at(votes, (np.arange(len(test))[:, None], train_labels[nearest]), weight)
+    return votes.argmax(axis=1).astype(np.int64)
+
+
 def neighbour_accuracy(
     train: NDArray[np.float32],
     train_labels: NDArray[np.int64],
@@ -16,37 +54,15 @@ def neighbour_accuracy(
     test_labels: NDArray[np.int64],
     neighbours: int = NEIGHBOURS,
 ) -> float:
-    """Share of test samples whose cosine-nearest training samples vote for their class.
+    """Share of test samples (T, D) for whose class (T,) the neighbours vote; see ``neighbour_predictions``."""
+    return float((neighbour_predictions(train, train_labels, test, neighbours) == test_labels).mean())
 
-    Parameters
-    ----------
-    train, test : ndarray, shape (N, D) and (T, D), float32
-        Features; both are standardised with the training split's mean and deviation.
-    train_labels, test_labels : ndarray, shape (N,) and (T,), int64
-        Not negative.
-    neighbours : int
-        Voters k; of classes with as many votes the one with the more similar voters wins.
 
-    Returns
-    -------
-    float
-        Accuracy in [0, 1].
-    """
-    import faiss
-
+def standardised(
+    train: NDArray[np.float32], test: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Copies of features (N, D) and (T, D), float32, with the training split's mean and deviation taken out."""
     mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std > 1e-12, std, 1.0)
-
-    def directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
-        standard = np.ascontiguousarray((features - mean) / std, np.float32)
-        faiss.normalize_L2(standard)
-        return standard
-
-    index = faiss.IndexFlatIP(train.shape[1])
-    index.add(directions(train))
-    similarity, nearest = index.search(directions(test), min(neighbours, len(train)))  # (T, k) both
-    votes = np.zeros((len(test), int(train_labels.max()) + 1))
-    # a vote counts 1, plus a similarity too small to outweigh another vote
-    weight = 1.0 + similarity / (2.0 * neighbours)
-    np.add.at(votes, (np.arange(len(test))[:, None], train_labels[nearest]), weight)
-    return float((votes.argmax(axis=1) == test_labels).mean())
+    known, asked = (np.ascontiguousarray((features - mean) / std, np.float32) for features in (train, test))
+    return known, asked

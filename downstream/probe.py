@@ -1,60 +1,35 @@
 """The probe bench: the score of a run's features beside the scores of everything that costs nothing.
 
-Rows: raw coefficients, rotation invariants (shapes only), the untrained network, the trained network. A row whose
-features are random (the untrained network) is drawn anew for every seed; for the others the seeds draw the folds only.
+Each row of the table is one kind of features (``downstream.probed_features``), each column one probe
+(``downstream.row_scores``). Test labels are sealed (``downstream.sealed_labels``): whatever chooses anything never
+sees them.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.invariants import degree_norms, ring_norms
-from data_prep.layout import unfold
 from data_prep.map_store import MapFile
-from downstream.linear_probe import accuracy, fit_probe
-from downstream.neighbour_probe import NEIGHBOURS, neighbour_accuracy
+from downstream.baseline_cache import BaselineCache, computed_by
+from downstream.patch_features import PatchConfig
+from downstream.probed_features import FeatureRow, feature_rows
+from downstream.row_scores import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
+from downstream.sealed_labels import SealedLabels
+from downstream.turned_maps import Pose, turn_maps
 from pretext.runs import TrainedRun
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import progress
 
 HELD_OUT = 0.25  # of the labelled maps, where a file has no test split of its own
-
-FeatureMaker = Callable[[int], NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class ProbeRow:
-    """One line of the table.
-
-    Attributes
-    ----------
-    features : str
-        What was probed.
-    dimensions : int
-        Of the features.
-    mean, std : float
-        Test accuracy of the linear probe over the seeds; the sample deviation, NaN for a single seed.
-    standard_error : float
-        Binomial, from the size of the test split: sqrt(p (1 - p) / T).
-    neighbours : float
-        Test accuracy of the 10-nearest-neighbour probe (first seed).
-    accuracies, strengths, cross_validation : tuple
-        For each seed: test accuracy, C chosen, its cross-validated training accuracy.
-    """
-
-    features: str
-    dimensions: int
-    mean: float
-    std: float
-    standard_error: float
-    neighbours: float
-    accuracies: tuple[float, ...]
-    strengths: tuple[float, ...]
-    cross_validation: tuple[float, ...]
+SHARED_PROTOCOL = (
+    "standardised on train; last checkpoint; test scored once per seed; seeds draw the folds, and the initial "
+    "parameters of the untrained network"
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +43,16 @@ class ProbeTable:
     train, test : int
         Labelled maps in each split.
     classes : int
+    class_names : tuple of str
+        In label order, as the confusion matrices are.
     split : str
         Whose split it is.
     seeds : tuple of int
+    probes : tuple of str
+        What was asked for.
+    pose : str
+        Of the objects, in both splits.
+    pose_seed : int
     rows : tuple of ProbeRow
     """
 
@@ -79,21 +61,32 @@ class ProbeTable:
     train: int
     test: int
     classes: int
+    class_names: tuple[str, ...]
     split: str
     seeds: tuple[int, ...]
+    probes: tuple[str, ...]
+    pose: str
+    pose_seed: int
     rows: tuple[ProbeRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The table for JSON, with the protocol in words."""
-        protocol = (
-            "logistic regression; standardised on train; C by stratified 5-fold cross-validation inside train; "
-            "last checkpoint; test scored once per seed; seeds draw the folds, and the initial parameters of the "
-            f"untrained network; neighbours: cosine, k = {NEIGHBOURS}, faiss"
-        )
+        protocol = "; ".join([SHARED_PROTOCOL, *(PROTOCOLS[probe] for probe in self.probes)])
         return {**asdict(self), "protocol": protocol}
 
 
-def probe_run(run: TrainedRun, maps: MapFile, seeds: tuple[int, ...] = (0, 1, 2)) -> ProbeTable:
+def probe_run(
+    run: TrainedRun,
+    maps: MapFile,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    *,
+    probes: Sequence[str] = DEFAULT_PROBES,
+    pose: Pose = "aligned",
+    pose_seed: int = 0,
+    references: bool = False,
+    patches: PatchConfig | None = None,
+    cache: BaselineCache | None = None,
+) -> ProbeTable:
     """Probe a run and its free baselines on a labelled map file.
 
     Parameters
@@ -104,6 +97,18 @@ def probe_run(run: TrainedRun, maps: MapFile, seeds: tuple[int, ...] = (0, 1, 2)
         Labelled maps of the run's basis.
     seeds : tuple of int
         Seeds of the protocol.
+    probes : sequence of str
+        Which of ``downstream.row_scores.PROBES``.
+    pose : {"aligned", "vertical", "so3"}
+        How the objects of both splits are turned, see ``downstream.turned_maps``.
+    pose_seed : int
+        Draws the rotations.
+    references : bool
+        Whether to add features that others learnt with labels (images).
+    patches : PatchConfig, optional
+        Of the k-means patch features (images).
+    cache : BaselineCache, optional
+        Where scores that do not depend on the run are looked for and kept.
 
     Returns
     -------
@@ -112,39 +117,52 @@ def probe_run(run: TrainedRun, maps: MapFile, seeds: tuple[int, ...] = (0, 1, 2)
     Raises
     ------
     UserError
-        When the basis is another, or there are too few labels.
+        When the basis is another, there are too few labels, or a probe or pose is unknown or does not fit the maps.
     """
+    asked = check_probes(probes)
     check_same_basis(run.basis, maps)
     train, test, split = labelled_rows(maps)
-    makers = feature_makers(run, maps)
+    # everything that depends on labels is given the training labels; those of the test split are sealed from here on
+    parts = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_class_names(maps)))
+    rows_of_table = feature_rows(run, turn_maps(maps, pose, pose_seed), train, references=references, patches=patches)
+    about_maps = {
+        "maps": maps.digest,
+        "labels": sha256(maps.labels.tobytes() + train.tobytes() + test.tobytes()).hexdigest(),
+        "pose": [pose, pose_seed],
+        "seeds": list(seeds),
+    }
     rows = []
-    with progress("probe", len(makers) * len(seeds)) as advance:
-        for name, make in makers.items():
-            rows.append(_probe_row(name, make, maps.labels, train, test, seeds, advance))
+    with progress("probe", len(rows_of_table)) as advance:
+        for row in rows_of_table:
+            # what was found is cached probe by probe, so that one more probe costs that probe only
+            keys = {probe: _key(row, probe, about_maps) for probe in asked}
+            found = {}
+            for probe, key in keys.items():
+                kept = cache.find(key) if cache and key else None
+                if kept is not None:
+                    found[probe] = kept
+            missing = tuple(probe for probe in asked if probe not in found)
+            computed = score_row(row, parts, seeds, missing) if missing else {}
+            for probe, scores in computed.items():
+                key = keys[probe]
+                if cache and key:
+                    cache.keep(key, scores)
+            rows.append(make_row(row.name, {**found, **computed}, len(test), cached=not missing))
+            advance(1, row.name)
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),
         train=len(train),
         test=len(test),
         classes=len(np.unique(maps.labels[train])),
+        class_names=_class_names(maps),
         split=split,
         seeds=seeds,
+        probes=asked,
+        pose=pose,
+        pose_seed=pose_seed,
         rows=tuple(rows),
     )
-
-
-def feature_makers(run: TrainedRun, maps: MapFile) -> dict[str, FeatureMaker]:
-    """What is probed, by name: each gives features (N, D) of all maps for a seed."""
-    makers: dict[str, FeatureMaker] = {}
-    if maps.basis.kind == "pixels":
-        makers["raw pixels"] = lambda seed: maps.read().reshape(len(maps), -1)
-    else:
-        makers["raw coefficients"] = lambda seed: unfold(maps.read(), maps.basis)
-        makers["rotation invariants"] = lambda seed: degree_norms(maps.read(), maps.basis)
-        makers["ring norms"] = lambda seed: ring_norms(maps.read(), maps.basis)
-    makers["untrained network"] = lambda seed: run.untrained(seed).encode_file(maps)
-    makers["trained network"] = lambda seed: run.encode_file(maps)
-    return makers
 
 
 def labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
@@ -185,37 +203,21 @@ def labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], 
     )
 
 
-def _probe_row(
-    name: str,
-    make: FeatureMaker,
-    labels: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    seeds: tuple[int, ...],
-    advance: Callable[[int, str], None],
-) -> ProbeRow:
-    scores, strengths, validation = [], [], []
-    neighbours = dimensions = 0.0
-    for place, seed in enumerate(seeds):
-        if place == 0 or name == "untrained network":
-            features = make(seed)
-        fitted = fit_probe(features[train], labels[train], seed)
-        scores.append(accuracy(fitted, features[test], labels[test]))
-        strengths.append(fitted.strength)
-        validation.append(fitted.cross_validation)
-        if place == 0:
-            neighbours = neighbour_accuracy(features[train], labels[train], features[test], labels[test])
-            dimensions = features.shape[1]
-        advance(1, name)
-    mean = float(np.mean(scores))
-    return ProbeRow(
-        features=name,
-        dimensions=int(dimensions),
-        mean=mean,
-        std=float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"),
-        standard_error=float(np.sqrt(mean * (1 - mean) / len(test))),
-        neighbours=neighbours,
-        accuracies=tuple(scores),
-        strengths=tuple(strengths),
-        cross_validation=tuple(validation),
-    )
+def _key(row: FeatureRow, probe: str, about_maps: dict[str, Any]) -> dict[str, Any] | None:
+    """What a score depends on; None for the run's own features, which are computed every time."""
+    if row.settings is None:
+        return None
+    return {
+        "row": row.name,
+        "settings": row.settings,
+        "probe": probe,
+        "protocol": [SHARED_PROTOCOL, PROTOCOLS[probe]],
+        "computed by": computed_by(*row.code),
+        **about_maps,
+    }
+
+
+def _class_names(maps: MapFile) -> tuple[str, ...]:
+    """The names of the classes; numbers for labels that have none."""
+    count = max(len(maps.classes), int(maps.labels.max()) + 1)
+    return tuple(maps.classes[each] if each < len(maps.classes) else str(each) for each in range(count))

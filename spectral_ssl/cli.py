@@ -204,10 +204,26 @@ def probe(
     target: Annotated[str | None, typer.Option(help="A data set's name or a map file [the run's data].")] = None,
     run: RunOption = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    probes: Annotated[
+        str, typer.Option(help="Of linear, svm, layer, neighbours, few-shot, retrieval; separated by commas.")
+    ] = "linear,neighbours",
+    pose: Annotated[
+        str, typer.Option(help="Turn all objects at random: aligned (not), vertical, so3 (any rotation).")
+    ] = "aligned",
+    references: Annotated[
+        bool, typer.Option("--references", help="Images: add features learnt with ImageNet's labels, an upper mark.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Score a run's features, and what costs nothing beside them."""
-    result = spectral_ssl.probe(target, run=run, seeds=seeds, workspace=workspace)
+    names = [name.strip() for name in probes.split(",") if name.strip()]
+    result = spectral_ssl.probe(
+        target, run=run, seeds=seeds, probes=names, pose=pose, references=references, workspace=workspace
+    )
+    if as_json:
+        print(Path(result["path"]).read_text(encoding="utf-8"), end="")
+        return
     _print_table(result)
     print(f"written to {result['path']}")
 
@@ -273,30 +289,47 @@ def _print_table(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    turned = "" if result["pose"] == "aligned" else f"; turned at random: {result['pose']}"
     title = (
         f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
-        f"(split: {result['split']}); run {Path(result['run']).name}\n"
+        f"(split: {result['split']}){turned}; run {Path(result['run']).name}\n"
         f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
     )
+    columns = _probe_columns(result)
     table = Table(title=title)
-    for column in (
-        "features",
-        "dimensions",
-        "linear probe, mean +- std",
-        "standard error of the test",
-        "10 neighbours",
-    ):
-        table.add_column(column, justify="left" if column == "features" else "right")
-    for row in result["rows"]:
-        table.add_row(
-            row["features"],
-            str(row["dimensions"]),
-            f"{row['mean']:.3f} +- {row['std']:.3f}" if len(result["seeds"]) > 1 else f"{row['mean']:.3f}",
-            f"{row['standard_error']:.3f}",
-            f"{row['neighbours']:.3f}",
-        )
+    for name in columns[0]:
+        table.add_column(name, justify="left" if name == "features" else "right")
+    for cells in columns:
+        table.add_row(*cells.values())
     # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
+
+
+def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
+    """The cells of each row by their columns: those of the probes that were asked for."""
+    probes, several = result["probes"], len(result["seeds"]) > 1
+
+    def spread(scores: dict[str, Any], shown: bool) -> str:
+        return f"{scores['mean']:.3f} +- {scores['std']:.3f}" if shown else f"{scores['mean']:.3f}"
+
+    lines = []
+    for row in result["rows"]:
+        cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
+        if "linear" in probes:
+            cells["linear probe, mean +- std"] = spread(row, several)
+            cells["standard error of the test"] = f"{row['standard_error']:.3f}"
+        if "svm" in probes:
+            cells["linear SVM"] = spread(row["svm"], several)
+        if "layer" in probes:
+            cells["single layer"] = spread(row["layer"], several)
+        if "neighbours" in probes:
+            cells["10 neighbours"] = f"{row['neighbours']:.3f}"
+        for scores in row["few_shot"]:
+            cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = spread(scores, True)
+        if "retrieval" in probes:
+            cells["class mAP"] = f"{row['retrieval']:.3f}"
+        lines.append(cells)
+    return lines
 
 
 def _print_scores(result: dict[str, Any]) -> None:

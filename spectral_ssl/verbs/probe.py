@@ -2,13 +2,20 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data_prep.basis import Basis
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES
+from downstream.baseline_cache import BaselineCache
+from downstream.confusion_figure import draw_confusion
 from downstream.probe import probe_run
+from downstream.row_scores import DEFAULT_PROBES
+from downstream.turned_maps import Pose
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
@@ -23,6 +30,9 @@ def probe(
     *,
     run: str | Path | TrainedRun | None = None,
     seeds: int = 3,
+    probes: Sequence[str] = DEFAULT_PROBES,
+    pose: Pose = "aligned",
+    references: bool = False,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
     """Probe a run's features, and everything that costs nothing beside them, on a labelled target.
@@ -36,28 +46,44 @@ def probe(
         The latest run by default.
     seeds : int
         Seeds 0 .. seeds - 1 of the protocol.
+    probes : sequence of str
+        Of linear, svm, layer, neighbours, few-shot and retrieval; see docs/probing.md.
+    pose : {"aligned", "vertical", "so3"}
+        The objects of both splits as they are, each turned at random about the vertical, or by any rotation.
+    references : bool
+        Whether to add features that others learnt with labels (images): an upper mark.
     workspace : path, optional
         See ``Workspace.find``.
 
     Returns
     -------
     dict
-        The table and its circumstances, as written to ``RUN/probe-MAPS.json``; an earlier probe of the same map
-        file is replaced.
+        The table and its circumstances, as written to ``RUN/probe-MAPS.json`` (``probe-MAPS-POSE.json`` for turned
+        objects); an earlier probe of the same map file is replaced. The linear probe's confusion matrix of the
+        trained network lies beside it as PNG. Scores of the baselines are kept in ``WS/cache`` and not computed again.
 
     Raises
     ------
     UserError
-        When run or target are missing, do not fit each other, or hold too few labels.
+        When run or target are missing, do not fit each other, or hold too few labels; when a probe or a pose is
+        unknown or not for such maps.
     """
     if not 1 <= seeds <= 100:
         raise UserError("number of seeds out of range", seeds, "give one from 1 to 100")
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
     maps = target if isinstance(target, MapFile) else open_target(target, trained, place)
-    table = probe_run(trained, maps, tuple(range(seeds))).as_dict()
+    table = probe_run(
+        trained,
+        maps,
+        tuple(range(seeds)),
+        probes=probes,
+        pose=pose,
+        references=references,
+        cache=BaselineCache(place.root / "cache"),
+    )
     result = {
-        **table,
+        **table.as_dict(),
         "maps": maps.path.name,
         "maps_digest": maps.digest,
         "unusable_objects": len(maps.failures),
@@ -65,8 +91,13 @@ def probe(
         "environment": environment(),
     }
     # named after the file, never after what a file says of itself; a later probe of the same data replaces it
-    path = trained.folder / f"probe-{maps.path.stem}.json"
+    stem = f"probe-{maps.path.stem}" + ("" if pose == "aligned" else f"-{pose}")
+    path = trained.folder / f"{stem}.json"
     write_text(path, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
+    row = next(row for row in table.rows if row.features == "trained network")
+    if row.confusion:
+        title = f"{table.target}: linear probe of {trained.folder.name}, {row.accuracies[0]:.3f} right"
+        draw_confusion(path.with_suffix(".png"), np.array(row.confusion), table.class_names, title)
     return {**result, "path": str(path)}
 
 

