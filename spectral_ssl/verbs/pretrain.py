@@ -230,13 +230,14 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
-    """Load what was trained, and draw its answers to a few held-out maps and its losses."""
+    """Load what was trained, and draw its answers to a few held-out maps (if it gives any) and its losses."""
     run = load_run(folder)
     held_out = maps.rows("test") if len(maps.rows("test")) else maps.rows()
     # spread over the file, because neighbours in it are often of one class
     rows = held_out[:: max(1, len(held_out) // SAMPLES)][:SAMPLES]
-    example, answers = run.complete(maps, rows, MODES)
-    draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
+    if run.answers:
+        example, answers = run.complete(maps, rows, MODES)
+        draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
