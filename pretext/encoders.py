@@ -18,7 +18,7 @@ from spectral_ssl.ground.errors import UserError
 EncoderName = Literal["auto", "grid", "perceptron", "pictures"]
 
 # Units of the perceptron for each channel of the first convolution of the others: about as many multiplications.
-UNITS = 32
+UNITS = 16
 
 
 class PictureEncoder(nn.Module):

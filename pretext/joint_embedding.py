@@ -48,7 +48,7 @@ class JointEmbeddingConfig:
         The network: a 3D convolution over the density on a grid, a perceptron on the coefficients, a 2D convolution.
         "auto" takes the grid for Zernike moments, the perceptron for other coefficients, "pictures" for images.
     width : int
-        Channels of the first convolution; the perceptron's layers have 32 times as many units.
+        Channels of the first convolution; the perceptron's layers have 16 times as many units.
     code : int
         Features of the last layer before the projector.
     highest_order : int
@@ -69,15 +69,15 @@ class JointEmbeddingConfig:
     """
 
     encoder: EncoderName = "auto"
-    width: int = 16
+    width: int = 32
     code: int = 512
     highest_order: int = 0
-    grid: int = 16
+    grid: int = 20
     projector: int = 1024
     invariance: float = 25.0
     variance: float = 25.0
     covariance: float = 1.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     precision: Literal["float32", "bfloat16"] = "float32"
     warm_up: int = 30
