@@ -41,7 +41,13 @@ def cells() -> dict[str, tuple[str, ...]]:
     """Settings over the recipe joint-embedding, by the cell's name."""
     return {
         "grid": (),
-        "perceptron, order 12": ("encoder=perceptron", "highest_order=12", "batch_size=256", "precision=float32"),
+        "grid, order 12": ("highest_order=12",),
+        "grid, no crop": ("crop=0",),
+        "grid, no stretch": ("stretch=0",),
+        "grid, wider views": ("crop=0.4", "stretch=0.5", "turn=0.4"),
+        "grid, all 2048 points": ("task.points=0",),
+        "perceptron": ("encoder=perceptron",),
+        "perceptron, order 12": ("encoder=perceptron", "highest_order=12"),
     }
 
 
@@ -60,10 +66,10 @@ def main() -> None:
             parser.error("give --data and --workspace, or --table")
         torch.set_num_threads(arguments.threads)
         maps = inner_maps(arguments.data, arguments.workspace)
-        free_row(maps)
         for seed in range(arguments.seeds):
             for name in arguments.only or cells():
                 cell_row(name, seed, maps, arguments)
+        free_row(maps)
     print_table()
 
 
