@@ -121,7 +121,7 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
         return
     settings = list(cells()[name])
     batch = next((int(part.split("=")[1]) for part in settings if "batch_size" in part), BATCH)
-    settings.append(f"schedule={arguments.epochs * math.ceil(len(maps.rows('train')) / batch)}")
+    settings.append(f"cosine_steps={arguments.epochs * math.ceil(len(maps.rows('train')) / batch)}")
     started = time.monotonic()
     out = arguments.workspace / "runs" / f"study-{name.replace(' ', '-').replace(',', '')}-{seed}-{started:.0f}"
     run = spectral_ssl.pretrain(

@@ -60,11 +60,11 @@ class JointEmbeddingConfig:
     invariance, variance, covariance : float
         lambda, mu and nu.
     learning_rate, weight_decay : float
-        Of AdamW; the rate is the highest of the schedule.
+        Of AdamW; the rate is the highest it comes to.
     precision : {"float32", "bfloat16"}
         Of the layers' products in training (sums, norms and the loss stay in float32). bfloat16 takes half the time on
         processors that have it, and more on others; features are always computed in float32.
-    warm_up, schedule : int
+    warm_up, cosine_steps : int
         Steps in which the rate rises, and steps after which it has fallen to a hundredth (a cosine in between).
     """
 
@@ -81,7 +81,7 @@ class JointEmbeddingConfig:
     weight_decay: float = 1e-3
     precision: Literal["float32", "bfloat16"] = "float32"
     warm_up: int = 30
-    schedule: int = 2000
+    cosine_steps: int = 2000
 
     def __post_init__(self) -> None:
         check_range("method.width", self.width, 1, 4096)
@@ -95,7 +95,7 @@ class JointEmbeddingConfig:
         check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
         check_range("method.weight_decay", self.weight_decay, 0.0, 10.0)
         check_range("method.warm_up", self.warm_up, 0, 1_000_000_000)
-        check_range("method.schedule", self.schedule, 1, 1_000_000_000)
+        check_range("method.cosine_steps", self.cosine_steps, 1, 1_000_000_000)
 
 
 class JointEmbedding(nn.Module):
@@ -172,7 +172,7 @@ class JointEmbedding(nn.Module):
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
         optimizer = self.optimizers["main"]
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate_at(done, config.warm_up, config.schedule)
+            group["lr"] = config.learning_rate * rate_at(done, config.warm_up, config.cosine_steps)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -220,10 +220,10 @@ def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / width
 
 
-def rate_at(step: int, warm_up: int, schedule: int) -> float:
+def rate_at(step: int, warm_up: int, cosine_steps: int) -> float:
     """The part of the highest learning rate at a step: a straight rise, half a cosine to 0.01, and that ever after."""
     rise = min(1.0, (step + 1) / max(warm_up, 1))
-    fallen = min(step / schedule, 1.0)
+    fallen = min(step / cosine_steps, 1.0)
     return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * fallen)) / 2)
 
 

@@ -136,7 +136,7 @@ def test_the_learning_rate_follows_the_steps_done() -> None:
     assert [rate_at(step, 4, 100) for step in (0, 1)] == pytest.approx([0.25, 0.5], rel=1e-3)
     assert rate_at(50, 4, 100) == pytest.approx(0.01 + 0.99 / 2)
     assert rate_at(100, 4, 100) == rate_at(10_000, 4, 100) == pytest.approx(0.01)
-    method = make(learning_rate=0.5, schedule=4, warm_up=0)
+    method = make(learning_rate=0.5, cosine_steps=4, warm_up=0)
     rates = []
     for _ in range(5):
         method.training_step(pairs(), seeded())
