@@ -32,7 +32,10 @@ class Method(Protocol):
         ...
 
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target."""
+        """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target.
+
+        Methods with ``answers = False`` lack this member.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
+from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
 from pretext.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.regression import Regression, RegressionConfig
 from spectral_ssl.ground.errors import unknown_name
@@ -29,6 +30,11 @@ METHODS: dict[str, MethodEntry] = {
     "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
     "context-encoder": MethodEntry(
         ContextEncoderConfig, ContextEncoder, "the same networks, L2 and an adversary (Pathak et al. 2016)"
+    ),
+    "joint-embedding": MethodEntry(
+        JointEmbeddingConfig,
+        JointEmbedding,
+        "two views of an object get the same features (VICReg, 2022)",
     ),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
 }

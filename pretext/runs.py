@@ -86,7 +86,7 @@ class Plan:
 
     def build(self, standardiser: Standardiser, seed: int | None = None) -> Method:
         """The untrained method, its parameters drawn from ``seed`` (the plan's own by default)."""
-        problem = self.task_entry.problem(standardiser.basis, self.task_config)
+        problem = replace(self.task_entry.problem(standardiser.basis, self.task_config), standardise=standardiser)
         own = self.train.seed if seed is None else seed
         method: Method = build_seeded(find_method(self.method).build, own, self.method_config, problem)
         return method
@@ -211,13 +211,27 @@ class TrainedRun:
         batch = read_batch(maps, self.standardise, rows, self.plan.task_entry.needs_points)
         return self.plan.corrupt(batch, generator)
 
+    def need_answers(self) -> None:
+        """Raise a UserError when the method gives no answers."""
+        if not self.method.answers:
+            what_to_do = "export or probe its features, or give another --run"
+            raise UserError(
+                f"the method {self.plan.method} gives features and no answers", str(self.folder), what_to_do
+            )
+
     def complete(
         self, maps: MapFile, rows: NDArray[np.int64], modes: int, seed: int = 0, first: int = 0
     ) -> tuple[Example, torch.Tensor]:
         """Corrupt rows (N) of a map file with the run's own task and answer them, (N, modes, C', H, W), standardised.
 
         ``first`` is the place of the first map in a longer list, so that each block of it has a seed of its own.
+
+        Raises
+        ------
+        UserError
+            When the method gives no answers, or as ``example``.
         """
+        self.need_answers()
         generator = seeded_generator(seed, "complete", first)
         example = self.example(maps, rows, generator)
         return example, self.method.complete(example.condition, modes, generator)

@@ -21,6 +21,7 @@ from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.toy import ToyConfig, toy, toy_problem
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
+from pretext.tasks.views import ViewsConfig, views, views_problem
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -94,6 +95,13 @@ TASKS: dict[str, TaskEntry] = {
     "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", toy_problem),
     "translate": TaskEntry(
         TranslateConfig, translate, "from one picture of a pair to the other", translate_problem, translate_view
+    ),
+    "views": TaskEntry(
+        ViewsConfig,
+        views,
+        "two altered copies of each shape's points, for joint-embedding",
+        views_problem,
+        needs_points=True,
     ),
 }
 

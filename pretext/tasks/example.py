@@ -1,7 +1,7 @@
 """What a task is given, what it makes of that, and what it says of both beforehand."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
@@ -57,9 +57,13 @@ class Problem:
         Whether targets lie in [-1, 1] (images) or anywhere (standardised coefficients).
     extra_error : callable, optional
         A term of the error beside the weighted distance to the target: (answer, example) -> (B,).
+    standardise : Standardiser, optional
+        Basis and statistics of the data, for networks that take maps for what they stand for; added when a method is
+        built for a run.
     """
 
     condition: tuple[int, int, int]
     target: tuple[int, int, int]
     bounded: bool
     extra_error: Callable[[Tensor, Example], Tensor] | None = None
+    standardise: Standardiser | None = field(default=None, compare=False)

@@ -103,6 +103,8 @@ def evaluate(
     main = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
     main = main.with_task_settings(settings)
     others = [other if isinstance(other, TrainedRun) else load_run(other) for other in beside]
+    for each in (main, *others):
+        each.need_answers()
     maps = find_run_data(data, main.plan)
     problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
     for other in others:

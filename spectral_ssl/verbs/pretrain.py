@@ -251,15 +251,16 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
-    """Load what was trained, and draw its answers to a few held-out maps and its losses."""
+    """Load what was trained, and draw its answers to a few held-out maps (if it gives any) and its losses."""
     run = load_run(folder)
     config = run.plan.method_config
     two_stages = isinstance(config, CGMLConfig) and config.schedule == "two-stage"
     if two_stages and run.checkpoint["place"]["step"] <= config.first_stage:
         say(f"the latent optimiser Z is not trained yet: its stage begins after step {config.first_stage}")
-    rows = held_out_rows(maps, SAMPLES)
-    example, answers = run.complete(maps, rows, MODES)
-    draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
+    if run.method.answers:
+        rows = held_out_rows(maps, SAMPLES)
+        example, answers = run.complete(maps, rows, MODES)
+        draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)

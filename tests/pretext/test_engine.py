@@ -17,7 +17,10 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.metrics_log import read_metrics
 
 TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
-SETTINGS_OF = {"cgml": ("steps=3", "width=4", "code=8", "hidden=8")}
+SETTINGS_OF = {
+    "cgml": ("steps=3", "width=4", "code=8", "hidden=8"),
+    "joint-embedding": ("width=4", "code=8", "projector=16", "grid=8"),
+}
 
 
 def same_parameters(first: Path, second: Path) -> bool:

@@ -73,8 +73,21 @@ def test_a_recipe_runs_and_its_network_answers(recipe: str, tmp_path: Path) -> N
     assert torch.is_tensor(answers)
 
 
-def test_completing_shapes_says_how_to_prepare_a_file_without_clouds(tmp_path: Path) -> None:
+def test_the_joint_embedding_trains_on_views_and_gives_features(tmp_path: Path) -> None:
+    maps = write_data(tmp_path / "data.h5", zernike_basis(8, points=128), keep_points=True)
+    run = spectral_ssl.pretrain(maps.path, recipe="joint-embedding", epochs=1, out=tmp_path / "run")
+    (row,) = read_metrics(run.folder / "metrics.jsonl")
+    assert np.isfinite(row["loss"])
+    features = run.encode_file(maps)
+    assert features.shape[0] == 8
+    assert len(np.unique(features, axis=0)) == 8
+    again = run.untrained(run.plan.train.seed).encode_file(maps)
+    assert not np.array_equal(features, again)
+
+
+@pytest.mark.parametrize("recipe", ["complete-shape", "joint-embedding"])
+def test_tasks_on_clouds_say_how_to_prepare_a_file_without_them(recipe: str, tmp_path: Path) -> None:
     maps = write_data(tmp_path / "data.h5", BASES["complete-shape"])
     with pytest.raises(UserError, match="--keep-points"):
-        spectral_ssl.pretrain(maps, recipe="complete-shape", epochs=1, out=tmp_path / "run")
+        spectral_ssl.pretrain(maps, recipe=recipe, epochs=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

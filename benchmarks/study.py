@@ -1,0 +1,203 @@
+"""Which network and which views make the best features of ModelNet10? Chosen inside the training split.
+
+    python benchmarks/study.py --data modelnet10-points-zernike.h5 --workspace WS --threads 1
+
+The map file (``prep --dataset modelnet10 --keep-points``) is read once, its training split alone: a copy in WS holds
+3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class). Nothing here can see the real
+test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of ``downstream.linear_probe`` on
+them and scores it on the 828. One line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells
+that are there already are skipped, so the study goes on where it was stopped.
+
+The score to choose by is the mean over classes: the training split has up to nine times as many objects of one class as
+of another, the test split nearly equal numbers. ``--table`` prints what is there.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import spectral_ssl
+from data_prep.layout import unfold
+from data_prep.map_store import MapFile, MapWriter, open_maps
+from downstream.linear_probe import fit_probe
+from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.provenance import created_by, environment
+
+RESULTS = Path(__file__).parent / "results" / "study-modelnet10.jsonl"
+HELD_OUT = 828
+BATCH = 128  # of the recipe
+KEYS = ("epochs", "steps", "training_seconds")
+
+
+def cells() -> dict[str, tuple[str, ...]]:
+    """Settings over the recipe joint-embedding, by the cell's name."""
+    return {
+        "grid": (),
+        "grid, order 12": ("highest_order=12",),
+        "grid, no crop": ("crop=0",),
+        "grid, no stretch": ("stretch=0",),
+        "grid, wider views": ("crop=0.4", "stretch=0.5", "turn=0.4"),
+        "grid, all 2048 points": ("task.points=0",),
+        "perceptron": ("encoder=perceptron",),
+        "perceptron, order 12": ("encoder=perceptron", "highest_order=12"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", help="names of cells")
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        if arguments.data is None or arguments.workspace is None:
+            parser.error("give --data and --workspace, or --table")
+        torch.set_num_threads(arguments.threads)
+        maps = inner_maps(arguments.data, arguments.workspace)
+        for seed in range(arguments.seeds):
+            for name in arguments.only or cells():
+                cell_row(name, seed, maps, arguments)
+        free_row(maps)
+    print_table()
+
+
+def inner_maps(source: Path, workspace: Path) -> MapFile:
+    """The training split of a map file, split once more."""
+    from sklearn.model_selection import train_test_split
+
+    out = workspace / "maps" / f"{source.stem}-inner.h5"
+    if out.exists():
+        return open_maps(out)
+    maps = open_maps(source)
+    rows = maps.rows("train")
+    fitted, _ = train_test_split(rows, test_size=HELD_OUT, random_state=0, stratify=maps.labels[rows])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    points = maps.read_points(rows[:1]).shape[1]
+    with (
+        atomic_path(out) as temporary,
+        MapWriter(
+            temporary,
+            maps.basis,
+            source=maps.source,
+            source_digest=maps.digest,
+            classes=maps.classes,
+            count=len(rows),
+            created_by=created_by(),
+            keep_points=points,
+        ) as writer,
+    ):
+        for block in np.array_split(rows, max(1, len(rows) // 256)):
+            splits = ["train" if row in set(fitted) else "test" for row in block]
+            ids = [maps.ids[row] for row in block]
+            writer.append(maps.read(block), ids, maps.labels[block].tolist(), splits, maps.read_points(block))
+    return open_maps(out)
+
+
+def free_row(maps: MapFile) -> None:
+    """The raw coefficients, for comparison."""
+    if not any(row["cell"] == "raw coefficients" for row in finished()):
+        features = unfold(maps.read(), maps.basis)
+        append(
+            {"cell": "raw coefficients", "seed": 0, "settings": [], **score(features, maps, 0), **circumstances(maps)}
+        )
+
+
+def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace) -> None:
+    """Train, probe and note one cell, unless that is done."""
+    key = (name, seed, arguments.epochs)
+    if key in {(row["cell"], row["seed"], row.get("epochs")) for row in finished()}:
+        return
+    settings = list(cells()[name])
+    batch = next((int(part.split("=")[1]) for part in settings if "batch_size" in part), BATCH)
+    settings.append(f"cosine_steps={arguments.epochs * math.ceil(len(maps.rows('train')) / batch)}")
+    started = time.monotonic()
+    out = arguments.workspace / "runs" / f"study-{name.replace(' ', '-').replace(',', '')}-{seed}-{started:.0f}"
+    run = spectral_ssl.pretrain(
+        maps,
+        recipe="joint-embedding",
+        epochs=arguments.epochs,
+        seed=seed,
+        settings=settings,
+        out=out,
+        workspace=arguments.workspace,
+    )
+    metrics = read_metrics(run.folder / "metrics.jsonl")
+    row: dict[str, Any] = {
+        "cell": name,
+        "seed": seed,
+        "epochs": arguments.epochs,
+        "threads": arguments.threads,
+        "settings": settings,
+        "config": run.plan.to_toml(),
+        "steps": run.checkpoint["place"]["step"],
+        "training_seconds": metrics[-1]["seconds"],
+        "last_epoch": metrics[-1],
+        **score(run.encode_file(maps), maps, seed),
+        **circumstances(maps),
+    }
+    append(row)
+
+
+def score(features: np.ndarray, maps: MapFile, seed: int) -> dict[str, Any]:
+    """Accuracy on the held-out part of the training split, over objects and over classes."""
+    train, held_out = maps.rows("train"), maps.rows("test")
+    probe = fit_probe(features[train], maps.labels[train], seed)
+    hits = probe.predict(features[held_out]) == maps.labels[held_out]
+    classes = [float(hits[maps.labels[held_out] == label].mean()) for label in np.unique(maps.labels)]
+    return {
+        "dimensions": features.shape[1],
+        "accuracy": round(float(hits.mean()), 4),
+        "mean_over_classes": round(float(np.mean(classes)), 4),
+        "by_class": dict(zip(maps.classes, [round(value, 3) for value in classes], strict=True)),
+        "cross_validation": round(probe.cross_validation, 4),
+        "strength": probe.strength,
+    }
+
+
+def circumstances(maps: MapFile) -> dict[str, Any]:
+    """Data, commit and machine."""
+    found = environment()
+    return {"maps_digest": maps.digest[:16], **{key: found[key] for key in ("commit", "processor", "cores", "command")}}
+
+
+def finished() -> list[dict[str, Any]]:
+    """The rows there are."""
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def append(row: dict[str, Any]) -> None:
+    """Add a row."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
+
+
+def table() -> Iterator[str]:
+    """Lines of a Markdown table, best first."""
+    yield "| cell | seed | epochs | steps | seconds | dimensions | 828 held out | mean over classes | C |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in sorted(finished(), key=lambda row: -row["mean_over_classes"]):
+        shown = [row["cell"], row["seed"], *(row.get(key, "") for key in KEYS), row["dimensions"]]
+        scores = [f"{row['accuracy']:.3f}", f"{row['mean_over_classes']:.3f}", row["strength"]]
+        yield "| " + " | ".join(str(value) for value in [*shown, *scores]) + " |"
+
+
+def print_table() -> None:
+    print("\n".join(table()))
+
+
+if __name__ == "__main__":
+    main()

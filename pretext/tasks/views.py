@@ -1,0 +1,222 @@
+"""Two views of one object: what a joint embedding shall find equal.
+
+The points of each object are altered twice, independently, and the maps of both clouds are made as ``prep`` makes them:
+
+1. a random half-space of them is removed (a share, drawn uniformly up to ``crop``);
+2. of the rest ``points`` are drawn;
+3. each axis is stretched by e^u, u uniform in +-``stretch``; x and y are mirrored, each with probability 1/2;
+4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all;
+5. each point is moved by Gaussian noise of standard deviation ``jitter``;
+6. the cloud is centred and brought into the unit ball.
+
+Condition and target are the two maps, standardised as the whole maps are. The alterations act on points because that is
+where they are simple: a crop or an uneven stretch mixes coefficients of all degrees, and few points bring the sampling
+noise that real clouds have.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.basis import Basis
+from data_prep.shape_maps import clouds_to_maps
+from data_prep.unit_ball import MARGIN
+from pretext.tasks.complete_shape import random_directions
+from pretext.tasks.example import Batch, Example, Problem
+from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """Settings of the task.
+
+    Attributes
+    ----------
+    crop : float
+        Largest share of the points that a half-space removes.
+    points : int
+        Points drawn of the rest, repeated where fewer are left; 0 for as many as the cloud has.
+    stretch : float
+        Largest logarithm of the factor by which an axis is stretched or shrunk.
+    mirror : bool
+        Whether x and y are mirrored, each with probability 1/2.
+    turn : float
+        Largest angle of the turn about the vertical, in radians; pi for any angle.
+    pose : {"upright", "any"}
+        Turns about the vertical only, or uniformly distributed rotations (``turn`` then does not matter).
+    jitter : float
+        Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
+    """
+
+    crop: float = 0.3
+    points: int = 1024
+    stretch: float = 0.35
+    mirror: bool = True
+    turn: float = 0.25
+    pose: Literal["upright", "any"] = "upright"
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("task.crop", self.crop, 0.0, 0.99)
+        check_range("task.points", self.points, 0, 1_000_000)
+        check_range("task.stretch", self.stretch, 0.0, 3.0)
+        check_range("task.turn", self.turn, 0.0, math.pi)
+        check_range("task.jitter", self.jitter, 0.0, 1.0)
+
+
+def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
+    """Maps in, maps out. Raises UserError when the maps are not made from points."""
+    if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
+        got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
+        what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
+        raise UserError("the task views needs maps made from points", got, what_to_do)
+    return Problem(condition=basis.shape, target=basis.shape, bounded=False)
+
+
+def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Example:
+    """Make two views of each object.
+
+    Parameters
+    ----------
+    batch : Batch
+        Maps (B, C, H, W) and their clouds (B, P, 3).
+    config : ViewsConfig
+        Settings.
+    generator : torch.Generator
+        The only source of randomness.
+
+    Returns
+    -------
+    Example
+        The maps of the two views, weight 1 wherever there is a coefficient.
+
+    Raises
+    ------
+    UserError
+        When the batch has no clouds.
+    """
+    if batch.points is None:
+        raise UserError("the task views needs clouds", "maps alone", "prepare them with --keep-points")
+    basis, threads = batch.standardise.basis, torch.get_num_threads()
+    clouds = [altered(batch.points, config, basis.reach, generator) for _ in range(2)]
+    first, second = (batch.standardise(clouds_to_maps(cloud.numpy(), basis, threads=threads)) for cloud in clouds)
+    return Example(first, second, batch.standardise.valid.expand_as(first).to(first.dtype))
+
+
+def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.Generator) -> Tensor:
+    """One view of each cloud.
+
+    Parameters
+    ----------
+    clouds : Tensor, shape (B, P, 3)
+    config : ViewsConfig
+        Settings.
+    reach : float
+        Of the basis, see ``data_prep.unit_ball``.
+    generator : torch.Generator
+        The only source of randomness.
+
+    Returns
+    -------
+    Tensor, shape (B, Q, 3), of the clouds' dtype
+        In the unit ball; Q is ``points``, or P.
+    """
+    count, held = clouds.shape[:2]
+    removed = config.crop * torch.rand(count, generator=generator)
+    kept = without_half_space(clouds, random_directions(count, generator), removed)
+    drawn = draw_some(clouds, kept, config.points or held, generator)
+    moved = drawn @ linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
+    if config.jitter:
+        moved = moved + config.jitter * torch.randn(moved.shape, generator=generator).to(drawn.dtype)
+    return into_unit_ball(moved, reach)
+
+
+def without_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
+    """Which points (B, P) stay when shares ``removed`` (B), those farthest along directions (B, 3), are taken away.
+
+    As ``complete_shape.outside_half_space`` but for points that lie equally far, and without ranks: numpy sorts values
+    many times as fast as either library sorts places.
+    """
+    count = clouds.shape[1]
+    along = (clouds @ directions[:, :, None].to(clouds.dtype))[:, :, 0].contiguous()  # (B, P)
+    stay = (count - (removed.double() * count).round()).clamp(min=1).long()
+    farthest = torch.from_numpy(np.sort(along.numpy(), axis=1)).gather(1, stay[:, None] - 1)
+    return along <= farthest
+
+
+def draw_some(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> Tensor:
+    """So many of the kept points of each cloud at random, all of them again where they are too few.
+
+    One permutation serves the whole batch: the points of different clouds have nothing to do with each other.
+
+    Parameters
+    ----------
+    clouds : Tensor, shape (B, P, 3)
+    kept : Tensor, shape (B, P), bool
+        At least one of each cloud.
+    points : int
+        Number Q of points to draw.
+    generator : torch.Generator
+        Draws the permutation.
+
+    Returns
+    -------
+    Tensor, shape (B, Q, 3)
+    """
+    order = torch.randperm(clouds.shape[1], generator=generator)
+    kept = kept[:, order]
+    rank = kept.cumsum(dim=1)
+    # the places of the kept points in a row; those of the others go to a last column that nobody reads
+    listed = torch.zeros(len(kept), clouds.shape[1] + 1, dtype=torch.int64)
+    listed.scatter_(1, torch.where(kept, rank - 1, clouds.shape[1]), order.expand_as(kept))
+    chosen = listed.gather(1, torch.arange(points) % rank[:, -1:])  # (B, Q)
+    return clouds.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+
+
+def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> Tensor:
+    """Rotation times mirror times stretch of each object, (B, 3, 3) float64: points become ``points @ matrix.T``."""
+    stretch = (config.stretch * (2 * torch.rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
+    signs = 1.0 - 2.0 * (torch.rand(count, 2, generator=generator) < 0.5).double()
+    angle = config.turn * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
+    if config.mirror:
+        stretch[:, :2] *= signs
+    if config.pose == "any":
+        return random_rotations(count, generator) * stretch[:, None]
+    turn = torch.zeros(count, 3, 3, dtype=torch.float64)
+    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
+    turn[:, 1, 0] = angle.sin()
+    turn[:, 0, 1] = -angle.sin()
+    turn[:, 2, 2] = 1.0
+    return turn * stretch[:, None]
+
+
+def random_rotations(count: int, generator: torch.Generator) -> Tensor:
+    """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
+    quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    w, x, y, z = (quaternions / quaternions.norm(dim=1, keepdim=True)).unbind(1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+
+
+def into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
+    """Clouds (B, P, 3) centred and scaled as ``data_prep.unit_ball.to_unit_ball`` does it, all of them at once.
+
+    A cloud whose points all coincide stays at the origin.
+    """
+    centred = clouds - clouds.mean(dim=1, keepdim=True)
+    distances = centred.norm(dim=2)  # (B, P)
+    if reach == 1:
+        radius = distances.amax(dim=1, keepdim=True)
+    else:
+        place = min(max(math.ceil(reach * clouds.shape[1]), 1), clouds.shape[1])
+        radius = distances.kthvalue(place, dim=1, keepdim=True).values.maximum(distances)
+    return centred / (MARGIN * radius.clamp(min=1e-12))[:, :, None]
