@@ -195,11 +195,13 @@ def main() -> None:
     result: dict[str, Any] = {"environment": environment(), "cores_in_use_before": cores_in_use(2.0)}
     result["numpy_matrix_product"] = matrix_product_speed(given.threads)
     result["torch_products"] = torch_products(given.threads)
-    peak = result["torch_products"]["matrix_product_gigaflops"]
+    # the fastest dense product seen on this machine: torch's matrix product and its convolutions come from two
+    # libraries, and on processors that are not Intel's the second is much the faster
+    peak = max(result["torch_products"]["matrix_product_gigaflops"], result["torch_products"]["convolution_gigaflops"])
     result["cases"] = {name: compare(name, given.batches) for name in given.cases}
     for case in result["cases"].values():
         for row in case["variants"].values():
-            row["share_of_matrix_product"] = row["gigaflops"] / peak
+            row["share_of_fastest_product"] = row["gigaflops"] / peak
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))

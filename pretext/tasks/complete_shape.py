@@ -69,11 +69,13 @@ class CompleteShapeConfig:
 
 
 def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem:
-    """Maps in, maps out. Raises UserError when the maps are not made from points."""
+    """Maps in, maps out. Raises UserError when the maps are not made from points, or nothing is taken away."""
     if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
         raise UserError("the task complete-shape needs maps made from points", got, what_to_do)
+    if config.kind == "half-space" and config.largest == 0:
+        raise UserError("nothing is taken away from the shapes", "task.largest = 0", "give the largest share removed")
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
 
 

@@ -68,13 +68,20 @@ def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
     Raises
     ------
     UserError
-        When a band or sampling noise is asked for and the maps have no degrees or come from no points.
+        When a band or sampling noise is asked for and the maps have no degrees or come from no points, or the damage
+        covers every value of every map or leaves all of them as they are.
     """
     if config.kind == "band" and basis.kind == "pixels":
         what_to_do = "take task.kind=block, or prepare shapes"
         raise UserError("a band of degrees needs maps of coefficients", "pictures", what_to_do)
     if config.kind == "sampling-noise":
         need_points_in_basis(basis, config.points)
+    if config.kind != "sampling-noise":
+        if config.smallest == 1 and config.hidden_share == 1:
+            raise UserError("everything is hidden from the network", "task.smallest = 1", "lower it or hidden_share")
+        if config.largest == 0 or (config.hidden_share == 0 and config.noise == 0):
+            got = f"largest {config.largest:g}, hidden_share {config.hidden_share:g}, noise {config.noise:g}"
+            raise UserError("nothing is hidden or noised", got, "raise task.largest, hidden_share or noise")
     return Problem(condition=basis.shape, target=basis.shape, bounded=basis.kind == "pixels")
 
 

@@ -197,3 +197,16 @@ def test_blocks_are_what_they_were() -> None:
     hide = torch.rand(8, 1, 1, 1, generator=generator) < 0.5
     expected = torch.where(inside, torch.where(hide, torch.zeros_like(clean), clean + noise), clean)
     assert torch.equal(corrupt(clean, VALID, DenoiseConfig(), seeded(5)).condition, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"smallest": 1.0, "largest": 1.0, "hidden_share": 1.0}, "everything is hidden"),
+        ({"smallest": 0.0, "largest": 0.0}, "nothing is hidden"),
+        ({"hidden_share": 0.0, "noise": 0.0}, "nothing is hidden"),
+    ],
+)
+def test_damage_of_everything_or_nothing_is_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        denoise_problem(zernike_basis(9), DenoiseConfig(**settings))
