@@ -46,16 +46,6 @@ class ImageMeasures:
     of_truth: NDArray[np.float64]
 
 
-def compose(example: Example, answers: Tensor) -> Tensor:
-    """Answers (N, K, C, H, W) with what does not count (weight 0) taken from the condition, where shapes allow it.
-
-    Completion of a hole is the case: outside it the image is known, and the network was not asked for it.
-    """
-    if example.condition.shape != example.target.shape:
-        return answers
-    return torch.where(example.weight[:, None] > 0, answers, example.condition[:, None])
-
-
 def error_scores(example: Example, answers: Tensor) -> dict[str, float]:
     """Weighted mean absolute error of answers (N, K, C, H, W): of all, of each input's best, and its uncertainty."""
     errors = torch.stack([sample_error(answer, example) for answer in answers.unbind(1)], dim=1).double()  # (N, K)

@@ -11,6 +11,7 @@ from downstream.shape_figures import draw_shapes
 from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.runs import TrainedRun
+from pretext.sample_error import compose
 from pretext.tasks.example import Example
 from spectral_ssl.ground.errors import UserError
 
@@ -57,7 +58,8 @@ def image_columns(run: TrainedRun, example: Example, answers: Tensor) -> tuple[l
     """Titles and columns (B, 1 or 3, H, W) for ``draw_images``: seen, the answers, the truth."""
     picture, config = run.plan.task_entry.picture, run.plan.task_config
     titles = ["seen", *(f"answer {number + 1}" for number in range(answers.shape[1])), "truth"]
-    shown = [picture(example.condition, answer, config) for answer in answers.unbind(1)]
+    composed = compose(example, answers)  # what is known is shown as it is
+    shown = [picture(example.condition, answer, config) for answer in composed.unbind(1)]
     return titles, [example.condition, *shown, picture(example.condition, example.target, config)]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from pretext.tasks.example import Example, Problem
@@ -34,3 +35,13 @@ def sample_error(answer: Tensor, example: Example, loss: Loss = "l1", problem: P
     if problem is not None and problem.extra_error is not None:
         error = error + problem.extra_error(answer, example)
     return error
+
+
+def compose(example: Example, answers: Tensor) -> Tensor:
+    """Answers (N, K, C, H, W) with what does not count (weight 0) taken from the condition, where shapes allow it.
+
+    Completion of a hole is the case: outside it the image is known, and the network was not asked for it.
+    """
+    if example.condition.shape != example.target.shape:
+        return answers
+    return torch.where(example.weight[:, None] > 0, answers, example.condition[:, None])

@@ -13,7 +13,6 @@ from torch import Tensor
 from data_prep.map_store import MapFile, open_maps
 from downstream.answer_scores import (
     ImageMeasures,
-    compose,
     image_scores,
     reconstruction_rows,
     spectral_scores,
@@ -29,6 +28,7 @@ from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
+from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
