@@ -148,6 +148,9 @@ def _from_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> li
         except ObjectError as error:
             findings.append(f"source: {item.id} cannot be used any more: {error}")
             continue
+        except OSError as error:
+            findings.append(f"source: {item.id} cannot be read any more: {error.strerror or error}")
+            continue
         difference = float(np.abs(again - stored).max())
         if not difference < SAME:
             findings.append(f"source: the map of {item.id} made again differs by {difference:.2g}")
