@@ -222,7 +222,5 @@ def test_textures_of_shapes_that_are_not_read_are_no_images(tmp_path: Path) -> N
     for name in ("a.fbx", "b.FBX"):
         _write(tmp_path / name, "words")
     Pillow.new("L", (4, 4)).save(tmp_path / "skin.png")
-    with pytest.raises(
-        UserError, match=r"formats that are not read, beside images: got 2 \.fbx and 1 \.png.*convert"
-    ):
+    with pytest.raises(UserError, match=r"formats that are not read, beside images: got 2 \.fbx and 1 \.png.*convert"):
         open_source(f"folder:{tmp_path}")
