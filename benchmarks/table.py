@@ -89,7 +89,8 @@ def table() -> str:
         found = json.loads(path.read_text(encoding="utf-8"))
         machine = found["machine"]
         later = [
-            f"; {case} of commit {_commit(entry['machine'])}"
+            f"; {case} measured later, {entry['machine']['cores_in_use_before']:.2f} cores in use by others before, "
+            f"commit {_commit(entry['machine'])}"
             for case, entry in found.items()
             if isinstance(entry, dict) and "machine" in entry
         ]

@@ -45,6 +45,7 @@ def ducc_moments(
         raise UserError("unknown precision of moments", precision.name, "give float32 or float64")
     if threads < 1:
         raise UserError("number of threads", threads, "give 1 or more")
+    _precompile(precision)
     mass = moments.as_weights(weights, clouds).astype(precision)
     position, factors = _columns(degree, precision)
     radii = np.empty(clouds.shape[1])
@@ -85,6 +86,15 @@ def ducc_moments(
 def _add(found: Any, position: Any, factors: Any, out: Any) -> None:
     for i in range(out.size):
         out[i] += found[position[i]] * factors[i]
+
+
+@lru_cache(maxsize=2)
+def _precompile(precision: np.dtype[Any]) -> None:
+    """Compile what is compiled here, or load it, while no other process does."""
+    with moments.compiling_alone("compiling the angles of points (once on this machine, some seconds)"):
+        angles(np.zeros(3), np.zeros(2), np.zeros(1), 1.0)
+        position, factors = _columns(1, precision)
+        _add(np.zeros(2 * len(position), precision), position, factors, np.zeros(len(position), precision))
 
 
 @lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -33,6 +34,7 @@ SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
 ROWS_OF_DIGEST = 64
+BYTES_AT_ONCE = 32 << 20  # of maps held by whoever goes through a whole file
 
 
 def content_digest(file: h5py.File) -> str:
@@ -42,9 +44,15 @@ def content_digest(file: h5py.File) -> str:
         digest.update("\0".join(texts(file[name])).encode())
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
-    for start in range(0, len(maps), ROWS_OF_DIGEST):
-        digest.update(maps[start : start + ROWS_OF_DIGEST].tobytes())
+    rows = rows_at_once(maps.shape[1:], ROWS_OF_DIGEST)
+    for start in range(0, len(maps), rows):
+        digest.update(maps[start : start + rows].tobytes())
     return digest.hexdigest()
+
+
+def rows_at_once(shape: tuple[int, ...], most: int = ROWS_AT_ONCE) -> int:
+    """How many maps of this shape to read at once: as many as fit into ``BYTES_AT_ONCE``, at least one."""
+    return max(1, min(most, BYTES_AT_ONCE // max(4 * math.prod(shape), 1)))
 
 
 def fingerprint_of(

@@ -175,17 +175,24 @@ def precompile(dtype: DTypeLike = np.float32) -> None:
     if is_compiled(dtype):  # loading takes half a second, which processes that start together need not do in turn
         _run_once(dtype)
     else:
-        announce = threading.Timer(1.5, _log.warning, ["compiling the moment kernel (once on this machine, 15 s)"])
-        announce.daemon = True
-        announce.start()
-        try:
-            with _one_process_at_a_time():
-                _run_once(dtype)
-        finally:
-            announce.cancel()
+        with compiling_alone("compiling the moment kernel (once on this machine, 15 s)"):
+            _run_once(dtype)
         with suppress(OSError):
             _marker(dtype).touch()
     _ready.add(np.dtype(dtype))
+
+
+@contextmanager
+def compiling_alone(announcement: str) -> Iterator[None]:
+    """Wait until no other process of this user compiles; log the line when the block takes more than a moment."""
+    announce = threading.Timer(1.5, _log.warning, [announcement])
+    announce.daemon = True
+    announce.start()
+    try:
+        with _one_process_at_a_time():
+            yield
+    finally:
+        announce.cancel()
 
 
 def is_compiled(dtype: DTypeLike = np.float32) -> bool:

@@ -20,6 +20,7 @@ from data_prep.basis import Basis, pixel_basis
 from data_prep.map_store import MapFile, fingerprint_of, open_maps
 from data_prep.map_writer import MapWriter
 from data_prep.shape_maps import refuse_unfit, shape_to_map
+from data_prep.source_files import file_times
 from data_prep.sources.item import Item, Shape, Source, Up
 from data_prep.unit_ball import TURNS
 from data_prep.work_folder import Fingerprint, Outcome, WorkFolder, differences, folder_for, opened
@@ -102,6 +103,7 @@ def prepare(
     with opened(out) as work:
         # A kill between the last two steps leaves the finished file and the folder. It is the file that was asked for.
         if out.exists() and not overwrite and _differences(out, wanted) == "":
+            work.refuse_other(wanted)  # the folder may be of a later prep that was to replace the file
             work.remove()
             return open_maps(out)
         _refuse_existing(out, overwrite, wanted)
@@ -230,6 +232,7 @@ def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fin
     return {
         **told,
         "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
+        "times of the files": file_times(source),
         "method": f"{METHOD}, {BATCH} in a batch, {created_by()}",
     }
 

@@ -9,7 +9,8 @@ Rays: r(u) is the distance of the *farthest* hit of the ray from the centre outw
 nothing. It is found as the first hit of a ray from outside towards the centre that does not go beyond it.
 
 Only star-shaped objects, of which every ray from the centre hits the surface once, are described fully. Of others one
-keeps the outermost surface, and there is an error that no degree removes; the share of hits says how much is missing.
+keeps the outermost surface, and there is an error that no degree removes. ``cast_rays`` tells which rays hit; the map
+file does not keep it: for the transform a ray that hits nothing is the distance 0.
 """
 
 from functools import lru_cache

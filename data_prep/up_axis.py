@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.layout import index, unfold
-from data_prep.map_store import ROWS_AT_ONCE, MapFile
+from data_prep.layout import cells, index
+from data_prep.map_store import MapFile, rows_at_once
 from data_prep.shape_maps import cloud_to_map
 
 TOP_HEAVY = ("table", "desk")
@@ -56,9 +56,10 @@ def turned(opened: MapFile) -> list[str]:
     basis = opened.basis
     if basis.kind not in ("zernike", "sh") or basis.degree < LOWEST_DEGREE:
         return []
-    weights = _weights(basis)
-    blocks = [opened.rows()[start : start + ROWS_AT_ONCE] for start in range(0, len(opened), ROWS_AT_ONCE)]
-    moments = np.concatenate([unfold(opened.read(block), basis) @ weights for block in blocks])
+    low = _low_degrees(basis)
+    weights, places, count = _weights(basis)[low], cells(basis)[low], rows_at_once(basis.shape)
+    blocks = [opened.rows()[start : start + count] for start in range(0, len(opened), count)]
+    moments = np.concatenate([opened.read(block).reshape(len(block), -1)[:, places] @ weights for block in blocks])
     size = np.maximum(moments[:, :3].sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     second, third = moments[:, :3] / size, moments[:, 3:] / size**1.5
     findings = _tables(third[_of(opened, TOP_HEAVY)]) or _low_things(second[_of(opened, LOW)])
@@ -151,14 +152,21 @@ def _weights(basis: Basis) -> NDArray[np.float64]:
     directions = generator.normal(size=(PROBES, 3))
     radii = 0.99 * generator.random(PROBES) ** (1 / 3)
     points = directions / np.linalg.norm(directions, axis=1, keepdims=True) * radii[:, None]
-    vectors = unfold(np.stack([cloud_to_map(point[None], basis) for point in points]), basis).astype(np.float64)
-    k, ell, _ = index(basis).T
-    weights = np.zeros((vectors.shape[1], 6))
+    low = _low_degrees(basis)
+    places = cells(basis)[low]
+    vectors = np.stack([cloud_to_map(point[None], basis).reshape(-1)[places] for point in points]).astype(np.float64)
+    k, ell, _ = index(basis)[low].T
+    weights = np.zeros((len(index(basis)), 6))
     for power, columns in ((2, [0, 1, 2]), (3, [3, 4, 5])):
         # a polynomial of so many powers has only degrees of their parity, and of the Zernike functions only such orders
         used = (ell <= power) & (ell % 2 == power % 2)
         if basis.kind == "zernike":
             used &= ell + 2 * k <= power
         solved = np.linalg.lstsq(vectors[:, used], points**power, rcond=None)[0]
-        weights[np.ix_(used, columns)] = solved
+        weights[np.ix_(low[used], columns)] = solved
     return weights
+
+
+def _low_degrees(basis: Basis) -> NDArray[np.int64]:
+    """Which coefficients of a vector matter here; of a high degree they are few."""
+    return np.flatnonzero(index(basis)[:, 1] <= LOWEST_DEGREE)

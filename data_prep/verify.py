@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.map_store import MAKE_AGAIN, ROWS_AT_ONCE, SCHEMA, MapFile, content_digest, open_maps
+from data_prep.map_store import MAKE_AGAIN, SCHEMA, MapFile, content_digest, open_maps, rows_at_once
 from data_prep.pipeline import object_to_map
 from data_prep.shape_maps import cloud_to_map
 from data_prep.sources.item import Source, Up
@@ -73,13 +73,14 @@ def _values(opened: MapFile) -> list[str]:
     """Digest, maps and statistics, in one pass over the file and one over the training rows."""
     findings = []
     not_finite = 0
+    size = rows_at_once(opened.basis.shape)
     with open_hdf5(opened.path, SCHEMA, MAKE_AGAIN) as file:
         maps = dataset(file, "maps", MAKE_AGAIN)
         try:
             if content_digest(file) != opened.digest:
                 findings.append("digest: the content is not what was written; make the file again")
-            for start in range(0, len(maps), ROWS_AT_ONCE):
-                block = maps[start : start + ROWS_AT_ONCE]
+            for start in range(0, len(maps), size):
+                block = maps[start : start + size]
                 not_finite += int((~np.isfinite(block).all(axis=(1, 2, 3))).sum())
         except (OSError, RuntimeError) as error:
             return [*findings, f"maps: cannot be read ({error})"]
@@ -97,10 +98,13 @@ def _statistics(opened: MapFile) -> list[str]:
         rows = opened.rows()
     first = np.zeros(opened.basis.shape)
     second = np.zeros(opened.basis.shape)
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        block = (opened.read(rows[start : start + ROWS_AT_ONCE]).astype(np.float64) - opened.mean) / opened.std
+    size = rows_at_once(opened.basis.shape)
+    for start in range(0, len(rows), size):
+        block = opened.read(rows[start : start + size]).astype(np.float64)
+        block -= opened.mean
+        block /= opened.std
         first += block.sum(axis=0)
-        second += np.square(block).sum(axis=0)
+        second += np.square(block, out=block).sum(axis=0)
     mean, square = first / len(rows), second / len(rows)
     # where the std is 1 the value is constant: what is left is the rounding of float32
     constant = opened.std == 1
@@ -147,6 +151,9 @@ def _from_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> li
             again, _ = object_to_map(item, opened.basis, up)
         except ObjectError as error:
             findings.append(f"source: {item.id} cannot be used any more: {error}")
+            continue
+        except OSError as error:
+            findings.append(f"source: {item.id} cannot be read any more: {error.strerror or error}")
             continue
         difference = float(np.abs(again - stored).max())
         if not difference < SAME:

@@ -73,21 +73,32 @@ class WorkFolder:
         UserError
             When there are shards of other work and they may not be thrown away.
         """
-        plain = json.loads(json.dumps(fingerprint))  # as it will be read again: tuples become lists
-        found = self._read_manifest()
-        if found is not None and (other := differences(found, plain)) and any(self.folder.glob("*.shard")):
-            if not discard:
-                raise UserError(
-                    "an unfinished prep of the same file with other parameters or another source",
-                    f"{other} in {self.folder}",
-                    "repeat the first command to finish it, add --overwrite to start anew, or choose another --out",
-                )
-            found = None
-        if found != plain:
+        if not discard:
+            self.refuse_other(fingerprint)
+        plain = _as_read_again(fingerprint)
+        if self._read_manifest() != plain:
             self._clear()
             temporary = self.folder / "manifest.part"
             temporary.write_text(json.dumps(plain, indent=2, sort_keys=True), encoding="utf-8")
             temporary.replace(self._manifest)
+
+    def refuse_other(self, fingerprint: Fingerprint) -> None:
+        """Make sure that there are no shards of other work; shards without a manifest are nobody's.
+
+        Raises
+        ------
+        UserError
+            When there are.
+        """
+        found = self._read_manifest()
+        if found is None or not any(self.folder.glob("*.shard")):
+            return
+        if other := differences(found, _as_read_again(fingerprint)):
+            raise UserError(
+                "an unfinished prep of the same file with other parameters or another source",
+                f"{other} in {self.folder}",
+                "repeat its command to finish it, add --overwrite to start anew, or choose another --out",
+            )
 
     def holds(self, batch: int) -> bool:
         """Whether this batch is finished and sound; a damaged shard is removed."""
@@ -187,6 +198,12 @@ class WorkFolder:
             outcomes.append((maps[row], None if clouds is None else clouds[row]))
             row += 1
         return outcomes
+
+
+def _as_read_again(fingerprint: Fingerprint) -> dict[str, Any]:
+    """As it comes out of a manifest: tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(fingerprint))
+    return plain
 
 
 @contextmanager

@@ -87,7 +87,13 @@ def _said_clearly(scheduler: str | None) -> Iterator[None]:
         raise UserError(
             "a worker process was killed", "most often because memory ran out", "repeat the command with fewer workers"
         ) from error
-    except OSError as error:  # of distributed; readers' errors are results
+    except OSError as error:  # of joblib or distributed; readers' errors are results
+        if scheduler is None:
+            raise UserError(
+                "worker processes cannot be started or reached",
+                str(error.strerror or error),
+                "repeat the command to go on where it stopped, with --workers 0 if it comes again",
+            ) from error
         raise UserError(
             "lost the Dask cluster", f"{scheduler} ({error})", "repeat the command to go on where it stopped"
         ) from error

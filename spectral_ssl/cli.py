@@ -263,9 +263,18 @@ def list_command(
 
 
 @app.command()
-def verify(path: Annotated[Path, typer.Argument(help="A map file or a feature file.")]) -> None:
-    """Check that a file is sound."""
-    findings = spectral_ssl.verify(path)
+def verify(
+    path: Annotated[Path, typer.Argument(help="A map file or a feature file.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to make some objects again from [the one the file names, if at hand].")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Where its raw data lies [WS/raw/DATASET].")] = None,
+    size: Annotated[int | None, typer.Option(help="Size to which images were brought [the file's].")] = None,
+    side: Annotated[str | None, typer.Option(help="Side of paired images that was taken [the file's].")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Check that a file is sound, and that its maps are those of the raw data."""
+    findings = spectral_ssl.verify(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
     for finding in findings:
         print(finding)
     print(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")

@@ -16,15 +16,17 @@ HELP = """folder:PATH: your own meshes, clouds or images.
 
 Meshes: .off .obj .ply .stl .glb .gltf; clouds: .xyz .pts .txt .npy .npz (three columns or more); voxel grids: .npy .npz
 (three dimensions) .binvox; images: .png .jpg .bmp .gif .tif .webp, of one size (--size makes them so). Endings may be
-in capitals. A folder holds shapes or images, not both (images beside .obj, .glb and .gltf
-files count as textures and are left out).
+in capitals. A folder holds shapes or images, not both. Images beside .obj, .glb and .gltf files count as textures and
+are left out; .txt files beside images count as lists (names of classes) and are left out; images beside shapes of
+which no format is read (.fbx, .step, ...) are refused.
 Layouts:
   *                                     no classes
   CLASS/**/*                            sub-folders are classes, labelled in the order of their names
   {train,val,test}/CLASS/*              the split above the classes
   CLASS/{train,val,test}/*              or below them
 Everything is "train" where there is no split. +z is taken as up unless --up says otherwise.
-Links to folders are followed where they lead out of this folder; those into it would give the same objects twice.
+Links to folders are followed, each real folder is read once: a second time would give the same objects twice. A link to
+a folder that holds this one appears among the failures.
 Shapes or images in a format that is not read (.step, .fbx, .pcd, ..., .heic, .svg, ...), links that lead nowhere and
 lists (.txt files that hold words) appear among the failures; other files are counted in the line that prep prints.
 README files and hidden files are skipped.
@@ -52,9 +54,20 @@ def open_source(root: Path) -> Source:
     UserError
         When there is none that can be read, or there are shapes and images.
     """
-    files, links = _files(root)
-    shapes = [path for path in files if path.suffix.lower() in SHAPE_SUFFIXES]
+    found = _Tree()
+    found.read(root)
+    files = sorted(found.files, key=lambda path: path.relative_to(root).parts)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    shapes = [path for path in files if path.suffix.lower() in SHAPE_SUFFIXES]
+    if images and all(path.suffix.lower() == ".txt" for path in shapes):
+        shapes = []  # names of classes, labels
+    unread = [path for path in files if path.suffix.lower() in OTHER_SHAPES]
+    if images and unread and not shapes:
+        raise UserError(
+            "shapes in formats that are not read, beside images",
+            f"{_endings(unread)} and {_endings(images)} in {root}",
+            "convert the shapes, to .obj or .glb for example, or give the images a folder of their own",
+        )
     textured = any(path.suffix.lower() in TEXTURED for path in shapes)
     if shapes and images and not textured:
         raise UserError(
@@ -65,20 +78,29 @@ def open_source(root: Path) -> Source:
     chosen = shapes or images
     if not chosen:
         endings = " ".join((*SHAPE_SUFFIXES, *IMAGE_SUFFIXES))
-        found = f"{root} (with {_endings(files)})" if files else str(root)
-        raise UserError("no shapes or images in this folder", found, f"known endings are {endings}")
+        there = f"{root} (with {_endings(files)})" if files else str(root)
+        raise UserError("no shapes or images in this folder", there, f"known endings are {endings}")
     used = set(chosen)
-    reasons = {path: _why_missing(path, path in used, OTHER_SHAPES if shapes else OTHER_IMAGES) for path in files}
+    reasons: dict[Path, str] = {}
+    sizes: dict[Path, int] = {}
+    for path in files:
+        try:
+            reasons[path] = _why_missing(path, path in used, OTHER_SHAPES if shapes else OTHER_IMAGES)
+            if path in used and not reasons[path]:
+                sizes[path] = path.stat().st_size
+        except OSError as error:  # no right to look, or it went away a moment ago
+            reasons[path] = f"cannot be read: {error.strerror or error}"
     left = [path for path in files if path not in used and not reasons[path]]
-    chosen = [path for path in chosen if not reasons[path]]
-    missing = tuple((path.relative_to(root).as_posix(), reason) for path, reason in reasons.items() if reason)
+    chosen = list(sizes)
+    reasons.update(found.unread)
+    missing = tuple((path.relative_to(root).as_posix(), reason) for path, reason in sorted(reasons.items()) if reason)
     places = [_place(path.relative_to(root)) for path in chosen]
     classes = tuple(sorted({class_name for _, class_name in places if class_name is not None}))
     digest = sha256()
     items = []
     for path, (split, class_name) in zip(chosen, places, strict=True):
         identity = path.relative_to(root).as_posix()
-        digest.update(f"{identity} {path.stat().st_size}\n".encode())
+        digest.update(f"{identity} {sizes[path]}\n".encode())
         items.append(
             Item(
                 identity,
@@ -95,12 +117,12 @@ def open_source(root: Path) -> Source:
         items=tuple(items),
         digest=digest.hexdigest(),
         missing=missing,
-        note=_note(kind, items, classes, left, links, textured),
+        note=_note(kind, items, classes, left, found.again, textured),
     )
 
 
 def _note(
-    kind: str, items: Sequence[Item], classes: Sequence[str], left: Sequence[Path], links: int, textured: bool
+    kind: str, items: Sequence[Item], classes: Sequence[str], left: Sequence[Path], again: int, textured: bool
 ) -> str:
     """What was found and what was left out, in one line."""
     parts = [f"{len(items)} {kind} in {len(classes)} classes" if classes else f"{len(items)} {kind} without classes"]
@@ -113,8 +135,8 @@ def _note(
     others = sorted(set(left) - set(textures))
     if others:
         parts.append(f"not read: {_endings(others)}")
-    if links:
-        parts.append(f"{links} links to folders not followed, they lead to files that are here already")
+    if again:
+        parts.append(f"{again} folders behind links not read again, their files are here already")
     return "; ".join(parts)
 
 
@@ -141,43 +163,64 @@ def _why_missing(path: Path, chosen: bool, other_formats: Sequence[str]) -> str:
     return ""
 
 
-def _files(root: Path) -> tuple[list[Path], int]:
-    """All files below a folder in the order of their names, and the number of links to folders not followed.
+class _Tree:
+    """The files below a folder, without hidden ones and those that come with archives.
 
-    Without hidden files and those that come with archives. A link to a folder is followed unless that folder holds, or
-    lies in, one that is looked through anyway: an endless walk, or the same object under two names and in two splits.
+    Attributes
+    ----------
+    files : list of Path
+        In no order.
+    unread : dict
+        Folders and files that were not looked at, with the reason.
+    again : int
+        Number of folders behind links that were left out because they had been read already: an endless walk, or the
+        same object under two names and in two splits.
     """
-    files: list[Path] = []
-    links: list[Path] = []
-    _walk(root, files, links)
-    seen = [root.resolve()]
-    not_followed = 0
-    while links:
-        link = links.pop(0)
-        target = link.resolve()
-        if any(target.is_relative_to(place) or place.is_relative_to(target) for place in seen):
-            not_followed += 1
-            continue
-        seen.append(target)
-        _walk(link, files, links)
-    return sorted(files, key=lambda path: path.relative_to(root).parts), not_followed
 
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.unread: dict[Path, str] = {}
+        self.again = 0
+        self._read: set[Path] = set()  # the real folders
+        self._links: list[Path] = []
 
-def _walk(folder: Path, files: list[Path], links: list[Path]) -> None:
-    """Add the files below a folder, and the links to folders, to the lists."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError("a folder that cannot be read", f"{folder} ({error.strerror})", "see to its rights") from error
-    for path in entries:
-        if path.name.startswith(".") or path.name.lower() in SKIPPED:
-            continue
-        if path.is_dir() and path.is_symlink():
-            links.append(path)
-        elif path.is_dir():
-            _walk(path, files, links)
-        else:
-            files.append(path)
+    def read(self, root: Path) -> None:
+        """Read a folder, and then what its links lead to."""
+        real = root.resolve()
+        self._walk(root)
+        while self._links:
+            link = self._links.pop(0)
+            if link.resolve() not in self._read and real.is_relative_to(link.resolve()):
+                self.unread[link] = "a link to a folder that holds this one: not followed"
+            else:
+                self._walk(link)
+
+    def _walk(self, folder: Path) -> None:
+        real = folder.resolve()
+        if real in self._read:
+            self.again += 1
+            return
+        self._read.add(real)
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            raise UserError(
+                "a folder that cannot be read", f"{folder} ({error.strerror})", "see to its rights"
+            ) from error
+        for path in entries:
+            if path.name.startswith(".") or path.name.lower() in SKIPPED:
+                continue
+            try:
+                is_folder = path.is_dir()
+            except OSError as error:
+                self.unread[path] = f"cannot be read: {error.strerror or error}"
+                continue
+            if not is_folder:
+                self.files.append(path)
+            elif path.is_symlink():
+                self._links.append(path)
+            else:
+                self._walk(path)
 
 
 def _place(path: Path) -> tuple[Split, str | None]:

@@ -140,13 +140,25 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
 def _prep_like(name: str, basis: Basis, place: Workspace) -> MapFile:
     if basis.kind == "pixels":
         return prep(name, size=basis.shape[1], workspace=place.root)
-    radial = None if basis.truncation == "triangular" else basis.radial
+    if basis.kind == "radial":
+        return prep(
+            name,
+            basis="sh",
+            sphere="radial",
+            degree=basis.degree,
+            centre=basis.centre,
+            reach=basis.reach,
+            workspace=place.root,
+        )
     return prep(
         name,
         basis=basis.kind,
         degree=basis.degree,
-        radial=radial,
+        radial=None if basis.truncation == "triangular" else basis.radial,
         points=basis.points,
         seed=basis.seed,
+        sampling=basis.sampling,
+        centre=basis.centre,
+        reach=basis.reach,
         workspace=place.root,
     )

@@ -90,3 +90,9 @@ def test_without_dask(tmp_path: Path, clouds: Source, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"Dask is not installed.*spectral-ssl\[dask\]"):
         prepare(clouds, SMALL, tmp_path / "a.h5", scheduler="tcp://127.0.0.1:8786")
+
+
+@pytest.mark.parametrize(("address", "said"), [(None, "worker processes cannot be"), ("tcp://x:1", "lost the Dask")])
+def test_the_cluster_is_blamed_only_where_there_is_one(address: str | None, said: str) -> None:
+    with pytest.raises(UserError, match=f"{said}.*Too many open files"), workers._said_clearly(address):
+        raise OSError(24, "Too many open files")

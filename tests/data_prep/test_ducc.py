@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep import ducc_harmonics
+from data_prep import ducc_harmonics, moments
 from data_prep.harmonics import shell_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -65,3 +67,22 @@ class TestWithDucc:
             shell_moments(clouds, 5, 1, backend="ducc")
         with pytest.raises(UserError, match="precision"):
             shell_moments(_clouds(), 5, 1, dtype="float16", backend="ducc")
+
+    def test_compiles_alone_and_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        inside: list[str] = []
+
+        @contextmanager
+        def alone(announcement: str) -> Iterator[None]:
+            yield
+            inside.append(announcement)
+
+        monkeypatch.setattr(moments, "compiling_alone", alone)
+        ducc_harmonics._precompile.cache_clear()
+        shell_moments(_clouds(), 5, 2, backend="ducc")
+        shell_moments(_clouds(), 7, 1, backend="ducc")
+        assert inside == ["compiling the angles of points (once on this machine, some seconds)"]
+        # the transform itself needs no other form of the functions
+        kernels = (ducc_harmonics._add, ducc_harmonics.angles)
+        counts = [len(kernel.signatures) for kernel in kernels]
+        shell_moments(_clouds()[:, ::2], 6, 3, np.full(250, 1 / 250), backend="ducc")
+        assert [len(kernel.signatures) for kernel in kernels] == counts

@@ -105,7 +105,7 @@ def test_folder_with_textures_and_with_none_it_reads(tmp_path: Path) -> None:
     assert source.note == "1 shapes without classes; left out as textures and materials: 1 .mtl, 1 .png, 1 .tga"
 
 
-def test_folder_follows_links_out_of_it_and_no_others(tmp_path: Path) -> None:
+def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
     for name in ("train/table/1.off", "train/table/2.off"):
         _write(root / name, OFF)
@@ -125,10 +125,42 @@ def test_folder_follows_links_out_of_it_and_no_others(tmp_path: Path) -> None:
         ("train/table/1.off", "table", "train"),
         ("train/table/2.off", "table", "train"),
     ]
-    assert source.note == (
-        "5 shapes in 2 classes; 3 links to folders not followed, they lead to files that are here already"
-    )
+    assert source.note == ("5 shapes in 2 classes; 3 folders behind links not read again, their files are here already")
     assert source.items[1].load().faces is not None  # type: ignore[union-attr]
+
+
+def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
+    root, big = tmp_path / "set", tmp_path / "big"
+    for name in ("set/.store/lamp/1.off", "set/table/1.off", "big/chairs/2.off", "big/chairs/deep/3.off"):
+        _write(tmp_path / name, OFF)
+    (root / "lamp").symlink_to(root / ".store" / "lamp")  # into this folder, but where nothing is looked at
+    (root / "a").symlink_to(big / "chairs" / "deep")
+    (root / "b").symlink_to(big / "chairs")  # holds a's target, and more
+    (root / "c").symlink_to(root / "a")  # a link to a link
+    (root / "up").symlink_to(tmp_path)
+    source = open_source(f"folder:{root}")
+    assert [item.id for item in source.items] == ["a/3.off", "b/2.off", "lamp/1.off", "table/1.off"]
+    assert dict(source.missing) == {"up": "a link to a folder that holds this one: not followed"}
+    assert source.note.endswith("; 2 folders behind links not read again, their files are here already")
+
+
+@pytest.mark.parametrize("refused", ["is_dir", "stat"])
+def test_files_that_may_not_be_looked_at_are_rows(
+    tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1.off", "2.off"):
+        _write(tmp_path / name, OFF)
+    original = getattr(Path, refused)
+
+    def denied(path: Path, *more: object, **options: object) -> object:
+        if path.name == "1.off":
+            raise PermissionError(13, "Permission denied")
+        return original(path, *more, **options)
+
+    monkeypatch.setattr(Path, refused, denied)
+    source = open_source(f"folder:{tmp_path}")
+    assert [item.id for item in source.items] == ["2.off"]
+    assert dict(source.missing) == {"1.off": "cannot be read: Permission denied"}
 
 
 def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,3 +205,22 @@ def test_folder_mixtures(tmp_path: Path) -> None:
         open_source(f"folder:{tmp_path}")
     _write(tmp_path / "b.obj", OBJ)
     assert [item.id for item in open_source(f"folder:{tmp_path}").items] == ["a.off", "b.obj"]
+
+
+def test_lists_beside_images_do_not_make_shapes_of_them(tmp_path: Path) -> None:
+    Pillow.new("L", (4, 4)).save(tmp_path / "a.png")
+    _write(tmp_path / "classes.txt", "cat\ndog\n")
+    source = open_source(f"folder:{tmp_path}")
+    assert (source.kind, [item.id for item in source.items], source.missing) == ("images", ["a.png"], ())
+    assert source.note.endswith("not read: 1 .txt")
+    _write(tmp_path / "b.xyz", "0 0 0\n1 1 1\n")
+    with pytest.raises(UserError, match="shapes and images in one folder"):
+        open_source(f"folder:{tmp_path}")
+
+
+def test_textures_of_shapes_that_are_not_read_are_no_images(tmp_path: Path) -> None:
+    for name in ("a.fbx", "b.FBX"):
+        _write(tmp_path / name, "words")
+    Pillow.new("L", (4, 4)).save(tmp_path / "skin.png")
+    with pytest.raises(UserError, match=r"formats that are not read, beside images: got 2 \.fbx and 1 \.png.*convert"):
+        open_source(f"folder:{tmp_path}")

@@ -8,7 +8,12 @@ import pytest
 import trimesh
 
 from data_prep import mesh_reading
+from data_prep.basis import zernike_basis
+from data_prep.layout import unfold
 from data_prep.mesh_reading import read_shape
+from data_prep.pipeline import prepare
+from data_prep.sources import open_source
+from data_prep.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError
 
 BOX = trimesh.creation.box((1, 2, 3))
@@ -154,3 +159,29 @@ def test_large_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ObjectError, match="cannot be read"):
         read_shape(tmp_path / "a.off")
+
+
+def test_a_mesh_of_a_million_faces(tmp_path: Path) -> None:
+    """A finely divided torus, from the file to the map: it must be that of the torus, whose moments are known."""
+    around, across = 1000, 500
+    i, j = np.meshgrid(np.arange(around), np.arange(across), indexing="ij")
+    phi, psi = 2 * np.pi * i / around, 2 * np.pi * j / across
+    ring = 0.7 + 0.3 * np.cos(psi)
+    points = np.stack([ring * np.cos(phi), ring * np.sin(phi), 0.3 * np.sin(psi)], axis=-1).reshape(-1, 3)
+    corners = [((i + a) % around * across + (j + b) % across).ravel() for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    faces = np.concatenate([np.stack([corners[n] for n in order], axis=1) for order in ((0, 1, 2), (0, 2, 3))])
+    assert len(faces) == 1_000_000
+    vertex_lines = "\n".join(f"{x:.9g} {y:.9g} {z:.9g}" for x, y, z in points.tolist())
+    face_lines = "\n".join(f"3 {a} {b} {c}" for a, b, c in faces.tolist())
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "torus.off").write_text(f"OFF\n{len(points)} {len(faces)} 0\n{vertex_lines}\n{face_lines}\n")
+    shape = read_shape(tmp_path / "raw" / "torus.off")
+    np.testing.assert_allclose(shape.points, points, atol=1e-8)
+    np.testing.assert_array_equal(shape.faces, faces)
+    basis = zernike_basis(4, points=4096)
+    maps = prepare(open_source(f"folder:{tmp_path / 'raw'}"), basis, tmp_path / "a.h5", workers=0)
+    assert not maps.failures
+    # the area between two grid lines grows with the distance from the axis
+    weights = ring.ravel() / ring.sum()
+    exact = zernike_moments(0.9999 * points[None], 4, weights)[0]
+    assert np.linalg.norm(unfold(maps.read()[0], basis) - exact) < 0.05 * np.linalg.norm(exact)

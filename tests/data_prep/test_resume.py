@@ -133,6 +133,56 @@ def test_killed_after_the_file_was_complete(tmp_path: Path, whole: bytes) -> Non
     assert not folder_for(out).exists()
 
 
+def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    prepare(_source(), SMALL, out, workers=0)
+    first = out.read_bytes()
+    later = zernike_basis(8, points=64)
+    with pytest.raises(Stopped):
+        prepare(_source(), later, out, workers=0, overwrite=True, progress=_stop_after(3))
+    with pytest.raises(UserError, match=r"unfinished prep.*degree 8 against 6.*--overwrite"):
+        prepare(_source(), SMALL, out, workers=0)
+    assert len(list(folder_for(out).glob("*.shard"))) == 3
+    assert out.read_bytes() == first
+    loaded: list[int] = []
+    prepare(_source(loaded), later, out, workers=0, overwrite=True)
+    assert loaded == list(range(3 * pipeline.BATCH, OBJECTS))
+
+
+@pytest.mark.parametrize("name", ["folder", "resized"])
+def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name: str) -> None:
+    from PIL import Image as Pillow
+
+    from data_prep.pipeline import image_basis
+    from data_prep.sources import open_source
+
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for number in range(40):
+        Pillow.new("L", (8, 8), number).save(folder / f"{number:02d}.bmp")  # all of one size in bytes
+
+    def opened_anew() -> Source:
+        return open_source(f"folder:{folder}", size=4 if name == "resized" else None)
+
+    source, out = opened_anew(), tmp_path / "a.h5"
+    with pytest.raises(Stopped):
+        prepare(source, image_basis(source), out, workers=0, progress=_stop_after(1))
+    prepare(opened_anew(), image_basis(source), tmp_path / "b.h5", workers=0)
+    Pillow.new("L", (8, 8), 200).save(folder / "07.bmp")
+    os.utime(folder / "07.bmp", ns=(0, 10**18))
+    changed = opened_anew()
+    assert changed.digest == source.digest
+    with pytest.raises(UserError, match=r"unfinished prep.*times of the files"):
+        prepare(changed, image_basis(changed), out, workers=0)
+    made = prepare(changed, image_basis(changed), out, workers=0, overwrite=True)
+    assert made.read()[7].mean() == pytest.approx(200 / 127.5 - 1)
+    # a finished file does not depend on times
+    for path in folder.iterdir():
+        os.utime(path, ns=(0, 2 * 10**18))
+    again = prepare(opened_anew(), image_basis(changed), tmp_path / "c.h5", workers=0)
+    assert again.path.read_bytes() == made.path.read_bytes()
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"", lambda data: data[:-1] + b"\xff"])
 def test_a_torn_shard_is_made_again(tmp_path: Path, whole: bytes, damage: Callable[[bytes], bytes]) -> None:
     out = tmp_path / "a.h5"
@@ -211,6 +261,14 @@ def _children(process: int) -> set[int]:
     return found
 
 
+def _runs(process: int) -> bool:
+    """Whether a process is more than an entry that nobody has asked for yet (a zombie)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:  # it is gone
+        return False
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_the_workers_of_a_killed_process_end(tmp_path: Path) -> None:
     clouds = tmp_path / "clouds"
@@ -226,7 +284,7 @@ def test_the_workers_of_a_killed_process_end(tmp_path: Path) -> None:
     process.wait()
     assert len(workers) >= 2
     end = time.monotonic() + 20
-    while (left := [worker for worker in workers if Path(f"/proc/{worker}").exists()]) and time.monotonic() < end:
+    while (left := [worker for worker in workers if _runs(worker)]) and time.monotonic() < end:
         time.sleep(0.05)
     assert not left
 

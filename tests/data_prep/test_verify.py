@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
-from data_prep.map_store import content_digest
+from data_prep.map_store import MapFile, content_digest
 from data_prep.pipeline import prepare
 from data_prep.sources import open_source
 from data_prep.sources.item import Item, Shape, Source
@@ -130,6 +130,25 @@ def test_against_another_source(tmp_path: Path) -> None:
     assert "made again differs by" in other[0]
     fewer = verify_maps(path, _source(items=_source().items[1:]), count=20)
     assert fewer == ["source: has no object object-0"]
+
+
+@pytest.mark.parametrize("bytes_at_once", [1, 20_000])
+def test_the_blocks_of_a_file_are_bounded_in_bytes(
+    tmp_path: Path, bytes_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _made(tmp_path / "a.h5")
+    monkeypatch.setattr("data_prep.map_store.BYTES_AT_ONCE", bytes_at_once)
+    read, most = MapFile.read, []
+
+    def counted(maps: MapFile, rows: Any = None) -> Any:
+        most.append(read(maps, rows).nbytes)
+        return read(maps, rows)
+
+    monkeypatch.setattr(MapFile, "read", counted)
+    assert verify_maps(path) == []  # the digest is the same, however it is read
+    assert max(most) <= max(bytes_at_once, 4 * int(np.prod(BASIS.shape)))
+    _change(path, lambda file: file["maps"].__setitem__((19, 1, 2, 2), np.nan), forge=True)
+    assert verify_maps(path)[0].startswith("maps: 1 of 20 hold values")
 
 
 def test_missing_file_is_a_finding(tmp_path: Path) -> None:

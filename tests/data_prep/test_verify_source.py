@@ -1,0 +1,129 @@
+"""``verify`` finds the raw data a file was made from, where it can, and says when it cannot."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import spectral_ssl
+from data_prep.map_store import content_digest, open_maps
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.prep import default_out
+
+
+def _forge(path: Path) -> None:
+    """All maps halved, the statistics and the digest with them: nothing but the raw data tells."""
+    with h5py.File(path, "r+") as file:
+        for name in ("maps", "mean"):
+            file[name][...] = file[name][:] / 2
+        std = file["std"][:]
+        file["std"][...] = np.where(std == 1, 1, std / 2)
+        file.attrs["content_digest"] = content_digest(file)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "ws"))
+    return tmp_path
+
+
+def _clouds(folder: Path, seed: int = 0) -> None:
+    generator = np.random.default_rng(seed)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(3):
+            np.save(folder / name / f"{number}.npy", generator.normal(size=(80, 3)))
+
+
+def test_built_in_data_is_compared_without_being_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = spectral_ssl.prep("digits", workers=0)
+    assert spectral_ssl.verify(maps.path) == []
+    assert "8 objects are made again from the raw data of digits" in capsys.readouterr().err
+    _forge(maps.path)
+    findings = spectral_ssl.verify(maps.path)
+    assert len(findings) == 8
+    assert all("made again differs by" in finding for finding in findings)
+
+
+def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _clouds(place / "mine")
+    maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, up="+y")
+    capsys.readouterr()
+    assert spectral_ssl.verify(maps.path) == []
+    assert "no object was made again: say with --dataset or --root" in capsys.readouterr().err
+    _forge(maps.path)
+    assert spectral_ssl.verify(maps.path) == []
+    for named in ({"dataset": "folder:mine"}, {"root": "mine"}):
+        assert sum("made again differs" in finding for finding in spectral_ssl.verify(maps.path, **named)) == 6
+    with pytest.raises(UserError, match="no raw data"):
+        spectral_ssl.verify(maps.path, root="nowhere")
+
+
+def test_other_data_in_the_workspace_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _clouds(place / "mine")
+    maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0)
+    other = Workspace.find().raw("folder")
+    _clouds(other, seed=1)
+    np.save(other / "a" / "3.npy", np.ones((5, 3)))
+    assert spectral_ssl.verify(maps.path) == []
+    assert "at hand is not what the maps were made from" in capsys.readouterr().err
+    findings = spectral_ssl.verify(maps.path, root=other)
+    assert "its files are not those the maps were made from" in findings[0]
+    assert len(findings) == 7
+
+
+def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    raw = Workspace.find().raw("facades")
+    for split in ("train", "test"):
+        (raw / split).mkdir(parents=True)
+        for number in range(3):
+            pixels = generator.integers(0, 255, (16, 32, 3)).astype(np.uint8)
+            Pillow.fromarray(pixels).save(raw / split / f"{number}.png")
+    for options in ({}, {"size": 8}, {"side": "A"}, {"side": "B", "size": 8}):
+        maps = spectral_ssl.prep("facades", workers=0, **options)
+        assert maps.path == default_out("facades", Workspace.find(), "pixels", options)
+        assert maps.basis.shape == (3 if "side" in options else 6, *[options.get("size", 16)] * 2)
+        capsys.readouterr()
+        assert spectral_ssl.verify(maps.path) == []
+        assert "6 objects are made again" in capsys.readouterr().err
+    assert sorted(path.name for path in (place / "ws" / "maps").iterdir()) == [
+        *("facades-8-pixels.h5", "facades-A-pixels.h5", "facades-B-8-pixels.h5", "facades-pixels.h5")
+    ]
+    # each side is half of the pair
+    pairs, left, right = (
+        open_maps(place / "ws" / "maps" / f"facades-{name}pixels.h5").read() for name in ("", "A-", "B-8-")
+    )
+    np.testing.assert_array_equal(left, pairs[:, :3])
+    assert np.abs(right - pairs[:, 3:].reshape(6, 3, 8, 2, 8, 2).mean(axis=(3, 5))).max() < 0.01
+    with pytest.raises(UserError, match="unknown side"):
+        spectral_ssl.prep("facades", side="C", out="c.h5")
+    with pytest.raises(UserError, match="--side is for paired images"):
+        spectral_ssl.prep("digits", side="A", out="c.h5")
+    _forge(place / "ws" / "maps" / "facades-A-pixels.h5")
+    assert len(spectral_ssl.verify(place / "ws" / "maps" / "facades-A-pixels.h5")) == 6
+
+
+def test_default_names(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    names = {
+        default_out(dataset, place, kind, options).name
+        for dataset, kind, options in (
+            ("shapes", "zernike", {}),
+            ("shapes", "sh", {"keep_points": True}),
+            ("facades", "pixels", {"side": "B", "size": 64}),
+            ("celeba:Male", "pixels", {}),
+            (f"folder:{tmp_path}/one/../two/", "radial", {}),
+        )
+    }
+    assert names == {
+        "shapes-zernike.h5",
+        "shapes-points-sh.h5",
+        "facades-B-64-pixels.h5",
+        "celeba-Male-pixels.h5",
+        "two-radial.h5",
+    }
