@@ -117,7 +117,7 @@ class Generator(nn.Module):
     as these two: ``prepare`` computes the part of h once, for all the latents tried on it.
     """
 
-    def __init__(self, geometry: Geometry, latent: int, out_channels: int, bounded: bool) -> None:
+    def __init__(self, geometry: Geometry, latent: int, out_channels: int, bounded: bool, gain: float = 1.0) -> None:
         super().__init__()
         self.geometry = geometry
         self.bounded = bounded  # images are in [-1, 1]; standardised coefficients have no bound
@@ -126,6 +126,9 @@ class Generator(nn.Module):
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
         # a network without z (latent 0) answers each condition once
         self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
+        if self.first_z is not None:
+            with torch.no_grad():
+                self.first_z.weight *= gain
         self.first_norm = norm(after_first)
         self.grow = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after), nn.ReLU())
@@ -191,7 +194,7 @@ class LatentOptimiser(nn.Module):
 
 
 def encoder_and_generator(
-    problem: Problem, width: int, code: int, latent: int
+    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0
 ) -> tuple[Encoder | PerceptronEncoder, Generator | PerceptronGenerator, int]:
     """H and G for a problem, and the number of values of h.
 
@@ -205,10 +208,12 @@ def encoder_and_generator(
         Size of the code; for data without extent the width of all layers.
     latent : int
         Dimensions of z, 0 for a generator without.
+    gain : float
+        Factor on G's first weights of z.
     """
     if problem.condition[1:] == (1, 1):
         encoder = PerceptronEncoder(problem.condition[0], code)
         return encoder, PerceptronGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
-    generator = Generator(geometry, latent, problem.target[0], problem.bounded)
+    generator = Generator(geometry, latent, problem.target[0], problem.bounded, gain)
     return Encoder(geometry, code), generator, geometry.bottleneck
