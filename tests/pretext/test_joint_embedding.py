@@ -112,6 +112,7 @@ def test_effective_rank_of_known_matrices() -> None:
     assert effective_rank(white) == pytest.approx(8.0, rel=1e-4)
     assert effective_rank(white[:, :1] @ torch.ones(1, 30)) == pytest.approx(1.0, abs=1e-2)
     assert effective_rank(torch.ones(10, 4)) == 0.0
+    assert math.isnan(effective_rank(torch.full((10, 4), math.nan)))  # the training loop says what is wrong
     two = white * torch.tensor([3.0, 1.0, 0, 0, 0, 0, 0, 0])
     expected = math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     assert effective_rank(two) == pytest.approx(expected, rel=1e-3)
