@@ -43,6 +43,7 @@ def cells() -> dict[str, tuple[str, ...]]:
         "grid": (),
         "grid, order 12": ("highest_order=12",),
         "grid, no crop": ("crop=0",),
+        "grid, little stretch": ("stretch=0.15",),
         "grid, no stretch": ("stretch=0",),
         "grid, wider views": ("crop=0.4", "stretch=0.5", "turn=0.4"),
         "grid, all 2048 points": ("task.points=0",),

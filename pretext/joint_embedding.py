@@ -232,8 +232,10 @@ def effective_rank(features: Tensor) -> float:
     """Effective rank of features (B, D): exp of the entropy of their normalised singular values, centred.
 
     Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). 1 for features on a line, at most min(B - 1, D); 0
-    where all are the same.
+    where all are the same, NaN where one is not finite.
     """
+    if not torch.isfinite(features).all():
+        return math.nan
     centred = (features - features.mean(dim=0)).double()
     gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
     values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
