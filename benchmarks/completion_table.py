@@ -1,4 +1,7 @@
-"""Tables of benchmarks/results/completion-*.json in markdown: ``python benchmarks/completion_table.py NAME ...``."""
+"""Tables of benchmarks/results/completion-*.json, written into docs/completion-results.md.
+
+python benchmarks/completion_table.py [NAME ...]     # with names: to the screen
+"""
 
 import json
 import sys
@@ -6,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+MANUAL = Path(__file__).parent.parent / "docs" / "completion-results.md"
+BEGIN = "<!-- the tables below are made by benchmarks/completion_table.py -->"
 
 
 def table(result: dict[str, Any]) -> str:
@@ -18,13 +23,12 @@ def table(result: dict[str, Any]) -> str:
         f"{result['evaluations'][0]['answers_to_each']} answers to each; commit {machine['commit']}; "
         f"{machine['processor']}, {result['threads']} thread; torch {machine['packages']['torch']}.",
         "",
-        "| method | parameters | epochs | steps | seconds of training |",
-        "|---|---|---|---|---|",
+        "| method | parameters | steps | seconds of training |",
+        "|---|---|---|---|",
     ]
     for method, training in result["training"].items():
         lines.append(
-            f"| {method} | {training['parameters']:,} | {training['epochs']} | {training['steps']} "
-            f"| {training['seconds'] or 0:.0f} |"
+            f"| {method} | {training['parameters']:,} | {training['steps']} | {training['seconds'] or 0:.0f} |"
         )
     for evaluation in result["evaluations"]:
         names = list(dict.fromkeys(name for row in evaluation["rows"] for name in row if name != "answers"))
@@ -39,8 +43,13 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     names = sys.argv[1:] or sorted(path.stem.removeprefix("completion-") for path in RESULTS.glob("completion-*.json"))
-    for name in names:
-        print(table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8"))))
+    tables = [table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8"))) for name in names]
+    if sys.argv[1:]:
+        print("\n".join(tables))
+        return
+    text = MANUAL.read_text(encoding="utf-8").partition(BEGIN)[0]
+    MANUAL.write_text(text + BEGIN + "\n\n" + "\n".join(tables), encoding="utf-8")
+    print(MANUAL)
 
 
 if __name__ == "__main__":

@@ -57,3 +57,13 @@ def test_runs_of_other_tasks_and_data_are_refused(toy_runs: tuple[Path, Path], t
         spectral_ssl.pretrain(shapes, task="toy", workspace=tmp_path)
     with pytest.raises(UserError, match="count out of range"):
         spectral_ssl.evaluate(toy_runs[0], count=0)
+
+
+@pytest.mark.slow
+def test_the_recipe_reaches_both_modes_and_nothing_between(tmp_path: Path) -> None:
+    run = spectral_ssl.pretrain(recipe="toy", workspace=tmp_path)
+    row = spectral_ssl.evaluate(run, count=400, modes=50)["rows"][1]
+    assert row["answers"] == "cgml, z moved by Z"
+    assert row["within 0.3 of a mode"] >= 0.99
+    assert row["phantom"] < 0.005
+    assert 0.45 <= row["share of the positive mode"] <= 0.55
