@@ -18,7 +18,16 @@ from spectral_ssl.ground.errors import UserError
 SHAPES_DRAWN, FORMS = 4, 3
 
 
-def draw_run(folder: Path, stem: str, run: TrainedRun, example: Example, answers: Tensor, ids: list[str]) -> list[Path]:
+def draw_run(
+    folder: Path,
+    stem: str,
+    run: TrainedRun,
+    example: Example,
+    answers: Tensor,
+    ids: list[str],
+    *,
+    shapes: int = SHAPES_DRAWN,
+) -> list[Path]:
     """Draw a run's answers as what they are: images, spectral maps and the shapes these stand for, or the toy's curves.
 
     Parameters
@@ -35,6 +44,8 @@ def draw_run(folder: Path, stem: str, run: TrainedRun, example: Example, answers
         What it answered.
     ids : list of str
         Names of the samples.
+    shapes : int
+        Objects drawn as shapes, beside their maps; each takes about two seconds.
 
     Returns
     -------
@@ -51,7 +62,7 @@ def draw_run(folder: Path, stem: str, run: TrainedRun, example: Example, answers
         draw_images(main, *image_columns(run, example, answers), ids)
         return [main]
     draw_answers(main, example, answers, ids)
-    return [main, *_draw_forms(folder / f"{stem}-shapes.png", run, example, answers, ids)]
+    return [main, *_draw_forms(folder / f"{stem}-shapes.png", run, example, answers, ids[:shapes])]
 
 
 def image_columns(run: TrainedRun, example: Example, answers: Tensor) -> tuple[list[str], list[Tensor]]:
@@ -68,7 +79,7 @@ def _draw_forms(path: Path, run: TrainedRun, example: Example, answers: Tensor, 
     forms = {"seen": example.condition, "truth": example.target}
     forms |= {f"answer {number + 1}": answers[:, number] for number in range(min(FORMS, answers.shape[1]))}
     rows = []
-    for row, name in enumerate(ids[:SHAPES_DRAWN]):
+    for row, name in enumerate(ids):
         shapes = {}
         for title, maps in forms.items():
             single = run.standardise.undo(maps[row]).numpy()

@@ -260,7 +260,8 @@ def _finish(folder: Path, maps: MapFile) -> TrainedRun:
     if run.method.answers:
         rows = held_out_rows(maps, SAMPLES)
         example, answers = run.complete(maps, rows, MODES)
-        draw_run(folder / "samples", "answers", run, example, answers, [maps.ids[row] for row in rows])
+        ids = [maps.ids[row] for row in rows]
+        draw_run(folder / "samples", "answers", run, example, answers, ids, shapes=0)  # `complete` draws shapes
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)

@@ -101,7 +101,8 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(tmp_path: Path) -
     assert all(noise > 0 for noise in by_degree["noise"][1:])
     assert 0 < result["rows"][1]["reconstruction mAP"] <= 1
     assert (run.folder / "samples" / "degrees.png").is_file()
-    assert (run.folder / "samples" / "answers-shapes.png").is_file()
+    spectral_ssl.complete(run, count=2, modes=1)
+    assert (run.folder / "completions-shapes.png").is_file()
     with pytest.raises(UserError, match="second sampling"):
         spectral_ssl.evaluate(run, count=5, modes=2, second=spectral_ssl.prep("digits", out=tmp_path / "digits.h5"))
 
