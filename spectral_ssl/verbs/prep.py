@@ -59,7 +59,7 @@ def prep(
     download : bool
         Fetch the raw data first if it is not there, for sets that may be fetched (modelnet10, cifar10, mnist, facades).
     out : path, optional
-        The map file; ``WS/maps/DATASET-BASIS.h5`` by default.
+        The map file; ``WS/maps/DATASET[-SIDE][-SIZE][-points]-BASIS.h5`` by default.
     basis : {"zernike", "sh"}
         3D Zernike moments or spherical harmonics in shells; images are kept as pixels.
     degree : int, optional

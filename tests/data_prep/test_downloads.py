@@ -278,7 +278,7 @@ def test_prep_downloads(tmp_path: Path, server: Server, monkeypatch: pytest.Monk
     maps = prep("facades", download=True, size=8, workspace=tmp_path / "ws")
     assert maps.basis.shape == (6, 8, 8)
     assert maps.ids == ("train/1.png", "test/1.png")
-    assert maps.path == tmp_path / "ws" / "maps" / "facades-pixels.h5"
+    assert maps.path == tmp_path / "ws" / "maps" / "facades-8-pixels.h5"
     assert [path.name for path in (tmp_path / "ws" / "raw" / "facades").iterdir()] == ["facades"]
     count = len(server.asked)
     prep("facades", download=True, size=8, workspace=tmp_path / "ws", overwrite=True)
