@@ -109,10 +109,10 @@ def open_source(root: Path) -> Source:
                 partial(read_shape if shapes else read_image, path),
             )
         )
-    kind = "shapes" if shapes else "images"
+    kind: Literal["shapes", "images"] = "shapes" if shapes else "images"
     return Source(
         name=f"folder:{root.resolve().name}",
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         classes=classes,
         items=tuple(items),
         digest=digest.hexdigest(),

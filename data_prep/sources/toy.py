@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from data_prep.sources.item import Image, Item, Source
+from data_prep.sources.item import Image, Item, Source, Split
 
 WHERE = "nothing to get: it is made on the spot"
 HELP = """toy: 1536 images of a single pixel, each of the 256 grey levels six times: four times in train, twice in test.
@@ -27,8 +27,8 @@ def open_source(root: object) -> Source:
     items = []
     for level in range(256):
         for number in range(TRAIN + TEST):
-            split = "train" if number < TRAIN else "test"
-            items.append(Item(f"{level:03d}-{number}", -1, split, partial(_pixel, level)))  # type: ignore[arg-type]
+            split: Split = "train" if number < TRAIN else "test"
+            items.append(Item(f"{level:03d}-{number}", -1, split, partial(_pixel, level)))
     return Source(
         name="toy",
         kind="images",
