@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from data_prep.image_reading import IMAGE_SUFFIXES, read_image
 from data_prep.mesh_reading import SHAPE_SUFFIXES, read_shape
