@@ -3,7 +3,8 @@
     python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs 60
 
 Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training earlier, and the
-epochs it came to are in the result. Writes benchmarks/results/completion-NAME.json; benchmarks/completion_table.py
+epochs it came to are in the result. A run that lies there already is scored as it is, so an interrupted comparison goes
+on; a half-trained one is to be finished by ``pretrain --resume``. Writes benchmarks/results/completion-NAME.json; benchmarks/completion_table.py
 makes the tables of docs/results.md from it. Raw data lies in WS/raw/DATASET; nothing is downloaded.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 import spectral_ssl
-from pretext.runs import TrainedRun
+from pretext.runs import TrainedRun, load_run
 from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.verbs.probe import without_nan
 
@@ -69,6 +70,9 @@ def main() -> None:
 
 
 def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
+    folder = arguments.workspace / "runs" / f"{arguments.name}-{method}"
+    if folder.exists():
+        return load_run(folder)
     return spectral_ssl.pretrain(
         arguments.data,
         recipe=arguments.recipe,
@@ -76,7 +80,7 @@ def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
         epochs=arguments.epochs,
         max_minutes=arguments.minutes,
         settings=[*arguments.set, *(arguments.set_cgml if method == "cgml" else [])],
-        out=arguments.workspace / "runs" / f"{arguments.name}-{method}",
+        out=folder,
         workspace=arguments.workspace,
     )
 
