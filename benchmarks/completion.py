@@ -5,7 +5,8 @@
 Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training earlier, and the
 epochs it came to are in the result. A run that lies there already is scored as it is, so an interrupted comparison goes
 on; a half-trained one is to be finished by ``pretrain --resume``. Writes benchmarks/results/completion-NAME.json;
-benchmarks/completion_table.py makes the tables of docs/results.md from it. Raw data lies in WS/raw/DATASET; nothing is downloaded.
+benchmarks/completion_table.py makes the tables of docs/completion-results.md from it. Raw data lies in WS/raw/DATASET;
+nothing is downloaded.
 """
 
 import argparse
