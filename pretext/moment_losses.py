@@ -15,8 +15,8 @@ Generation*, ICLR 2019, section 4 and appendix A); the target is y, a predictor'
 
     N(mu, s2; y) = (((y - mu)^2 + c) / s2 + log s2) / 2      L(m, b; y) = (|y - m| + c) / b + log b
 
-The likelihood of few samples' moments aims above the data's spread: the mean of 1 / s2 over draws of K Gaussian samples is
-(K - 1) / (K - 3) of the inverse variance, and so is the best variance of that of the data.
+The likelihood of few samples' moments aims above the data's spread: the mean of 1 / s2 over draws of K Gaussian samples
+is (K - 1) / (K - 3) of the inverse variance, and so is the best variance of that of the data.
 
 The median trick: a median hands its gradient to one sample (two, where K is even) alone. So the mean a takes its place,
 against a target that is moved along and carries no gradient, t = y - m + a (of a predictor: t^ = m^ - m + a): the value
