@@ -14,6 +14,7 @@ from pretext.cgml import CGML
 from pretext.runs import TrainedRun
 from pretext.sample_error import compose
 from pretext.tasks.example import Example
+from pretext.tasks.from_code import FromCodeConfig
 from pretext.tasks.mixture import MixtureConfig
 from spectral_ssl.ground.errors import UserError
 
@@ -55,6 +56,8 @@ def draw_run(
         What was drawn.
     """
     main = folder / f"{stem}.png"
+    if isinstance(run.plan.task_config, FromCodeConfig):  # a code is nothing to look at: the sample it is of stands first
+        example = example._replace(condition=example.target)
     if run.plan.task == "toy":
         if not isinstance(run.method, CGML):
             return []

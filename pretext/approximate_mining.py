@@ -7,8 +7,8 @@ are ranked by the metric asked for in float64. ``probes`` and the size of the ri
 drawn for that, enough of the first neighbours are those of the exact search; the recall reported is that of other
 samples.
 
-faiss runs single-threaded in each of our threads, on the same chunks whatever their number, and learns its cells in one:
-so the number of threads changes nothing.
+faiss runs single-threaded in each of our threads, on the same chunks whatever their number, and learns its cells in
+one, so the number of threads changes nothing.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -162,7 +162,8 @@ class _Cells:
 
         found, distances = np.empty((len(rows), count), np.int64), np.empty((len(rows), count))
         listed = min(count + 1 + (SPARE if metric == "l2" else 8 * SPARE), len(self.values))
-        parameters = faiss.SearchParametersIVF(nprobe=probes)
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = probes
 
         def work(places: NDArray[np.int64]) -> None:
             faiss.omp_set_num_threads(1)

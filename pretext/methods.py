@@ -11,6 +11,7 @@ from torch import nn
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
 from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.mr_gan import MRGAN, MRGANConfig
 from pretext.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.regression import Regression, RegressionConfig
@@ -19,11 +20,12 @@ from spectral_ssl.ground.errors import unknown_name
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method's class, made from (config, problem), its config type and one line about it."""
+    """A method's class, made from (config, problem), its config type, one line about it, and the task it takes itself."""
 
     config: type
     build: type[nn.Module]
     description: str
+    task: str = "denoise"
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -36,6 +38,9 @@ METHODS: dict[str, MethodEntry] = {
         JointEmbeddingConfig,
         JointEmbedding,
         "two views of an object get the same features (VICReg, 2022)",
+    ),
+    "lsc-gan": MethodEntry(
+        LSCGANConfig, LSCGAN, "a GAN conditioned on features, by couples of near and far (VISAPP 2021)", "from-code"
     ),
     "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),

@@ -1,7 +1,7 @@
 """Neighbour mining: the nearest and the farthest other samples in feature space, in a batch or over a whole data set.
 
-Durall et al., *Latent Space Conditioning on Generative Adversarial Networks*, VISAPP 2021, algorithm 1: the distances of
-all pairs of a batch in L1, and of each sample the nearest and the farthest other one. The rules, here and in
+Durall et al., *Latent Space Conditioning on Generative Adversarial Networks*, VISAPP 2021, algorithm 1: the distances
+of all pairs of a batch in L1, and of each sample the nearest and the farthest other one. The rules, here and in
 ``pretext.approximate_mining``:
 
 * a sample is never its own neighbour; another sample with the same features is, at distance 0;

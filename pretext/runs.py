@@ -25,11 +25,13 @@ from data_prep.basis import Basis
 from data_prep.map_store import MapFile, open_maps
 from pretext.checkpoint import load_checkpoint
 from pretext.engine import Place, TrainConfig, seeded_generator
+from pretext.latent_codes import find_codes
 from pretext.method import Method, build_seeded
 from pretext.methods import find_method
 from pretext.standardiser import Standardiser
 from pretext.tasks import TaskEntry, find_task
 from pretext.tasks.example import Batch, Example
+from pretext.tasks.from_code import NONE, FromCodeConfig
 from pretext.training_maps import check_same_basis, read_batch
 from spectral_ssl.ground.config import build_config, parse_settings, to_toml
 from spectral_ssl.ground.errors import UserError
@@ -209,6 +211,9 @@ class TrainedRun:
         """
         check_same_basis(self.basis, maps)
         batch = read_batch(maps, self.standardise, rows, self.plan.task_entry.needs_points)
+        config = self.plan.task_config
+        if isinstance(config, FromCodeConfig) and config.features != NONE:
+            batch = batch._replace(codes=torch.from_numpy(find_codes(config, maps)[rows]))
         return self.plan.corrupt(batch, generator)
 
     def need_answers(self) -> None:

@@ -109,6 +109,9 @@ def pretrain(
     max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     variant: Annotated[str | None, typer.Option(help="Of mr-gan, e.g. laplace-mr1 [gaussian-proxy-mr2].")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Of the task from-code: a feature file, a run, labels or none.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
@@ -127,6 +130,7 @@ def pretrain(
         max_minutes=max_minutes,
         seed=seed,
         variant=variant,
+        features=features,
         settings=settings or (),
         resume=resume,
         out=out,

@@ -18,6 +18,7 @@ from pretext.tasks.complete_shape import CompleteShapeConfig, complete_shape, co
 from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.example import Batch, Example, Problem
+from pretext.tasks.from_code import FromCodeConfig, from_code, from_code_problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.mixture import MixtureConfig, mixture, mixture_problem, mixture_view
 from pretext.tasks.super_resolve import (
@@ -97,6 +98,9 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "denoise": TaskEntry(
         DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem
+    ),
+    "from-code": TaskEntry(
+        FromCodeConfig, from_code, "from features (or a class, or nothing) to a picture or spectral map", from_code_problem
     ),
     "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
     "mixture": TaskEntry(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from pretext.mining import Metric
 from pretext.standardiser import Standardiser
 
 
@@ -20,11 +21,14 @@ class Batch(NamedTuple):
         What standardised them; it knows their basis and which cells hold something.
     points : Tensor, shape (B, P, 3), float32, optional
         The clouds in the unit ball that the maps were made from, for tasks that ask for them.
+    codes : Tensor, shape (B, D), float32, optional
+        Features of the maps, for the task from-code.
     """
 
     maps: Tensor
     standardise: Standardiser
     points: Tensor | None = None
+    codes: Tensor | None = None
 
 
 class Example(NamedTuple):
@@ -59,6 +63,13 @@ class Problem:
         Whether the condition is the target with a part hidden, 0 in all channels, and only that part is asked for.
     zoom : int
         How many times smaller the picture is that the condition shows, each of its pixels repeated zoom x zoom times.
+    coded : bool
+        Whether the condition (D, 1, 1) is a code of the target: features of it, or its class.
+    followers : tuple of str
+        Of "nearest" and "farthest": in training B samples are followed by so many times B others, their neighbours in
+        the space of codes, in the same order.
+    metric : {"l1", "l2"}
+        Distance of codes.
     extra_error : callable, optional
         A term of the error beside the weighted distance to the target: (answer, example) -> (B,).
     standardise : Standardiser, optional
@@ -71,5 +82,8 @@ class Problem:
     bounded: bool
     hole: bool = False
     zoom: int = 1
+    coded: bool = False
+    followers: tuple[str, ...] = ()
+    metric: Metric = "l1"
     extra_error: Callable[[Tensor, Example], Tensor] | None = None
     standardise: Standardiser | None = field(default=None, compare=False)

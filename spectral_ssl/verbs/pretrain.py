@@ -12,12 +12,15 @@ from data_prep.sources import SOURCES, split_name
 from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
+from pretext.coded_maps import CodedMaps
 from pretext.engine import TrainConfig, train
 from pretext.known_predictor import take_known_predictor
+from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
 from pretext.methods import find_method
 from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
 from pretext.tasks import find_task
+from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import build_config, parse_settings, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
@@ -25,6 +28,7 @@ from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.find_features import find_features
 from spectral_ssl.verbs.prep import default_out, prep
 
 RUN_KEYS = ("method", "task", "dataset")
@@ -61,6 +65,7 @@ def pretrain(
     max_minutes: float | None = None,
     seed: int | None = None,
     variant: str | None = None,
+    features: str | Path | None = None,
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
@@ -74,13 +79,15 @@ def pretrain(
         The map file. By default the data set the recipe names (prepared where it is not yet), else the workspace's
         newest map file, and the built-in shapes where there is none.
     method, task : str, optional
-        "cgml" and "denoise" by default; see ``spectral-ssl list``.
+        "cgml" and the method's own task ("denoise" mostly) by default; see ``spectral-ssl list``.
     recipe : str, optional
         A recipe's name or a TOML file; what else is given goes before it.
     epochs, max_minutes, seed : optional
         Short for the settings of the same names.
     variant : str, optional
         Of mr-gan, short for the setting of that name.
+    features : path or str, optional
+        Of the task from-code: a feature file, a run (its features are exported first), "labels" or "none".
     settings : sequence of str
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
@@ -104,17 +111,20 @@ def pretrain(
     short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
     given = {key: value for key, value in short.items() if value is not None}
     if resume is not None:
-        if method or task or recipe or settings or out or seed is not None:
+        if method or task or recipe or settings or out or seed is not None or features:
             raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
         return _resume(Path(resume), data, given, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
     plan_parts = _merge(method, task, recipe, given, settings)
     maps = _find_maps(data, place) if data or not recipe else _recipe_maps(read_recipe(str(recipe)), place)
+    plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
-    training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
+    training = _training_maps(maps, plan)
     network = _build(plan, training)
+    if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
+        network.take_codes(training.codes)
     known = take_known_predictor(network, plan, place.root / "runs")
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
@@ -123,6 +133,13 @@ def pretrain(
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
     train(network, plan.corrupt, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
+
+
+def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
+    """The training split with all that the task asks for."""
+    if isinstance(plan.task_config, FromCodeConfig):
+        return CodedMaps(maps, plan.task_config)
+    return TrainingMaps(maps, with_points=plan.task_entry.needs_points)
 
 
 def _build(plan: Plan, training: TrainingMaps) -> Method:
@@ -152,7 +169,7 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
         data=str(maps.path.resolve()),
         data_digest=run.plan.data_digest,
     )
-    training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
+    training = _training_maps(maps, plan)
     describe_run(folder, plan)
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
@@ -189,7 +206,7 @@ def _merge(
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
     method = method or recipes_method
-    task = task or names.get("task", "denoise")
+    task = task or names.get("task", find_method(method).task)
     configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
     texts = parse_settings(settings, configs)
     built: dict[str, Any] = {

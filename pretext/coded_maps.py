@@ -1,0 +1,69 @@
+"""Training maps for the task from-code: with their codes, each followed by its neighbours in the space of codes.
+
+The neighbours are mined once, over the training split; they follow from the feature file and the config alone, so that a
+resumed run has the same. (They need no refreshing: the extractor is frozen.)
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.map_store import MapFile
+from pretext.approximate_mining import approximate_neighbours
+from pretext.latent_codes import find_codes
+from pretext.mining import Neighbours, exact_neighbours
+from pretext.tasks.example import Batch
+from pretext.tasks.from_code import NONE, FromCodeConfig
+from pretext.training_maps import TrainingMaps
+from spectral_ssl.ground.progress import say
+
+# Up to so many differences all pairs are compared (about ten minutes on one core); above it neighbours are approximate.
+MOST_DIFFERENCES = 10**13
+
+
+class CodedMaps(TrainingMaps):
+    """The maps of one split with their codes.
+
+    Parameters
+    ----------
+    maps : MapFile
+        Where they come from.
+    config : FromCodeConfig
+        Settled (``pretext.latent_codes.settle_codes``).
+    split : str or None
+        Which of them, None for all.
+
+    Raises
+    ------
+    UserError
+        As ``TrainingMaps``; and when codes cannot be had or nothing can be mined in them.
+    """
+
+    def __init__(self, maps: MapFile, config: FromCodeConfig, split: str | None = "train") -> None:
+        super().__init__(maps, split)
+        self.codes: Tensor | None = None
+        self.followers: list[Tensor] = []  # of places in the split, each (N,)
+        if config.features == NONE:
+            return
+        codes = find_codes(config, maps)[self.rows]
+        self.codes = torch.from_numpy(codes)
+        if config.followers:
+            found = mine(codes, config)
+            self.followers = [torch.from_numpy(getattr(found, side)[:, 0].copy()) for side in config.followers]
+
+    def batch(self, places: Tensor) -> Batch:
+        """The batch at places (B,) of the split; then as many samples again for each of the followers."""
+        everyone = torch.cat([places, *(follower[places] for follower in self.followers)])
+        batch = super().batch(everyone)
+        return batch if self.codes is None else batch._replace(codes=self.codes[everyone])
+
+
+def mine(codes: NDArray[np.float32], config: FromCodeConfig) -> Neighbours:
+    """The neighbours of codes (N, D) over the whole set, exact unless it is very large."""
+    threads = torch.get_num_threads()
+    if len(codes) ** 2 * codes.shape[1] <= MOST_DIFFERENCES:
+        return exact_neighbours(codes, 1, config.metric, threads=threads)
+    found = approximate_neighbours(codes, 1, config.metric, threads=threads)
+    say(f"approximate neighbours: recall {found.nearest_recall:.3f} (nearest), {found.farthest_recall:.3f} (farthest)")
+    return found.neighbours

@@ -1,0 +1,64 @@
+"""Which features a run of the task from-code is made from: what ``--features`` names, or the setting of the task."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.map_store import MapFile
+from downstream.feature_export import extract_features
+from downstream.feature_store import read_features, write_features
+from pretext.latent_codes import settle_codes
+from pretext.runs import load_run
+from pretext.tasks.from_code import LABELS, NONE, FromCodeConfig
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
+
+
+def find_features(given: str | Path | None, task_config: Any, maps: MapFile, place: Workspace) -> Any:
+    """The task's config with its features settled; of other tasks the config as it is.
+
+    Parameters
+    ----------
+    given : path or str, optional
+        A feature file, a run's folder, "labels" or "none"; by default what the config says.
+    task_config : object
+        Of any task.
+    maps : MapFile
+        The data whose features are wanted.
+    place : Workspace
+        Where features of a run are exported to.
+
+    Returns
+    -------
+    object
+        The config.
+
+    Raises
+    ------
+    UserError
+        When the task takes no features, or the features do not fit the data.
+    """
+    if not isinstance(task_config, FromCodeConfig):
+        if given is not None:
+            raise UserError("features are for the task from-code", f"--features {given}", "give --task from-code")
+        return task_config
+    features = str(given) if given is not None else task_config.features
+    config = replace(task_config, features=features, extractor="")
+    if features not in (NONE, LABELS) and Path(features).is_dir():
+        path = _export(Path(features), maps, place)
+        config = replace(config, features=str(path), extractor=str(Path(features).resolve()))
+    return settle_codes(config, maps)
+
+
+def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
+    """The feature file of a run for a map file: the one that lies there, if it is that, or a new one."""
+    trained = load_run(run)
+    path = place.features(trained.folder.resolve().name, maps.path.stem)
+    if path.exists():
+        about = read_features(path).about
+        if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
+            return path
+    say(f"features of {run} for {maps.path}: writing {path}")
+    write_features(path, extract_features(trained, maps), overwrite=True)
+    return path
