@@ -15,6 +15,7 @@ from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.mr_gan import MRGAN, MRGANConfig
 from pretext.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.regression import Regression, RegressionConfig
+from pretext.rotation_prediction import RotationPrediction, RotationPredictionConfig
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -44,6 +45,9 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
+    "rotation-prediction": MethodEntry(
+        RotationPredictionConfig, RotationPrediction, "features that tell which way up a picture is (2018)", "from-code"
+    ),
 }
 
 

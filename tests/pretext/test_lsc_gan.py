@@ -1,0 +1,205 @@
+"""The losses push the right way, couples are of known neighbours, baselines see what they should, resuming is exact."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.layout import valid_cells
+from made_up import seeded
+from pretext.checkpoint import load_checkpoint, save_checkpoint
+from pretext.lsc_gan import LSCGAN, LSCGANConfig
+from pretext.method import build_seeded
+from pretext.standardiser import Standardiser
+from pretext.tasks.example import Example, Problem
+
+D = 3
+PROBLEM = Problem((D, 1, 1), (1, 8, 8), True, coded=True)
+TINY: dict[str, Any] = {"width": 4, "latent": 4}
+
+
+def example(samples: int = 8, problem: Problem = PROBLEM, seed: int = 1) -> Example:
+    rows = samples * (1 + len(problem.followers))
+    generator = seeded(seed)
+    target = 2 * torch.rand(rows, *problem.target, generator=generator) - 1
+    return Example(torch.randn(rows, D, 1, 1, generator=generator), target, torch.ones_like(target))
+
+
+def build(problem: Problem = PROBLEM, **settings: Any) -> LSCGAN:
+    method: LSCGAN = build_seeded(LSCGAN, 0, LSCGANConfig(**{**TINY, **settings}), problem)
+    return method
+
+
+def judgements(method: LSCGAN, case: Example, fake: torch.Tensor) -> dict[str, float]:
+    near, far = method.neighbours(case)
+    real = case.target[: len(near)]
+    method.discriminator.eval()
+    with torch.no_grad():
+        found = {name: method.discriminator(torch.cat([real, other], dim=1)).mean().item()
+                 for name, other in {"same": near, "different": far, "adversarial": fake}.items()}  # fmt: skip
+    method.discriminator.train()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [("adversarial", (1, 0, 0)), ("same", (0, 1, 0)), ("different", (0, 0, 1))],
+)
+def test_each_loss_pushes_the_discriminator_its_way(kind: str, weights: tuple[float, ...]) -> None:
+    names = ("adversarial_weight", "same_weight", "different_weight")
+    method = build(**dict(zip(names, weights, strict=True)), discriminator_learning_rate=1e-2)
+    case = example()
+    fake = 2 * torch.rand(8, 1, 8, 8, generator=seeded(5)) - 1
+    before = judgements(method, case, fake)
+    for _ in range(5):
+        method._train_discriminator(case, case.target, fake, method._code(case.condition))
+    change = {name: value - before[name] for name, value in judgements(method, case, fake).items()}
+    assert change[kind] > 0.01 if kind == "same" else change[kind] < -0.01
+
+
+def test_the_sum_is_the_papers() -> None:
+    weights = {"adversarial_weight": 0.5, "same_weight": 2.0, "different_weight": 0.25}
+    method, case = build(**weights), example()
+    fake = torch.zeros(8, 1, 8, 8)
+    twin = build(**weights)
+    near, far = twin.neighbours(case)
+    couples = torch.cat([torch.cat([case.target, other], dim=1) for other in (near, far, fake)])
+    same, different, adversarial = torch.sigmoid(twin.discriminator(couples)).chunk(3)
+    # equation 5, which D ascends
+    objective = 0.5 * (1 - adversarial).log().mean() + 2 * same.log().mean() + 0.25 * (1 - different).log().mean()
+    found = method._train_discriminator(case, case.target, fake, method._code(case.condition))
+    assert found["discriminator"] == pytest.approx(-objective.item(), rel=1e-5)
+
+
+def test_neighbours_of_the_batch_are_those_of_the_codes() -> None:
+    case = example(6)
+    codes = case.condition.flatten(1)
+    distances = (codes[:, None] - codes[None]).abs().sum(dim=2)
+    near, far = build().neighbours(case)
+    for row in range(6):
+        others = [other for other in range(6) if other != row]
+        assert torch.equal(near[row], case.target[min(others, key=lambda other: distances[row, other])])
+        assert torch.equal(far[row], case.target[max(others, key=lambda other: distances[row, other])])
+
+
+def test_neighbours_that_follow_are_taken() -> None:
+    for followers in (("nearest",), ("farthest",), ("nearest", "farthest")):
+        problem = replace(PROBLEM, followers=followers)
+        case = example(4, problem)
+        found = dict(zip(("nearest", "farthest"), build(problem).neighbours(case), strict=True))
+        for place, side in enumerate(followers, 1):
+            assert torch.equal(found[side], case.target[4 * place : 4 * place + 4])
+    losses = build(problem).training_step(case, seeded())
+    assert all(np.isfinite(value) for value in losses.values())
+
+
+def test_the_generator_descends_what_the_discriminator_says() -> None:
+    for loss in ("non-saturating", "minimax"):
+        method, case = build(generator_loss=loss, learning_rate=1e-3, discriminator_learning_rate=0.0), example()
+        values = [method.training_step(case, seeded(3))["adversarial"] for _ in range(30)]
+        assert values[-1] > values[0]  # the same couples seem more and more alike to D
+
+
+def test_the_discriminator_steps_every_nth_time() -> None:
+    method = build(generator_updates=3)
+    stepped = [method.training_step(example(), seeded(step))["discriminator"] > 0 for step in range(6)]
+    assert stepped == [True, False, False, True, False, False]
+
+
+def test_all_layers_of_the_discriminator_are_spectrally_normalised() -> None:
+    method = build(conditioning="code")
+    for step in range(60):
+        method.training_step(example(seed=step), seeded(step))
+    layers = [module for module in method.discriminator.modules()
+              if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]  # fmt: skip
+    assert len(layers) == 5
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item()
+        assert largest == pytest.approx(1, abs=0.15)
+
+
+def test_what_depends_on_the_code() -> None:
+    codes = torch.randn(2, D, 1, 1, generator=seeded(4))
+    for conditioning, tied in (("couples", True), ("code", True), ("none", False)):
+        problem = PROBLEM if tied else replace(PROBLEM, coded=False)
+        method = build(problem, conditioning=conditioning)
+        first, second = method.complete(codes, 3, seeded())
+        alone = method.complete(codes[1:], 3, seeded())[0]
+        assert first.shape == (3, 1, 8, 8)
+        assert not torch.equal(first[0], first[1])  # noise of its own
+        # with the same noise another code gives another picture, if codes are looked at
+        assert torch.equal(alone, method.complete(codes[:1], 3, seeded())[0]) != tied
+        assert torch.isfinite(second).all()
+
+
+def test_encoding_changes_nothing_and_sees_no_code() -> None:
+    for conditioning in ("couples", "code", "none"):
+        method = build(conditioning=conditioning)
+        before = {name: value.clone() for name, value in method.state_dict().items()}
+        maps = example().target
+        features = method.encode(maps)
+        assert torch.equal(features[:3], method.encode(maps[:3]))
+        assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_codes_are_standardised_and_constant_values_count_for_nothing() -> None:
+    method = build()
+    codes = torch.cat([5 + 3 * torch.randn(500, 2, generator=seeded()), torch.full((500, 1), 7.0)], dim=1)
+    method.take_codes(codes)
+    standard = method._code(codes[:, :, None, None])
+    assert standard[:, :2].std(dim=0, correction=0) == pytest.approx(1, abs=1e-4)
+    assert standard.mean(dim=0).abs().max() < 1e-5
+    assert (standard[:, 2] == 0).all()
+    assert all(torch.isfinite(value).all() for value in method.state_dict().values())
+
+
+def test_empty_cells_of_spectral_maps_stay_empty() -> None:
+    basis = zernike_basis(6)
+    shape = basis.shape
+    standardise = Standardiser.from_statistics(basis, torch.zeros(shape), torch.ones(shape))
+    method = build(Problem((D, 1, 1), shape, False, coded=True, standardise=standardise))
+    answers = method.complete(torch.zeros(2, D, 1, 1), 2, seeded())
+    assert answers.shape == (2, 2, *shape)
+    assert (answers[..., ~torch.from_numpy(valid_cells(basis))] == 0).all()
+
+
+@pytest.mark.parametrize(("side", "halvings"), [(32, 3), (64, 4), (128, 5)])
+def test_larger_pictures_have_more_layers(side: int, halvings: int) -> None:
+    method = build(Problem((D, 1, 1), (3, side, side), True, coded=True))
+    assert len(method.generator.grow) == halvings
+    assert method.complete(torch.zeros(1, D, 1, 1), 2, seeded()).shape == (1, 2, 3, side, side)
+    assert method.encode(torch.zeros(1, 3, side, side)).shape[0] == 1
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    basis = pixel_basis(1, 8, 8)
+    standardise = Standardiser.from_statistics(basis, torch.zeros(1, 8, 8), torch.ones(1, 8, 8))
+    whole, half = build(generator_updates=2), build(generator_updates=2)
+    for method in (whole, half):
+        method.take_codes(torch.randn(20, D, generator=seeded(8)))
+        for step in range(3):
+            method.training_step(example(seed=step), seeded(step))
+    half.encode(example().target)
+    half.complete(example().condition, 2, seeded())
+    save_checkpoint(tmp_path, half, standardise, "", {})
+    saved = load_checkpoint(tmp_path / "last.pt")
+    again = build(generator_updates=2)
+    again.load_state_dict(saved["model"])
+    for name, optimizer in again.optimizers.items():
+        optimizer.load_state_dict(saved["optimizers"][name])
+    for method in (whole, again):
+        for step in range(3, 6):
+            method.training_step(example(seed=step), seeded(step))
+    state = again.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_single_sample_teaches_nothing() -> None:
+    method = build()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    assert set(method.training_step(example(1), seeded()).values()) == {0.0}
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
