@@ -1,8 +1,13 @@
 """Training maps for the task from-code: with their codes, each followed by its neighbours in the space of codes.
 
 The neighbours are mined once, over the training split; they follow from the feature file and the config alone, so that a
-resumed run has the same. (They need no refreshing: the extractor is frozen.)
+resumed run has the same. (They need no refreshing: the extractor is frozen.) They are kept beside the feature file, for
+other runs on the same features.
 """
+
+from hashlib import sha256
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,6 +21,8 @@ from pretext.mining import Neighbours, exact_neighbours
 from pretext.tasks.example import Batch
 from pretext.tasks.from_code import NONE, FromCodeConfig
 from pretext.training_maps import TrainingMaps
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.progress import say
 
 # Up to so many differences all pairs are compared (about ten minutes on one core); above it neighbours are approximate.
@@ -49,14 +56,37 @@ class CodedMaps(TrainingMaps):
         codes = find_codes(config, maps)[self.rows]
         self.codes = torch.from_numpy(codes)
         if config.followers:
-            found = mine(codes, config)
-            self.followers = [torch.from_numpy(getattr(found, side)[:, 0].copy()) for side in config.followers]
+            places = known_or_mined(codes, config)
+            self.followers = [torch.from_numpy(places[side]) for side in config.followers]
 
     def batch(self, places: Tensor) -> Batch:
         """The batch at places (B,) of the split; then as many samples again for each of the followers."""
         everyone = torch.cat([places, *(follower[places] for follower in self.followers)])
         batch = super().batch(everyone)
         return batch if self.codes is None else batch._replace(codes=self.codes[everyone])
+
+
+def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[str, NDArray[np.int64]]:
+    """Places (N,) of the ``nearest`` and the ``farthest`` of each of the codes (N, D), mined once for a feature file."""
+    features = Path(config.features)
+    key = sha256(config.metric.encode() + str(codes.shape).encode() + np.ascontiguousarray(codes).tobytes()).hexdigest()
+    kept = features.with_name(f"{features.stem}-neighbours-{key[:16]}.npz")
+    try:
+        with np.load(kept, allow_pickle=False) as file:
+            places = {side: np.asarray(file[side], np.int64) for side in ("nearest", "farthest")}
+        if all(each.shape == (len(codes),) and 0 <= each.min() <= each.max() < len(codes) for each in places.values()):
+            return places
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        pass  # not there, or damaged: it is made again
+    say(f"mining the neighbours of {len(codes)} codes of {codes.shape[1]} dimensions")
+    found = mine(codes, config)
+    places = {"nearest": found.nearest[:, 0].copy(), "farthest": found.farthest[:, 0].copy()}
+    try:
+        with atomic_path(kept) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, nearest=places["nearest"], farthest=places["farthest"])
+    except (OSError, UserError) as error:
+        say(f"the neighbours could not be kept ({error})")
+    return places
 
 
 def mine(codes: NDArray[np.float32], config: FromCodeConfig) -> Neighbours:
