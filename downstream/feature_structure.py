@@ -90,7 +90,9 @@ def cluster_features(
     if values.ndim != 2 or not np.isfinite(values).all():
         raise UserError("features that cannot be clustered", f"shape {values.shape}", "give finite (N, D)")
     if not 2 <= clusters <= len(values):
-        raise UserError("number of clusters", f"{clusters} of {len(values)} samples", "give at least 2, at most as many")
+        raise UserError(
+            "number of clusters", f"{clusters} of {len(values)} samples", "give at least 2, at most as many"
+        )
     deviation = values.std(axis=0)
     if not (deviation > 0).any():
         raise UserError("constant features", f"{len(values)} times the same", "they say nothing; give other features")

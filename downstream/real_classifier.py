@@ -32,18 +32,20 @@ class ClassifierNetwork(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int) -> None:
         super().__init__()
-        self.padding = plan(shape, width).padding
+        geometry = plan(shape, width)
+        self.padding = geometry.padding
         self.stages = nn.Sequential(*block_stages(shape[0], width))
-        self.last = nn.Linear(8 * width, classes)
+        side = [length * 2 ** len(geometry.widths) // 8 for length in geometry.side]  # after three halvings
+        self.last = nn.Linear(8 * width * max(1, side[0]) * max(1, side[1]), classes)
 
-    def features(self, maps: Tensor) -> Tensor:
-        """What the last layer sees, (B, 8 width)."""
+    def activations(self, maps: Tensor) -> Tensor:
+        """What the last layer sees, (B, 8 width, s, s)."""
         values: Tensor = self.stages(functional.pad(maps, self.padding))
-        return values.mean(dim=(2, 3))
+        return values
 
     def forward(self, maps: Tensor) -> Tensor:
         """Logits (B, classes)."""
-        logits: Tensor = self.last(self.features(maps))
+        logits: Tensor = self.last(self.activations(maps).flatten(1))
         return logits
 
 
@@ -69,8 +71,8 @@ class RealClassifier:
 
     @torch.no_grad()
     def features(self, maps: Tensor) -> NDArray[np.float32]:
-        """What the last layer sees, (N, D) float32, of standardised maps (N, C, H, W)."""
-        return torch.cat([self.network.features(part) for part in maps.split(ROWS_AT_ONCE)]).numpy()
+        """What the last layer sees, averaged over places, (N, D) float32, of standardised maps (N, C, H, W)."""
+        return torch.cat([self.network.activations(part).mean(dim=(2, 3)) for part in maps.split(ROWS_AT_ONCE)]).numpy()
 
 
 def train_classifier(

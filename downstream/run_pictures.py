@@ -56,7 +56,9 @@ def draw_run(
         What was drawn.
     """
     main = folder / f"{stem}.png"
-    if isinstance(run.plan.task_config, FromCodeConfig):  # a code is nothing to look at: the sample it is of stands first
+    if isinstance(
+        run.plan.task_config, FromCodeConfig
+    ):  # a code is nothing to look at: the sample it is of stands first
         example = example._replace(condition=example.target)
     if run.plan.task == "toy":
         if not isinstance(run.method, CGML):

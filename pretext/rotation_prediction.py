@@ -93,7 +93,9 @@ class RotationPrediction(nn.Module):
             raise UserError("rotations are told of square pictures", f"maps {problem.target}", "give other --data")
         side, least = config.side or height, SMALLEST_SIDE[config.network]
         if side < least:
-            raise UserError(f"pictures too small for {config.network}", f"{side} pixels a side", f"set side={least + 1}")
+            raise UserError(
+                f"pictures too small for {config.network}", f"{side} pixels a side", f"set side={least + 1}"
+            )
         self.config = config
         if config.network == "alexnet":
             stages, last = alexnet_stages(channels), 256

@@ -146,6 +146,9 @@ def complete(
     modes: Annotated[int, typer.Option(help="Answers for each map.")] = 4,
     count: Annotated[int, typer.Option(help="Maps answered.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
+    like: Annotated[
+        str | None, typer.Option(help="Only this one: an id of the data, or (task from-code) an image file.")
+    ] = None,
     path: Annotated[bool, typer.Option("--path", help="Draw also how answers form while the latent moves.")] = False,
     out: Annotated[Path | None, typer.Option(help="HDF5 file to write [RUN/completions.h5].")] = None,
     overwrite: OverwriteOption = False,
@@ -158,6 +161,7 @@ def complete(
         modes=modes,
         count=count,
         seed=seed,
+        like=like,
         out=out,
         path=path,
         overwrite=overwrite,
@@ -244,6 +248,33 @@ def export(
 ) -> None:
     """Write features to HDF5."""
     print(spectral_ssl.export(run, data=data, out=out, overwrite=overwrite, workspace=workspace))
+
+
+@app.command()
+def cluster(
+    features: Annotated[Path, typer.Argument(help="A feature file, see export.")],
+    clusters: Annotated[int | None, typer.Option(help="How many [as many as classes].")] = None,
+    how: Annotated[str, typer.Option(help="kmeans or spectral.")] = "kmeans",
+    split: Annotated[str | None, typer.Option(help="Only these samples, e.g. test [all].")] = None,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Say how many 1st, 2nd, 5th neighbours have the sample's class.")
+    ] = False,
+    metric: Annotated[str, typer.Option(help="Distance of these neighbours: l1 or l2.")] = "l1",
+    seed: Annotated[int, typer.Option(help="Seed of the clustering.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="HDF5 file to write [FEATURES-clusters.h5].")] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Cluster a feature file and compare the clusters with the classes."""
+    result = spectral_ssl.cluster(
+        features, clusters=clusters, how=how, split=split, neighbours=neighbours, metric=metric, seed=seed, out=out,
+        overwrite=overwrite,
+    )  # fmt: skip
+    print(f"{result['samples']} samples in {result['clusters']} clusters ({result['how']})")
+    for name, value in result["scores"].items():
+        print(f"  {name:6} {value:.3f}")
+    for order, share in result.get("neighbours", {}).items():
+        print(f"  neighbour {order} of the same class: {share:.3f}")
+    print(f"written to {result['path']}")
 
 
 @app.command("list")

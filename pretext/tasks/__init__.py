@@ -100,7 +100,10 @@ TASKS: dict[str, TaskEntry] = {
         DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem
     ),
     "from-code": TaskEntry(
-        FromCodeConfig, from_code, "from features (or a class, or nothing) to a picture or spectral map", from_code_problem
+        FromCodeConfig,
+        from_code,
+        "from features (or a class, or nothing) to a picture or spectral map",
+        from_code_problem,
     ),
     "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
     "mixture": TaskEntry(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from data_prep.map_store import MapFile
 from downstream.figures import draw_images
@@ -20,6 +21,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.code_of_image import code_of_image
 
 SCHEMA = "spectral-ssl completions 1"
 ROWS_AT_ONCE = 256
@@ -33,6 +35,7 @@ def complete(
     modes: int = 4,
     count: int = 64,
     seed: int = 0,
+    like: str | Path | None = None,
     out: str | Path | None = None,
     path: bool = False,
     overwrite: bool = False,
@@ -52,6 +55,8 @@ def complete(
         Maps answered, spread over the test split (over all maps where there is none).
     seed : int
         Of the corruption and the latents.
+    like : str or path, optional
+        In place of held-out maps one of the data by its id, or (task from-code on images) an image file.
     out : path, optional
         HDF5 file, ``RUN/completions.h5`` by default; a picture is written beside it.
     path : bool
@@ -87,7 +92,9 @@ def complete(
     pictures = [target.with_name(f"{target.stem}{ending}.png") for ending in ("", "-shapes", "-path", "-moments")]
     for each in (target, *pictures):
         refuse_existing(each, overwrite)
-    rows = held_out_rows(maps, count)
+    image = None if like is None or str(like) in maps.ids else code_of_image(trained, _image_file(like, maps))
+    rows = held_out_rows(maps, count) if like is None else np.array([maps.ids.index(str(like)) if image is None else 0])
+    ids = [maps.ids[row] for row in rows] if image is None else [Path(str(like)).name]
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(_about(trained, maps, seed))
         problem = trained.plan.task_entry.problem(trained.basis, trained.plan.task_config)
@@ -96,22 +103,34 @@ def complete(
             "target": file.create_dataset("target", (len(rows), *problem.target), "f4"),
             "answers": file.create_dataset("answers", (len(rows), modes, *problem.target), "f4"),
         }
-        file.create_dataset("ids", data=[maps.ids[row] for row in rows], dtype=h5py.string_dtype())
+        file.create_dataset("ids", data=ids, dtype=h5py.string_dtype())
         for start in range(0, len(rows), ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
-            example, answers = trained.complete(maps, rows[block], modes, seed, start)
+            if image is None:
+                example, answers = trained.complete(maps, rows[block], modes, seed, start)
+            else:
+                generator = seeded_generator(seed, "complete", start)
+                example, answers = image, trained.method.complete(image.condition, modes, generator)
             columns["condition"][block] = example.condition.numpy()
             columns["target"][block] = example.target.numpy()
             columns["answers"][block] = answers.numpy()
             if start == 0:
                 drawn = Example(*(part[:ROWS_DRAWN] for part in example)), answers[:ROWS_DRAWN]
-    ids = [maps.ids[row] for row in rows[:ROWS_DRAWN]]
+    ids = ids[:ROWS_DRAWN]
     draw_run(target.parent, target.stem, trained, *drawn, ids)
     if isinstance(trained.method, MRGAN) and trained.basis.kind == "pixels" and problem.target[1:] != (1, 1):
         draw_moments(target.with_name(f"{target.stem}-moments.png"), trained, trained.method, *drawn, ids)
     if path:
         _draw_path(target.with_name(f"{target.stem}-path.png"), trained, drawn[0], ids, seed)
     return target
+
+
+def _image_file(like: str | Path, maps: MapFile) -> Path:
+    """The image file that ``like`` names, being no id. Raises UserError when there is none."""
+    if not Path(like).is_file():
+        what_to_do = f"give an image file or an id, e.g. {maps.ids[0]}"
+        raise UserError("neither an id of the data nor a file", str(like), what_to_do)
+    return Path(like)
 
 
 def _check_path(run: TrainedRun) -> CGML:

@@ -1,0 +1,78 @@
+"""The classifier learns real maps, judges samples, and its scores are what they should be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import write_random_maps
+from data_prep.basis import zernike_basis
+from downstream.real_classifier import (
+    class_score,
+    conditional_accuracy,
+    disturbed_labels,
+    neighbour_conditional_accuracy,
+    train_classifier,
+)
+from pretext.standardiser import Standardiser
+from spectral_ssl.ground.errors import UserError
+
+
+def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "maps.h5", zernike_basis(8), train=96, test=30)
+    standardise = Standardiser.of(maps)
+    classifier = train_classifier(maps, standardise, epochs=6, width=4, batch_size=16)
+    assert classifier.test_accuracy > 0.9
+    again = train_classifier(maps, standardise, epochs=6, width=4, batch_size=16)
+    assert again.test_accuracy == classifier.test_accuracy
+    rows = maps.rows("test")
+    samples = standardise(maps.read(rows))[:, None]
+    right = conditional_accuracy(classifier, samples, maps.labels[rows])
+    assert right.shape == (30, 1)
+    assert right.mean() == pytest.approx(classifier.test_accuracy)
+    assert conditional_accuracy(classifier, samples, (maps.labels[rows] + 1) % 3).mean() < 0.1
+    assert classifier.features(samples[:, 0]).shape == (30, 32)
+    untrained = train_classifier(maps, standardise, epochs=0, width=4)
+    assert untrained.test_accuracy < classifier.test_accuracy
+    noise = train_classifier(maps, standardise, epochs=6, width=4, batch_size=16, label_noise=1.0)
+    assert noise.test_accuracy < 0.4  # no label of its training was right
+
+
+def test_labels_are_disturbed_by_the_share_asked_for() -> None:
+    labels = np.arange(1000) % 10
+    for share in (0.0, 0.3, 1.0):
+        noisy = disturbed_labels(labels, 10, share, seed=2)
+        assert np.mean(noisy != labels) == pytest.approx(share)
+        assert noisy.min() >= 0
+        assert noisy.max() <= 9
+
+
+def test_the_nearest_real_map_decides() -> None:
+    real = np.array([[[0.0, 0.0]], [[1.0, 1.0]], [[5.0, 5.0]]])
+    samples = np.array([[[0.1, 0.0]], [[4.0, 6.0]], [[0.9, 0.9]]])
+    right = neighbour_conditional_accuracy(real, np.array([0, 1, 2]), samples, np.array([0, 2, 0]))
+    assert right.tolist() == [True, True, False]
+
+
+def test_the_class_score_goes_from_one_to_the_number_of_classes() -> None:
+    assert class_score(np.zeros((7, 5))) == pytest.approx(1)
+    assert class_score(np.tile([9.0, 0, 0], (4, 1))) == pytest.approx(1)
+    assert class_score(1000 * np.eye(6)) == pytest.approx(6)
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(50, 4))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    divergence = (shares * np.log(shares / shares.mean(axis=0))).sum(axis=1).mean()
+    assert class_score(logits) == pytest.approx(np.exp(divergence))
+
+
+def test_what_cannot_be_classified_is_refused(tmp_path: Path) -> None:
+    single = write_random_maps(tmp_path / "single.h5", zernike_basis(4), classes=1)
+    with pytest.raises(UserError, match="a single class"):
+        train_classifier(single, Standardiser.of(single))
+    unlabelled = write_random_maps(tmp_path / "unlabelled.h5", zernike_basis(4), labelled=False)
+    with pytest.raises(UserError, match="without a label"):
+        train_classifier(unlabelled, Standardiser.of(unlabelled))
+    untested = write_random_maps(tmp_path / "untested.h5", zernike_basis(4), test=0)
+    with pytest.raises(UserError, match="training and a test split"):
+        train_classifier(untested, Standardiser.of(untested))

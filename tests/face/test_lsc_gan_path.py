@@ -1,0 +1,174 @@
+"""The latent-space-conditioned GAN as a user runs it: features of a run, samples on demand, clusters, no labels."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import spectral_ssl
+from data_prep.basis import pixel_basis
+from data_prep.map_writer import MapWriter
+from pretext.checkpoint import load_checkpoint
+from pretext.runs import load_run
+from spectral_ssl.ground.errors import UserError
+
+TINY = ("width=4", "latent=4", "batch_size=8")
+
+
+def write_pictures(path: Path, labels: list[int], *, names: str = "picture") -> Path:
+    """40 smooth pictures to train on and 12 to test with, the same whatever their labels."""
+    coarse = 2 * torch.rand(52, 1, 4, 4, generator=torch.Generator().manual_seed(0)) - 1
+    maps = torch.nn.functional.interpolate(coarse, size=16, mode="bilinear").numpy()
+    basis = pixel_basis(1, 16, 16)
+    with MapWriter(
+        path, basis, source="made-up", source_digest="0", classes=["a", "b"], count=52, created_by="test"
+    ) as writer:
+        writer.append(maps, [f"{names}-{row}" for row in range(52)], labels, ["train"] * 40 + ["test"] * 12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with pictures, the same ones with other labels, and an extractor."""
+    home = tmp_path_factory.mktemp("lsc-gan")
+    generator = np.random.default_rng(0)
+    labels = (np.arange(52) % 2).tolist()
+    write_pictures(home / "pictures.h5", labels)
+    write_pictures(home / "shuffled.h5", generator.permutation(labels).tolist())
+    write_pictures(home / "strangers.h5", labels, names="stranger")
+    spectral_ssl.pretrain(
+        home / "pictures.h5",
+        method="rotation-prediction",
+        epochs=0,
+        settings=("width=4", "layer=2", "pool=2"),
+        out=home / "runs" / "extractor",
+        workspace=home,
+    )
+    return home
+
+
+def train(
+    home: Path, out: str, *settings: str, data: str = "pictures.h5", features: object = None, **given: object
+) -> Path:
+    run = spectral_ssl.pretrain(
+        home / data,
+        method="lsc-gan",
+        features=features,  # type: ignore[arg-type]
+        settings=(*TINY, *settings),
+        out=home / "runs" / out,
+        workspace=home,
+        **{"epochs": 2, **given},  # type: ignore[arg-type]
+    )
+    return run.folder
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    return train(home, "whole", features=home / "runs" / "extractor")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_checkpoint(folder / "checkpoints" / "last.pt")["model"])
+
+
+def same(first: Path, second: Path) -> bool:
+    others = weights(second)
+    return all(torch.equal(value, others[name]) for name, value in weights(first).items())
+
+
+def test_the_run_records_its_features(home: Path, run: Path) -> None:
+    config = load_run(run).plan.task_config
+    assert config.features == str(home / "features" / "extractor-pictures.h5")
+    assert config.extractor == str((home / "runs" / "extractor").resolve())
+    assert len(config.features_digest) == 64
+    assert config.dimensions == 32
+    assert (run / "samples" / "answers.png").stat().st_size > 1000
+
+
+def test_no_label_reaches_the_gan(home: Path, run: Path) -> None:
+    file = home / "features" / "extractor-pictures.h5"
+    assert same(run, train(home, "other-labels", features=file, data="shuffled.h5"))
+    with h5py.File(file, "r+") as features:  # nor those of the feature file
+        features["labels"][:] = features["labels"][:][::-1]
+    assert same(run, train(home, "other-labels-in-the-file", features=file))
+    labelled = train(home, "labelled", "conditioning=code", features="labels")
+    assert not same(labelled, train(home, "mislabelled", "conditioning=code", features="labels", data="shuffled.h5"))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(home: Path, run: Path) -> None:
+    half = train(home, "half", features=home / "runs" / "extractor", epochs=1)
+    spectral_ssl.pretrain(resume=half, epochs=2, workspace=home)
+    assert same(run, half)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "features"),
+    [
+        ("plain", ("conditioning=none",), None),
+        ("standard", ("conditioning=code", "nearest=batch"), "extractor"),
+        ("printed", ("nearest=batch", "farthest=batch"), "extractor"),
+        ("both", ("nearest=set", "farthest=set", "metric=l2", "generator_updates=2"), "extractor"),
+    ],
+)
+def test_baselines_and_minings_train(home: Path, name: str, settings: tuple[str, ...], features: str | None) -> None:
+    folder = train(home, name, *settings, epochs=1, features=home / "runs" / features if features else None)
+    with h5py.File(spectral_ssl.complete(folder, modes=2, count=3, workspace=home)) as file:
+        assert file["answers"].shape == (3, 2, 1, 16, 16)
+        assert np.isfinite(file["answers"][:]).all()
+
+
+def test_samples_on_demand(home: Path, run: Path) -> None:
+    by_id = spectral_ssl.complete(run, like="picture-45", modes=16, out=home / "id.h5", workspace=home)
+    with h5py.File(by_id) as file:
+        assert file["answers"].shape == (1, 16, 1, 16, 16)
+        assert file["ids"][0] == b"picture-45"
+        code, answers, picture = file["condition"][:], file["answers"][:], file["target"][0, 0]
+    Image.fromarray(np.round((picture + 1) * 127.5).astype(np.uint8)).save(home / "alike.png")
+    by_image = spectral_ssl.complete(run, like=home / "alike.png", modes=16, out=home / "image.h5", workspace=home)
+    with h5py.File(by_image) as file:
+        # the same picture but for its rounding to bytes
+        assert np.allclose(file["condition"][:], code, atol=0.05)
+        assert np.allclose(file["answers"][:], answers, atol=0.1)
+    for ending in ("id.png", "image.png"):
+        assert (home / ending).exists()
+
+
+def test_the_other_verbs_take_such_a_run(home: Path, run: Path) -> None:
+    features = spectral_ssl.export(run, out=home / "exported.h5", workspace=home)
+    result = spectral_ssl.cluster(features, how="kmeans", neighbours=True)
+    assert set(result["scores"]) == {"NMI", "ARI", "purity"}
+    assert set(result["neighbours"]) == {1, 2, 5}
+    with h5py.File(result["path"]) as file:
+        assert file["clusters"].shape == (52,)
+        assert set(np.unique(file["clusters"])) == {0, 1}
+    part = spectral_ssl.cluster(features, clusters=3, how="spectral", split="test", out=home / "part.h5")
+    assert part["samples"] == 12
+
+
+def test_mistakes(home: Path, run: Path) -> None:
+    extractor = home / "runs" / "extractor"
+    file = home / "features" / "extractor-pictures.h5"
+    with pytest.raises(UserError, match="ids do not match"):
+        train(home, "never", features=file, data="strangers.h5")
+    with pytest.raises(UserError, match="no codes to condition on"):
+        train(home, "never")
+    with pytest.raises(UserError, match="features are for the task from-code"):
+        spectral_ssl.pretrain(home / "pictures.h5", method="regression", features=extractor, workspace=home)
+    with pytest.raises(UserError, match="takes? .*from codes|makes pictures from codes"):
+        spectral_ssl.pretrain(home / "pictures.h5", method="lsc-gan", task="denoise", workspace=home)
+    with pytest.raises(UserError, match="neither an id of the data nor a file"):
+        spectral_ssl.complete(run, like="picture-99", out=home / "never.h5", workspace=home)
+    with pytest.raises(UserError, match="unreadable image"):
+        spectral_ssl.complete(run, like=home / "pictures.h5", out=home / "never.h5", workspace=home)
+    direct = train(home, "direct", features=file, epochs=0)
+    with pytest.raises(UserError, match="no network that could encode"):
+        spectral_ssl.complete(direct, like=home / "alike.png", out=home / "never.h5", workspace=home)
+    with pytest.raises(UserError, match="no samples in split"):
+        spectral_ssl.cluster(file, split="val", out=home / "never.h5")
+    with pytest.raises(UserError, match="number of clusters"):
+        spectral_ssl.cluster(file, clusters=53, out=home / "never.h5")
+    assert not (home / "runs" / "never").exists()
+    assert not (home / "never.h5").exists()
