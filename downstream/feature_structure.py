@@ -1,7 +1,7 @@
 """How classes lie in a space of features: neighbours of the same class, and clusters against classes.
 
-Durall et al. (VISAPP 2021, table 2) use the share of samples whose 1st, 2nd and 5th neighbour has their class as an upper
-bound of what a GAN conditioned on these features can reach.
+Durall et al. (VISAPP 2021, table 2) use the share of samples whose 1st, 2nd and 5th neighbour has their class as an
+upper bound of what a GAN conditioned on these features can reach.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """A classifier trained on real data, to say what generated samples show, and the scores that rest on it.
 
 Durall et al. (VISAPP 2021, section 4.2): the conditional accuracy is the share of generated samples that a classifier
-trained on real data puts into the class of the code they were made from. It cannot be better founded than the classifier:
-its own accuracy on real test samples belongs beside it. The classifier is the network of ``rotation-prediction`` with
-as many outputs as classes.
+trained on real data puts into the class of the code they were made from. It cannot be better founded than the
+classifier: its own accuracy on real test samples belongs beside it. The classifier is the network of
+``rotation-prediction`` with as many outputs as classes.
 """
 
 from dataclasses import dataclass
@@ -170,7 +170,7 @@ def neighbour_conditional_accuracy(
 
 
 def class_score(logits: NDArray[Any]) -> float:
-    """Exp of the mean divergence of p(class | sample) from p(class): what the Inception Score is on Inception's classes.
+    """Exp of the mean divergence of p(class | sample) from p(class): of Inception's classes the Inception Score.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """Neighbour mining for sets too large for all pairs: approximate, with the recall measured, by the rules of ``mining``.
 
 The nearest come from faiss's inverted lists (IVF): k-means cells, of which the ``probes`` closest to a sample are
-searched, in L2. The farthest come from the rim: the samples that are farthest from the mean, among which all are compared.
-(A farthest neighbour is a sample in nearly the opposite direction, or far from everything; both are far out.) Candidates
-are ranked by the metric asked for in float64. ``probes`` and the size of the rim are doubled until, for some samples
-drawn for that, enough of the first neighbours are those of the exact search; the recall reported is that of other
-samples.
+searched, in L2. The farthest come from the rim: the samples that are farthest from the mean, among which all are
+compared. (A farthest neighbour is a sample in nearly the opposite direction, or far from everything; both are far out.)
+Candidates are ranked by the metric asked for in float64. ``probes`` and the size of the rim are doubled until, for some
+samples drawn for that, enough of the first neighbours are those of the exact search; the recall reported is that of
+other samples.
 
 faiss runs single-threaded in each of our threads, on the same chunks whatever their number, and learns its cells in
 one, so the number of threads changes nothing.

@@ -1,8 +1,8 @@
 """Training maps for the task from-code: with their codes, each followed by its neighbours in the space of codes.
 
-The neighbours are mined once, over the training split; they follow from the feature file and the config alone, so that a
-resumed run has the same. (They need no refreshing: the extractor is frozen.) They are kept beside the feature file, for
-other runs on the same features.
+The neighbours are mined once, over the training split; they follow from the feature file and the config alone, so that
+a resumed run has the same. (They need no refreshing: the extractor is frozen.) They are kept beside the feature file,
+for other runs on the same features.
 """
 
 from hashlib import sha256
@@ -67,7 +67,7 @@ class CodedMaps(TrainingMaps):
 
 
 def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[str, NDArray[np.int64]]:
-    """Places (N,) of the ``nearest`` and the ``farthest`` of each of the codes (N, D), mined once for a feature file."""
+    """Places (N,) of the ``nearest`` and the ``farthest`` of each code (N, D), mined once for a feature file."""
     features = Path(config.features)
     key = sha256(config.metric.encode() + str(codes.shape).encode() + np.ascontiguousarray(codes).tobytes()).hexdigest()
     kept = features.with_name(f"{features.stem}-neighbours-{key[:16]}.npz")

@@ -12,9 +12,9 @@ which two belong together::
     every n-th time: step D up on  a adv + s same + d diff
 
 Neighbours are mined over the training split, or in the batch as printed (settings of the task). The printed algorithm
-has a plus before both gradients; here only D ascends. G's loss is the non-saturating -log D([x, G(z, f)]) or, as printed,
-log(1 - D). D judges the sample that G made before its step, so that it is made once. The paper says nothing of the
-weights, n, z, how a couple enters D (here: side by side in channels), nor of rates; what stands here are SNGAN's
+has a plus before both gradients; here only D ascends. G's loss is the non-saturating -log D([x, G(z, f)]) or, as
+printed, log(1 - D). D judges the sample that G made before its step, so that it is made once. The paper says nothing of
+the weights, n, z, how a couple enters D (here: side by side in channels), nor of rates; what stands here are SNGAN's
 (``pretext.sngan``), Adam 2e-4 with beta (0.5, 0.999), its setting C, with one step of D for each of G.
 
 Baselines are settings of ``conditioning``:
@@ -144,7 +144,7 @@ class LSCGAN(nn.Module):
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
 
     def take_codes(self, codes: Tensor) -> None:
-        """Learn mean and deviation of the training split's codes (N, D); a value that is constant counts for nothing."""
+        """Learn mean and deviation of the training split's codes (N, D); a constant value counts for nothing."""
         if len(self.code_mean):
             deviation = codes.std(dim=0, correction=0)
             self.code_mean.copy_(codes.mean(dim=0))
@@ -170,9 +170,9 @@ class LSCGAN(nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without), and the mean judgement of each kind
-            of couple, D in [0, 1]: ``adversarial``, ``same``, ``different`` (single images without couples: same is
-            real, different 0). A batch of one sample has no neighbours: nothing is learnt from it.
+            ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without), and the mean judgement of each
+            kind of couple, D in [0, 1]: ``adversarial``, ``same``, ``different`` (single images without couples: same
+            is real, different 0). A batch of one sample has no neighbours: nothing is learnt from it.
         """
         names = ("loss", "discriminator", "adversarial", "same", "different")
         found = dict.fromkeys(names, 0.0)

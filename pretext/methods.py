@@ -21,7 +21,7 @@ from spectral_ssl.ground.errors import unknown_name
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method's class, made from (config, problem), its config type, one line about it, and the task it takes itself."""
+    """A method's class, made from (config, problem), its config type, a line about it, and the task it takes itself."""
 
     config: type
     build: type[nn.Module]

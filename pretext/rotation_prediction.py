@@ -1,9 +1,10 @@
 """Which way up is this picture? (RotNet: Gidaris, Singh and Komodakis, ICLR 2018), and networks that never learnt it.
 
-Each picture is shown in four rotations, by 0, 90, 180 and 270 degrees, and the network says which is which: a label that
-costs nothing. Features are a layer's activations. Two networks:
+Each picture is shown in four rotations, by 0, 90, 180 and 270 degrees, and the network says which is which: a label
+that costs nothing. Features are a layer's activations. Two networks:
 
-* ``blocks``: pairs of 3x3 convolutions, a halving of the side after each pair but the last. The paper's is deeper (NIN).
+* ``blocks``: pairs of 3x3 convolutions, a halving of the side after each pair but the last. The paper's is deeper
+  (NIN).
 * ``alexnet``: the five convolutions of AlexNet (Krizhevsky, Sutskever and Hinton, NIPS 2012, in one tower), pictures
   scaled to ``side``. Untrained, with ``epochs=0``, it is the extractor of the latent-space-conditioned GAN for MNIST
   (Durall et al., VISAPP 2021, section 4.1), which names neither the layer nor the scale.

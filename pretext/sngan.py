@@ -2,12 +2,13 @@
 
 The discriminator is the paper's standard convolutional network: 3x3 convolutions and strided 4x4 ones in turn, the
 channels doubling with each halving of the side, spectral normalisation in all layers. The generator goes the other way:
-a layer to about 4x4, strided transposed 4x4 convolutions, a 3x3 one. For 64 and 128 pixels there are one and two halvings
-more; maps of other sizes are zero-padded (``pretext.networks.plan``). With width 64 and 32 pixels the sizes are the
-paper's. Group normalisation stands in place of batch normalisation in the generator, as in ``pretext.networks``: what is
-made of a code must not depend on the other codes of a batch.
+a layer to about 4x4, strided transposed 4x4 convolutions, a 3x3 one. For 64 and 128 pixels there are one and two
+halvings more; maps of other sizes are zero-padded (``pretext.networks.plan``). With width 64 and 32 pixels the sizes
+are the paper's. Group normalisation stands in place of batch normalisation in the generator, as in
+``pretext.networks``: what is made of a code must not depend on the other codes of a batch.
 
-Letters in shapes: B batch, C channels, S side lengths, s those after all halvings, F channels there, D values of a code.
+Letters in shapes: B batch, C channels, S side lengths, s those after all halvings, F channels there, D values of a
+code.
 """
 
 import math

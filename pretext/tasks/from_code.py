@@ -1,15 +1,17 @@
 """From a code: a picture (or spectral map) of which only features are given.
 
-The condition is the code of a sample as a map of one place, (D, 1, 1); the target is the sample itself. Where codes come
-from is the setting ``features``:
+The condition is the code of a sample as a map of one place, (D, 1, 1); the target is the sample itself. Where codes
+come from is the setting ``features``:
 
-* a feature file (`spectral-ssl export`), matched to the data by ids; of a run one is made first (`pretrain --features`);
-* ``labels``: the sample's class, one value for each class; for label-conditioned baselines, the only use of labels here;
+* a feature file (`spectral-ssl export`), matched to the data by ids; of a run one is made first (`pretrain
+  --features`);
+* ``labels``: the sample's class, one value for each class; for label-conditioned baselines, the only use of labels
+  here;
 * ``none``: the same single 0 for all, for methods that give a picture out of noise alone.
 
-For the latent-space-conditioned GAN (``pretext.lsc_gan``) each sample's neighbours in the space of codes can follow it in
-a batch: those over the whole training split (``set``); or the method looks among the batch, as printed in the paper's
-algorithm 1 (``batch``).
+For the latent-space-conditioned GAN (``pretext.lsc_gan``) each sample's neighbours in the space of codes can follow it
+in a batch: those over the whole training split (``set``); or the method looks among the batch, as printed in the
+paper's algorithm 1 (``batch``).
 """
 
 from dataclasses import dataclass

@@ -53,8 +53,8 @@ def cluster(
     Returns
     -------
     dict
-        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) where there are labels of several classes; with
-        ``neighbours`` ``neighbours``.
+        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) where there are labels of several classes;
+        with ``neighbours`` ``neighbours``.
 
     Raises
     ------

@@ -157,7 +157,7 @@ def test_mistakes(home: Path, run: Path) -> None:
         train(home, "never")
     with pytest.raises(UserError, match="features are for the task from-code"):
         spectral_ssl.pretrain(home / "pictures.h5", method="regression", features=extractor, workspace=home)
-    with pytest.raises(UserError, match="takes? .*from codes|makes pictures from codes"):
+    with pytest.raises(UserError, match="makes pictures from codes"):
         spectral_ssl.pretrain(home / "pictures.h5", method="lsc-gan", task="denoise", workspace=home)
     with pytest.raises(UserError, match="neither an id of the data nor a file"):
         spectral_ssl.complete(run, like="picture-99", out=home / "never.h5", workspace=home)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from conftest import write_random_maps
+
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features, write_features
@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, random_maps: MapFile, code
         settle_codes(write_codes(tmp_path / "constant.h5", ids, np.ones_like(values)), random_maps)
     with pytest.raises(UserError, match="not finite"):
         settle_codes(write_codes(tmp_path / "nan.h5", ids, values * np.nan), random_maps)
-    with pytest.raises(UserError, match="no such file|not there|missing"):
+    with pytest.raises(UserError, match="nowhere"):
         settle_codes(FromCodeConfig(features=str(tmp_path / "nowhere.h5")), random_maps)
     write_codes(tmp_path / "codes.h5", ids, values)
     with pytest.raises(UserError, match="other features than the run's"):
@@ -122,5 +122,5 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, random_maps: MapFile, code
         from_code_problem(pixel_basis(6, 8, 8, paired=True), FromCodeConfig())
     alone = write_random_maps(tmp_path / "alone.h5", zernike_basis(4), train=1, test=3)
     few = write_codes(tmp_path / "few.h5", list(alone.ids), values[:4])
-    with pytest.raises(UserError, match="constant features|fewer samples than neighbours"):
+    with pytest.raises(UserError, match="constant features"):
         CodedMaps(alone, settle_codes(few, alone))

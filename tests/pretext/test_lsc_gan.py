@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_up import seeded
 
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.layout import valid_cells
-from made_up import seeded
 from pretext.checkpoint import load_checkpoint, save_checkpoint
 from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.method import build_seeded

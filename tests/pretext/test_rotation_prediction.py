@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from made_up import seeded
+
 from pretext.method import build_seeded
 from pretext.rotation_prediction import RotationPrediction, RotationPredictionConfig
 from pretext.tasks.example import Example, Problem
