@@ -1,0 +1,271 @@
+"""The latent-space-conditioned GAN against its baselines, its losses one by one, and against noisy labels.
+
+    python benchmarks/latent_space_gan.py main --recipe lsc-gan-mnist --features RUN --minutes 45 --workspace WS
+    python benchmarks/latent_space_gan.py ablation --recipe lsc-gan-mnist --features RUN --seeds 0 1 2 --workspace WS
+    python benchmarks/latent_space_gan.py robustness --recipe lsc-gan-mnist --workspace WS
+    python benchmarks/latent_space_gan.py structure --recipe lsc-gan-mnist --features RUN [RUN ...] --workspace WS
+
+``main`` is the paper's table 1 (SNGAN, a GAN conditioned on labels, the standard approach, couples mined in the batch
+as printed and over the training split), ``ablation`` its table 3, ``robustness`` its figure 7: the extractor is a
+classifier trained on labels of which a share is wrong, and the conditional GAN is given the same wrong labels.
+``structure`` is table 2. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
+classifier trained on the real training split puts into the class of the code (its own accuracy on real test samples
+stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also the
+Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image).
+
+Every part goes on where it was interrupted: runs, the classifier and features that lie in WS are used as they are.
+Writes benchmarks/results/latent-space-gan-PART-NAME.json.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import spectral_ssl
+from data_prep.map_store import MapFile, open_maps
+from downstream.feature_store import Features, read_features, write_features
+from downstream.feature_structure import neighbour_purity
+from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
+from downstream.real_classifier import (
+    ClassifierNetwork,
+    RealClassifier,
+    class_score,
+    conditional_accuracy,
+    disturbed_labels,
+    neighbour_conditional_accuracy,
+    train_classifier,
+)
+from pretext.runs import TrainedRun, held_out_rows, load_run
+from pretext.standardiser import Standardiser
+from spectral_ssl.ground.files import atomic_path, write_text
+from spectral_ssl.ground.provenance import environment
+from spectral_ssl.verbs.probe import without_nan
+
+RESULTS = Path(__file__).parent / "results"
+ROWS_AT_ONCE = 256
+WIDTH = 16  # of the classifier
+BATCH_MINED = ("nearest=batch", "farthest=batch")
+# name: settings, and which features: the ones given, the labels, or none
+MAIN: dict[str, tuple[tuple[str, ...], str]] = {
+    "SNGAN": (("conditioning=none",), "none"),
+    "CGAN on labels": (("conditioning=code",), "labels"),
+    "standard approach": (("conditioning=code", *BATCH_MINED), "given"),
+    "couples, mined in the batch": (BATCH_MINED, "given"),
+    "couples, mined over the set": ((), "given"),
+}
+ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
+    "adv": (("same_weight=0", "different_weight=0"), "given"),
+    "adv + same": (("different_weight=0",), "given"),
+    "adv + diff": (("same_weight=0",), "given"),
+    "adv + same + diff": ((), "given"),
+}
+NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["main", "ablation", "robustness", "structure"])
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--recipe", default="lsc-gan-mnist")
+    parser.add_argument("--data", type=Path, required=True, help="map file")
+    parser.add_argument("--features", type=Path, nargs="*", default=[], help="runs or feature files")
+    parser.add_argument("--cells", nargs="+", help="only these")
+    parser.add_argument("--minutes", type=float, default=45.0, help="most time of each training")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--noise", type=float, nargs="+", default=list(NOISE))
+    parser.add_argument("--set", action="append", default=[], help="settings of all runs")
+    parser.add_argument("--name", default="", help="added to the names of runs and result")
+    parser.add_argument("--count", type=int, default=2000, help="codes of the test split")
+    parser.add_argument("--classifier-epochs", type=int, default=2)
+    parser.add_argument("--frechet", type=int, default=0, help="images for the Fréchet distance by EfficientNet-Lite0")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.part == "structure":
+        structure(arguments)
+    elif arguments.part == "robustness":
+        robustness(arguments)
+    else:
+        compare(MAIN if arguments.part == "main" else ABLATION, arguments)
+
+
+def compare(cells: dict[str, tuple[tuple[str, ...], str]], arguments: argparse.Namespace) -> None:
+    """Train every cell with every seed, score all by the same classifier."""
+    maps = open_maps(arguments.data)
+    classifier = real_classifier(maps, arguments)
+    rows = []
+    for name in arguments.cells or cells:
+        settings, source = cells[name]
+        features = arguments.features[0] if source == "given" else source
+        for seed in arguments.seeds:
+            run = trained(f"{arguments.part}-{name}", seed, settings, features, arguments)
+            rows.append({"cell": name, "seed": seed, **scores(run, maps, classifier, arguments)})
+            print_row(rows[-1])
+            write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
+
+
+def robustness(arguments: argparse.Namespace) -> None:
+    """Couples on the features of a classifier that learnt noisy labels, against a GAN given those labels."""
+    maps = open_maps(arguments.data)
+    classifier = real_classifier(maps, arguments)
+    rows = []
+    for share in arguments.noise:
+        features, labels = noisy_features(maps, share, arguments)
+        purity = neighbour_purity(read_features(features).values[maps.rows("test")], maps.labels[maps.rows("test")])
+        cells = {"couples": ((), features), "CGAN": (("conditioning=code", *BATCH_MINED), labels)}
+        for name in arguments.cells or cells:
+            settings, source = cells[name]
+            for seed in arguments.seeds:
+                run = trained(f"noise-{share:g}-{name}", seed, settings, source, arguments)
+                found = scores(run, maps, classifier, arguments)
+                rows.append({"cell": name, "noise": share, "seed": seed, "purity of the features": purity, **found})
+                print_row(rows[-1])
+                write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
+
+
+def structure(arguments: argparse.Namespace) -> None:
+    """Shares of 1st, 2nd and 5th neighbours of the same class, over the training split."""
+    maps = open_maps(arguments.data)
+    train = maps.rows("train")
+    rows = []
+    for source in arguments.features:
+        path = spectral_ssl.export(source, data=maps, out=feature_path(source, arguments), overwrite=True,
+                                   workspace=arguments.workspace) if source.is_dir() else source  # fmt: skip
+        found = neighbour_purity(read_features(path).values[train], maps.labels[train], threads=arguments.threads)
+        rows.append({"cell": source.stem, "same class": {str(order): share for order, share in found.items()}})
+        print_row(rows[-1])
+        write({"samples": len(train), "metric": "l1", "rows": rows}, arguments)
+
+
+def feature_path(source: Path, arguments: argparse.Namespace) -> Path:
+    return Path(arguments.workspace) / "features" / f"{source.name}-{arguments.data.stem}.h5"
+
+
+def trained(
+    name: str, seed: int, settings: tuple[str, ...], features: str | Path, arguments: argparse.Namespace
+) -> TrainedRun:
+    """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
+    title = f"lsc-{arguments.data.stem}-{name}{arguments.name}-{seed}".replace(" ", "-").replace(",", "")
+    folder = arguments.workspace / "runs" / title
+    if not (folder / "checkpoints" / "last.pt").exists():
+        return spectral_ssl.pretrain(
+            arguments.data,
+            recipe=arguments.recipe,
+            features=features,
+            max_minutes=arguments.minutes,
+            seed=seed,
+            settings=[*settings, *arguments.set],
+            out=folder,
+            workspace=arguments.workspace,
+        )
+    run = load_run(folder)
+    place = run.checkpoint["place"]
+    left = arguments.minutes - place["seconds"] / 60
+    if place["epoch"] >= run.plan.train.epochs or left <= 0.01:
+        return run
+    return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
+
+
+def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a run's samples for codes of the test split are worth."""
+    rows = held_out_rows(maps, arguments.count)
+    blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
+    answers = torch.cat([run.complete(maps, block, 1, first=place)[1] for place, block in enumerate(blocks)])
+    labels = maps.labels[rows]
+    right = conditional_accuracy(classifier, answers, labels)[:, 0]
+    error = float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
+    samples, real = answers[:, 0], run.standardise(maps.read(rows))
+    place = run.checkpoint["place"]
+    found: dict[str, Any] = {
+        "conditional accuracy": float(right.mean()),
+        "standard error": error,
+        "class score (classifier)": class_score(classifier.logits(samples)),
+        "class score of real samples (classifier)": class_score(classifier.logits(real)),
+        "Fréchet distance (classifier)": frechet_distance(
+            classifier.features(samples), classifier.features(real)
+        ).value,
+        "codes": len(rows),
+        "epochs": place["epoch"],
+        "steps": place["step"],
+        "seconds": place["seconds"],
+        "config": run.plan.to_toml(),
+    }
+    if maps.basis.kind != "pixels":
+        train = maps.rows("train")
+        known = run.standardise(maps.read(train)).numpy()
+        near = neighbour_conditional_accuracy(known, maps.labels[train], samples.numpy(), labels)
+        found["nearest real map is of the class"] = float(near.mean())
+        ceiling = neighbour_conditional_accuracy(known, maps.labels[train], real.numpy(), labels)
+        found["the same of real test maps"] = float(ceiling.mean())
+    elif arguments.frechet:
+        network = load_feature_network()
+        first, second = (image_features(network, part[: arguments.frechet]) for part in (samples, real))
+        found[network.name] = frechet_distance(first, second).value
+    return found
+
+
+def real_classifier(maps: MapFile, arguments: argparse.Namespace) -> RealClassifier:
+    """The classifier of a map file, trained once."""
+    path = arguments.workspace / "cache" / f"classifier-{maps.digest[:16]}-{arguments.classifier_epochs}.pt"
+    if path.exists():
+        content = torch.load(path, weights_only=True)
+        network = ClassifierNetwork(maps.basis.shape, len(maps.classes), WIDTH)
+        network.load_state_dict(content["network"])
+        return RealClassifier(network, content["accuracy"])
+    classifier = train_classifier(maps, Standardiser.of(maps), epochs=arguments.classifier_epochs, width=WIDTH)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        torch.save({"network": classifier.network.state_dict(), "accuracy": classifier.test_accuracy}, temporary)
+    print(f"classifier: {classifier.test_accuracy:.4f} of real test samples", flush=True)
+    return classifier
+
+
+def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -> tuple[Path, Path]:
+    """Feature files: of a classifier trained on labels of which a share is wrong, and these labels, one-hot."""
+    folder = arguments.workspace / "features"
+    paths = folder / f"{maps.path.stem}-noise-{share:g}.h5", folder / f"{maps.path.stem}-noise-{share:g}-labels.h5"
+    if all(path.exists() for path in paths):
+        return paths
+    standardise, train = Standardiser.of(maps), maps.rows("train")
+    epochs = arguments.classifier_epochs
+    extractor = train_classifier(maps, standardise, epochs=epochs, width=WIDTH, seed=1, label_noise=share)
+    blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
+    values = np.concatenate([extractor.features(standardise(maps.read(block))) for block in blocks])
+    labels = maps.labels.copy()  # those of the test split stay right: they are asked for
+    labels[train] = disturbed_labels(maps.labels[train], len(maps.classes), share, seed=1)
+    one_hot = np.eye(len(maps.classes), dtype=np.float32)[labels]
+    about = {
+        "layer": "last",
+        "pooling": "mean",
+        "checkpoint_digest": f"classifier, label noise {share:g}",
+        "data_digest": maps.digest,
+        "config": "",
+        "basis": maps.basis.to_json(),
+        "source": maps.source,
+    }
+    for path, content in zip(paths, (values, one_hot), strict=True):
+        write_features(path, Features(content, maps.ids, maps.labels, maps.splits, maps.classes, about), overwrite=True)
+    return paths
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """A line of what was measured."""
+    shown = {key: value for key, value in row.items() if key not in ("cell", "config")}
+    cells = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items())
+    print(f"{row['cell']}: {', '.join(cells)}", flush=True)
+
+
+def write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write what is known so far."""
+    result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"latent-space-gan-{arguments.part}-{arguments.data.stem}{arguments.name}.json"
+    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

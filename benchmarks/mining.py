@@ -1,0 +1,140 @@
+"""How long neighbour mining takes, against brute force and faiss: 60,000 x 256 exactly, 1,000,000 x 128 approximately.
+
+    python benchmarks/mining.py --threads 2                 # both; 3 GiB of memory
+    python benchmarks/mining.py --parts exact --threads 2
+
+Features are made up: samples of a mixture of 1000 clusters in 16 dimensions, turned into 256 (128) by a random linear
+map, ReLU and some noise in all dimensions. (Pure noise in 128 dimensions has no neighbours worth the name, and no index
+that finds them faster than all pairs.) Exact results are compared with float64 brute force for 200 samples, and with
+faiss's flat index, which finds the nearest only. Seconds are those of the clock; beside them those of the processor.
+Writes benchmarks/results/mining.json.
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pretext.approximate_mining import approximate_neighbours
+from pretext.mining import exact_neighbours
+from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.provenance import environment
+
+RESULTS = Path(__file__).parent / "results"
+CHECKED = 200
+CLUSTERS, INNER = 1000, 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=["exact", "approximate"], default=["exact", "approximate"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=60_000, help="of the exact part")
+    parser.add_argument("--many", type=int, default=1_000_000, help="of the approximate part")
+    parser.add_argument("--out", type=Path, default=RESULTS / "mining.json")
+    arguments = parser.parse_args()
+    exact_neighbours(features(300, 8), threads=1)  # compiles
+    exact_neighbours(features(300, 8), 1, "l2", threads=1)
+    result: dict[str, Any] = {"threads": arguments.threads}
+    if "exact" in arguments.parts:
+        result["exact"] = [exact(arguments.samples, metric, arguments.threads) for metric in ("l1", "l2")]
+        save(result, arguments.out)
+    if "approximate" in arguments.parts:
+        result["approximate"] = approximate(arguments.many, arguments.threads)
+        save(result, arguments.out)
+
+
+def features(samples: int, dimensions: int) -> Any:
+    """Made-up features (N, D) float32, made in pieces."""
+    generator = np.random.default_rng(0)
+    centres = 2 * generator.normal(size=(CLUSTERS, INNER)).astype(np.float32)
+    turn = generator.normal(size=(INNER, dimensions)).astype(np.float32) / INNER**0.5
+    made = np.empty((samples, dimensions), np.float32)
+    for start in range(0, samples, 50_000):
+        block = made[start : start + 50_000]
+        inner = centres[generator.integers(CLUSTERS, size=len(block))]
+        inner = inner + generator.normal(size=inner.shape).astype(np.float32)
+        block[:] = np.maximum(inner @ turn, 0) + 0.1 * generator.normal(size=block.shape).astype(np.float32)
+    return made
+
+
+def exact(samples: int, metric: Any, threads: int) -> dict[str, Any]:
+    """Nearest and farthest of all samples of 256 dimensions."""
+    import faiss
+    from scipy.spatial.distance import cdist
+
+    values = features(samples, 256)
+    found, seconds, processor = timed(lambda: exact_neighbours(values, 1, metric, threads=threads))
+    rows = np.random.default_rng(1).permutation(samples)[:CHECKED]
+    name = "cityblock" if metric == "l1" else "euclidean"
+    distances = cdist(values[rows].astype(np.float64), values.astype(np.float64), name)
+    distances[np.arange(CHECKED), rows] = np.nan
+    agree = (np.nanargmin(distances, axis=1) == found.nearest[rows, 0]) & (
+        np.nanargmax(distances, axis=1) == found.farthest[rows, 0]
+    )
+    faiss.omp_set_num_threads(threads)
+    flat = faiss.METRIC_L1 if metric == "l1" else faiss.METRIC_L2
+    (_, theirs), faiss_seconds, faiss_processor = timed(lambda: faiss.knn(values, values, 2, metric=flat))
+    first = np.where(theirs[:, 0] == np.arange(samples), theirs[:, 1], theirs[:, 0])
+    row = {
+        "metric": metric,
+        "samples": samples,
+        "dimensions": 256,
+        "seconds": seconds,
+        "processor seconds": processor,
+        "share that agrees with brute force": float(agree.mean()),
+        "bar": seconds < 60,
+        "faiss flat, nearest only: seconds": faiss_seconds,
+        "faiss flat: processor seconds": faiss_processor,
+        "faiss flat finds the same nearest": float(np.mean(first == found.nearest[:, 0])),
+        "peak MiB": peak(),
+    }
+    print(row, flush=True)
+    return row
+
+
+def approximate(samples: int, threads: int) -> dict[str, Any]:
+    """Nearest and farthest of nearly all samples of 128 dimensions."""
+    values = features(samples, 128)
+    found, seconds, processor = timed(lambda: approximate_neighbours(values, 1, "l2", threads=threads))
+    row = {
+        "metric": "l2",
+        "samples": samples,
+        "dimensions": 128,
+        "seconds": seconds,
+        "processor seconds": processor,
+        "recall at 1, nearest": found.nearest_recall,
+        "recall at 1, farthest": found.farthest_recall,
+        "cells": found.cells,
+        "probes": found.probes,
+        "rim": found.rim,
+        "bar": seconds < 600 and found.nearest_recall >= 0.95,
+        "peak MiB": peak(),
+    }
+    print(row, flush=True)
+    return row
+
+
+def timed(work: Any) -> tuple[Any, float, float]:
+    """What it gives, and the seconds of the clock and of the processor that it took."""
+    clock, processor = time.perf_counter(), time.process_time()
+    found = work()
+    return found, time.perf_counter() - clock, time.process_time() - processor
+
+
+def peak() -> float:
+    """Most memory that this process held so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def save(result: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"environment": environment(), **result}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
