@@ -17,12 +17,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pretext.latent_codes import FEATURE_SCHEMA as SCHEMA
+from pretext.latent_codes import FEATURE_SCHEMA
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
 from spectral_ssl.ground.provenance import created_by
 
+SCHEMA = FEATURE_SCHEMA
 MAKE_AGAIN = "spectral-ssl export"
 
 

@@ -130,7 +130,9 @@ class LSCGAN(nn.Module):
         self.generator = CodeGenerator(problem.target, config.width, config.latent, code, problem.bounded, valid)
         told = code if config.conditioning == "code" else 0
         self.discriminator = SpectralDiscriminator((seen, side[0], side[1]), config.width, told)
-        self.to(memory_format=torch.channels_last)  # a step takes a quarter less time
+        for parameter in self.parameters():
+            if parameter.dim() == 4:  # with channels side by side in memory a step takes a quarter less time
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_deviation", torch.ones(code))
