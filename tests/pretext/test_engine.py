@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import write_random_maps
 
 import spectral_ssl
+from data_prep.basis import pixel_basis
 from data_prep.map_store import MapFile
 from pretext.checkpoint import load_checkpoint
 from pretext.engine import Place, seeded_generator
@@ -20,6 +22,8 @@ TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
 SETTINGS_OF = {
     "cgml": ("steps=3", "width=4", "code=8", "hidden=8"),
     "joint-embedding": ("width=4", "code=8", "projector=16", "grid=8"),
+    "lsc-gan": ("width=4", "latent=4", "conditioning=code", "features=labels"),
+    "rotation-prediction": ("width=4",),
     "mr-gan": ("width=4", "code=8", "samples=3", "predictor_steps=4"),
 }
 
@@ -63,6 +67,8 @@ def test_a_run_stopped_inside_an_epoch_and_resumed_is_the_uninterrupted_one(
     random_maps: MapFile, tmp_path: Path, method: str, settings: tuple[str, ...]
 ) -> None:
     settings = (*settings, "batch_size=20")
+    if method == "rotation-prediction":  # of pictures alone
+        random_maps = write_random_maps(tmp_path / "pictures.h5", pixel_basis(1, 16, 16))
     whole = spectral_ssl.pretrain(
         random_maps, method=method, epochs=3, settings=settings, out=tmp_path / "whole"
     ).folder
