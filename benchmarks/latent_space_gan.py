@@ -11,7 +11,8 @@ classifier trained on labels of which a share is wrong, and the conditional GAN 
 ``structure`` is table 2. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
 classifier trained on the real training split puts into the class of the code (its own accuracy on real test samples
 stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also the
-Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image).
+Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image). The border effect is how much lower the accuracy is of codes among whose 10 nearest is
+another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
 
 Every part goes on where it was interrupted: runs, the classifier and features that lie in WS are used as they are.
 Writes benchmarks/results/latent-space-gan-PART-NAME.json.
@@ -30,6 +31,7 @@ from data_prep.map_store import MapFile, open_maps
 from downstream.feature_store import Features, read_features, write_features
 from downstream.feature_structure import neighbour_purity
 from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
+from downstream.latent_space_figure import border_effect, draw_latent_space
 from downstream.real_classifier import (
     ClassifierNetwork,
     RealClassifier,
@@ -47,7 +49,7 @@ from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"
 ROWS_AT_ONCE = 256
-WIDTH = 16  # of the classifier
+BORDER_CODES, BORDER_MODES = 500, 4
 BATCH_MINED = ("nearest=batch", "farthest=batch")
 # name: settings, and which features: the ones given, the labels, or none
 MAIN: dict[str, tuple[tuple[str, ...], str]] = {
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--name", default="", help="added to the names of runs and result")
     parser.add_argument("--count", type=int, default=2000, help="codes of the test split")
     parser.add_argument("--classifier-epochs", type=int, default=2)
+    parser.add_argument("--classifier-width", type=int, default=16)
     parser.add_argument("--frechet", type=int, default=0, help="images for the Fréchet distance by EfficientNet-Lite0")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -194,6 +197,8 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
         "seconds": place["seconds"],
         "config": run.plan.to_toml(),
     }
+    if run.plan.task_config.features not in ("none", "labels"):
+        found["border effect"] = borders(run, maps, classifier)
     if maps.basis.kind != "pixels":
         train = maps.rows("train")
         known = run.standardise(maps.read(train)).numpy()
@@ -208,15 +213,26 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
     return found
 
 
+def borders(run: TrainedRun, maps: MapFile, classifier: RealClassifier) -> float:
+    """How much more often samples fail whose codes lie at the border of their class; drawn in the run's samples."""
+    rows = held_out_rows(maps, BORDER_CODES)
+    example, answers = run.complete(maps, rows, BORDER_MODES, seed=1)
+    right = conditional_accuracy(classifier, answers, maps.labels[rows]).mean(axis=1)
+    codes = example.condition.flatten(1).numpy()
+    draw_latent_space(run.folder / "samples" / "codes.png", codes, maps.labels[rows], right, maps.classes)
+    return border_effect(codes, maps.labels[rows], right)
+
+
 def real_classifier(maps: MapFile, arguments: argparse.Namespace) -> RealClassifier:
     """The classifier of a map file, trained once."""
-    path = arguments.workspace / "cache" / f"classifier-{maps.digest[:16]}-{arguments.classifier_epochs}.pt"
+    epochs, width = arguments.classifier_epochs, arguments.classifier_width
+    path = arguments.workspace / "cache" / f"classifier-{maps.digest[:16]}-{epochs}-{width}.pt"
     if path.exists():
         content = torch.load(path, weights_only=True)
-        network = ClassifierNetwork(maps.basis.shape, len(maps.classes), WIDTH)
+        network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
         network.load_state_dict(content["network"])
         return RealClassifier(network, content["accuracy"])
-    classifier = train_classifier(maps, Standardiser.of(maps), epochs=arguments.classifier_epochs, width=WIDTH)
+    classifier = train_classifier(maps, Standardiser.of(maps), epochs=epochs, width=width)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         torch.save({"network": classifier.network.state_dict(), "accuracy": classifier.test_accuracy}, temporary)
@@ -231,8 +247,8 @@ def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -
     if all(path.exists() for path in paths):
         return paths
     standardise, train = Standardiser.of(maps), maps.rows("train")
-    epochs = arguments.classifier_epochs
-    extractor = train_classifier(maps, standardise, epochs=epochs, width=WIDTH, seed=1, label_noise=share)
+    epochs, width = arguments.classifier_epochs, arguments.classifier_width
+    extractor = train_classifier(maps, standardise, epochs=epochs, width=width, seed=1, label_noise=share)
     blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
     values = np.concatenate([extractor.features(standardise(maps.read(block))) for block in blocks])
     labels = maps.labels.copy()  # those of the test split stay right: they are asked for

@@ -1,0 +1,35 @@
+"""The picture shows what it should, and borders are where classes meet."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from downstream.latent_space_figure import border_effect, draw_latent_space
+from spectral_ssl.ground.errors import UserError
+
+
+def test_codes_are_drawn_twice(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    codes = 6 * labels[:, None] + generator.normal(size=(40, 3))
+    path = tmp_path / "codes.png"
+    draw_latent_space(path, codes, labels, np.zeros(40), ("a", "b"))
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    half = picture.shape[1] // 2
+    red, green, blue = (picture[..., channel] for channel in range(3))
+    # tab10's first and last colours on the left; on the right nothing but the red of failure, the colour bar aside
+    assert ((blue - red) > 80)[:, :half].any()
+    assert ((red - green) > 80)[:, half : half + half // 2].any()
+    with pytest.raises(UserError, match="too few codes"):
+        draw_latent_space(path, codes[:5], labels[:5], np.zeros(5), ("a", "b"))
+
+
+def test_the_border_effect_is_the_difference_between_middle_and_border() -> None:
+    codes = np.linspace(0, 1, 60)[:, None]
+    labels = (codes[:, 0] > 0.5).astype(int)
+    border = np.abs(codes[:, 0] - 0.5) < 0.05
+    assert border_effect(codes, labels, np.where(border, 0.0, 1.0), 6) > 0.5
+    assert border_effect(codes, labels, np.ones(60), 6) == 0
+    assert np.isnan(border_effect(codes, np.zeros(60, np.int64), np.ones(60), 6))
