@@ -10,9 +10,9 @@ as printed and over the training split), ``ablation`` its table 3, ``robustness`
 classifier trained on labels of which a share is wrong, and the conditional GAN is given the same wrong labels.
 ``structure`` is table 2. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
 classifier trained on the real training split puts into the class of the code (its own accuracy on real test samples
-stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also the
-Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image). The border effect is how much lower the accuracy is of codes among whose 10 nearest is
-another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
+stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also
+the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image). The border effect is how much lower the
+accuracy is of codes among whose 10 nearest is another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
 
 Every part goes on where it was interrupted: runs, the classifier and features that lie in WS are used as they are.
 Writes benchmarks/results/latent-space-gan-PART-NAME.json.

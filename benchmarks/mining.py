@@ -32,6 +32,7 @@ CLUSTERS, INNER = 1000, 16
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=["exact", "approximate"], default=["exact", "approximate"])
+    parser.add_argument("--metrics", nargs="+", choices=["l1", "l2"], default=["l1", "l2"], help="of the exact part")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--samples", type=int, default=60_000, help="of the exact part")
     parser.add_argument("--many", type=int, default=1_000_000, help="of the approximate part")
@@ -41,7 +42,7 @@ def main() -> None:
     exact_neighbours(features(300, 8), 1, "l2", threads=1)
     result: dict[str, Any] = {"threads": arguments.threads}
     if "exact" in arguments.parts:
-        result["exact"] = [exact(arguments.samples, metric, arguments.threads) for metric in ("l1", "l2")]
+        result["exact"] = [exact(arguments.samples, metric, arguments.threads) for metric in arguments.metrics]
         save(result, arguments.out)
     if "approximate" in arguments.parts:
         result["approximate"] = approximate(arguments.many, arguments.threads)

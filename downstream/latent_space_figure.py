@@ -1,7 +1,7 @@
 """The picture of a space of codes: where classes lie, and where samples made from the codes miss their class.
 
-Durall et al. (VISAPP 2021, figures 1, 5 and 6): samples from codes at the borders between classes fail most (the paper's
-border effect). Both panels have the same t-SNE map of the codes (van der Maaten and Hinton, 2008), which keeps
+Durall et al. (VISAPP 2021, figures 1, 5 and 6): samples from codes at the borders between classes fail most (the
+paper's border effect). Both panels have the same t-SNE map of the codes (van der Maaten and Hinton, 2008), which keeps
 neighbours and no distances.
 """
 
