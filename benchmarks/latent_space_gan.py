@@ -49,7 +49,7 @@ from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"
 ROWS_AT_ONCE = 256
-BORDER_CODES, BORDER_MODES = 500, 4
+BORDER_CODES, BORDER_MODES = 500, 4  # for what is said of several samples of a code
 BATCH_MINED = ("nearest=batch", "farthest=batch")
 # name: settings, and which features: the ones given, the labels, or none
 MAIN: dict[str, tuple[tuple[str, ...], str]] = {
@@ -183,6 +183,7 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
     error = float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
     samples, real = answers[:, 0], run.standardise(maps.read(rows))
     place = run.checkpoint["place"]
+    _, twice = run.complete(maps, rows[:BORDER_CODES], 2, seed=2)
     found: dict[str, Any] = {
         "conditional accuracy": float(right.mean()),
         "standard error": error,
@@ -191,6 +192,9 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
         "Fréchet distance (classifier)": frechet_distance(
             classifier.features(samples), classifier.features(real)
         ).value,
+        # what noise changes, and how far samples are from what the code is of: mean absolute differences
+        "two samples of a code differ by": (twice[:, 0] - twice[:, 1]).abs().mean().item(),
+        "sample and the code's own differ by": (samples - real).abs().mean().item(),
         "codes": len(rows),
         "epochs": place["epoch"],
         "steps": place["step"],

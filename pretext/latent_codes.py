@@ -43,14 +43,15 @@ def settle_codes(config: FromCodeConfig, maps: MapFile) -> FromCodeConfig:
     return replace(config, dimensions=codes.shape[1])
 
 
-def find_codes(config: FromCodeConfig, maps: MapFile) -> NDArray[np.float32]:
-    """Codes (N, D) float32 of all maps of a file, in its order.
+def find_codes(config: FromCodeConfig, maps: MapFile, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Codes (N, D) float32 of the given rows of a map file, of all in its order by default.
 
     Parameters
     ----------
     config : FromCodeConfig
         Where features are set to a file or to ``labels``.
     maps : MapFile
+    rows : ndarray, shape (N,), int64, optional
 
     Returns
     -------
@@ -59,21 +60,22 @@ def find_codes(config: FromCodeConfig, maps: MapFile) -> NDArray[np.float32]:
     Raises
     ------
     UserError
-        When the feature file is missing, damaged, not finite or another one than the run's, or lacks some of the maps;
+        When the feature file is missing, damaged, not finite or another one than the run's, or lacks some of the rows;
         with ``labels``, when maps have none or there is but one class.
     """
     if config.features == LABELS:
-        return _one_hot(maps)
+        return _one_hot(maps) if rows is None else _one_hot(maps)[rows]
     path = Path(config.features)
     values, place, digest = _read(path, _stamp(path))
     if config.features_digest and digest != config.features_digest:
         got = f"{path} with digest {digest[:12]}, not {config.features_digest[:12]}"
         raise UserError("other features than the run's", got, "put the file back that it was trained with")
-    missing = [identity for identity in maps.ids if identity not in place]
+    ids = maps.ids if rows is None else [maps.ids[row] for row in rows]
+    missing = [identity for identity in ids if identity not in place]
     if missing:
-        got = f"{len(missing)} of {len(maps)} maps lack features, e.g. {missing[0]}; {path} has {len(values)}"
+        got = f"{len(missing)} of {len(ids)} maps lack features, e.g. {missing[0]}; {path} has {len(values)}"
         raise UserError("features whose ids do not match the data", got, "export the features of this very map file")
-    codes = values[[place[identity] for identity in maps.ids]]
+    codes = values[[place[identity] for identity in ids]]
     if config.dimensions not in (0, codes.shape[1]):
         got = f"{codes.shape[1]} dimensions, not {config.dimensions}"
         raise UserError("other features than the run's", got, "put the file back that it was trained with")

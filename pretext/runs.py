@@ -213,7 +213,7 @@ class TrainedRun:
         batch = read_batch(maps, self.standardise, rows, self.plan.task_entry.needs_points)
         config = self.plan.task_config
         if isinstance(config, FromCodeConfig) and config.features != NONE:
-            batch = batch._replace(codes=torch.from_numpy(find_codes(config, maps)[rows]))
+            batch = batch._replace(codes=torch.from_numpy(find_codes(config, maps, rows)))
         return self.plan.corrupt(batch, generator)
 
     def need_answers(self) -> None:

@@ -1,6 +1,7 @@
 """Which features a run of the task from-code is made from: what ``--features`` names, or the setting of the task."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,16 @@ def find_features(given: str | Path | None, task_config: Any, maps: MapFile, pla
 
 
 def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
-    """The feature file of a run for a map file: the one that lies there, if it is that, or a new one."""
+    """The feature file of a run for a map file: one that lies there, if it is that, or a new one. None is replaced."""
     trained = load_run(run)
-    path = place.features(trained.folder.resolve().name, maps.path.stem)
-    if path.exists():
+    usual = place.features(trained.folder.resolve().name, maps.path.stem)
+    digest = sha256(f"{trained.checkpoint_digest} {maps.digest}".encode()).hexdigest()
+    for path in (usual, usual.with_name(f"{usual.stem}-{digest[:12]}.h5")):
+        if not path.exists():
+            break
         about = read_features(path).about
         if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
             return path
     say(f"features of {run} for {maps.path}: writing {path}")
-    write_features(path, extract_features(trained, maps), overwrite=True)
+    write_features(path, extract_features(trained, maps))
     return path
