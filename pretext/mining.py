@@ -11,8 +11,8 @@ of all pairs of a batch in L1, and of each sample the nearest and the farthest o
 Over a data set everything is exact. Distances are computed in float32 by plain differences, whose error is a small part
 of the distance itself (no |a|^2 + |b|^2 - 2ab, which loses close neighbours), for nearest and farthest in one pass; a
 few more candidates are kept than asked for and ranked again in float64. Where the rounding could have hidden a better
-sample (many duplicates), the row is searched once more in float64. Measured on one core with 256 dimensions: 20 billion
-differences a second, where faiss's flat L1 index does 14 and finds the nearest only.
+sample (many duplicates), the row is searched once more in float64. For 60,000 x 256 in L1
+one thread took 118 s of processor time on a busy machine, faiss's flat index, which finds the nearest only, 146 s.
 """
 
 import os
