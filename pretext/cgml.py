@@ -43,7 +43,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
-from pretext.networks import LatentOptimiser, encoder_and_generator
+from pretext.networks import EncoderName, LatentOptimiser, encoder_and_generator
 from pretext.perceptrons import Prepared
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
@@ -92,6 +92,8 @@ class CGMLConfig:
         Step Z after every latent step (the algorithm), or once on all M of them (M times fewer updates, faster).
     learning_rate, latent_learning_rate : float
         Of Adam for H and G, and for Z.
+    encoder : {"map", "grid"}
+        H as convolutions over the map as an image, or, for Zernike moments, over the density that they stand for.
     width : int
         Channels after the first halving of the map.
     code : int
@@ -108,6 +110,8 @@ class CGMLConfig:
     loss: Loss = "l1"
     schedule: Literal["joint", "two-stage"] = "joint"
     first_stage: int = 1000
+    inferred_weight: float = 0.0
+    inferred_answers: int = 1
     latent_gain: float = 1.0
     skips: bool = False
     step_size: float = 30.0
@@ -119,6 +123,7 @@ class CGMLConfig:
     latent_updates: Literal["each-step", "whole-path"] = "each-step"
     learning_rate: float = 1e-3
     latent_learning_rate: float = 1e-4
+    encoder: EncoderName = "map"
     width: int = 64
     code: int = 512
     hidden: int = 512
@@ -160,7 +165,7 @@ class CGML(nn.Module):
         self.config = config
         self.problem = problem
         self.encoder, self.generator, size = encoder_and_generator(
-            problem, config.width, config.code, config.latent, config.latent_gain
+            problem, config.width, config.code, config.latent, config.latent_gain, config.encoder
         )
         self.latent_optimiser = LatentOptimiser(size, config.latent, config.hidden)  # Z
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # the stage depends on it
@@ -205,9 +210,11 @@ class CGML(nn.Module):
             e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
             moved = self.generator(bottleneck + e_h, latent + e_z, skips)
             lipschitz = sample_error(moved, example._replace(target=answer), self.config.loss).mean()
+            inferred = self._inferred_error(prepared, bottleneck, example, generator)
         if train_main:
             self.optimizers["main"].zero_grad(set_to_none=True)
-            (error + self.config.lipschitz * lipschitz).backward()
+            total = error + self.config.lipschitz * lipschitz + self.config.inferred_weight * inferred
+            total.backward()
             self.optimizers["main"].step()
         self.steps_done += 1
 
@@ -219,6 +226,17 @@ class CGML(nn.Module):
             "path": path_loss,
             "rho": last_move.item(),
         }
+
+    def _inferred_error(
+        self, prepared: Prepared, bottleneck: Tensor, example: Example, generator: torch.Generator
+    ) -> Tensor:
+        """Mean over the batch of the smallest E among the answers at latents that Z moved, a scalar."""
+        if not self.config.inferred_weight:
+            return torch.zeros(())
+        with torch.no_grad():
+            latents = self.infer_path(bottleneck, self.config.inferred_answers, generator).latents[-1]  # (K, B, D)
+        errors = [self.error(self.generator.from_prepared(prepared, latent), example) for latent in latents]
+        return torch.stack(errors).amin(0).mean()
 
     def error(self, answer: Tensor, example: Example) -> Tensor:
         """E of each sample, (B,)."""
@@ -326,8 +344,7 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, F s s), float32
         """
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        return self.encoder.features(condition)
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from data_prep.layout import cells, orders
 from data_prep.zernike import zernike_functions
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.standardiser import Standardiser
 from spectral_ssl.ground.errors import UserError
 

@@ -39,6 +39,11 @@ class PerceptronEncoder(nn.Module):
         bottleneck: Tensor = self.layers(condition.flatten(1))[:, :, None, None]
         return bottleneck
 
+    def features(self, condition: Tensor) -> Tensor:
+        """What is handed out: the bottleneck, (B, F)."""
+        bottleneck: Tensor = self(condition)
+        return bottleneck.flatten(1)
+
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, and no skips: there are none here."""
         return self(condition), ()
