@@ -166,9 +166,7 @@ class JointEmbedding(nn.Module):
             code = self.encoder(torch.cat([example.condition, example.target]))  # (2 B, D)
             embeddings = self.projector(code)  # (2 B, E)
         first, second = embeddings.float().chunk(2)
-        invariance = (first - second).square().mean()
-        variance = (spread_shortfall(first) + spread_shortfall(second)) / 2
-        covariance = off_diagonal_covariance(first) + off_diagonal_covariance(second)
+        invariance, variance, covariance = vicreg(first, second)
         config = self.config
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
         optimizer = self.optimizers["main"]
@@ -206,6 +204,13 @@ def projector(features: int, width: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(width, width, bias=False),
     )
+
+
+def vicreg(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three terms of the loss without their weights, scalars, of the embeddings (B, E) of the two views."""
+    invariance = (first - second).square().mean()
+    variance = (spread_shortfall(first) + spread_shortfall(second)) / 2
+    return invariance, variance, off_diagonal_covariance(first) + off_diagonal_covariance(second)
 
 
 def spread_shortfall(embeddings: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
+from pretext.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
 from pretext.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.regression import Regression, RegressionConfig
@@ -36,6 +37,7 @@ METHODS: dict[str, MethodEntry] = {
         JointEmbedding,
         "two views of an object get the same features (VICReg, 2022)",
     ),
+    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
 }
 

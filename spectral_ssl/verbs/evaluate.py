@@ -27,6 +27,7 @@ from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
+from pretext.joint_cgml import JointCGML
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
@@ -179,6 +180,8 @@ def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str,
     same = sum(other == name or other.startswith((f"{name},", f"{name} (")) for other in taken)
     if same:
         name = f"{name} ({same + 1}: {run.folder.name})"
+    if isinstance(method, JointCGML):
+        method = method.completion
     if not isinstance(method, CGML):
         return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
 
