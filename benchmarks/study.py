@@ -26,7 +26,8 @@ import torch
 
 import spectral_ssl
 from data_prep.layout import unfold
-from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
 from downstream.linear_probe import fit_probe
 from downstream.turned_maps import Pose, turn_maps
 from spectral_ssl.ground.files import atomic_path
