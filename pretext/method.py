@@ -18,10 +18,13 @@ class Method(Protocol):
         All optimisers, so that checkpoints hold all of them.
     answers : bool
         Whether there is a ``complete``; a method may give features only.
+    total_steps : int
+        Steps of the whole training. The engine sets it before the first one, for learning rates that depend on it.
     """
 
     optimizers: dict[str, Optimizer]
     answers: bool
+    total_steps: int
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""

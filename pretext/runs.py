@@ -100,6 +100,10 @@ class Plan:
         """Apply the task to a batch."""
         return self.task_entry.apply(batch, self.task_config, generator)
 
+    def view(self, batch: Batch) -> torch.Tensor:
+        """What of a batch features are taken from."""
+        return self.task_entry.view(batch, self.task_config)
+
 
 def describe_run(folder: Path, plan: Plan) -> None:
     """Write (again) the resolved config and the environment of a run."""
@@ -164,8 +168,7 @@ class TrainedRun:
             Batch(self.standardise(maps[start : start + ROWS_AT_ONCE]), self.standardise)
             for start in range(0, len(maps), ROWS_AT_ONCE)
         ]
-        view, config = self.plan.task_entry.view, self.plan.task_config
-        return np.concatenate([self.method.encode(view(batch, config)).numpy() for batch in batches])
+        return np.concatenate([self.method.encode(self.plan.view(batch)).numpy() for batch in batches])
 
     def encode_file(self, maps: MapFile) -> NDArray[np.float32]:
         """Features (N, D) float32 of all maps of a file, block by block, so that memory does not grow with the maps.

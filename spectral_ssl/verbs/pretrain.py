@@ -113,7 +113,7 @@ def pretrain(
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    train(network, plan.corrupt, training, plan.train, folder, plan.to_toml())
+    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
 
 
@@ -149,7 +149,7 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    train(run.method, plan.corrupt, training, plan.train, folder, plan.to_toml(), at)
+    train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
     return _finish(folder, maps)
 
 
