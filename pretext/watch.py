@@ -1,4 +1,4 @@
-"""What features are worth while they are being learnt: a watcher beside the training, of which the method knows nothing.
+"""What features are worth while they are learnt: a watcher beside the training, of which the method knows nothing.
 
 Some samples of the training split are encoded now and then, always the same ones and undamaged:
 
@@ -24,7 +24,7 @@ from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.progress import say
 
 NEIGHBOURS = 10
-# So many samples are trained on for each one watched: a forward pass costs a third of a step, so this costs 4 % at most.
+# So many samples are trained on for each one watched: as a forward pass costs a third of a step, 4 % at most.
 SPACING = 8
 FEWEST = 128  # in small splits more than their share is watched: fewer would say nothing
 ROWS_AT_ONCE = 256

@@ -58,7 +58,10 @@ def prep(
     ] = None,
     centre: Annotated[str, typer.Option(help="The origin: mean of the points, or area (centroid of a mesh).")] = "mean",
     reach: Annotated[float, typer.Option(help="Part of the points within the unit ball, e.g. 0.999.")] = 1.0,
-    keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
+    keep_points: Annotated[
+        bool | None,
+        typer.Option("--keep-points/--no-keep-points", help="Store the clouds beside the maps [where clouds are drawn]."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler whose workers do the work, e.g. tcp://10.0.0.1:8786.")
@@ -102,8 +105,8 @@ def prep(
 @app.command()
 def pretrain(
     data: Annotated[Path | None, typer.Option(help="Map file [the newest].")] = None,
-    method: Annotated[str | None, typer.Option(help="A name of `list methods` [cgml].")] = None,
-    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [denoise].")] = None,
+    method: Annotated[str | None, typer.Option(help="A name of `list methods` [joint-embedding, cgml without clouds].")] = None,
+    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [views, denoise without clouds].")] = None,
     recipe: Annotated[str | None, typer.Option(help="A name of `list recipes`, or a TOML file.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
