@@ -43,6 +43,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
+from pretext.layers import pooled
 from pretext.networks import LatentOptimiser, encoder_and_generator
 from pretext.perceptrons import Prepared
 from pretext.sample_error import Loss, sample_error
@@ -326,8 +327,16 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, F s s), float32
         """
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        bottleneck: Tensor = self.encoder(condition).flatten(1)
+        return bottleneck
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.encoders import EncoderName, build_encoder
+from pretext.layers import pooled
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -179,8 +180,16 @@ class JointEmbedding(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Features of maps (B, C, H, W), standardised: (B, D) float32, from before the projector."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
         features: Tensor = self.encoder.features(condition)
         return features
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
 
 def projector(features: int, width: int) -> nn.Sequential:

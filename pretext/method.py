@@ -1,5 +1,6 @@
 """What the engine, the probes and the verbs expect of a pretext method."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -34,11 +35,23 @@ class Method(Protocol):
         """Features (B, D) of maps (B, C, H, W). No argument could carry a target."""
         ...
 
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient: for fine-tuning."""
+        ...
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """Features (B, D) of the encoder's layers by name (``pretext.layers``), with a gradient."""
+        ...
+
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target.
 
         Methods with ``answers = False`` lack this member.
         """
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All that can be trained, as of ``nn.Module``."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

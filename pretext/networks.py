@@ -102,12 +102,18 @@ class Encoder(nn.Module):
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
-        activations = [functional.pad(condition, self.geometry.padding)]
-        for halve in self.halve:
-            activations.append(halve(activations[-1]))
-        code = functional.leaky_relu(self.to_code(activations[-1].flatten(1)), 0.2)  # (B, code)
-        bottleneck = torch.relu(self.from_code(code)).view_as(activations[-1])
-        return bottleneck, tuple(activations[-2:0:-1])
+        *stages, _, bottleneck = self.activations(condition).values()
+        return bottleneck, tuple(stages[-2::-1])
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
+        found: dict[str, Tensor] = {}
+        activation = functional.pad(condition, self.geometry.padding)
+        for number, halve in enumerate(self.halve):
+            activation = found[f"stage{number + 1}"] = halve(activation)
+        found["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
+        found["bottleneck"] = torch.relu(self.from_code(found["code"])).view_as(activation)
+        return found
 
 
 class Generator(nn.Module):
