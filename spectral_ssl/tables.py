@@ -11,9 +11,11 @@ def print_probe(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     turned = "" if result["pose"] == "aligned" else f"; turned at random: {result['pose']}"
+    other = result["trained_on_digest"] != result["maps_digest"]
+    elsewhere = f", trained on {result['trained_on']}" if other else ""
     title = (
         f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
-        f"(split: {result['split']}){turned}; run {Path(result['run']).name}\n"
+        f"(split: {result['split']}){turned}; run {Path(result['run']).name}{elsewhere}\n"
         f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
     )
     columns = _probe_columns(result)

@@ -43,7 +43,7 @@ def probe(
     ----------
     target : str, path or MapFile, optional
         A data set's name (prepared with the run's own basis where it is not yet), or a map file; the data the run was
-        trained on by default.
+        trained on by default. Of other data too features are made with the run's own statistics.
     run : path or TrainedRun, optional
         The latest run by default.
     seeds : int
@@ -93,6 +93,8 @@ def probe(
         **table.as_dict(),
         "maps": maps.path.name,
         "maps_digest": maps.digest,
+        "trained_on": Path(trained.plan.data).name,
+        "trained_on_digest": trained.plan.data_digest,
         "unusable_objects": len(maps.failures),
         "checkpoint_digest": trained.checkpoint_digest,
         "environment": environment(),

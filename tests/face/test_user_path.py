@@ -145,7 +145,7 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("pretrain --recipe qick", ["qick", "did you mean 'quick'"]),
         ("pretrain --set widht=3", ["widht", "did you mean 'width'"]),
         ("pretrain --set width=wide", ["method.width", "wide"]),
-        ("pretrain --set domain=cube", ["method.domain", "cube"]),
+        ("pretrain --method cgml --set domain=cube", ["method.domain", "cube"]),
         ("pretrain --epochs -1", ["epochs", "-1"]),
         ("pretrain --data nowhere.h5", ["nowhere.h5"]),
         ("pretrain --data damaged.h5", ["damaged.h5"]),
