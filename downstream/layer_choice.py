@@ -13,6 +13,7 @@ from data_prep.map_store import MapFile
 from downstream.linear_probe import fit_probe
 from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun
+from spectral_ssl.ground.progress import progress
 
 AUTO, ALL = "auto", "all"  # in place of a layer's name
 MOST_SAMPLES = 2000
@@ -81,10 +82,12 @@ def choose_layer(
     ends = np.cumsum([sizes[name] for name in names])
     features = dict(zip(names, np.split(joined, ends[:-1], axis=1), strict=True))
     scores: dict[str, float] = {}
-    for name, values in features.items():
-        if name != DEFAULT and np.array_equal(values, features[DEFAULT]):
-            continue  # the default under its other name
-        scores[name] = fit_probe(values, labels[places], seed).cross_validation
+    with progress(f"layer of the {row}", len(features)) as advance:
+        for name, values in features.items():
+            # the default may be there once more under its other name
+            if name == DEFAULT or not np.array_equal(values, features[DEFAULT]):
+                scores[name] = fit_probe(values, labels[places], seed).cross_validation
+            advance(1, name)
     best = min(scores, key=lambda name: (-scores[name], sizes[name]))
     return LayerChoice(row, best, scores, tuple(name for name in sizes if name not in names), len(places))
 
