@@ -48,6 +48,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
+from pretext.layers import pooled
 from pretext.networks import EncoderName, LatentOptimiser, encoder_and_generator
 from pretext.path_regression import PathLoss, path_losses
 from pretext.perceptrons import Prepared
@@ -341,7 +342,15 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, F s s), float32
         """
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
         return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """The encoders of the joint embedding: which one reads which data.
 
 Each is an ``nn.Module`` whose ``forward`` gives what the projector reads, (B, code), and whose ``features`` gives what
-is handed out, (B, D), both of standardised maps (B, C, H, W).
+is handed out, (B, D), both of standardised maps (B, C, H, W); ``activations`` gives all of its layers by name.
 """
 
 from typing import Literal
@@ -39,6 +39,10 @@ class PictureEncoder(nn.Module):
         """The bottleneck (B, F s s)."""
         bottleneck: Tensor = self.encoder(maps).flatten(1)
         return bottleneck
+
+    def activations(self, maps: Tensor) -> dict[str, Tensor]:
+        """What the convolutional encoder computes, by name."""
+        return self.encoder.activations(maps)
 
 
 def build_encoder(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.cgml import CGML, CGMLConfig
-from pretext.joint_embedding import effective_rank, projector, vicreg
+from pretext.joint_embedding import projector, vicreg
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -100,11 +100,11 @@ class JointCGML(nn.Module):
         Returns
         -------
         dict of str to float
-            Those of cGML, ``joint`` and ``effective_rank`` of the features of the conditions.
+            Those of cGML, and ``joint``.
         """
         losses = self.completion.training_step(example, generator)
         if len(example.condition) < 2:
-            return {**losses, "joint": 0.0, "effective_rank": 0.0}
+            return {**losses, "joint": 0.0}
         features = self.completion.encoder.features(torch.cat([example.condition, example.target]))  # (2 B, D)
         first, second = self.projector(features).chunk(2)  # (B, E)
         config = self.config
@@ -114,12 +114,19 @@ class JointCGML(nn.Module):
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        rank = effective_rank(features.detach()[: len(example.condition)])
-        return {**losses, "joint": loss.item(), "effective_rank": rank}
+        return {**losses, "joint": loss.item()}
 
     def encode(self, condition: Tensor) -> Tensor:
         """Features (B, D) of maps (B, C, S, S), from before the projector."""
         return self.completion.encode(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        return self.completion.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return self.completion.layers(condition)
 
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S), as of cGML."""

@@ -110,12 +110,18 @@ class Encoder(nn.Module):
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
-        activations = [functional.pad(condition, self.geometry.padding)]
-        for halve in self.halve:
-            activations.append(halve(activations[-1]))
-        code = functional.leaky_relu(self.to_code(activations[-1].flatten(1)), 0.2)  # (B, code)
-        bottleneck = torch.relu(self.from_code(code)).view_as(activations[-1])
-        return bottleneck, tuple(activations[-2:0:-1])
+        *stages, _, bottleneck = self.activations(condition).values()
+        return bottleneck, tuple(stages[-2::-1])
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
+        found: dict[str, Tensor] = {}
+        activation = functional.pad(condition, self.geometry.padding)
+        for number, halve in enumerate(self.halve):
+            activation = found[f"stage{number + 1}"] = halve(activation)
+        found["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
+        found["bottleneck"] = torch.relu(self.from_code(found["code"])).view_as(activation)
+        return found
 
 
 class GridBottleneck(nn.Module):
@@ -129,12 +135,17 @@ class GridBottleneck(nn.Module):
 
     def forward(self, condition: Tensor) -> Tensor:
         """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
-        bottleneck = torch.relu(self.from_code(self.grid(condition)))
-        return bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)
+        return self.activations(condition)["bottleneck"]
 
     def features(self, condition: Tensor) -> Tensor:
         """What is handed out: those of the grid, (B, D)."""
         return self.grid.features(condition)
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
+        found = self.grid.activations(condition)
+        bottleneck = torch.relu(self.from_code(found["code"]))
+        return {**found, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, and no skips: the grid has no activations of a map's size."""

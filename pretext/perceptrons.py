@@ -48,6 +48,12 @@ class PerceptronEncoder(nn.Module):
         """Bottleneck h, and no skips: there are none here."""
         return self(condition), ()
 
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, (B, F) by name: ``layer1``, ``layer2`` and ``bottleneck``."""
+        first = self.layers[:2](condition.flatten(1))
+        second = self.layers[2:4](first)
+        return {"layer1": first, "layer2": second, "bottleneck": self.layers[4:](second)}
+
 
 class PerceptronGenerator(nn.Module):
     """G: h (B, F, 1, 1) and z (B, D) -> (B, C, 1, 1); the first layer is split as in ``pretext.networks.Generator``."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pretext.layers import pooled
 from pretext.networks import EncoderName, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
@@ -107,7 +108,15 @@ class Regression(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
         return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

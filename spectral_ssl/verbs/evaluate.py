@@ -180,18 +180,17 @@ def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str,
     same = sum(other == name or other.startswith((f"{name},", f"{name} (")) for other in taken)
     if same:
         name = f"{name} ({same + 1}: {run.folder.name})"
-    if isinstance(method, JointCGML):
-        method = method.completion
-    if not isinstance(method, CGML):
+    completion = method.completion if isinstance(method, JointCGML) else method
+    if not isinstance(completion, CGML):
         return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
 
     def at_start(example: Example) -> Tensor:
-        return method.complete_along_path(example.condition, modes, _latents(seed), at=(0,))[0][0]
+        return completion.complete_along_path(example.condition, modes, _latents(seed), at=(0,))[0][0]
 
     return {
         f"{name}, random z": at_start,
         f"{name}, z moved by Z": lambda example: method.complete(example.condition, modes, _latents(seed)),
-        f"{name}, oracle z (sees the truth: upper bound)": lambda example: method.oracle(
+        f"{name}, oracle z (sees the truth: upper bound)": lambda example: completion.oracle(
             example, modes, _latents(seed)
         ),
     }

@@ -24,6 +24,7 @@ from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.first_choice import sections_for
 from spectral_ssl.verbs.prep import default_out, prep
 
 RUN_KEYS = ("method", "task", "dataset")
@@ -40,14 +41,14 @@ class RecipePrep:
     ----------
     size, degree : int or None
     side, basis : str or None
-    keep_points : bool
+    keep_points : bool or None
     """
 
     size: int | None = None
     side: str | None = None
     basis: str | None = None
     degree: int | None = None
-    keep_points: bool = False
+    keep_points: bool | None = None
 
 
 def pretrain(
@@ -72,7 +73,8 @@ def pretrain(
         The map file. By default the data set the recipe names (prepared where it is not yet), else the workspace's
         newest map file, and the built-in shapes where there is none.
     method, task : str, optional
-        "cgml" and "denoise" by default; see ``spectral-ssl list``.
+        See ``spectral-ssl list``. By default "joint-embedding" and "views" where the map file has clouds, as those of
+        shapes do, else "cgml" and "denoise".
     recipe : str, optional
         A recipe's name or a TOML file; what else is given goes before it.
     epochs, max_minutes, seed : optional
@@ -104,8 +106,16 @@ def pretrain(
         return _resume(Path(resume), data, given, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
-    plan_parts = _merge(method, task, recipe, given, settings)
-    maps = _find_maps(data, place) if data or not recipe else _recipe_maps(read_recipe(str(recipe)), place)
+    if recipe:
+        sections = read_recipe(recipe)
+        plan_parts = _merge(method, task, sections, given, settings)
+        maps = _find_maps(data, place) if data else _recipe_maps(read_recipe(recipe), place)
+    else:
+        for name, find in ((method, find_method), (task, find_task)):
+            if name:
+                find(name)  # a mistake is said before anything is prepared
+        maps = _find_maps(data, place)
+        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
     training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
@@ -113,7 +123,7 @@ def pretrain(
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    train(network, plan.corrupt, training, plan.train, folder, plan.to_toml())
+    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
 
 
@@ -149,15 +159,18 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    train(run.method, plan.corrupt, training, plan.train, folder, plan.to_toml(), at)
+    train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
     return _finish(folder, maps)
 
 
 def _merge(
-    method: str | None, task: str | None, recipe: str | None, given: dict[str, Any], settings: Sequence[str]
+    method: str | None,
+    task: str | None,
+    sections: dict[str, dict[str, Any]],
+    given: dict[str, Any],
+    settings: Sequence[str],
 ) -> dict[str, Any]:
-    """Recipe, then options, then settings, each over the one before; then names to configs."""
-    sections = read_recipe(str(recipe)) if recipe else {}
+    """A recipe's sections, then options, then settings, each over the one before; then names to configs."""
     for section, values in sections.items():
         if not isinstance(values, dict):
             raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
