@@ -3,9 +3,10 @@
 The protocol is that of ``downstream.cross_validation``. ``fit_probe`` has no argument that could carry test data.
 
 The loss is strictly convex, so whoever minimises it finds the same answer; what differs is the time. Here L-BFGS works
-in the principal axes of the features, each divided by the curvature that the loss has along it at W = 0 (Böhning,
-"Multinomial logistic regression algorithm", 1992: the Hessian there is (1 - 1/K) / K X'X for K classes of equal size).
-That takes tens of steps where plain L-BFGS takes hundreds, and one decomposition serves all C.
+in coordinates V = W L, with L L' = 1 + C a X'X the curvature of the loss at W = 0: there the Hessian is a X'X for each
+class, a = (1 - 1/K) / K, if K classes are of equal size (Böhning, "Multinomial logistic regression algorithm", 1992).
+That takes tens of steps where plain L-BFGS takes hundreds. Wide features (D > N) are first brought into the span of the
+samples, which no weight leaves.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from downstream.cross_validation import FittedProbe, Predictor, choose_and_fit, 
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
 MOST_ITERATIONS = 300
 SMALLEST_GAIN = 1e-7  # a step that lowers the loss by a smaller share is the last
+ROUNDING = 1e-6  # of the trace, added to the matrix of products
 
 
 def fit_probe(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
@@ -55,68 +57,79 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.int64], seed: in
 def regularisation_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], strengths: tuple[float, ...]
 ) -> Iterator[Predictor]:
-    """Predictors from strong to weak regularisation, each fit started where the one before ended."""
-    from scipy.optimize import minimize
+    """Predictors from strong to weak regularisation."""
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(features)
-    standard = torch.from_numpy(scaler.transform(features).astype(np.float32, copy=False))
     classes, places = np.unique(labels, return_inverse=True)
-    wanted = torch.from_numpy(places.astype(np.int64))
-    axes, spread = principal_axes(standard)
-    scores = standard @ axes  # (N, R)
-    shape = (len(classes), scores.shape[1])
-    weights, offsets = torch.zeros(shape), torch.zeros(shape[0])  # along the axes
-    curvature = (1 - 1 / shape[0]) / shape[0]
+    standard = torch.from_numpy(scaler.transform(features).astype(np.float32, copy=False))
+    for weights, offsets in softmax_fits(standard, torch.from_numpy(places.astype(np.int64)), strengths):
+        if len(classes) == 2:  # one row, the difference, as ``linear_predictor`` takes it
+            weights, offsets = weights[1:] - weights[:1], offsets[1:] - offsets[:1]
+        yield linear_predictor(scaler, weights.numpy(), offsets.numpy(), classes)
+
+
+def softmax_fits(standard: Tensor, wanted: Tensor, strengths: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Minimisers W (K, D) and b (K) for each strength, each fit started where the one before ended.
+
+    Parameters
+    ----------
+    standard : Tensor, shape (N, D), float32
+        Standardised features.
+    wanted : Tensor, shape (N,), int64
+        Classes from 0 to K - 1, each at least once.
+    strengths : tuple of float
+        Of C, see ``fit_probe``.
+    """
+    from scipy.optimize import minimize
+
+    axes: Tensor | None = None
+    scores = standard
+    if standard.shape[1] > len(standard):
+        axes, triangle = torch.linalg.qr(standard.T)  # (D, N), (N, N)
+        scores = triangle.T.contiguous()
+    count, classes, width = len(scores), int(wanted.max()) + 1, scores.shape[1]
+    gram = (scores.T @ scores).double()
+    # float32 sums: without a little more on the diagonal the matrix need not be positive definite
+    diagonal = torch.eye(width, dtype=torch.float64)
+    gram += ROUNDING * gram.trace() * diagonal
+    weights, offsets = torch.zeros(classes, width), torch.zeros(classes)
+    curvature = (1 - 1 / classes) / classes
     for given_strength in strengths:
         # |w|^2 / 2 of the difference of two rows is |W|^2, for the best two rows are w / 2 and -w / 2
-        strength = given_strength / 2 if shape[0] == 2 else given_strength
-        # the curvature along each axis, and of the offsets, in these units is about 1
-        scale = (1 + strength * curvature * spread).rsqrt()
-        offset_scale = (strength * curvature * len(scores)) ** -0.5
+        strength = given_strength / 2 if classes == 2 else given_strength
+        factor = torch.linalg.cholesky(diagonal + strength * curvature * gram).float()
+        offset_scale = (strength * curvature * count) ** -0.5
+
+        def unpack(
+            flat: NDArray[np.float64], factor: Tensor = factor, offset_scale: float = offset_scale
+        ) -> tuple[Tensor, Tensor]:
+            given = torch.from_numpy(flat.astype(np.float32)).view(classes, -1)
+            solved = torch.linalg.solve_triangular(factor, given[:, 1:], upper=False, left=False)
+            return solved, given[:, 0] * offset_scale
 
         def loss(
             flat: NDArray[np.float64],
             strength: float = strength,
-            scale: Tensor = scale,
+            factor: Tensor = factor,
             offset_scale: float = offset_scale,
         ) -> tuple[float, NDArray[np.float64]]:
-            given = torch.from_numpy(flat.astype(np.float32)).view(shape[0], -1)
-            along, offset = given[:, 1:] * scale, given[:, 0] * offset_scale
-            answers = torch.addmm(offset, scores, along.T)  # (N, K)
+            weights, offsets = unpack(flat, factor, offset_scale)
+            answers = torch.addmm(offsets, scores, weights.T)  # (N, K)
             entropy = functional.cross_entropy(answers, wanted, reduction="none").sum(dtype=torch.float64)
             slope = answers.softmax(dim=1)
-            slope[torch.arange(len(wanted)), wanted] -= 1
-            of_along = strength * (slope.T @ scores) + along  # (K, R)
-            gradient = torch.cat([strength * offset_scale * slope.sum(dim=0)[:, None], of_along * scale], dim=1)
-            value = strength * entropy.item() + along.double().square().sum().item() / 2
+            slope[torch.arange(count), wanted] -= 1
+            of_weights = strength * (slope.T @ scores) + weights  # (K, R)
+            inner = torch.linalg.solve_triangular(factor.T, of_weights, upper=True, left=False)
+            gradient = torch.cat([strength * offset_scale * slope.sum(dim=0)[:, None], inner], dim=1)
+            value = strength * entropy.item() + weights.double().square().sum().item() / 2
             return value, gradient.double().flatten().numpy()
 
-        start = torch.cat([offsets[:, None] / offset_scale, weights / scale], dim=1).double().flatten().numpy()
+        start = torch.cat([offsets[:, None] / offset_scale, weights @ factor], dim=1).double().flatten().numpy()
         options = {"maxiter": MOST_ITERATIONS, "ftol": SMALLEST_GAIN, "gtol": 0.0}
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
-        solution = torch.from_numpy(found.x.astype(np.float32)).view(shape[0], -1)
-        weights, offsets = solution[:, 1:] * scale, solution[:, 0] * offset_scale
-        yield softmax_predictor(scaler, (weights @ axes.T).numpy(), offsets.numpy(), classes)
-
-
-def principal_axes(standard: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal axes (D, R) that span the rows of features (N, D), and the sum of squares (R) along each."""
-    count, width = standard.shape
-    if width <= count:
-        spread, axes = torch.linalg.eigh(standard.T @ standard)
-        return axes, spread.clamp(min=0)
-    axes = torch.linalg.svd(standard, full_matrices=False).Vh.T  # no weight leaves the span of the samples
-    return axes.contiguous(), (standard @ axes).square().sum(dim=0)
-
-
-def softmax_predictor(
-    scaler: object, coefficients: NDArray[np.float32], offsets: NDArray[np.float32], classes: NDArray[np.int64]
-) -> Predictor:
-    """The predictor of the largest ``W x + b``; ``linear_predictor`` takes the difference of two classes as one row."""
-    if len(classes) == 2:
-        coefficients, offsets = coefficients[1:] - coefficients[:1], offsets[1:] - offsets[:1]
-    return linear_predictor(scaler, coefficients, offsets, classes)
+        weights, offsets = unpack(found.x)
+        yield (weights if axes is None else weights @ axes.T), offsets
 
 
 def accuracy(probe: FittedProbe, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -24,7 +24,7 @@ from pretext.patch_dictionary import learn_dictionary, own_contrast
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
-BYTES_AT_ONCE = 2**26  # of distances held at a time
+BYTES_AT_ONCE = 2**22  # of distances held at a time: what the processor's second cache holds is quickest
 
 
 @dataclass(frozen=True, kw_only=True)

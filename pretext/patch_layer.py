@@ -21,7 +21,7 @@ CONTRAST = 10.0  # the source's, of pixel values from 0 to 255
 WHITENING = 0.1
 THRESHOLD = 0.5
 PATCHES = 100_000
-BYTES_AT_ONCE = 2**25  # of activations held at a time: about what fits into the processor's last cache
+BYTES_AT_ONCE = 2**22  # of activations held at a time, as in downstream.patch_features
 
 
 class PatchLayer(nn.Module):

@@ -33,11 +33,12 @@ from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.pictures import need_pictures
 from spectral_ssl.ground.config import check_range
 
-# RGB to YUV, ITU-R BT.601: Y is the lightness, U and V are proportional to B - Y and R - Y.
+# RGB to YUV, ITU-R BT.601: lightness Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y).
+LIGHTNESS = (0.299, 0.587, 0.114)
 TO_YUV = (
-    (0.299, 0.587, 0.114),
-    (-0.14713, -0.28886, 0.436),
-    (0.615, -0.51499, -0.10001),
+    LIGHTNESS,
+    tuple(0.492 * (own - part) for own, part in zip((0.0, 0.0, 1.0), LIGHTNESS, strict=True)),
+    tuple(0.877 * (own - part) for own, part in zip((1.0, 0.0, 0.0), LIGHTNESS, strict=True)),
 )
 
 
@@ -158,7 +159,7 @@ def recoloured(pictures: Tensor, config: PictureViewsConfig, generator: torch.Ge
     if channels == 3:
         saturation = saturation * (chances[:, 1] >= config.grey)
         matrices = colour_matrices(saturation, 2 * math.pi * config.hue * draws[:, 3])  # (B, 3, 3)
-        lightness = torch.tensor(TO_YUV[0])
+        lightness = torch.tensor(LIGHTNESS)
     else:
         matrices = torch.eye(channels).expand(count, -1, -1)
         lightness = torch.full((channels,), 1 / channels)
