@@ -161,7 +161,8 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
         FeatureRow(name="PCA", make=lambda seed: pca_features(raw(), train), settings={"components": COMPONENTS}),
     ]
     if has_quadrants(maps.basis.shape, patches):
-        rows.append(FeatureRow(name="k-means patches", make=of_patches, settings=asdict(patches)))
+        code = ("data_prep", "downstream", "pretext")
+        rows.append(FeatureRow(name="k-means patches", make=of_patches, settings=asdict(patches), code=code))
     return rows
 
 

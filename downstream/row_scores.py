@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.cross_validation import FOLDS, FittedProbe, check_finite
+from downstream.cross_validation import FOLDS, MOST_CROSS_VALIDATED, WORSE_IN_A_ROW, FittedProbe, check_finite
 from downstream.few_shot import DRAWS, FEW_SHOT_STRENGTH, LABELS_A_CLASS, few_shot_answers
 from downstream.fine_tune import BATCH as TUNING_BATCH
 from downstream.fine_tune import EPOCHS as TUNING_EPOCHS
@@ -27,7 +27,11 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 
 # What each probe does, in words: for the table's JSON, and a part of the key of cached scores.
 PROTOCOLS = {
-    "linear": f"linear: logistic regression, C of {STRENGTHS} by stratified {FOLDS}-fold cross-validation inside train",
+    "linear": (
+        f"linear: logistic regression, C of {STRENGTHS} by stratified {FOLDS}-fold cross-validation inside train (of "
+        f"more than {MOST_CROSS_VALIDATED} training samples: on so many, drawn by class with the seed, until "
+        f"{WORSE_IN_A_ROW} weaker C in a row were worse than the best)"
+    ),
     "svm": f"svm: LinearSVC (squared hinge, one against the rest), C of {SVM_STRENGTHS} chosen likewise",
     "layer": (
         f"layer: one fully connected layer, Adam, {EPOCHS} epochs, batches of {BATCH}, rate {RATE}, weight decay of "

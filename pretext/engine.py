@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pretext.checkpoint import save_checkpoint
-from pretext.method import Method
+from pretext.method import LearnsFirst, Method
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
@@ -34,6 +34,8 @@ from spectral_ssl.ground.progress import progress
 
 # Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
 WATCHED = 64
+# Maps shown to a method that learns something before its first step.
+SHOWN_FIRST = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +211,10 @@ def train(
         append_metrics(run / "metrics.jsonl", row)
 
     write_status(run, "running", place)
+    if start is None and isinstance(method, LearnsFirst):
+        generator = seeded_generator(config.seed, "first")
+        shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
+        method.learn_first(data.batch(shown).maps, generator)
     with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
         advance(place.step)
         while place.epoch < config.epochs:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from pretext.encoders import EncoderName, build_encoder
 from pretext.layers import pooled
+from pretext.picture_encoder import PictureEncoder
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -52,6 +53,8 @@ class JointEmbeddingConfig:
         Highest order n of the coefficients that are read; 0 for all.
     grid : int
         Cells on a side of the grid.
+    filters : int
+        Patch filters of the encoder of pictures, learnt by k-means before training; 0 for none.
     projector : int
         Dimensions E of the embeddings and of the projector's two hidden layers.
     invariance, variance, covariance : float
@@ -71,6 +74,7 @@ class JointEmbeddingConfig:
     code: int = 512
     highest_order: int = 0
     grid: int = 20
+    filters: int = 0
     projector: int = 1024
     invariance: float = 25.0
     variance: float = 25.0
@@ -86,6 +90,7 @@ class JointEmbeddingConfig:
         check_range("method.code", self.code, 1, 65536)
         check_range("method.highest_order", self.highest_order, 0, 100)
         check_range("method.grid", self.grid, 4, 64)
+        check_range("method.filters", self.filters, 0, 100_000)
         check_range("method.projector", self.projector, 1, 65536)
         check_range("method.invariance", self.invariance, 0.0, 1e6)
         check_range("method.variance", self.variance, 0.0, 1e6)
@@ -129,6 +134,7 @@ class JointEmbedding(nn.Module):
             grid=config.grid,
             width=config.width,
             code=config.code,
+            filters=config.filters,
         )
         self.projector = projector(config.code, config.projector)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # the learning rate depends on it
@@ -137,6 +143,11 @@ class JointEmbedding(nn.Module):
                 self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
             )
         }
+
+    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+        """Learn what is learnt before training: the patch filters, from clean pictures (N, C, H, W)."""
+        if isinstance(self.encoder, PictureEncoder) and self.encoder.patches is not None:
+            self.encoder.patches.learn(maps, generator)
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Step encoder and projector once on a batch of pairs; nothing is drawn.

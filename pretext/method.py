@@ -1,7 +1,7 @@
 """What the engine, the probes and the verbs expect of a pretext method."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,15 @@ class Method(Protocol):
 
     def load_state_dict(self, state_dict: Any) -> Any:
         """Take parameters over, as of ``nn.Module``."""
+        ...
+
+
+@runtime_checkable
+class LearnsFirst(Protocol):
+    """A method that learns something from clean maps before its first step; a resumed run does not do it again."""
+
+    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+        """Learn from standardised maps (N, C, H, W), some of the training split."""
         ...
 
 

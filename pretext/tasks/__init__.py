@@ -19,6 +19,7 @@ from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_p
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
+from pretext.tasks.picture_views import PictureViewsConfig, picture_views, picture_views_problem
 from pretext.tasks.toy import ToyConfig, toy, toy_problem
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
 from pretext.tasks.views import ViewsConfig, views, views_problem
@@ -92,6 +93,12 @@ TASKS: dict[str, TaskEntry] = {
         DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem
     ),
     "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
+    "picture-views": TaskEntry(
+        PictureViewsConfig,
+        picture_views,
+        "two altered copies of each picture, for joint-embedding",
+        picture_views_problem,
+    ),
     "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", toy_problem),
     "translate": TaskEntry(
         TranslateConfig, translate, "from one picture of a pair to the other", translate_problem, translate_view

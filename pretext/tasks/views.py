@@ -79,6 +79,8 @@ def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
     if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
+        if basis.kind == "pixels":
+            what_to_do = "take the task picture-views"
         raise UserError("the task views needs maps made from points", got, what_to_do)
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
 
