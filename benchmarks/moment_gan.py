@@ -14,6 +14,7 @@ one figure beside it. Raw data lies in WS/raw; nothing is downloaded.
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -71,6 +72,7 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 EXTRA = {
     "GAN alone": ("variant=none", "samples=1"),
+    "bicycle-gan": (),
     "reconstruction alone": ("variant=none", "samples=1", "reconstruction_weight=1", "adversarial_weight=0"),
 }
 COST_CASES = {
@@ -151,7 +153,8 @@ def pictures(arguments: argparse.Namespace) -> None:
         proxy = "proxy" in name
         # the predictor is trained once for each family and taken over by the others
         given = (*settings, "predictor=auto") if proxy else settings
-        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments)
+        method = name if name == "bicycle-gan" else "mr-gan"
+        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments, method)
         result = spectral_ssl.evaluate(
             run, data=arguments.data, count=arguments.count, modes=arguments.modes, workspace=arguments.workspace
         )
@@ -168,14 +171,23 @@ def pictures(arguments: argparse.Namespace) -> None:
 
 
 def trained(
-    kind: str, name: str, recipe: str, settings: tuple[str, ...], minutes: float, arguments: argparse.Namespace
+    kind: str,
+    name: str,
+    recipe: str,
+    settings: tuple[str, ...],
+    minutes: float,
+    arguments: argparse.Namespace,
+    method: str = "mr-gan",
 ) -> TrainedRun:
     """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
     folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-')}"
     if not (folder / "checkpoints" / "last.pt").exists():
+        if folder.exists():  # it was interrupted before its first checkpoint
+            shutil.rmtree(folder)
         return spectral_ssl.pretrain(
             arguments.data,
             recipe=recipe,
+            method=method,
             max_minutes=minutes,
             epochs=arguments.epochs,
             settings=[*settings, *arguments.set],
@@ -210,7 +222,7 @@ def training(run: TrainedRun) -> dict[str, Any]:
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    """Processor seconds of a generator's step (forward, all its losses, backward, Adam) with K samples, over those with one."""
+    """Processor seconds of a step of G (forward, its losses, backward, Adam) with K samples, over one sample's."""
     rows = []
     for base, problem in COST_CASES.items():
         condition = torch.rand(8, *problem.condition, generator=seeded_generator(0, base)) * 2 - 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from pretext.bicycle_gan import BicycleGAN, BicycleGANConfig
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
 from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
@@ -27,6 +28,9 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
+    "bicycle-gan": MethodEntry(
+        BicycleGANConfig, BicycleGAN, "a conditional GAN whose latent can be read off its answers (NeurIPS 2017)"
+    ),
     "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
     "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
     "context-encoder": MethodEntry(

@@ -21,6 +21,7 @@ PICTURES = {
     "translate": Problem((3, 16, 16), (3, 16, 16), True),
     "super-resolve": Problem((3, 16, 16), (3, 16, 16), True, zoom=4),
     "inpaint": Problem((3, 16, 16), (3, 16, 16), True, hole=True),
+    "colorize": Problem((1, 16, 16), (2, 16, 16), True),
     "map": Problem(SHAPE, SHAPE, False),
     "point": Problem((1, 1, 1), (2, 1, 1), False),
 }
