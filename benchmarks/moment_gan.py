@@ -1,6 +1,6 @@
 """MR-GAN's eight losses and its baselines: on eight modes in the plane, and on pictures.
 
-    python benchmarks/moment_gan.py toy --workspace WS                         # 13 runs of at most two minutes
+    python benchmarks/moment_gan.py toy --workspace WS                         # 14 runs of at most two minutes
     python benchmarks/moment_gan.py sweep --workspace WS                       # joint objective with L2 (appendix F)
     python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
     python benchmarks/moment_gan.py cost                                       # what K samples cost
@@ -46,6 +46,7 @@ TOY: dict[str, tuple[str, ...]] = {
     "GAN alone, 10 samples": ("variant=none",),
     # as the paper's baselines are: one sample for each condition
     "GAN alone": ("variant=none", "samples=1"),
+    "GAN and L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1"),
     "GAN and 10 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=10"),
     "GAN and 100 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
     "GAN and 10 L1": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=10"),
