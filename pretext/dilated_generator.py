@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.discriminators import GlobalDiscriminator
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.sample_noise import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
