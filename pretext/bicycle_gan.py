@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
+from pretext.layers import pooled
 from pretext.networks import encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
@@ -191,8 +192,18 @@ class BicycleGAN(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
         features: Tensor = self.encoder(condition).flatten(1)
         return features
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        bottleneck, skips = self.encoder.with_skips(condition)
+        halvings = {f"stage{level}": skip for level, skip in enumerate(skips[::-1], 1)}
+        return pooled(halvings | {"bottleneck": bottleneck})
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

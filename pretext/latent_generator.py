@@ -39,6 +39,11 @@ class LatentGenerator(nn.Module):
         wanted = replace(problem, target=(out_channels, *problem.target[1:]), bounded=False)
         self.encoder, self.generator, _ = encoder_and_generator(wanted, width, code, noise)
 
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What the encoder's halvings give, the largest first, and the bottleneck, by name."""
+        bottleneck, skips = self.encoder.with_skips(condition)
+        return {f"stage{level}": skip for level, skip in enumerate(skips[::-1], 1)} | {"bottleneck": bottleneck}
+
     def features(self, condition: Tensor) -> Tensor:
         """The bottleneck (B, F s s)."""
         bottleneck: Tensor = self.encoder(condition)

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.discriminators import discriminator_loss, generator_loss, shown
+from pretext.layers import pooled
 from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses
 from pretext.moment_networks import BaseName, Judge, build_generator, choose_base
 from pretext.predictor import Predictor
@@ -268,7 +269,15 @@ class MRGAN(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """What G knows before the first noise, (B, D), of maps (B, C, S, S): of the U-Net its innermost activation."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
         return self.generator.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """G's layers before the first noise, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.generator.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

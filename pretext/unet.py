@@ -77,6 +77,10 @@ class UNet(nn.Module):
         )
         self.double_norm = nn.ModuleList(norm(out) for out in after[1:])
 
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What each halving gives, by name, the innermost last."""
+        return {f"stage{level}": found for level, found in enumerate(self._activations(condition), 1)}
+
     def _activations(self, condition: Tensor) -> list[Tensor]:
         """Activations of all levels, (B, F, s, s) the last."""
         padded = functional.pad(condition, self.padding).contiguous(memory_format=torch.channels_last)

@@ -83,6 +83,19 @@ def test_inference_cannot_see_the_target(name: str) -> None:
     torch.testing.assert_close(method.encode(example.condition[2:3])[0], features[0][2], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_layers_are_features_of_each_sample_by_itself(name: str) -> None:
+    method, example = make(name), batch(name)
+    layers = method.layers(example.condition)
+    assert len(layers) >= 1
+    for layer, features in layers.items():
+        assert features.shape[0] == 5
+        assert features.dim() == 2
+        torch.testing.assert_close(method.layers(example.condition[1:2])[layer][0], features[1], rtol=1e-4, atol=1e-5)
+    assert method.features(example.condition).requires_grad
+    assert torch.equal(method.features(example.condition), method.encode(example.condition))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ["inpaint", "point"])
 def test_every_variant_trains_first_its_predictor_and_then_the_others(variant: str, name: str) -> None:
