@@ -21,9 +21,12 @@ from downstream.perceptual_distance import PerceptualDistance, perceptual_distan
 from downstream.retrieval import reconstruction_retrieval
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Example
+from pretext.tasks.mixture import MODES, mixture_centres
 from pretext.tasks.toy import curve
 
 TOY_RADIUS = 0.3  # what counts as a hit of a mode (modes are up to 14 apart)
+MIXTURE_REACH = 3.0  # standard deviations from a centre within which a point belongs to its mode
+MIXTURE_LEAST = 0.2  # of its fair share of all points that a mode must get to be found
 PIXELS_ANSWERS = 4  # answers to each input over which PSNR, SSIM and the perceptual distance are averaged
 
 
@@ -129,6 +132,24 @@ def toy_scores(example: Example, answers: Tensor) -> dict[str, float]:
         "share of the positive mode": report.shares[0],
         "both modes found": report.coverage,
         "distance to the nearest mode": report.distance,
+    }
+
+
+def mixture_scores(answers: Tensor, spread: float) -> dict[str, float]:
+    """How answers (N, K, 2, 1, 1) spread over the eight modes of the mixture, whose standard deviation is ``spread``.
+
+    A mode is found when at least a fifth of its fair share of all answers, 2.5 %, lies within 3 standard deviations of
+    its centre.
+    """
+    points = answers.flatten(0, 1).flatten(1)  # (N K, 2)
+    nearest, which = torch.cdist(points, mixture_centres()).min(dim=1)
+    within = nearest <= MIXTURE_REACH * spread
+    shares = torch.bincount(which[within], minlength=MODES) / len(points)
+    return {
+        "within 3 sigma": within.double().mean().item(),
+        "modes found": float((shares >= MIXTURE_LEAST / MODES).sum()),
+        "smallest share": shares.min().item(),
+        "largest share": shares.max().item(),
     }
 
 

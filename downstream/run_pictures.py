@@ -7,12 +7,14 @@ from torch import Tensor
 
 from data_prep.reconstruction import reconstruct
 from downstream.figures import draw_answers, draw_images
+from downstream.mixture_figure import draw_points
 from downstream.shape_figures import draw_shapes
 from downstream.toy_figure import draw_toy
 from pretext.cgml import CGML
 from pretext.runs import TrainedRun
 from pretext.sample_error import compose
 from pretext.tasks.example import Example
+from pretext.tasks.mixture import MixtureConfig
 from spectral_ssl.ground.errors import UserError
 
 SHAPES_DRAWN, FORMS = 4, 3
@@ -28,7 +30,7 @@ def draw_run(
     *,
     shapes: int = SHAPES_DRAWN,
 ) -> list[Path]:
-    """Draw a run's answers as what they are: images, spectral maps and the shapes these stand for, or the toy's curves.
+    """Draw a run's answers as what they are: images, spectral maps and the shapes these stand for, or the toys.
 
     Parameters
     ----------
@@ -57,6 +59,10 @@ def draw_run(
         if not isinstance(run.method, CGML):
             return []
         draw_toy(main, run.method)
+        return [main]
+    if isinstance(run.plan.task_config, MixtureConfig):
+        panels = {"answers": answers.flatten(0, 1).flatten(1), "truth": example.target.flatten(1)}
+        draw_points(main, panels, run.plan.task_config.spread)
         return [main]
     if run.basis.kind == "pixels":
         draw_images(main, *image_columns(run, example, answers), ids)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from pretext.bicycle_gan import BicycleGAN, BicycleGANConfig
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
 from pretext.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from pretext.mr_gan import MRGAN, MRGANConfig
 from pretext.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.regression import Regression, RegressionConfig
 from spectral_ssl.ground.errors import unknown_name
@@ -27,6 +29,9 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
+    "bicycle-gan": MethodEntry(
+        BicycleGANConfig, BicycleGAN, "a conditional GAN whose latent can be read off its answers (NeurIPS 2017)"
+    ),
     "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
     "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
     "context-encoder": MethodEntry(
@@ -38,6 +43,7 @@ METHODS: dict[str, MethodEntry] = {
         "two views of an object get the same features (VICReg, 2022)",
     ),
     "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
+    "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
 }
 

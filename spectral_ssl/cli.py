@@ -116,6 +116,7 @@ def pretrain(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Of mr-gan, e.g. laplace-mr1 [gaussian-proxy-mr2].")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
@@ -133,6 +134,7 @@ def pretrain(
         epochs=epochs,
         max_minutes=max_minutes,
         seed=seed,
+        variant=variant,
         settings=settings or (),
         resume=resume,
         out=out,

@@ -19,7 +19,14 @@ from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_p
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
+from pretext.tasks.mixture import MixtureConfig, mixture, mixture_problem, mixture_view
 from pretext.tasks.picture_views import PictureViewsConfig, picture_views, picture_views_problem
+from pretext.tasks.super_resolve import (
+    SuperResolveConfig,
+    super_resolve,
+    super_resolve_problem,
+    super_resolve_view,
+)
 from pretext.tasks.toy import ToyConfig, toy, toy_problem
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
 from pretext.tasks.views import ViewsConfig, views, views_problem
@@ -98,6 +105,20 @@ TASKS: dict[str, TaskEntry] = {
         picture_views,
         "two altered copies of each picture, for joint-embedding",
         picture_views_problem,
+    ),
+    "mixture": TaskEntry(
+        MixtureConfig,
+        mixture,
+        "a point of eight Gaussians on a circle, and nothing to go by",
+        mixture_problem,
+        mixture_view,
+    ),
+    "super-resolve": TaskEntry(
+        SuperResolveConfig,
+        super_resolve,
+        "from a small picture to one four times as large",
+        super_resolve_problem,
+        super_resolve_view,
     ),
     "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", toy_problem),
     "translate": TaskEntry(

@@ -50,7 +50,7 @@ class AlternateConfig:
 def alternate_problem(basis: Basis, config: AlternateConfig) -> Problem:
     """Pictures in, pictures out. Raises UserError where hole and mark would be less than a pixel."""
     need_pictures("alternate", basis, smallest_side=8)
-    return Problem(condition=basis.shape, target=basis.shape, bounded=True)
+    return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 
 def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator) -> Example:

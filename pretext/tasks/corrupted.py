@@ -54,7 +54,7 @@ class CorruptedConfig:
 def corrupted_problem(basis: Basis, config: CorruptedConfig) -> Problem:
     """Pictures in, pictures out. Raises UserError where there is no top half."""
     need_pictures("corrupted", basis, smallest_side=4)
-    return Problem(condition=basis.shape, target=basis.shape, bounded=True)
+    return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 
 def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Generator) -> Example:

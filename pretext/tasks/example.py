@@ -55,6 +55,10 @@ class Problem:
         (C, H, W) and (C', H, W).
     bounded : bool
         Whether targets lie in [-1, 1] (images) or anywhere (standardised coefficients).
+    hole : bool
+        Whether the condition is the target with a part hidden, 0 in all channels, and only that part is asked for.
+    zoom : int
+        How many times smaller the picture is that the condition shows, each of its pixels repeated zoom x zoom times.
     extra_error : callable, optional
         A term of the error beside the weighted distance to the target: (answer, example) -> (B,).
     standardise : Standardiser, optional
@@ -65,5 +69,7 @@ class Problem:
     condition: tuple[int, int, int]
     target: tuple[int, int, int]
     bounded: bool
+    hole: bool = False
+    zoom: int = 1
     extra_error: Callable[[Tensor, Example], Tensor] | None = None
     standardise: Standardiser | None = field(default=None, compare=False)

@@ -86,7 +86,7 @@ def inpaint_problem(basis: Basis, config: InpaintConfig) -> Problem:
             what = "everything" if hidden else "nothing"
             got = f"a share of {share:g} of {height} x {width} pixels"
             raise UserError(f"the mask would cover {what}", got, "set task.share, task.smallest or task.largest")
-    return Problem(condition=basis.shape, target=basis.shape, bounded=True)
+    return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 
 def inpaint(batch: Batch, config: InpaintConfig, generator: torch.Generator) -> Example:

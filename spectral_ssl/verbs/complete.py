@@ -7,9 +7,11 @@ import h5py
 
 from data_prep.map_store import MapFile
 from downstream.figures import draw_images
+from downstream.moment_figure import draw_moments
 from downstream.run_pictures import draw_run, image_columns
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
+from pretext.mr_gan import MRGAN
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.tasks.example import Example
 from pretext.training_maps import check_same_basis
@@ -82,7 +84,7 @@ def complete(
         raise UserError("not the name of an HDF5 file", str(target), "give --out a name that ends in .h5")
     if path:
         _check_path(trained)
-    pictures = [target.with_name(f"{target.stem}{ending}.png") for ending in ("", "-shapes", "-path")]
+    pictures = [target.with_name(f"{target.stem}{ending}.png") for ending in ("", "-shapes", "-path", "-moments")]
     for each in (target, *pictures):
         refuse_existing(each, overwrite)
     rows = held_out_rows(maps, count)
@@ -105,6 +107,8 @@ def complete(
                 drawn = Example(*(part[:ROWS_DRAWN] for part in example)), answers[:ROWS_DRAWN]
     ids = [maps.ids[row] for row in rows[:ROWS_DRAWN]]
     draw_run(target.parent, target.stem, trained, *drawn, ids)
+    if isinstance(trained.method, MRGAN) and trained.basis.kind == "pixels" and problem.target[1:] != (1, 1):
+        draw_moments(target.with_name(f"{target.stem}-moments.png"), trained, trained.method, *drawn, ids)
     if path:
         _draw_path(target.with_name(f"{target.stem}-path.png"), trained, drawn[0], ids, seed)
     return target

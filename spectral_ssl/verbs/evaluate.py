@@ -14,6 +14,7 @@ from data_prep.map_store import MapFile, open_maps
 from downstream.answer_scores import (
     ImageMeasures,
     image_scores,
+    mixture_scores,
     reconstruction_rows,
     spectral_scores,
     toy_scores,
@@ -32,6 +33,7 @@ from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
 from pretext.tasks.example import Example
+from pretext.tasks.mixture import MixtureConfig
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -202,6 +204,9 @@ def _scorer(
     """The function that scores one row's answers, and what it measures with."""
     if run.plan.task == "toy":
         return lambda answers: toy_scores(example, answers), {}
+    if isinstance(run.plan.task_config, MixtureConfig):
+        spread = run.plan.task_config.spread
+        return lambda answers: mixture_scores(answers, spread), {}
     if run.basis.kind != "pixels":
         valid = run.standardise.valid
 

@@ -13,6 +13,7 @@ from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
 from pretext.engine import TrainConfig, train
+from pretext.known_predictor import take_known_predictor
 from pretext.method import Method
 from pretext.methods import find_method
 from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
@@ -60,6 +61,7 @@ def pretrain(
     epochs: int | None = None,
     max_minutes: float | None = None,
     seed: int | None = None,
+    variant: str | None = None,
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
@@ -79,6 +81,8 @@ def pretrain(
         A recipe's name or a TOML file; what else is given goes before it.
     epochs, max_minutes, seed : optional
         Short for the settings of the same names.
+    variant : str, optional
+        Of mr-gan, short for the setting of that name.
     settings : sequence of str
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
@@ -98,6 +102,7 @@ def pretrain(
         When data or settings are not as they should be, or the loss becomes infinite.
     """
     place = Workspace.find(workspace)
+    settings = settings if variant is None else (*settings, f"method.variant={variant}")
     short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
     given = {key: value for key, value in short.items() if value is not None}
     if resume is not None:
@@ -120,8 +125,11 @@ def pretrain(
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
     training = TrainingMaps(maps, with_points=plan.task_entry.needs_points)
     network = _build(plan, training)
+    known = take_known_predictor(network, plan, place.root / "runs")
     folder = Path(out) if out else place.new_run(plan.method, plan.task)
     start_run(folder, plan)
+    if known is not None:
+        say(f"the predictor is that of {known}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
     train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)

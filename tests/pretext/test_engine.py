@@ -20,6 +20,7 @@ TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
 SETTINGS_OF = {
     "cgml": ("steps=3", "width=4", "code=8", "hidden=8"),
     "joint-embedding": ("width=4", "code=8", "projector=16", "grid=8"),
+    "mr-gan": ("width=4", "code=8", "samples=3", "predictor_steps=4"),
 }
 
 

@@ -1,0 +1,267 @@
+"""MR-GAN's eight losses and its baselines: on eight modes in the plane, and on pictures.
+
+    python benchmarks/moment_gan.py toy --workspace WS                         # 14 runs of at most two minutes
+    python benchmarks/moment_gan.py sweep --workspace WS                       # joint objective with L2 (appendix F)
+    python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
+    python benchmarks/moment_gan.py cost                                       # what K samples cost
+
+``pictures`` trains on facades at 64 pixels (``--task translate``, ``super-resolve`` or ``inpaint``, by the recipes
+mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the same networks and noise; its table
+has diversity and Fréchet distance, each also relative to the baseline. Every command goes on where it was interrupted:
+a run that lies in WS/runs is resumed or taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy,
+one figure beside it. Raw data lies in WS/raw; nothing is downloaded.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import spectral_ssl
+from downstream.answer_scores import mixture_scores
+from downstream.mixture_figure import draw_points
+from pretext.engine import seeded_generator
+from pretext.method import build_seeded
+from pretext.moment_losses import VARIANTS
+from pretext.mr_gan import MRGAN, MRGANConfig
+from pretext.runs import TrainedRun, load_run
+from pretext.tasks.example import Example, Problem
+from pretext.tasks.mixture import MixtureConfig, mixture_centres
+from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.provenance import environment
+from spectral_ssl.verbs.probe import without_nan
+
+RESULTS = Path(__file__).parent / "results"
+TOY_MINUTES = 2.0
+TOY_POINTS = 10_000
+# name: settings over the recipe mr-gan-toy
+TOY: dict[str, tuple[str, ...]] = {
+    **{name: (f"variant={name}",) for name in VARIANTS},
+    "GAN alone, 10 samples": ("variant=none",),
+    # as the paper's baselines are: one sample for each condition
+    "GAN alone": ("variant=none", "samples=1"),
+    "GAN and L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1"),
+    "GAN and 10 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=10"),
+    "GAN and 100 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
+    "GAN and 10 L1": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=10"),
+}
+SWEEP = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+# the paper's weights of the variants and baselines at each task
+PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
+    "translate": {
+        "baseline": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=100"),
+        **{name: (f"variant={name}",) for name in VARIANTS},
+        "laplace-proxy-mr1": ("variant=laplace-proxy-mr1", "centre_weight=1"),
+        "laplace-proxy-mr2": ("variant=laplace-proxy-mr2", "centre_weight=1", "dispersion_weight=1"),
+    },
+    "super-resolve": {
+        "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1000"),
+        "gaussian-proxy-mr2": (),
+        "gaussian-mr2": ("variant=gaussian-mr2", "samples=24", "centre_weight=20", "slack=1e-4"),
+    },
+    "inpaint": {
+        "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
+        "gaussian-proxy-mr2": (),
+        "gaussian-mr2": ("variant=gaussian-mr2", "centre_weight=10"),
+    },
+}
+EXTRA = {
+    "GAN alone": ("variant=none", "samples=1"),
+    "bicycle-gan": (),
+    "reconstruction alone": ("variant=none", "samples=1", "reconstruction_weight=1", "adversarial_weight=0"),
+}
+COST_CASES = {
+    "unet": Problem((3, 64, 64), (3, 64, 64), True),
+    "residual": Problem((3, 64, 64), (3, 64, 64), True, zoom=4),
+    "dilated": Problem((3, 64, 64), (3, 64, 64), True, hole=True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["toy", "sweep", "pictures", "cost"])
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--task", choices=list(PICTURES), default="translate")
+    parser.add_argument("--data", type=Path, help="map file, in place of the recipe's own data set")
+    parser.add_argument("--cells", nargs="+", help="of the variants and baselines, by their names; all by default")
+    parser.add_argument("--minutes", type=float, help="most time of each training [toy 2, pictures 30]")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--set", action="append", default=[], help="settings of all runs")
+    parser.add_argument("--name", default="", help="in the names of runs and result, e.g. trial-")
+    parser.add_argument("--count", type=int, default=100, help="held-out pictures")
+    parser.add_argument("--modes", type=int, default=20, help="answers to each")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.part == "pictures":
+        pictures(arguments)
+    elif arguments.part == "cost":
+        cost(arguments)
+    else:
+        toy(arguments)
+
+
+def toy(arguments: argparse.Namespace) -> None:
+    """Train on the mixture, count the modes, draw all in one figure."""
+    if arguments.part == "sweep":
+        joint = "variant=gaussian-proxy-mr2", "loss=l2"
+        cells = {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
+    else:
+        cells = TOY
+    minutes = arguments.minutes or TOY_MINUTES
+    rows, panels = [], {}
+    for name, settings in chosen(cells, arguments).items():
+        run = trained(f"moment-{arguments.part}", name, "mr-gan-toy", settings, minutes, arguments)
+        generator = seeded_generator(1, "moment-gan")
+        points = run.method.complete(torch.zeros(TOY_POINTS // 20, 1, 1, 1), 20, generator)
+        spread = run.plan.task_config.spread
+        row = {"cell": name, **training(run), **mixture_scores(points, spread)}
+        row["variance of the answers"] = points.flatten(0, 1).flatten(1).var(dim=0).mean().item()
+        row["bar"] = row["modes found"] == 8 and row["within 3 sigma"] >= 0.9
+        rows.append(row)
+        panels[name] = points.flatten(0, 1).flatten(1)
+        print_row(row)
+        write(
+            arguments.part, {"spread": spread, "variance of the data": data_variance(spread), "rows": rows}, arguments
+        )
+    spread = MixtureConfig().spread
+    generator = seeded_generator(0, "truth")
+    centres = mixture_centres()[torch.randint(8, (TOY_POINTS,), generator=generator)]
+    truth = {"data": centres + spread * torch.randn(TOY_POINTS, 2, generator=generator)}
+    figure = RESULTS / f"moment-gan-{arguments.name}{arguments.part}.png"
+    draw_points(figure, truth | panels, spread)
+    print(figure)
+
+
+def data_variance(spread: float) -> float:
+    """Variance of each coordinate of the mixture: half the squared radius, and the modes' own."""
+    return 0.5 + spread**2
+
+
+def pictures(arguments: argparse.Namespace) -> None:
+    """Train on facades, score all on the same held-out pictures, relate the scores to the baseline's."""
+    cells = chosen(PICTURES[arguments.task] | EXTRA, arguments)
+    cells = {"baseline": PICTURES[arguments.task]["baseline"]} | cells
+    minutes = arguments.minutes or 30.0
+    rows: list[dict[str, Any]] = []
+    for name, settings in cells.items():
+        proxy = "proxy" in name
+        # the predictor is trained once for each family and taken over by the others
+        given = (*settings, "predictor=auto") if proxy else settings
+        method = name if name == "bicycle-gan" else "mr-gan"
+        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments, method)
+        result = spectral_ssl.evaluate(
+            run, data=arguments.data, count=arguments.count, modes=arguments.modes, workspace=arguments.workspace
+        )
+        (scores,) = result["rows"]
+        row = {"cell": name, **training(run), **{key: value for key, value in scores.items() if key != "answers"}}
+        first = rows[0] if rows else row
+        for key in scores:
+            if key.startswith(("diversity", "Fréchet")):
+                row[f"{key}, times the baseline's"] = row[key] / first[key] if first[key] else float("inf")
+        rows.append(row)
+        print_row(row)
+        measured = {"measured_by": result["measured_by"], "inputs": result["inputs"], "maps": result["maps_digest"]}
+        write(arguments.task, {**measured, "answers to each": arguments.modes, "rows": rows}, arguments)
+
+
+def trained(
+    kind: str,
+    name: str,
+    recipe: str,
+    settings: tuple[str, ...],
+    minutes: float,
+    arguments: argparse.Namespace,
+    method: str = "mr-gan",
+) -> TrainedRun:
+    """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
+    folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-')}"
+    if not (folder / "checkpoints" / "last.pt").exists():
+        if folder.exists():  # it was interrupted before its first checkpoint
+            shutil.rmtree(folder)
+        return spectral_ssl.pretrain(
+            arguments.data,
+            recipe=recipe,
+            method=method,
+            max_minutes=minutes,
+            epochs=arguments.epochs,
+            settings=[*settings, *arguments.set],
+            out=folder,
+            workspace=arguments.workspace,
+        )
+    run = load_run(folder)
+    place = run.checkpoint["place"]
+    left = minutes - place["seconds"] / 60
+    if place["epoch"] >= run.plan.train.epochs or left <= 0:
+        return run
+    return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
+
+
+def chosen(cells: dict[str, tuple[str, ...]], arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """The cells asked for."""
+    return {name: cells[name] for name in arguments.cells or cells}
+
+
+def training(run: TrainedRun) -> dict[str, Any]:
+    """What a run cost."""
+    place = run.checkpoint["place"]
+    last = read_metrics(run.folder / "metrics.jsonl")[-1:]
+    return {
+        "config": run.plan.to_toml(),
+        "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),  # type: ignore[attr-defined]
+        "epochs": place["epoch"],
+        "steps": place["step"],
+        "seconds": place["seconds"],
+        "last": last[0] if last else None,
+    }
+
+
+def cost(arguments: argparse.Namespace) -> None:
+    """Processor seconds of a step of G (forward, its losses, backward, Adam) with K samples, over one sample's."""
+    rows = []
+    for base, problem in COST_CASES.items():
+        condition = torch.rand(8, *problem.condition, generator=seeded_generator(0, base)) * 2 - 1
+        weight = torch.ones(8, *problem.target)
+        if problem.hole:
+            condition[..., 16:48, 16:48] = weight[..., :16, :] = 0.0
+        example = Example(condition, torch.rand(8, *problem.target) * 2 - 1, weight)
+        seconds = {}
+        for samples in (1, 10):
+            # a step of D in a million: what is timed are those of G
+            config = MRGANConfig(variant="gaussian-mr1", samples=samples, width=32, generator_updates=1000)
+            method = build_seeded(MRGAN, 0, config, problem)
+            times = []
+            for step in range(8):
+                started = time.process_time()  # of the processor: others may use it too
+                method.training_step(example, seeded_generator(step))
+                times.append(time.process_time() - started)
+            seconds[samples] = statistics.median(times[2:])
+        ratio = seconds[10] / seconds[1]
+        rows.append({"cell": base, "seconds": seconds, "ratio": ratio, "bar": ratio <= 5})
+        print_row(rows[-1])
+    write("cost", {"batch": 8, "width": 32, "K": 10, "rows": rows}, arguments)
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """A line of what was measured."""
+    shown = {key: value for key, value in row.items() if key not in ("cell", "config", "last")}
+    cells = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items())
+    print(f"{row['cell']}: {', '.join(cells)}", flush=True)
+
+
+def write(part: str, found: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write what is known so far."""
+    result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"moment-gan-{arguments.name}{part}.json"
+    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
