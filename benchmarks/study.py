@@ -1,8 +1,8 @@
 """Which network and which views make the best features of ModelNet10? Chosen inside the training split.
 
-    python benchmarks/study.py --data modelnet10-points-zernike.h5 --workspace WS --threads 1
+    python benchmarks/study.py --data modelnet10-zernike.h5 --workspace WS --threads 1
 
-The map file (``prep --dataset modelnet10 --keep-points``) is read once, its training split alone: a copy in WS holds
+The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS holds
 3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class). Nothing here can see the real
 test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of ``downstream.linear_probe`` on
 them and scores it on the 828. One line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells

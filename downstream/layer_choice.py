@@ -46,6 +46,11 @@ class LayerChoice:
     samples: int
 
 
+def worth_trying(run: TrainedRun) -> list[str]:
+    """The layers of a run that are not too large to be probed, but for the default."""
+    return [name for name, size in run.layers().items() if size <= MOST_FEATURES and name != DEFAULT]
+
+
 def choose_layer(
     row: str, run: TrainedRun, maps: MapFile, train: NDArray[np.int64], labels: NDArray[np.int64], seed: int
 ) -> LayerChoice:
@@ -75,7 +80,7 @@ def choose_layer(
         As ``fit_probe``.
     """
     sizes = run.layers()
-    names = [name for name, size in sizes.items() if size <= MOST_FEATURES or name == DEFAULT]
+    names = [DEFAULT, *worth_trying(run)]
     places = some_of_each_class(labels, MOST_SAMPLES, seed)
     # one pass through the network gives all of them side by side
     joined = run.at_layer("+".join(names)).encode_file(maps, train[places])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_prep.map_store import MapFile
 from downstream.baseline_cache import BaselineCache, computed_by
-from downstream.layer_choice import ALL, AUTO, LayerChoice, choose_layer
+from downstream.layer_choice import ALL, AUTO, LayerChoice, choose_layer, worth_trying
 from downstream.patch_features import PatchConfig
 from downstream.probed_features import TRAINED, UNTRAINED, FeatureRow, feature_rows
 from downstream.row_scores import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
@@ -148,7 +148,7 @@ def probe_run(
         turned,
         train,
         layers={choice.row: choice.layer for choice in choices},
-        more_layers=[name for name in run.layers() if name != DEFAULT] if layer == ALL else (),
+        more_layers=worth_trying(run) if layer == ALL else (),
         references=references,
         patches=patches,
     )

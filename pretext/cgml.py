@@ -49,6 +49,7 @@ from torch import Tensor, nn
 
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
 from pretext.layers import pooled
+from pretext.learning_rate import rate_at
 from pretext.networks import EncoderName, LatentOptimiser, encoder_and_generator
 from pretext.path_regression import PathLoss, path_losses
 from pretext.perceptrons import Prepared
@@ -104,6 +105,8 @@ class CGMLConfig:
         Step Z after every latent step (the algorithm), or once on all M of them (M times fewer updates, faster).
     learning_rate, latent_learning_rate : float
         Of Adam for H and G, and for Z.
+    decay : {"none", "cosine"}
+        Whether both rates fall over the training, epochs times steps an epoch, by half a cosine to a hundredth.
     encoder : {"map", "grid"}
         H as convolutions over the map as an image, or, for Zernike moments, over the density that they stand for.
     width : int
@@ -135,6 +138,7 @@ class CGMLConfig:
     latent_updates: Literal["each-step", "whole-path"] = "each-step"
     learning_rate: float = 1e-3
     latent_learning_rate: float = 1e-4
+    decay: Literal["none", "cosine"] = "none"
     encoder: EncoderName = "map"
     width: int = 64
     code: int = 512
@@ -172,6 +176,7 @@ class CGML(nn.Module):
     """
 
     answers = True
+    total_steps = 0  # the engine says, before the first step
     steps_done: Tensor
 
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
@@ -205,6 +210,7 @@ class CGML(nn.Module):
             ``loss`` (error at z_M), ``loss_start`` (error at z_0), ``lipschitz``, ``path`` (loss of Z), ``rho`` (mean
             length of the last latent step).
         """
+        self._set_rates()
         first_stage = bool(self.steps_done < self.config.first_stage)
         train_main = self.config.schedule == "joint" or first_stage
         train_latent = self.config.schedule == "joint" or not first_stage
@@ -240,6 +246,16 @@ class CGML(nn.Module):
             "path": path_loss,
             "rho": last_move.item(),
         }
+
+    def _set_rates(self) -> None:
+        """The learning rates of this step."""
+        if self.config.decay == "none":
+            return
+        part = rate_at(int(self.steps_done), 0, self.total_steps)
+        rates = {"main": self.config.learning_rate, "latent": self.config.latent_learning_rate}
+        for name, rate in rates.items():
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate * part
 
     def _inferred_error(
         self, prepared: Prepared, bottleneck: Tensor, example: Example, generator: torch.Generator
@@ -340,7 +356,8 @@ class CGML(nn.Module):
 
         Returns
         -------
-        Tensor, shape (B, F s s), float32
+        Tensor, shape (B, D), float32
+            The bottleneck, D = F s s; of the grid its parts and its last layer.
         """
         return self.features(condition)
 

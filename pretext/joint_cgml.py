@@ -64,16 +64,19 @@ class JointCGML(nn.Module):
     Raises
     ------
     UserError
-        When condition and target differ in shape.
+        When condition and target differ in shape, or two stages are asked for.
     """
 
     answers = True
+    total_steps = 0
 
     def __init__(self, config: JointCGMLConfig, problem: Problem) -> None:
         super().__init__()
         if problem.condition != problem.target:
             got = f"condition {problem.condition}, target {problem.target}"
             raise UserError("joint-cgml needs a condition and a target of one shape", got, "take complete-shape")
+        if config.schedule != "joint":
+            raise UserError("joint-cgml has one stage", f"method.schedule = {config.schedule!r}", "leave it out")
         self.config = config
         self.completion = CGML(config, problem)
         with torch.no_grad():
@@ -102,6 +105,7 @@ class JointCGML(nn.Module):
         dict of str to float
             Those of cGML, and ``joint``.
         """
+        self.completion.total_steps = self.total_steps
         losses = self.completion.training_step(example, generator)
         if len(example.condition) < 2:
             return {**losses, "joint": 0.0}
@@ -131,3 +135,10 @@ class JointCGML(nn.Module):
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S), as of cGML."""
         return self.completion.complete(condition, modes, generator)
+
+
+def cgml_of(method: object) -> CGML | None:
+    """The CGML that a method is or has inside, None for all others."""
+    if isinstance(method, JointCGML):
+        return method.completion
+    return method if isinstance(method, CGML) else None

@@ -19,7 +19,6 @@ generator, so nothing can be completed.
 Letters in shapes: B batch, C, H, W of the maps, D features, E dimensions of the embeddings.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from pretext.encoders import EncoderName, build_encoder
 from pretext.layers import pooled
+from pretext.learning_rate import rate_at
 from pretext.picture_encoder import PictureEncoder
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -232,13 +232,3 @@ def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
     centred = embeddings - embeddings.mean(dim=0)
     covariance = centred.T @ centred / (count - 1)  # (E, E)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / width
-
-
-def rate_at(step: int, warm_up: int, cosine_steps: int) -> float:
-    """The part of the highest learning rate at a step: a straight rise, half a cosine to 0.01, and that ever after.
-
-    With ``cosine_steps = 0``, where nobody said how long the training is, it does not fall.
-    """
-    rise = min(1.0, (step + 1) / max(warm_up, 1))
-    fallen = min(step / cosine_steps, 1.0) if cosine_steps else 0.0
-    return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * fallen)) / 2)

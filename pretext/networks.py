@@ -148,8 +148,8 @@ class GridBottleneck(nn.Module):
         return {**found, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h, and no skips: the grid has no activations of a map's size."""
-        return self(condition), ()
+        """Raises UserError: the grid has no activations of a map's size."""
+        raise UserError("the grid encoder has no skips", "method.skips = true", "take method.skips=false")
 
 
 class Generator(nn.Module):

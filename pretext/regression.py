@@ -107,7 +107,7 @@ class Regression(nn.Module):
 
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
+        """Features (B, D) of maps (B, C, S, S): the bottleneck, D = F s s, or what the grid gives."""
         return self.features(condition)
 
     def features(self, condition: Tensor) -> Tensor:

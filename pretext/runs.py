@@ -179,7 +179,10 @@ class TrainedRun:
         """Features (B, D), with a gradient, of conditions (B, C, H, W) as the task's view gives them."""
         if self.layer == DEFAULT:
             return self.method.features(condition)
-        return chosen({DEFAULT: self.method.features(condition), **self.method.layers(condition)}, self.layer)
+        found = self.method.layers(condition)
+        if DEFAULT in self.layer.split("+"):
+            found = {DEFAULT: self.method.features(condition), **found}
+        return chosen(found, self.layer)
 
     def layers(self) -> dict[str, int]:
         """The layers by name, the default first, and how many features each has."""
@@ -197,6 +200,7 @@ class TrainedRun:
         UserError
             When there is no such layer.
         """
+        layer = "+".join(name.strip() for name in layer.split("+"))
         chosen({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
         return replace(self, layer=layer)
 

@@ -1,7 +1,7 @@
-"""What ``pretrain`` trains when it is not told: the best that was measured for the map file at hand.
+"""What ``pretrain`` trains when it is not told.
 
 A file of Zernike moments or spherical harmonics with the clouds they were made from gets a joint embedding of altered
-views (docs/results.md); everything else gets cGML denoising, which needs nothing but maps.
+views: of what was measured on Zernike moments of ModelNet10 the best (docs/results.md). Everything else gets cGML denoising, which needs nothing but maps.
 """
 
 import math
@@ -36,8 +36,8 @@ def sections_for(maps: MapFile, method: str | None = None, task: str | None = No
         Section [run], and [train] and [method] where they depend on the data.
     """
     views = method in (None, "joint-embedding") and task in (None, "views")
-    if views and has_views(maps):
-        count = len(maps.rows("train"))
+    count = len(maps.rows("train"))
+    if views and has_views(maps) and count > 1:  # of a single pair nothing is learnt
         batch = min(BATCH, max(count // 2, 2))
         epochs = min(EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS / math.ceil(max(count, 1) / batch))))
         return {
@@ -45,7 +45,7 @@ def sections_for(maps: MapFile, method: str | None = None, task: str | None = No
             "train": {"epochs": epochs, "batch_size": batch},
             "method": {"precision": "bfloat16" if has_bfloat16() else "float32"},
         }
-    if method is None and task is None and maps.basis.kind in ("zernike", "sh"):
+    if method is None and task is None and maps.basis.kind in ("zernike", "sh") and not maps.has_points:
         say(f"{maps.path} has no clouds, which the better joint embedding needs (prep --keep-points): training cgml")
     chosen = "joint-embedding" if task == "views" else "cgml"
     return {"run": {"method": method or chosen, "task": task or "denoise"}}

@@ -87,6 +87,8 @@ def pretrain(
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
         Go on with this run exactly where it stopped; only ``data``, ``epochs`` and ``max_minutes`` may be given along.
+        More epochs than before lengthen learning rates that fall over the training: such a run is then not the one that
+        was to take so many epochs from the start.
     out : path, optional
         The run folder; ``WS/runs/DATE-METHOD-TASK`` by default. It must not exist.
     workspace : path, optional
@@ -112,6 +114,7 @@ def pretrain(
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
     if recipe:
+        recipe = str(recipe)
         sections = read_recipe(recipe)
         plan_parts = _merge(method, task, sections, given, settings)
         maps = _find_maps(data, place) if data else _recipe_maps(read_recipe(recipe), place)
@@ -193,7 +196,9 @@ def _merge(
     for key, value in names.items():
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
-    recipes_method = names.get("method", "cgml")
+    # a recipe that names one of the two gets what goes with it
+    usual = "joint-embedding" if (task or names.get("task")) in ("views", "picture-views") else "cgml"
+    recipes_method = names.get("method", usual)
     if method and method != recipes_method and "method" in sections:
         # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
         known = [field.name for field in fields(find_method(method).config)]
@@ -202,7 +207,7 @@ def _merge(
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
     method = method or recipes_method
-    task = task or names.get("task", "denoise")
+    task = task or names.get("task", "views" if method == "joint-embedding" else "denoise")
     configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
     texts = parse_settings(settings, configs)
     built: dict[str, Any] = {

@@ -307,3 +307,26 @@ def test_the_grid_reads_whole_maps_of_zernike_moments_only() -> None:
     for problem in (Problem((3, 16, 16), (3, 16, 16), True), Problem((2, 7, 7), (2, 7, 7), False, None, standardise)):
         with pytest.raises(UserError, match="Zernike"):
             CGML(CGMLConfig(**SMALL, encoder="grid"), problem)
+
+
+def test_rates_fall_to_a_hundredth_where_they_are_told_to() -> None:
+    for decay, expected in (("none", [1.0, 1.0, 1.0]), ("cosine", [1.0, 0.01 + 0.99 / 2, 0.01])):
+        method = make(decay=decay, learning_rate=1e-3, latent_learning_rate=1e-2)
+        method.total_steps = 4
+        rates = []
+        for _ in range(5):
+            method.training_step(batch(), seeded())
+            rates.append([method.optimizers[name].param_groups[0]["lr"] for name in ("main", "latent")])
+        found = [rates[step] for step in (0, 2, 4)]
+        assert found == [pytest.approx([1e-3 * part, 1e-2 * part]) for part in expected]
+
+
+def test_joint_cgml_refuses_two_stages_and_the_grid_skips() -> None:
+    with pytest.raises(UserError, match="one stage"):
+        JointCGML(JointCGMLConfig(**SMALL, schedule="two-stage"), Problem(SHAPE, SHAPE, False))
+    basis = zernike_basis(6)
+    standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    problem = Problem(basis.shape, basis.shape, False, standardise=standardise)
+    method = CGML(CGMLConfig(**SMALL, encoder="grid", skips=True), problem)
+    with pytest.raises(UserError, match="no skips"):
+        method.complete(torch.zeros(1, *basis.shape), 1, seeded())

@@ -20,9 +20,9 @@ from pretext.joint_embedding import (
     JointEmbedding,
     JointEmbeddingConfig,
     off_diagonal_covariance,
-    rate_at,
     spread_shortfall,
 )
+from pretext.learning_rate import rate_at
 from pretext.method import build_seeded
 from pretext.perceptron_encoder import PerceptronEncoder
 from pretext.standardiser import Standardiser
