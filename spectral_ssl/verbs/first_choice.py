@@ -1,7 +1,8 @@
 """What ``pretrain`` trains when it is not told.
 
 A file of Zernike moments or spherical harmonics with the clouds they were made from gets a joint embedding of altered
-views: of what was measured on Zernike moments of ModelNet10 the best (docs/results.md). Everything else gets cGML denoising, which needs nothing but maps.
+views: of what was measured on Zernike moments of ModelNet10 the best (docs/results.md). Everything else gets cGML
+denoising, which needs nothing but maps.
 """
 
 import math
