@@ -1,19 +1,20 @@
 """MR-GAN's eight losses and its baselines: on eight modes in the plane, and on pictures.
 
-    python benchmarks/moment_gan.py toy --workspace WS                         # 11 runs of at most two minutes
+    python benchmarks/moment_gan.py toy --workspace WS                         # 14 runs of at most two minutes
     python benchmarks/moment_gan.py sweep --workspace WS                       # joint objective with L2 (appendix F)
     python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
     python benchmarks/moment_gan.py cost                                       # what K samples cost
 
 ``pictures`` trains on facades at 64 pixels (``--task translate``, ``super-resolve`` or ``inpaint``, by the recipes
-mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the same networks and noise; its table has
-diversity and Fréchet distance, each also relative to the baseline. Every command goes on where it was interrupted: a run
-that lies in WS/runs is resumed or taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy, one
-figure beside it. Raw data lies in WS/raw; nothing is downloaded.
+mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the same networks and noise; its table
+has diversity and Fréchet distance, each also relative to the baseline. Every command goes on where it was interrupted:
+a run that lies in WS/runs is resumed or taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy,
+one figure beside it. Raw data lies in WS/raw; nothing is downloaded.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -39,15 +40,19 @@ from spectral_ssl.verbs.probe import without_nan
 RESULTS = Path(__file__).parent / "results"
 TOY_MINUTES = 2.0
 TOY_POINTS = 10_000
-# name: settings over the recipe mr-gan-toy; a reconstruction loss is of each sample, so that one sample is enough for it
+# name: settings over the recipe mr-gan-toy
 TOY: dict[str, tuple[str, ...]] = {
     **{name: (f"variant={name}",) for name in VARIANTS},
-    "GAN alone": ("variant=none",),
-    "GAN and L2": ("variant=none", "loss=l2", "reconstruction_weight=10"),
-    "GAN and L1": ("variant=none", "loss=l1", "reconstruction_weight=10"),
+    "GAN alone, 10 samples": ("variant=none",),
+    # as the paper's baselines are: one sample for each condition
+    "GAN alone": ("variant=none", "samples=1"),
+    "GAN and L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1"),
+    "GAN and 10 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=10"),
+    "GAN and 100 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
+    "GAN and 10 L1": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=10"),
 }
 SWEEP = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
-# the paper's weights of the variants and baselines at each task (its code; section 5 of its text tests all eight in one)
+# the paper's weights of the variants and baselines at each task
 PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "translate": {
         "baseline": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=100"),
@@ -68,6 +73,7 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 EXTRA = {
     "GAN alone": ("variant=none", "samples=1"),
+    "bicycle-gan": (),
     "reconstruction alone": ("variant=none", "samples=1", "reconstruction_weight=1", "adversarial_weight=0"),
 }
 COST_CASES = {
@@ -87,7 +93,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="most time of each training [toy 2, pictures 30]")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--set", action="append", default=[], help="settings of all runs")
-    parser.add_argument("--name", default="", help="added to the names of runs and result")
+    parser.add_argument("--name", default="", help="in the names of runs and result, e.g. trial-")
     parser.add_argument("--count", type=int, default=100, help="held-out pictures")
     parser.add_argument("--modes", type=int, default=20, help="answers to each")
     parser.add_argument("--threads", type=int, default=1)
@@ -128,7 +134,7 @@ def toy(arguments: argparse.Namespace) -> None:
     generator = seeded_generator(0, "truth")
     centres = mixture_centres()[torch.randint(8, (TOY_POINTS,), generator=generator)]
     truth = {"data": centres + spread * torch.randn(TOY_POINTS, 2, generator=generator)}
-    figure = RESULTS / f"moment-gan-{arguments.part}{arguments.name}.png"
+    figure = RESULTS / f"moment-gan-{arguments.name}{arguments.part}.png"
     draw_points(figure, truth | panels, spread)
     print(figure)
 
@@ -148,7 +154,8 @@ def pictures(arguments: argparse.Namespace) -> None:
         proxy = "proxy" in name
         # the predictor is trained once for each family and taken over by the others
         given = (*settings, "predictor=auto") if proxy else settings
-        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments)
+        method = name if name == "bicycle-gan" else "mr-gan"
+        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments, method)
         result = spectral_ssl.evaluate(
             run, data=arguments.data, count=arguments.count, modes=arguments.modes, workspace=arguments.workspace
         )
@@ -165,14 +172,23 @@ def pictures(arguments: argparse.Namespace) -> None:
 
 
 def trained(
-    kind: str, name: str, recipe: str, settings: tuple[str, ...], minutes: float, arguments: argparse.Namespace
+    kind: str,
+    name: str,
+    recipe: str,
+    settings: tuple[str, ...],
+    minutes: float,
+    arguments: argparse.Namespace,
+    method: str = "mr-gan",
 ) -> TrainedRun:
     """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
-    folder = arguments.workspace / "runs" / f"{kind}{arguments.name}-{name.replace(' ', '-')}"
+    folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-')}"
     if not (folder / "checkpoints" / "last.pt").exists():
+        if folder.exists():  # it was interrupted before its first checkpoint
+            shutil.rmtree(folder)
         return spectral_ssl.pretrain(
             arguments.data,
             recipe=recipe,
+            method=method,
             max_minutes=minutes,
             epochs=arguments.epochs,
             settings=[*settings, *arguments.set],
@@ -207,7 +223,7 @@ def training(run: TrainedRun) -> dict[str, Any]:
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    """Seconds of a generator's step (forward, all its losses, backward, Adam) with K samples, over those with one."""
+    """Processor seconds of a step of G (forward, its losses, backward, Adam) with K samples, over one sample's."""
     rows = []
     for base, problem in COST_CASES.items():
         condition = torch.rand(8, *problem.condition, generator=seeded_generator(0, base)) * 2 - 1
@@ -222,9 +238,9 @@ def cost(arguments: argparse.Namespace) -> None:
             method = build_seeded(MRGAN, 0, config, problem)
             times = []
             for step in range(8):
-                started = time.perf_counter()
+                started = time.process_time()  # of the processor: others may use it too
                 method.training_step(example, seeded_generator(step))
-                times.append(time.perf_counter() - started)
+                times.append(time.process_time() - started)
             seconds[samples] = statistics.median(times[2:])
         ratio = seconds[10] / seconds[1]
         rows.append({"cell": base, "seconds": seconds, "ratio": ratio, "bar": ratio <= 5})
@@ -243,7 +259,7 @@ def write(part: str, found: dict[str, Any], arguments: argparse.Namespace) -> No
     """Write what is known so far."""
     result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"moment-gan-{part}{arguments.name}.json"
+    path = RESULTS / f"moment-gan-{arguments.name}{part}.json"
     write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 

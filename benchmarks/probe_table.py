@@ -20,6 +20,9 @@ def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
         cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = _spread(scores)
     if "retrieval" in probes:
         cells["class mAP"] = f"{row['retrieval']:.3f}"
+    if "fine-tune" in probes:
+        tuned = row["fine_tune"]
+        cells["fine-tuned (upper reference)"] = f"{tuned['accuracy']:.3f}" if tuned else "-"
     if "linear" in probes:
         cells["C chosen"] = ", ".join(f"{strength:g}" for strength in sorted(set(row["strengths"])))
     return cells

@@ -1,8 +1,8 @@
 """Which network and which views make the best features of ModelNet10? Chosen inside the training split.
 
-    python benchmarks/study.py --data modelnet10-points-zernike.h5 --workspace WS --threads 1
+    python benchmarks/study.py --data modelnet10-zernike.h5 --workspace WS --threads 1
 
-The map file (``prep --dataset modelnet10 --keep-points``) is read once, its training split alone: a copy in WS holds
+The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS holds
 3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class). Nothing here can see the real
 test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of ``downstream.linear_probe`` on
 them and scores it on the 828. One line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells
@@ -17,16 +17,19 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 import spectral_ssl
 from data_prep.layout import unfold
-from data_prep.map_store import MapFile, MapWriter, open_maps
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
 from downstream.linear_probe import fit_probe
+from downstream.turned_maps import Pose, turn_maps
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import created_by, environment
@@ -37,18 +40,41 @@ BATCH = 128  # of the recipe
 KEYS = ("epochs", "steps", "training_seconds")
 
 
-def cells() -> dict[str, tuple[str, ...]]:
-    """Settings over the recipe joint-embedding, by the cell's name."""
+class Cell(NamedTuple):
+    """A pretraining and the pose in which its features are scored."""
+
+    settings: tuple[str, ...] = ()
+    recipe: str = "joint-embedding"
+    method: str | None = None
+    pose: Pose = "aligned"
+
+
+# the alterations of the task views for whole objects of which a part is to be completed
+ALTERED = ("stretch=0.35", "turn=0.25", "mirror=true", "task.points=1024", "smallest=0.0")
+ANY_TURN = f"turn={math.pi}"
+
+
+def cells() -> dict[str, Cell]:
+    """What is pretrained, by the cell's name."""
+    parts = partial(Cell, recipe="complete-shape")
     return {
-        "grid": (),
-        "grid, order 12": ("highest_order=12",),
-        "grid, no crop": ("crop=0",),
-        "grid, little stretch": ("stretch=0.15",),
-        "grid, no stretch": ("stretch=0",),
-        "grid, wider views": ("crop=0.4", "stretch=0.5", "turn=0.4"),
-        "grid, all 2048 points": ("task.points=0",),
-        "perceptron": ("encoder=perceptron",),
-        "perceptron, order 12": ("encoder=perceptron", "highest_order=12"),
+        "grid": Cell(),
+        "grid, order 12": Cell(("highest_order=12",)),
+        "grid, no crop": Cell(("crop=0",)),
+        "grid, little stretch": Cell(("stretch=0.15",)),
+        "grid, no stretch": Cell(("stretch=0",)),
+        "grid, wider views": Cell(("crop=0.4", "stretch=0.5", "turn=0.4")),
+        "grid, all 2048 points": Cell(("task.points=0",)),
+        "perceptron": Cell(("encoder=perceptron",)),
+        "perceptron, order 12": Cell(("encoder=perceptron", "highest_order=12")),
+        "cGML, parts": parts(),
+        "cGML, parts, grid": parts(("encoder=grid",)),
+        "cGML, parts of altered objects, grid": parts(("encoder=grid", *ALTERED)),
+        "L1, parts of altered objects, grid": parts(("encoder=grid", *ALTERED), method="regression"),
+        "grid, any turn": Cell((ANY_TURN,), pose="vertical"),
+        "grid, any turn, little stretch": Cell((ANY_TURN, "stretch=0.15"), pose="vertical"),
+        "grid, any rotation": Cell(("pose=any",), pose="so3"),
+        "grid, any rotation, little stretch": Cell(("pose=any", "stretch=0.15"), pose="so3"),
     }
 
 
@@ -120,14 +146,18 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
     key = (name, seed, arguments.epochs)
     if key in {(row["cell"], row["seed"], row.get("epochs")) for row in finished()}:
         return
-    settings = list(cells()[name])
-    batch = next((int(part.split("=")[1]) for part in settings if "batch_size" in part), BATCH)
-    settings.append(f"cosine_steps={arguments.epochs * math.ceil(len(maps.rows('train')) / batch)}")
+    cell = cells()[name]
+    settings = list(cell.settings)
+    if cell.recipe == "joint-embedding":
+        batch = next((int(part.split("=")[1]) for part in settings if "batch_size" in part), BATCH)
+        settings.append(f"cosine_steps={arguments.epochs * math.ceil(len(maps.rows('train')) / batch)}")
     started = time.monotonic()
-    out = arguments.workspace / "runs" / f"study-{name.replace(' ', '-').replace(',', '')}-{seed}-{started:.0f}"
+    plain = name.replace(" ", "-").replace(",", "")
+    out = arguments.workspace / "runs" / f"study-{plain}-{seed}-{arguments.epochs}-{started:.0f}"
     run = spectral_ssl.pretrain(
         maps,
-        recipe="joint-embedding",
+        recipe=cell.recipe,
+        method=cell.method,
         epochs=arguments.epochs,
         seed=seed,
         settings=settings,
@@ -145,7 +175,8 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
         "steps": run.checkpoint["place"]["step"],
         "training_seconds": metrics[-1]["seconds"],
         "last_epoch": metrics[-1],
-        **score(run.encode_file(maps), maps, seed),
+        "pose": cell.pose,
+        **score(run.encode_file(turn_maps(maps, cell.pose)), maps, seed),
         **circumstances(maps),
     }
     append(row)

@@ -147,7 +147,7 @@ class MapFile:
             When the file was made without them.
         """
         if not self.has_points:
-            raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points")
+            raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
         with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             return _read_rows(dataset(file, "points", MAKE_AGAIN), rows)
 

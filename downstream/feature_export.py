@@ -2,6 +2,7 @@
 
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features
+from pretext.layers import pooling_in_words
 from pretext.runs import TrainedRun
 
 
@@ -32,8 +33,8 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
         splits=maps.splits,
         classes=maps.classes,
         about={
-            "layer": "bottleneck",
-            "pooling": "none (flattened)",
+            "layer": run.layer,
+            "pooling": pooling_in_words(run.layer),
             "checkpoint_digest": run.checkpoint_digest,
             "data_digest": maps.digest,
             "config": run.plan.to_toml(),

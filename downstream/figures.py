@@ -10,6 +10,8 @@ from torch import Tensor
 from pretext.tasks.example import Example
 from spectral_ssl.ground.files import atomic_path
 
+NOT_DRAWN = ("epoch", "step", "seconds")
+
 
 def draw_answers(path: Path, example: Example, answers: Tensor, ids: list[str], channel: int = 0) -> None:
     """One line a spectral map: what the network saw, its answers, the truth.
@@ -64,12 +66,15 @@ def _draw_grid(path: Path, titles: list[str], columns: list[Tensor], ids: list[s
 
 
 def draw_losses(path: Path, metrics: list[dict[str, Any]]) -> None:
-    """The losses of every epoch, as small curves side by side, one for each name in the metrics rows."""
-    names = [name for name in metrics[0] if name not in ("epoch", "step", "seconds")]
+    """What the rows of ``metrics.jsonl`` hold, as small curves side by side over the epochs, one for each name.
+
+    A name need not be in every row: features are watched less often than losses.
+    """
+    names = [name for name in dict.fromkeys(key for row in metrics for key in row) if name not in NOT_DRAWN]
     figure, axes = _figure(1, len(names), ticks=True, width=2.6)
-    epochs = [row["epoch"] for row in metrics]
     for axis, name in zip(axes[0], names, strict=True):
-        axis.plot(epochs, [row[name] for row in metrics], marker="." if len(epochs) < 30 else "")
+        known = [(row["epoch"], row[name]) for row in metrics if row.get(name) is not None]
+        axis.plot(*zip(*known, strict=True) if known else ([], []), marker="." if len(known) < 30 else "")
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=7)

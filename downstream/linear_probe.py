@@ -40,10 +40,10 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.int64], seed: in
     UserError
         When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
     """
-    return choose_and_fit(_regularisation_path, STRENGTHS, features, labels, seed)
+    return choose_and_fit(regularisation_path, STRENGTHS, features, labels, seed)
 
 
-def _regularisation_path(
+def regularisation_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], strengths: tuple[float, ...]
 ) -> Iterator[Predictor]:
     """Predictors from strong to weak regularisation, each fit started where the one before ended."""

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from data_prep.map_store import MapFile
 from downstream.baseline_cache import BaselineCache, computed_by
+from downstream.layer_choice import ALL, AUTO, LayerChoice, choose_layer, worth_trying
 from downstream.patch_features import PatchConfig
-from downstream.probed_features import FeatureRow, feature_rows
+from downstream.probed_features import TRAINED, UNTRAINED, FeatureRow, feature_rows
 from downstream.row_scores import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
 from downstream.sealed_labels import SealedLabels
 from downstream.turned_maps import Pose, turn_maps
+from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.errors import UserError
@@ -53,6 +55,10 @@ class ProbeTable:
     pose : str
         Of the objects, in both splits.
     pose_seed : int
+    layer : str
+        What was asked for: a layer's name, "auto" or "all".
+    layer_choices : tuple of LayerChoice
+        With "auto": what was chosen for each network, inside the training split.
     rows : tuple of ProbeRow
     """
 
@@ -67,6 +73,8 @@ class ProbeTable:
     probes: tuple[str, ...]
     pose: str
     pose_seed: int
+    layer: str
+    layer_choices: tuple[LayerChoice, ...]
     rows: tuple[ProbeRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,6 +91,7 @@ def probe_run(
     probes: Sequence[str] = DEFAULT_PROBES,
     pose: Pose = "aligned",
     pose_seed: int = 0,
+    layer: str = DEFAULT,
     references: bool = False,
     patches: PatchConfig | None = None,
     cache: BaselineCache | None = None,
@@ -103,6 +112,9 @@ def probe_run(
         How the objects of both splits are turned, see ``downstream.turned_maps``.
     pose_seed : int
         Draws the rotations.
+    layer : str
+        What of the networks the features are (``pretext.layers``). "auto": for each network the layer that is best by
+        cross-validation inside the training split; "all": a row for each layer of the trained one.
     references : bool
         Whether to add features that others learnt with labels (images).
     patches : PatchConfig, optional
@@ -117,14 +129,29 @@ def probe_run(
     Raises
     ------
     UserError
-        When the basis is another, there are too few labels, or a probe or pose is unknown or does not fit the maps.
+        When the basis is another, there are too few labels, or a probe, pose or layer is unknown or does not fit.
     """
     asked = check_probes(probes)
     check_same_basis(run.basis, maps)
     train, test, split = labelled_rows(maps)
     # everything that depends on labels is given the training labels; those of the test split are sealed from here on
     parts = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_class_names(maps)))
-    rows_of_table = feature_rows(run, turn_maps(maps, pose, pose_seed), train, references=references, patches=patches)
+    turned = turn_maps(maps, pose, pose_seed)
+    choices: tuple[LayerChoice, ...] = ()
+    if layer == AUTO:
+        networks = {UNTRAINED: run.untrained(seeds[0]), TRAINED: run}
+        choices = tuple(
+            choose_layer(name, network, turned, train, parts.labels, seeds[0]) for name, network in networks.items()
+        )
+    rows_of_table = feature_rows(
+        run if layer in (AUTO, ALL) else run.at_layer(layer),
+        turned,
+        train,
+        layers={choice.row: choice.layer for choice in choices},
+        more_layers=worth_trying(run) if layer == ALL else (),
+        references=references,
+        patches=patches,
+    )
     about_maps = {
         "maps": maps.digest,
         "labels": sha256(maps.labels.tobytes() + train.tobytes() + test.tobytes()).hexdigest(),
@@ -161,6 +188,8 @@ def probe_run(
         probes=asked,
         pose=pose,
         pose_seed=pose_seed,
+        layer=layer,
+        layer_choices=choices,
         rows=tuple(rows),
     )
 

@@ -1,7 +1,8 @@
 """What is probed: the run's features, and beside them everything that costs nothing or sets a mark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from data_prep.invariants import degree_norms, ring_norms
 from data_prep.layout import unfold
 from data_prep.map_store import MapFile
+from downstream.fine_tune import FineTuned, fine_tune
 from downstream.frechet_distance import image_features, load_feature_network
 from downstream.patch_features import PatchConfig, has_quadrants, learn_patch_features
 from downstream.pca_features import COMPONENTS, pca_features
@@ -19,6 +21,7 @@ from spectral_ssl.ground.config import to_toml
 from spectral_ssl.ground.errors import UserError
 
 IMAGES_AT_ONCE = 1024
+TRAINED, UNTRAINED = "trained network", "untrained network"
 
 FeatureMaker = Callable[[int], NDArray[np.float32]]
 
@@ -39,6 +42,8 @@ class FeatureRow:
         What they depend on beside the maps, as JSON can say it; None for the run's own, which are not cached.
     code : tuple of str
         The packages that compute them.
+    tune : callable, optional
+        (training rows, their labels, seed) -> the network behind them, trained on; None where there is no network.
     """
 
     name: str
@@ -46,6 +51,7 @@ class FeatureRow:
     random: bool = False
     settings: dict[str, Any] | None
     code: tuple[str, ...] = ("data_prep", "downstream")
+    tune: Callable[[NDArray[np.int64], NDArray[np.int64], int], FineTuned] | None = None
 
 
 def feature_rows(
@@ -53,10 +59,12 @@ def feature_rows(
     maps: MapFile,
     train: NDArray[np.int64],
     *,
+    layers: Mapping[str, str] | None = None,
+    more_layers: Sequence[str] = (),
     references: bool = False,
     patches: PatchConfig | None = None,
 ) -> list[FeatureRow]:
-    """All rows of the table, the trained network last but for the references.
+    """All rows of the table, the trained network last but for its other layers and the references.
 
     Parameters
     ----------
@@ -66,6 +74,10 @@ def feature_rows(
         Of the run's basis.
     train : ndarray, shape (T,), int64
         The training rows: all that is fitted (components, centroids) is fitted on their maps, without labels.
+    layers : dict of str to str, optional
+        Layers of the networks by the names of their rows; the default ones where they are not named.
+    more_layers : sequence of str
+        Layers of the trained network that get rows of their own.
     references : bool
         Whether to add what others learnt with labels: an upper mark, not a competitor.
     patches : PatchConfig, optional
@@ -81,16 +93,27 @@ def feature_rows(
         When references are asked for that do not exist: for spectral maps, or without their package.
     """
     images = maps.basis.kind == "pixels"
+    own, fresh = (run.at_layer((layers or {}).get(name, run.layer)) for name in (TRAINED, UNTRAINED))
     rows = _image_baselines(maps, train, patches or PatchConfig()) if images else _spectral_baselines(maps, train)
     rows += [
         FeatureRow(
-            name="untrained network",
-            make=lambda seed: run.untrained(seed).encode_file(maps),
+            name=UNTRAINED,
+            make=lambda seed: fresh.untrained(seed).encode_file(maps),
             random=True,
-            settings=_untrained_settings(run),
+            settings=_untrained_settings(fresh),
             code=("data_prep", "downstream", "pretext"),
+            tune=lambda rows, labels, seed: fine_tune(fresh.untrained(seed), maps, rows, labels, seed),
         ),
-        FeatureRow(name="trained network", make=lambda seed: run.encode_file(maps), settings=None),
+        FeatureRow(
+            name=TRAINED,
+            make=partial(_encoded, own, maps),
+            settings=None,
+            tune=lambda rows, labels, seed: fine_tune(own, maps, rows, labels, seed),
+        ),
+    ]
+    rows += [
+        FeatureRow(name=f"{TRAINED}, {layer}", make=partial(_encoded, run.at_layer(layer), maps), settings=None)
+        for layer in more_layers
     ]
     if references:
         if not images:
@@ -105,6 +128,11 @@ def feature_rows(
             FeatureRow(name="reference: EfficientNet-Lite0, ImageNet labels", make=reference, settings={"side": 224})
         )
     return rows
+
+
+def _encoded(run: TrainedRun, maps: MapFile, seed: int) -> NDArray[np.float32]:
+    """The features of a run, whatever the seed."""
+    return run.encode_file(maps)
 
 
 def _spectral_baselines(maps: MapFile, train: NDArray[np.int64]) -> list[FeatureRow]:
@@ -133,7 +161,8 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
         FeatureRow(name="PCA", make=lambda seed: pca_features(raw(), train), settings={"components": COMPONENTS}),
     ]
     if has_quadrants(maps.basis.shape, patches):
-        rows.append(FeatureRow(name="k-means patches", make=of_patches, settings=asdict(patches)))
+        code = ("data_prep", "downstream", "pretext")
+        rows.append(FeatureRow(name="k-means patches", make=of_patches, settings=asdict(patches), code=code))
     return rows
 
 
@@ -147,4 +176,4 @@ def _untrained_settings(run: TrainedRun) -> dict[str, Any]:
     config = to_toml(
         {"run": {"method": plan.method, "task": plan.task}, "method": plan.method_config, "task": plan.task_config}
     )
-    return {"config": config, "statistics": statistics.hexdigest()}
+    return {"config": config, "statistics": statistics.hexdigest(), "layer": run.layer}

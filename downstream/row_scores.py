@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.cross_validation import FOLDS, FittedProbe, check_finite
+from downstream.cross_validation import FOLDS, MOST_CROSS_VALIDATED, WORSE_IN_A_ROW, FittedProbe, check_finite
 from downstream.few_shot import DRAWS, FEW_SHOT_STRENGTH, LABELS_A_CLASS, few_shot_answers
+from downstream.fine_tune import BATCH as TUNING_BATCH
+from downstream.fine_tune import EPOCHS as TUNING_EPOCHS
+from downstream.fine_tune import HELD_OUT as TUNING_HELD_OUT
+from downstream.fine_tune import RATE_OF_LAYER, RATES
 from downstream.layer_probe import BATCH, EPOCHS, RATE, WEIGHT_DECAYS, fit_layer
 from downstream.linear_probe import STRENGTHS, fit_probe
 from downstream.neighbour_probe import NEIGHBOURS, neighbour_predictions, standardised
@@ -23,7 +27,11 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 
 # What each probe does, in words: for the table's JSON, and a part of the key of cached scores.
 PROTOCOLS = {
-    "linear": f"linear: logistic regression, C of {STRENGTHS} by stratified {FOLDS}-fold cross-validation inside train",
+    "linear": (
+        f"linear: logistic regression, C of {STRENGTHS} by stratified {FOLDS}-fold cross-validation inside train (of "
+        f"more than {MOST_CROSS_VALIDATED} training samples: on so many, drawn by class with the seed, until "
+        f"{WORSE_IN_A_ROW} weaker C in a row were worse than the best)"
+    ),
     "svm": f"svm: LinearSVC (squared hinge, one against the rest), C of {SVM_STRENGTHS} chosen likewise",
     "layer": (
         f"layer: one fully connected layer, Adam, {EPOCHS} epochs, batches of {BATCH}, rate {RATE}, weight decay of "
@@ -35,6 +43,11 @@ PROTOCOLS = {
         f"C = {FEW_SHOT_STRENGTH:g}"
     ),
     "retrieval": "retrieval: mean average precision of classes among the test samples, cosine",
+    "fine-tune": (
+        f"fine-tune: upper reference: network and linear layer trained with labels, Adam, batches of "
+        f"{TUNING_BATCH}, rate of {RATES} (linear layer {RATE_OF_LAYER}) and epochs of {TUNING_EPOCHS} chosen on "
+        f"{TUNING_HELD_OUT:.0%} of train, then all of train; first seed"
+    ),
 }
 PROBES = tuple(PROTOCOLS)
 DEFAULT_PROBES = ("linear", "neighbours")
@@ -108,6 +121,26 @@ class FewShotScores:
 
 
 @dataclass(frozen=True)
+class FineTunedScores:
+    """Test score of a network that was trained with labels.
+
+    Attributes
+    ----------
+    accuracy : float
+        On the test split.
+    learning_rate, epochs : float, int
+        As chosen inside the training split.
+    held_out : float
+        Accuracy of that choice there.
+    """
+
+    accuracy: float
+    learning_rate: float
+    epochs: int
+    held_out: float
+
+
+@dataclass(frozen=True)
 class ProbeRow:
     """One line of the table; what was not asked for is NaN, empty or None.
 
@@ -134,6 +167,8 @@ class ProbeRow:
     few_shot : tuple of FewShotScores
     retrieval, retrieval_chance : float
         Mean average precision of class retrieval, and what features without any meaning would get.
+    fine_tune : FineTunedScores or None
+        Of the network behind the features; None where there is none too.
     cached : bool
         Whether all of it was computed earlier.
     """
@@ -154,6 +189,7 @@ class ProbeRow:
     few_shot: tuple[FewShotScores, ...]
     retrieval: float
     retrieval_chance: float
+    fine_tune: FineTunedScores | None
     cached: bool
 
 
@@ -209,7 +245,9 @@ def score_row(
             for probe in probes:
                 found[probe] = {"dimensions": features.shape[1]}
                 if probe not in FITS:
-                    found[probe] |= _score_once(probe, train, test, split)
+                    found[probe] |= (
+                        _tuned(row, split, seed) if probe == "fine-tune" else _score_once(probe, train, test, split)
+                    )
         for probe in fitted:
             fit = FITS[probe](train, split.labels, seed)
             predicted = fit.predict(test)
@@ -234,11 +272,24 @@ def _score_once(probe: str, train: NDArray[np.float32], test: NDArray[np.float32
     return {"accuracies": accuracies}
 
 
+def _tuned(row: FeatureRow, split: Split, seed: int) -> dict[str, Any]:
+    if row.tune is None:
+        return {}
+    tuned = row.tune(split.train, split.labels, seed)
+    return {
+        "accuracy": split.sealed.accuracy(tuned.predict(split.test)),
+        "learning_rate": tuned.learning_rate,
+        "epochs": tuned.epochs,
+        "held_out": tuned.held_out,
+    }
+
+
 def make_row(name: str, found: Mapping[str, Mapping[str, Any]], tested: int, *, cached: bool) -> ProbeRow:
     """The line of the table from what ``score_row`` found, now or earlier, for ``tested`` test samples."""
     linear = _fitted_scores(found.get("linear")) or FittedScores(float("nan"), float("nan"), (), (), ())
     confusion = np.array(found.get("linear", {}).get("confusion", np.zeros((0, 0))), np.int64)
     retrieval = found.get("retrieval", {})
+    tuned = {key: value for key, value in found.get("fine-tune", {}).items() if key != "dimensions"}
     return ProbeRow(
         features=name,
         dimensions=int(next(iter(found.values()))["dimensions"]),
@@ -259,6 +310,7 @@ def make_row(name: str, found: Mapping[str, Mapping[str, Any]], tested: int, *, 
         ),
         retrieval=retrieval.get("mean_average_precision", float("nan")),
         retrieval_chance=retrieval.get("chance", float("nan")),
+        fine_tune=FineTunedScores(**tuned) if "accuracy" in tuned else None,
         cached=cached,
     )
 

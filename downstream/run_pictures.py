@@ -10,7 +10,7 @@ from downstream.figures import draw_answers, draw_images
 from downstream.mixture_figure import draw_points
 from downstream.shape_figures import draw_shapes
 from downstream.toy_figure import draw_toy
-from pretext.cgml import CGML
+from pretext.joint_cgml import cgml_of
 from pretext.runs import TrainedRun
 from pretext.sample_error import compose
 from pretext.tasks.example import Example
@@ -61,9 +61,10 @@ def draw_run(
     ):  # a code is nothing to look at: the sample it is of stands first
         example = example._replace(condition=example.target)
     if run.plan.task == "toy":
-        if not isinstance(run.method, CGML):
+        method = cgml_of(run.method)
+        if method is None:
             return []
-        draw_toy(main, run.method)
+        draw_toy(main, method)
         return [main]
     if isinstance(run.plan.task_config, MixtureConfig):
         panels = {"answers": answers.flatten(0, 1).flatten(1), "truth": example.target.flatten(1)}

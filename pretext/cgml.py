@@ -31,6 +31,11 @@ minutes: mean last step 0.004 and error 0.6202 against 0.6205 at z_0; with 30, 0
 decides more of the answer a smaller one is needed (tests/pretext/test_cgml.py uses 3). z lives in the unit ball
 (``domain="sphere"``: on its surface); rho is regressed as a scalar; alpha = 1.
 
+Beyond the sources, and off by default (``inferred_weight``): H and G are also trained where inference ends. K latents
+are drawn and moved by Z, and of the K answers the one nearest to y counts, so that none of the modes is given up::
+
+    step H, G on  ... + weight min_k E(zhat_k)
+
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of h, D dimensions of z,
 K modes.
 """
@@ -43,7 +48,10 @@ import torch
 from torch import Tensor, nn
 
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
-from pretext.networks import LatentOptimiser, encoder_and_generator
+from pretext.layers import pooled
+from pretext.learning_rate import rate_at
+from pretext.networks import EncoderName, LatentOptimiser, encoder_and_generator
+from pretext.path_regression import PathLoss, path_losses
 from pretext.perceptrons import Prepared
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
@@ -72,6 +80,11 @@ class CGMLConfig:
         Z along with H and G, or after them.
     first_stage : int
         Steps of the first stage, where there are two.
+    inferred_weight : float
+        Weight of a term of this project's own on H and G: E of the best of ``inferred_answers`` answers whose latents
+        Z moved, as at inference. Without it G is only ever trained at latents that have seen the truth.
+    inferred_answers : int
+        Answers of which the best counts there. With one of them all modes are drawn to their middle.
     latent_gain : float
         How many times larger G's weights of z start than those of h. The few rows of z are hardly heard beside those of
         h: on photographs of 64 pixels z stayed where it was with 1 (latent steps of 0.004), and moved with
@@ -92,6 +105,10 @@ class CGMLConfig:
         Step Z after every latent step (the algorithm), or once on all M of them (M times fewer updates, faster).
     learning_rate, latent_learning_rate : float
         Of Adam for H and G, and for Z.
+    decay : {"none", "cosine"}
+        Whether both rates fall over the training, epochs times steps an epoch, by half a cosine to a hundredth.
+    encoder : {"map", "grid"}
+        H as convolutions over the map as an image, or, for Zernike moments, over the density that they stand for.
     width : int
         Channels after the first halving of the map.
     code : int
@@ -108,6 +125,8 @@ class CGMLConfig:
     loss: Loss = "l1"
     schedule: Literal["joint", "two-stage"] = "joint"
     first_stage: int = 1000
+    inferred_weight: float = 0.0
+    inferred_answers: int = 4
     latent_gain: float = 1.0
     skips: bool = False
     step_size: float = 30.0
@@ -115,10 +134,12 @@ class CGMLConfig:
     domain: Domain = "ball"
     lipschitz: float = 0.1
     lipschitz_noise: float = 1e-3
-    path_loss: Literal["l1", "l2"] = "l1"
+    path_loss: PathLoss = "l1"
     latent_updates: Literal["each-step", "whole-path"] = "each-step"
     learning_rate: float = 1e-3
     latent_learning_rate: float = 1e-4
+    decay: Literal["none", "cosine"] = "none"
+    encoder: EncoderName = "map"
     width: int = 64
     code: int = 512
     hidden: int = 512
@@ -129,6 +150,8 @@ class CGMLConfig:
         check_range("method.inference_steps", self.inference_steps, 0, 10_000)
         check_range("method.tolerance", self.tolerance, 0.0, 2.0)
         check_range("method.first_stage", self.first_stage, 0, 1_000_000_000)
+        check_range("method.inferred_weight", self.inferred_weight, 0.0, 1e6)
+        check_range("method.inferred_answers", self.inferred_answers, 1, 1000)
         check_range("method.step_size", self.step_size, 0.0, 1e6)
         check_range("method.latent_gain", self.latent_gain, 0.0, 1e6)
         check_range("method.momentum", self.momentum, 0.0, 0.9999)
@@ -153,6 +176,7 @@ class CGML(nn.Module):
     """
 
     answers = True
+    total_steps = 0  # the engine says, before the first step
     steps_done: Tensor
 
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
@@ -160,7 +184,7 @@ class CGML(nn.Module):
         self.config = config
         self.problem = problem
         self.encoder, self.generator, size = encoder_and_generator(
-            problem, config.width, config.code, config.latent, config.latent_gain
+            problem, config.width, config.code, config.latent, config.latent_gain, config.encoder
         )
         self.latent_optimiser = LatentOptimiser(size, config.latent, config.hidden)  # Z
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # the stage depends on it
@@ -186,6 +210,7 @@ class CGML(nn.Module):
             ``loss`` (error at z_M), ``loss_start`` (error at z_0), ``lipschitz``, ``path`` (loss of Z), ``rho`` (mean
             length of the last latent step).
         """
+        self._set_rates()
         first_stage = bool(self.steps_done < self.config.first_stage)
         train_main = self.config.schedule == "joint" or first_stage
         train_latent = self.config.schedule == "joint" or not first_stage
@@ -205,9 +230,11 @@ class CGML(nn.Module):
             e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
             moved = self.generator(bottleneck + e_h, latent + e_z, skips)
             lipschitz = sample_error(moved, example._replace(target=answer), self.config.loss).mean()
+            inferred = self._inferred_error(prepared, bottleneck, example, generator)
         if train_main:
             self.optimizers["main"].zero_grad(set_to_none=True)
-            (error + self.config.lipschitz * lipschitz).backward()
+            total = error + self.config.lipschitz * lipschitz + self.config.inferred_weight * inferred
+            total.backward()
             self.optimizers["main"].step()
         self.steps_done += 1
 
@@ -219,6 +246,27 @@ class CGML(nn.Module):
             "path": path_loss,
             "rho": last_move.item(),
         }
+
+    def _set_rates(self) -> None:
+        """The learning rates of this step."""
+        if self.config.decay == "none":
+            return
+        part = rate_at(int(self.steps_done), 0, self.total_steps)
+        rates = {"main": self.config.learning_rate, "latent": self.config.latent_learning_rate}
+        for name, rate in rates.items():
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate * part
+
+    def _inferred_error(
+        self, prepared: Prepared, bottleneck: Tensor, example: Example, generator: torch.Generator
+    ) -> Tensor:
+        """Mean over the batch of the smallest E among the answers at latents that Z moved, a scalar."""
+        if not self.config.inferred_weight:
+            return torch.zeros(())
+        with torch.no_grad():
+            latents = self.infer_path(bottleneck, self.config.inferred_answers, generator).latents[-1]  # (K, B, D)
+        errors = [self.error(self.generator.from_prepared(prepared, latent), example) for latent in latents]
+        return torch.stack(errors).amin(0).mean()
 
     def error(self, answer: Tensor, example: Example) -> Tensor:
         """E of each sample, (B,)."""
@@ -276,39 +324,23 @@ class CGML(nn.Module):
         return torch.stack(path), start_error
 
     def _train_latent_optimiser(self, bottleneck: Tensor, path: Tensor, generator: torch.Generator) -> float:
-        """Step Z along the path (M + 1, B, D) and give its mean loss.
-
-        The path was made by the true gradient and does not depend on Z, so stepping Z after the path is finished is
-        the same as stepping it on the way.
-        """
-        lengths = (path[1:] - path[:-1]).norm(dim=-1)  # (M, B)
-        if not len(lengths):
-            return 0.0
-        at_once = 1 if self.config.latent_updates == "each-step" else len(lengths)
-        flat = bottleneck.flatten(1)  # (B, F s s)
-        # h and h + e go through Z as one batch, whose rows of h + e are drawn anew each time
-        both = flat.repeat(2, 1)  # (2 B, F s s)
-        losses = []
-        for part in torch.arange(len(lengths)).split(at_once):
-            here, there, length = path[part].flatten(0, 1), path[part + 1].flatten(0, 1), lengths[part].flatten()
-            torch.add(flat, self._noise(flat, generator), out=both[len(flat) :])
-            prepared = self.latent_optimiser.prepare(both).unflatten(0, (2, 1, -1))  # (2, 1, B, hidden)
-            prepared = prepared.expand(-1, len(part), -1, -1).flatten(0, 2)  # (2 m B, hidden)
-            latents = torch.cat([here, here + self._noise(here, generator)])  # (2 m B, D)
-            said, said_rho = self.latent_optimiser.from_prepared(prepared, latents)
-            (towards, near), (rho, near_rho) = said.chunk(2), said_rho.chunk(2)
-            loss = self._distance(towards, rho, there, length)
-            loss = loss + self.config.lipschitz * self._distance(near, near_rho, towards, rho)
+        """Step Z along the path (M + 1, B, D), or once on the whole of it, and give its mean loss."""
+        config, total, steps = self.config, 0.0, 0
+        for loss in path_losses(
+            self.latent_optimiser,
+            bottleneck,
+            path,
+            generator,
+            whole=config.latent_updates == "whole-path",
+            kind=config.path_loss,
+            lipschitz=config.lipschitz,
+            noise=config.lipschitz_noise,
+        ):
             self.optimizers["latent"].zero_grad(set_to_none=True)
             loss.backward()
             self.optimizers["latent"].step()
-            losses.append(loss.item())
-        return sum(losses) / len(losses)
-
-    def _distance(self, towards: Tensor, rho: Tensor, there: Tensor, length: Tensor) -> Tensor:
-        """L1 or squared distance between Z's outputs (m B, D), (m B) and what they shall be, a scalar."""
-        joined = torch.cat([towards - there, (rho - length)[:, None]], dim=1)
-        return joined.abs().mean() if self.config.path_loss == "l1" else joined.square().mean()
+            total, steps = total + loss.item(), steps + 1
+        return total / max(steps, 1)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return self.config.lipschitz_noise * torch.randn(like.shape, generator=generator)
@@ -324,10 +356,18 @@ class CGML(nn.Module):
 
         Returns
         -------
-        Tensor, shape (B, F s s), float32
+        Tensor, shape (B, D), float32
+            The bottleneck, D = F s s; of the grid its parts and its last layer.
         """
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

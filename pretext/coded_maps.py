@@ -62,7 +62,7 @@ class CodedMaps(TrainingMaps):
     def batch(self, places: Tensor) -> Batch:
         """The batch at places (B,) of the split; then as many samples again for each of the followers."""
         everyone = torch.cat([places, *(follower[places] for follower in self.followers)])
-        batch = super().batch(everyone)
+        batch = self.alone(everyone)
         return batch if self.codes is None else batch._replace(codes=self.codes[everyone])
 
 

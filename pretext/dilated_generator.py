@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.discriminators import GlobalDiscriminator
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.sample_noise import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -89,11 +89,23 @@ class DilatedGenerator(nn.Module):
             nn.Conv2d(max(1, width // 2), out_channels, 3, padding=1),
         )
 
-    def _before(self, condition: Tensor) -> Tensor:
+    def _padded(self, condition: Tensor) -> Tensor:
+        """Conditions and where their holes are, (B, C + 1, S, S), the sides multiples of the stride."""
         hole = (condition == 0).all(dim=1, keepdim=True).to(condition.dtype)  # (B, 1, S, S)
         padded = functional.pad(torch.cat([condition, hole], dim=1), self.padding)
-        before: Tensor = self.before(padded.contiguous(memory_format=torch.channels_last))  # (B, F, s, s)
+        return padded.contiguous(memory_format=torch.channels_last)
+
+    def _before(self, condition: Tensor) -> Tensor:
+        before: Tensor = self.before(self._padded(condition))  # (B, F, s, s)
         return before
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What each convolution before the first noise gives, by name."""
+        found, maps = {}, self._padded(condition)
+        for number, layer in enumerate(self.before, 1):
+            maps = layer(maps)
+            found[f"stage{number}"] = maps
+        return found
 
     def features(self, condition: Tensor) -> Tensor:
         """What the network knows before the first noise, averaged over 4 x 4 fields: (B, 16 F)."""

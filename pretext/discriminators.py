@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks import norm, plan
+from pretext.networks import plan
+from pretext.normalisation import norm
 from pretext.tasks.example import Example
 
 PATCH_HALVINGS = 3

@@ -1,17 +1,14 @@
 """The encoders of the joint embedding: which one reads which data.
 
 Each is an ``nn.Module`` whose ``forward`` gives what the projector reads, (B, code), and whose ``features`` gives what
-is handed out, (B, D), both of standardised maps (B, C, H, W).
+is handed out, (B, D), both of standardised maps (B, C, H, W); ``activations`` gives all of its layers by name.
 """
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
-
 from pretext.grid_encoder import GridEncoder
-from pretext.networks import Encoder, plan
 from pretext.perceptron_encoder import PerceptronEncoder
+from pretext.picture_encoder import PictureEncoder
 from pretext.tasks.example import Problem
 from spectral_ssl.ground.errors import UserError
 
@@ -21,28 +18,8 @@ EncoderName = Literal["auto", "grid", "perceptron", "pictures"]
 UNITS = 16
 
 
-class PictureEncoder(nn.Module):
-    """The convolutions of ``pretext.networks`` and a last layer."""
-
-    def __init__(self, shape: tuple[int, int, int], width: int, code: int) -> None:
-        super().__init__()
-        geometry = plan(shape, width)
-        self.encoder = Encoder(geometry, code)
-        self.to_code = nn.Linear(geometry.bottleneck, code)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """What the projector reads: (B, code) of pictures (B, C, H, W)."""
-        code: Tensor = self.to_code(self.encoder(maps).flatten(1))
-        return torch.relu(code)
-
-    def features(self, maps: Tensor) -> Tensor:
-        """The bottleneck (B, F s s)."""
-        bottleneck: Tensor = self.encoder(maps).flatten(1)
-        return bottleneck
-
-
 def build_encoder(
-    name: EncoderName, problem: Problem, *, highest_order: int, grid: int, width: int, code: int
+    name: EncoderName, problem: Problem, *, highest_order: int, grid: int, width: int, code: int, filters: int
 ) -> GridEncoder | PerceptronEncoder | PictureEncoder:
     """The encoder of that name, or with "auto" the one that suits the data.
 
@@ -56,7 +33,7 @@ def build_encoder(
     if name == "auto":
         name = "pictures" if kind == "pixels" else "grid" if kind == "zernike" else "perceptron"
     if name == "pictures":
-        return PictureEncoder(problem.condition, width, code)
+        return PictureEncoder(problem.condition[0], width, code, filters)
     if standardise is None or kind == "pixels":
         raise UserError(f"the {name} encoder reads maps of coefficients", "pictures", "take encoder=pictures")
     if problem.condition != standardise.basis.shape:

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pretext.checkpoint import save_checkpoint
-from pretext.method import Method
+from pretext.method import LearnsFirst, Method
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
+from pretext.watch import FeatureWatch
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import Stopped, UserError
 from spectral_ssl.ground.files import atomic_path, write_text
@@ -32,6 +34,8 @@ from spectral_ssl.ground.progress import progress
 
 # Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
 WATCHED = 64
+# Maps shown to a method that learns something before its first step.
+SHOWN_FIRST = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class TrainConfig:
         Epochs between checkpoints; one is always written at the end.
     log_every : int
         Steps between rows of ``metrics.jsonl``, beside the row at the end of each epoch; 0 for none.
+    watch : int
+        Most samples of the training split whose features are watched (``pretext.watch``); 0 for none.
     seed : int
         Of everything random.
     """
@@ -59,6 +65,7 @@ class TrainConfig:
     max_minutes: float = 0.0
     checkpoint_every: int = 1
     log_every: int = 0
+    watch: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +74,7 @@ class TrainConfig:
         check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
         check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
         check_range("train.log_every", self.log_every, 0, 1_000_000_000)
+        check_range("train.watch", self.watch, 0, 100_000)
         check_range("train.seed", self.seed, 0, 2**31 - 1)
 
 
@@ -90,6 +98,8 @@ class Place:
         Losses summed over those samples.
     seconds : float
         Time of training so far, over all its parts.
+    unwatched : int
+        Samples seen since features were last watched.
     """
 
     epoch: int = 0
@@ -98,6 +108,7 @@ class Place:
     samples: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    unwatched: int = 0
 
     def count(self, losses: dict[str, float], samples: int) -> None:
         """Note one finished step."""
@@ -106,6 +117,7 @@ class Place:
         self.batch += 1
         self.step += 1
         self.samples += samples
+        self.unwatched += samples
 
     def end_epoch(self) -> None:
         """Note a finished epoch."""
@@ -122,6 +134,7 @@ class Place:
 def train(
     method: Method,
     corrupt: Callable[[Batch, torch.Generator], Example],
+    view: Callable[[Batch], Tensor],
     data: TrainingMaps,
     config: TrainConfig,
     run: Path,
@@ -136,6 +149,8 @@ def train(
         Trained in place.
     corrupt : callable
         The task with its config filled in: (batch, generator) -> Example.
+    view : callable
+        The task's view with its config filled in: (batch) -> conditions without corruption.
     data : TrainingMaps
         The training split.
     config : TrainConfig
@@ -165,6 +180,7 @@ def train(
     started = time.monotonic()
     place = Place(**start) if start else Place()
     steps_an_epoch = math.ceil(len(data) / config.batch_size)
+    method.total_steps = config.epochs * steps_an_epoch
 
     before = place.seconds
 
@@ -178,6 +194,9 @@ def train(
     if method.answers:
         rows = torch.linspace(0, len(data) - 1, min(WATCHED, len(data))).long()
         watched = corrupt(data.batch(rows), seeded_generator(config.seed, "watched"))
+    features: FeatureWatch | None = None
+    if config.watch and config.epochs:
+        features = FeatureWatch(data, view, config.watch, seeded_generator(config.seed, "watched features"))
 
     def log() -> None:
         seconds = round(before + time.monotonic() - started, 3)
@@ -186,9 +205,16 @@ def train(
         if watched is not None:
             answers = method.complete(watched.condition, 1, seeded_generator(config.seed, "watched answers"))
             row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
+        if features is not None and (not place.batch or features.due(place.unwatched)):
+            row |= features.measure(method, place.step)
+            place.unwatched = 0
         append_metrics(run / "metrics.jsonl", row)
 
     write_status(run, "running", place)
+    if start is None and isinstance(method, LearnsFirst):
+        generator = seeded_generator(config.seed, "first")
+        shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
+        method.learn_first(data.batch(shown).maps, generator)
     with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
         advance(place.step)
         while place.epoch < config.epochs:

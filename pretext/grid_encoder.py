@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from data_prep.layout import cells, orders
 from data_prep.zernike import zernike_functions
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.standardiser import Standardiser
 from spectral_ssl.ground.errors import UserError
 
@@ -90,16 +90,18 @@ class GridEncoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """What the projector reads: (B, D') of standardised maps (B, C, H, W)."""
-        return self._layers(maps)[1]
+        return self.activations(maps)["code"]
 
     def features(self, maps: Tensor) -> Tensor:
         """Averages of the last convolution over 2^3 parts of the cube, and the last layer: (B, 8 * 2 F + D')."""
-        return torch.cat(self._layers(maps), dim=1)
+        *_, last, code = self.activations(maps).values()
+        return torch.cat([functional.adaptive_avg_pool3d(last, PARTS).flatten(1), code], dim=1)
 
-    def _layers(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def activations(self, maps: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``stage1`` .. ``stage3`` (B, F, G', G', G') of the convolutions, ``code``."""
+        found: dict[str, Tensor] = {}
         activation = self.density(maps)[:, None]  # (B, 1, G, G, G)
-        for stage in self.stages:
-            activation = stage(activation)
-        parts = functional.adaptive_avg_pool3d(activation, PARTS).flatten(1)
-        code: Tensor = self.to_code(activation.flatten(1))
-        return parts, code
+        for number, stage in enumerate(self.stages):
+            activation = found[f"stage{number + 1}"] = stage(activation)
+        found["code"] = self.to_code(activation.flatten(1))  # (B, D')
+        return found

@@ -19,7 +19,6 @@ generator, so nothing can be completed.
 Letters in shapes: B batch, C, H, W of the maps, D features, E dimensions of the embeddings.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,15 +26,14 @@ import torch
 from torch import Tensor, nn
 
 from pretext.encoders import EncoderName, build_encoder
+from pretext.layers import pooled
+from pretext.learning_rate import rate_at
+from pretext.picture_encoder import PictureEncoder
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.progress import say
 
 SMALLEST_SPREAD = 1e-4  # added to the variance before its root, as in the source's code
-
-# Features that live in fewer dimensions than this have all but collapsed.
-ALARM = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +53,8 @@ class JointEmbeddingConfig:
         Highest order n of the coefficients that are read; 0 for all.
     grid : int
         Cells on a side of the grid.
+    filters : int
+        Patch filters of the encoder of pictures, learnt by k-means before training; 0 for none.
     projector : int
         Dimensions E of the embeddings and of the projector's two hidden layers.
     invariance, variance, covariance : float
@@ -65,7 +65,8 @@ class JointEmbeddingConfig:
         Of the layers' products in training (sums, norms and the loss stay in float32). bfloat16 takes half the time on
         processors that have it, and more on others; features are always computed in float32.
     warm_up, cosine_steps : int
-        Steps in which the rate rises, and steps after which it has fallen to a hundredth (a cosine in between).
+        Steps in which the rate rises, and steps after which it has fallen to a hundredth (a cosine in between); 0 for
+        the whole training, epochs times steps an epoch.
     """
 
     encoder: EncoderName = "auto"
@@ -73,6 +74,7 @@ class JointEmbeddingConfig:
     code: int = 512
     highest_order: int = 0
     grid: int = 20
+    filters: int = 0
     projector: int = 1024
     invariance: float = 25.0
     variance: float = 25.0
@@ -81,13 +83,14 @@ class JointEmbeddingConfig:
     weight_decay: float = 1e-3
     precision: Literal["float32", "bfloat16"] = "float32"
     warm_up: int = 30
-    cosine_steps: int = 2000
+    cosine_steps: int = 0
 
     def __post_init__(self) -> None:
         check_range("method.width", self.width, 1, 4096)
         check_range("method.code", self.code, 1, 65536)
         check_range("method.highest_order", self.highest_order, 0, 100)
         check_range("method.grid", self.grid, 4, 64)
+        check_range("method.filters", self.filters, 0, 100_000)
         check_range("method.projector", self.projector, 1, 65536)
         check_range("method.invariance", self.invariance, 0.0, 1e6)
         check_range("method.variance", self.variance, 0.0, 1e6)
@@ -95,7 +98,7 @@ class JointEmbeddingConfig:
         check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
         check_range("method.weight_decay", self.weight_decay, 0.0, 10.0)
         check_range("method.warm_up", self.warm_up, 0, 1_000_000_000)
-        check_range("method.cosine_steps", self.cosine_steps, 1, 1_000_000_000)
+        check_range("method.cosine_steps", self.cosine_steps, 0, 1_000_000_000)
 
 
 class JointEmbedding(nn.Module):
@@ -115,6 +118,7 @@ class JointEmbedding(nn.Module):
     """
 
     answers = False
+    total_steps = 0
     steps_done: Tensor
 
     def __init__(self, config: JointEmbeddingConfig, problem: Problem) -> None:
@@ -130,6 +134,7 @@ class JointEmbedding(nn.Module):
             grid=config.grid,
             width=config.width,
             code=config.code,
+            filters=config.filters,
         )
         self.projector = projector(config.code, config.projector)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # the learning rate depends on it
@@ -138,7 +143,11 @@ class JointEmbedding(nn.Module):
                 self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
             )
         }
-        self._warned = False
+
+    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+        """Learn what is learnt before training: the patch filters, from clean pictures (N, C, H, W)."""
+        if isinstance(self.encoder, PictureEncoder) and self.encoder.patches is not None:
+            self.encoder.patches.learn(maps, generator)
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Step encoder and projector once on a batch of pairs; nothing is drawn.
@@ -153,46 +162,43 @@ class JointEmbedding(nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss``, its parts ``invariance``, ``variance`` and ``covariance`` without their weights, and
-            ``effective_rank`` of the features.
+            ``loss``, and its parts ``invariance``, ``variance`` and ``covariance`` without their weights.
         """
-        names = ("loss", "invariance", "variance", "covariance", "effective_rank")
+        names = ("loss", "invariance", "variance", "covariance")
         done = int(self.steps_done)
         self.steps_done += 1
         if len(example.condition) < 2:
             return dict.fromkeys(names, 0.0)
         # one pass: the projector normalises each view by the statistics of both
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            code = self.encoder(torch.cat([example.condition, example.target]))  # (2 B, D)
-            embeddings = self.projector(code)  # (2 B, E)
+            embeddings = self.projector(self.encoder(torch.cat([example.condition, example.target])))  # (2 B, E)
         first, second = embeddings.float().chunk(2)
-        invariance = (first - second).square().mean()
-        variance = (spread_shortfall(first) + spread_shortfall(second)) / 2
-        covariance = off_diagonal_covariance(first) + off_diagonal_covariance(second)
+        invariance, variance, covariance = vicreg(first, second)
         config = self.config
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
         optimizer = self.optimizers["main"]
+        rate = config.learning_rate * rate_at(done, config.warm_up, config.cosine_steps or self.total_steps)
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate_at(done, config.warm_up, config.cosine_steps)
+            group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        rank = effective_rank(code.detach()[: len(example.condition)].float())
-        self._watch(rank, done, len(example.condition))
-        values = (loss.item(), invariance.item(), variance.item(), covariance.item(), rank)
+        values = (loss.item(), invariance.item(), variance.item(), covariance.item())
         return dict(zip(names, values, strict=True))
-
-    def _watch(self, rank: float, step: int, samples: int) -> None:
-        """Say once when the features collapse; small batches span few dimensions anyway."""
-        if rank < ALARM and samples > 4 * ALARM and step >= self.config.warm_up and not self._warned:
-            say(f"the features are collapsing: effective rank {rank:.1f} at step {step}; raise method.variance")
-            self._warned = True
 
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Features of maps (B, C, H, W), standardised: (B, D) float32, from before the projector."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
         features: Tensor = self.encoder.features(condition)
         return features
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
 
 def projector(features: int, width: int) -> nn.Sequential:
@@ -208,6 +214,13 @@ def projector(features: int, width: int) -> nn.Sequential:
     )
 
 
+def vicreg(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three terms of the loss without their weights, scalars, of the embeddings (B, E) of the two views."""
+    invariance = (first - second).square().mean()
+    variance = (spread_shortfall(first) + spread_shortfall(second)) / 2
+    return invariance, variance, off_diagonal_covariance(first) + off_diagonal_covariance(second)
+
+
 def spread_shortfall(embeddings: Tensor) -> Tensor:
     """v: by how much the standard deviations of embeddings (B, E) fall short of 1, on average; a scalar."""
     return torch.relu(1 - (embeddings.var(dim=0) + SMALLEST_SPREAD).sqrt()).mean()
@@ -219,28 +232,3 @@ def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
     centred = embeddings - embeddings.mean(dim=0)
     covariance = centred.T @ centred / (count - 1)  # (E, E)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / width
-
-
-def rate_at(step: int, warm_up: int, cosine_steps: int) -> float:
-    """The part of the highest learning rate at a step: a straight rise, half a cosine to 0.01, and that ever after."""
-    rise = min(1.0, (step + 1) / max(warm_up, 1))
-    fallen = min(step / cosine_steps, 1.0)
-    return rise * (0.01 + 0.99 * (1 + math.cos(math.pi * fallen)) / 2)
-
-
-def effective_rank(features: Tensor) -> float:
-    """Effective rank of features (B, D): exp of the entropy of their normalised singular values, centred.
-
-    Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). 1 for features on a line, at most min(B - 1, D); 0
-    where all are the same, NaN where one is not finite.
-    """
-    if not torch.isfinite(features).all():
-        return math.nan
-    centred = (features - features.mean(dim=0)).double()
-    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
-    values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    total = values.sum()
-    if total <= 1e-12:
-        return 0.0
-    shares = values / total
-    return float(torch.special.entr(shares).sum().exp())

@@ -39,6 +39,10 @@ class LatentGenerator(nn.Module):
         wanted = replace(problem, target=(out_channels, *problem.target[1:]), bounded=False)
         self.encoder, self.generator, _ = encoder_and_generator(wanted, width, code, noise)
 
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's own, by name."""
+        return self.encoder.activations(condition)
+
     def features(self, condition: Tensor) -> Tensor:
         """The bottleneck (B, F s s)."""
         bottleneck: Tensor = self.encoder(condition)

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretext.layers import pooled
 from pretext.mining import batch_neighbours
 from pretext.sngan import CodeGenerator, SpectralDiscriminator
 from pretext.tasks.example import Example, Problem
@@ -248,11 +249,24 @@ class LSCGAN(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """D's last activations (B, F s s) of maps (B, C, S, S), each coupled with itself; no code is needed."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
+        *_, last = self._activations(condition).values()
+        return last.flatten(1)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """D's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self._activations(condition))
+
+    def _activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """D's activations (B, F, s, s) by name, of maps (B, C, S, S) each coupled with itself."""
         couples = condition.repeat(1, 2, 1, 1) if self.config.conditioning == "couples" else condition
         self.discriminator.eval()  # in training mode each look would move its spectral normalisation on
-        features = self.discriminator.features(couples).flatten(1)
+        found = self.discriminator.activations(couples)
         self.discriminator.train()
-        return features
+        return found
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

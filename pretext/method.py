@@ -1,6 +1,7 @@
 """What the engine, the probes and the verbs expect of a pretext method."""
 
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,13 @@ class Method(Protocol):
         All optimisers, so that checkpoints hold all of them.
     answers : bool
         Whether there is a ``complete``; a method may give features only.
+    total_steps : int
+        Steps of the whole training. The engine sets it before the first one, for learning rates that depend on it.
     """
 
     optimizers: dict[str, Optimizer]
     answers: bool
+    total_steps: int
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""
@@ -31,11 +35,23 @@ class Method(Protocol):
         """Features (B, D) of maps (B, C, H, W). No argument could carry a target."""
         ...
 
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient: for fine-tuning."""
+        ...
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """Features (B, D) of the encoder's layers by name (``pretext.layers``), with a gradient."""
+        ...
+
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target.
 
         Methods with ``answers = False`` lack this member.
         """
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All that can be trained, as of ``nn.Module``."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,6 +60,15 @@ class Method(Protocol):
 
     def load_state_dict(self, state_dict: Any) -> Any:
         """Take parameters over, as of ``nn.Module``."""
+        ...
+
+
+@runtime_checkable
+class LearnsFirst(Protocol):
+    """A method that learns something from clean maps before its first step; a resumed run does not do it again."""
+
+    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+        """Learn from standardised maps (N, C, H, W), some of the training split."""
         ...
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from pretext.bicycle_gan import BicycleGAN, BicycleGANConfig
 from pretext.cgml import CGML, CGMLConfig
 from pretext.context_encoder import ContextEncoder, ContextEncoderConfig
+from pretext.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
 from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.mr_gan import MRGAN, MRGANConfig
@@ -30,6 +32,9 @@ class MethodEntry:
 
 
 METHODS: dict[str, MethodEntry] = {
+    "bicycle-gan": MethodEntry(
+        BicycleGANConfig, BicycleGAN, "a conditional GAN whose latent can be read off its answers (NeurIPS 2017)"
+    ),
     "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
     "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
     "context-encoder": MethodEntry(
@@ -40,6 +45,7 @@ METHODS: dict[str, MethodEntry] = {
         JointEmbedding,
         "two views of an object get the same features (VICReg, 2022)",
     ),
+    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
     "lsc-gan": MethodEntry(
         LSCGANConfig, LSCGAN, "a GAN conditioned on features, by couples of near and far (VISAPP 2021)", "from-code"
     ),

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.discriminators import discriminator_loss, generator_loss, shown
+from pretext.layers import pooled
 from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses
 from pretext.moment_networks import BaseName, Judge, build_generator, choose_base
 from pretext.predictor import Predictor
@@ -153,6 +154,7 @@ class MRGAN(nn.Module):
 
     answers = True
     steps_done: Tensor
+    judgement: Tensor
 
     def __init__(self, config: MRGANConfig, problem: Problem) -> None:
         super().__init__()
@@ -165,6 +167,7 @@ class MRGAN(nn.Module):
         self.generator = build(channels, noise=config.noise_channels)
         self.discriminator = Judge(base, problem, config.width, config.code)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
+        self.register_buffer("judgement", torch.zeros((), dtype=torch.float64))  # D's last loss
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": self._adam(self.generator, config.learning_rate),
             "discriminator": self._adam(self.discriminator, config.discriminator_learning_rate),
@@ -199,7 +202,7 @@ class MRGAN(nn.Module):
         -------
         dict of str to float
             ``loss`` (G's without the adversary, or P's likelihood in its steps), ``centre`` and ``dispersion`` (M1 and
-            M2), ``error`` (E), ``adversarial`` (G's other term), ``discriminator`` (loss of D, 0 in steps without), and
+            M2), ``error`` (E), ``adversarial`` (G's other term), ``discriminator`` (D's, of its last step), and
             ``predictor`` (P's likelihood); what plays no part in a step is 0.
         """
         names = ("loss", "centre", "dispersion", "error", "adversarial", "discriminator", "predictor")
@@ -211,7 +214,7 @@ class MRGAN(nn.Module):
         config = self.config
         samples = self._samples(example.condition, config.samples, generator)  # (B, K, C, S, S)
         if config.adversarial_weight and int(self.steps_done) % config.generator_updates == 0:
-            found["discriminator"] = self._train_discriminator(example, samples[:, 0].detach())
+            self.judgement.fill_(self._train_discriminator(example, samples[:, 0].detach()))
         many, flat = Example(*(repeat(part, config.samples) for part in example)), samples.flatten(0, 1)
         error = sample_error(flat, many, config.loss, self.problem).mean()
         centre, dispersion = self._moment_losses(example, samples)
@@ -227,7 +230,8 @@ class MRGAN(nn.Module):
         self.discriminator.requires_grad_(True)
         self.steps_done += 1
         parts = {"loss": loss, "centre": centre, "dispersion": dispersion, "error": error}
-        return found | {name: part.item() for name, part in parts.items()}
+        found |= {name: part.item() for name, part in parts.items()}
+        return found | {"discriminator": float(self.judgement)}
 
     def _moment_losses(self, example: Example, samples: Tensor) -> MomentLosses:
         """The variant's terms on samples (B, K, C, S, S); 0 where there is no variant."""
@@ -265,7 +269,15 @@ class MRGAN(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """What G knows before the first noise, (B, D), of maps (B, C, S, S): of the U-Net its innermost activation."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
         return self.generator.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """G's layers before the first noise, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.generator.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

@@ -19,15 +19,23 @@ the bottleneck, D dimensions of z.
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext import onednn_linear
+from pretext.grid_encoder import GridEncoder
+from pretext.normalisation import norm
 from pretext.perceptrons import PerceptronEncoder, PerceptronGenerator, Prepared
+from pretext.standardiser import Standardiser
 from pretext.tasks.example import Problem
+from spectral_ssl.ground.errors import UserError
+
+EncoderName = Literal["map", "grid"]
+
+GRID = 20  # cells on a side, see pretext/grid_encoder.py
 
 
 class Geometry(NamedTuple):
@@ -78,11 +86,6 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
     return Geometry(channels, height, length, widths, (math.ceil(height / factor), math.ceil(length / factor)))
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    """The normalisation of all convolutional networks here: at most 8 groups of channels, each sample by itself."""
-    return nn.GroupNorm(math.gcd(8, channels), channels)
-
-
 class Encoder(nn.Module):
     """H: the map to the bottleneck h, (B, C, S, S) -> (B, F, s, s)."""
 
@@ -100,14 +103,53 @@ class Encoder(nn.Module):
         """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
         return self.with_skips(condition)[0]
 
+    def features(self, condition: Tensor) -> Tensor:
+        """What is handed out: the bottleneck, (B, F s s)."""
+        bottleneck: Tensor = self(condition)
+        return bottleneck.flatten(1)
+
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
-        activations = [functional.pad(condition, self.geometry.padding)]
-        for halve in self.halve:
-            activations.append(halve(activations[-1]))
-        code = functional.leaky_relu(self.to_code(activations[-1].flatten(1)), 0.2)  # (B, code)
-        bottleneck = torch.relu(self.from_code(code)).view_as(activations[-1])
-        return bottleneck, tuple(activations[-2:0:-1])
+        *stages, _, bottleneck = self.activations(condition).values()
+        return bottleneck, tuple(stages[-2::-1])
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
+        found: dict[str, Tensor] = {}
+        activation = functional.pad(condition, self.geometry.padding)
+        for number, halve in enumerate(self.halve):
+            activation = found[f"stage{number + 1}"] = halve(activation)
+        found["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
+        found["bottleneck"] = torch.relu(self.from_code(found["code"])).view_as(activation)
+        return found
+
+
+class GridBottleneck(nn.Module):
+    """H for maps of Zernike moments: convolutions over the density in space, and a layer that gives h (B, F, s, s)."""
+
+    def __init__(self, standardise: Standardiser, geometry: Geometry, width: int, code: int) -> None:
+        super().__init__()
+        self.geometry = geometry
+        self.grid = GridEncoder(standardise, 0, GRID, width, code)
+        self.from_code = nn.Linear(code, geometry.bottleneck)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
+        return self.activations(condition)["bottleneck"]
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What is handed out: those of the grid, (B, D)."""
+        return self.grid.features(condition)
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
+        found = self.grid.activations(condition)
+        bottleneck = torch.relu(self.from_code(found["code"]))
+        return {**found, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
+
+    def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Raises UserError: the grid has no activations of a map's size."""
+        raise UserError("the grid encoder has no skips", "method.skips = true", "take method.skips=false")
 
 
 class Generator(nn.Module):
@@ -194,8 +236,8 @@ class LatentOptimiser(nn.Module):
 
 
 def encoder_and_generator(
-    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0
-) -> tuple[Encoder | PerceptronEncoder, Generator | PerceptronGenerator, int]:
+    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0, encoder: EncoderName = "map"
+) -> tuple[Encoder | PerceptronEncoder | GridBottleneck, Generator | PerceptronGenerator, int]:
     """H and G for a problem, and the number of values of h.
 
     Parameters
@@ -210,10 +252,22 @@ def encoder_and_generator(
         Dimensions of z, 0 for a generator without.
     gain : float
         Factor on G's first weights of z.
+    encoder : {"map", "grid"}
+        H on the map as an image, or on the density that Zernike moments stand for.
+
+    Raises
+    ------
+    UserError
+        When the data is not for the grid.
     """
+    if encoder == "grid" and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
+        got = f"conditions of shape {problem.condition}"
+        raise UserError("the grid encoder reads whole maps of Zernike moments", got, "take method.encoder=map")
     if problem.condition[1:] == (1, 1):
-        encoder = PerceptronEncoder(problem.condition[0], code)
-        return encoder, PerceptronGenerator(code, latent, problem.target[0], problem.bounded), code
+        perceptron = PerceptronEncoder(problem.condition[0], code)
+        return perceptron, PerceptronGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
     generator = Generator(geometry, latent, problem.target[0], problem.bounded, gain)
+    if encoder == "grid" and problem.standardise is not None:
+        return GridBottleneck(problem.standardise, geometry, width, code), generator, geometry.bottleneck
     return Encoder(geometry, code), generator, geometry.bottleneck

@@ -74,11 +74,16 @@ class PerceptronEncoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """What the projector reads and the features are: (B, D) of standardised maps (B, C, H, W)."""
+        return self.activations(maps)["code"]
+
+    def activations(self, maps: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``block1``, ``block2`` (B, W) and ``code`` (B, D)."""
         values = maps.flatten(1)[:, self.places]  # (B, N)
         plain = values * self.std + self.mean
         rings = torch.hypot(plain[:, self.upper], plain[:, self.lower]) / self.size  # (B, R)
-        code: Tensor = self.to_code(self.blocks(self.first(torch.cat([values, rings], dim=1))))
-        return code
+        first = self.blocks[0](self.first(torch.cat([values, rings], dim=1)))
+        second = self.blocks[1](first)
+        return {"block1": first, "block2": second, "code": self.to_code(second)}
 
     def features(self, maps: Tensor) -> Tensor:
         """The same (B, D)."""

@@ -39,9 +39,20 @@ class PerceptronEncoder(nn.Module):
         bottleneck: Tensor = self.layers(condition.flatten(1))[:, :, None, None]
         return bottleneck
 
+    def features(self, condition: Tensor) -> Tensor:
+        """What is handed out: the bottleneck, (B, F)."""
+        bottleneck: Tensor = self(condition)
+        return bottleneck.flatten(1)
+
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bottleneck h, and no skips: there are none here."""
         return self(condition), ()
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What it computes, (B, F) by name: ``layer1``, ``layer2`` and ``bottleneck``."""
+        first = self.layers[:2](condition.flatten(1))
+        second = self.layers[2:4](first)
+        return {"layer1": first, "layer2": second, "bottleneck": self.layers[4:](second)}
 
 
 class PerceptronGenerator(nn.Module):

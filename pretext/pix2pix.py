@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
+from pretext.layers import pooled
 from pretext.networks import encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
@@ -161,8 +162,16 @@ class Pix2Pix(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Bottleneck features (B, F s s) of maps (B, C, S, S), without dropout."""
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        bottleneck: Tensor = self.encoder(condition).flatten(1)
+        return bottleneck
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

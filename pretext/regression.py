@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pretext.networks import encoder_and_generator
+from pretext.layers import pooled
+from pretext.networks import EncoderName, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -29,6 +30,8 @@ class RegressionConfig:
         Whether activations of H are added to those of G.
     learning_rate : float
         Of Adam.
+    encoder : {"map", "grid"}
+        As in cGML.
     width : int
         Channels after the first halving of the map.
     code : int
@@ -38,6 +41,7 @@ class RegressionConfig:
     loss: Loss = "l1"
     skips: bool = False
     learning_rate: float = 1e-3
+    encoder: EncoderName = "map"
     width: int = 64
     code: int = 512
 
@@ -64,7 +68,9 @@ class Regression(nn.Module):
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, latent=0)
+        self.encoder, self.generator, _ = encoder_and_generator(
+            problem, config.width, config.code, latent=0, encoder=config.encoder
+        )
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
         }
@@ -101,9 +107,16 @@ class Regression(nn.Module):
 
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        """Features (B, D) of maps (B, C, S, S): the bottleneck, D = F s s, or what the grid gives."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
 
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

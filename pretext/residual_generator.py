@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.sample_noise import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -103,12 +103,14 @@ class ResidualGenerator(nn.Module):
         first: Tensor = self.first(small)  # (B, F, s, s)
         return first
 
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What the network knows before the first noise, by name: (B, F, s, s) each."""
+        first = self._first(condition)
+        return {"first": first, "block": first + self.enter_rest(self.enter_shared(first))}
+
     def features(self, condition: Tensor) -> Tensor:
         """What the network knows before the first noise, averaged over 4 x 4 fields: (B, 16 F)."""
-        first = self._first(condition)
-        return functional.adaptive_avg_pool2d(first + self.enter_rest(self.enter_shared(first)), FEATURE_SIDE).flatten(
-            1
-        )
+        return functional.adaptive_avg_pool2d(self.activations(condition)["block"], FEATURE_SIDE).flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """K answers (B, K, C', S, S) to each condition (B, C, S, S); ``generator`` draws the noise."""

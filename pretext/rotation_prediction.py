@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks import norm
+from pretext.layers import pooled
+from pretext.normalisation import norm
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -110,14 +111,16 @@ class RotationPrediction(nn.Module):
             )
         }
 
-    def _activations(self, pictures: Tensor, stages: int) -> Tensor:
-        """Activations (B, F, s, s) after so many stages."""
+    def _activations(self, pictures: Tensor, stages: int) -> list[Tensor]:
+        """Activations (B, F, s, s) after each of the first so many stages."""
         if self.config.side:
             size = (self.config.side, self.config.side)
             pictures = functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
+        found: list[Tensor] = []
         for stage in self.stages[:stages]:
             pictures = stage(pictures)
-        return pictures
+            found.append(pictures)
+        return found
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Step the network once on all four rotations of a batch; nothing is drawn.
@@ -137,7 +140,7 @@ class RotationPrediction(nn.Module):
         pictures = example.target
         turned = torch.cat([torch.rot90(pictures, turns, dims=(2, 3)) for turns in range(TURNS)])  # (4 B, C, S, S)
         truth = torch.arange(TURNS).repeat_interleave(len(pictures))
-        logits = self.judge(self._activations(turned, len(self.stages)).mean(dim=(2, 3)))
+        logits = self.judge(self._activations(turned, len(self.stages))[-1].mean(dim=(2, 3)))
         loss = functional.cross_entropy(logits, truth)
         optimizer = self.optimizers["main"]
         optimizer.zero_grad(set_to_none=True)
@@ -148,10 +151,19 @@ class RotationPrediction(nn.Module):
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Features (B, D) of pictures (B, C, S, S): the layer's activations, averaged to ``pool`` x ``pool`` places."""
-        activations = self._activations(condition, self.config.layer)
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
+        activations = self._activations(condition, self.config.layer)[-1]
         if self.config.pool and self.config.pool < activations.shape[2]:
             activations = functional.adaptive_avg_pool2d(activations, self.config.pool)
         return activations.flatten(1)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """All stages as ``stage1`` .., see ``pretext.layers``: features (B, D) by name, with a gradient."""
+        activations = self._activations(condition, len(self.stages))
+        return pooled({f"stage{number + 1}": values for number, values in enumerate(activations)})
 
 
 def block_stages(channels: int, width: int) -> list[nn.Module]:

@@ -26,6 +26,7 @@ from data_prep.map_store import MapFile, open_maps
 from pretext.checkpoint import load_checkpoint
 from pretext.engine import Place, TrainConfig, seeded_generator
 from pretext.latent_codes import find_codes
+from pretext.layers import DEFAULT, chosen
 from pretext.method import Method, build_seeded
 from pretext.methods import find_method
 from pretext.standardiser import Standardiser
@@ -102,6 +103,10 @@ class Plan:
         """Apply the task to a batch."""
         return self.task_entry.apply(batch, self.task_config, generator)
 
+    def view(self, batch: Batch) -> torch.Tensor:
+        """What of a batch features are taken from."""
+        return self.task_entry.view(batch, self.task_config)
+
 
 def describe_run(folder: Path, plan: Plan) -> None:
     """Write (again) the resolved config and the environment of a run."""
@@ -146,6 +151,8 @@ class TrainedRun:
         The checkpoint's content, for going on.
     checkpoint_digest : str
         SHA-256 of the checkpoint's file.
+    layer : str
+        What of the network its features are, see ``pretext.layers``.
     """
 
     folder: Path
@@ -154,6 +161,7 @@ class TrainedRun:
     standardise: Standardiser
     checkpoint: dict[str, Any]
     checkpoint_digest: str
+    layer: str = DEFAULT
 
     @property
     def basis(self) -> Basis:
@@ -166,11 +174,42 @@ class TrainedRun:
             Batch(self.standardise(maps[start : start + ROWS_AT_ONCE]), self.standardise)
             for start in range(0, len(maps), ROWS_AT_ONCE)
         ]
-        view, config = self.plan.task_entry.view, self.plan.task_config
-        return np.concatenate([self.method.encode(view(batch, config)).numpy() for batch in batches])
+        with torch.no_grad():
+            return np.concatenate([self.features(self.plan.view(batch)).numpy() for batch in batches])
 
-    def encode_file(self, maps: MapFile) -> NDArray[np.float32]:
-        """Features (N, D) float32 of all maps of a file, block by block, so that memory does not grow with the maps.
+    def features(self, condition: torch.Tensor) -> torch.Tensor:
+        """Features (B, D), with a gradient, of conditions (B, C, H, W) as the task's view gives them."""
+        if self.layer == DEFAULT:
+            return self.method.features(condition)
+        found = self.method.layers(condition)
+        if DEFAULT in self.layer.split("+"):
+            found = {DEFAULT: self.method.features(condition), **found}
+        return chosen(found, self.layer)
+
+    def layers(self) -> dict[str, int]:
+        """The layers by name, the default first, and how many features each has."""
+        empty = Batch(torch.zeros(1, *self.basis.shape), self.standardise)
+        with torch.no_grad():
+            condition = self.plan.view(empty)
+            found = {DEFAULT: self.method.features(condition), **self.method.layers(condition)}
+        return {name: features.shape[1] for name, features in found.items()}
+
+    def at_layer(self, layer: str) -> "TrainedRun":
+        """The same run with the features of another layer, or of several joined by ``+``.
+
+        Raises
+        ------
+        UserError
+            When there is no such layer.
+        """
+        layer = "+".join(name.strip() for name in layer.split("+"))
+        chosen({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
+        return replace(self, layer=layer)
+
+    def encode_file(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Features (N, D) float32 of the given rows of a file (all of them by default).
+
+        They are made block by block, so that memory does not grow with the maps.
 
         Raises
         ------
@@ -178,8 +217,9 @@ class TrainedRun:
             When the file's basis is not the run's.
         """
         check_same_basis(self.basis, maps)
-        blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
-        return np.concatenate([self.encode(maps.read(rows)) for rows in blocks])
+        wanted = maps.rows() if rows is None else rows
+        blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE))
+        return np.concatenate([self.encode(maps.read(block)) for block in blocks])
 
     def untrained(self, seed: int) -> "TrainedRun":
         """The same network with freshly drawn parameters."""

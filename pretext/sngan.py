@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pretext.networks import Geometry, norm, plan
+from pretext.networks import Geometry, plan
+from pretext.normalisation import norm
+
+LAYERS_A_HALVING = 4  # two convolutions and what follows each; one and what follows it stand before the first halving
 
 
 def _widths(geometry: Geometry, width: int) -> tuple[int, ...]:
@@ -104,6 +107,16 @@ class SpectralDiscriminator(nn.Module):
         """The last layer's activations (B, F, s, s) of what it sees (B, C, S, S)."""
         values: Tensor = self.layers(functional.pad(maps, self.geometry.padding))
         return values
+
+    def activations(self, maps: Tensor) -> dict[str, Tensor]:
+        """What it computes, by name: ``stage1`` at full side, then one after each halving, (B, F', s', s')."""
+        values = functional.pad(maps, self.geometry.padding)
+        found: dict[str, Tensor] = {}
+        for place, layer in enumerate(self.layers):
+            values = layer(values)
+            if place % LAYERS_A_HALVING == 1:
+                found[f"stage{place // LAYERS_A_HALVING + 1}"] = values
+        return found
 
     def forward(self, maps: Tensor, code: Tensor | None = None) -> Tensor:
         """Logits (B,) of maps (B, C, S, S) and, if it was made for them, standardised codes (B, D)."""

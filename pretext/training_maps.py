@@ -65,7 +65,11 @@ class TrainingMaps:
         return len(self.rows)
 
     def batch(self, places: Tensor) -> Batch:
-        """The batch at places (B,) of the split."""
+        """The batch at places (B,) of the split, as it is trained on."""
+        return self.alone(places)
+
+    def alone(self, places: Tensor) -> Batch:
+        """The samples at places (B,) of the split and nothing beside them."""
         if self._held is None:
             return read_batch(self.maps, self.standardise, self.rows[places.numpy()], self.with_points)
         points = self._held.points[places] if self._held.points is not None else None

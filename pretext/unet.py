@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks import norm
+from pretext.normalisation import norm
 from pretext.sample_noise import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -76,6 +76,10 @@ class UNet(nn.Module):
             for count, out in zip(own, after, strict=True)
         )
         self.double_norm = nn.ModuleList(norm(out) for out in after[1:])
+
+    def activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """What each halving gives, by name, the innermost last."""
+        return {f"stage{level}": found for level, found in enumerate(self._activations(condition), 1)}
 
     def _activations(self, condition: Tensor) -> list[Tensor]:
         """Activations of all levels, (B, F, s, s) the last."""

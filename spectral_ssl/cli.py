@@ -5,12 +5,13 @@ Nothing heavy is imported here: each command loads its verb when it runs.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import spectral_ssl
 from spectral_ssl.ground.errors import Stopped, UserError
+from spectral_ssl.tables import print_probe, print_scores
 
 app = typer.Typer(
     rich_markup_mode=None,  # else [brackets] in help texts would be taken for styles and vanish
@@ -58,7 +59,12 @@ def prep(
     ] = None,
     centre: Annotated[str, typer.Option(help="The origin: mean of the points, or area (centroid of a mesh).")] = "mean",
     reach: Annotated[float, typer.Option(help="Part of the points within the unit ball, e.g. 0.999.")] = 1.0,
-    keep_points: Annotated[bool, typer.Option("--keep-points", help="Store the clouds beside the maps.")] = False,
+    keep_points: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-points/--no-keep-points", help="Store the clouds beside the maps [where clouds are drawn]."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes, 0 for none [all cores].")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler whose workers do the work, e.g. tcp://10.0.0.1:8786.")
@@ -102,8 +108,10 @@ def prep(
 @app.command()
 def pretrain(
     data: Annotated[Path | None, typer.Option(help="Map file [the newest].")] = None,
-    method: Annotated[str | None, typer.Option(help="A name of `list methods` [cgml].")] = None,
-    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [denoise].")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="A name of `list methods` [joint-embedding, cgml without clouds].")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [views, denoise without clouds].")] = None,
     recipe: Annotated[str | None, typer.Option(help="A name of `list recipes`, or a TOML file.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
@@ -205,7 +213,7 @@ def evaluate(
         weights=weights,
         workspace=workspace,
     )
-    _print_scores(result)
+    print_scores(result)
     print(f"written to {result['path']}")
 
 
@@ -215,8 +223,11 @@ def probe(
     run: RunOption = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
     probes: Annotated[
-        str, typer.Option(help="Of linear, svm, layer, neighbours, few-shot, retrieval; separated by commas.")
+        str, typer.Option(help="Of linear, svm, layer, neighbours, few-shot, retrieval, fine-tune; by commas.")
     ] = "linear,neighbours",
+    layer: Annotated[
+        str, typer.Option(help="What of the network: a name of `list layers`, several joined by +, auto, or all.")
+    ] = "default",
     pose: Annotated[
         str, typer.Option(help="Turn all objects at random: aligned (not), vertical, so3 (any rotation).")
     ] = "aligned",
@@ -229,12 +240,19 @@ def probe(
     """Score a run's features, and what costs nothing beside them."""
     names = [name.strip() for name in probes.split(",") if name.strip()]
     result = spectral_ssl.probe(
-        target, run=run, seeds=seeds, probes=names, pose=pose, references=references, workspace=workspace
+        target,
+        run=run,
+        seeds=seeds,
+        probes=names,
+        pose=pose,
+        layer=layer,
+        references=references,
+        workspace=workspace,
     )
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return
-    _print_table(result)
+    print_probe(result)
     print(f"written to {result['path']}")
 
 
@@ -242,12 +260,15 @@ def probe(
 def export(
     run: RunOption = None,
     data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
+    layer: Annotated[
+        str, typer.Option(help="What of the network: a name of `list layers`, or several joined by +.")
+    ] = "default",
     out: Annotated[Path | None, typer.Option(help="Feature file to write [WS/features/RUN-DATA.h5].")] = None,
     overwrite: OverwriteOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features to HDF5."""
-    print(spectral_ssl.export(run, data=data, out=out, overwrite=overwrite, workspace=workspace))
+    print(spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace))
 
 
 @app.command()
@@ -279,10 +300,11 @@ def cluster(
 
 @app.command("list")
 def list_command(
-    what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs or maps.")] = None,
+    what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs, maps or layers.")] = None,
     name: Annotated[
         str | None, typer.Argument(help="With datasets: a name; says where it is to be had, its terms and its layouts.")
     ] = None,
+    run: Annotated[Path | None, typer.Option(help="With layers: run folder [the latest].")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what there is to choose from."""
@@ -293,7 +315,7 @@ def list_command(
 
         print(help_text(name))
         return
-    for kind, names in spectral_ssl.list_names(what, workspace=workspace).items():
+    for kind, names in spectral_ssl.list_names(what, run=run, workspace=workspace).items():
         print(f"{kind}:" if names else f"{kind}: none")
         for name, description in names.items():
             print(f"  {name:14} {description}")
@@ -326,75 +348,9 @@ def demo(
 ) -> None:
     """Run everything once on the built-in data."""
     result = spectral_ssl.demo(workspace=workspace, max_minutes=max_minutes)
-    _print_table(result)
+    print_probe(result)
     for what, path in result["paths"].items():
         print(f"{what:9} {path}")
-
-
-def _print_table(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    turned = "" if result["pose"] == "aligned" else f"; turned at random: {result['pose']}"
-    title = (
-        f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
-        f"(split: {result['split']}){turned}; run {Path(result['run']).name}\n"
-        f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
-    )
-    columns = _probe_columns(result)
-    table = Table(title=title)
-    for name in columns[0]:
-        table.add_column(name, justify="left" if name == "features" else "right")
-    for cells in columns:
-        table.add_row(*cells.values())
-    # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
-    Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
-
-
-def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
-    """The cells of each row by their columns: those of the probes that were asked for."""
-    probes, several = result["probes"], len(result["seeds"]) > 1
-
-    def spread(scores: dict[str, Any], shown: bool) -> str:
-        return f"{scores['mean']:.3f} +- {scores['std']:.3f}" if shown else f"{scores['mean']:.3f}"
-
-    lines = []
-    for row in result["rows"]:
-        cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
-        if "linear" in probes:
-            cells["linear probe, mean +- std"] = spread(row, several)
-            cells["standard error of the test"] = f"{row['standard_error']:.3f}"
-        if "svm" in probes:
-            cells["linear SVM"] = spread(row["svm"], several)
-        if "layer" in probes:
-            cells["single layer"] = spread(row["layer"], several)
-        if "neighbours" in probes:
-            cells["10 neighbours"] = f"{row['neighbours']:.3f}"
-        for scores in row["few_shot"]:
-            cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = spread(scores, True)
-        if "retrieval" in probes:
-            cells["class mAP"] = f"{row['retrieval']:.3f}"
-        lines.append(cells)
-    return lines
-
-
-def _print_scores(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = (
-        f"{result['task']} on {result['data']}: {result['inputs']} inputs, {result['answers_to_each']} answers to each"
-    )
-    table = Table(title=title)
-    names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
-    table.add_column("answers")
-    for name in names:
-        table.add_column(name, justify="right")
-    for row in result["rows"]:
-        table.add_row(row["answers"], *(f"{row[name]:.4g}" if name in row else "-" for name in names))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    if result["measured_by"].get("warning"):
-        print(f"{result['measured_by']['Frechet']}: {result['measured_by']['warning']}")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.from_code import FromCodeConfig, from_code, from_code_problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.mixture import MixtureConfig, mixture, mixture_problem, mixture_view
+from pretext.tasks.picture_views import PictureViewsConfig, picture_views, picture_views_problem
 from pretext.tasks.super_resolve import (
     SuperResolveConfig,
     super_resolve,
@@ -106,6 +107,12 @@ TASKS: dict[str, TaskEntry] = {
         from_code_problem,
     ),
     "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
+    "picture-views": TaskEntry(
+        PictureViewsConfig,
+        picture_views,
+        "two altered copies of each picture, for joint-embedding",
+        picture_views_problem,
+    ),
     "mixture": TaskEntry(
         MixtureConfig,
         mixture,

@@ -12,6 +12,7 @@ away), and standardised as the whole maps are. It stays in the frame of the whol
 ``recentre`` is set: then it is brought into the unit ball by itself, as a scan of an unknown object would be.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from data_prep.basis import Basis
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
+from pretext.tasks.clouds import into_unit_ball, random_directions, random_stretches, random_turns
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -50,6 +52,12 @@ class CompleteShapeConfig:
         that are left.
     recentre : bool
         Whether the part gets a centre and a size of its own.
+    stretch, turn : float
+        Each object is first altered as a whole, its map made anew: each axis stretched by e^u, u uniform in
+        +-``stretch``, then turned about the vertical by an angle uniform in +-``turn`` radians. For features: copies
+        of few objects count as more objects.
+    mirror : bool
+        Whether x and y are mirrored beforehand, each with probability 1/2.
     """
 
     kind: Literal["half-space", "view"] = "half-space"
@@ -59,6 +67,9 @@ class CompleteShapeConfig:
     depth: float = 0.2
     points: int = 0
     recentre: bool = False
+    stretch: float = 0.0
+    turn: float = 0.0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         check_range("task.largest", self.largest, 0.0, 0.99)
@@ -66,6 +77,8 @@ class CompleteShapeConfig:
         check_range("task.cells", self.cells, 1, 1000)
         check_range("task.depth", self.depth, 0.0, 2.0)
         check_range("task.points", self.points, 0, 1_000_000)
+        check_range("task.stretch", self.stretch, 0.0, 3.0)
+        check_range("task.turn", self.turn, 0.0, math.pi)
 
 
 def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem:
@@ -105,6 +118,13 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
         raise UserError("the task complete-shape needs clouds", "maps alone", "prepare them with --keep-points")
     # stored as float16, a point near the sphere may have been rounded to a place outside it
     clouds = batch.points / batch.points.norm(dim=2, keepdim=True).clamp(min=1.0)
+    basis, threads = batch.standardise.basis, torch.get_num_threads()
+    target = batch.maps
+    if config.stretch or config.turn or config.mirror:
+        moves = random_turns(len(clouds), config.turn, generator)
+        moves = moves * random_stretches(len(clouds), config.stretch, config.mirror, generator)[:, None]
+        clouds = into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), basis.reach)
+        target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))
     directions = random_directions(len(clouds), generator)
     if config.kind == "half-space":
         removed = config.smallest + (config.largest - config.smallest) * torch.rand(len(clouds), generator=generator)
@@ -114,18 +134,11 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     if config.points:
         clouds, kept = draw_kept(clouds, kept, config.points, generator)
     if config.recentre:
-        clouds = recentred(clouds, kept, batch.standardise.basis)
+        clouds = recentred(clouds, kept, basis)
     weights = kept.double() / kept.sum(dim=1, keepdim=True)
-    basis, threads = batch.standardise.basis, torch.get_num_threads()
     maps = clouds_to_maps(clouds.numpy(), basis, weights.numpy(), threads)
-    valid = batch.standardise.valid.expand_as(batch.maps).to(batch.maps.dtype)
-    return Example(batch.standardise(maps), batch.maps, valid)
-
-
-def random_directions(count: int, generator: torch.Generator) -> Tensor:
-    """Unit vectors (B, 3), uniform over the sphere."""
-    vectors = torch.randn(count, 3, generator=generator)
-    return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    valid = batch.standardise.valid.expand_as(target).to(target.dtype)
+    return Example(batch.standardise(maps), target, valid)
 
 
 def outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ from data_prep.basis import PAIR, Basis
 from spectral_ssl.ground.errors import UserError
 
 
-def need_pictures(task: str, basis: Basis, *, channels: int | None = None, smallest_side: int = 1) -> None:
+def need_pictures(
+    task: str, basis: Basis, *, channels: int | None = None, smallest_side: int = 1, other: str = "denoise"
+) -> None:
     """Raise a UserError unless a basis is that of single pictures as the task wants them.
 
     Parameters
@@ -17,9 +19,11 @@ def need_pictures(task: str, basis: Basis, *, channels: int | None = None, small
         How many colour channels it must have; any number by default.
     smallest_side : int
         Fewest rows and columns.
+    other : str
+        The task to name for data that is no pictures.
     """
     if basis.kind != "pixels":
-        what_to_do = "prepare pictures, e.g. `spectral-ssl prep --dataset cifar10`, or take the task denoise"
+        what_to_do = f"prepare pictures, e.g. `spectral-ssl prep --dataset cifar10`, or take the task {other}"
         raise UserError(f"the task {task} works on pictures", f"maps of kind {basis.kind!r}", what_to_do)
     if basis.layout == PAIR:
         what_to_do = "prepare one side of them with `--side A` or `--side B`, or take the task translate"

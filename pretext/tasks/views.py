@@ -24,8 +24,13 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.shape_maps import clouds_to_maps
-from data_prep.unit_ball import MARGIN
-from pretext.tasks.complete_shape import random_directions
+from pretext.tasks.clouds import (
+    into_unit_ball,
+    random_directions,
+    random_rotations,
+    random_stretches,
+    random_turns,
+)
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -74,6 +79,8 @@ def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
     if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
+        if basis.kind == "pixels":
+            what_to_do = "take the task picture-views"
         raise UserError("the task views needs maps made from points", got, what_to_do)
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
 
@@ -180,43 +187,8 @@ def draw_some(clouds: Tensor, kept: Tensor, points: int, generator: torch.Genera
 
 def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> Tensor:
     """Rotation times mirror times stretch of each object, (B, 3, 3) float64: points become ``points @ matrix.T``."""
-    stretch = (config.stretch * (2 * torch.rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
-    signs = 1.0 - 2.0 * (torch.rand(count, 2, generator=generator) < 0.5).double()
-    angle = config.turn * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
-    if config.mirror:
-        stretch[:, :2] *= signs
+    stretch = random_stretches(count, config.stretch, config.mirror, generator)
+    turn = random_turns(count, config.turn, generator)
     if config.pose == "any":
-        return random_rotations(count, generator) * stretch[:, None]
-    turn = torch.zeros(count, 3, 3, dtype=torch.float64)
-    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
-    turn[:, 1, 0] = angle.sin()
-    turn[:, 0, 1] = -angle.sin()
-    turn[:, 2, 2] = 1.0
+        turn = random_rotations(count, generator)
     return turn * stretch[:, None]
-
-
-def random_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
-    quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = (quaternions / quaternions.norm(dim=1, keepdim=True)).unbind(1)
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-
-
-def into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
-    """Clouds (B, P, 3) centred and scaled as ``data_prep.unit_ball.to_unit_ball`` does it, all of them at once.
-
-    A cloud whose points all coincide stays at the origin.
-    """
-    centred = clouds - clouds.mean(dim=1, keepdim=True)
-    distances = centred.norm(dim=2)  # (B, P)
-    if reach == 1:
-        radius = distances.amax(dim=1, keepdim=True)
-    else:
-        place = min(max(math.ceil(reach * clouds.shape[1]), 1), clouds.shape[1])
-        radius = distances.kthvalue(place, dim=1, keepdim=True).values.maximum(distances)
-    return centred / (MARGIN * radius.clamp(min=1e-12))[:, :, None]

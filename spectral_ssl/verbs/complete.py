@@ -12,6 +12,7 @@ from downstream.moment_figure import draw_moments
 from downstream.run_pictures import draw_run, image_columns
 from pretext.cgml import CGML
 from pretext.engine import seeded_generator
+from pretext.joint_cgml import cgml_of
 from pretext.mr_gan import MRGAN
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.tasks.example import Example
@@ -135,11 +136,12 @@ def _image_file(like: str | Path, maps: MapFile) -> Path:
 
 def _check_path(run: TrainedRun) -> CGML:
     """The run's method, whose latent paths can be drawn. Raises UserError when they cannot."""
-    if not isinstance(run.method, CGML):
+    method = cgml_of(run.method)
+    if method is None:
         raise UserError("no latent path to draw", f"method {run.plan.method!r}", "leave out --path")
     if run.basis.kind != "pixels" or run.plan.task == "toy":
         raise UserError("latent paths are drawn of images", f"data of kind {run.basis.kind!r}", "leave out --path")
-    return run.method
+    return method
 
 
 def _draw_path(picture: Path, run: TrainedRun, example: Example, ids: list[str], seed: int) -> None:

@@ -26,8 +26,8 @@ from downstream.mark_report import mark_scores
 from downstream.mode_report import path_report
 from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
-from pretext.cgml import CGML
 from pretext.engine import seeded_generator
+from pretext.joint_cgml import cgml_of
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
@@ -144,14 +144,15 @@ def evaluate(
         "rows": reconstruction_rows(methods, example, score),
         "environment": environment(),
     }
-    if isinstance(main.method, CGML):
-        _, path = main.method.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
+    cgml = cgml_of(main.method)
+    if cgml is not None:
+        _, path = cgml.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
         report = path_report(path)
         result["latent_path"] = {"rho": report.rho, "converged": report.converged, "steps": report.steps}
     samples, suffix = main.folder / "samples", _suffix(settings)
-    if main.plan.task == "toy" and isinstance(main.method, CGML):
+    if main.plan.task == "toy" and cgml is not None:
         regression = next((other for other in others if other.plan.method == "regression"), None)
-        draw_toy(samples / f"toy{suffix}.png", main.method, regression.method if regression else None)
+        draw_toy(samples / f"toy{suffix}.png", cgml, regression.method if regression else None)
     elif main.basis.kind != "pixels":
         result["error_by_degree"] = _by_degree(
             main, maps, rows, example, methods, second, samples / f"degrees{suffix}.png"
@@ -181,16 +182,17 @@ def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str,
     same = sum(other == name or other.startswith((f"{name},", f"{name} (")) for other in taken)
     if same:
         name = f"{name} ({same + 1}: {run.folder.name})"
-    if not isinstance(method, CGML):
+    completion = cgml_of(method)
+    if completion is None:
         return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
 
     def at_start(example: Example) -> Tensor:
-        return method.complete_along_path(example.condition, modes, _latents(seed), at=(0,))[0][0]
+        return completion.complete_along_path(example.condition, modes, _latents(seed), at=(0,))[0][0]
 
     return {
         f"{name}, random z": at_start,
         f"{name}, z moved by Z": lambda example: method.complete(example.condition, modes, _latents(seed)),
-        f"{name}, oracle z (sees the truth: upper bound)": lambda example: method.oracle(
+        f"{name}, oracle z (sees the truth: upper bound)": lambda example: completion.oracle(
             example, modes, _latents(seed)
         ),
     }

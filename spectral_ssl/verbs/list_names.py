@@ -2,19 +2,24 @@
 
 from pathlib import Path
 
-from spectral_ssl.ground.errors import unknown_name
+from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
 
 KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
+LAYERS = "layers"  # of one run, so that it is listed on request only
 
 
-def list_names(what: str | None = None, *, workspace: str | Path | None = None) -> dict[str, dict[str, str]]:
+def list_names(
+    what: str | None = None, *, run: str | Path | None = None, workspace: str | Path | None = None
+) -> dict[str, dict[str, str]]:
     """Names with a line about each.
 
     Parameters
     ----------
-    what : {"datasets", "methods", "tasks", "recipes", "runs", "maps"}, optional
-        All of them by default.
+    what : {"datasets", "methods", "tasks", "recipes", "runs", "maps", "layers"}, optional
+        All of them but the layers by default.
+    run : path, optional
+        With "layers": the run whose layers are listed, the latest by default.
     workspace : path, optional
         Whose runs and maps are listed.
 
@@ -26,10 +31,17 @@ def list_names(what: str | None = None, *, workspace: str | Path | None = None) 
     Raises
     ------
     UserError
-        When there is no such kind.
+        When there is no such kind, or no such run.
     """
+    if what == LAYERS:
+        from pretext.runs import load_run
+
+        sizes = load_run(run or Workspace.find(workspace).latest_run()).layers()
+        return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
+    if run is not None:
+        raise UserError("a run goes with layers only", f"--run {run}", "write `list layers --run RUN`")
     if what is not None and what not in KINDS:
-        raise unknown_name("kind of list", what, KINDS)
+        raise unknown_name("kind of list", what, (*KINDS, LAYERS))
     wanted = KINDS if what is None else (what,)
     return {kind: _names(kind, Workspace.find(workspace)) for kind in wanted}
 

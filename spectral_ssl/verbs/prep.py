@@ -40,7 +40,7 @@ def prep(
     sampling: str | None = None,
     centre: str = "mean",
     reach: float = 1.0,
-    keep_points: bool = False,
+    keep_points: bool | None = None,
     workers: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -59,7 +59,7 @@ def prep(
     download : bool
         Fetch the raw data first if it is not there, for sets that may be fetched (modelnet10, cifar10, mnist, facades).
     out : path, optional
-        The map file; ``WS/maps/DATASET[-SIDE][-SIZE][-points]-BASIS.h5`` by default.
+        The map file; ``WS/maps/DATASET[-SIDE][-SIZE]-BASIS.h5`` by default.
     basis : {"zernike", "sh"}
         3D Zernike moments or spherical harmonics in shells; images are kept as pixels.
     degree : int, optional
@@ -84,8 +84,9 @@ def prep(
         What comes to lie at the origin: the mean of the points, or the exact centroid of a mesh's surface.
     reach : float
         Part of the points that the unit ball holds; those beyond are drawn in to its surface.
-    keep_points : bool
-        Store the sampled clouds beside the maps.
+    keep_points : bool, optional
+        Store the sampled clouds beside the maps, 6 bytes a point; by default wherever clouds are drawn. Tasks that
+        alter points need them (views, complete-shape).
     workers : int, optional
         Processes; all cores by default (none for small sets), 0 for none. The file does not
         depend on it.
@@ -109,7 +110,7 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
-    options = {"size": size, "side": side, "keep_points": keep_points}
+    options = {"size": size, "side": side}
     if download:
         _fetch(dataset, root, place)
     source = find_source(dataset, root, place, size)
@@ -118,6 +119,8 @@ def prep(
     if source.note:
         say(source.note)
     meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
+    if keep_points is None:
+        keep_points = meaning.kind in ("zernike", "sh") and meaning.sampling not in ("quadrature", "solid")
     target = Path(out) if out else default_out(dataset, place, meaning.kind, options)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
@@ -180,13 +183,11 @@ def _fetch(dataset: str, root: str | Path | None, place: Workspace) -> None:
 
 
 def default_out(dataset: str, place: Workspace, kind: str, options: Mapping[str, Any]) -> Path:
-    """``WS/maps/DATASET[-SIDE][-SIZE][-points]-KIND.h5``: where a map file lies when ``prep`` is not told otherwise."""
+    """``WS/maps/DATASET[-SIDE][-SIZE]-KIND.h5``: where a map file lies when ``prep`` is not told otherwise."""
     stem = maps_stem(dataset)
     for option in ("side", "size"):
         if options.get(option) is not None:
             stem += f"-{options[option]}"
-    if options.get("keep_points"):
-        stem += "-points"
     return place.maps(stem, kind)
 
 

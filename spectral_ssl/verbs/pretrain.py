@@ -29,6 +29,7 @@ from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.find_features import find_features
+from spectral_ssl.verbs.first_choice import sections_for
 from spectral_ssl.verbs.prep import default_out, prep
 
 RUN_KEYS = ("method", "task", "dataset")
@@ -45,14 +46,14 @@ class RecipePrep:
     ----------
     size, degree : int or None
     side, basis : str or None
-    keep_points : bool
+    keep_points : bool or None
     """
 
     size: int | None = None
     side: str | None = None
     basis: str | None = None
     degree: int | None = None
-    keep_points: bool = False
+    keep_points: bool | None = None
 
 
 def pretrain(
@@ -79,7 +80,8 @@ def pretrain(
         The map file. By default the data set the recipe names (prepared where it is not yet), else the workspace's
         newest map file, and the built-in shapes where there is none.
     method, task : str, optional
-        "cgml" and the method's own task ("denoise" mostly) by default; see ``spectral-ssl list``.
+        See ``spectral-ssl list``. By default "joint-embedding" and "views" where the map file has clouds, as those of
+        shapes do, else "cgml" and the method's own task, mostly "denoise".
     recipe : str, optional
         A recipe's name or a TOML file; what else is given goes before it.
     epochs, max_minutes, seed : optional
@@ -92,6 +94,8 @@ def pretrain(
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
         Go on with this run exactly where it stopped; only ``data``, ``epochs`` and ``max_minutes`` may be given along.
+        More epochs than before lengthen learning rates that fall over the training: such a run is then not the one that
+        was to take so many epochs from the start.
     out : path, optional
         The run folder; ``WS/runs/DATE-METHOD-TASK`` by default. It must not exist.
     workspace : path, optional
@@ -116,8 +120,17 @@ def pretrain(
         return _resume(Path(resume), data, given, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
-    plan_parts = _merge(method, task, recipe, given, settings)
-    maps = _find_maps(data, place) if data or not recipe else _recipe_maps(read_recipe(str(recipe)), place)
+    if recipe:
+        recipe = str(recipe)
+        sections = read_recipe(recipe)
+        plan_parts = _merge(method, task, sections, given, settings)
+        maps = _find_maps(data, place) if data else _recipe_maps(read_recipe(recipe), place)
+    else:
+        for name, find in ((method, find_method), (task, find_task)):
+            if name:
+                find(name)  # a mistake is said before anything is prepared
+        maps = _find_maps(data, place)
+        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
     plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
@@ -131,7 +144,7 @@ def pretrain(
     if known is not None:
         say(f"the predictor is that of {known}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    train(network, plan.corrupt, training, plan.train, folder, plan.to_toml())
+    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
     return _finish(folder, maps)
 
 
@@ -174,15 +187,18 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    train(run.method, plan.corrupt, training, plan.train, folder, plan.to_toml(), at)
+    train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
     return _finish(folder, maps)
 
 
 def _merge(
-    method: str | None, task: str | None, recipe: str | None, given: dict[str, Any], settings: Sequence[str]
+    method: str | None,
+    task: str | None,
+    sections: dict[str, dict[str, Any]],
+    given: dict[str, Any],
+    settings: Sequence[str],
 ) -> dict[str, Any]:
-    """Recipe, then options, then settings, each over the one before; then names to configs."""
-    sections = read_recipe(str(recipe)) if recipe else {}
+    """A recipe's sections, then options, then settings, each over the one before; then names to configs."""
     for section, values in sections.items():
         if not isinstance(values, dict):
             raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
@@ -197,7 +213,9 @@ def _merge(
     for key, value in names.items():
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
-    recipes_method = names.get("method", "cgml")
+    # a recipe that names one of the two gets what goes with it
+    usual = "joint-embedding" if (task or names.get("task")) in ("views", "picture-views") else "cgml"
+    recipes_method = names.get("method", usual)
     if method and method != recipes_method and "method" in sections:
         # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
         known = [field.name for field in fields(find_method(method).config)]
@@ -206,7 +224,7 @@ def _merge(
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
     method = method or recipes_method
-    task = task or names.get("task", find_method(method).task)
+    task = task or names.get("task", "views" if method == "joint-embedding" else find_method(method).task)
     configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
     texts = parse_settings(settings, configs)
     built: dict[str, Any] = {

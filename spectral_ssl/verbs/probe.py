@@ -16,6 +16,7 @@ from downstream.confusion_figure import draw_confusion
 from downstream.probe import probe_run
 from downstream.row_scores import DEFAULT_PROBES
 from downstream.turned_maps import Pose
+from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
@@ -32,6 +33,7 @@ def probe(
     seeds: int = 3,
     probes: Sequence[str] = DEFAULT_PROBES,
     pose: Pose = "aligned",
+    layer: str = DEFAULT,
     references: bool = False,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -41,15 +43,18 @@ def probe(
     ----------
     target : str, path or MapFile, optional
         A data set's name (prepared with the run's own basis where it is not yet), or a map file; the data the run was
-        trained on by default.
+        trained on by default. Of other data too features are made with the run's own statistics.
     run : path or TrainedRun, optional
         The latest run by default.
     seeds : int
         Seeds 0 .. seeds - 1 of the protocol.
     probes : sequence of str
-        Of linear, svm, layer, neighbours, few-shot and retrieval; see docs/probing.md.
+        Of linear, svm, layer, neighbours, few-shot, retrieval and fine-tune; see docs/probing.md.
     pose : {"aligned", "vertical", "so3"}
         The objects of both splits as they are, each turned at random about the vertical, or by any rotation.
+    layer : str
+        What of the network is probed: a name of ``list layers``, several joined by "+", "auto" (the best by
+        cross-validation inside the training split) or "all" (a row for each).
     references : bool
         Whether to add features that others learnt with labels (images): an upper mark.
     workspace : path, optional
@@ -59,8 +64,9 @@ def probe(
     -------
     dict
         The table and its circumstances, as written to ``RUN/probe-MAPS.json`` (``probe-MAPS-POSE.json`` for turned
-        objects); an earlier probe of the same map file is replaced. The linear probe's confusion matrix of the
-        trained network lies beside it as PNG. Scores of the baselines are kept in ``WS/cache`` and not computed again.
+        objects, ``probe-MAPS-LAYER.json`` for another layer); an earlier probe of the same map file is replaced. The
+        linear probe's confusion matrix of the trained network lies beside it as PNG. Scores of the baselines are kept
+        in ``WS/cache`` and not computed again.
 
     Raises
     ------
@@ -79,6 +85,7 @@ def probe(
         tuple(range(seeds)),
         probes=probes,
         pose=pose,
+        layer=layer,
         references=references,
         cache=BaselineCache(place.root / "cache"),
     )
@@ -86,12 +93,15 @@ def probe(
         **table.as_dict(),
         "maps": maps.path.name,
         "maps_digest": maps.digest,
+        "trained_on": Path(trained.plan.data).name,
+        "trained_on_digest": trained.plan.data_digest,
         "unusable_objects": len(maps.failures),
         "checkpoint_digest": trained.checkpoint_digest,
         "environment": environment(),
     }
     # named after the file, never after what a file says of itself; a later probe of the same data replaces it
     stem = f"probe-{maps.path.stem}" + ("" if pose == "aligned" else f"-{pose}")
+    stem += "" if layer == DEFAULT else f"-{layer}"
     path = trained.folder / f"{stem}.json"
     write_text(path, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     row = next(row for row in table.rows if row.features == "trained network")

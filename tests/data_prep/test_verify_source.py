@@ -51,7 +51,7 @@ def test_built_in_data_is_compared_without_being_asked(place: Path, capsys: pyte
 
 def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _clouds(place / "mine")
-    maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, up="+y")
+    maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, up="+y", keep_points=False)
     capsys.readouterr()
     assert spectral_ssl.verify(maps.path) == []
     assert "no object was made again: say with --dataset or --root" in capsys.readouterr().err
@@ -114,7 +114,7 @@ def test_default_names(tmp_path: Path) -> None:
         default_out(dataset, place, kind, options).name
         for dataset, kind, options in (
             ("shapes", "zernike", {}),
-            ("shapes", "sh", {"keep_points": True}),
+            ("shapes", "sh", {}),
             ("facades", "pixels", {"side": "B", "size": 64}),
             ("celeba:Male", "pixels", {}),
             (f"folder:{tmp_path}/one/../two/", "radial", {}),
@@ -122,7 +122,7 @@ def test_default_names(tmp_path: Path) -> None:
     }
     assert names == {
         "shapes-zernike.h5",
-        "shapes-points-sh.h5",
+        "shapes-sh.h5",
         "facades-B-64-pixels.h5",
         "celeba-Male-pixels.h5",
         "two-radial.h5",

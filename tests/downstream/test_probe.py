@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.map_store import MapFile
-from downstream.linear_probe import STRENGTHS, accuracy, fit_probe
+from downstream.cross_validation import choose_and_fit, drawn_by_class
+from downstream.linear_probe import STRENGTHS, accuracy, fit_probe, regularisation_path
 from downstream.neighbour_probe import neighbour_accuracy
 from downstream.probe import labelled_rows, probe_run
 from spectral_ssl.ground.errors import UserError
@@ -141,3 +142,31 @@ def test_no_labels_is_a_clear_error(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "none.h5", zernike_basis(4), labelled=False)
     with pytest.raises(UserError, match="no labels"):
         labelled_rows(maps)
+
+
+def test_of_many_samples_the_folds_are_a_part_drawn_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.repeat([0, 1, 2], [600, 300, 100])
+    drawn = drawn_by_class(labels, 100, 0)
+    assert np.bincount(labels[drawn]).tolist() == [60, 30, 10]
+    assert len(np.unique(drawn)) == 100
+    assert not np.array_equal(drawn, drawn_by_class(labels, 100, 1))
+    assert np.array_equal(drawn_by_class(labels, 1000, 0), np.arange(1000))
+    assert np.array_equal(drawn_by_class(np.repeat([0, 1], [990, 10]), 100, 0), np.arange(1000))  # too few of class 1
+    generator = np.random.default_rng(0)
+    features = (generator.normal(size=(1000, 30)) + labels[:, None]).astype(np.float32)
+    sizes, offered = [], []
+
+    def counted(values, classes, strengths):  # type: ignore[no-untyped-def]
+        sizes.append(len(values))
+        for strength in strengths:
+            offered.append(strength)
+            yield from regularisation_path(values, classes, (strength,))
+
+    monkeypatch.setattr("downstream.cross_validation.MOST_CROSS_VALIDATED", 100)
+    probe = choose_and_fit(counted, STRENGTHS, features, labels, 0)
+    assert sizes == [80] * 5 + [1000]
+    assert offered[-1] == probe.strength
+    tried = sorted(set(offered))
+    # two weaker ones beyond the best, no more
+    assert STRENGTHS.index(tried[-1]) <= STRENGTHS.index(probe.strength) + 2
+    assert accuracy(probe, features, labels) > 0.7

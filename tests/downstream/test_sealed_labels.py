@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.map_store import MapFile
-from downstream import few_shot, probe, row_scores
+from downstream import few_shot, fine_tune, layer_choice, probe, probed_features, row_scores
 from downstream.few_shot import FewShotAnswer
 from downstream.linear_probe import fit_probe
 from downstream.patch_features import PatchConfig
@@ -28,7 +28,10 @@ TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 
 @dataclass
 class Record:
-    """What was decided: the choices in the table, the few labels drawn, and all answers and features scored."""
+    """What was decided: the choices in the table, the few labels drawn, and all answers and features scored.
+
+    The choices are those of regularisation, of layers, and of how long and how fast to fine-tune.
+    """
 
     choices: list[Any] = field(default_factory=list)
     drawn: list[NDArray[Any]] = field(default_factory=list)
@@ -47,6 +50,7 @@ def record(
     pose: Any = "aligned",
     probes: tuple[str, ...] = PROBES,
     seeds: tuple[int, ...] = (0, 1),
+    layer: str = "default",
 ) -> Record:
     """Probe and write down what is decided on the way and what reaches the final score."""
     kept = Record()
@@ -68,16 +72,18 @@ def record(
 
         patch.setattr(row_scores, "few_shot_answers", draws)
         patches = PatchConfig(side=3, centroids=5, patches=200)
-        table = probe.probe_run(run, maps, seeds, probes=probes, pose=pose, patches=patches)
+        table = probe.probe_run(run, maps, seeds, probes=probes, pose=pose, layer=layer, patches=patches)
     kept.rows = table.rows
     kept.choices = [
         (
             row.dimensions,
             [(fit.strengths, fit.cross_validation) for fit in (row, row.svm, row.layer) if fit is not None],
             [scores.labels for scores in row.few_shot],
+            row.fine_tune and (row.fine_tune.learning_rate, row.fine_tune.epochs, row.fine_tune.held_out),
         )
         for row in table.rows
     ]
+    kept.choices += [(choice.row, choice.layer, choice.scores) for choice in table.layer_choices]
     return kept
 
 
@@ -111,31 +117,37 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         "layer_probe.WEIGHT_DECAYS": (0.1, 0.0),
         "layer_probe.EPOCHS": 2,
         "layer_probe.FEWEST_STEPS": 2,
+        "fine_tune.EPOCHS": (1, 2),
     }.items():
         monkeypatch.setattr(f"downstream.{name}", value)
 
 
-@pytest.mark.parametrize(("kind", "pose"), [("spectral", "aligned"), ("spectral", "so3"), ("images", "aligned")])
+@pytest.mark.parametrize(
+    ("kind", "pose", "layer"),
+    [("spectral", "aligned", "auto"), ("spectral", "so3", "default"), ("images", "aligned", "auto")],
+)
 def test_shuffled_test_labels_leave_every_decision_unchanged(
-    kind: str, pose: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
+    kind: str, pose: str, layer: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained[kind]
-    honest = record(run, maps, monkeypatch, pose)
-    shuffled = record(run, shuffle_test_labels(maps), monkeypatch, pose)
+    honest = record(run, maps, monkeypatch, pose, layer=layer)
+    shuffled = record(run, shuffle_test_labels(maps), monkeypatch, pose, layer=layer)
     assert len(honest.rows) == (6 if kind == "spectral" else 5)
-    # of each row: 2 seeds of 3 fitted probes, a confusion matrix, neighbours, retrieval, and 2 draws of 3 numbers
-    assert len(honest.scored) == len(honest.rows) * (6 + 1 + 1 + 1 + 6)
+    # of each row: 2 seeds of 3 fitted probes, a confusion matrix, neighbours, retrieval, and 2 draws of 3 numbers;
+    # and of the two networks the fine-tuned ones
+    assert len(honest.scored) == len(honest.rows) * (6 + 1 + 1 + 1 + 6) + 2
+    assert len(honest.choices) == len(honest.rows) + (2 if layer == "auto" else 0)
     assert honest.same_decisions(shuffled)
     for one, two in zip(honest.rows, shuffled.rows, strict=True):
         assert (one.confusion, one.retrieval) != (two.confusion, two.retrieval), "the shuffle changed nothing"
 
 
-@pytest.mark.parametrize("leak", ["regularisation", "draws"])
+@pytest.mark.parametrize("leak", ["regularisation", "draws", "layer", "epochs"])
 def test_a_leak_of_test_labels_would_be_found(
     leak: str, trained: dict[str, tuple[TrainedRun, MapFile]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained["spectral"]
-    probed = "linear" if leak == "regularisation" else "few-shot"
+    probed = {"regularisation": "linear", "draws": "few-shot", "layer": "neighbours", "epochs": "fine-tune"}[leak]
     recorded = []
     for each in (maps, shuffle_test_labels(maps)):
         hidden = each.labels[each.rows("test")]
@@ -147,6 +159,20 @@ def test_a_leak_of_test_labels_would_be_found(
                     return replace(fitted, strength=float((fitted.predict(features[:24]) == hidden).mean()))
 
                 patch.setitem(row_scores.FITS, "linear", best_on_test)
+            elif leak == "layer":
+
+                def scored_on_test(features: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:
+                    fitted = fit_probe(features, labels, seed)
+                    return replace(fitted, cross_validation=float((fitted.predict(features[:24]) == hidden).mean()))
+
+                patch.setattr(layer_choice, "fit_probe", scored_on_test)
+            elif leak == "epochs":
+
+                def tuned_on_test(run: Any, maps: Any, train: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:
+                    tuned = fine_tune.fine_tune(run, maps, train, labels, seed)
+                    return replace(tuned, held_out=float((tuned.predict(train[:24]) == hidden).mean()))
+
+                patch.setattr(probed_features, "fine_tune", tuned_on_test)
             else:
 
                 def peek(labels: Any, count: int, draw: int, hidden: Any = hidden) -> Any:
@@ -154,7 +180,8 @@ def test_a_leak_of_test_labels_would_be_found(
                     return np.concatenate([order[labels[order] == each][:count] for each in np.unique(labels)])
 
                 patch.setattr(few_shot, "draw_labels", peek)
-            recorded.append(record(run, each, monkeypatch, probes=(probed,), seeds=(0,)))
+            layer = "auto" if leak == "layer" else "default"
+            recorded.append(record(run, each, monkeypatch, probes=(probed,), seeds=(0,), layer=layer))
     assert not recorded[0].same_decisions(recorded[1])
 
 

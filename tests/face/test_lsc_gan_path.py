@@ -10,10 +10,13 @@ from PIL import Image
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
+from data_prep.map_store import open_maps
 from data_prep.map_writer import MapWriter
 from pretext.checkpoint import load_checkpoint
 from pretext.runs import load_run
+from pretext.watch import effective_rank, knn_accuracy
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.metrics_log import read_metrics
 
 TINY = ("width=4", "latent=4", "batch_size=8")
 
@@ -102,6 +105,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(home: Path, run: Path) -> Non
     half = train(home, "half", features=home / "runs" / "extractor", epochs=1)
     spectral_ssl.pretrain(resume=half, epochs=2, workspace=home)
     assert same(run, half)
+
+
+def test_features_are_watched_without_the_neighbours_and_the_training_does_not_feel_it(home: Path, run: Path) -> None:
+    assert load_run(run).plan.task_config.followers == ("nearest",)
+    rows = read_metrics(run / "metrics.jsonl")
+    own = load_run(run).encode_file(open_maps(home / "pictures.h5"))[:40]
+    labels = torch.arange(40) % 2
+    assert rows[-1]["knn_accuracy"] == pytest.approx(knn_accuracy(torch.from_numpy(own), labels))
+    assert rows[-1]["effective_rank"] == pytest.approx(effective_rank(torch.from_numpy(own)), rel=1e-4)
+    assert same(run, train(home, "unwatched", "watch=0", features=home / "runs" / "extractor"))
 
 
 @pytest.mark.parametrize(

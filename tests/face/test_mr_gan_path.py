@@ -112,6 +112,19 @@ def test_a_run_can_be_resumed_after_its_predictor(home: Path) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_the_toy_is_scored_by_the_modes_it_finds(home: Path) -> None:
+    settings = ("predictor_steps=5", "code=8", "samples=3")
+    run = spectral_ssl.pretrain(
+        recipe="mr-gan-toy", epochs=1, settings=settings, out=home / "runs" / "toy", workspace=home
+    )
+    assert run.method.base == "latent"  # type: ignore[attr-defined]
+    (row,) = spectral_ssl.evaluate(run, count=20, modes=10, workspace=home)["rows"]
+    assert 0 <= row["modes found"] <= 8
+    assert 0 <= row["within 3 sigma"] <= 1
+    with Image.open(run.folder / "samples" / "answers.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5, "an empty picture"
+
+
 def test_other_methods_take_on_super_resolution(home: Path) -> None:
     run = spectral_ssl.pretrain(
         home / "pictures.h5",

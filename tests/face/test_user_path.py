@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-TINY = ["--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
+TINY = ["--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
 
 
 def call(*arguments: str | Path, folder: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
@@ -81,6 +82,39 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
         assert name in listed
 
 
+def test_without_options_the_built_in_shapes_are_trained_on_by_the_joint_embedding(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    # pretrain prepares the shapes, with their clouds, and a limit of time is all that it is told
+    for command in (["pretrain", "--max-minutes", "0.02"], ["probe", "--probes", "neighbours"], ["export"]):
+        done = call(*command, folder=tmp_path, workspace=workspace)
+        assert done.returncode == 0, done.stderr
+    (run,) = (workspace / "runs").iterdir()
+    assert run.name.endswith("-joint-embedding-views")
+    with (run / "config.toml").open("rb") as stream:
+        config = tomllib.load(stream)
+    assert (config["train"]["epochs"], config["train"]["batch_size"]) == (60, 128)
+    assert config["method"]["cosine_steps"] == 0  # the whole training, however long it is
+    result = json.loads((run / "probe-shapes-zernike.json").read_text())
+    assert result["rows"][-1]["neighbours"] > 3 / 12  # of 12 classes
+    (features,) = (workspace / "features").glob("*.h5")
+    with h5py.File(features) as file:
+        assert file["features"].shape == (720, 1024)
+
+
+def test_without_clouds_it_says_what_it_trains_instead(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    small = ["--degree", "6", "--points", "64", "--no-keep-points"]
+    assert call("prep", *small, folder=tmp_path, workspace=workspace).returncode == 0
+    done = call("pretrain", "--epochs", "0", "--set", "width=4", folder=tmp_path, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    assert "--keep-points" in done.stderr
+    (run,) = (workspace / "runs").iterdir()
+    assert run.name.endswith("-cgml-denoise")
+    done = call("pretrain", "--task", "views", folder=tmp_path, workspace=workspace)
+    assert done.returncode == 2
+    assert "--keep-points" in done.stderr
+
+
 def test_images_go_the_same_way(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     for command in (
@@ -111,7 +145,7 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("pretrain --recipe qick", ["qick", "did you mean 'quick'"]),
         ("pretrain --set widht=3", ["widht", "did you mean 'width'"]),
         ("pretrain --set width=wide", ["method.width", "wide"]),
-        ("pretrain --set domain=cube", ["method.domain", "cube"]),
+        ("pretrain --method cgml --set domain=cube", ["method.domain", "cube"]),
         ("pretrain --epochs -1", ["epochs", "-1"]),
         ("pretrain --data nowhere.h5", ["nowhere.h5"]),
         ("pretrain --data damaged.h5", ["damaged.h5"]),

@@ -5,11 +5,15 @@ import inspect
 import pytest
 import torch
 
+from data_prep.basis import zernike_basis
 from pretext.cgml import CGML, CGMLConfig
+from pretext.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.latent_space import Domain, draw_latents
 from pretext.method import build_seeded
 from pretext.sample_error import sample_error
+from pretext.standardiser import Standardiser
 from pretext.tasks.example import Example, Problem
+from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)
 SMALL = {"width": 8, "code": 16, "hidden": 16, "latent": 4, "steps": 6, "step_size": 5.0}
@@ -236,17 +240,93 @@ def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
     assert answers.abs().max() <= 1.0
 
 
-def test_both_modes_of_an_ambiguous_target_are_found() -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_both_modes_of_an_ambiguous_target_are_found(weight: float) -> None:
     """One condition, two answers +-pattern: L1 alone gives the middle; cGML must reach both, from different latents."""
     generator = seeded(0)
     pattern = torch.randn(1, *SHAPE, generator=generator).sign()
-    method = make(width=16, steps=15, step_size=3.0, learning_rate=2e-3, latent_learning_rate=2e-3)
-    weight = torch.ones(32, *SHAPE)
+    settings = {"width": 16, "steps": 15, "step_size": 3.0, "learning_rate": 2e-3, "latent_learning_rate": 2e-3}
+    method = make(**settings, inferred_weight=weight)
+    ones = torch.ones(32, *SHAPE)
     for _ in range(150):
         sign = (torch.rand(32, 1, 1, 1, generator=generator) < 0.5).float() * 2 - 1
-        method.training_step(Example(torch.zeros(32, *SHAPE), sign * pattern, weight), generator)
+        method.training_step(Example(torch.zeros(32, *SHAPE), sign * pattern, ones), generator)
     answers = method.complete(torch.zeros(1, *SHAPE), 200, seeded(5))[0]
     to_plus = (answers - pattern).abs().mean(dim=(1, 2, 3))
     to_minus = (answers + pattern).abs().mean(dim=(1, 2, 3))
     assert ((to_plus < 0.3) | (to_minus < 0.3)).float().mean() > 0.95
     assert 0.2 < (to_plus < 0.3).float().mean() < 0.8
+
+
+def test_the_inferred_term_is_the_best_answer_of_inference_and_leaves_z_alone() -> None:
+    method, example = make(inferred_weight=1.0, inferred_answers=3), batch()
+    bottleneck = method.encoder(example.condition)
+    prepared = method.generator.prepare(bottleneck)
+    term = method._inferred_error(prepared, bottleneck, example, seeded())
+    answers = method.complete(example.condition, 3, seeded())
+    errors = torch.stack([method.error(answer, example) for answer in answers.unbind(1)])
+    torch.testing.assert_close(term, errors.amin(0).mean(), rtol=1e-5, atol=1e-6)
+    assert term < errors.mean()
+    term.backward()
+    assert all(parameter.grad is None for parameter in method.latent_optimiser.parameters())
+    assert all(parameter.grad is not None for parameter in method.encoder.parameters())
+    assert make()._inferred_error(prepared, bottleneck, example, seeded()) == 0
+
+
+def test_joint_cgml_learns_both_and_completes_as_cgml_does() -> None:
+    config = JointCGMLConfig(**SMALL, projector=16)
+    method: JointCGML = build_seeded(JointCGML, 0, config, Problem(SHAPE, SHAPE, False))
+    plain, example, generator = make(), batch(16), seeded()
+    first = method.training_step(example, generator)
+    # algorithm 1 comes first and is that of cGML, up to and with its losses
+    found = plain.training_step(example, seeded())
+    assert {key: first[key] for key in found} == found
+    alone = method.training_step(Example(*(part[:1] for part in example)), generator)
+    assert alone["joint"] == 0
+    losses = [method.training_step(example, generator) for _ in range(40)]
+    assert losses[-1]["joint"] < 0.8 * first["joint"]
+    assert losses[-1]["loss"] < first["loss"]
+    answers = method.complete(example.condition, 2, seeded())
+    assert torch.equal(answers, method.completion.complete(example.condition, 2, seeded()))
+    with pytest.raises(UserError, match="one shape"):
+        JointCGML(config, Problem(SHAPE, (1, 9, 9), False))
+
+
+def test_the_grid_reads_whole_maps_of_zernike_moments_only() -> None:
+    basis = zernike_basis(6)
+    standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    maps = torch.randn(3, *basis.shape, generator=seeded())
+    problem = Problem(basis.shape, basis.shape, False, standardise=standardise)
+    method: CGML = build_seeded(CGML, 0, CGMLConfig(**SMALL, encoder="grid"), problem)
+    assert method.complete(maps, 2, seeded()).shape == (3, 2, *basis.shape)
+    assert torch.equal(method.encode(maps), method.encoder.grid.features(maps))
+    before = method.training_step(Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
+    for _ in range(20):
+        after = method.training_step(Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
+    assert after < before
+    for problem in (Problem((3, 16, 16), (3, 16, 16), True), Problem((2, 7, 7), (2, 7, 7), False, None, standardise)):
+        with pytest.raises(UserError, match="Zernike"):
+            CGML(CGMLConfig(**SMALL, encoder="grid"), problem)
+
+
+def test_rates_fall_to_a_hundredth_where_they_are_told_to() -> None:
+    for decay, expected in (("none", [1.0, 1.0, 1.0]), ("cosine", [1.0, 0.01 + 0.99 / 2, 0.01])):
+        method = make(decay=decay, learning_rate=1e-3, latent_learning_rate=1e-2)
+        method.total_steps = 4
+        rates = []
+        for _ in range(5):
+            method.training_step(batch(), seeded())
+            rates.append([method.optimizers[name].param_groups[0]["lr"] for name in ("main", "latent")])
+        found = [rates[step] for step in (0, 2, 4)]
+        assert found == [pytest.approx([1e-3 * part, 1e-2 * part]) for part in expected]
+
+
+def test_joint_cgml_refuses_two_stages_and_the_grid_skips() -> None:
+    with pytest.raises(UserError, match="one stage"):
+        JointCGML(JointCGMLConfig(**SMALL, schedule="two-stage"), Problem(SHAPE, SHAPE, False))
+    basis = zernike_basis(6)
+    standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    problem = Problem(basis.shape, basis.shape, False, standardise=standardise)
+    method = CGML(CGMLConfig(**SMALL, encoder="grid", skips=True), problem)
+    with pytest.raises(UserError, match="no skips"):
+        method.complete(torch.zeros(1, *basis.shape), 1, seeded())

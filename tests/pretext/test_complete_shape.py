@@ -8,13 +8,13 @@ from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, z
 from data_prep.shape_maps import cloud_to_map, clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
 from pretext.standardiser import Standardiser
+from pretext.tasks.clouds import random_directions
 from pretext.tasks.complete_shape import (
     CompleteShapeConfig,
     complete_shape,
     complete_shape_problem,
     draw_kept,
     outside_half_space,
-    random_directions,
     seen_from,
 )
 from pretext.tasks.example import Batch
@@ -187,3 +187,14 @@ def test_a_batch_without_clouds_is_refused() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(UserError, match="out of range"):
         CompleteShapeConfig(**settings)
+
+
+def test_altered_objects_are_whole_objects_of_their_own() -> None:
+    batch = batch_of(BASES[0], samples=5)
+    config = CompleteShapeConfig(smallest=0.0, largest=1e-9, stretch=0.3, turn=1.0, mirror=True)
+    example = complete_shape(batch, config, seeded())
+    # nothing is removed, so that the part is the altered whole, which is not the object as it was
+    torch.testing.assert_close(example.condition, example.target, atol=2e-4, rtol=0)
+    assert ((example.target - batch.maps).abs().amax(dim=(1, 2, 3)) > 0.1).all()
+    plain = complete_shape(batch, CompleteShapeConfig(), seeded())
+    torch.testing.assert_close(plain.target, batch.maps, atol=0, rtol=0)

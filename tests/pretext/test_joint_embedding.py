@@ -19,11 +19,10 @@ from pretext.grid_encoder import GridEncoder
 from pretext.joint_embedding import (
     JointEmbedding,
     JointEmbeddingConfig,
-    effective_rank,
     off_diagonal_covariance,
-    rate_at,
     spread_shortfall,
 )
+from pretext.learning_rate import rate_at
 from pretext.method import build_seeded
 from pretext.perceptron_encoder import PerceptronEncoder
 from pretext.standardiser import Standardiser
@@ -106,43 +105,31 @@ def test_nothing_is_learnt_from_a_lone_pair() -> None:
     assert changed == ["steps_done"]
 
 
-def test_effective_rank_of_known_matrices() -> None:
-    white = torch.linalg.qr(torch.randn(40, 8, generator=seeded()) - 0.0).Q
-    white = torch.linalg.qr(white - white.mean(dim=0)).Q
-    assert effective_rank(white) == pytest.approx(8.0, rel=1e-4)
-    assert effective_rank(white[:, :1] @ torch.ones(1, 30)) == pytest.approx(1.0, abs=1e-2)
-    assert effective_rank(torch.ones(10, 4)) == 0.0
-    assert math.isnan(effective_rank(torch.full((10, 4), math.nan)))  # the training loop says what is wrong
-    two = white * torch.tensor([3.0, 1.0, 0, 0, 0, 0, 0, 0])
-    expected = math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
-    assert effective_rank(two) == pytest.approx(expected, rel=1e-3)
-    assert effective_rank(two.T[:, :5]) <= 5
-
-
-def test_a_collapse_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    same = pairs(20)
-    same = same._replace(
-        condition=same.condition[:1].expand(20, -1, -1, -1), target=same.target[:1].expand(20, -1, -1, -1)
-    )
-    method = make(variance=0.0)
-    ranks = [method.training_step(same, seeded())["effective_rank"] for _ in range(4)]
-    assert max(ranks) < 1.5
-    assert capsys.readouterr().err.count("collapsing") == 1
-    make().training_step(pairs(20), seeded())
-    make().training_step(pairs(20), seeded())
-    assert "collapsing" not in capsys.readouterr().err
-
-
 def test_the_learning_rate_follows_the_steps_done() -> None:
     assert [rate_at(step, 4, 100) for step in (0, 1)] == pytest.approx([0.25, 0.5], rel=1e-3)
     assert rate_at(50, 4, 100) == pytest.approx(0.01 + 0.99 / 2)
     assert rate_at(100, 4, 100) == rate_at(10_000, 4, 100) == pytest.approx(0.01)
-    method = make(learning_rate=0.5, cosine_steps=4, warm_up=0)
-    rates = []
-    for _ in range(5):
-        method.training_step(pairs(), seeded())
-        rates.append(method.optimizers["main"].param_groups[0]["lr"])
-    assert rates == pytest.approx([0.5 * rate_at(step, 0, 4) for step in range(5)])
+    assert rate_at(4, 4, 0) == rate_at(10_000, 4, 0) == 1  # a training of unknown length
+    for cosine_steps, total_steps in ((4, 1000), (0, 4)):
+        method = make(learning_rate=0.5, cosine_steps=cosine_steps, warm_up=0)
+        method.total_steps = total_steps
+        rates = []
+        for _ in range(5):
+            method.training_step(pairs(), seeded())
+            rates.append(method.optimizers["main"].param_groups[0]["lr"])
+        assert rates == pytest.approx([0.5 * rate_at(step, 0, 4) for step in range(5)])
+
+
+def test_the_rate_falls_over_the_whole_training_also_of_a_resumed_run(random_maps: MapFile, tmp_path: Path) -> None:
+    settings = ("width=4", "code=8", "projector=16", "grid=8", "batch_size=20", "warm_up=0")
+    for limit in (0.0, 1e-6):  # 48 maps: 3 steps an epoch; the limit stops after the first step
+        out = tmp_path / f"run-{limit}"
+        spectral_ssl.pretrain(
+            random_maps, method="joint-embedding", epochs=2, max_minutes=limit, settings=settings, out=out
+        )
+        run = spectral_ssl.pretrain(random_maps, resume=out, max_minutes=0)
+        rate = run.method.optimizers["main"].param_groups[0]["lr"]
+        assert rate == pytest.approx(2e-3 * rate_at(5, 0, 6))
 
 
 @pytest.mark.parametrize("encoder", ["grid", "perceptron", "pictures"])

@@ -203,3 +203,20 @@ def test_a_single_sample_teaches_nothing() -> None:
     before = {name: value.clone() for name, value in method.state_dict().items()}
     assert set(method.training_step(example(1), seeded()).values()) == {0.0}
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+@pytest.mark.parametrize("conditioning", ["couples", "code", "none"])
+def test_layers_are_those_of_the_discriminator_and_leave_it_as_it_was(conditioning: str) -> None:
+    method = build(conditioning=conditioning)
+    maps = example().target
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    found = method.layers(maps)
+    names = [name for name in found if "-" not in name]
+    assert {name: found[name].shape[1] for name in names} == {"stage1": 4, "stage2": 8}  # 8 pixels, then 4
+    assert torch.equal(found["stage2-flat"], method.encode(maps))
+    assert method.features(maps).requires_grad
+    assert not method.encode(maps).requires_grad
+    method.features(maps).sum().backward()
+    assert method.discriminator.layers[0].parametrizations.weight.original.grad.abs().sum() > 0
+    assert method.discriminator.training
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())

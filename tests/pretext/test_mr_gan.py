@@ -21,6 +21,7 @@ PICTURES = {
     "translate": Problem((3, 16, 16), (3, 16, 16), True),
     "super-resolve": Problem((3, 16, 16), (3, 16, 16), True, zoom=4),
     "inpaint": Problem((3, 16, 16), (3, 16, 16), True, hole=True),
+    "colorize": Problem((1, 16, 16), (2, 16, 16), True),
     "map": Problem(SHAPE, SHAPE, False),
     "point": Problem((1, 1, 1), (2, 1, 1), False),
 }
@@ -82,6 +83,19 @@ def test_inference_cannot_see_the_target(name: str) -> None:
     torch.testing.assert_close(method.encode(example.condition[2:3])[0], features[0][2], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_layers_are_features_of_each_sample_by_itself(name: str) -> None:
+    method, example = make(name), batch(name)
+    layers = method.layers(example.condition)
+    assert len(layers) >= 1
+    for layer, features in layers.items():
+        assert features.shape[0] == 5
+        assert features.dim() == 2
+        torch.testing.assert_close(method.layers(example.condition[1:2])[layer][0], features[1], rtol=1e-4, atol=1e-5)
+    assert method.features(example.condition).requires_grad
+    assert torch.equal(method.features(example.condition), method.encode(example.condition))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ["inpaint", "point"])
 def test_every_variant_trains_first_its_predictor_and_then_the_others(variant: str, name: str) -> None:
@@ -122,13 +136,15 @@ def test_every_parameter_that_learns_has_one_optimiser() -> None:
 
 def test_the_discriminator_steps_once_in_n_steps_of_the_generator() -> None:
     method = ready(generator_updates=3)
-    history = []
+    history, judgements = [], []
     for step in range(6):
         before = parameters(method)
         losses = method.training_step(batch(), seeded(step))
         history.append("discriminator" in moved(method, before))
-        assert (losses["discriminator"] > 0) == history[-1]
+        judgements.append(losses["discriminator"])
     assert history == [True, False, False, True, False, False]
+    assert judgements[0] == judgements[2] != judgements[3] == judgements[5]  # of its last step
+    assert judgements[0] > 0
 
 
 def test_gradients_are_clipped_by_value() -> None:

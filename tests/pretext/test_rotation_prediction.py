@@ -61,6 +61,19 @@ def test_features_are_the_layers(settings: dict[str, Any], features: int) -> Non
     assert not torch.allclose(found[0], found[1])
 
 
+def test_every_stage_is_a_layer_and_the_default_is_made_of_one() -> None:
+    method = build(width=4, layer=2, pool=2)
+    pictures = upright(3).target
+    found = method.layers(pictures)
+    names = [name for name in found if "-" not in name]
+    assert names == ["stage1", "stage2", "stage3", "stage4"]
+    assert {name: found[name].shape[1] for name in names} == {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
+    assert torch.equal(found["stage2-parts"], method.encode(pictures))
+    assert all(values.requires_grad for values in found.values())
+    assert method.features(pictures).requires_grad
+    assert not method.encode(pictures).requires_grad
+
+
 def test_unsuitable_data_are_refused() -> None:
     with pytest.raises(UserError, match="square pictures"):
         build(Problem((1, 1, 1), (1, 16, 12), True))

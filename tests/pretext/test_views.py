@@ -10,14 +10,13 @@ from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, z
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
 from pretext.standardiser import Standardiser
+from pretext.tasks.clouds import into_unit_ball, random_rotations
 from pretext.tasks.example import Batch
 from pretext.tasks.views import (
     ViewsConfig,
     altered,
     draw_some,
-    into_unit_ball,
     linear_maps,
-    random_rotations,
     views,
     views_problem,
     without_half_space,

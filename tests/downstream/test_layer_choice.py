@@ -1,0 +1,128 @@
+"""The layer that is chosen by itself: by the training split alone, and written down with all that was tried."""
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_random_maps
+from typer.testing import CliRunner
+
+import spectral_ssl
+from data_prep.basis import zernike_basis
+from data_prep.map_store import MapFile
+from downstream import layer_choice
+from downstream.layer_choice import choose_layer, some_of_each_class
+from downstream.probe import labelled_rows, probe_run
+from pretext.layers import DEFAULT
+from pretext.runs import TrainedRun
+from spectral_ssl.cli import app
+from spectral_ssl.ground.errors import UserError
+
+TINY = ("width=4", "code=8")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, MapFile]:
+    folder = tmp_path_factory.mktemp("layers")
+    maps = write_random_maps(folder / "maps.h5", zernike_basis(6))
+    return spectral_ssl.pretrain(maps, method="regression", epochs=1, settings=TINY, out=folder / "run"), maps
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downstream.cross_validation.FOLDS", 2)
+    monkeypatch.setattr("downstream.linear_probe.STRENGTHS", (1e-3, 1e-1))
+
+
+def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(
+    trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained
+    train, _, _ = labelled_rows(maps)
+    assert "test" not in " ".join(inspect.signature(choose_layer).parameters)
+    found = choose_layer("row", run, maps, train, maps.labels[train], 0)
+    sizes = run.layers()
+    assert set(found.scores) == {name for name in sizes if name != "bottleneck-flat"}  # that is the default
+    best = max(found.scores.values())
+    assert found.scores[found.layer] == best
+    assert sizes[found.layer] == min(sizes[name] for name, score in found.scores.items() if score == best)
+    assert found.samples == 48
+    # a layer that tells the classes by heart is seen to, whatever it is
+    original = TrainedRun.encode_file
+
+    def knowing(self: TrainedRun, maps: MapFile, rows: np.ndarray) -> np.ndarray:
+        features = original(self, maps, rows)
+        names = self.layer.split("+")
+        start = sum(sizes[name] for name in names[: names.index("stage1-parts")])
+        features[:, start : start + sizes["stage1-parts"]] = 0
+        features[:, start : start + 3] = np.eye(3)[maps.labels[rows]]
+        return features
+
+    monkeypatch.setattr(TrainedRun, "encode_file", knowing)
+    monkeypatch.setattr(layer_choice, "MOST_SAMPLES", 30)
+    told = choose_layer("row", run, maps, train, maps.labels[train], 0)
+    assert told.samples == 30
+    assert told.scores["stage1-parts"] == told.scores[told.layer] == 1
+
+
+def test_layers_of_many_features_are_not_tried_but_named(
+    trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained
+    train, _, _ = labelled_rows(maps)
+    monkeypatch.setattr(layer_choice, "MOST_FEATURES", 20)
+    found = choose_layer("row", run, maps, train, maps.labels[train], 0)
+    assert DEFAULT in found.scores
+    assert found.not_tried
+    assert set(found.scores).isdisjoint(found.not_tried)
+    assert all(run.layers()[name] > 20 for name in found.not_tried)
+
+
+def test_each_class_keeps_its_share() -> None:
+    labels = np.repeat([0, 1, 2], [300, 96, 4])
+    places = some_of_each_class(labels, 100, 0)
+    assert np.bincount(labels[places]).tolist() == [75, 24, 2]
+    assert (np.diff(places) > 0).all()
+    assert (places != some_of_each_class(labels, 100, 1)).any()
+    assert some_of_each_class(labels, 1000, 0).tolist() == list(range(400))
+
+
+def test_auto_chooses_for_each_network_and_the_choice_is_written(trained: tuple[TrainedRun, MapFile]) -> None:
+    run, maps = trained
+    result = spectral_ssl.probe(maps, run=run, layer="auto", seeds=1)
+    assert [choice["row"] for choice in result["layer_choices"]] == ["untrained network", "trained network"]
+    written = json.loads(Path(result["path"]).read_text())
+    assert Path(result["path"]).name == "probe-maps-auto.json"
+    assert written["layer"] == "auto"
+    assert written["layer_choices"][1]["scores"] == result["layer_choices"][1]["scores"]
+    for choice, row in zip(result["layer_choices"], result["rows"][-2:], strict=True):
+        assert row["dimensions"] == run.layers()[choice["layer"]]
+    named = spectral_ssl.probe(maps, run=run, layer=result["layer_choices"][1]["layer"], seeds=1)
+    assert named["rows"][-1]["accuracies"] == result["rows"][-1]["accuracies"]
+    assert spectral_ssl.probe(maps, run=run, seeds=1)["layer_choices"] == ()
+
+
+def test_all_gives_each_layer_a_row(trained: tuple[TrainedRun, MapFile]) -> None:
+    run, maps = trained
+    sizes = run.layers()
+    rows = {row.features: row for row in probe_run(run, maps, (0,), probes=("neighbours",), layer="all").rows}
+    for name, size in sizes.items():
+        title = "trained network" if name == DEFAULT else f"trained network, {name}"
+        assert rows[title].dimensions == size
+    assert len(rows) == 4 + 1 + len(sizes)
+
+
+def test_the_command_takes_a_layer(trained: tuple[TrainedRun, MapFile]) -> None:
+    run, maps = trained
+    options = ["--target", str(maps.path), "--run", str(run.folder), "--seeds", "1", "--probes", "neighbours"]
+    done = CliRunner().invoke(app, ["probe", *options, "--layer", "auto"])
+    assert done.exit_code == 0, done.output
+    assert "layer of the trained network: " in done.stdout
+    done = CliRunner().invoke(app, ["probe", *options, "--layer", "stage1+code", "--json"])
+    assert json.loads(done.stdout)["rows"][-1]["dimensions"] == run.layers()["stage1"] + 8
+    done = CliRunner().invoke(app, ["list", "layers", "--run", str(run.folder)])
+    assert "stage1-parts" in done.stdout
+    with pytest.raises(UserError, match="did you mean 'stage1'"):
+        probe_run(run, maps, layer="stgae1")

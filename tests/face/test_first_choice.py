@@ -1,0 +1,65 @@
+"""What is trained by default, for data of any size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_random_maps
+
+from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
+from pretext.joint_embedding import JointEmbeddingConfig
+from spectral_ssl.ground.config import build_config
+from spectral_ssl.verbs.first_choice import has_bfloat16, sections_for
+from spectral_ssl.verbs.pretrain import read_recipe
+
+
+def with_clouds(path: Path, train: int) -> MapFile:
+    basis = zernike_basis(2, points=4)
+    with MapWriter(
+        path, basis, source="made-up", source_digest="0", classes=["a"], count=train, created_by="test", keep_points=4
+    ) as writer:
+        clouds = np.zeros((train, 4, 3))
+        maps = np.zeros((train, *basis.shape), np.float32)
+        writer.append(maps, [str(row) for row in range(train)], [0] * train, ["train"] * train, clouds)
+    return open_maps(path)
+
+
+@pytest.mark.parametrize(
+    ("objects", "epochs", "batch"),
+    [(20, 60, 10), (480, 60, 128), (3928, 60, 128), (9843, 26, 128), (40_000, 10, 128)],
+)
+def test_epochs_and_batches_follow_the_data(objects: int, epochs: int, batch: int, tmp_path: Path) -> None:
+    sections = sections_for(with_clouds(tmp_path / "maps.h5", objects))
+    assert sections["run"] == {"method": "joint-embedding", "task": "views"}
+    assert sections["train"] == {"epochs": epochs, "batch_size": batch}
+    build_config(JointEmbeddingConfig, sections["method"], "method")
+    if objects == 3928:  # ModelNet10: what was measured
+        recipe = read_recipe("joint-embedding-modelnet10")
+        assert recipe["train"] == sections["train"]
+        precision = "bfloat16" if has_bfloat16() else "float32"
+        assert {**recipe["method"], "precision": precision} == sections["method"]
+
+
+def test_what_is_given_is_kept(tmp_path: Path) -> None:
+    clouds = with_clouds(tmp_path / "maps.h5", 20)
+
+    def names(maps: MapFile, method: str | None, task: str | None) -> tuple[str, str]:
+        run = sections_for(maps, method, task)["run"]
+        return run["method"], run["task"]
+
+    assert names(clouds, "joint-embedding", None) == ("joint-embedding", "views")
+    assert names(clouds, None, "views") == ("joint-embedding", "views")
+    assert names(clouds, "cgml", None) == ("cgml", "denoise")
+    assert names(clouds, None, "complete-shape") == ("cgml", "complete-shape")
+    assert names(clouds, "joint-embedding", "denoise") == ("joint-embedding", "denoise")
+    assert names(clouds, "lsc-gan", None) == ("lsc-gan", "from-code")
+    assert "train" not in sections_for(clouds, "regression", None)
+
+
+def test_maps_without_clouds_and_pictures_get_cgml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, basis in (("spectral", zernike_basis(3)), ("pictures", pixel_basis(1, 8, 8))):
+        maps = write_random_maps(tmp_path / f"{name}.h5", basis)
+        assert sections_for(maps)["run"] == {"method": "cgml", "task": "denoise"}
+        assert ("--keep-points" in capsys.readouterr().err) == (name == "spectral")

@@ -1,0 +1,157 @@
+"""The encoder of pictures and its layer of patch filters: formulas, sizes, what is learnt when."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import spectral_ssl
+from data_prep.basis import pixel_basis
+from data_prep.map_store import MapFile, open_maps
+from data_prep.map_writer import MapWriter
+from downstream.patch_features import PatchConfig, learn_patch_features
+from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from pretext.method import LearnsFirst, build_seeded
+from pretext.patch_dictionary import learn_dictionary, own_contrast
+from pretext.patch_layer import CONTRAST, SIDE, THRESHOLD, PatchLayer, draw_patches
+from pretext.picture_encoder import PictureEncoder
+from pretext.tasks.example import Example, Problem
+
+SETTINGS = ("width=4", "code=8", "projector=12", "filters=5", "side=10", "batch_size=8", "warm_up=1")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 12, channels: int = 3, height: int = 14, width: int = 11) -> Tensor:
+    """Smooth pictures: running sums of noise."""
+    steps = torch.randn(count, channels, height, width, generator=seeded(1))
+    sums = steps.cumsum(dim=2).cumsum(dim=3)
+    return sums / sums.abs().amax(dim=(1, 2, 3), keepdim=True)
+
+
+def picture_file(path: Path, channels: int = 3, side: int = 12) -> MapFile:
+    basis = pixel_basis(channels, side, side)
+    maps = pictures(32, channels, side, side).numpy()
+    with MapWriter(
+        path, basis, source="made-up", source_digest="0", classes=["a", "b"], count=32, created_by="test"
+    ) as writer:
+        ids, labels = [f"picture-{row}" for row in range(32)], [row % 2 for row in range(32)]
+        writer.append(maps, ids, labels, ["train"] * 20 + ["test"] * 12)
+    return open_maps(path)
+
+
+def test_the_patch_layer_follows_its_formula_at_every_place() -> None:
+    given = pictures()
+    layer = build_seeded(PatchLayer, 0, 3, 7)
+    layer.learn(given, seeded())
+    found = layer(given)
+    assert found.shape == (12, 28)
+    dictionary = learn_dictionary(draw_patches(given, 100_000, seeded()), 7, CONTRAST, 0.1, drawn_seed(given))
+    directions = functional.normalize(dictionary.centroids, dim=1)
+    active = torch.zeros(9, 6, 7)
+    for top in range(9):
+        for left in range(6):
+            patch = given[4, :, top : top + SIDE, left : left + SIDE].flatten()
+            white = (own_contrast(patch, CONTRAST) - dictionary.mean) @ dictionary.whiten
+            active[top, left] = (directions @ white - THRESHOLD).clamp(min=0)
+    parts = [active[rows, columns].mean(dim=(0, 1)) for rows in halves(9) for columns in halves(6)]
+    torch.testing.assert_close(found[4], torch.cat(parts), atol=1e-3, rtol=1e-3)
+
+
+def drawn_seed(given: Tensor) -> int:
+    generator = seeded()
+    draw_patches(given, 100_000, generator)
+    return int(torch.randint(2**31 - 1, (), generator=generator))
+
+
+def halves(count: int) -> tuple[slice, slice]:
+    return slice(count // 2), slice(count // 2, None)
+
+
+def test_patches_are_those_of_the_pictures() -> None:
+    # the value of each pixel says where it is
+    places = torch.arange(5 * 9 * 8).view(5, 1, 9, 8).float()
+    patches = draw_patches(places, 4000, seeded())
+    first = patches[:, 0].long()
+    offsets = (torch.arange(SIDE)[:, None] * 8 + torch.arange(SIDE)).flatten()
+    assert torch.equal(patches.long(), first[:, None] + offsets)
+    which, top, left = first // 72, first % 72 // 8, first % 8
+    for drawn, count in ((which, 5), (top, 4), (left, 3)):
+        shares = torch.bincount(drawn) / 4000
+        assert len(shares) == count
+        assert (shares - 1 / count).abs().max() < 0.03
+
+
+def test_whitened_patches_are_white_and_the_baseline_learns_the_same_dictionary() -> None:
+    given = pictures(40)
+    patches = draw_patches(given, 20_000, seeded())
+    dictionary = learn_dictionary(patches, 4, CONTRAST, 1e-6, 0)
+    white = ((own_contrast(patches, CONTRAST) - dictionary.mean) @ dictionary.whiten).double()
+    values = torch.linalg.eigvalsh(white.T @ white / len(white))
+    # one direction is missing: patches have no mean
+    assert values[0] < 0.05
+    assert (values[5:] - 1).abs().max() < 0.05
+    learnt = learn_patch_features(given.numpy(), PatchConfig(centroids=4, patches=2000))
+    assert learnt.centroids.shape == (4, 108)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (9, 7), (3, 2)])
+def test_one_encoder_reads_pictures_of_any_size(height: int, width: int) -> None:
+    encoder = build_seeded(PictureEncoder, 0, 3, 4, 8, 5)
+    given = pictures(6, 3, height, width)
+    features = encoder.features(given)
+    assert features.shape == (6, 4 * 14 * 4 + 8 + 20)
+    assert torch.isfinite(features).all()
+    assert encoder.training
+    torch.testing.assert_close(encoder.features(given[2:3]), features[2:3], atol=1e-5, rtol=1e-4)
+
+
+def test_the_loss_leaves_the_filters_alone_and_clean_pictures_change_them() -> None:
+    problem = Problem((3, 12, 12), (3, 12, 12), True)
+    config = JointEmbeddingConfig(width=4, code=8, projector=12, filters=5)
+    method = build_seeded(JointEmbedding, 0, config, problem)
+    assert isinstance(method, LearnsFirst)
+    drawn = method.encoder.patches.weight.clone()
+    first = method.encode(pictures(12, 3, 12, 12))
+    example = Example(pictures(12, 3, 12, 12), pictures(12, 3, 12, 12).flip(3), torch.ones(12, 3, 12, 12))
+    method.training_step(example, seeded())
+    assert torch.equal(method.encoder.patches.weight, drawn)
+    method.learn_first(pictures(12, 3, 12, 12), seeded())
+    assert not torch.equal(method.encoder.patches.weight, drawn)
+    second = method.encode(pictures(12, 3, 12, 12))
+    assert not torch.equal(first[:, -20:], second[:, -20:])
+    plain = build_seeded(JointEmbedding, 0, JointEmbeddingConfig(width=4, code=8, projector=12), problem)
+    plain.learn_first(pictures(12, 3, 12, 12), seeded())  # nothing to learn
+    assert plain.encode(pictures(12, 3, 12, 12)).shape[1] == first.shape[1] - 20
+
+
+@pytest.mark.parametrize(("recipe", "channels"), [("joint-embedding-cifar10", 3), ("joint-embedding-facades", 1)])
+def test_a_recipe_trains_on_pictures_exports_and_is_probed(
+    recipe: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = picture_file(tmp_path / "pictures.h5", channels)
+    run = spectral_ssl.pretrain(maps, recipe=recipe, epochs=2, settings=SETTINGS, out=tmp_path / "run")
+    path = spectral_ssl.export(run, data=maps, out=tmp_path / "features.h5")
+    assert path.is_file()
+    features = run.encode_file(maps)
+    assert features.shape == (32, 4 * 14 * 4 + 8 + 20)
+    assert len(np.unique(features, axis=0)) == 32
+    monkeypatch.setattr("downstream.probed_features.PatchConfig", lambda: PatchConfig(centroids=4, patches=500))
+    table = spectral_ssl.probe(maps, run=run, seeds=1, probes=["linear"])
+    names = [row["features"] for row in table["rows"]]
+    assert names == ["raw pixels", "PCA", "k-means patches", "untrained network", "trained network"]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    maps = picture_file(tmp_path / "pictures.h5")
+    common = {"recipe": "joint-embedding-cifar10", "settings": SETTINGS}
+    whole = spectral_ssl.pretrain(maps, epochs=2, out=tmp_path / "whole", **common)
+    spectral_ssl.pretrain(maps, epochs=1, out=tmp_path / "parts", **common)
+    resumed = spectral_ssl.pretrain(resume=tmp_path / "parts", epochs=2)
+    for name, value in whole.method.state_dict().items():
+        assert torch.equal(value, resumed.method.state_dict()[name]), name
