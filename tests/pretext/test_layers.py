@@ -36,7 +36,7 @@ def trained(maps: MapFile, out: Path, method: str = "regression", *settings: str
         *((name, (), "stage1", "bottleneck-flat") for name in DENOISING if name != "joint-embedding"),
         ("joint-embedding", (), "stage1", "code"),
         ("joint-embedding", ("encoder=perceptron",), "block1", "code"),
-        ("joint-embedding", ("encoder=pictures",), "stage1", "bottleneck-flat"),
+        ("joint-embedding", ("encoder=pictures",), "stage1", "code"),
     ],
 )
 def test_every_encoder_names_its_layers(
