@@ -78,7 +78,7 @@ def test_no_scheduler_there(tmp_path: Path, clouds: Source, address: str, monkey
 
 
 def test_a_cluster_without_workers(tmp_path: Path, clouds: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 4)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty,
         pytest.raises(UserError, match="has no workers"),
