@@ -36,14 +36,10 @@ def random_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
 
 def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
-    quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = (quaternions / quaternions.norm(dim=1, keepdim=True)).unbind(1)
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    from scipy.spatial.transform import Rotation
+
+    quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)  # the real part first
+    return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
 
 
 def into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
