@@ -4,6 +4,7 @@ The score of a layer is the cross-validated training accuracy of the linear prob
 features. Nothing here has an argument that could carry test data.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,9 @@ class LayerChoice:
     samples: int
 
 
-def worth_trying(run: TrainedRun) -> list[str]:
-    """The layers of a run that are not too large to be probed, but for the default."""
-    return [name for name, size in run.layers().items() if size <= MOST_FEATURES and name != DEFAULT]
+def worth_trying(sizes: Mapping[str, int]) -> list[str]:
+    """The layers, of so many features, that are not too large to be probed, but for the default."""
+    return [name for name, size in sizes.items() if size <= MOST_FEATURES and name != DEFAULT]
 
 
 def choose_layer(
@@ -80,7 +81,7 @@ def choose_layer(
         As ``fit_probe``.
     """
     sizes = run.layers()
-    names = [DEFAULT, *worth_trying(run)]
+    names = [DEFAULT, *worth_trying(sizes)]
     places = some_of_each_class(labels, MOST_SAMPLES, seed)
     # one pass through the network gives all of them side by side
     joined = run.at_layer("+".join(names)).encode_file(maps, train[places])

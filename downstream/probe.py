@@ -148,7 +148,7 @@ def probe_run(
         turned,
         train,
         layers={choice.row: choice.layer for choice in choices},
-        more_layers=worth_trying(run) if layer == ALL else (),
+        more_layers=worth_trying(run.layers()) if layer == ALL else (),
         references=references,
         patches=patches,
     )

@@ -64,6 +64,8 @@ class TaskEntry:
         Whether batches must bring the clouds along.
     picture : callable
         (conditions, answers, config) -> images (B, 1 or 3, H, W) in [-1, 1] to look at and to measure; for images only.
+    method : str
+        What is trained on it when nothing is said.
     """
 
     config: type
@@ -73,6 +75,7 @@ class TaskEntry:
     view: Callable[[Batch, Any], Tensor] = whole_maps
     needs_points: bool = False
     picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
+    method: str = "cgml"
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -105,6 +108,7 @@ TASKS: dict[str, TaskEntry] = {
         from_code,
         "from features (or a class, or nothing) to a picture or spectral map",
         from_code_problem,
+        method="lsc-gan",
     ),
     "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
     "picture-views": TaskEntry(
@@ -112,6 +116,7 @@ TASKS: dict[str, TaskEntry] = {
         picture_views,
         "two altered copies of each picture, for joint-embedding",
         picture_views_problem,
+        method="joint-embedding",
     ),
     "mixture": TaskEntry(
         MixtureConfig,
@@ -137,6 +142,7 @@ TASKS: dict[str, TaskEntry] = {
         "two altered copies of each shape's points, for joint-embedding",
         views_problem,
         needs_points=True,
+        method="joint-embedding",
     ),
 }
 

@@ -49,8 +49,8 @@ def sections_for(maps: MapFile, method: str | None = None, task: str | None = No
         }
     if method is None and task is None and maps.basis.kind in ("zernike", "sh") and not maps.has_points:
         say(f"{maps.path} has no clouds, which the better joint embedding needs (prep --keep-points): training cgml")
-    chosen = "joint-embedding" if task == "views" else "cgml"
-    return {"run": {"method": method or chosen, "task": task or find_method(method or chosen).task}}
+    chosen = method or (find_task(task).method if task else "cgml")
+    return {"run": {"method": chosen, "task": task or find_method(chosen).task}}
 
 
 def has_views(maps: MapFile) -> bool:

@@ -214,8 +214,7 @@ def _merge(
         if not isinstance(value, str):
             raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
     # a recipe that names one of the two gets what goes with it
-    usual = "joint-embedding" if (task or names.get("task")) in ("views", "picture-views") else "cgml"
-    recipes_method = names.get("method", usual)
+    recipes_method = names.get("method", find_task(task or names.get("task", "denoise")).method)
     if method and method != recipes_method and "method" in sections:
         # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
         known = [field.name for field in fields(find_method(method).config)]
