@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
 from pretext.layers import pooled
-from pretext.networks import encoder_and_generator
+from pretext.networks import bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -146,7 +146,7 @@ class BicycleGAN(nn.Module):
             ``discriminator`` (mean of the two).
         """
         config = self.config
-        bottleneck, skips = self._encode(example.condition)
+        bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
         mean, log_variance = self.reader(example.target)  # (B, D) each
         drawn = torch.randn(2, *mean.shape, generator=generator)
         given = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]
@@ -183,12 +183,6 @@ class BicycleGAN(nn.Module):
         ]
         return torch.stack(losses).mean()
 
-    def _encode(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and the skips if there are any."""
-        if self.config.skips:
-            return self.encoder.with_skips(condition)
-        return self.encoder(condition), ()
-
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:
         """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
@@ -196,8 +190,7 @@ class BicycleGAN(nn.Module):
 
     def features(self, condition: Tensor) -> Tensor:
         """What ``encode`` gives, with a gradient."""
-        features: Tensor = self.encoder(condition).flatten(1)
-        return features
+        return self.encoder.features(condition)
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
         """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
@@ -206,6 +199,6 @@ class BicycleGAN(nn.Module):
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z ~ N(0, 1)."""
-        bottleneck, skips = self._encode(condition)
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         latents = torch.randn(modes, len(condition), self.config.latent, generator=generator)
         return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

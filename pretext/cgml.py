@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
 from pretext.layers import pooled
 from pretext.learning_rate import rate_at
-from pretext.networks import EncoderName, LatentOptimiser, encoder_and_generator
+from pretext.networks import EncoderName, LatentOptimiser, bottleneck_of, encoder_and_generator
 from pretext.path_regression import PathLoss, path_losses
 from pretext.perceptrons import Prepared
 from pretext.sample_error import Loss, sample_error
@@ -215,7 +215,7 @@ class CGML(nn.Module):
         train_main = self.config.schedule == "joint" or first_stage
         train_latent = self.config.schedule == "joint" or not first_stage
         with torch.set_grad_enabled(train_main):
-            bottleneck, skips = self._encode(example.condition)  # (B, F, s, s)
+            bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)  # (B, F, s, s)
             # what depends on h alone is computed once, for the latent path and for the last answer
             prepared = self.generator.prepare(bottleneck, skips)
         frozen = Prepared(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
@@ -271,12 +271,6 @@ class CGML(nn.Module):
     def error(self, answer: Tensor, example: Example) -> Tensor:
         """E of each sample, (B,)."""
         return sample_error(answer, example, self.config.loss, self.problem)
-
-    def _encode(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and the skips if there are any."""
-        if self.config.skips:
-            return self.encoder.with_skips(condition)
-        return self.encoder(condition), ()
 
     def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
         """Random z_0, (K, B, D)."""
@@ -386,7 +380,7 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, K, C, S, S), float32
         """
-        bottleneck, skips = self._encode(condition)
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         latents = self.infer_path(bottleneck, modes, generator).latents[-1]  # (K, B, D)
         return self._decode(bottleneck, skips, latents)
 
@@ -416,7 +410,7 @@ class CGML(nn.Module):
         path : InferredPath
             The whole of it.
         """
-        bottleneck, skips = self._encode(condition)
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         path = self.infer_path(bottleneck, modes, generator, first)
         wanted = range(len(path.latents)) if at is None else at
         return torch.stack([self._decode(bottleneck, skips, path.latents[step]) for step in wanted]), path
@@ -427,7 +421,7 @@ class CGML(nn.Module):
         From the same generator the latents start where those of ``complete`` do.
         """
         with torch.no_grad():
-            bottleneck, skips = self._encode(example.condition)
+            bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
             prepared = self.generator.prepare(bottleneck, skips)
         first = self._first_latents(modes, len(bottleneck), generator)  # (K, B, D)
         # mode by mode, so that memory does not grow with their number

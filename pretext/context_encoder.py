@@ -25,7 +25,7 @@ from pretext.discriminators import (
     shown,
 )
 from pretext.layers import pooled
-from pretext.networks import encoder_and_generator
+from pretext.networks import bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -138,10 +138,7 @@ class ContextEncoder(nn.Module):
 
     def _answer(self, condition: Tensor) -> Tensor:
         """The answers (B, C, S, S) to conditions (B, C, S, S)."""
-        if self.config.skips:
-            bottleneck, skips = self.encoder.with_skips(condition)
-        else:
-            bottleneck, skips = self.encoder(condition), ()
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
         return answer
 
@@ -152,8 +149,7 @@ class ContextEncoder(nn.Module):
 
     def features(self, condition: Tensor) -> Tensor:
         """The same with a gradient, for whoever trains on."""
-        bottleneck: Tensor = self.encoder(condition).flatten(1)
-        return bottleneck
+        return self.encoder.features(condition)
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
         """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""

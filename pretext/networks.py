@@ -235,6 +235,15 @@ class LatentOptimiser(nn.Module):
         return self.from_prepared(self.prepare(bottleneck), latent)
 
 
+def bottleneck_of(
+    encoder: Encoder | PerceptronEncoder | GridBottleneck, condition: Tensor, skips: bool
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and H's activations if skips are wanted."""
+    if skips:
+        return encoder.with_skips(condition)
+    return encoder(condition), ()
+
+
 def encoder_and_generator(
     problem: Problem, width: int, code: int, latent: int, gain: float = 1.0, encoder: EncoderName = "map"
 ) -> tuple[Encoder | PerceptronEncoder | GridBottleneck, Generator | PerceptronGenerator, int]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
 from pretext.layers import pooled
-from pretext.networks import encoder_and_generator
+from pretext.networks import bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -126,7 +126,7 @@ class Pix2Pix(nn.Module):
         dict of str to float
             ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
         """
-        bottleneck, skips = self._encode(example.condition)
+        bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
         answer = self._answer(bottleneck, skips, generator)
         seen = torch.cat([example.condition, shown(answer, example)], dim=1)
         real = torch.cat([example.condition, example.target], dim=1)
@@ -144,12 +144,6 @@ class Pix2Pix(nn.Module):
         self.discriminator.requires_grad_(True)
         return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
 
-    def _encode(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and the skips if there are any."""
-        if self.config.skips:
-            return self.encoder.with_skips(condition)
-        return self.encoder(condition), ()
-
     def _answer(self, bottleneck: Tensor, skips: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         """One answer (B, C, S, S) to each bottleneck (B, F, s, s), with a z and a dropout of its own."""
         latent = torch.randn(len(bottleneck), self.config.latent, generator=generator)
@@ -166,8 +160,7 @@ class Pix2Pix(nn.Module):
 
     def features(self, condition: Tensor) -> Tensor:
         """The same with a gradient, for whoever trains on."""
-        bottleneck: Tensor = self.encoder(condition).flatten(1)
-        return bottleneck
+        return self.encoder.features(condition)
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
         """The encoder's layers, see ``pretext.layers``: features (B, D) by name, with a gradient."""
@@ -176,5 +169,5 @@ class Pix2Pix(nn.Module):
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z and a dropout of its own."""
-        bottleneck, skips = self._encode(condition)
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         return torch.stack([self._answer(bottleneck, skips, generator) for _ in range(modes)], dim=1)

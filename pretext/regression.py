@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.layers import pooled
-from pretext.networks import EncoderName, encoder_and_generator
+from pretext.networks import EncoderName, bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -98,10 +98,7 @@ class Regression(nn.Module):
 
     def _answer(self, condition: Tensor) -> Tensor:
         """The answers (B, C, S, S) to conditions (B, C, S, S)."""
-        if self.config.skips:
-            bottleneck, skips = self.encoder.with_skips(condition)
-        else:
-            bottleneck, skips = self.encoder(condition), ()
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
         answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
         return answer
 
