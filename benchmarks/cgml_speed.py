@@ -77,10 +77,8 @@ class PartTimes:
 
     def __init__(self, method: CGML) -> None:
         self.parts: dict[str, list[float]] = {"latent_path": [], "latent_optimiser": []}
-        method.latent_path = self._timed(method.latent_path, "latent_path")  # type: ignore[method-assign]
-        method._train_latent_optimiser = self._timed(  # type: ignore[method-assign]
-            method._train_latent_optimiser, "latent_optimiser"
-        )
+        method.latent_path = self._timed(method.latent_path, "latent_path")
+        method._train_latent_optimiser = self._timed(method._train_latent_optimiser, "latent_optimiser")
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*given: Any) -> Any:

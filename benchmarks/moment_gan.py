@@ -214,7 +214,7 @@ def training(run: TrainedRun) -> dict[str, Any]:
     last = read_metrics(run.folder / "metrics.jsonl")[-1:]
     return {
         "config": run.plan.to_toml(),
-        "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),  # type: ignore[attr-defined]
+        "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),
         "epochs": place["epoch"],
         "steps": place["step"],
         "seconds": place["seconds"],

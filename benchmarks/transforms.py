@@ -186,7 +186,7 @@ def against_zmpy3d() -> dict[str, Any] | None:
     order, side = 20, 32
     grid, centres = occupied_voxels(side)
     with (Path(ZMPY3D.__file__).parent / "cache_data" / f"LogG_CLMCache_MaxOrder{order:02d}.pkl").open("rb") as stream:
-        cache = pickle.load(stream)
+        cache = pickle.load(stream)  # the installed package's own tables, read as it reads them itself
     tables = [cache[name] for name in ("GCache_complex", "GCache_pqr_linear", "GCache_complex_index", "CLMCache3D")]
     middle, radius = [side / 2] * 3, side / 2 * np.sqrt(3)
 

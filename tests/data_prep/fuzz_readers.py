@@ -111,7 +111,7 @@ def _mutated(draw: np.random.Generator, data: bytes) -> bytes:
 
 
 def _text(exported: object) -> bytes:
-    return exported.encode() if isinstance(exported, str) else exported  # type: ignore[return-value]
+    return exported.encode() if isinstance(exported, str) else exported
 
 
 def _saved(save: Callable[..., None], *arrays: object, **named: object) -> bytes:

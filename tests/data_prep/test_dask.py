@@ -41,7 +41,7 @@ def clouds(tmp_path: Path) -> Source:
 
 def test_same_bytes_here_and_on_a_cluster(tmp_path: Path, clouds: Source, scheduler: str) -> None:
     for name, where in {"none": {"workers": 0}, "two": {"workers": 2}, "dask": {"scheduler": scheduler}}.items():
-        made = prepare(clouds, SMALL, tmp_path / f"{name}.h5", keep_points=True, **where)  # type: ignore[arg-type]
+        made = prepare(clouds, SMALL, tmp_path / f"{name}.h5", keep_points=True, **where)
         assert len(made) == 99
         assert made.failures[0][0] == "050.npy"
     assert len({(tmp_path / f"{name}.h5").read_bytes() for name in ("none", "two", "dask")}) == 1

@@ -23,7 +23,7 @@ def _clouds(objects: int = 3, points: int = 500) -> NDArray[np.float64]:
 
 def test_unknown_back_ends_are_refused() -> None:
     with pytest.raises(UserError, match="unknown back end"):
-        shell_moments(_clouds(), 5, 1, backend="other")  # type: ignore[arg-type]
+        shell_moments(_clouds(), 5, 1, backend="other")
 
 
 def test_without_ducc_its_back_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
         ("train/table/2.off", "table", "train"),
     ]
     assert source.note == ("5 shapes in 2 classes; 3 folders behind links not read again, their files are here already")
-    assert source.items[1].load().faces is not None  # type: ignore[union-attr]
+    assert source.items[1].load().faces is not None
 
 
 def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
@@ -186,12 +186,12 @@ def test_folder_of_images(tmp_path: Path) -> None:
     _check(source)
     assert source.kind == "images"
     images = {item.id: item.load() for item in source.items if item.id != "zbroken.jpg"}
-    assert {name: image.shape for name, image in images.items()} == {  # type: ignore[union-attr]
+    assert {name: image.shape for name, image in images.items()} == {
         "grey.png": (1, 6, 4),
         "palette.gif": (3, 6, 4),
         "rgba.png": (3, 6, 4),
     }
-    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [1, 2, 3])  # type: ignore[index]
+    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [1, 2, 3])
     with pytest.raises(ObjectError, match="unreadable image"):
         source.items[-1].load()
 

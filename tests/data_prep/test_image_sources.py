@@ -180,7 +180,7 @@ def test_celeba(tmp_path: Path, commas: bool, nested: bool) -> None:
     assert np.abs(image[:, 16:-16, 16:-16].astype(int) - 20).max() <= 1
     assert (image[:, [0, -1]].mean() + image[:, :, [0, -1]].mean()) / 2 > 10  # nothing of the black border but blur
     assert open_source("celeba:Smiling", tmp_path).items[0].label == 0
-    assert open_source("celeba:Male", tmp_path, size=64).items[0].load().shape == (3, 64, 64)  # type: ignore[union-attr]
+    assert open_source("celeba:Male", tmp_path, size=64).items[0].load().shape == (3, 64, 64)
     plain = open_source("celeba", tmp_path)
     assert plain.classes == ()
     assert {item.label for item in plain.items} == {-1}

@@ -86,13 +86,13 @@ def test_same_as_trimesh_and_faster() -> None:
     data, trimesh = _sphere()
 
     def theirs() -> object:
-        return trimesh.load(io.BytesIO(data), file_type="off", process=False)  # type: ignore[attr-defined]
+        return trimesh.load(io.BytesIO(data), file_type="off", process=False)
 
     mesh = theirs()
     vertices, faces = parse_off(data)
     assert len(faces) > 10_000
-    np.testing.assert_array_equal(vertices, mesh.vertices)  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(faces, mesh.faces)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(vertices, mesh.vertices)
+    np.testing.assert_array_equal(faces, mesh.faces)
     # 10 to 16 times on a quiet machine; a wide margin for a busy one
     assert 3 * _best(lambda: parse_off(data)) < _best(theirs)
 
@@ -101,7 +101,7 @@ def _best(work: object) -> float:
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        work()  # type: ignore[operator]
+        work()
         times.append(time.perf_counter() - start)
     return min(times)
 

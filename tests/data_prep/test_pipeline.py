@@ -37,10 +37,10 @@ def _image(value: int, channels: int = 1, side: int = 5) -> Image:
 
 def _source(*loaders: object, kind: str = "shapes", **more: object) -> Source:
     items = tuple(
-        Item(f"object-{number}", number % 2, "test" if number % 5 == 4 else "train", load)  # type: ignore[arg-type]
+        Item(f"object-{number}", number % 2, "test" if number % 5 == 4 else "train", load)
         for number, load in enumerate(loaders)
     )
-    return Source(name="few", kind=kind, classes=("even", "odd"), items=items, digest="d", **more)  # type: ignore[arg-type]
+    return Source(name="few", kind=kind, classes=("even", "odd"), items=items, digest="d", **more)
 
 
 CLOUDS = _source(*(_cloud(seed) for seed in range(70)))
@@ -120,8 +120,8 @@ def test_sampling_seed_matters(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
     loaders = [_cloud(seed) for seed in range(40)]
-    loaders[3] = BAD  # type: ignore[arg-type]
-    loaders[39] = partial(Shape, np.ones((9, 3)))  # type: ignore[arg-type]
+    loaders[3] = BAD
+    loaders[39] = partial(Shape, np.ones((9, 3)))
     seen: list[tuple[int, int]] = []
     made = prepare(
         _source(*loaders, missing=(("gone", "no model file"),)),
@@ -219,7 +219,7 @@ def test_what_cannot_work_is_refused(
     tmp_path: Path, source: Source, basis: Basis, more: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):
-        prepare(source, basis, tmp_path / "a.h5", **more)  # type: ignore[arg-type]
+        prepare(source, basis, tmp_path / "a.h5", **more)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -39,7 +39,7 @@ def _source(loaded: list[int] | None = None, digest: str = "d", **more: object) 
         Item(f"object-{seed}", 0, "test" if seed % 5 == 4 else "train", partial(_load, seed, seen))
         for seed in range(OBJECTS)
     )
-    return Source("made-up", "shapes", ("one",), items, digest=digest, missing=(("gone", "no file"),), **more)  # type: ignore[arg-type]
+    return Source("made-up", "shapes", ("one",), items, digest=digest, missing=(("gone", "no file"),), **more)
 
 
 class Stopped(BaseException):
@@ -101,11 +101,11 @@ def test_other_work_is_an_error_that_names_the_difference(
     with pytest.raises(Stopped):
         prepare(_source(), SMALL, out, workers=0, progress=_stop_after(2))
     with pytest.raises(UserError, match=f"unfinished prep.*{named}.*--overwrite") as caught:
-        prepare(source, basis, out, workers=0, **more)  # type: ignore[arg-type]
+        prepare(source, basis, out, workers=0, **more)
     assert "\n" not in str(caught.value)
     assert sorted(path.suffix for path in folder_for(out).glob("*.shard")) == [".shard"] * 2  # nothing was lost
-    started_anew = prepare(source, basis, out, workers=0, overwrite=True, **more)  # type: ignore[arg-type]
-    other = prepare(source, basis, tmp_path / "b.h5", workers=0, **more)  # type: ignore[arg-type]
+    started_anew = prepare(source, basis, out, workers=0, overwrite=True, **more)
+    other = prepare(source, basis, tmp_path / "b.h5", workers=0, **more)
     assert started_anew.path.read_bytes() == other.path.read_bytes()
 
 

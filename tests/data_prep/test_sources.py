@@ -120,8 +120,8 @@ def test_modelnet_clouds(tmp_path: Path) -> None:
     item = source.items[2]
     assert item.id == "sofa/sofa_0001" == f"{names[2]}/{names[2]}_0001"
     assert source.classes[item.label] == "sofa"
-    np.testing.assert_array_equal(item.load().points, data[0, 2])  # type: ignore[union-attr]
-    np.testing.assert_array_equal(source.items[-1].load().points, data[1, -1])  # type: ignore[union-attr]
+    np.testing.assert_array_equal(item.load().points, data[0, 2])
+    np.testing.assert_array_equal(source.items[-1].load().points, data[1, -1])
 
 
 def test_modelnet40_clouds_are_y_up_and_need_no_names(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def _replace(path: Path, **datasets: object) -> None:
 def test_modelnet_damaged_clouds(tmp_path: Path, damage: object, reason: str) -> None:
     _clouds(tmp_path / "set", CLASSES_10)
     open_source("modelnet10", tmp_path / "set")
-    damage(tmp_path / "set")  # type: ignore[operator]
+    damage(tmp_path / "set")
     with pytest.raises(UserError, match=reason):
         open_source("modelnet10", tmp_path / "set")
 
@@ -213,7 +213,7 @@ def test_modelnet_text_clouds(tmp_path: Path) -> None:
     item = next(item for item in source.items if item.id == "night_stand/night_stand_0002")
     assert (source.classes[item.label], item.split) == ("night_stand", "test")
     expected = np.loadtxt(folder / "night_stand" / "night_stand_0002.txt", delimiter=",")[:, :3]
-    np.testing.assert_array_equal(item.load().points, expected)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(item.load().points, expected)
     # the lists of the ten classes lie in the same folder
     assert len(open_source("modelnet10", folder).items) == 19
 
@@ -304,7 +304,7 @@ def test_digits() -> None:
     image = source.items[0].load()
     assert isinstance(image, np.ndarray)
     assert image.shape == (1, 8, 8)
-    assert max(int(item.load().max()) for item in source.items[:50]) == 255  # type: ignore[union-attr]
+    assert max(int(item.load().max()) for item in source.items[:50]) == 255
 
 
 def test_shapes() -> None:
@@ -318,8 +318,8 @@ def test_shapes() -> None:
     chairs = [item for item in source.items if source.classes[item.label] == "chair"]
     one, again, other = chairs[0].load(), chairs[0].load(), chairs[1].load()
     assert isinstance(one, Shape)
-    np.testing.assert_array_equal(one.points, again.points)  # type: ignore[union-attr]
-    assert one.points.shape != other.points.shape or (one.points != other.points).any()  # type: ignore[union-attr]
+    np.testing.assert_array_equal(one.points, again.points)
+    assert one.points.shape != other.points.shape or (one.points != other.points).any()
     for label in range(12):
         loaded = next(item for item in source.items if item.label == label).load()
         assert isinstance(loaded, Shape)
@@ -434,7 +434,7 @@ class _PythonTwoArray:
         self.array = array
 
     def __reduce__(self) -> object:
-        function, arguments, state = self.array.__reduce__()  # type: ignore[misc]
+        function, arguments, state = self.array.__reduce__()
         return function, arguments, state
 
 

@@ -10,7 +10,7 @@ CLOUD = np.random.default_rng(3).normal(size=(200, 3)) * [1, 2, 3] + [5, -7, 11]
 @pytest.mark.parametrize("up", list(TURNS))
 def test_up_axis_is_turned_to_z_without_reflection(up: str) -> None:
     basis = np.vstack([np.eye(3), -np.eye(3)])  # centred already, so the result is the rotation itself
-    turned = to_unit_ball(basis, up)[:3] * 1.0001  # type: ignore[arg-type]
+    turned = to_unit_ball(basis, up)[:3] * 1.0001
     axis = "xyz".index(up[1])
     sign = 1 if up[0] == "+" else -1
     np.testing.assert_allclose(sign * turned[axis], [0, 0, 1], atol=1e-6)

@@ -105,8 +105,8 @@ def test_folder_of_voxel_grids(tmp_path: Path) -> None:
     empty = "test/table/5.npz"
     loaded = {item.id: item.load() for item in source.items if item.id != empty}
     for name in ("train/chair/1.npz", "train/table/2.NPZ", "test/chair/3.npy"):
-        np.testing.assert_array_equal(loaded[name].points, voxel_centres(_grid()))  # type: ignore[union-attr]
-    assert len(loaded["test/table/4.BinVox"].points) == 4  # type: ignore[union-attr]
+        np.testing.assert_array_equal(loaded[name].points, voxel_centres(_grid()))
+    assert len(loaded["test/table/4.BinVox"].points) == 4
     with pytest.raises(ObjectError, match="an empty voxel grid"):
         read_shape(tmp_path / empty)
 

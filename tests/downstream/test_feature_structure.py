@@ -31,9 +31,9 @@ def test_purity_of_neighbours() -> None:
 @pytest.mark.filterwarnings("ignore:Graph is not fully connected")
 def test_clusters_of_blobs_are_the_blobs(how: str) -> None:
     features, labels = blobs()
-    clusters = cluster_features(features, 4, how)  # type: ignore[arg-type]
+    clusters = cluster_features(features, 4, how)
     assert cluster_scores(clusters, labels) == pytest.approx({"NMI": 1, "ARI": 1, "purity": 1})
-    assert np.array_equal(clusters, cluster_features(features, 4, how))  # type: ignore[arg-type]
+    assert np.array_equal(clusters, cluster_features(features, 4, how))
 
 
 def test_scores_of_clusters_that_are_not_the_classes() -> None:
@@ -56,7 +56,7 @@ def test_what_cannot_be_clustered_is_refused() -> None:
     with pytest.raises(UserError, match="finite"):
         cluster_features(np.full((10, 3), np.nan), 2)
     with pytest.raises(UserError, match="clustering"):
-        cluster_features(features, 2, "kmean")  # type: ignore[arg-type]
+        cluster_features(features, 2, "kmean")
     with pytest.raises(UserError, match="a single class"):
         cluster_scores(labels, np.zeros(20, np.int64))
     with pytest.raises(UserError, match="a single class"):

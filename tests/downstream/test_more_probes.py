@@ -37,7 +37,7 @@ def test_two_classes_and_labels_with_gaps(fit: object, monkeypatch: pytest.Monke
     generator = np.random.default_rng(0)
     labels = np.where(np.arange(60) % 2 == 0, 2, 7)
     features = (generator.normal(size=(60, 5)) + labels[:, None]).astype(np.float32)
-    probe = fit(features, labels, seed=0)  # type: ignore[operator]
+    probe = fit(features, labels, seed=0)
     assert set(probe.predict(features)) == {2, 7}
     assert (probe.predict(features) == labels).mean() > 0.95
 
@@ -52,7 +52,7 @@ def test_regularisation_is_chosen_for_the_data_at_hand(fit: object, monkeypatch:
     shared = generator.normal(size=(120, 1))
     # the classes differ in the small difference of two large numbers: weights must be large
     collinear = np.hstack([shared, shared + 0.05 * (2 * labels[:, None] - 1)]).astype(np.float32)
-    chosen = [fit(features, labels, 0) for features in (noisy, collinear)]  # type: ignore[operator]
+    chosen = [fit(features, labels, 0) for features in (noisy, collinear)]
     offered = SVM_STRENGTHS if fit is fit_svm else WEIGHT_DECAYS  # both from strong to weak
     assert offered.index(chosen[0].strength) < offered.index(chosen[1].strength)
 
@@ -74,9 +74,9 @@ def test_single_layer_finds_what_logistic_regression_finds(monkeypatch: pytest.M
 @pytest.mark.parametrize("fit", [fit_svm, fit_layer])
 def test_unusable_training_splits_are_refused(fit: object) -> None:
     with pytest.raises(UserError, match="finite"):
-        fit(np.full((10, 2), np.nan, np.float32), np.arange(10) % 2, 0)  # type: ignore[operator]
+        fit(np.full((10, 2), np.nan, np.float32), np.arange(10) % 2, 0)
     with pytest.raises(UserError, match="classes"):
-        fit(np.ones((10, 2), np.float32), np.zeros(10, np.int64), 0)  # type: ignore[operator]
+        fit(np.ones((10, 2), np.float32), np.zeros(10, np.int64), 0)
 
 
 def test_draws_hold_as_many_of_each_class_and_fewer_lie_within_more() -> None:

@@ -156,7 +156,7 @@ def test_of_many_samples_the_folds_are_a_part_drawn_by_class(monkeypatch: pytest
     features = (generator.normal(size=(1000, 30)) + labels[:, None]).astype(np.float32)
     sizes, offered = [], []
 
-    def counted(values, classes, strengths):  # type: ignore[no-untyped-def]
+    def counted(values, classes, strengths):
         sizes.append(len(values))
         for strength in strengths:
             offered.append(strength)

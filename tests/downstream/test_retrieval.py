@@ -103,7 +103,7 @@ def test_unusable_input_is_refused() -> None:
         with pytest.raises(UserError):
             reconstruction_retrieval(broken, rows)
     with pytest.raises(UserError, match="metric"):
-        reconstruction_retrieval(rows, rows, "cosines")  # type: ignore[arg-type]
+        reconstruction_retrieval(rows, rows, "cosines")
     for labels in (np.zeros(5, int), np.arange(6), np.full(6, -1)):
         with pytest.raises(UserError):
             class_retrieval(rows, labels)

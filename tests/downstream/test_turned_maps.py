@@ -64,7 +64,7 @@ def test_turned_maps_have_no_points_and_aligned_ones_are_the_file_itself(random_
 
 def test_unknown_poses_and_images_are_refused(random_maps: MapFile, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown pose"):
-        turn_maps(random_maps, "upside-down")  # type: ignore[arg-type]
+        turn_maps(random_maps, "upside-down")
     pictures = write_random_maps(tmp_path / "images.h5", pixel_basis(1, 8, 8))
     with pytest.raises(UserError, match="images"):
         turn_maps(pictures, "vertical")

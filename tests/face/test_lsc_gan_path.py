@@ -59,11 +59,11 @@ def train(
     run = spectral_ssl.pretrain(
         home / data,
         method="lsc-gan",
-        features=features,  # type: ignore[arg-type]
+        features=features,
         settings=(*TINY, *settings),
         out=home / "runs" / out,
         workspace=home,
-        **{"epochs": 2, **given},  # type: ignore[arg-type]
+        **{"epochs": 2, **given},
     )
     return run.folder
 

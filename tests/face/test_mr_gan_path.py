@@ -53,7 +53,7 @@ def train(home: Path, task: str, out: str, *settings: str, data: str = "", **giv
         settings=(*TINY, *settings),
         out=home / "runs" / out,
         workspace=home,
-        **given,  # type: ignore[arg-type]
+        **given,
     )
     return run.folder
 
@@ -77,7 +77,7 @@ def call(*arguments: str | Path, home: Path) -> subprocess.CompletedProcess[str]
 def test_each_task_has_the_papers_networks_and_answers_twenty_times(runs: dict[str, Path]) -> None:
     bases = {"translate": "unet", "super-resolve": "residual", "inpaint": "dilated"}
     for task, folder in runs.items():
-        assert load_run(folder).method.base == bases[task]  # type: ignore[attr-defined]
+        assert load_run(folder).method.base == bases[task]
         written = spectral_ssl.complete(folder, modes=20, count=3, overwrite=True)
         with h5py.File(written) as file:
             answers = file["answers"][:]
@@ -117,7 +117,7 @@ def test_the_toy_is_scored_by_the_modes_it_finds(home: Path) -> None:
     run = spectral_ssl.pretrain(
         recipe="mr-gan-toy", epochs=1, settings=settings, out=home / "runs" / "toy", workspace=home
     )
-    assert run.method.base == "latent"  # type: ignore[attr-defined]
+    assert run.method.base == "latent"
     (row,) = spectral_ssl.evaluate(run, count=20, modes=10, workspace=home)["rows"]
     assert 0 <= row["modes found"] <= 8
     assert 0 <= row["within 3 sigma"] <= 1
@@ -144,17 +144,17 @@ def test_other_methods_take_on_super_resolution(home: Path) -> None:
 
 
 def test_a_predictor_is_used_again_where_data_and_task_are_the_same(home: Path, runs: dict[str, Path]) -> None:
-    first = load_run(runs["translate"]).method.predictor.best.state_dict()  # type: ignore[attr-defined, union-attr]
+    first = load_run(runs["translate"]).method.predictor.best.state_dict()
     for number, given in enumerate((str(runs["translate"]), "auto")):
         again = load_run(
             train(home, "translate", f"again-{number}", f"predictor={given}", variant="gaussian-proxy-mr1")
         )
-        taken = again.method.predictor.best.state_dict()  # type: ignore[attr-defined, union-attr]
+        taken = again.method.predictor.best.state_dict()
         assert all(torch.equal(first[name], taken[name]) for name in first)
-        assert int(again.method.steps_done) == STEPS  # type: ignore[attr-defined, call-overload]
+        assert int(again.method.steps_done) == STEPS
     # none of the runs there are was trained with another seed: it trains its own
     other = load_run(train(home, "translate", "other-seed", "predictor=auto", seed=3))
-    assert int(other.method.steps_done) == STEPS - 3  # type: ignore[attr-defined, call-overload]
+    assert int(other.method.steps_done) == STEPS - 3
 
 
 def test_predictors_of_anything_else_are_refused(home: Path, runs: dict[str, Path]) -> None:
@@ -168,9 +168,9 @@ def test_predictors_of_anything_else_are_refused(home: Path, runs: dict[str, Pat
         "no predictor": {"variant": "gaussian-mr2"},
     }
     for what, given in refused.items():
-        settings = (known, *given.pop("settings", ()))  # type: ignore[misc]
+        settings = (known, *given.pop("settings", ()))
         with pytest.raises(UserError, match=what):
-            train(home, "translate", "never", *settings, **given)  # type: ignore[arg-type]
+            train(home, "translate", "never", *settings, **given)
         assert not (home / "runs" / "never").exists()
     unfinished = train(home, "translate", "unfinished", "predictor_steps=100")
     with pytest.raises(UserError, match="not trained yet"):

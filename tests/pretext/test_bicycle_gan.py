@@ -17,7 +17,7 @@ SHAPE = (2, 9, 9)
 
 
 def make(problem: Problem | None = None, **settings: object) -> Any:
-    config = BicycleGANConfig(**{"width": 8, "code": 16, "latent": 4, "learning_rate": 1e-3, **settings})  # type: ignore[arg-type]
+    config = BicycleGANConfig(**{"width": 8, "code": 16, "latent": 4, "learning_rate": 1e-3, **settings})
     return build_seeded(BicycleGAN, 0, config, problem or Problem(SHAPE, SHAPE, False))
 
 

@@ -188,7 +188,7 @@ def test_inference_follows_equation_4() -> None:
 
 def test_a_latent_at_its_goal_stays_and_gives_no_nan() -> None:
     method = make()
-    method.latent_optimiser.from_prepared = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))  # type: ignore[method-assign]
+    method.latent_optimiser.from_prepared = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))
     bottleneck = method.encoder(batch().condition).detach()
     found = method.infer_path(bottleneck, 1, seeded())
     torch.testing.assert_close(found.latents[-1, 0], draw_latents(5, 4, "ball", seeded()))

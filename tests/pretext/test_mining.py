@@ -105,6 +105,6 @@ def test_what_cannot_be_mined_is_refused() -> None:
     with pytest.raises(UserError, match="shape of the features"):
         exact_neighbours(good[0])
     with pytest.raises(UserError, match="metric"):
-        exact_neighbours(good, 1, "cosine")  # type: ignore[arg-type]
+        exact_neighbours(good, 1, "cosine")
     with pytest.raises(UserError, match="batch of one"):
         batch_neighbours(torch.ones(1, 3))

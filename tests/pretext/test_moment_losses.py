@@ -25,7 +25,7 @@ def single(value: float, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def ask(name: str, samples: Tensor, **given: object) -> MomentLosses:
     weight = torch.ones_like(samples[:, 0])
-    return losses.moment_losses(VARIANTS[name], samples, weight, **given)  # type: ignore[arg-type]
+    return losses.moment_losses(VARIANTS[name], samples, weight, **given)
 
 
 def test_there_are_eight_and_a_misspelt_name_is_told_the_nearest() -> None:
@@ -78,9 +78,9 @@ def test_only_what_has_weight_counts_and_maps_count_alike(name: str) -> None:
     hole = torch.zeros(2, 1, 3, 3, dtype=torch.float64)
     hole[0, 0, 0, 0] = hole[1, 0, 1:, 1:] = 1.0
     given = {"target": target, "predicted": predicted, "slack": 0.1}
-    whole = losses.moment_losses(VARIANTS[name], samples, hole, **given)  # type: ignore[arg-type]
+    whole = losses.moment_losses(VARIANTS[name], samples, hole, **given)
     other = torch.where(hole[:, None] > 0, samples, 77.0)
-    assert losses.moment_losses(VARIANTS[name], other, hole, **given) == whole  # type: ignore[arg-type]
+    assert losses.moment_losses(VARIANTS[name], other, hole, **given) == whole
     # a hole of one pixel counts as much as one of four, and the scale of the weights does not count
     parts = [
         losses.moment_losses(
@@ -152,7 +152,7 @@ def minimise(name: str, draw: object, dtype: torch.dtype, predicted: Moments | N
     for step in range(300):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * (1 - step / 300)
-        target = draw(seeded(step)).to(dtype)[:, None, None, None]  # type: ignore[operator]
+        target = draw(seeded(step)).to(dtype)[:, None, None, None]
         many = samples.expand(len(target), -1, -1, -1, -1)
         centre, dispersion = ask(name, many, target=target, predicted=predicted)
         optimizer.zero_grad()

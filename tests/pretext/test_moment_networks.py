@@ -27,7 +27,7 @@ def make(base: Base, out_channels: int = 3, noise: int = 5, **given: Any) -> Any
     def build() -> Any:
         return build_generator(base, problem(base, **given), out_channels, width=8, code=16, noise=noise, skips=True)
 
-    return build_seeded(build, 0)  # type: ignore[arg-type]
+    return build_seeded(build, 0)
 
 
 def conditions(base: str, size: int = 3, channels: int = 2, side: int = 0) -> Tensor:

@@ -28,7 +28,7 @@ PICTURES = {
 
 
 def make(name: str = "map", seed: int = 0, **settings: object) -> Any:
-    config = MRGANConfig(**{**SMALL, **settings})  # type: ignore[arg-type]
+    config = MRGANConfig(**{**SMALL, **settings})
     return build_seeded(MRGAN, seed, config, PICTURES[name])
 
 
@@ -231,7 +231,7 @@ def test_what_is_held_out_does_not_move_the_predictor_and_its_best_state_is_kept
     for given in (example, other):
         twin = linear_predictor(steps=40)
         twin.training_step(given, torch.optim.SGD(twin.network.parameters(), lr=0.05), 0.0, 10.0)
-        states.append(twin.network.layer.weight.clone())  # type: ignore[union-attr, operator]
+        states.append(twin.network.layer.weight.clone())
     assert torch.equal(*states)
 
     def held_out_loss(network: nn.Module) -> float:

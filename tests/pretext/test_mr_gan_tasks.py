@@ -30,7 +30,7 @@ def test_no_more_is_seen_of_a_picture_than_the_means_of_its_squares() -> None:
 
 @pytest.mark.parametrize("zoom", [2, 8])
 def test_other_zooms(zoom: int) -> None:
-    config = SuperResolveConfig(zoom=zoom)  # type: ignore[arg-type]
+    config = SuperResolveConfig(zoom=zoom)
     batch = pictures(2, 1, 16)
     assert super_resolve_problem(batch.standardise.basis, config).zoom == zoom
     seen = super_resolve(batch, config, seeded()).condition

@@ -98,4 +98,4 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="choice"):
         augment.mirror(maps, "x", torch.zeros(2))
     with pytest.raises(UserError, match="axis"):
-        augment.mirror(maps, "z", torch.ones(2, dtype=torch.bool))  # type: ignore[arg-type]
+        augment.mirror(maps, "z", torch.ones(2, dtype=torch.bool))
