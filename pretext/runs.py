@@ -12,7 +12,7 @@ status.json        how far it is
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,13 @@ class Plan:
         """What of a batch features are taken from."""
         return self.task_entry.view(batch, self.task_config)
 
+    def looks(self, maps: NDArray[np.float32], standardise: Standardiser) -> Iterator[torch.Tensor]:
+        """The conditions (B, C, H, W) over which the features of maps, not standardised, are averaged."""
+        if self.task_entry.looks is not None:
+            yield from self.task_entry.looks(maps, standardise, self.task_config)
+        else:
+            yield self.view(Batch(standardise(maps), standardise))
+
 
 def describe_run(folder: Path, plan: Plan) -> None:
     """Write (again) the resolved config and the environment of a run."""
@@ -170,12 +177,16 @@ class TrainedRun:
 
     def encode(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised)."""
-        batches = [
-            Batch(self.standardise(maps[start : start + ROWS_AT_ONCE]), self.standardise)
-            for start in range(0, len(maps), ROWS_AT_ONCE)
-        ]
+        blocks = [maps[start : start + ROWS_AT_ONCE] for start in range(0, len(maps), ROWS_AT_ONCE)]
         with torch.no_grad():
-            return np.concatenate([self.features(self.plan.view(batch)).numpy() for batch in batches])
+            return np.concatenate([self.mean_features(block).numpy() for block in blocks])
+
+    def mean_features(self, maps: NDArray[np.float32]) -> torch.Tensor:
+        """Features (B, D) of maps (B, C, H, W), not standardised: the mean over all looks of the run's task."""
+        total, count = torch.zeros(()), 0
+        for condition in self.plan.looks(maps, self.standardise):
+            total, count = total + self.features(condition), count + 1
+        return total / count
 
     def features(self, condition: torch.Tensor) -> torch.Tensor:
         """Features (B, D), with a gradient, of conditions (B, C, H, W) as the task's view gives them."""

@@ -4,14 +4,17 @@ To add one: a file here with a frozen config dataclass and two functions like ``
 an entry in ``TASKS``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.standardiser import Standardiser
 from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem
 from pretext.tasks.colorize import ColorizeConfig, colorize, colorize_problem, coloured, lightness_view
 from pretext.tasks.complete_shape import CompleteShapeConfig, complete_shape, complete_shape_problem
@@ -30,7 +33,7 @@ from pretext.tasks.super_resolve import (
 )
 from pretext.tasks.toy import ToyConfig, toy, toy_problem
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
-from pretext.tasks.views import ViewsConfig, views, views_problem
+from pretext.tasks.views import ViewsConfig, looks, views, views_problem
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -60,6 +63,9 @@ class TaskEntry:
         (basis, config) -> Problem; raises a UserError when the task cannot work on such data.
     view : callable
         (batch, config) -> conditions (B, C, H, W) without corruption, from which features are taken.
+    looks : callable, optional
+        (maps (B, C, H, W) not standardised, standardiser, config) -> the conditions whose features are averaged, where
+        one look does not do; ``view`` then is what features are watched by, and trained on.
     needs_points : bool
         Whether batches must bring the clouds along.
     picture : callable
@@ -73,6 +79,7 @@ class TaskEntry:
     description: str
     problem: Callable[[Basis, Any], Problem]
     view: Callable[[Batch, Any], Tensor] = whole_maps
+    looks: Callable[[NDArray[np.float32], Standardiser, Any], Iterator[Tensor]] | None = None
     needs_points: bool = False
     picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
     method: str = "cgml"
@@ -141,6 +148,7 @@ TASKS: dict[str, TaskEntry] = {
         views,
         "two altered copies of each shape's points, for joint-embedding",
         views_problem,
+        looks=looks,
         needs_points=True,
         method="joint-embedding",
     ),

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from data_prep.principal_frame import cube_rotations
 from data_prep.unit_ball import MARGIN
 
 
@@ -40,6 +41,19 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
 
     quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)  # the real part first
     return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
+
+
+def random_cube_rotations(count: int, generator: torch.Generator) -> Tensor:
+    """Rotations (B, 3, 3) float64, uniform over the 24 that map a cube onto itself."""
+    return torch.from_numpy(cube_rotations().copy())[torch.randint(24, (count,), generator=generator)]
+
+
+def onto_principal_axes(clouds: Tensor) -> Tensor:
+    """Clouds (B, P, 3) centred and turned, so that their second moments are diagonal, the largest along x."""
+    centred = clouds - clouds.mean(dim=1, keepdim=True)
+    axes = torch.linalg.eigh((centred.transpose(1, 2) @ centred).double())[1].flip(2)  # columns
+    axes = axes * torch.linalg.det(axes).sign()[:, None, None]
+    return centred @ axes.to(clouds.dtype)
 
 
 def into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:

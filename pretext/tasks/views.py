@@ -5,27 +5,38 @@ The points of each object are altered twice, independently, and the maps of both
 1. a random half-space of them is removed (a share, drawn uniformly up to ``crop``);
 2. of the rest ``points`` are drawn;
 3. each axis is stretched by e^u, u uniform in +-``stretch``; x and y are mirrored, each with probability 1/2;
-4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all;
+4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all, or onto its own
+   principal axes in one of the 24 orders and signs of these (``data_prep.principal_frame``);
 5. each point is moved by Gaussian noise of standard deviation ``jitter``;
 6. the cloud is centred and brought into the unit ball.
 
 Condition and target are the two maps, standardised as the whole maps are. The alterations act on points because that is
 where they are simple: a crop or an uneven stretch mixes coefficients of all degrees, and few points bring the sampling
 noise that real clouds have.
+
+Features are taken from the whole map as it is with ``pose="upright"``; of the other two they are the mean over the 24
+rotations of the cube, applied to the map as it is ("any") or in its principal frame ("principal"). With "principal"
+nothing that is learnt or handed out depends on the pose an object came in, but for rounding.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
+from data_prep.principal_frame import cube_operators, to_principal_frame
 from data_prep.shape_maps import clouds_to_maps
+from pretext.standardiser import Standardiser
 from pretext.tasks.clouds import (
     into_unit_ball,
+    onto_principal_axes,
+    random_cube_rotations,
     random_directions,
     random_rotations,
     random_stretches,
@@ -52,8 +63,9 @@ class ViewsConfig:
         Whether x and y are mirrored, each with probability 1/2.
     turn : float
         Largest angle of the turn about the vertical, in radians; pi for any angle.
-    pose : {"upright", "any"}
-        Turns about the vertical only, or uniformly distributed rotations (``turn`` then does not matter).
+    pose : {"upright", "any", "principal"}
+        Turns about the vertical only; uniformly distributed rotations; or the object's own axes. ``turn`` matters to the
+        first alone. With "principal" stretches and mirrors too are along the object's own axes.
     jitter : float
         Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
     """
@@ -63,7 +75,7 @@ class ViewsConfig:
     stretch: float = 0.35
     mirror: bool = True
     turn: float = 0.25
-    pose: Literal["upright", "any"] = "upright"
+    pose: Literal["upright", "any", "principal"] = "upright"
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,7 +149,11 @@ def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.
     removed = config.crop * torch.rand(count, generator=generator)
     kept = without_half_space(clouds, random_directions(count, generator), removed)
     drawn = draw_some(clouds, kept, config.points or held, generator)
+    if config.pose == "principal":
+        drawn = onto_principal_axes(drawn)
     moved = drawn @ linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
+    if config.pose == "principal":  # the stretch may have changed the axes' order, the crop has moved the centre
+        moved = onto_principal_axes(moved) @ random_cube_rotations(count, generator).transpose(1, 2).to(drawn.dtype)
     if config.jitter:
         moved = moved + config.jitter * torch.randn(moved.shape, generator=generator).to(drawn.dtype)
     return into_unit_ball(moved, reach)
@@ -191,4 +207,33 @@ def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> 
     turn = random_turns(count, config.turn, generator)
     if config.pose == "any":
         turn = random_rotations(count, generator)
+    if config.pose == "principal":
+        return torch.diag_embed(stretch)
     return turn * stretch[:, None]
+
+
+def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
+    """The conditions whose features are averaged: one, or the map in the 24 rotations of the cube.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (B, K, L+1, L+1), float32
+        Not standardised.
+    standardise : Standardiser
+        Of the run.
+    config : ViewsConfig
+        Settings.
+
+    Yields
+    ------
+    Tensor, shape (B, K, L+1, L+1)
+        Standardised.
+    """
+    if config.pose == "upright":
+        yield standardise(maps)
+        return
+    if config.pose == "principal":
+        maps = to_principal_frame(maps, standardise.basis)
+    channels = maps.reshape(*maps.shape[:2], -1)  # (B, K, S)
+    for operator in cube_operators(standardise.basis.degree):
+        yield standardise((channels @ operator).reshape(maps.shape))
