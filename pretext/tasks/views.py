@@ -64,8 +64,8 @@ class ViewsConfig:
     turn : float
         Largest angle of the turn about the vertical, in radians; pi for any angle.
     pose : {"upright", "any", "principal"}
-        Turns about the vertical only; uniformly distributed rotations; or the object's own axes. ``turn`` matters to the
-        first alone. With "principal" stretches and mirrors too are along the object's own axes.
+        Turns about the vertical only; uniformly distributed rotations; or the object's own axes. ``turn`` matters
+        to the first alone. With "principal" stretches and mirrors too are along the object's own axes.
     jitter : float
         Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
     """
