@@ -1,22 +1,25 @@
-"""An object's own axes, read from its coefficients, and the 24 ways to lay them along x, y and z.
+"""An object's own axes, read from its coefficients, and the four ways to lay them along x, y and z in their order.
 
 The second moments of a density are its coefficients of degree 2: the traceless matrix Q = sum w(r) (x x^T - r^2 I / 3)
-has the object's principal axes as eigenvectors, whatever pose it is in. Turned onto them, an object has one pose up to
-the order and the signs of the axes: the 24 rotations of the cube. Features averaged over these do not depend on the
-pose ("frame averaging": Puny et al., ICLR 2022; of clouds: Li et al., "A closer look at rotation-invariant deep point
-cloud analysis", ICCV 2021).
+has the object's principal axes as eigenvectors, whatever pose it is in. Turned onto them, an object has one pose but
+for the signs of the axes: half turns about x, y and z. Features of all four, put together by functions that do not see
+their order, do not depend on the pose ("frame averaging": Puny et al., ICLR 2022; of clouds: Li et al., "A closer look
+at rotation-invariant deep point cloud analysis", ICCV 2021).
 """
 
-from functools import lru_cache
 from math import pi, sqrt
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.basis import Basis, harmonics_basis
-from data_prep.rotation import rotate
+from data_prep.basis import Basis
+from data_prep.rotation import mirror, rotate
 from spectral_ssl.ground.errors import UserError
+
+AXES: tuple[Literal["x", "y", "z"], ...] = ("x", "y", "z")
+# signs of x, y and z: none, and by half a turn about each axis
+HALF_TURNS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
 
 
 def principal_axes(maps: NDArray[Any], basis: Basis) -> NDArray[np.float64]:
@@ -76,27 +79,10 @@ def to_principal_frame(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     return turned
 
 
-@lru_cache
-def cube_rotations() -> NDArray[np.float64]:
-    """The 24 rotations that map a cube onto itself, (24, 3, 3), read-only, the identity first."""
-    from scipy.spatial.transform import Rotation
-
-    matrices = Rotation.create_group("O").as_matrix().round()
-    ordered: NDArray[np.float64] = matrices[np.argsort(-np.trace(matrices, axis1=1, axis2=2), kind="stable")]
-    ordered.flags.writeable = False
-    return ordered
-
-
-@lru_cache(maxsize=4)
-def cube_operators(degree: int) -> NDArray[np.float32]:
-    """The rotations of the cube as matrices on coefficients, (24, S, S) float32 with S = (L+1)^2, read-only.
-
-    A flattened channel (S) becomes ``channel @ operator``, whatever its radial function. Exact up to rounding.
-    """
-    basis = harmonics_basis(degree, 1)
-    cells = (degree + 1) ** 2
-    unit = np.eye(cells).reshape(cells, *basis.shape)
-    operators = np.stack([rotate(unit, basis, matrix).reshape(cells, cells) for matrix in cube_rotations()])
-    single = operators.astype(np.float32)
-    single.flags.writeable = False
-    return single
+def half_turn(maps: NDArray[Any], basis: Basis, signs: tuple[int, int, int]) -> NDArray[Any]:
+    """Maps (..., K, L+1, L+1) with the signs of the coordinates changed as one of ``HALF_TURNS`` says; exact."""
+    turned = np.array(maps)
+    for axis, sign in zip(AXES, signs, strict=True):
+        if sign < 0:
+            turned = mirror(turned, basis, axis)
+    return turned

@@ -108,7 +108,7 @@ class Plan:
         return self.task_entry.view(batch, self.task_config)
 
     def looks(self, maps: NDArray[np.float32], standardise: Standardiser) -> Iterator[torch.Tensor]:
-        """The conditions (B, C, H, W) over which the features of maps, not standardised, are averaged."""
+        """The conditions (B, C, H, W) that the features of maps, not standardised, are taken from."""
         if self.task_entry.looks is not None:
             yield from self.task_entry.looks(maps, standardise, self.task_config)
         else:
@@ -179,14 +179,18 @@ class TrainedRun:
         """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised)."""
         blocks = [maps[start : start + ROWS_AT_ONCE] for start in range(0, len(maps), ROWS_AT_ONCE)]
         with torch.no_grad():
-            return np.concatenate([self.mean_features(block).numpy() for block in blocks])
+            return np.concatenate([self.features_of(block).numpy() for block in blocks])
 
-    def mean_features(self, maps: NDArray[np.float32]) -> torch.Tensor:
-        """Features (B, D) of maps (B, C, H, W), not standardised: the mean over all looks of the run's task."""
-        total, count = torch.zeros(()), 0
-        for condition in self.plan.looks(maps, self.standardise):
-            total, count = total + self.features(condition), count + 1
-        return total / count
+    def features_of(self, maps: NDArray[np.float32]) -> torch.Tensor:
+        """Features (B, D) of maps (B, C, H, W), not standardised.
+
+        Of several looks their mean and standard deviation, 2 D: neither depends on the looks' order.
+        """
+        found = [self.features(condition) for condition in self.plan.looks(maps, self.standardise)]
+        if len(found) == 1:
+            return found[0]
+        looks = torch.stack(found)
+        return torch.cat([looks.mean(dim=0), looks.std(dim=0, correction=0)], dim=1)
 
     def features(self, condition: torch.Tensor) -> torch.Tensor:
         """Features (B, D), with a gradient, of conditions (B, C, H, W) as the task's view gives them."""
@@ -199,11 +203,11 @@ class TrainedRun:
 
     def layers(self) -> dict[str, int]:
         """The layers by name, the default first, and how many features each has."""
-        empty = Batch(torch.zeros(1, *self.basis.shape), self.standardise)
+        empty = np.zeros((1, *self.basis.shape), np.float32)
+        first, *others = self.plan.looks(empty, self.standardise)
         with torch.no_grad():
-            condition = self.plan.view(empty)
-            found = {DEFAULT: self.method.features(condition), **self.method.layers(condition)}
-        return {name: features.shape[1] for name, features in found.items()}
+            found = {DEFAULT: self.method.features(first), **self.method.layers(first)}
+        return {name: (2 if others else 1) * features.shape[1] for name, features in found.items()}
 
     def at_layer(self, layer: str) -> "TrainedRun":
         """The same run with the features of another layer, or of several joined by ``+``.

@@ -33,7 +33,7 @@ from pretext.tasks.super_resolve import (
 )
 from pretext.tasks.toy import ToyConfig, toy, toy_problem
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
-from pretext.tasks.views import ViewsConfig, looks, views, views_problem
+from pretext.tasks.views import ViewsConfig, framed_view, looks, views, views_problem
 from spectral_ssl.ground.errors import unknown_name
 
 
@@ -64,8 +64,8 @@ class TaskEntry:
     view : callable
         (batch, config) -> conditions (B, C, H, W) without corruption, from which features are taken.
     looks : callable, optional
-        (maps (B, C, H, W) not standardised, standardiser, config) -> the conditions whose features are averaged, where
-        one look does not do; ``view`` then is what features are watched by, and trained on.
+        (maps (B, C, H, W) not standardised, standardiser, config) -> the conditions (B, C, H, W), several, from which
+        features are taken together; ``view`` then is what they are watched by while training.
     needs_points : bool
         Whether batches must bring the clouds along.
     picture : callable
@@ -148,7 +148,8 @@ TASKS: dict[str, TaskEntry] = {
         views,
         "two altered copies of each shape's points, for joint-embedding",
         views_problem,
-        looks=looks,
+        framed_view,
+        looks,
         needs_points=True,
         method="joint-embedding",
     ),

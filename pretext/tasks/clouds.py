@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from data_prep.principal_frame import cube_rotations
+from data_prep.principal_frame import HALF_TURNS
 from data_prep.unit_ball import MARGIN
 
 
@@ -43,9 +43,9 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
 
 
-def random_cube_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Rotations (B, 3, 3) float64, uniform over the 24 that map a cube onto itself."""
-    return torch.from_numpy(cube_rotations().copy())[torch.randint(24, (count,), generator=generator)]
+def random_half_turns(count: int, generator: torch.Generator) -> Tensor:
+    """Signs (B, 3) float64 of x, y and z: unchanged, or half a turn about one of the axes, each for a quarter."""
+    return torch.tensor(HALF_TURNS, dtype=torch.float64)[torch.randint(4, (count,), generator=generator)]
 
 
 def onto_principal_axes(clouds: Tensor) -> Tensor:

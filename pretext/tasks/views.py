@@ -5,8 +5,7 @@ The points of each object are altered twice, independently, and the maps of both
 1. a random half-space of them is removed (a share, drawn uniformly up to ``crop``);
 2. of the rest ``points`` are drawn;
 3. each axis is stretched by e^u, u uniform in +-``stretch``; x and y are mirrored, each with probability 1/2;
-4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all, or onto its own
-   principal axes in one of the 24 orders and signs of these (``data_prep.principal_frame``);
+4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all;
 5. each point is moved by Gaussian noise of standard deviation ``jitter``;
 6. the cloud is centred and brought into the unit ball.
 
@@ -14,9 +13,10 @@ Condition and target are the two maps, standardised as the whole maps are. The a
 where they are simple: a crop or an uneven stretch mixes coefficients of all degrees, and few points bring the sampling
 noise that real clouds have.
 
-Features are taken from the whole map as it is with ``pose="upright"``; of the other two they are the mean over the 24
-rotations of the cube, applied to the map as it is ("any") or in its principal frame ("principal"). With "principal"
-nothing that is learnt or handed out depends on the pose an object came in, but for rounding.
+With ``pose="principal"`` an object is first turned onto its own principal axes, in one of the four ways that the signs
+of these leave open (``data_prep.principal_frame``), the same for both views; its longest axis then is x, its shortest
+z, about which step 4 turns. Features are taken in all four ways, their mean and standard deviation handed out. Nothing
+that is learnt or handed out then depends on the pose an object came in, but for rounding.
 """
 
 import math
@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.principal_frame import cube_operators, to_principal_frame
+from data_prep.principal_frame import HALF_TURNS, half_turn, to_principal_frame
 from data_prep.shape_maps import clouds_to_maps
 from pretext.standardiser import Standardiser
 from pretext.tasks.clouds import (
     into_unit_ball,
     onto_principal_axes,
-    random_cube_rotations,
     random_directions,
+    random_half_turns,
     random_rotations,
     random_stretches,
     random_turns,
@@ -64,8 +64,8 @@ class ViewsConfig:
     turn : float
         Largest angle of the turn about the vertical, in radians; pi for any angle.
     pose : {"upright", "any", "principal"}
-        Turns about the vertical only; uniformly distributed rotations; or the object's own axes. ``turn`` matters
-        to the first alone. With "principal" stretches and mirrors too are along the object's own axes.
+        Turns about the vertical only; uniformly distributed rotations (``turn`` then does not matter); or about the
+        shortest of the object's own axes, onto which it is turned first.
     jitter : float
         Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
     """
@@ -122,7 +122,11 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
     if batch.points is None:
         raise UserError("the task views needs clouds", "maps alone", "prepare them with --keep-points")
     basis, threads = batch.standardise.basis, torch.get_num_threads()
-    clouds = [altered(batch.points, config, basis.reach, generator) for _ in range(2)]
+    points = batch.points
+    if config.pose == "principal":
+        signs = random_half_turns(len(points), generator)  # (B, 3)
+        points = onto_principal_axes(points) * signs[:, None].to(points.dtype)
+    clouds = [altered(points, config, basis.reach, generator) for _ in range(2)]
     first, second = (batch.standardise(clouds_to_maps(cloud.numpy(), basis, threads=threads)) for cloud in clouds)
     return Example(first, second, batch.standardise.valid.expand_as(first).to(first.dtype))
 
@@ -149,11 +153,7 @@ def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.
     removed = config.crop * torch.rand(count, generator=generator)
     kept = without_half_space(clouds, random_directions(count, generator), removed)
     drawn = draw_some(clouds, kept, config.points or held, generator)
-    if config.pose == "principal":
-        drawn = onto_principal_axes(drawn)
     moved = drawn @ linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
-    if config.pose == "principal":  # the stretch may have changed the axes' order, the crop has moved the centre
-        moved = onto_principal_axes(moved) @ random_cube_rotations(count, generator).transpose(1, 2).to(drawn.dtype)
     if config.jitter:
         moved = moved + config.jitter * torch.randn(moved.shape, generator=generator).to(drawn.dtype)
     return into_unit_ball(moved, reach)
@@ -207,13 +207,19 @@ def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> 
     turn = random_turns(count, config.turn, generator)
     if config.pose == "any":
         turn = random_rotations(count, generator)
-    if config.pose == "principal":
-        return torch.diag_embed(stretch)
     return turn * stretch[:, None]
 
 
+def framed_view(batch: Batch, config: ViewsConfig) -> Tensor:
+    """The map as it is, or on the object's principal axes in one of the four ways, (B, K, L+1, L+1) standardised."""
+    if config.pose != "principal":
+        return batch.maps
+    standardise = batch.standardise
+    return standardise(to_principal_frame(standardise.undo(batch.maps).numpy(), standardise.basis))
+
+
 def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
-    """The conditions whose features are averaged: one, or the map in the 24 rotations of the cube.
+    """What features are taken from: the map, or the four ways in which it stands on its principal axes.
 
     Parameters
     ----------
@@ -229,11 +235,10 @@ def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsCon
     Tensor, shape (B, K, L+1, L+1)
         Standardised.
     """
-    if config.pose == "upright":
+    if config.pose != "principal":
         yield standardise(maps)
         return
-    if config.pose == "principal":
-        maps = to_principal_frame(maps, standardise.basis)
-    channels = maps.reshape(*maps.shape[:2], -1)  # (B, K, S)
-    for operator in cube_operators(standardise.basis.degree):
-        yield standardise((channels @ operator).reshape(maps.shape))
+    basis = standardise.basis
+    framed = to_principal_frame(maps, basis)
+    for signs in HALF_TURNS:
+        yield standardise(half_turn(framed, basis, signs))

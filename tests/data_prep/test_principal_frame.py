@@ -7,8 +7,7 @@ from scipy.spatial.transform import Rotation
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
 from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
-from data_prep.principal_frame import cube_operators, cube_rotations, principal_axes, to_principal_frame
-from data_prep.rotation import rotate
+from data_prep.principal_frame import HALF_TURNS, half_turn, principal_axes, to_principal_frame
 from data_prep.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
@@ -49,31 +48,18 @@ def test_axes_of_zernike_maps_make_the_second_moments_diagonal_and_ordered():
 def test_all_poses_have_one_frame_but_for_the_signs_of_the_axes(basis, seed):
     points = clouds()
     first, second = (to_principal_frame(transform(posed(points, s), basis), basis) for s in (seed, seed + 10))
-    # turns by pi about an axis are four of the cube's rotations: of one of them the two agree
-    turns = [m for m in cube_rotations() if np.count_nonzero(m) == 3 and np.array_equal(np.abs(m), np.eye(3))]
-    assert len(turns) == 4
-    apart = np.stack([np.abs(rotate(second, basis, turn) - first).max(axis=(1, 2, 3)) for turn in turns])
+    apart = np.stack([np.abs(half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in HALF_TURNS])
     assert apart.min(axis=0).max() < 1e-10
     assert np.abs(first).max() > 0.1
 
 
-def test_the_cubes_rotations_are_a_group_of_24():
-    matrices = cube_rotations()
-    assert matrices.shape == (24, 3, 3)
-    assert np.array_equal(matrices[0], np.eye(3))
-    assert np.linalg.det(matrices) == pytest.approx(np.ones(24))
-    known = {matrix.tobytes() for matrix in matrices + 0.0}
-    assert len(known) == 24
-    assert {(a @ b + 0.0).tobytes() for a in matrices for b in matrices} == known
-
-
 @pytest.mark.parametrize("basis", [ZERNIKE, SHELLS])
-def test_operators_turn_maps_as_points_are_turned(basis):
+def test_half_turns_of_maps_are_those_of_the_points(basis):
     points = clouds()
-    flat = transform(points, basis).reshape(len(points), basis.shape[0], -1)
-    for operator, matrix in zip(cube_operators(basis.degree), cube_rotations(), strict=True):
-        expected = transform(points @ matrix.T, basis)
-        np.testing.assert_allclose((flat @ operator).reshape(expected.shape), expected, atol=2e-5)
+    maps = transform(points, basis)
+    for signs in HALF_TURNS:
+        assert np.prod(signs) == 1
+        np.testing.assert_allclose(half_turn(maps, basis, signs), transform(points * signs, basis), atol=1e-13)
 
 
 def test_images_and_maps_without_degree_two_are_refused():
