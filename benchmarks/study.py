@@ -75,6 +75,8 @@ def cells() -> dict[str, Cell]:
         "grid, any turn, little stretch": Cell((ANY_TURN, "stretch=0.15"), pose="vertical"),
         "grid, any rotation": Cell(("pose=any",), pose="so3"),
         "grid, any rotation, little stretch": Cell(("pose=any", "stretch=0.15"), pose="so3"),
+        "grid, principal axes": Cell(("pose=principal",), pose="so3"),
+        "grid, principal axes, any turn": Cell(("pose=principal", ANY_TURN), pose="so3"),
     }
 
 
