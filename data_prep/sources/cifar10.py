@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data_prep.image_reading import IMAGE_SUFFIXES, read_image
 from data_prep.sources.item import Image, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.pickles import check_pickle
 
 WHERE = (
     "get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
@@ -169,7 +170,9 @@ class _Unpickler(pickle.Unpickler):
 def _read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pixels (N, 3072) and labels (N,) of a pickled dictionary."""
     try:
-        content = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        data = path.read_bytes()
+        check_pickle(io.BytesIO(data), len(data))
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         values = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
         # an array's state is (version, shape, type, column-major, bytes)
         _, shape, kind, column_major, pixels = values["data"].state
