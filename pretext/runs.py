@@ -323,9 +323,11 @@ def load_run(folder: Path | str) -> TrainedRun:
     content = load_checkpoint(path)
     try:
         plan = Plan.from_toml(content["config"])
-        standardiser = Standardiser.from_statistics(Basis.from_json(content["basis"]), content["mean"], content["std"])
-        if content["mean"].shape != standardiser.basis.shape or content["std"].shape != standardiser.basis.shape:
-            raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {standardiser.basis.shape}")
+        basis = Basis.from_json(content["basis"])
+        # before room is made for a basis that is not that of these statistics
+        if content["mean"].shape != basis.shape or content["std"].shape != basis.shape:
+            raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {basis.shape}")
+        standardiser = Standardiser.from_statistics(basis, content["mean"], content["std"])
         method = plan.build(standardiser)
         method.load_state_dict(content["model"])
         for name, optimizer in method.optimizers.items():

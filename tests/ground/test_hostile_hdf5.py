@@ -134,7 +134,7 @@ def _attribute(name: str, value: Any) -> Any:
         (_attribute("class_names", ["x" * 60_000] * 1), "no text"),
         (_attribute("class_names", "[1, 2, 3]"), "no list of texts"),
         (_attribute("class_names", "[" * 100_000), "damaged map file"),
-        (_attribute("basis", "[" * 100_000), "damaged map file"),
+        (_attribute("basis", "[" * 100_000), "unreadable basis"),
         (_attribute("source", 7), "no text"),
         (_attribute("schema_version", h5py.Empty("S1")), "not a file of schema"),
         (_attribute("schema_version", "\x1b[2J\nspectral-ssl maps 1"), "not a file of schema"),
