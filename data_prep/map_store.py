@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import attribute, check_lengths, dataset, has_link, name_list, open_hdf5, short_texts, texts
+from spectral_ssl.ground.hdf5 import (
+    attribute,
+    check_lengths,
+    dataset,
+    has_link,
+    name_list,
+    open_hdf5,
+    short_texts,
+    texts,
+)
 
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"

@@ -75,7 +75,15 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> list[Path]:
         if present:
             raise UserError("there already", f"{', '.join(present[:3])} in {folder}", "move it away first")
         return [entry.rename(folder / entry.name) for entry in entries]
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise _refused(archive, str(error)) from error
     except OSError as error:
         raise UserError("cannot unpack", f"{archive} ({error})", "look at the disk and the folder's rights") from error

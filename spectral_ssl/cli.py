@@ -3,6 +3,7 @@
 Nothing heavy is imported here: each command loads its verb when it runs.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -102,9 +103,7 @@ def prep(
     splits = ", ".join(
         f"{len(maps.rows(split))} {split}" for split in ("train", "val", "test") if len(maps.rows(split))
     )
-    show(
-        f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used"
-    )
+    show(f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used")
 
 
 @app.command()
@@ -340,6 +339,25 @@ def verify(
         show(finding)
     show(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
     if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Check that this machine, its versions and the workspace are sound; exit status 1 when something fails."""
+    result = spectral_ssl.doctor(workspace=workspace)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        for finding in result["findings"]:
+            rest = f"; {finding['do']}" if finding["do"] else ""
+            show(f"{finding['state']:5} {finding['name']}: {finding['found']}{rest}")
+        failing = sum(finding["state"] == "FAILS" for finding in result["findings"])
+        show(f"{f'{failing} fail' if failing else 'all well'}, in {result['seconds']:.1f} s")
+    if not result["well"]:
         raise typer.Exit(1)
 
 

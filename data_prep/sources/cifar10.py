@@ -86,7 +86,7 @@ def _open_tree(folder: Path) -> Source:
             for path in paths:
                 # the ending belongs to the name: 0001.png and 0001.jpg may both be there
                 items.append(Item(f"{split}/{class_name}/{path.name}", label, split, partial(read_image, path)))
-                digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+                digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
                 endings[path.suffix.lower()] += 1
     return _source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
 
@@ -110,7 +110,7 @@ def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
             Item(f"{name}/{row:05d}", int(label), split, partial(_image, read, path, row))
             for row, label in enumerate(labels)
         )
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     return _source("binary batches" if ending else "Python batches", items, digest.hexdigest())
 
 

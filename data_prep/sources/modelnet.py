@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,7 @@ def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
             )
             for path in paths:
                 items.append(Item(f"{class_name}/{path.stem}", label, split, partial(read_shape, path)))
-                digest.update(f"{class_name}/{split}/{path.name} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+                digest.update(f"{class_name}/{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
         if len(items) == before:
             raise UserError(
                 f"no .off file of class {class_name!r}",
@@ -171,7 +171,7 @@ def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
                 missing.append((identity, "listed, but there is no file of it"))
                 continue
             items.append(Item(identity, classes.index(class_name), split, partial(read_shape, path)))
-            digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+            digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError(f"no {name} cloud of those listed", str(folder), "unpack the whole archive again")
     return Source(
@@ -194,7 +194,7 @@ def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
     for split in ("train", "test"):
         for path in _listed_files(folder, split):
             labels = _labels(path, order)
-            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
             ids = _object_names(path, split, len(labels))
             items.extend(
                 Item(ids[row], int(label), split, partial(_cloud, path, row)) for row, label in enumerate(labels)

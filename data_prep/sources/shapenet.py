@@ -98,7 +98,7 @@ def open_source(root: Path) -> Source:
                 missing.append((identity, "not in all.csv"))
                 continue
             items.append(Item(identity, label, split, partial(read_shape, path)))
-            digest.update(f"{identity} {split} {path.stat().st_size}\n".encode(errors="surrogateescape"))
+            digest.update(f"{identity} {split} {path.stat().st_size}\n".encode(errors="replace"))
         if len(items) + len(missing) == before:
             raise UserError(
                 f"an empty synset folder {synset} ({SYNSETS[synset]})", str(folder), "unpack it again or remove it"

@@ -13,7 +13,6 @@ import pytest
 
 from data_prep.compressed_hdf5 import check_chunks
 from data_prep.sources import open_source
-from data_prep.sources.modelnet import CLASSES_10
 from spectral_ssl.ground import files
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.files import read_small_text

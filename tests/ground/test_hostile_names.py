@@ -82,9 +82,19 @@ def test_progress_shows_such_names(
 def test_tables_show_such_names(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"features": "\x1b[2J[/nothing]", "dimensions": 3, "neighbours": 0.5, "few_shot": []}
     result = {
-        **{"pose": "aligned", "trained_on_digest": "a", "maps_digest": "a", "target": "\x1b[2J[/nothing]"},
-        **{"classes": 2, "train": 1, "test": 1, "split": "own", "run": "[red]\x1b[2Jrun", "seeds": [0]},
-        **{"probes": ["neighbours"], "rows": [row], "layer_choices": []},
+        "pose": "aligned",
+        "trained_on_digest": "a",
+        "maps_digest": "a",
+        "target": "\x1b[2J[/nothing]",
+        "classes": 2,
+        "train": 1,
+        "test": 1,
+        "split": "own",
+        "run": "[red]\x1b[2Jrun",
+        "seeds": [0],
+        "probes": ["neighbours"],
+        "rows": [row],
+        "layer_choices": [],
     }
     print_probe(result)
     shown = capsys.readouterr().out
