@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from spectral_ssl.ground.errors import UserError
 
@@ -24,6 +24,7 @@ BLOCK = 1 << 20
 GZIP = b"\x1f\x8b"
 LONGEST_NAME = 4096
 SKIPPED = ("__MACOSX", ".DS_Store")
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 Member = tuple[str, IO[bytes] | None]  # a name and its content, None for a folder
 
 
@@ -75,15 +76,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> list[Path]:
         if present:
             raise UserError("there already", f"{', '.join(present[:3])} in {folder}", "move it away first")
         return [entry.rename(folder / entry.name) for entry in entries]
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except DAMAGED as error:
         raise _refused(archive, str(error)) from error
     except OSError as error:
         raise UserError("cannot unpack", f"{archive} ({error})", "look at the disk and the folder's rights") from error
@@ -126,9 +119,10 @@ def _members(archive: Path, most_bytes: int) -> Iterator[Iterator[Member]]:
     with archive.open("rb") as stream:
         packs = stream.read(2) == GZIP
         stream.seek(0)
-        unpacked = gzip.GzipFile(fileobj=stream) if packs else stream
+        unpacked: Any = gzip.GzipFile(fileobj=stream) if packs else stream
         # the members are met in their order, and none of them is looked for by its name
-        with tarfile.open(fileobj=_Slowly(archive, unpacked, most_bytes), mode="r:") as packed_tar:  # type: ignore[call-overload]
+        slowly: Any = _Slowly(archive, unpacked, most_bytes)
+        with tarfile.open(fileobj=slowly, mode="r:") as packed_tar:
             yield _tar_members(archive, packed_tar)
 
 

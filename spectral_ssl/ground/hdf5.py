@@ -121,7 +121,7 @@ def dataset(file: h5py.File, name: str, make_again: str) -> h5py.Dataset:
     found = file[name]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
         raise UserError(f"{name!r} is not a plain dataset", file.filename, f"make it again with `{make_again}`")
-    state = os.stat(file.id.get_vfd_handle())  # of the file that is open, whatever lies at its path by now
+    state = os.fstat(file.id.get_vfd_handle())  # of the file that is open, whatever lies at its path by now
     key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, name)
     wrong = "" if key in _FOUND_PLAIN else _not_plain(found)
     if not wrong:

@@ -7,7 +7,7 @@ ever (tuples that hold the one before twice). What is allowed here is what files
 
 import pickletools
 from collections.abc import Collection
-from typing import IO
+from typing import IO, Any
 
 # A tuple counts as one and the tuples in it: those of tensors (shape, strides, what they are made of) have about 30.
 LARGEST_TUPLE = 1000
@@ -36,6 +36,7 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
     memo: dict[int, int] = {}
     stack: list[int | None] = []  # the size of each value, None for a mark
     try:
+        argument: Any
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if number > MOST_OPERATIONS:
                 raise ValueError(f"more than {MOST_OPERATIONS} operations")

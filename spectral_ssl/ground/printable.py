@@ -1,4 +1,4 @@
-"""Text from files, such as names of objects, made fit for a screen: on one line, and nothing in it commands a terminal."""
+"""Text from files, such as names of objects, made fit for a screen: one line, and nothing that commands a terminal."""
 
 
 def printable(text: object) -> str:

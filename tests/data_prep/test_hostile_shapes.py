@@ -1,4 +1,4 @@
-"""Meshes, clouds and images that ask for far more than is in them, or for other files: refused before any room is made."""
+"""Meshes, clouds and images that ask for far more than is in them, or for other files: refused before reading them."""
 
 import io
 import json
@@ -98,11 +98,12 @@ MESHES = {
     "index.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 999999999999\n", "unreadable|not there"),
     "nan.obj": (b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "not finite"),
     "infinite.stl": (
-        bytes(80) + struct.pack("<I", 1) + np.array([0, 0, 0, 0, 0, np.inf, 1, 0, 0, 0, 1, 0], "<f4").tobytes() + b"\0\0",
+        bytes(80) + b"\1\0\0\0" + np.array([0, 0, 0, 0, 0, np.inf, 1, 0, 0, 0, 1, 0], "<f4").tobytes() + b"\0\0",
         "not finite",
     ),
     "bomb.npy": (
-        b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 3)}".ljust(118),
+        b"\x93NUMPY\x01\x00\x76\x00"
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 3)}".ljust(118),
         "not a readable .npy",
     ),
     "later.npy": (

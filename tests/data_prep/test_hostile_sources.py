@@ -26,8 +26,8 @@ def test_a_table_cannot_lead_to_meshes_elsewhere(tmp_path: Path) -> None:
     for folder in (root / "02691156" / "sound", secret):
         folder.mkdir(parents=True)
         (folder / "model.obj").write_text(TRIANGLE)
-    listed = f"id,synsetId,subSynsetId,modelId,split\n1,02691156,,sound,train\n2,02691156,,../../secret,train\n3,02691156,,{secret},train\n"
-    (root / "all.csv").write_text(listed)
+    rows = [f"{number},02691156,,{name},train" for number, name in enumerate(("sound", "../../secret", secret))]
+    (root / "all.csv").write_text("\n".join(["id,synsetId,subSynsetId,modelId,split", *rows]))
     source = open_source("shapenet", root)
     assert [item.id for item in source.items] == ["02691156/sound"]
     assert sorted(reason for _, reason in source.missing) == ["no model file", "no model file"]

@@ -11,7 +11,6 @@ from spectral_ssl.verbs import self_test
 from spectral_ssl.verbs.doctor import judge_openmp
 
 BREAK = {
-    "nothing": "",
     "disk": "import shutil, collections; shutil.disk_usage = lambda p: collections.namedtuple('U', 'free')(1000)",
     "memory": "import spectral_ssl.verbs.doctor as d; d.available_memory = lambda: 1 << 20",
     "transforms": "import spectral_ssl.verbs.self_test as s; s.zernike_orthonormality = lambda: 0.5",
@@ -24,14 +23,14 @@ BREAK = {
 }
 
 
-def _doctor(broken: str, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    program = f"import sys\n{BREAK[broken]}\nfrom spectral_ssl.cli import main\nmain()"
+def _doctor(tmp_path: Path, *options: str, broken: str = "") -> subprocess.CompletedProcess[str]:
+    program = f"import sys\n{broken}\nfrom spectral_ssl.cli import main\nmain()"
     command = [sys.executable, "-c", program, "doctor", "--workspace", str(tmp_path / "ws"), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_all_is_well_here(tmp_path: Path) -> None:
-    done = _doctor("nothing", tmp_path, "--json")
+    done = _doctor(tmp_path, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert result["well"] is True
@@ -41,16 +40,25 @@ def test_all_is_well_here(tmp_path: Path) -> None:
     assert not (tmp_path / "ws").exists()
 
 
-@pytest.mark.parametrize("broken", [name for name in BREAK if name != "nothing"])
-def test_what_is_wrong_is_one_line_and_status_1(broken: str, tmp_path: Path) -> None:
-    done = _doctor(broken, tmp_path)
+def _check_failing(done: subprocess.CompletedProcess[str], names: set[str]) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     failing = [line for line in done.stdout.splitlines() if line.startswith("FAILS")]
-    assert len(failing) == 1
-    assert failing[0].startswith(f"FAILS {broken}: ")
-    assert "; " in failing[0]  # what to do
+    assert {line.removeprefix("FAILS ").partition(":")[0] for line in failing} == names
+    assert len(failing) == len(names)
+    assert all("; " in line for line in failing)  # what to do
     assert "Traceback" not in done.stdout + done.stderr
-    assert "1 fail, in" in done.stdout.splitlines()[-1]
+    assert f"{len(names)} fail, in" in done.stdout.splitlines()[-1]
+
+
+def test_what_is_wrong_is_a_line_each_and_status_1(tmp_path: Path) -> None:
+    names = set(BREAK) - {"libraries"}
+    _check_failing(_doctor(tmp_path, broken="\n".join(BREAK[name] for name in sorted(names))), names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BREAK)
+def test_one_thing_wrong_hides_nothing_else(name: str, tmp_path: Path) -> None:
+    _check_failing(_doctor(tmp_path, broken=BREAK[name]), {name})
 
 
 def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
