@@ -5,7 +5,7 @@ number of two thousand million), end the process (a million tuples inside each o
 ever (tuples that hold the one before twice). What is allowed here is what files of arrays and tensors consist of.
 """
 
-import pickletools
+import pickletools  # nosec B403  # it takes pickles apart and runs nothing
 from collections.abc import Collection
 from typing import IO, Any
 
