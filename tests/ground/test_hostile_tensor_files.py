@@ -13,10 +13,12 @@ import pytest
 import torch
 
 import spectral_ssl
+from data_prep.basis import pixel_basis
 from data_prep.map_store import MapFile
 from data_prep.sources import open_source
 from downstream.weight_files import read_weights
 from pretext.checkpoint import load_checkpoint
+from pretext.runs import load_run
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.pickles import check_pickle
 
@@ -144,6 +146,32 @@ def test_a_hostile_run_is_one_line_on_the_screen(
     assert len(lines) == 1
     assert "has no place in it" in lines[0]
     assert not MARK.exists()
+
+
+CONFIGS = [
+    ("width = 4\n", "width = 4096\n", "in the config"),
+    ("code = 4\n", "code = 65536\n", "in the config"),
+    ("[run]\n", "[run]\nx = " + "[" * 100_000, "does not fit"),
+    ('method = "regression"', "method = [1]", "does not fit"),
+    ('method = "regression"', 'method = "../x"', "unknown method"),
+]
+
+
+def test_a_config_or_a_basis_of_another_network(random_maps: MapFile, tmp_path: Path) -> None:
+    settings = ["method.width=4", "method.code=4"]
+    run = spectral_ssl.pretrain(random_maps, method="regression", epochs=0, settings=settings, out=tmp_path / "run")
+    path = run.folder / "checkpoints" / "last.pt"
+    content = load_checkpoint(path)
+    for before, after, reason in CONFIGS:
+        assert before in content["config"]
+        torch.save({**content, "config": content["config"].replace(before, after)}, path)
+        with pytest.raises(UserError, match=reason):
+            load_run(run.folder)
+    torch.save({**content, "basis": pixel_basis(3, 10**6, 10**6).to_json()}, path)
+    with pytest.raises(UserError, match="statistics of shape"):
+        load_run(run.folder)
+    torch.save(content, path)
+    assert load_run(run.folder).basis == random_maps.basis
 
 
 @pytest.mark.parametrize("protocol", range(6))
