@@ -133,7 +133,8 @@ def _check_contents(archive: Path) -> None:
         end = stream.read()
     place = end.rfind(b"PK\5\6")
     size = int.from_bytes(end[place + 12 : place + 16], "little")
-    far = size == 0xFFFFFFFF  # stands elsewhere, because it is larger than that, or for no good reason
+    # stands elsewhere, because it is larger than that, or for no good reason
+    far = size == 0xFFFFFFFF or end[max(0, place - 20) : place].startswith(b"PK\6\7")
     if place < 0 or far or size > MOST_CONTENTS:
         raise _refused(archive, f"a table of contents of {'many' if far else size} bytes")
 
