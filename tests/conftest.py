@@ -51,8 +51,8 @@ def random_maps(tmp_path: Path) -> MapFile:
 
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """The test fails when the process comes to hold 256 MiB more than it ever held before."""
+    """The test fails when the process comes to hold a GiB more than it ever held (libraries that load take a third)."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
-    assert grown < 256, f"{grown} MiB more"
+    assert grown < 1024, f"{grown} MiB more"
