@@ -4,7 +4,7 @@ PYTHON ?= python3
 MODELNET10 ?= workspace/raw/modelnet10
 BIN := .venv/bin
 
-.PHONY: demo test soak check bench clean
+.PHONY: demo test soak check hashes audit bench clean
 
 demo: .venv/installed
 	$(BIN)/spectral-ssl demo
@@ -20,6 +20,21 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive spectral_ssl data_prep pretext downstream
+
+# the list for releases, with checksums of every file of every version (docs/security.md); asks the package index
+hashes: .venv/installed-dev
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/python .ci/hashed_packages.py > build/packages.txt
+	build/uv/bin/uv pip compile --quiet --no-deps --generate-hashes --universal --python-version 3.11.5 --no-header \
+	    --no-annotate --default-index https://pypi.org/simple build/packages.txt --output-file requirements-hashed.txt
+
+# known weaknesses of the locked versions; asks a service on the net, so it is no part of `make check`
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --requirement requirements-hashed.txt --disable-pip --require-hashes
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/transforms.py --out benchmarks/results/transforms.json

@@ -107,7 +107,7 @@ class Basis:
             if canonical(basis) != basis:
                 raise ValueError("its fields contradict each other")
             return basis
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(
                 "unreadable basis", f"{text[:60]!r} ({error})", "prepare the file again with this version"
             ) from error

@@ -1,5 +1,7 @@
 """Reading one image file, grey or colour, eight bits; and bringing an image to a size."""
 
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ from data_prep.sources.item import Image
 from spectral_ssl.ground.errors import ObjectError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-LARGEST_SIDE = 16384  # refused before decoding
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # whatever the name says: Pillow would run programs for others
+LARGEST_SIDE = 16384  # refused before decoding, as
+MOST_PIXELS = 1 << 26  # 64 million, which take 256 MiB
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
@@ -34,15 +38,21 @@ def read_image(path: Path) -> Image:
     from PIL import Image as Pillow  # 0.1 s at import
 
     try:
-        with Pillow.open(path) as picture:
-            if max(picture.size) > LARGEST_SIDE:
-                raise ObjectError(f"{picture.size[0]}x{picture.size[1]} pixels, more than {LARGEST_SIDE} on a side")
+        if not path.is_file():  # to open a pipe would be to wait for ever
+            raise ObjectError("no such file" if not path.exists() else "no file: a pipe, folder or device")
+        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS) as picture:
+            warnings.simplefilter("ignore")  # of large pictures and odd entries beside them
+            if max(picture.size) > LARGEST_SIDE or math.prod(picture.size) > MOST_PIXELS:
+                most = f"{LARGEST_SIDE} on a side or {MOST_PIXELS} in all"
+                raise ObjectError(f"{picture.size[0]}x{picture.size[1]} pixels, more than {most}")
             if picture.mode in DEEP_MODES:
                 # Pillow would cut the values off at 255 and turn nearly all of the picture white
                 raise ObjectError(f"more than 8 bits a value (mode {picture.mode}): convert it to 8 bits first")
             pixels = np.asarray(picture.convert("L" if picture.mode in GREY_MODES else "RGB"))
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise ObjectError(f"unreadable image: {error}") from error
+    except ObjectError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly anything, from KeyError to struct.error
+        raise ObjectError(f"unreadable image: {str(error)[:200] or type(error).__name__}") from error
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 

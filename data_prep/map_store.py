@@ -14,7 +14,6 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 ======================  =======================================================================
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,16 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
+from spectral_ssl.ground.hdf5 import (
+    attribute,
+    check_lengths,
+    dataset,
+    has_link,
+    name_list,
+    open_hdf5,
+    short_texts,
+    texts,
+)
 
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
@@ -184,29 +192,32 @@ def open_maps(path: Path | str) -> MapFile:
     path = Path(path)
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:
-            basis = Basis.from_json(str(file.attrs["basis"]))
+            basis = Basis.from_json(attribute(file, "basis"))
             maps = dataset(file, "maps", MAKE_AGAIN)
             failures = dataset(file, "failures", MAKE_AGAIN)
+            check_lengths(failures)
+            source, classes = attribute(file, "source"), name_list(file, "class_names")
+            has_points = has_link(file, "points")
             opened = MapFile(
                 path=path,
                 basis=basis,
-                source=str(file.attrs["source"]),
-                classes=tuple(json.loads(str(file.attrs["class_names"]))),
+                source=source,
+                classes=classes,
                 ids=texts(dataset(file, "ids", MAKE_AGAIN)),
                 labels=dataset(file, "labels", MAKE_AGAIN)[:],
-                splits=np.array(texts(dataset(file, "split", MAKE_AGAIN)), dtype=str),
+                splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
                 mean=dataset(file, "mean", MAKE_AGAIN)[:],
                 std=dataset(file, "std", MAKE_AGAIN)[:],
                 failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
-                digest=str(file.attrs["content_digest"]),
-                has_points="points" in file,
+                digest=attribute(file, "content_digest"),
+                has_points=has_points,
                 fingerprint=fingerprint_of(
                     basis,
-                    str(file.attrs["source"]),
-                    str(file.attrs.get("source_digest", "")),
-                    json.loads(str(file.attrs["class_names"])),
-                    str(file.attrs.get("source_up", "")),
-                    "points" in file,
+                    source,
+                    attribute(file, "source_digest") if "source_digest" in file.attrs else "",
+                    classes,
+                    attribute(file, "source_up") if "source_up" in file.attrs else "",
+                    has_points,
                 ),
             )
             shape = maps.shape

@@ -6,6 +6,7 @@ pickled is loaded, materials and textures are left out.
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,8 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.gltf_check import check_gltf
 from data_prep.off_reader import parse_off
+from data_prep.ply_check import check_ply
 from data_prep.sources.item import Shape
+from data_prep.text_size import check_words
 from data_prep.voxel_reading import parse_binvox, voxel_centres
 from spectral_ssl.ground.errors import ObjectError
 
@@ -23,6 +27,7 @@ MESH_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
 CLOUD_SUFFIXES = (".xyz", ".pts", ".txt", ".npy", ".npz", ".binvox")
 SHAPE_SUFFIXES = MESH_SUFFIXES + CLOUD_SUFFIXES
 LARGEST_FILE = 256 << 20  # bytes; the largest ModelNet mesh has 200 MB
+OBJ_NAMES = re.compile(rb"^[ \t]*(?:usemtl|mtllib|[gos])(?:[ \t][^\n]*)?$", re.MULTILINE)
 # names under which clouds and voxel grids are found in .npz files, in order of preference
 NPZ_NAMES = ("points", "pos", "pc", "xyz", "vertices", "voxels", "voxel", "grid", "occupancy", "data", "arr_0")
 
@@ -67,6 +72,7 @@ def read_shape(path: Path) -> Shape:
     if suffix == ".binvox":
         return _checked(Shape(parse_binvox(data)))
     if suffix in CLOUD_SUFFIXES:
+        check_words(data)
         return _checked(Shape(_columns(_read_text(data, suffix))))
     return _checked(_read_with_trimesh(data, suffix, path))
 
@@ -108,11 +114,12 @@ def _read_npy(data: bytes) -> NDArray[Any]:
         stream = io.BytesIO(data)
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version in read_header:
-            shape, _, dtype = read_header[version](stream)
-            # numpy would make room for what the header says before it looks whether the file has it
-            if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-                raise ValueError(f"an array {shape} of {dtype} and {len(data) - stream.tell()} bytes")
+        if version not in read_header:  # the later ones are for columns with names
+            raise ValueError(f"version {version}")
+        shape, _, dtype = read_header[version](stream)
+        # numpy would make room for what the header says before it looks whether the file has it
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+            raise ValueError(f"an array {shape} of {dtype} and {len(data) - stream.tell()} bytes")
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
     except Exception as error:  # numpy evaluates the header: a damaged one can fail in many ways
         raise ObjectError(f"not a readable .npy file: {type(error).__name__}: {str(error)[:120]}") from error
@@ -152,16 +159,41 @@ def _read_text(data: bytes, suffix: str) -> NDArray[np.float64]:
     return np.asarray(table, np.float64)
 
 
+def _prepared(data: bytes, suffix: str) -> bytes:
+    """A file as trimesh gets it, when it was looked at whether it asks for more than there is in it.
+
+    Raises
+    ------
+    ObjectError, ValueError and others
+        When it does, or is damaged.
+    """
+    if suffix in (".glb", ".gltf"):
+        check_gltf(data)
+    elif suffix == ".ply":
+        check_ply(data)
+    elif suffix == ".obj":
+        check_words(data)
+        # names of groups and materials mean nothing here, and trimesh takes minutes for a hundred thousand of them
+        data = OBJ_NAMES.sub(b"", data)
+    elif suffix == ".stl" and data[:5].lower() == b"solid":
+        check_words(data)
+    return data
+
+
 class _Neighbours(Mapping[str, bytes]):
     """The files of one folder by name, for .gltf files that keep their numbers beside them; no path leads out of it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        self._left = LARGEST_FILE  # bytes of all that is asked for: one file may be named many times
 
     def __getitem__(self, name: str) -> bytes:
         path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder) or not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        if not path.is_relative_to(self._folder) or not path.is_file():
             raise KeyError(name)
+        self._left -= path.stat().st_size
+        if self._left < 0:
+            raise ObjectError(f"buffers of more than {LARGEST_FILE >> 20} MiB")
         return path.read_bytes()
 
     def get(self, name: str, default: Any = None) -> Any:  # trimesh asks for missing parts in this way
@@ -181,11 +213,17 @@ def _read_with_trimesh(data: bytes, suffix: str, path: Path) -> Shape:
     """All parts of the file's scene, each moved to where the scene has it, as one mesh; without faces as one cloud."""
     import trimesh  # 0.6 s at import
 
+    trimesh.util.log.setLevel("CRITICAL")  # it reports textures it misses, by tracebacks
     resolver = _Neighbours(path.parent) if suffix == ".gltf" else None
-    options = {"skip_materials": True} if suffix == ".obj" else {}
+    options = {"skip_materials": True} if suffix in (".obj", ".ply", ".glb", ".gltf") else {}
     try:
         scene: Any = trimesh.load(
-            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, force="scene", **options
+            io.BytesIO(_prepared(data, suffix)),
+            file_type=suffix[1:],
+            resolver=resolver,
+            process=False,
+            force="scene",
+            **options,
         )
         vertices, faces, clouds, start = [], [], [], 0
         for node in scene.graph.nodes_geometry:
@@ -198,12 +236,12 @@ def _read_with_trimesh(data: bytes, suffix: str, path: Path) -> Shape:
                 start += len(points)
             elif isinstance(part, trimesh.PointCloud | trimesh.Trimesh):
                 clouds.append(points)
+        if vertices:
+            return Shape(np.concatenate(vertices), np.concatenate(faces))
+        if clouds and suffix == ".ply":
+            return Shape(np.concatenate(clouds))
     except ObjectError:
         raise
     except Exception as error:  # damaged files make the parsers raise nearly anything, from KeyError to struct.error
         raise ObjectError(f"unreadable {suffix} file: {type(error).__name__}: {str(error)[:120]}") from error
-    if vertices:
-        return Shape(np.concatenate(vertices), np.concatenate(faces))
-    if clouds and suffix == ".ply":
-        return Shape(np.concatenate(clouds))
     raise ObjectError("no faces")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.text_size import check_words
 from spectral_ssl.ground.errors import ObjectError
 
 # Keyword and what may follow it on the same line; "OFF490 518 0" without a space is common in ModelNet40. The letters
@@ -112,6 +113,7 @@ def _numbers(text: bytes, dtype: type) -> NDArray[Any] | None:
 
 def _read_lines(body: bytes, num_vertices: int, num_faces: int) -> Mesh:
     """The general case, line by line."""
+    check_words(body)
     lines = [words for line in body.split(b"\n") if (words := line.split())]
     if len(lines) < num_vertices + num_faces:
         raise ObjectError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from data_prep import moments
 from data_prep.basis import Basis, pixel_basis
+from data_prep.item_names import with_names_to_keep
 from data_prep.map_store import MapFile, fingerprint_of, open_maps
 from data_prep.map_writer import MapWriter
 from data_prep.shape_maps import refuse_unfit, shape_to_map
@@ -95,6 +96,7 @@ def prepare(
     """
     out = Path(out)
     turn = _check(source, basis, up, workers, keep_points)
+    source = with_names_to_keep(source)
     wanted = _fingerprint(source, basis, turn, keep_points)
     if not folder_for(out).is_dir():
         _refuse_existing(out, overwrite, wanted)

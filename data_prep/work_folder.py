@@ -106,7 +106,7 @@ class WorkFolder:
             self._parse(self._shard(batch).read_bytes())
         except FileNotFoundError:
             return False
-        except ValueError:
+        except (ValueError, KeyError, TypeError, RecursionError):
             self._shard(batch).unlink()
             return False
         return True
@@ -143,7 +143,7 @@ class WorkFolder:
         """
         try:
             return self._parse(self._shard(batch).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 "an unfinished prep was changed by someone else",
                 f"{self._shard(batch)} ({error})",
@@ -174,7 +174,7 @@ class WorkFolder:
     def _read_manifest(self) -> dict[str, Any] | None:
         try:
             found = json.loads(self._manifest.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 

@@ -35,7 +35,7 @@ class BaselineCache:
         """What was kept under a key, or None; a damaged file counts as none."""
         try:
             content = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(content, dict) or content.get("key") != json.loads(_text(key)):
             return None

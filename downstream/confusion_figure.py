@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.printable import printable
 
 MOST_NUMBERS = 20  # classes up to which the counts are written into the cells
 
@@ -32,11 +33,12 @@ def draw_confusion(path: Path, confusion: NDArray[np.int64], classes: tuple[str,
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     size = 8 if count <= MOST_NUMBERS else 5
-    axis.set_xticks(range(count), classes, rotation=90, fontsize=size)
-    axis.set_yticks(range(count), classes, fontsize=size)
+    names = [printable(name) for name in classes]
+    axis.set_xticks(range(count), names, rotation=90, fontsize=size, parse_math=False)
+    axis.set_yticks(range(count), names, fontsize=size, parse_math=False)
     axis.set_xlabel("answer")
     axis.set_ylabel("true class")
-    axis.set_title(title, fontsize=9)
+    axis.set_title(printable(title), fontsize=9, parse_math=False)
     if count <= MOST_NUMBERS:
         for row, column in np.argwhere(confusion):
             colour = "white" if shares[row, column] > 0.5 else "black"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pretext.latent_codes import FEATURE_SCHEMA
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
-from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
+from spectral_ssl.ground.hdf5 import attribute, dataset, name_list, open_hdf5, short_texts, texts
 from spectral_ssl.ground.provenance import created_by
 
 SCHEMA = FEATURE_SCHEMA
@@ -89,14 +89,18 @@ def read_features(path: Path) -> Features:
                 values=dataset(file, "features", MAKE_AGAIN)[:],
                 ids=texts(dataset(file, "ids", MAKE_AGAIN)),
                 labels=dataset(file, "labels", MAKE_AGAIN)[:],
-                splits=np.array(texts(dataset(file, "split", MAKE_AGAIN)), dtype=str),
-                classes=tuple(json.loads(str(file.attrs["class_names"]))),
-                about={name: str(file.attrs[name]) for name in ABOUT},
+                splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
+                classes=name_list(file, "class_names"),
+                about={name: attribute(file, name) for name in ABOUT},
             )
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError(
                 "damaged feature file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`"
             ) from error
+    kinds = features.values.dtype.kind + features.labels.dtype.kind
+    if kinds != "fi" or features.values.ndim != 2 or features.labels.ndim != 1:
+        got = f"features {features.values.shape} and labels of types {kinds} in {path}"
+        raise UserError("feature file that contradicts itself", got, f"make it again with `{MAKE_AGAIN}`")
     if len({len(features.values), len(features.ids), len(features.labels), len(features.splits)}) != 1:
         raise UserError("inconsistent feature file", str(path), f"make it again with `{MAKE_AGAIN}`")
     return features

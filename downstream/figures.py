@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pretext.tasks.example import Example
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.printable import printable
 
 NOT_DRAWN = ("epoch", "step", "seconds")
 
@@ -61,7 +62,7 @@ def _draw_grid(path: Path, titles: list[str], columns: list[Tensor], ids: list[s
         for row in range(len(ids)):
             axes[row, column].imshow(values[row].numpy(), **style)
     for row, name in enumerate(ids):
-        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        axes[row, 0].set_ylabel(printable(name), rotation=0, ha="right", va="center", fontsize=8, parse_math=False)
     _save(figure, path)
 
 

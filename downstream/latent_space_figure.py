@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.printable import printable
 
 FEWEST = 10
 PERPLEXITY = 30.0
@@ -87,9 +88,10 @@ def draw_latent_space(
     drawn = by_class.scatter(*places.T, c=labels, cmap="tab10" if len(classes) <= 10 else "tab20", s=8)
     if len(classes) <= 20:
         handles, numbers = drawn.legend_elements(num=None)
-        names = [classes[int(label)] for label in np.unique(labels)]
+        names = [printable(classes[int(label)]) for label in np.unique(labels)]
         if len(numbers) == len(names):
-            by_class.legend(handles, names, fontsize=7)
+            for text in by_class.legend(handles, names, fontsize=7).get_texts():
+                text.set_parse_math(False)
     by_class.set_title("class of the code's sample", fontsize=9)
     shown = by_success.scatter(*places.T, c=right, cmap="RdYlGn", vmin=0, vmax=1, s=8)
     figure.colorbar(shown, ax=by_success)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data_prep.sources.item import Shape
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.printable import printable
 
 # From where one looks: a little from above, so that tops and fronts are seen; and the light, from the left and above.
 ELEVATION, AZIMUTH = 22.0, -55.0
@@ -56,7 +57,8 @@ def draw_shapes(path: Path, rows: Sequence[tuple[str, Mapping[str, Shape]]], *, 
             if line == 0:
                 axis.set_title(title, fontsize=9, y=1.0)
             if column == 0:
-                axis.text2D(0.02, 0.5, name, transform=axis.transAxes, rotation=90, va="center", fontsize=9)
+                place = {"transform": axis.transAxes, "rotation": 90, "va": "center"}
+                axis.text2D(0.02, 0.5, printable(name), fontsize=9, parse_math=False, **place)
             if title in forms:
                 _draw(axis, forms[title])
     with atomic_path(path, overwrite=overwrite) as temporary:

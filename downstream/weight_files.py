@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 
 def packaged_file(distribution: str, *parts: str) -> Path:
@@ -73,8 +74,10 @@ def read_weights(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("no such file of weights", str(path), "see docs/metrics.md for the files")
     try:
+        check_tensor_file(path, old=True)
         # to the CPU: the files of LPIPS were saved on a GPU
         content = torch.load(path, map_location="cpu", weights_only=True)
+        check_tensors(content)
     except Exception as error:  # torch raises half a dozen types on files that are not its own
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError("unreadable weights", f"{path} ({reason})", "download the file again") from error

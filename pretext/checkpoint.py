@@ -14,6 +14,7 @@ from pretext.method import Method
 from pretext.standardiser import Standardiser
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 FORMAT = "spectral-ssl checkpoint 1"
 
@@ -75,7 +76,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("no checkpoint", str(path), "the run has not saved one yet; give another --run")
     try:
+        check_tensor_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+        check_tensors(content)
     except Exception as error:  # torch raises half a dozen types on damaged files, RuntimeError and pickle's among them
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError(

@@ -5,9 +5,10 @@ a resumed run has the same. (They need no refreshing: the extractor is frozen.) 
 for other runs on the same features.
 """
 
+import zlib
 from hashlib import sha256
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -72,11 +73,12 @@ def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[s
     key = sha256(config.metric.encode() + str(codes.shape).encode() + np.ascontiguousarray(codes).tobytes()).hexdigest()
     kept = features.with_name(f"{features.stem}-neighbours-{key[:16]}.npz")
     try:
+        _check_kept(kept, len(codes))
         with np.load(kept, allow_pickle=False) as file:
             places = {side: np.asarray(file[side], np.int64) for side in ("nearest", "farthest")}
         if all(each.shape == (len(codes),) and 0 <= each.min() <= each.max() < len(codes) for each in places.values()):
             return places
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError, NotImplementedError, zlib.error):
         pass  # not there, or damaged: it is made again
     say(f"mining the neighbours of {len(codes)} codes of {codes.shape[1]} dimensions")
     found = mine(codes, config)
@@ -87,6 +89,20 @@ def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[s
     except (OSError, UserError) as error:
         say(f"the neighbours could not be kept ({error})")
     return places
+
+
+def _check_kept(kept: Path, count: int) -> None:
+    """Raise a ValueError when a file of neighbours is not what ``known_or_mined`` writes for so many codes."""
+    with ZipFile(kept) as archive:
+        sizes = {part.filename: (part.compress_type, part.file_size) for part in archive.infolist()}
+        for side in ("nearest", "farthest"):
+            if sizes.get(f"{side}.npy") != (ZIP_STORED, 128 + 8 * count):
+                raise ValueError(f"another size of {side}.npy in {kept}")
+            with archive.open(f"{side}.npy") as part:
+                np.lib.format.read_magic(part)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(part)
+            if shape != (count,) or dtype != np.int64:
+                raise ValueError(f"another array {side} in {kept}")
 
 
 def mine(codes: NDArray[np.float32], config: FromCodeConfig) -> Neighbours:

@@ -103,7 +103,7 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[NDArray[np.float32], dict
         try:
             values: NDArray[Any] = np.asarray(dataset(file, "features", MAKE_AGAIN)[:], np.float32)
             ids = texts(dataset(file, "ids", MAKE_AGAIN))
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError("damaged feature file", f"{path} ({error})", f"make it again: `{MAKE_AGAIN}`") from error
     if values.ndim != 2 or len(values) != len(ids) or not values.shape[1]:
         got = f"features {values.shape}, {len(ids)} ids in {path}"

@@ -323,6 +323,25 @@ def find_run_data(given: Path | str | MapFile | None, plan: Plan) -> MapFile:
     return maps
 
 
+def check_sizes(plan: Plan, standardiser: Standardiser, found: dict[str, torch.Tensor]) -> None:
+    """See that a config asks for the network whose parameters are there, before room is made for that network.
+
+    Raises
+    ------
+    ValueError
+        When a parameter would be larger than the one that is there.
+    """
+    try:
+        with torch.device("meta"):  # shapes without values
+            wanted = plan.build(standardiser).state_dict()
+    except (RuntimeError, TypeError):
+        return  # a network that looks at its values while it is built
+    for name, value in wanted.items():
+        if name not in found or found[name].shape != value.shape:
+            there = tuple(found[name].shape) if name in found else "nothing"
+            raise ValueError(f"{name} of shape {tuple(value.shape)} in the config, {there} in the file")
+
+
 def load_run(folder: Path | str) -> TrainedRun:
     """Load a run from its last checkpoint.
 
@@ -338,9 +357,12 @@ def load_run(folder: Path | str) -> TrainedRun:
     content = load_checkpoint(path)
     try:
         plan = Plan.from_toml(content["config"])
-        standardiser = Standardiser.from_statistics(Basis.from_json(content["basis"]), content["mean"], content["std"])
-        if content["mean"].shape != standardiser.basis.shape or content["std"].shape != standardiser.basis.shape:
-            raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {standardiser.basis.shape}")
+        basis = Basis.from_json(content["basis"])
+        # before room is made for a basis that is not that of these statistics
+        if content["mean"].shape != basis.shape or content["std"].shape != basis.shape:
+            raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {basis.shape}")
+        standardiser = Standardiser.from_statistics(basis, content["mean"], content["std"])
+        check_sizes(plan, standardiser, content["model"])
         method = plan.build(standardiser)
         method.load_state_dict(content["model"])
         for name, optimizer in method.optimizers.items():

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: each command loads its verb when it runs.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,8 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.ground.errors import Stopped, UserError
+from spectral_ssl.ground.printable import show
+from spectral_ssl.ground.progress import say
 from spectral_ssl.tables import print_probe, print_scores
 
 app = typer.Typer(
@@ -100,9 +103,7 @@ def prep(
     splits = ", ".join(
         f"{len(maps.rows(split))} {split}" for split in ("train", "val", "test") if len(maps.rows(split))
     )
-    print(
-        f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used"
-    )
+    show(f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used")
 
 
 @app.command()
@@ -144,7 +145,7 @@ def pretrain(
         out=out,
         workspace=workspace,
     )
-    print(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
+    show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
 
 
 @app.command()
@@ -175,7 +176,7 @@ def complete(
         overwrite=overwrite,
         workspace=workspace,
     )
-    print(f"{written} and {written.with_suffix('.png')}")
+    show(f"{written} and {written.with_suffix('.png')}")
 
 
 @app.command()
@@ -214,7 +215,7 @@ def evaluate(
         workspace=workspace,
     )
     print_scores(result)
-    print(f"written to {result['path']}")
+    show(f"written to {result['path']}")
 
 
 @app.command()
@@ -253,7 +254,7 @@ def probe(
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return
     print_probe(result)
-    print(f"written to {result['path']}")
+    show(f"written to {result['path']}")
 
 
 @app.command()
@@ -268,7 +269,7 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features to HDF5."""
-    print(spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace))
+    show(spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace))
 
 
 @app.command()
@@ -290,12 +291,12 @@ def cluster(
         features, clusters=clusters, how=how, split=split, neighbours=neighbours, metric=metric, seed=seed, out=out,
         overwrite=overwrite,
     )  # fmt: skip
-    print(f"{result['samples']} samples in {result['clusters']} clusters ({result['how']})")
+    show(f"{result['samples']} samples in {result['clusters']} clusters ({result['how']})")
     for name, value in result["scores"].items():
-        print(f"  {name:6} {value:.3f}")
+        show(f"  {name:6} {value:.3f}")
     for order, share in result.get("neighbours", {}).items():
-        print(f"  neighbour {order} of the same class: {share:.3f}")
-    print(f"written to {result['path']}")
+        show(f"  neighbour {order} of the same class: {share:.3f}")
+    show(f"written to {result['path']}")
 
 
 @app.command("list")
@@ -316,9 +317,9 @@ def list_command(
         print(help_text(name))
         return
     for kind, names in spectral_ssl.list_names(what, run=run, workspace=workspace).items():
-        print(f"{kind}:" if names else f"{kind}: none")
+        show(f"{kind}:" if names else f"{kind}: none")
         for name, description in names.items():
-            print(f"  {name:14} {description}")
+            show(f"  {name:14} {description}")
 
 
 @app.command()
@@ -335,9 +336,28 @@ def verify(
     """Check that a file is sound, and that its maps are those of the raw data."""
     findings = spectral_ssl.verify(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
     for finding in findings:
-        print(finding)
-    print(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
+        show(finding)
+    show(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
     if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Check that this machine, its versions and the workspace are sound; exit status 1 when something fails."""
+    result = spectral_ssl.doctor(workspace=workspace)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        for finding in result["findings"]:
+            rest = f"; {finding['do']}" if finding["do"] else ""
+            show(f"{finding['state']:5} {finding['name']}: {finding['found']}{rest}")
+        failing = sum(finding["state"] == "FAILS" for finding in result["findings"])
+        show(f"{f'{failing} fail' if failing else 'all well'}, in {result['seconds']:.1f} s")
+    if not result["well"]:
         raise typer.Exit(1)
 
 
@@ -350,7 +370,7 @@ def demo(
     result = spectral_ssl.demo(workspace=workspace, max_minutes=max_minutes)
     print_probe(result)
     for what, path in result["paths"].items():
-        print(f"{what:9} {path}")
+        show(f"{what:9} {path}")
 
 
 def main() -> None:
@@ -358,16 +378,13 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"spectral-ssl: {error}", file=sys.stderr)
+        say(f"spectral-ssl: {error}")
         sys.exit(2)
     except Stopped as error:
-        print(f"spectral-ssl: {error}", file=sys.stderr)
+        say(f"spectral-ssl: {error}")
         sys.exit(130)
     except KeyboardInterrupt:
-        print(
-            "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`",
-            file=sys.stderr,
-        )
+        say("spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`")
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output went away (`| head`): nothing is wrong
@@ -375,5 +392,5 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         # a full disk, a folder that cannot be read, a name too long: the system says what, and no traceback helps
-        print(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}", file=sys.stderr)
+        say(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}")
         sys.exit(2)

@@ -4,6 +4,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from spectral_ssl.ground.printable import printable, show
+
+
+def _plain(text: str) -> Any:
+    """A text as it is: names of classes and runs may hold what rich takes for styles, or commands to a terminal."""
+    from rich.text import Text
+
+    return Text("\n".join(map(printable, text.split("\n"))))
+
 
 def print_probe(result: dict[str, Any]) -> None:
     """The table of ``probe``."""
@@ -19,16 +28,16 @@ def print_probe(result: dict[str, Any]) -> None:
         f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
     )
     columns = _probe_columns(result)
-    table = Table(title=title)
+    table = Table(title=_plain(title))
     for name in columns[0]:
-        table.add_column(name, justify="left" if name == "features" else "right")
+        table.add_column(_plain(name), justify="left" if name == "features" else "right")
     for cells in columns:
-        table.add_row(*cells.values())
+        table.add_row(*map(_plain, cells.values()))
     # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
     Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
     for choice in result["layer_choices"]:
         best = f"{choice['scores'][choice['layer']]:.3f} by cross-validation on {choice['samples']} training samples"
-        print(f"layer of the {choice['row']}: {choice['layer']}, {best}, of {len(choice['scores'])} tried")
+        show(f"layer of the {choice['row']}: {choice['layer']}, {best}, of {len(choice['scores'])} tried")
 
 
 def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
@@ -69,13 +78,13 @@ def print_scores(result: dict[str, Any]) -> None:
     title = (
         f"{result['task']} on {result['data']}: {result['inputs']} inputs, {result['answers_to_each']} answers to each"
     )
-    table = Table(title=title)
+    table = Table(title=_plain(title))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
     table.add_column("answers")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(_plain(name), justify="right")
     for row in result["rows"]:
-        table.add_row(row["answers"], *(f"{row[name]:.4g}" if name in row else "-" for name in names))
+        table.add_row(_plain(row["answers"]), *(f"{row[name]:.4g}" if name in row else "-" for name in names))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     if result["measured_by"].get("warning"):
-        print(f"{result['measured_by']['Frechet']}: {result['measured_by']['warning']}")
+        show(f"{result['measured_by']['Frechet']}: {result['measured_by']['warning']}")

@@ -1,6 +1,8 @@
 """Shared by all tests: small map files made once, and no reading of the user's own workspace."""
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 # the tests run in several processes: more than one native thread in each would only fight for the same cores
@@ -45,3 +47,12 @@ def write_random_maps(
 def random_maps(tmp_path: Path) -> MapFile:
     """72 labelled maps of a small triangular Zernike basis."""
     return write_random_maps(tmp_path / "random.h5", zernike_basis(8))
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """The test fails when the process comes to hold a GiB more than it ever held (libraries that load take a third)."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    assert grown < 1024, f"{grown} MiB more"

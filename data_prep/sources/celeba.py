@@ -63,7 +63,7 @@ def open_source(root: Path, attribute: str = "") -> Source:
             continue
         label, split = labels.get(path.name, -1), splits.get(path.name, "train")
         items.append(Item(path.name, label, split, partial(_face, path)))
-        digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode())
+        digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError("no picture that the tables know", str(pictures), "unpack the archive again")
     return Source(

@@ -1,7 +1,7 @@
 """CIFAR-10: a tree of image files, the official Python batches, or the official binary batches."""
 
 import io
-import pickle
+import pickle  # nosec B403  # for an Unpickler that finds no class but those of ADMITTED
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data_prep.image_reading import IMAGE_SUFFIXES, read_image
 from data_prep.sources.item import Image, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.pickles import check_pickle
 
 WHERE = (
     "get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
@@ -85,7 +86,7 @@ def _open_tree(folder: Path) -> Source:
             for path in paths:
                 # the ending belongs to the name: 0001.png and 0001.jpg may both be there
                 items.append(Item(f"{split}/{class_name}/{path.name}", label, split, partial(read_image, path)))
-                digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode())
+                digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
                 endings[path.suffix.lower()] += 1
     return _source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
 
@@ -109,7 +110,7 @@ def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
             Item(f"{name}/{row:05d}", int(label), split, partial(_image, read, path, row))
             for row, label in enumerate(labels)
         )
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     return _source("binary batches" if ending else "Python batches", items, digest.hexdigest())
 
 
@@ -169,7 +170,9 @@ class _Unpickler(pickle.Unpickler):
 def _read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pixels (N, 3072) and labels (N,) of a pickled dictionary."""
     try:
-        content = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        data = path.read_bytes()
+        check_pickle(io.BytesIO(data), len(data))
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         values = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
         # an array's state is (version, shape, type, column-major, bytes)
         _, shape, kind, column_major, pixels = values["data"].state

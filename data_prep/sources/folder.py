@@ -101,7 +101,7 @@ def open_source(root: Path) -> Source:
     items = []
     for path, (split, class_name) in zip(chosen, places, strict=True):
         identity = path.relative_to(root).as_posix()
-        digest.update(f"{identity} {sizes[path]}\n".encode())
+        digest.update(f"{identity} {sizes[path]}\n".encode(errors="replace"))
         items.append(
             Item(
                 identity,

@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.compressed_hdf5 import check_chunks
 from data_prep.mesh_reading import read_shape
 from data_prep.sources.item import Item, Shape, Source, Split, Up
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import read_small_text
+from spectral_ssl.ground.hdf5 import has_link
 
 if TYPE_CHECKING:
     import h5py
@@ -129,7 +132,7 @@ def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
             )
             for path in paths:
                 items.append(Item(f"{class_name}/{path.stem}", label, split, partial(read_shape, path)))
-                digest.update(f"{class_name}/{split}/{path.name} {path.stat().st_size}\n".encode())
+                digest.update(f"{class_name}/{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
         if len(items) == before:
             raise UserError(
                 f"no .off file of class {class_name!r}",
@@ -159,7 +162,7 @@ def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
         listing = folder / f"{name}_{split}.txt"
         if not listing.is_file():
             raise UserError("no such list", str(listing), "unpack the whole archive again")
-        for entry in listing.read_text(encoding="utf-8", errors="replace").split():
+        for entry in read_small_text(listing).split():
             class_name = entry.rpartition("_")[0]  # night_stand_0001
             if class_name not in classes or not OBJECT_NAME.fullmatch(entry):
                 raise UserError(f"not an object of {name}", f"{entry[:60]!r} in {listing}", "unpack the archive again")
@@ -168,7 +171,7 @@ def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
                 missing.append((identity, "listed, but there is no file of it"))
                 continue
             items.append(Item(identity, classes.index(class_name), split, partial(read_shape, path)))
-            digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode())
+            digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError(f"no {name} cloud of those listed", str(folder), "unpack the whole archive again")
     return Source(
@@ -191,7 +194,7 @@ def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
     for split in ("train", "test"):
         for path in _listed_files(folder, split):
             labels = _labels(path, order)
-            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode())
+            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
             ids = _object_names(path, split, len(labels))
             items.extend(
                 Item(ids[row], int(label), split, partial(_cloud, path, row)) for row, label in enumerate(labels)
@@ -225,7 +228,7 @@ def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[n
 
 def _check_classes(name: str, classes: tuple[str, ...], names: Path) -> list[str]:
     """The class names of a list, which must be those of the set in any order."""
-    found = names.read_text(encoding="utf-8", errors="replace").split()
+    found = read_small_text(names).split()
     if sorted(found) != sorted(classes):
         raise UserError(
             f"not the classes of {name}",
@@ -240,8 +243,10 @@ def _listed_files(folder: Path, split: Split) -> list[Path]:
     listing = folder / f"{split}_files.txt"
     if not listing.is_file():
         raise UserError("no such list", str(listing), "unpack the whole archive again")
-    lines = listing.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_small_text(listing).splitlines()
     paths = [folder / Path(line.strip()).name for line in lines if line.strip()]
+    if len(set(paths)) != len(paths):  # each would give all its objects again
+        raise UserError(f"{listing.name} names a file twice", str(listing), "unpack the whole archive again")
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
         raise UserError(
@@ -259,8 +264,8 @@ def _object_names(path: Path, split: Split, count: int) -> list[str]:
     if not listing.is_file():
         return [f"{path.stem}/{row:05d}" for row in range(count)]
     try:
-        names = json.loads(listing.read_text(encoding="utf-8"))
-    except ValueError as error:
+        names = json.loads(read_small_text(listing))
+    except (ValueError, RecursionError) as error:
         raise UserError("unreadable list of names", f"{listing} ({error})", "unpack it again or delete it") from error
     if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
         raise UserError(
@@ -289,8 +294,8 @@ def _plain(file: "h5py.File", name: str) -> "h5py.Dataset":
     """A dataset whose values lie in this very file: a stranger's link could read any other file of the user's."""
     import h5py
 
-    link: Any = file.get(name, getlink=True)
-    found = file[name] if isinstance(link, h5py.HardLink) else None
+    hard = has_link(file, name) and file.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+    found = file[name] if hard else None
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
         raise UserError(f"no plain dataset {name!r}", file.filename, "unpack the archive again")
     return found
@@ -316,6 +321,7 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
                 f"data {data.shape} {data.dtype}, label {label.shape} {label.dtype} in {path}",
                 "data must be (N, P, 3) floats and label (N, 1) integers",
             )
+        check_chunks(label)
         labels = np.asarray(label[:], np.int64).ravel()
     if labels.min() < 0 or labels.max() >= len(order):
         raise UserError(
@@ -328,7 +334,9 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
 def _clouds(path: Path) -> NDArray[np.float32]:
     """All clouds of a file, (N, P, 3): its gzip chunks span many rows, so single rows would be decompressed again."""
     with _open_file(path) as file:
-        return np.asarray(_plain(file, "data")[:], np.float32)
+        data = _plain(file, "data")
+        check_chunks(data)
+        return np.asarray(data[:], np.float32)
 
 
 def _cloud(path: Path, row: int) -> Shape:

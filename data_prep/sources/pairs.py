@@ -85,7 +85,7 @@ def _open(name: str, folder: Path) -> Source:
         paths = (path for path in place.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
         for path in sorted(paths, key=_in_order):
             items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], partial(read_pair, path)))
-            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode())
+            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError("no pictures in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
     counts = Counter(item.split for item in items)

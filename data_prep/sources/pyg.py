@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from data_prep.sources.item import Item, Shape, Source, Split
 from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 WHERE = "give a processed file of torch-geometric, or the folder of them: --dataset pyg:DATASET/processed"
 HELP = """pyg:PATH: what torch-geometric has processed already (ModelNet, ShapeNet and other InMemoryDatasets).
@@ -83,9 +84,11 @@ def _columns(path: Path) -> Columns:
     admitted = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]
     try:
         with torch.serialization.safe_globals(admitted):
+            check_tensor_file(path, {(each.__module__, each.__qualname__) for each in admitted}, old=True)
             content = torch.load(path, map_location="cpu", weights_only=True)
         data, slices = content[0], content[1]
         values = data if isinstance(data, dict) else data.to_dict()
+        check_tensors([values, slices])
         columns: Columns = {}
         for name in ("pos", "face", "category", "y"):
             if name in values and name in slices:

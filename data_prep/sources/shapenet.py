@@ -1,6 +1,7 @@
 """ShapeNetCore, versions 1 and 2: one OBJ file for each model, in a folder for each WordNet synset."""
 
 import csv
+import io
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from data_prep.mesh_reading import read_shape
 from data_prep.sources.item import Item, Source, Split
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import read_small_text
 
 WHERE = (
     "get ShapeNetCore.v1.zip or ShapeNetCore.v2.zip from https://shapenet.org (registration, research use only), "
@@ -79,8 +81,14 @@ def open_source(root: Path) -> Source:
         listed = {model for of, model in splits if of == synset} if splits is not None else models
         for model in sorted(models | listed):
             identity = f"{synset}/{model}"
+            # what the table alone names is never a path: it could lead anywhere
             path = next(
-                (folder / synset / model / file for file in FILES if (folder / synset / model / file).is_file()), None
+                (
+                    folder / synset / model / file
+                    for file in FILES
+                    if model in models and (folder / synset / model / file).is_file()
+                ),
+                None,
             )
             if path is None:
                 missing.append((identity, "no model file"))
@@ -90,7 +98,7 @@ def open_source(root: Path) -> Source:
                 missing.append((identity, "not in all.csv"))
                 continue
             items.append(Item(identity, label, split, partial(read_shape, path)))
-            digest.update(f"{identity} {split} {path.stat().st_size}\n".encode())
+            digest.update(f"{identity} {split} {path.stat().st_size}\n".encode(errors="replace"))
         if len(items) + len(missing) == before:
             raise UserError(
                 f"an empty synset folder {synset} ({SYNSETS[synset]})", str(folder), "unpack it again or remove it"
@@ -113,8 +121,8 @@ def open_source(root: Path) -> Source:
 def _read_splits(path: Path) -> dict[tuple[str, str], Split]:
     """(synset, model) -> split of the official table."""
     splits: dict[tuple[str, str], Split] = {}
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-        rows = csv.DictReader(stream)
+    try:
+        rows = csv.DictReader(io.StringIO(read_small_text(path), newline=""))
         if not set(rows.fieldnames or ()) >= COLUMNS:
             raise UserError(
                 "not the official split table", f"columns {rows.fieldnames} in {path}", "get it again or remove it"
@@ -125,4 +133,6 @@ def _read_splits(path: Path) -> dict[tuple[str, str], Split]:
                 raise UserError("unknown split in the table", f"{name!r} in {path}", "get it again or remove it")
             # spreadsheets drop the leading zero of a synset
             splits[(row["synsetId"] or "").zfill(8), row["modelId"] or ""] = SPLITS[name]
+    except csv.Error as error:
+        raise UserError("not the official split table", f"{path} ({error})", "get it again or remove it") from error
     return splits

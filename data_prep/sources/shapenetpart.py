@@ -9,6 +9,7 @@ from pathlib import Path
 from data_prep.mesh_reading import read_shape
 from data_prep.sources.item import Item, Source, Split
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import read_small_text
 
 WHERE = (
     "accept the terms at https://shapenet.org, get shapenetcore_partanno_segmentation_benchmark_v0_normal.zip (or the "
@@ -88,7 +89,7 @@ def open_source(root: Path) -> Source:
 
 def _check_names(table: Path) -> None:
     """The table of names must say what is known here: another set under the same name would get wrong classes."""
-    lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_small_text(table).splitlines()
     found = {words[-1]: words[0] for line in lines if (words := line.split())}
     if found != SYNSETS:
         raise UserError("not the 16 classes of the part set", f"{len(found)} names in {table}", WHERE)
@@ -99,9 +100,9 @@ def _listed(listing: Path) -> list[tuple[str, str]]:
     if not listing.is_file():
         raise UserError("no such list", str(listing), "unpack the whole archive again")
     try:
-        entries = json.loads(listing.read_text(encoding="utf-8"))
+        entries = json.loads(read_small_text(listing))
         matches = [ENTRY.fullmatch(entry) for entry in entries]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError("unreadable list", f"{listing} ({error})", "unpack the archive again") from error
     found = [(match[1], match[2]) for match in matches if match is not None and match[1] in SYNSETS]
     if len(found) != len(entries):

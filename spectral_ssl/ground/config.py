@@ -10,6 +10,9 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.files import read_small_text
+
+LARGEST_SETTINGS = 1 << 20  # bytes of a recipe
 
 Config = TypeVar("Config")
 
@@ -122,9 +125,6 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         When the file is missing or not TOML.
     """
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError as error:
-        raise UserError("no such file", str(path), "give another path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_small_text(path, LARGEST_SETTINGS))
+    except (ValueError, RecursionError) as error:
         raise UserError("unreadable settings file", f"{path} ({error})", "mend it or remove it") from error

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from spectral_ssl.ground.printable import one_line
+
 
 class UserError(Exception):
     """A mistake the user can mend: the command line prints it as one line and exits with status 2.
@@ -22,8 +24,7 @@ class UserError(Exception):
         super().__init__(what, got, do)
 
     def __str__(self) -> str:
-        line = f"{self.what}: got {self.got}; {self.do}"
-        return " ".join(line.split())  # one line, whatever the parts hold
+        return one_line(f"{self.what}: got {self.got}; {self.do}")  # one line, whatever the parts hold
 
 
 class Stopped(Exception):
@@ -32,6 +33,9 @@ class Stopped(Exception):
 
 class ObjectError(Exception):
     """One object of many cannot be used. It becomes a row of ``/failures`` with this reason; the rest goes on."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError
 
+LARGEST_TEXT = 64 << 20  # bytes of a list that comes with a data set: those of a million objects fit
+
 
 @contextmanager
 def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
@@ -91,6 +93,26 @@ def write_text(target: Path, text: str) -> None:
     """Write a small text file atomically, as UTF-8."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_small_text(path: Path, most_bytes: int = LARGEST_TEXT) -> str:
+    """The text of a list, a table or settings, UTF-8; what cannot be decoded is replaced.
+
+    Raises
+    ------
+    UserError
+        When the file is not there, cannot be read, or has more than ``most_bytes``.
+    """
+    try:
+        if not path.is_file():
+            raise UserError("no such file", str(path), "give another path")
+        with path.open("rb") as stream:
+            data = stream.read(most_bytes + 1)
+    except OSError as error:
+        raise UserError("a file that cannot be read", f"{path} ({error.strerror})", "see to its rights") from error
+    if len(data) > most_bytes:
+        raise UserError("a list or table that is too long", f"more than {most_bytes} bytes in {path}", "get it again")
+    return data.decode(errors="replace")
 
 
 def file_digest(path: Path) -> str:

@@ -196,7 +196,7 @@ def maps_stem(dataset: str) -> str:
     key, rest = split_name(dataset)
     if SOURCES[key].after_colon == "path" and rest:
         return Path(rest).expanduser().resolve().name
-    return f"{key}-{rest}" if rest else key
+    return f"{key}-{rest}".replace("/", "-").replace("\\", "-") if rest else key  # a name, not a path
 
 
 def _placed(basis: Basis, sampling: str | None, centre: str, reach: float) -> Basis:

@@ -13,6 +13,7 @@ from data_prep.verify import verify_maps
 from downstream.feature_store import SCHEMA as FEATURES_SCHEMA
 from downstream.feature_store import read_features
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.hdf5 import schema_of
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import find_source
@@ -119,8 +120,8 @@ def _fits(maps: MapFile, source: Source) -> bool:
 def _schema(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
-            return str(file.attrs.get("schema_version", ""))
-    except OSError:
+            return schema_of(file)
+    except (OSError, RuntimeError):
         return ""  # verify_maps says what is wrong with it
 
 

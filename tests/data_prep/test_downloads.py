@@ -1,8 +1,10 @@
 """Fetching and unpacking, against a local server that drops connections and archives that are not what they seem."""
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import tarfile
 import threading
 import zipfile
@@ -232,6 +234,27 @@ def _damaged_zip(path: Path) -> Path:
     return path
 
 
+def _long_header(path: Path, kind: bytes) -> Path:
+    """A name of 64 MiB, which takes 64 KiB in the archive."""
+    info = tarfile.TarInfo("name")
+    info.type, info.size = kind, 64 << 20
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(info.size)))
+    return path
+
+
+def _zip_by(path: Path, way: int) -> Path:
+    with zipfile.ZipFile(path, "w", way) as archive:
+        archive.writestr("a", bytes(1000))
+    return path
+
+
+def _long_contents(path: Path) -> Path:
+    data = bytearray(_zip(path, ("a", b"x")).read_bytes())
+    data[-10:-6] = (200 << 20).to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -248,6 +271,19 @@ def _damaged_zip(path: Path) -> Path:
         (lambda path: _tar(path, ("zeros", bytes(5 << 20))), "unpacks to more"),
         (lambda path: _tar(path, *((str(number), b"") for number in range(30))), "more than 20 files"),
         (lambda path: _tar(path, ("a", b"x"), ("a", b"y")), "cannot unpack"),
+        (lambda path: _tar(path, ("hole", None), type=tarfile.GNUTYPE_SPARSE), "neither a file nor|not a sound"),
+        (lambda path: _tar(path, ("zero", None), type=tarfile.CHRTYPE), "neither a file nor"),
+        (lambda path: _tar(path, ("disk", None), type=tarfile.BLKTYPE), "neither a file nor"),
+        (lambda path: _tar(path, ("a\x1b[2J", b"x")), "the name"),
+        (lambda path: _tar(path, ("a/" * 3000, b"x")), "the name"),
+        (lambda path: _zip(path, ("a\nb", b"x")), "the name"),
+        (lambda path: _long_header(path, tarfile.XHDTYPE), "a header of"),
+        (lambda path: _long_header(path, tarfile.GNUTYPE_LONGNAME), "a header of"),
+        (lambda path: _zip_by(path, zipfile.ZIP_LZMA), "packed in an unusual way"),
+        (lambda path: _zip_by(path, zipfile.ZIP_BZIP2), "packed in an unusual way"),
+        (lambda path: path.write_bytes(lzma.compress(bytes(10_000))) and path, "not a sound archive"),
+        (lambda path: path.write_bytes(bz2.compress(bytes(10_000))) and path, "not a sound archive"),
+        (_long_contents, "a table of contents"),
         (_truncated, "not a sound archive"),
         (_damaged_zip, "not a sound archive"),
         (lambda path: path.write_bytes(b"neither") and path, "not a sound archive"),
@@ -255,6 +291,7 @@ def _damaged_zip(path: Path) -> Path:
         (lambda path: _tar(path), "nothing in it"),
     ],
 )
+@pytest.mark.usefixtures("little_memory")
 def test_archives_that_are_refused(tmp_path: Path, make: Any, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "MOST_MEMBERS", 20)
     archive = make(tmp_path / "archive")

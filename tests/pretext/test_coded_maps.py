@@ -1,5 +1,7 @@
 """Codes reach the samples they belong to, neighbours follow, and what does not fit is refused."""
 
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +83,28 @@ def test_kept_neighbours_are_the_mined_ones(
     other = CodedMaps(random_maps, replace(settled, metric="l2", nearest="set"))
     assert len(list(tmp_path.glob("*neighbours*.npz"))) == 2
     assert len(other.followers[0]) == len(first.followers[0])
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("damage", ["header", "compressed", "pickled", "length"])
+def test_kept_neighbours_of_somebody_else_are_mined_again(
+    damage: str, tmp_path: Path, random_maps: MapFile, coded: FromCodeConfig
+) -> None:
+    settled = settle_codes(coded, random_maps)
+    first = CodedMaps(random_maps, settled)
+    (kept,) = tmp_path.glob("*neighbours*.npz")
+    count = len(first.followers[0])
+    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED if damage == "compressed" else zipfile.ZIP_STORED) as archive:
+        for side in ("nearest", "farthest"):
+            shape = (10**14,) if damage == "header" else (count,)
+            head = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                head, {"descr": "|O" if damage == "pickled" else "<i8", "fortran_order": False, "shape": shape}
+            )
+            archive.writestr(f"{side}.npy", head.getvalue() + bytes(8 * count - (damage == "length")))
+    assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
+    with np.load(kept) as written:  # as they were
+        assert np.array_equal(written["nearest"], first.followers[0].numpy())
 
 
 def test_labels_are_the_codes_of_the_labelled_baseline(random_maps: MapFile) -> None:

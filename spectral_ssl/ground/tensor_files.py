@@ -1,0 +1,124 @@
+"""Files of tensors that torch wrote (checkpoints, weights, processed data), looked at before torch reads them.
+
+``torch.load(..., weights_only=True)`` runs no code. What it does not see to: an archive whose parts unpack to far more
+than the file holds, pickles that take all memory (``spectral_ssl.ground.pickles``), and tensors that say they are large
+while all their values are one and the same. Nothing here imports torch.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from spectral_ssl.ground.pickles import Names, check_pickle
+
+LARGEST_PICKLE = 64 << 20  # bytes: names, shapes and settings; those of a large network have 100 000
+MOST_PARTS = 1_000_000
+OLD_PICKLES = 5  # a file of the old format begins with so many: a number, a version, a system, the content, the keys
+
+DTYPES = (
+    *("uint8", "int8", "int16", "int32", "int64", "bool", "float16", "float32", "float64", "bfloat16"),
+    *("complex64", "complex128"),
+)
+STORAGES = (
+    *("Byte", "Char", "Short", "Int", "Long", "Bool", "Half", "Float", "Double", "BFloat16"),
+    *("ComplexFloat", "ComplexDouble"),
+)
+# What the pickles of tensors in plain containers name. torch itself admits more, such as arrays of any length.
+ADMITTED: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("collections", "OrderedDict"),
+        ("torch", "Size"),
+        ("torch", "device"),
+        ("torch._utils", "_rebuild_tensor"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_tensor_v3"),
+        ("torch._utils", "_rebuild_parameter"),
+        ("torch.storage", "UntypedStorage"),
+        *(("torch", dtype) for dtype in DTYPES),
+        *(("torch", f"{name}Storage") for name in STORAGES),
+    }
+)
+
+
+def check_tensor_file(path: Path, admitted: Names = (), *, old: bool = False) -> None:
+    """See that a file of tensors needs no more memory than it has bytes, and names nothing but tensors.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    admitted : collection of (module, name)
+        What its pickle may name beside ``ADMITTED``.
+    old : bool
+        Whether the format from before 2020, which is no archive, may be read: published weights still come in it.
+
+    Raises
+    ------
+    ValueError
+        When it is not such a file.
+    OSError
+        When it cannot be read.
+    """
+    size = path.stat().st_size
+    names = ADMITTED | frozenset(admitted)
+    with path.open("rb") as stream:
+        if zipfile.is_zipfile(stream):
+            stream.seek(0)
+            check_pickle(BytesIO(_pickle_of(stream, size)), size, names)
+            return
+        if not old:
+            raise ValueError("no archive of tensors")
+        stream.seek(0)
+        for _ in range(OLD_PICKLES):
+            check_pickle(stream, size, names)
+
+
+def _pickle_of(stream: IO[bytes], size: int) -> bytes:
+    """The pickle in an archive whose parts lie in it as they are."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            parts = archive.infolist()
+            if len(parts) > MOST_PARTS:
+                raise ValueError(f"{len(parts)} parts")
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise ValueError("compressed parts")
+            if sum(part.file_size for part in parts) > size:
+                raise ValueError(f"parts of {sum(part.file_size for part in parts)} bytes in a file of {size}")
+            pickles = [part for part in parts if part.filename.endswith("data.pkl")]
+            if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
+                raise ValueError("not one pickle, or one that is too long")
+            return archive.read(pickles[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"a damaged archive: {error}") from error
+
+
+def check_tensors(content: Any) -> None:
+    """See that the tensors of what was loaded hold all the values that they say.
+
+    Parameters
+    ----------
+    content : dict, list, tuple or Tensor
+        Containers inside each other, as ``torch.load`` gives them; other values are left alone.
+
+    Raises
+    ------
+    ValueError
+        When a tensor says it is larger than what it holds: a copy of it would take more memory than the file has.
+    """
+    waiting, seen = [content], set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+        elif hasattr(value, "untyped_storage"):
+            held = value.untyped_storage().nbytes()
+            if value.numel() * value.element_size() > held:
+                raise ValueError(f"a tensor of shape {tuple(value.shape)} that holds {held} bytes")

@@ -1,0 +1,203 @@
+"""Map and feature files of somebody who means harm: refused in one line, without room being made for what they say."""
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from data_prep.map_store import MapFile, open_maps
+from downstream.feature_store import Features, read_features, write_features
+from pretext.latent_codes import find_codes
+from pretext.tasks.from_code import FromCodeConfig
+from spectral_ssl.ground.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("little_memory")
+
+
+def _instead(name: str, **made: Any) -> Any:
+    def change(file: h5py.File) -> None:
+        shape = file[name].shape
+        del file[name]
+        file.create_dataset(name, **{"shape": shape, **made})
+
+    return change
+
+
+def _never_written(file: h5py.File) -> None:
+    """A petabyte of labels, of which no byte is in the file."""
+    del file["labels"]
+    file.create_dataset("labels", (10**14,), np.int64, chunks=(1 << 20,))
+
+
+def _never_written_in_one_piece(file: h5py.File) -> None:
+    del file["mean"]
+    file.create_dataset("mean", (10**6, 10**6, 10), np.float32)
+
+
+def _bomb_in_a_chunk(file: h5py.File) -> None:
+    """A chunk that says it has 4 KiB and inflates to 2 GiB."""
+    del file["labels"]
+    made = file.create_dataset("labels", (512,), np.int64, chunks=(512,), compression="gzip")
+    packer = zlib.compressobj(9)
+    zeros = bytes(1 << 24)
+    packed = b"".join([packer.compress(zeros) for _ in range(128)]) + packer.flush()
+    made.id.write_direct_chunk((0,), packed)
+
+
+def _one_text_many_times(file: h5py.File) -> None:
+    """20 000 ids that are all the same megabyte: the file stays small, reading it would take 20 GB."""
+    del file["ids"]
+    made = file.create_dataset("ids", (20_000,), h5py.string_dtype(), chunks=(20_000,), maxshape=(None,))
+    made[0] = "x" * (1 << 20)
+    first = made.id.read_direct_chunk((0,))[1][:16]
+    made.id.write_direct_chunk((0,), first * 20_000)
+
+
+def _one_reason_many_times(file: h5py.File) -> None:
+    del file["failures"]
+    pair = np.dtype([("id", h5py.string_dtype()), ("reason", h5py.string_dtype())])
+    made = file.create_dataset("failures", (20_000,), pair, chunks=(20_000,), maxshape=(None,))
+    made[0] = np.array(("a", "x" * (1 << 20)), pair)
+    first = made.id.read_direct_chunk((0,))[1][:32]
+    made.id.write_direct_chunk((0,), first * 20_000)
+
+
+def _long_split(file: h5py.File) -> None:
+    """Numpy would give all the rows the room of the longest."""
+    del file["split"]
+    file["split"] = ["x" * (1 << 22)] + ["train"] * 71
+
+
+def _references(file: h5py.File) -> None:
+    del file["labels"]
+    made = file.create_dataset("labels", (72,), h5py.ref_dtype)
+    made[:] = [file["ids"].ref] * 72
+
+
+def _lists(file: h5py.File) -> None:
+    del file["labels"]
+    file.create_dataset("labels", (72,), h5py.vlen_dtype(np.int64))
+
+
+def _pipe(name: str) -> Any:
+    """An external link to a pipe: whoever opens that waits for ever."""
+
+    def change(file: h5py.File) -> None:
+        pipe = Path(file.filename).with_name("pipe")
+        os.mkfifo(pipe)
+        if name in file:
+            del file[name]
+        file[name] = h5py.ExternalLink(str(pipe), "x")
+
+    return change
+
+
+def _loop(file: h5py.File) -> None:
+    del file["labels"]
+    file["labels"] = h5py.SoftLink("/again")
+    file["again"] = h5py.SoftLink("/labels")
+
+
+def _group(file: h5py.File) -> None:
+    del file["labels"]
+    file.create_group("labels")["self"] = file["/"]
+
+
+def _attribute(name: str, value: Any) -> Any:
+    def change(file: h5py.File) -> None:
+        file.attrs.pop(name, None)
+        file.attrs[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_never_written, "bytes announced, 0 stored"),
+        (_never_written_in_one_piece, "bytes announced, 0 stored"),
+        (_bomb_in_a_chunk, "compressed or otherwise filtered"),
+        (_instead("maps", dtype="f4", chunks=True, compression="lzf"), "compressed or otherwise filtered"),
+        (_one_text_many_times, "longer than the file"),
+        (_one_reason_many_times, "longer than the file"),
+        (_long_split, "a text of 4194304 characters"),
+        (_references, "values of type object"),
+        (_lists, "values of type object"),
+        (_pipe("maps"), "no dataset 'maps'"),
+        (_pipe("points"), "no dataset 'points'"),
+        (_loop, "no dataset 'labels'"),
+        (_group, "not a plain dataset"),
+        (_attribute("class_names", ["x" * 60_000] * 1), "no text"),
+        (_attribute("class_names", "[1, 2, 3]"), "no list of texts"),
+        (_attribute("class_names", "[" * 100_000), "damaged map file"),
+        (_attribute("basis", "[" * 100_000), "unreadable basis"),
+        (_attribute("source", 7), "no text"),
+        (_attribute("schema_version", h5py.Empty("S1")), "not a file of schema"),
+        (_attribute("schema_version", "\x1b[2J\nspectral-ssl maps 1"), "not a file of schema"),
+    ],
+)
+def test_hostile_map_files(random_maps: MapFile, change: Any, reason: str) -> None:
+    with h5py.File(random_maps.path, "r+", libver="latest") as file:
+        change(file)
+    with pytest.raises(UserError, match=reason) as refused:
+        open_maps(random_maps.path).read_points()
+    assert "\n" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+def test_external_links_are_not_opened_to_see_whether_they_lead_anywhere(random_maps: MapFile) -> None:
+    with h5py.File(random_maps.path, "r+") as file:
+        file["points"] = h5py.ExternalLink("/nowhere/at/all.h5", "x")
+    assert open_maps(random_maps.path).has_points
+    with pytest.raises(UserError, match="no dataset 'points'"):
+        open_maps(random_maps.path).read_points()
+
+
+@pytest.fixture
+def features(random_maps: MapFile, tmp_path: Path) -> Path:
+    about = dict.fromkeys(
+        ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basis", "source"), "something"
+    )
+    values = np.random.default_rng(0).normal(size=(72, 4)).astype(np.float32)
+    path = tmp_path / "features.h5"
+    write_features(
+        path,
+        Features(values, random_maps.ids, random_maps.labels, random_maps.splits, random_maps.classes, about),
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_never_written, "bytes announced, 0 stored"),
+        (_instead("features", shape=(72, 10**13), dtype="f4"), "bytes announced, 0 stored"),
+        (_instead("features", shape=(72,), data=np.zeros(72)), "contradicts itself"),
+        (_instead("labels", shape=(72,), data=np.zeros(72)), "contradicts itself"),
+        (_instead("ids", shape=(72,), data=np.zeros(72)), "no list of texts"),
+        (_one_text_many_times, "longer than the file"),
+        (_long_split, "a text of 4194304 characters"),
+        (_references, "values of type object"),
+        (_pipe("features"), "no dataset 'features'"),
+        (_attribute("class_names", "[" * 100_000), "damaged feature file"),
+        (_attribute("config", np.zeros(3)), "no text"),
+    ],
+)
+def test_hostile_feature_files(features: Path, change: Any, reason: str) -> None:
+    with h5py.File(features, "r+", libver="latest") as file:
+        change(file)
+    with pytest.raises(UserError, match=reason):
+        read_features(features)
+
+
+def test_hostile_codes(features: Path, random_maps: MapFile) -> None:
+    config = FromCodeConfig(features=str(features))
+    assert find_codes(config, random_maps).shape == (72, 4)
+    with h5py.File(features, "r+") as file:
+        _one_text_many_times(file)
+    with pytest.raises(UserError, match="longer than the file"):
+        find_codes(config, random_maps)

@@ -1,0 +1,80 @@
+"""Each row of the table in docs/security.md names a test, and there is such a test; and the limits are those stated."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from data_prep import compressed_hdf5 as chunks
+from data_prep import gltf_check, image_reading, item_names, mesh_reading, text_size, unpacking, voxel_reading
+from data_prep.sources import celeba, cifar10, mnist, modelnet
+from spectral_ssl.ground import config, files, hdf5, pickles, tensor_files
+
+TESTS = Path(__file__).parent
+PAGE = (TESTS.parent / "docs" / "security.md").read_text(encoding="utf-8")
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| file |")]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
+def test_every_row_names_tests_that_exist(row: str) -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row.rpartition(" | ")[2] if row.endswith("|") else row)
+    assert named, "no test"
+    for file, name in named:
+        tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
+
+
+def test_all_readers_are_in_the_table() -> None:
+    assert len(ROWS) >= 20
+    for word in (
+        "checkpoint",
+        "maps",
+        "features",
+        "CIFAR",
+        "MNIST",
+        "meshes",
+        "images",
+        "archives",
+        "recipes",
+        "names",
+    ):
+        assert any(word in row for row in ROWS), word
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("pickle 64 MiB", tensor_files.LARGEST_PICKLE >> 20 == 64),
+        ("1,000 values in a tuple", pickles.LARGEST_TUPLE == 1000),
+        ("20 million operations", pickles.MOST_OPERATIONS == 20_000_000),
+        ("attribute 64 MiB", hdf5.MOST_ATTRIBUTE_BYTES >> 20 == 64),
+        ("name of a split 64 characters", hdf5.LONGEST_WORD == 64),
+        (
+            "100,000 clouds of 100,000 points and 2 GiB a file",
+            (modelnet.MOST_ROWS, modelnet.MOST_POINTS, modelnet.MOST_BYTES) == (100_000, 100_000, 2 << 30),
+        ),
+        ("256 MiB a chunk", chunks.MOST_BYTES_OF_A_CHUNK >> 20 == 256),
+        ("| 64 MiB |", cifar10.LARGEST_BATCH >> 20 == 64),
+        ("500,000 images", mnist.MOST_ROWS == 500_000),
+        ("file and buffers 256 MiB", mesh_reading.LARGEST_FILE >> 20 == 256),
+        ("text 2^24 words", text_size.MOST_WORDS == 2**24),
+        (
+            "glTF 20,000 nodes, 64 buffers, 2^26 vertices and corners shown, arrays 1 GiB",
+            (gltf_check.MOST_NODES, gltf_check.MOST_BUFFERS, gltf_check.MOST_CORNERS, gltf_check.MOST_ACCESSOR_BYTES)
+            == (20_000, 64, 2**26, 1 << 30),
+        ),
+        ("2^28 voxels, 2^22", (voxel_reading.MOST_VOXELS, voxel_reading.MOST_OCCUPIED) == (2**28, 2**22)),
+        ("16,384 pixels on a side", image_reading.LARGEST_SIDE == 16_384),
+        ("2^26 in all", image_reading.MOST_PIXELS == 2**26),
+        ("500,000 files", unpacking.MOST_MEMBERS == 500_000),
+        ("4 MiB a header", unpacking.MOST_AT_ONCE >> 20 == 4),
+        ("table of contents 128 MiB", unpacking.MOST_CONTENTS >> 20 == 128),
+        ("64 MiB; celeba 128 MiB", (files.LARGEST_TEXT >> 20, celeba.LARGEST_TABLE >> 20) == (64, 128)),
+        ("| 1 MiB |", config.LARGEST_SETTINGS >> 20 == 1),
+        ("more than 1,000 characters", item_names.LONGEST_NAME == 1000),
+    ],
+)
+def test_the_limits_are_those_of_the_code(words: str, value: bool) -> None:
+    assert words in PAGE
+    assert value
