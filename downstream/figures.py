@@ -10,7 +10,7 @@ from torch import Tensor
 from pretext.tasks.example import Example
 from spectral_ssl.ground.files import atomic_path
 
-NOT_DRAWN = ("epoch", "step", "seconds")
+NOT_DRAWN = ("epoch", "step", "seconds", "waiting")
 
 
 def draw_answers(path: Path, example: Example, answers: Tensor, ids: list[str], channel: int = 0) -> None:

@@ -362,7 +362,7 @@ def main() -> None:
         sys.exit(2)
     except Stopped as error:
         print(f"spectral-ssl: {error}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print(
             "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`",
