@@ -12,6 +12,7 @@ lock               held by the process that trains here
 """
 
 import json
+import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -132,9 +133,13 @@ def start_run(folder: Path, plan: Plan) -> None:
         raise UserError(
             "cannot write there", f"{folder} ({error.strerror})", "choose another --out or --workspace"
         ) from error
-    (folder / "checkpoints").mkdir()
-    (folder / "samples").mkdir()
-    describe_run(folder, plan)
+    try:
+        (folder / "checkpoints").mkdir()
+        (folder / "samples").mkdir()
+        describe_run(folder, plan)
+    except BaseException:  # e.g. a full disk: the same command shall not find its own rest in its way
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def read_plan(folder: Path) -> Plan:

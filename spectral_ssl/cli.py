@@ -363,7 +363,10 @@ def main() -> None:
     except Stopped as error:
         print(f"spectral-ssl: {error}", file=sys.stderr)
         sys.exit(error.status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as error:
+        # typer makes an exit with status 130 of Ctrl-C
+        if isinstance(error, SystemExit) and error.code != 130:
+            raise
         print(
             "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`",
             file=sys.stderr,

@@ -64,5 +64,10 @@ def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
         if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
             return path
     say(f"features of {run} for {maps.path}: writing {path}")
-    write_features(path, extract_features(trained, maps))
+    try:
+        write_features(path, extract_features(trained, maps))
+    except UserError:
+        if not path.exists():
+            raise
+        return _export(run, maps, place)  # another process has written it meanwhile
     return path

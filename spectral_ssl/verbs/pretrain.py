@@ -1,7 +1,8 @@
 """``pretrain``: train a pretext task on a map file."""
 
+import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
+from data_prep.work_folder import BEING_MADE
 from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
@@ -201,6 +203,8 @@ def _resume_held(
 ) -> TrainedRun:
     """Go on from the last sound checkpoint; where a run was killed before its first one, from the start."""
     checkpoints = folder / "checkpoints"
+    for rest in (*folder.glob(".*.part"), *checkpoints.glob(".*.part")):
+        rest.unlink()  # of a file that was being written when the run was killed
     run = None
     if (checkpoints / "last.pt").exists() or (checkpoints / "previous.pt").exists():
         run = load_run(folder)
@@ -307,8 +311,23 @@ def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
     path = Path(data) if data else place.newest_maps()
     if path is None:
         say("no map file yet: preparing the built-in shapes")
-        return prep(workspace=place.root)
+        return _prepared(lambda: prep(workspace=place.root))
     return open_maps(path)
+
+
+def _prepared(work: Callable[[], MapFile]) -> MapFile:
+    """The map file that ``work`` makes, or that another run is making at this moment."""
+    told = False
+    while True:
+        try:
+            return work()
+        except UserError as error:
+            if error.what != BEING_MADE:
+                raise
+            if not told:
+                say(f"{error.got} is being prepared by another process: waiting for it")
+                told = True
+            time.sleep(1.0)
 
 
 def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFile:
@@ -327,7 +346,7 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
             raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
         return maps
     say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
-    return prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options)
+    return _prepared(lambda: prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options))
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
