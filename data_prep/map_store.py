@@ -27,13 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
+from data_prep.row_places import row_places
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
+from spectral_ssl.ground.hdf5 import Texts, compact_texts, dataset, open_hdf5, texts
 
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
 ROWS_OF_DIGEST = 64
+TEXTS_AT_ONCE = 10_000
 BYTES_AT_ONCE = 32 << 20  # of maps held by whoever goes through a whole file
 
 
@@ -83,7 +85,7 @@ class MapFile:
         Name of the data set.
     classes : tuple of str
         Class names in label order.
-    ids : tuple of str
+    ids : sequence of str
         One for each map.
     labels : ndarray, shape (N,), int64
         -1 where there is none.
@@ -105,7 +107,7 @@ class MapFile:
     basis: Basis
     source: str
     classes: tuple[str, ...]
-    ids: tuple[str, ...] = field(repr=False)
+    ids: Texts = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
     splits: NDArray[np.str_] = field(repr=False)
     mean: NDArray[np.float32] = field(repr=False)
@@ -153,15 +155,29 @@ class MapFile:
 
 
 def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    if rows is None:
-        return np.asarray(column[:], np.float32)
-    order = np.unique(rows)  # HDF5 takes rising row numbers only
+    wanted = np.arange(len(column)) if rows is None else rows
+    order = np.unique(wanted)  # HDF5 takes rising row numbers only
+    if len(order) and not 0 <= order[0] <= order[-1] < len(column):
+        raise IndexError(f"rows {order[0]} to {order[-1]} of {len(column)}")
+    places = row_places(column)
+    if places is not None:
+        found = places.read(order)
+        return found if np.array_equal(order, wanted) else found[np.searchsorted(order, wanted)]
     found = np.empty((len(order), *column.shape[1:]), np.float32)
     # one slice per run of neighbours: fancy indexing in HDF5 costs several times more
     for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) > 1) + 1):
         if len(run):
             found[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]
-    return found[np.searchsorted(order, rows)]
+    return found[np.searchsorted(order, wanted)]
+
+
+def _splits(column: h5py.Dataset) -> NDArray[np.str_]:
+    """All of them, block by block: text by text they take five times the memory."""
+    blocks = [
+        np.array(column.asstr()[start : start + TEXTS_AT_ONCE].tolist(), dtype=str)
+        for start in range(0, len(column), TEXTS_AT_ONCE)
+    ]
+    return np.concatenate(blocks) if blocks else np.array([], dtype=str)
 
 
 def open_maps(path: Path | str) -> MapFile:
@@ -192,9 +208,9 @@ def open_maps(path: Path | str) -> MapFile:
                 basis=basis,
                 source=str(file.attrs["source"]),
                 classes=tuple(json.loads(str(file.attrs["class_names"]))),
-                ids=texts(dataset(file, "ids", MAKE_AGAIN)),
+                ids=compact_texts(dataset(file, "ids", MAKE_AGAIN)),
                 labels=dataset(file, "labels", MAKE_AGAIN)[:],
-                splits=np.array(texts(dataset(file, "split", MAKE_AGAIN)), dtype=str),
+                splits=_splits(dataset(file, "split", MAKE_AGAIN)),
                 mean=dataset(file, "mean", MAKE_AGAIN)[:],
                 std=dataset(file, "std", MAKE_AGAIN)[:],
                 failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),

@@ -230,9 +230,7 @@ def opened(target: Path) -> Iterator[WorkFolder]:
     try:
         handle = _locked(folder)
     except BlockingIOError:
-        raise UserError(
-            BEING_MADE, str(target), "wait until it has finished, or choose another --out"
-        ) from None
+        raise UserError(BEING_MADE, str(target), "wait until it has finished, or choose another --out") from None
     except OSError as error:
         raise UserError(
             "cannot write there", f"{target} ({error.strerror})", "choose another --out or --workspace"

@@ -97,7 +97,7 @@ def save_tensors(content: dict[str, Any], path: Path) -> None:
         When the file cannot be written. torch itself raises a RuntimeError about positions in the file.
     """
     with path.open("wb") as stream:
-        recorder = _Recorder(stream)
+        recorder: Any = _Recorder(stream)
         try:
             torch.save(content, recorder)
         except RuntimeError as error:
@@ -141,7 +141,7 @@ def content_digest(content: dict[str, Any]) -> str:
         if isinstance(value, torch.Tensor):
             digest.update(f"tensor {value.dtype} {tuple(value.shape)}".encode())
             # .numpy() knows no bfloat16: bytes are bytes
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         elif isinstance(value, dict):
             digest.update(f"dict {len(value)}".encode())
             for key, part in value.items():

@@ -283,7 +283,9 @@ def train(
             write_status(run, "killed" if ended else "failed", place.epoch, place.step)
         if isinstance(error, OSError):
             what_to_do = f"what is saved stays: make room, then `spectral-ssl pretrain --resume {run}`"
-            raise UserError("cannot go on", f"{error.strerror or error}, {error.filename or run}", what_to_do) from error
+            raise UserError(
+                "cannot go on", f"{error.strerror or error}, {error.filename or run}", what_to_do
+            ) from error
         raise
     return place
 

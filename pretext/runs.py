@@ -14,7 +14,7 @@ lock               held by the process that trains here
 import json
 import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -241,10 +241,14 @@ class TrainedRun:
         UserError
             When the file's basis is not the run's.
         """
+        return np.concatenate(list(self.encode_blocks(maps, rows)))
+
+    def encode_blocks(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float32]]:
+        """The same block by block, (B, D) each, for whoever need not hold them all."""
         check_same_basis(self.basis, maps)
         wanted = maps.rows() if rows is None else rows
-        blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE))
-        return np.concatenate([self.encode(maps.read(block)) for block in blocks])
+        for block in np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE)):
+            yield self.encode(maps.read(block))
 
     def untrained(self, seed: int) -> "TrainedRun":
         """The same network with freshly drawn parameters."""

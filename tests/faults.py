@@ -167,7 +167,9 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def at_call(owner: Any, name: str, number: int, strike: Callable[..., Any], only: str = "", after: bool = False) -> None:
+def at_call(
+    owner: Any, name: str, number: int, strike: Callable[..., Any], only: str = "", after: bool = False
+) -> None:
     """Have ``strike`` called with the arguments of the n-th call of ``owner.name`` (of those on files of one name)."""
     original, calls = getattr(owner, name), 0
 
@@ -199,9 +201,7 @@ def half_a_row(path: Path, row: dict[str, Any]) -> None:
 
 
 FAULTS: dict[str, Callable[[Case, int], None]] = {
-    "in a step": lambda case, n: at_call(
-        METHODS[case.method].build, "training_step", n, lambda *_: kill(), after=True
-    ),
+    "in a step": lambda case, n: at_call(METHODS[case.method].build, "training_step", n, lambda *_: kill(), after=True),
     "checkpoint half written": lambda case, n: at_call(pretext.checkpoint, "save_tensors", n, half_a_file),
     "checkpoint not renamed yet": lambda case, n: at_call(
         spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="last.pt"
@@ -212,9 +212,7 @@ FAULTS: dict[str, Callable[[Case, int], None]] = {
     "between previous and last": lambda case, n: at_call(
         spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="previous.pt", after=True
     ),
-    "row just written": lambda case, n: at_call(
-        pretext.engine, "append_metrics", n, lambda *_: kill(), after=True
-    ),
+    "row just written": lambda case, n: at_call(pretext.engine, "append_metrics", n, lambda *_: kill(), after=True),
     "row half written": lambda case, n: at_call(pretext.engine, "append_metrics", n, half_a_row),
     "status not renamed yet": lambda case, n: at_call(
         spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="status.json"
@@ -306,7 +304,7 @@ def differences(first: Path, second: Path) -> list[str]:
     """In what two finished runs differ, bit by bit; empty where they are the same."""
     contents = [load_checkpoint(run / "checkpoints" / "last.pt") for run in (first, second)]
     one, two = (dict(leaves({key: content[key] for key in ("model", "optimizers", "place")})) for content in contents)
-    found = [name for name in one.keys() ^ two.keys()]
+    found = list(one.keys() ^ two.keys())
     for name in one.keys() & two.keys():
         if name == "/place/seconds":
             continue

@@ -1,11 +1,13 @@
 """Opening HDF5 files that a stranger may have made: one clear error, and no link out of the file is followed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from spectral_ssl.ground.errors import UserError
 
@@ -70,6 +72,57 @@ def dataset(file: h5py.File, name: str, make_again: str) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
         raise UserError(f"{name!r} is not a plain dataset", file.filename, f"make it again with `{make_again}`")
     return found
+
+
+class Texts(Sequence[str]):
+    """Many texts in one piece of memory: a quarter of what as many Python texts take.
+
+    Parameters
+    ----------
+    joined : bytes
+        All of them, UTF-8.
+    ends : ndarray, shape (N,), int64
+        Where each ends.
+    """
+
+    def __init__(self, joined: bytes, ends: NDArray[np.int64]) -> None:
+        self._joined, self._ends = joined, ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self[row] for row in range(*place.indices(len(self))))
+        row = range(len(self))[place]
+        return self._joined[int(self._ends[row - 1]) if row else 0 : int(self._ends[row])].decode()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+TEXTS_AT_ONCE = 10_000
+
+
+def compact_texts(column: h5py.Dataset) -> Texts:
+    """All strings of a one-dimensional string dataset, read block by block."""
+    parts: list[bytes] = []
+    lengths: list[NDArray[np.int64]] = []
+    for start in range(0, len(column), TEXTS_AT_ONCE):
+        block = [text.encode() for text in column.asstr()[start : start + TEXTS_AT_ONCE]]
+        parts.append(b"".join(block))
+        lengths.append(np.array([len(text) for text in block], np.int64))
+    return Texts(b"".join(parts), np.cumsum(np.concatenate(lengths)) if lengths else np.empty(0, np.int64))
 
 
 def texts(column: h5py.Dataset) -> tuple[str, ...]:

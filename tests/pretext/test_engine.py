@@ -34,9 +34,8 @@ def same_parameters(first: Path, second: Path) -> bool:
 
 
 def without_time(folder: Path) -> list[dict[str, float]]:
-    return [
-        {key: value for key, value in row.items() if key not in ("seconds", "waiting")} for row in read_metrics(folder / "metrics.jsonl")
-    ]
+    rows = read_metrics(folder / "metrics.jsonl")
+    return [{key: value for key, value in row.items() if key not in ("seconds", "waiting")} for row in rows]
 
 
 def test_equal_seeds_give_equal_runs_and_other_seeds_others(random_maps: MapFile, tmp_path: Path) -> None:
