@@ -1,5 +1,6 @@
 """Runs of every method on tiny made-up data, and the faults they shall survive. Each runs in a forked child process."""
 
+import errno
 import os
 import random
 import signal
@@ -200,25 +201,74 @@ def half_a_row(path: Path, row: dict[str, Any]) -> None:
     kill()
 
 
-FAULTS: dict[str, Callable[[Case, int], None]] = {
-    "in a step": lambda case, n: at_call(METHODS[case.method].build, "training_step", n, lambda *_: kill(), after=True),
-    "checkpoint half written": lambda case, n: at_call(pretext.checkpoint, "save_tensors", n, half_a_file),
-    "checkpoint not renamed yet": lambda case, n: at_call(
-        spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="last.pt"
+def full_disk(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def at_file(name: str, strike: Callable[[], Any], *, after: bool = False) -> Callable[[Case, int], None]:
+    """A fault when a file of this name is put in its place for the n-th time."""
+    return lambda case, n: at_call(spectral_ssl.ground.files, "publish", n, lambda *_: strike(), only=name, after=after)
+
+
+def in_step(strike: Callable[[], Any]) -> Callable[[Case, int], None]:
+    """A fault at the end of the n-th step."""
+    return lambda case, n: at_call(METHODS[case.method].build, "training_step", n, lambda *_: strike(), after=True)
+
+
+def in_engine(name: str, strike: Callable[..., Any], *, after: bool = False) -> Callable[[Case, int], None]:
+    """A fault at the n-th call of what the engine calls by this name."""
+    return lambda case, n: at_call(pretext.engine, name, n, strike, after=after)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, how often it could in a whole run, and the exit status that is asked for."""
+
+    install: Callable[[Case, int], None]
+    opportunities: int
+    status: int = -signal.SIGKILL
+
+
+FAULTS = {
+    "SIGKILL in a step": Fault(in_step(kill), STEPS),
+    "SIGKILL, checkpoint half written": Fault(
+        lambda case, n: at_call(pretext.checkpoint, "save_tensors", n, half_a_file), EPOCHS
     ),
-    "checkpoint just renamed": lambda case, n: at_call(
-        spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="last.pt", after=True
-    ),
-    "between previous and last": lambda case, n: at_call(
-        spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="previous.pt", after=True
-    ),
-    "row just written": lambda case, n: at_call(pretext.engine, "append_metrics", n, lambda *_: kill(), after=True),
-    "row half written": lambda case, n: at_call(pretext.engine, "append_metrics", n, half_a_row),
-    "status not renamed yet": lambda case, n: at_call(
-        spectral_ssl.ground.files, "publish", n, lambda *_: kill(), only="status.json"
-    ),
+    "SIGKILL, checkpoint written, not in its place": Fault(at_file("last.pt", kill), EPOCHS),
+    "SIGKILL, checkpoint just put in its place": Fault(at_file("last.pt", kill, after=True), EPOCHS),
+    "SIGKILL between previous and last checkpoint": Fault(at_file("previous.pt", kill, after=True), EPOCHS - 1),
+    "SIGKILL, row of metrics just written": Fault(in_engine("append_metrics", lambda *_: kill(), after=True), 6),
+    "SIGKILL, row of metrics half written": Fault(in_engine("append_metrics", half_a_row), 6),
+    "SIGKILL, status not in its place": Fault(at_file("status.json", kill), EPOCHS + 1),
+    "Ctrl-C in a step": Fault(in_step(lambda: send(signal.SIGINT)), STEPS - 1, 130),
+    "SIGTERM in a step": Fault(in_step(lambda: send(signal.SIGTERM)), STEPS - 1, 143),
+    "disk full at some sync": Fault(lambda case, n: at_call(os, "fsync", n, full_disk), 12, 2),
+    "disk full in a row of metrics": Fault(in_engine("append_metrics", full_disk), 6, 2),
 }
-OPPORTUNITIES = {"in a step": STEPS, "row just written": 6, "row half written": 6}
+OUTSIDE = "SIGKILL from outside, any time"
+
+
+def tear(path: Path, draw: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: draw.randrange(len(content))])
+
+
+def turn_a_bit(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+# what happens to the last checkpoint while no one is looking
+DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
+    "last checkpoint torn": tear,
+    "a bit of the last checkpoint turned": turn_a_bit,
+    "last checkpoint gone": lambda path, draw: path.unlink(),
+}
 
 
 def child(work: Callable[[], Any], log: Path, seconds: float | None = None) -> int:
@@ -270,10 +320,10 @@ def forked(work: Callable[[], Any], log: Path) -> int:
 
 
 def with_fault(case: Case, kind: str, number: int, work: Callable[[], Any]) -> Callable[[], Any]:
-    """The work with a fault in it."""
+    """The work with a fault in it, at the n-th opportunity."""
 
     def faulty() -> None:
-        FAULTS[kind](case, number)
+        FAULTS[kind].install(case, number)
         work()
 
     return faulty

@@ -122,9 +122,7 @@ def test_a_map_file_cut_off_behind_its_index_is_one_clear_error(tmp_path: Path) 
 def test_ids_of_any_script_in_one_piece_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "some.h5"
     basis, names = zernike_basis(4), ["a", "", "Größe", "形", "z" * 300]
-    with MapWriter(
-        path, basis, source="made-up", source_digest="0", classes=[], count=5, created_by="test"
-    ) as writer:
+    with MapWriter(path, basis, source="made-up", source_digest="0", classes=[], count=5, created_by="test") as writer:
         writer.append(np.zeros((5, *basis.shape), np.float32), names, [-1] * 5, ["test"] * 5)
     ids = open_maps(path).ids
     assert list(ids) == names

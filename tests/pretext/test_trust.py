@@ -1,11 +1,14 @@
 """A run that is killed, torn, interrupted or starved of disk goes on as if nothing had been: for every method."""
 
 import errno
+import json
 import os
 import random
 import resource
 import shutil
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ import faults
 import pytest
 import torch
 from faults import (
+    DAMAGES,
     EPOCHS,
     FAULTS,
+    OUTSIDE,
     STEPS,
     Case,
     at_call,
@@ -59,14 +64,75 @@ def test_killed_twice_and_resumed_is_the_uninterrupted_run(data: Path, tmp_path:
     log, whole, parts = tmp_path / "log", tmp_path / "whole", tmp_path / "parts"
     assert child(lambda: start(case, data, whole), log) == 0, log.read_text()
     draw = random.Random(str(case))
-    first = with_fault(case, "in a step", draw.randint(1, STEPS), lambda: start(case, data, parts))
+    first = with_fault(case, "SIGKILL in a step", draw.randint(1, STEPS), lambda: start(case, data, parts))
     assert child(first, log) == -9, log.read_text()
     kind = draw.choice(list(FAULTS))
-    second = with_fault(case, kind, 1, lambda: go_on(case, data, parts))
-    assert child(second, log) in (-9, 0), log.read_text()  # the fault may have had no opportunity any more
+    second = with_fault(case, kind, 1, lambda: typed("pretrain", "--resume", str(parts)))
+    # not every fault has an opportunity left
+    assert child(second, log) in (FAULTS[kind].status, 0), log.read_text()
     assert child(lambda: go_on(case, data, parts), log) == 0, log.read_text()
     assert differences(whole, parts) == []
     assert "Traceback" not in log.read_text()
+
+
+def note(case: Case, kind: str, *, struck: bool, found: list[str]) -> None:
+    """Add a line to the results of ``make soak``, if they are wanted."""
+    if "SOAK_RESULTS" in os.environ:
+        with Path(os.environ["SOAK_RESULTS"]).open("a", encoding="utf-8") as stream:
+            row = {"method": case.method, "case": str(case), "fault": kind, "struck": struck, "wrong": found}
+            stream.write(json.dumps(row) + "\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_twenty_faults(data: Path, tmp_path: Path, case: Case) -> None:
+    """Each of them in a run of its own, on top of a fault before it in every second run."""
+    log, whole = tmp_path / "log", tmp_path / "whole"
+    begun = time.monotonic()
+    assert child(lambda: typed(*command(case, data, whole)), log) == 0, log.read_text()
+    seconds = time.monotonic() - begun
+    draw = random.Random(f"soak {case}")
+    kinds = [*FAULTS, *DAMAGES, OUTSIDE, OUTSIDE, "SIGKILL in a step", "SIGKILL in a step", OUTSIDE]
+    draw.shuffle(kinds)
+    for number in range(int(os.environ.get("SOAK_MOMENTS", 20))):
+        run = tmp_path / f"run-{number}"
+
+        def go(run: Path = run) -> None:
+            if (run / "config.toml").exists():
+                typed("pretrain", "--resume", str(run))
+            else:
+                shutil.rmtree(run, ignore_errors=True)  # killed before anything was there
+                typed(*command(case, data, run))
+
+        struck = strike(case, kinds[number % len(kinds)], go, run, log, draw, seconds)
+        if number % 2:
+            strike(case, draw.choice(list(FAULTS)), go, run, log, draw, seconds)
+        status = child(go, log)
+        found = [] if status == 0 else [f"exit status {status}"]
+        found += differences(whole, run) if status == 0 else []
+        found += ["traceback"] * ("Traceback" in log.read_text())
+        note(case, kinds[number % len(kinds)], struck=struck, found=found)
+        assert found == [], log.read_text()[-5000:]
+
+
+def strike(
+    case: Case, kind: str, go: Callable[[], None], run: Path, log: Path, draw: random.Random, seconds: float
+) -> bool:
+    """Begin or go on with a run until a fault ends it; whether the fault had its opportunity."""
+    if kind == OUTSIDE:
+        return child(go, log, seconds=draw.uniform(0, seconds)) == -signal.SIGKILL
+    if kind in DAMAGES:
+        late = with_fault(case, "SIGKILL in a step", draw.randint(7, STEPS), go)  # two checkpoints are there
+        assert child(late, log) in (-signal.SIGKILL, 0), log.read_text()
+        last = run / "checkpoints" / "last.pt"
+        if not last.exists():
+            return False
+        DAMAGES[kind](last, draw)
+        return True
+    fault = FAULTS[kind]
+    status = child(with_fault(case, kind, draw.randint(1, fault.opportunities), go), log)
+    assert status in (fault.status, 0), log.read_text()
+    return status == fault.status
 
 
 CASE = Case("cgml", "clouds")
@@ -211,7 +277,7 @@ def test_a_second_interrupt_ends_at_once(data: Path, whole: Path, tmp_path: Path
 
 def test_the_status_of_a_killed_run_is_not_running(data: Path, tmp_path: Path) -> None:
     run, log = tmp_path / "runs" / "run", tmp_path / "log"
-    assert child(with_fault(CASE, "in a step", 5, lambda: start(CASE, data, run)), log) == -9
+    assert child(with_fault(CASE, "SIGKILL in a step", 5, lambda: start(CASE, data, run)), log) == -9
     assert '"running"' in (run / "status.json").read_text()
     assert (read_status(run)["state"], read_status(run)["step"]) == ("killed", 3)
     listed = spectral_ssl.list_names("runs", workspace=tmp_path)["runs"]
@@ -311,7 +377,7 @@ def test_runs_at_once_in_one_workspace(data: Path, tmp_path: Path) -> None:
 
 def test_a_run_is_resumed_by_one_process_at_a_time(data: Path, tmp_path: Path) -> None:
     run, log, mine = tmp_path / "run", tmp_path / "log", tmp_path / "mine"
-    assert child(with_fault(CASE, "in a step", 5, lambda: start(CASE, data, run)), log) == -9
+    assert child(with_fault(CASE, "SIGKILL in a step", 5, lambda: start(CASE, data, run)), log) == -9
     with held_run(run):
         assert read_status(run)["state"] == "running"
         assert child(lambda: typed("pretrain", "--resume", str(run)), mine) == 2
@@ -345,7 +411,7 @@ def test_maps_read_as_they_are_needed_train_as_maps_held_in_memory(data: Path, t
 def test_checkpoints_inside_an_epoch(data: Path, whole: Path, tmp_path: Path) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
     case = Case(CASE.method, CASE.data, ("checkpoint_minutes=1e-9",))
-    assert child(with_fault(case, "in a step", 5, lambda: start(case, data, run)), log) == -9
+    assert child(with_fault(case, "SIGKILL in a step", 5, lambda: start(case, data, run)), log) == -9
     assert load_checkpoint(run / "checkpoints" / "last.pt")["place"]["step"] == 4
     resumed(data, run, log)
     assert differences(whole, run) == []
