@@ -187,7 +187,6 @@ def train(
     method.total_steps = config.epochs * steps_an_epoch
 
     before = place.seconds
-
     saved = logged = started
     waited = 0.0
 
@@ -274,7 +273,7 @@ def train(
                     break
                 if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
                     save("running")
-        save("finished" if place.epoch >= config.epochs else "stopped")
+            save("finished" if place.epoch >= config.epochs else "stopped")
     except Stopped:
         raise
     except BaseException as error:

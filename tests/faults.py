@@ -94,6 +94,11 @@ class Case:
         return True
 
 
+def with_checkpoints_inside_epochs(case: Case) -> Case:
+    """The same run with a checkpoint after each step."""
+    return Case(case.method, case.data, (*case.more, "checkpoint_minutes=1e-9"))
+
+
 def _standardiser(basis: Basis) -> Standardiser:
     return Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
 

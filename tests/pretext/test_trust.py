@@ -32,6 +32,7 @@ from faults import (
     go_on,
     start,
     typed,
+    with_checkpoints_inside_epochs,
     with_fault,
 )
 
@@ -64,7 +65,8 @@ def test_killed_twice_and_resumed_is_the_uninterrupted_run(data: Path, tmp_path:
     log, whole, parts = tmp_path / "log", tmp_path / "whole", tmp_path / "parts"
     assert child(lambda: start(case, data, whole), log) == 0, log.read_text()
     draw = random.Random(str(case))
-    first = with_fault(case, "SIGKILL in a step", draw.randint(1, STEPS), lambda: start(case, data, parts))
+    often = with_checkpoints_inside_epochs(case)
+    first = with_fault(case, "SIGKILL in a step", draw.randint(1, STEPS), lambda: start(often, data, parts))
     assert child(first, log) == -9, log.read_text()
     kind = draw.choice(list(FAULTS))
     second = with_fault(case, kind, 1, lambda: typed("pretrain", "--resume", str(parts)))
@@ -97,12 +99,12 @@ def test_twenty_faults(data: Path, tmp_path: Path, case: Case) -> None:
     for number in range(int(os.environ.get("SOAK_MOMENTS", 20))):
         run = tmp_path / f"run-{number}"
 
-        def go(run: Path = run) -> None:
+        def go(run: Path = run, often: bool = number % 4 < 2) -> None:
             if (run / "config.toml").exists():
                 typed("pretrain", "--resume", str(run))
             else:
                 shutil.rmtree(run, ignore_errors=True)  # killed before anything was there
-                typed(*command(case, data, run))
+                typed(*command(with_checkpoints_inside_epochs(case) if often else case, data, run))
 
         struck = strike(case, kinds[number % len(kinds)], go, run, log, draw, seconds)
         if number % 2:
@@ -410,7 +412,7 @@ def test_maps_read_as_they_are_needed_train_as_maps_held_in_memory(data: Path, t
 
 def test_checkpoints_inside_an_epoch(data: Path, whole: Path, tmp_path: Path) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
-    case = Case(CASE.method, CASE.data, ("checkpoint_minutes=1e-9",))
+    case = with_checkpoints_inside_epochs(CASE)
     assert child(with_fault(case, "SIGKILL in a step", 5, lambda: start(case, data, run)), log) == -9
     assert load_checkpoint(run / "checkpoints" / "last.pt")["place"]["step"] == 4
     resumed(data, run, log)
