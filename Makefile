@@ -12,8 +12,11 @@ demo: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
+# what the faults of tests/pretext/test_trust.py did stands in soak.jsonl; the table of docs/trust.md is made of it
 soak: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	rm -f soak.jsonl
+	SOAK_RESULTS=$(CURDIR)/soak.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python tests/soak_table.py soak.jsonl
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

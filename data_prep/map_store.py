@@ -26,10 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
+from data_prep.row_places import row_places
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.hdf5 import (
+    Texts,
     attribute,
     check_lengths,
+    compact_texts,
     dataset,
     has_link,
     name_list,
@@ -91,7 +94,7 @@ class MapFile:
         Name of the data set.
     classes : tuple of str
         Class names in label order.
-    ids : tuple of str
+    ids : sequence of str
         One for each map.
     labels : ndarray, shape (N,), int64
         -1 where there is none.
@@ -113,7 +116,7 @@ class MapFile:
     basis: Basis
     source: str
     classes: tuple[str, ...]
-    ids: tuple[str, ...] = field(repr=False)
+    ids: Texts = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
     splits: NDArray[np.str_] = field(repr=False)
     mean: NDArray[np.float32] = field(repr=False)
@@ -161,15 +164,20 @@ class MapFile:
 
 
 def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    if rows is None:
-        return np.asarray(column[:], np.float32)
-    order = np.unique(rows)  # HDF5 takes rising row numbers only
+    wanted = np.arange(len(column)) if rows is None else rows
+    order = np.unique(wanted)  # HDF5 takes rising row numbers only
+    if len(order) and not 0 <= order[0] <= order[-1] < len(column):
+        raise IndexError(f"rows {order[0]} to {order[-1]} of {len(column)}")
+    places = row_places(column)
+    if places is not None:
+        found = places.read(order)
+        return found if np.array_equal(order, wanted) else found[np.searchsorted(order, wanted)]
     found = np.empty((len(order), *column.shape[1:]), np.float32)
     # one slice per run of neighbours: fancy indexing in HDF5 costs several times more
     for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) > 1) + 1):
         if len(run):
             found[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]
-    return found[np.searchsorted(order, rows)]
+    return found[np.searchsorted(order, wanted)]
 
 
 def open_maps(path: Path | str) -> MapFile:
@@ -203,7 +211,7 @@ def open_maps(path: Path | str) -> MapFile:
                 basis=basis,
                 source=source,
                 classes=classes,
-                ids=texts(dataset(file, "ids", MAKE_AGAIN)),
+                ids=compact_texts(dataset(file, "ids", MAKE_AGAIN)),
                 labels=dataset(file, "labels", MAKE_AGAIN)[:],
                 splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
                 mean=dataset(file, "mean", MAKE_AGAIN)[:],

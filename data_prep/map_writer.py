@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.map_store import ROWS_AT_ONCE, SCHEMA, content_digest
+from spectral_ssl.ground.files import reserve_room
 
 # Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
@@ -68,7 +68,7 @@ class MapWriter:
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
         row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
         try:
-            _reserve(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
+            reserve_room(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
         except OSError:
             self._file.close()
             raise
@@ -161,17 +161,6 @@ class MapWriter:
         self._file.create_dataset("mean", data=mean)
         self._file.create_dataset("std", data=std)
         self._file.attrs["content_digest"] = content_digest(self._file)
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Make the file system set room aside, where it can."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.posix_fallocate(handle, 0, size)
-    finally:
-        os.close(handle)
 
 
 class _Sums:

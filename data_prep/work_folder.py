@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from spectral_ssl.ground.errors import UserError
 
+BEING_MADE = "another prep is making this file"
 # What one object became: its map and the cloud it was made from (if wanted), or why there is no map.
 Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
 Fingerprint = Mapping[str, Any]
@@ -229,9 +230,7 @@ def opened(target: Path) -> Iterator[WorkFolder]:
     try:
         handle = _locked(folder)
     except BlockingIOError:
-        raise UserError(
-            "another prep is making this file", str(target), "wait until it has finished, or choose another --out"
-        ) from None
+        raise UserError(BEING_MADE, str(target), "wait until it has finished, or choose another --out") from None
     except OSError as error:
         raise UserError(
             "cannot write there", f"{target} ({error.strerror})", "choose another --out or --workspace"

@@ -1,9 +1,16 @@
 """Features of every map of a file, by a trained run."""
 
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
 from data_prep.map_store import MapFile
-from downstream.feature_store import Features
+from downstream.feature_store import Features, write_feature_blocks
 from pretext.layers import pooling_in_words
 from pretext.runs import TrainedRun
+
+NOTHING = np.empty((0, 0), np.float32)
 
 
 def extract_features(run: TrainedRun, maps: MapFile) -> Features:
@@ -26,8 +33,32 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
     UserError
         When the basis is another.
     """
+    return _features(run, maps, run.encode_file(maps))
+
+
+def export_features(path: Path, run: TrainedRun, maps: MapFile, *, overwrite: bool = False) -> None:
+    """Encode all maps of a file into a feature file, block by block: memory does not grow with the maps.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file.
+    run, maps
+        As in ``extract_features``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    UserError
+        When the basis is another, or the file exists already or cannot be written.
+    """
+    write_feature_blocks(path, _features(run, maps, NOTHING), run.encode_blocks(maps), overwrite=overwrite)
+
+
+def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32]) -> Features:
     return Features(
-        values=run.encode_file(maps),
+        values=values,
         ids=maps.ids,
         labels=maps.labels,
         splits=maps.splits,

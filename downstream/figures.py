@@ -11,7 +11,7 @@ from pretext.tasks.example import Example
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.printable import printable
 
-NOT_DRAWN = ("epoch", "step", "seconds")
+NOT_DRAWN = ("epoch", "step", "seconds", "waiting")
 
 
 def draw_answers(path: Path, example: Example, answers: Tensor, ids: list[str], channel: int = 0) -> None:

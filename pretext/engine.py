@@ -4,14 +4,12 @@ All randomness is a function of (seed, epoch) for the order of the samples and o
 inside a step, so a resumed run draws what an uninterrupted one would have drawn.
 """
 
-import json
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretext.checkpoint import save_checkpoint
+from pretext.checkpoint import save_checkpoint, save_tensors
+from pretext.feeder import Feeder
 from pretext.method import LearnsFirst, Method
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Batch, Example
@@ -28,9 +27,10 @@ from pretext.training_maps import TrainingMaps
 from pretext.watch import FeatureWatch
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import Stopped, UserError
-from spectral_ssl.ground.files import atomic_path, write_text
-from spectral_ssl.ground.metrics_log import append_metrics
+from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.metrics_log import append_metrics, sync_metrics
 from spectral_ssl.ground.progress import progress
+from spectral_ssl.ground.run_status import write_status
 
 # Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
 WATCHED = 64
@@ -52,6 +52,8 @@ class TrainConfig:
         Stop cleanly at the end of the step that passes this; 0 means no limit.
     checkpoint_every : int
         Epochs between checkpoints; one is always written at the end.
+    checkpoint_minutes : float
+        Most time between checkpoints, inside an epoch too; 0 means no limit.
     log_every : int
         Steps between rows of ``metrics.jsonl``, beside the row at the end of each epoch; 0 for none.
     watch : int
@@ -64,6 +66,7 @@ class TrainConfig:
     batch_size: int = 64
     max_minutes: float = 0.0
     checkpoint_every: int = 1
+    checkpoint_minutes: float = 10.0
     log_every: int = 0
     watch: int = 2000
     seed: int = 0
@@ -73,6 +76,7 @@ class TrainConfig:
         check_range("train.batch_size", self.batch_size, 1, 1_000_000)
         check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
         check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
+        check_range("train.checkpoint_minutes", self.checkpoint_minutes, 0.0, 1e7)
         check_range("train.log_every", self.log_every, 0, 1_000_000_000)
         check_range("train.watch", self.watch, 0, 100_000)
         check_range("train.seed", self.seed, 0, 2**31 - 1)
@@ -170,7 +174,7 @@ def train(
     Raises
     ------
     UserError
-        When the loss is not finite; the last checkpoint stays.
+        When the loss is not finite, or nothing can be written; the last checkpoint stays.
     Stopped
         After Ctrl-C or SIGTERM, when the step under way is finished and a checkpoint written.
     """
@@ -183,12 +187,31 @@ def train(
     method.total_steps = config.epochs * steps_an_epoch
 
     before = place.seconds
+    saved = logged = started
+    waited = 0.0
 
     def save(state: str) -> None:
+        nonlocal saved
         place.seconds = before + time.monotonic() - started
-        check_parameters(method, place, run)
+        check_parameters(method, place)
+        sync_metrics(run / "metrics.jsonl")
         save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
-        write_status(run, state, place)
+        write_status(run, state, place.epoch, place.step)
+        saved = time.monotonic()
+
+    def work() -> Iterator[tuple[Tensor, int]]:
+        step, first = place.step, place.batch
+        for epoch in range(place.epoch, config.epochs):
+            order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", epoch))
+            for rows in order.split(config.batch_size)[first:]:
+                yield rows, step
+                step += 1
+            first = 0
+
+    def prepare(work: tuple[Tensor, int]) -> tuple[Tensor, Example, torch.Generator]:
+        rows, step = work
+        generator = seeded_generator(config.seed, "step", step)
+        return rows, corrupt(data.batch(rows), generator), generator
 
     watched: Example | None = None
     if method.answers:
@@ -199,9 +222,13 @@ def train(
         features = FeatureWatch(data, view, config.watch, seeded_generator(config.seed, "watched features"))
 
     def log() -> None:
-        seconds = round(before + time.monotonic() - started, 3)
+        nonlocal logged, waited
+        now = time.monotonic()
+        waiting = round((feeder.waited - waited) / max(now - logged, 1e-9), 4)
+        logged, waited = now, feeder.waited
         epoch = place.epoch + place.batch / steps_an_epoch if place.batch else place.epoch
-        row = {"epoch": epoch, "step": place.step, "seconds": seconds, **place.take_means()}
+        row = {"epoch": epoch, "step": place.step, "seconds": round(before + now - started, 3), "waiting": waiting}
+        row |= place.take_means()
         if watched is not None:
             answers = method.complete(watched.condition, 1, seeded_generator(config.seed, "watched answers"))
             row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
@@ -210,59 +237,77 @@ def train(
             place.unwatched = 0
         append_metrics(run / "metrics.jsonl", row)
 
-    write_status(run, "running", place)
-    if start is None and isinstance(method, LearnsFirst):
-        generator = seeded_generator(config.seed, "first")
-        shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
-        method.learn_first(data.batch(shown).maps, generator)
-    with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
-        advance(place.step)
-        while place.epoch < config.epochs:
-            order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", place.epoch))
-            for rows in order.split(config.batch_size)[place.batch :]:
-                generator = seeded_generator(config.seed, "step", place.step)
-                example = corrupt(data.batch(rows), generator)
-                losses = method.training_step(example, generator)
-                check_finite(losses, place, run, example, data.ids(rows))
-                place.count(losses, len(rows))
-                if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
+    try:
+        write_status(run, "running", place.epoch, place.step)
+        if start is None and isinstance(method, LearnsFirst):
+            generator = seeded_generator(config.seed, "first")
+            shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
+            method.learn_first(data.batch(shown).maps, generator)
+        with (
+            hold_interrupt() as interrupted,
+            progress("pretrain", config.epochs * steps_an_epoch) as advance,
+            Feeder(prepare, work()) as feeder,
+        ):
+            advance(place.step)
+            while place.epoch < config.epochs:
+                for _ in range(place.batch, steps_an_epoch):
+                    rows, example, generator = next(feeder)
+                    losses = method.training_step(example, generator)
+                    check_finite(losses, place, run, example, data.ids(rows))
+                    place.count(losses, len(rows))
+                    if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
+                        log()
+                    if number := interrupted():
+                        save("stopped")
+                        line = f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`"
+                        raise Stopped(line, 128 + number)
+                    advance(1, f"loss {losses['loss']:.4f}")
+                    if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
+                        break
+                    if config.checkpoint_minutes and time.monotonic() - saved >= 60 * config.checkpoint_minutes:
+                        save("running")
+                if place.batch == steps_an_epoch:
+                    place.end_epoch()
                     log()
-                if interrupted():
-                    save("stopped")
-                    raise Stopped(f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`")
-                advance(1, f"loss {losses['loss']:.4f}")
                 if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
                     break
-            if place.batch == steps_an_epoch:
-                place.end_epoch()
-                log()
-            if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
-                break
-            if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
-                save("running")
-    save("finished" if place.epoch >= config.epochs else "stopped")
+                if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
+                    save("running")
+            save("finished" if place.epoch >= config.epochs else "stopped")
+    except Stopped:
+        raise
+    except BaseException as error:
+        with suppress(OSError, UserError):  # the disk may be what failed
+            ended = isinstance(error, KeyboardInterrupt | SystemExit)
+            write_status(run, "killed" if ended else "failed", place.epoch, place.step)
+        if isinstance(error, OSError):
+            what_to_do = f"what is saved stays: make room, then `spectral-ssl pretrain --resume {run}`"
+            raise UserError(
+                "cannot go on", f"{error.strerror or error}, {error.filename or run}", what_to_do
+            ) from error
+        raise
     return place
 
 
 @contextmanager
-def hold_interrupt() -> Iterator[Callable[[], bool]]:
+def hold_interrupt() -> Iterator[Callable[[], int]]:
     """Keep Ctrl-C and SIGTERM until the step under way is finished; a second one ends the process at once.
 
     Yields
     ------
     callable
-        Whether one has come.
+        The number of the signal that has come; 0 when none has.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-        yield lambda: False
+        yield lambda: 0
         return
-    came = False
+    came = 0
 
     def note(number: int, frame: object) -> None:
         nonlocal came
         if came:
-            raise KeyboardInterrupt
-        came = True
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        came = number
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -276,33 +321,27 @@ def check_finite(losses: dict[str, float], place: Place, run: Path, example: Exa
     """Raise a UserError when a loss is NaN or infinite, before a checkpoint could be spoilt; the batch is saved."""
     for name, value in losses.items():
         if not math.isfinite(value):
-            write_status(run, "failed", place)
             dump = run / "failed-batch.pt"
             with atomic_path(dump, overwrite=True) as temporary:
-                torch.save({"step": place.step, "losses": losses, "ids": ids, **example._asdict()}, temporary)
-            finite = [bool(torch.isfinite(part).all()) for part in zip(*example, strict=True) for part in part]
-            bad = [identity for row, identity in enumerate(ids) if not all(finite[3 * row : 3 * row + 3])]
-            at = f"{name} = {value} at step {place.step}" + (f", input not finite: {', '.join(bad[:3])}" if bad else "")
+                save_tensors({"step": place.step, "losses": losses, "ids": ids, **example._asdict()}, temporary)
+            at = f"{name} = {value} at step {place.step}, {suspect(example, ids)}"
             what_to_do = f"lower the learning rate or the latent step size; the batch is in {dump}"
             raise UserError("the loss is not finite", at, what_to_do)
 
 
-def check_parameters(method: Method, place: Place, run: Path) -> None:
+def suspect(example: Example, ids: list[str]) -> str:
+    """Which samples of a batch are not finite, in words; if none is, which has the largest value."""
+    largest = torch.stack([part.flatten(1).abs().amax(dim=1) for part in example])[:, : len(ids)].amax(dim=0)  # (B,)
+    bad = [identity for identity, value in zip(ids, largest.tolist(), strict=True) if not math.isfinite(value)]
+    if bad:
+        return f"input not finite: {', '.join(bad[:3])}"
+    at = int(largest.argmax())
+    return f"inputs finite, the largest {largest[at]:.3g} in {ids[at]}"
+
+
+def check_parameters(method: Method, place: Place) -> None:
     """Raise a UserError when a parameter is not finite, so that it cannot take the last good checkpoint's place."""
     for name, value in method.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            write_status(run, "failed", place)
             at = f"{name} at step {place.step}"
             raise UserError("a parameter is not finite", at, "lower the learning rate; the last checkpoint is kept")
-
-
-def write_status(run: Path, state: str, place: Place) -> None:
-    """Say in ``status.json`` how far a run is."""
-    status = {
-        "state": state,
-        "epoch": place.epoch,
-        "step": place.step,
-        "process": os.getpid(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_text(run / "status.json", json.dumps(status) + "\n")

@@ -7,10 +7,12 @@ metrics.jsonl      one row an epoch, more with train.log_every
 checkpoints/       last.pt and previous.pt
 samples/           pictures
 status.json        how far it is
+lock               held by the process that trains here
 =================  =============================================================
 """
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.map_store import MapFile, open_maps
-from pretext.checkpoint import load_checkpoint
+from pretext.checkpoint import load_last_good
 from pretext.engine import Place, TrainConfig, seeded_generator
 from pretext.latent_codes import find_codes
 from pretext.layers import DEFAULT, chosen
@@ -40,6 +42,7 @@ from spectral_ssl.ground.files import file_digest, write_text
 from spectral_ssl.ground.provenance import environment
 
 ROWS_AT_ONCE = 256
+FOLDER_EXISTS = "output exists already"
 
 
 @dataclass(frozen=True)
@@ -132,14 +135,33 @@ def start_run(folder: Path, plan: Plan) -> None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise UserError("output exists already", str(folder), "choose another --out") from error
+        raise UserError(FOLDER_EXISTS, str(folder), "choose another --out") from error
     except OSError as error:
         raise UserError(
             "cannot write there", f"{folder} ({error.strerror})", "choose another --out or --workspace"
         ) from error
-    (folder / "checkpoints").mkdir()
-    (folder / "samples").mkdir()
-    describe_run(folder, plan)
+    try:
+        (folder / "checkpoints").mkdir()
+        (folder / "samples").mkdir()
+        describe_run(folder, plan)
+    except BaseException:  # e.g. a full disk: the same command shall not find its own rest in its way
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a run that has no checkpoint yet, from its ``config.toml``.
+
+    Raises
+    ------
+    UserError
+        When it is missing, or not what was written there.
+    """
+    path = folder / "config.toml"
+    try:
+        return Plan.from_toml(path.read_text(encoding="utf-8"))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError("unreadable run", f"{path} ({error})", "train again in another folder") from error
 
 
 @dataclass(frozen=True)
@@ -158,6 +180,8 @@ class TrainedRun:
         The checkpoint's content, for going on.
     checkpoint_digest : str
         SHA-256 of the checkpoint's file.
+    checkpoint_path : Path
+        That file.
     layer : str
         What of the network its features are, see ``pretext.layers``.
     """
@@ -168,6 +192,7 @@ class TrainedRun:
     standardise: Standardiser
     checkpoint: dict[str, Any]
     checkpoint_digest: str
+    checkpoint_path: Path
     layer: str = DEFAULT
 
     @property
@@ -231,10 +256,14 @@ class TrainedRun:
         UserError
             When the file's basis is not the run's.
         """
+        return np.concatenate(list(self.encode_blocks(maps, rows)))
+
+    def encode_blocks(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float32]]:
+        """The same block by block, (B, D) each, for whoever need not hold them all."""
         check_same_basis(self.basis, maps)
         wanted = maps.rows() if rows is None else rows
-        blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE))
-        return np.concatenate([self.encode(maps.read(block)) for block in blocks])
+        for block in np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE)):
+            yield self.encode(maps.read(block))
 
     def untrained(self, seed: int) -> "TrainedRun":
         """The same network with freshly drawn parameters."""
@@ -343,18 +372,17 @@ def check_sizes(plan: Plan, standardiser: Standardiser, found: dict[str, torch.T
 
 
 def load_run(folder: Path | str) -> TrainedRun:
-    """Load a run from its last checkpoint.
+    """Load a run from its last checkpoint, or with a warning from the one before it when that is damaged.
 
     Raises
     ------
     UserError
-        When the folder is no run, or its checkpoint is missing, damaged or of another version.
+        When the folder is no run, or its checkpoints are missing, damaged or of another version.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError("no such run", str(folder), "see `spectral-ssl list runs` or give another --run")
-    path = folder / "checkpoints" / "last.pt"
-    content = load_checkpoint(path)
+    content, path = load_last_good(folder / "checkpoints")
     try:
         plan = Plan.from_toml(content["config"])
         basis = Basis.from_json(content["basis"])
@@ -373,4 +401,4 @@ def load_run(folder: Path | str) -> TrainedRun:
         raise UserError(
             "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
         ) from error
-    return TrainedRun(folder, plan, method, standardiser, content, file_digest(path))
+    return TrainedRun(folder, plan, method, standardiser, content, file_digest(path), path)

@@ -11,8 +11,8 @@ from pretext.standardiser import Standardiser
 from pretext.tasks.example import Batch
 from spectral_ssl.ground.errors import UserError
 
-# Up to this size the maps are held in memory (a random read of HDF5 costs about as much as a training step).
-LARGEST_IN_MEMORY = 4 * 2**30
+# Up to this size the maps are held in memory; above it each batch is read when it is needed, one step ahead.
+LARGEST_IN_MEMORY = 64 * 2**20
 
 
 def check_same_basis(wanted: Basis, maps: MapFile) -> None:

@@ -382,8 +382,11 @@ def main() -> None:
         sys.exit(2)
     except Stopped as error:
         say(f"spectral-ssl: {error}")
-        sys.exit(130)
-    except KeyboardInterrupt:
+        sys.exit(error.status)
+    except (KeyboardInterrupt, SystemExit) as error:
+        # typer makes an exit with status 130 of Ctrl-C
+        if isinstance(error, SystemExit) and error.code != 130:
+            raise
         say("spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`")
         sys.exit(130)
     except BrokenPipeError:

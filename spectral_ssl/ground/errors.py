@@ -28,7 +28,19 @@ class UserError(Exception):
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM came and everything is saved: the message is one line on how to go on, the exit status 130."""
+    """Ctrl-C or SIGTERM came and everything is saved: the message is one line on how to go on.
+
+    Parameters
+    ----------
+    line : str
+        That line.
+    status : int
+        The exit status: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, line: str, status: int = 130) -> None:
+        super().__init__(line)
+        self.status = status
 
 
 class ObjectError(Exception):

@@ -89,6 +89,23 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def reserve_room(path: Path, size: int) -> None:
+    """Make the file system set so many bytes aside for a file, where it can.
+
+    Raises
+    ------
+    OSError
+        When there is not so much room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(handle, 0, size)
+    finally:
+        os.close(handle)
+
+
 def write_text(target: Path, text: str) -> None:
     """Write a small text file atomically, as UTF-8."""
     with atomic_path(target) as temporary:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def append_metrics(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All complete rows; a last line that a kill cut short is left out."""
+    """All complete rows; a last line that a kill or a full disk cut short is left out."""
     if not path.exists():
         return []
     rows = []
@@ -36,3 +37,10 @@ def drop_metrics_after(path: Path, step: int) -> None:
     """Keep the rows up to ``step``: a resumed run writes the later ones again."""
     kept = [row for row in read_metrics(path) if row["step"] <= step]
     write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def sync_metrics(path: Path) -> None:
+    """Bring the rows to the disk: before a checkpoint, after which a resumed run does not write them again."""
+    if path.exists():
+        with path.open("rb+") as written:
+            os.fsync(written.fileno())

@@ -79,7 +79,7 @@ def cluster(
     if neighbours:
         result["neighbours"] = neighbour_purity(values, labels, metric=metric)
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("ids", data=[found.ids[row] for row in rows], dtype=h5py.string_dtype())
+        file.create_dataset("ids", data=[found.ids[row] for row in rows.tolist()], dtype=h5py.string_dtype())
         file.create_dataset("clusters", data=assigned)
         about = {"schema_version": SCHEMA, "features": str(path), "how": how, "seed": seed, "created_by": created_by()}
         file.attrs.update({**about, **result["scores"], "checkpoint_digest": found.about["checkpoint_digest"]})

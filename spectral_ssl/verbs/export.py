@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from data_prep.map_store import MapFile
-from downstream.feature_export import extract_features
-from downstream.feature_store import write_features
+from downstream.feature_export import export_features
 from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.files import refuse_existing
@@ -54,5 +53,5 @@ def export(
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
     target = Path(out) if out else place.features(trained.folder.name, stem)
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
-    write_features(target, extract_features(trained, maps), overwrite=overwrite)
+    export_features(target, trained, maps, overwrite=overwrite)
     return target

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.map_store import MapFile
-from downstream.feature_export import extract_features
-from downstream.feature_store import read_features, write_features
+from downstream.feature_export import export_features
+from downstream.feature_store import read_features
 from pretext.latent_codes import settle_codes
 from pretext.runs import load_run
 from pretext.tasks.from_code import LABELS, NONE, FromCodeConfig
@@ -64,5 +64,10 @@ def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
         if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
             return path
     say(f"features of {run} for {maps.path}: writing {path}")
-    write_features(path, extract_features(trained, maps))
+    try:
+        export_features(path, trained, maps)
+    except UserError:
+        if not path.exists():
+            raise
+        return _export(run, maps, place)  # another process has written it meanwhile
     return path

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.run_status import read_status
 from spectral_ssl.ground.workspace import Workspace
 
 KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
@@ -68,5 +69,13 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
 
         return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
     if kind == "runs":
-        return {path.parent.name: str(path.parent) for path in sorted((place.root / "runs").glob("*/config.toml"))}
+        return {
+            path.parent.name: f"{path.parent} ({_state(path.parent)})"
+            for path in sorted((place.root / "runs").glob("*/config.toml"))
+        }
     return {path.name: str(path) for path in sorted((place.root / "maps").glob("*.h5"))}
+
+
+def _state(run: Path) -> str:
+    status = read_status(run)
+    return f"{status['state']}, epoch {status['epoch']}" if "epoch" in status else str(status["state"])

@@ -1,24 +1,27 @@
 """``pretrain``: train a pretext task on a map file."""
 
+import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
+from data_prep.work_folder import BEING_MADE
 from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
+from pretext.checkpoint import put_aside_damaged
 from pretext.coded_maps import CodedMaps
 from pretext.engine import TrainConfig, train
 from pretext.known_predictor import take_known_predictor
 from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
 from pretext.methods import find_method
-from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
+from pretext.runs import FOLDER_EXISTS, Plan, TrainedRun, describe_run, held_out_rows, load_run, read_plan, start_run
 from pretext.tasks import find_task
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
@@ -27,6 +30,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.run_status import held_run
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.find_features import find_features
 from spectral_ssl.verbs.first_choice import sections_for
@@ -135,17 +139,38 @@ def pretrain(
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
     training = _training_maps(maps, plan)
+    network, known = _fresh_network(plan, training, place)
+    folder = _new_folder(out, plan, place)
+    with held_run(folder):
+        if known is not None:
+            say(f"the predictor is that of {known}")
+        say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
+        train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
+        return _finish(folder, maps)
+
+
+def _new_folder(out: str | Path | None, plan: Plan, place: Workspace) -> Path:
+    """The new run folder; where its name is free to choose, one that no other process has taken meanwhile."""
+    if out:
+        start_run(Path(out), plan)
+        return Path(out)
+    while True:
+        folder = place.new_run(plan.method, plan.task)
+        try:
+            start_run(folder, plan)
+        except UserError as error:
+            if error.what != FOLDER_EXISTS:
+                raise
+            continue
+        return folder
+
+
+def _fresh_network(plan: Plan, training: TrainingMaps, place: Workspace) -> tuple[Method, Path | None]:
+    """The untrained network with what it takes over before its first step, and the run a predictor came from."""
     network = _build(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
         network.take_codes(training.codes)
-    known = take_known_predictor(network, plan, place.root / "runs")
-    folder = Path(out) if out else place.new_run(plan.method, plan.task)
-    start_run(folder, plan)
-    if known is not None:
-        say(f"the predictor is that of {known}")
-    say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
-    return _finish(folder, maps)
+    return network, take_known_predictor(network, plan, place.root / "runs")
 
 
 def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
@@ -167,27 +192,44 @@ def _build(plan: Plan, training: TrainingMaps) -> Method:
 
 
 def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
-    run = load_run(folder)
-    maps = _find_maps(run.plan.data if data is None else data, place)
-    if maps.digest != run.plan.data_digest:
+    if not (folder / "config.toml").is_file():
+        load_run(folder)  # says what is missing
+    with held_run(folder):
+        return _resume_held(folder, data, given, place)
+
+
+def _resume_held(
+    folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace
+) -> TrainedRun:
+    """Go on from the last sound checkpoint; where a run was killed before its first one, from the start."""
+    checkpoints = folder / "checkpoints"
+    for rest in (*folder.glob(".*.part"), *checkpoints.glob(".*.part")):
+        rest.unlink()  # of a file that was being written when the run was killed
+    run = None
+    if (checkpoints / "last.pt").exists() or (checkpoints / "previous.pt").exists():
+        run = load_run(folder)
+    before = run.plan if run is not None else read_plan(folder)
+    maps = _find_maps(before.data if data is None else data, place)
+    if maps.digest != before.data_digest:
         found = f"{maps.path}, digest {maps.digest[:12]}"
-        raise UserError("other data than the run's", found, f"give the file it was: {run.plan.data}")
-    train_settings = {name: getattr(run.plan.train, name) for name in TrainConfig.__dataclass_fields__} | given
-    plan = Plan(
-        method=run.plan.method,
-        task=run.plan.task,
-        train=build_config(TrainConfig, train_settings, "train"),
-        method_config=run.plan.method_config,
-        task_config=run.plan.task_config,
-        data=str(maps.path.resolve()),
-        data_digest=run.plan.data_digest,
-    )
+        raise UserError("other data than the run's", found, f"give the file it was: {before.data}")
+    train_settings = {name: getattr(before.train, name) for name in TrainConfig.__dataclass_fields__} | given
+    plan = replace(before, train=build_config(TrainConfig, train_settings, "train"), data=str(maps.path.resolve()))
     training = _training_maps(maps, plan)
+    metrics, at = folder / "metrics.jsonl", None
+    if run is None:
+        drop_metrics_after(metrics, -1)
+        network, _ = _fresh_network(plan, training, place)
+        say(f"resuming {folder}, which has no checkpoint yet, from the start")
+    else:
+        if run.checkpoint_path.name != "last.pt":
+            put_aside_damaged(checkpoints)
+        network, at = run.method, run.checkpoint["place"]
+        # of samples that are not in a row yet, the row is still to be written, even at the very step of the checkpoint
+        drop_metrics_after(metrics, at["step"] - (at["samples"] > 0))
+        say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
     describe_run(folder, plan)
-    at = run.checkpoint["place"]
-    drop_metrics_after(folder / "metrics.jsonl", at["step"])
-    say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
+    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
     return _finish(folder, maps)
 
 
@@ -269,8 +311,23 @@ def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
     path = Path(data) if data else place.newest_maps()
     if path is None:
         say("no map file yet: preparing the built-in shapes")
-        return prep(workspace=place.root)
+        return _prepared(lambda: prep(workspace=place.root))
     return open_maps(path)
+
+
+def _prepared(work: Callable[[], MapFile]) -> MapFile:
+    """The map file that ``work`` makes, or that another run is making at this moment."""
+    told = False
+    while True:
+        try:
+            return work()
+        except UserError as error:
+            if error.what != BEING_MADE:
+                raise
+            if not told:
+                say(f"{error.got} is being prepared by another process: waiting for it")
+                told = True
+            time.sleep(1.0)
 
 
 def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFile:
@@ -289,7 +346,7 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
             raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
         return maps
     say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
-    return prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options)
+    return _prepared(lambda: prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options))
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:

@@ -11,7 +11,7 @@ from conftest import write_random_maps
 import spectral_ssl
 from data_prep.basis import pixel_basis
 from data_prep.map_store import MapFile
-from pretext.checkpoint import load_checkpoint
+from pretext.checkpoint import content_digest, load_checkpoint
 from pretext.engine import Place, seeded_generator
 from pretext.methods import METHODS
 from pretext.runs import load_run
@@ -34,9 +34,8 @@ def same_parameters(first: Path, second: Path) -> bool:
 
 
 def without_time(folder: Path) -> list[dict[str, float]]:
-    return [
-        {key: value for key, value in row.items() if key != "seconds"} for row in read_metrics(folder / "metrics.jsonl")
-    ]
+    rows = read_metrics(folder / "metrics.jsonl")
+    return [{key: value for key, value in row.items() if key not in ("seconds", "waiting")} for row in rows]
 
 
 def test_equal_seeds_give_equal_runs_and_other_seeds_others(random_maps: MapFile, tmp_path: Path) -> None:
@@ -140,7 +139,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(random_ma
     shutil.copytree(run, broken)
     content = load_checkpoint(broken / "checkpoints" / "last.pt")
     content["model"]["encoder.to_code.weight"][0, 0] = float("nan")
-    torch.save(content, broken / "checkpoints" / "last.pt")
+    torch.save({**content, "digest": content_digest(content)}, broken / "checkpoints" / "last.pt")
     before = (broken / "checkpoints" / "last.pt").read_bytes()
     with pytest.raises(UserError, match="not finite"):
         spectral_ssl.pretrain(random_maps, resume=broken, epochs=2)
@@ -182,7 +181,7 @@ def test_damaged_checkpoints_are_one_clear_error(random_maps: MapFile, tmp_path:
     else:
         content = load_checkpoint(path)
         content["format" if damage == "format" else "config"] = "spectral-ssl checkpoint 0"
-        torch.save(content, path)
+        torch.save({**content, "digest": content_digest(content)}, path)
     with pytest.raises(UserError, match="checkpoint"):
         load_run(run)
 

@@ -1,0 +1,166 @@
+"""Large data sets: memory that does not grow with them, a quick start, and no waiting for data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from data_prep.basis import Basis, pixel_basis, zernike_basis
+from data_prep.map_store import open_maps
+from data_prep.map_writer import MapWriter
+from data_prep.row_places import row_places
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.metrics_log import read_metrics
+
+# Trains a minute step long and exports, each in a process of its own, and says how much memory it took at most (MB).
+WORK = """
+import json, resource, sys, time
+import torch
+import spectral_ssl
+what, data, out = sys.argv[1:4]
+begun = time.monotonic()
+if what == "pretrain":
+    settings = ("width=2", "code=8", "batch_size=64", "log_every=1", "max_minutes=0.02", *sys.argv[4:])
+    spectral_ssl.pretrain(data, method="regression", task="denoise", epochs=1, settings=settings, out=out)
+else:
+    spectral_ssl.export(sys.argv[4], data=data, out=out)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"peak": peak, "seconds": time.monotonic() - begun}))
+"""
+
+
+def write_many(path: Path, basis: Basis, count: int) -> Path:
+    """A map file of so many maps of noise: a few different ones, again and again."""
+    some = np.random.default_rng(0).uniform(-1, 1, size=(1000, *basis.shape)).astype(np.float32)
+    with MapWriter(
+        path, basis, source="made-up", source_digest="0", classes=["a"], count=count, created_by="test"
+    ) as writer:
+        for start in range(0, count, len(some)):
+            rows = range(start, min(start + len(some), count))
+            writer.append(
+                some[: len(rows)], [f"object-{row:08d}" for row in rows], [0] * len(rows), ["train"] * len(rows)
+            )
+    return path
+
+
+def measured(*arguments: object) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, *map(str, arguments)], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_memory_does_not_grow_with_the_maps(tmp_path: Path) -> None:
+    basis = pixel_basis(1, 32, 32)  # 4 kB a map
+    small, large = (write_many(tmp_path / f"{count}.h5", basis, count) for count in (5_000, 50_000))
+    size = large.stat().st_size / 2**20
+    assert size > 200
+    for what in ("pretrain", "export"):
+        before, after = (
+            measured(what, data, tmp_path / f"{what}-{data.stem}", tmp_path / "pretrain-5000")
+            if what == "export"
+            else measured(what, data, tmp_path / f"{what}-{data.stem}")
+            for data in (small, large)
+        )
+        assert after["peak"] - before["peak"] < 0.2 * size, (what, before, after)
+
+
+def test_rows_from_their_places_are_what_hdf5_reads(tmp_path: Path) -> None:
+    path = write_many(tmp_path / "some.h5", zernike_basis(4), 2500)
+    maps = open_maps(path)
+    with h5py.File(path) as file:
+        places = row_places(file["maps"])
+        assert places is not None
+        assert len(places.rows) < 200
+        expected = file["maps"][:]
+    rows = np.random.default_rng(1).integers(0, 2500, 300)
+    assert (maps.read(rows) == expected[rows]).all()
+    assert (maps.read() == expected).all()
+    assert maps.read(np.empty(0, np.int64)).shape == (0, *maps.basis.shape)
+    with pytest.raises(IndexError):
+        maps.read(np.array([2500]))
+
+
+@pytest.mark.parametrize("how", ["gzip", "several rows a chunk", "float64", "contiguous"])
+def test_columns_laid_out_otherwise_are_read_all_the_same(tmp_path: Path, how: str) -> None:
+    path = write_many(tmp_path / "some.h5", zernike_basis(4), 50)
+    expected = open_maps(path).read()
+    layouts: dict[str, dict[str, object]] = {
+        "gzip": {"chunks": (1, *expected.shape[1:]), "compression": "gzip"},
+        "several rows a chunk": {"chunks": (7, *expected.shape[1:])},
+        "float64": {"dtype": "f8", "chunks": (1, *expected.shape[1:])},
+        "contiguous": {},
+    }
+    with h5py.File(path, "r+") as file:
+        del file["maps"]
+        column = file.create_dataset("maps", data=expected, **layouts[how])
+        file.flush()
+        assert (row_places(column) is not None) == (how == "contiguous")
+    rows = np.array([49, 3, 3, 17])
+    assert (open_maps(path).read(rows) == expected[rows]).all()
+
+
+def test_a_map_file_cut_off_behind_its_index_is_one_clear_error(tmp_path: Path) -> None:
+    path = write_many(tmp_path / "some.h5", zernike_basis(4), 50)
+    maps = open_maps(path)
+    with h5py.File(path) as file:
+        places = row_places(file["maps"])
+    assert places is not None
+    path.write_bytes(path.read_bytes()[: int(places.offsets[-1]) + 100])
+    with pytest.raises(UserError, match="ends too early"):
+        places.read(maps.rows())
+    with pytest.raises(UserError, match="HDF5"):
+        maps.read()
+
+
+def test_ids_of_any_script_in_one_piece_of_memory(tmp_path: Path) -> None:
+    path = tmp_path / "some.h5"
+    basis, names = zernike_basis(4), ["a", "", "Größe", "形", "z" * 300]
+    with MapWriter(path, basis, source="made-up", source_digest="0", classes=[], count=5, created_by="test") as writer:
+        writer.append(np.zeros((5, *basis.shape), np.float32), names, [-1] * 5, ["test"] * 5)
+    ids = open_maps(path).ids
+    assert list(ids) == names
+    assert ids == tuple(names) != ids[1:]
+    assert (ids[-1], ids[1:3], ids.index("形"), "b" in ids) == (names[-1], tuple(names[1:3]), 3, False)
+    with pytest.raises(IndexError):
+        ids[5]
+
+
+def test_an_export_on_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    data = write_many(tmp_path / "some.h5", zernike_basis(4), 2000)
+    measured("pretrain", data, tmp_path / "run", "max_minutes=0")
+    out = tmp_path / "features.h5"
+    out.write_bytes(b"the previous file")
+    command = [sys.executable, "-m", "spectral_ssl", "export", "--run", tmp_path / "run", "--out", out, "--overwrite"]
+    limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "limited", *map(str, command)]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the features cannot be written" in done.stderr.splitlines()[-1]
+    assert out.read_bytes() == b"the previous file"
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_the_share_of_time_waiting_for_data_is_told(tmp_path: Path) -> None:
+    data = write_many(tmp_path / "some.h5", zernike_basis(4), 500)
+    measured("pretrain", data, tmp_path / "run", "max_minutes=0")
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert len(rows) == 8
+    assert all(0 <= row["waiting"] <= 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_million_small_maps(tmp_path: Path) -> None:
+    data = write_many(tmp_path / "million.h5", zernike_basis(4), 1_000_000)
+    found = measured("pretrain", data, tmp_path / "run")
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    # metrics count from when training begins; what is before it is opening the file and finding its rows
+    print(found, rows[0]["seconds"], rows[-1]["step"])
+    assert rows[0]["step"] == 1
+    assert len(rows) > 10
