@@ -13,16 +13,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from pretext.batch_step import BatchStep
 from pretext.checkpoint import save_checkpoint
+from pretext.devices import choose_device, compile_networks, move
+from pretext.drawing import StepGenerator
 from pretext.method import LearnsFirst, Method
+from pretext.precision import Mixed, Precision, choose_precision
+from pretext.processes import ALONE, Processes
 from pretext.sample_error import sample_error
+from pretext.shared_statistics import share_statistics
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
 from pretext.watch import FeatureWatch
@@ -30,7 +37,7 @@ from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import Stopped, UserError
 from spectral_ssl.ground.files import atomic_path, write_text
 from spectral_ssl.ground.metrics_log import append_metrics
-from spectral_ssl.ground.progress import progress
+from spectral_ssl.ground.progress import progress, say
 
 # Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
 WATCHED = 64
@@ -47,7 +54,14 @@ class TrainConfig:
     epochs : int
         Passes over the training split.
     batch_size : int
-        Samples a step; the last, smaller batch of an epoch is used too.
+        Samples a step, of all processes together; the last, smaller batch of an epoch is used too.
+    accumulate : int
+        Parts in which each process works through its rows of a batch, one after the other: less memory, the same step.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Of the layers in training, see ``pretext.precision``. On processors that multiply bfloat16 themselves it can
+        take half the time, on others it takes more.
+    compile : bool
+        Whether torch's compiler makes kernels of the networks first; that takes minutes.
     max_minutes : float
         Stop cleanly at the end of the step that passes this; 0 means no limit.
     checkpoint_every : int
@@ -62,6 +76,9 @@ class TrainConfig:
 
     epochs: int = 20
     batch_size: int = 64
+    accumulate: int = 1
+    precision: Precision = "auto"
+    compile: bool = False
     max_minutes: float = 0.0
     checkpoint_every: int = 1
     log_every: int = 0
@@ -71,6 +88,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_range("train.epochs", self.epochs, 0, 1_000_000)
         check_range("train.batch_size", self.batch_size, 1, 1_000_000)
+        check_range("train.accumulate", self.accumulate, 1, 1_000_000)
         check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
         check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
         check_range("train.log_every", self.log_every, 0, 1_000_000_000)
@@ -78,10 +96,12 @@ class TrainConfig:
         check_range("train.seed", self.seed, 0, 2**31 - 1)
 
 
-def seeded_generator(*parts: int | str) -> torch.Generator:
+def seeded_generator(*parts: int | str) -> StepGenerator:
     """A generator whose stream is a function of the parts, e.g. (seed, "step", 12)."""
     digest = sha256(":".join(str(part) for part in parts).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    generator = StepGenerator()
+    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return generator
 
 
 @dataclass
@@ -100,6 +120,8 @@ class Place:
         Time of training so far, over all its parts.
     unwatched : int
         Samples seen since features were last watched.
+    scaling : dict of str to float
+        Of float16, see ``pretext.precision``.
     """
 
     epoch: int = 0
@@ -109,6 +131,7 @@ class Place:
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     unwatched: int = 0
+    scaling: dict[str, float] = field(default_factory=dict)
 
     def count(self, losses: dict[str, float], samples: int) -> None:
         """Note one finished step."""
@@ -140,6 +163,10 @@ def train(
     run: Path,
     resolved: str,
     start: dict[str, Any] | None = None,
+    *,
+    mixes: bool = False,
+    processes: Processes = ALONE,
+    device: torch.device | None = None,
 ) -> Place:
     """Train a method on a task and leave checkpoints, metrics and a status in the run folder.
 
@@ -161,6 +188,12 @@ def train(
         The whole resolved config as TOML, for the checkpoints.
     start : dict, optional
         The ``place`` of the checkpoint whose state the method has taken over.
+    mixes : bool
+        Whether the task mixes samples of a batch.
+    processes : Processes
+        This process and those that train along; the first one writes.
+    device : torch.device, optional
+        Where it is trained, the processor by default.
 
     Returns
     -------
@@ -170,7 +203,7 @@ def train(
     Raises
     ------
     UserError
-        When the loss is not finite; the last checkpoint stays.
+        When the loss is not finite; the last checkpoint stays. When another process has ended.
     Stopped
         After Ctrl-C or SIGTERM, when the step under way is finished and a checkpoint written.
     """
@@ -181,12 +214,24 @@ def train(
     place = Place(**start) if start else Place()
     steps_an_epoch = math.ceil(len(data) / config.batch_size)
     method.total_steps = config.epochs * steps_an_epoch
+    device = device or choose_device()
+    products, reason = choose_precision(config.precision, device)
+    say(f"precision {reason}")
+    if isinstance(products, Mixed):
+        products.take(place.scaling)
+    how = BatchStep(processes=processes, products=products, accumulate=config.accumulate, mixes=mixes, device=device)
+    check_accumulation(method, config)
+    assert isinstance(method, nn.Module)
 
     before = place.seconds
 
     def save(state: str) -> None:
         place.seconds = before + time.monotonic() - started
-        check_parameters(method, place, run)
+        place.scaling = products.state() if isinstance(products, Mixed) else {}
+        check_parameters(method, place, run, processes)
+        processes.check_alike(method)
+        if not processes.first:
+            return
         save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
         write_status(run, state, place)
 
@@ -199,44 +244,60 @@ def train(
         features = FeatureWatch(data, view, config.watch, seeded_generator(config.seed, "watched features"))
 
     def log() -> None:
+        if not processes.first:
+            place.take_means()
+            return
         seconds = round(before + time.monotonic() - started, 3)
         epoch = place.epoch + place.batch / steps_an_epoch if place.batch else place.epoch
         row = {"epoch": epoch, "step": place.step, "seconds": seconds, **place.take_means()}
         if watched is not None:
-            answers = method.complete(watched.condition, 1, seeded_generator(config.seed, "watched answers"))
+            generator = seeded_generator(config.seed, "watched answers")
+            generator.at_home = None if device.type == "cpu" else device
+            with how.there():
+                answers = method.complete(watched.condition.to(device), 1, generator).cpu()
             row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
         if features is not None and (not place.batch or features.due(place.unwatched)):
-            row |= features.measure(method, place.step)
+            with how.there():
+                row |= features.measure(method, place.step, device)
             place.unwatched = 0
         append_metrics(run / "metrics.jsonl", row)
 
-    write_status(run, "running", place)
+    if processes.first:
+        write_status(run, "running", place)
     if start is None and isinstance(method, LearnsFirst):
         generator = seeded_generator(config.seed, "first")
         shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
         method.learn_first(data.batch(shown).maps, generator)
+    move(method, device)
+    processes.take_over(method)
+    share_statistics(method, processes)
+    if config.compile:
+        compile_networks(method)
     with hold_interrupt() as interrupted, progress("pretrain", config.epochs * steps_an_epoch) as advance:
         advance(place.step)
+        late = False
         while place.epoch < config.epochs:
             order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", place.epoch))
             for rows in order.split(config.batch_size)[place.batch :]:
-                generator = seeded_generator(config.seed, "step", place.step)
-                example = corrupt(data.batch(rows), generator)
-                losses = method.training_step(example, generator)
-                check_finite(losses, place, run, example, data.ids(rows))
+                parts = how.parts(data, corrupt, rows, partial(seeded_generator, config.seed, "step", place.step))
+                losses = how.step(method, parts)
+                late = bool(config.max_minutes) and time.monotonic() - started >= 60 * config.max_minutes
+                # all processes agree on what happens next
+                losses, stopped, late = agree(processes, losses, interrupted(), late)
+                check_finite(losses, place, run, partial(how.whole, parts), data.ids(rows), processes)
                 place.count(losses, len(rows))
                 if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
                     log()
-                if interrupted():
+                if stopped:
                     save("stopped")
                     raise Stopped(f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`")
                 advance(1, f"loss {losses['loss']:.4f}")
-                if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
+                if late:
                     break
             if place.batch == steps_an_epoch:
                 place.end_epoch()
                 log()
-            if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
+            if late:
                 break
             if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
                 save("running")
@@ -272,10 +333,38 @@ def hold_interrupt() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def check_finite(losses: dict[str, float], place: Place, run: Path, example: Example, ids: list[str]) -> None:
+def agree(
+    processes: Processes, losses: dict[str, float], stopped: bool, late: bool
+) -> tuple[dict[str, float], bool, bool]:
+    """The losses of the whole batch, and whether any process was told to stop or has run out of time."""
+    if not processes.several:
+        return losses, stopped, late
+    *values, stops, lates = processes.sums([*losses.values(), float(stopped), float(late)])
+    return dict(zip(losses, values, strict=True)), stops > 0, lates > 0
+
+
+def check_accumulation(method: Method, config: TrainConfig) -> None:
+    """Raise a UserError when a batch shall be worked through in parts and the method needs it in one."""
+    if config.accumulate > 1 and getattr(method, "whole_batches", False):
+        got = f"train.accumulate = {config.accumulate}"
+        what_to_do = "leave it out: here a loss is of the whole batch; lower train.batch_size, or add processes"
+        raise UserError("the method does not work through a batch in parts", got, what_to_do)
+
+
+def check_finite(
+    losses: dict[str, float],
+    place: Place,
+    run: Path,
+    whole: Callable[[], Example],
+    ids: list[str],
+    processes: Processes = ALONE,
+) -> None:
     """Raise a UserError when a loss is NaN or infinite, before a checkpoint could be spoilt; the batch is saved."""
     for name, value in losses.items():
         if not math.isfinite(value):
+            example = whole()
+            if not processes.first:
+                raise processes.once(UserError("the loss is not finite", name, "see what the first process says"))
             write_status(run, "failed", place)
             dump = run / "failed-batch.pt"
             with atomic_path(dump, overwrite=True) as temporary:
@@ -287,13 +376,15 @@ def check_finite(losses: dict[str, float], place: Place, run: Path, example: Exa
             raise UserError("the loss is not finite", at, what_to_do)
 
 
-def check_parameters(method: Method, place: Place, run: Path) -> None:
+def check_parameters(method: Method, place: Place, run: Path, processes: Processes = ALONE) -> None:
     """Raise a UserError when a parameter is not finite, so that it cannot take the last good checkpoint's place."""
     for name, value in method.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            write_status(run, "failed", place)
+            if processes.first:
+                write_status(run, "failed", place)
             at = f"{name} at step {place.step}"
-            raise UserError("a parameter is not finite", at, "lower the learning rate; the last checkpoint is kept")
+            what_to_do = "lower the learning rate; the last checkpoint is kept"
+            raise processes.once(UserError("a parameter is not finite", at, what_to_do))
 
 
 def write_status(run: Path, state: str, place: Place) -> None:
