@@ -20,7 +20,6 @@ Letters in shapes: B batch, C, H, W of the maps, D features, E dimensions of the
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -64,9 +63,6 @@ class JointEmbeddingConfig:
         lambda, mu and nu.
     learning_rate, weight_decay : float
         Of AdamW; the rate is the highest it comes to.
-    precision : {"float32", "bfloat16"}
-        Of the layers' products in training (sums, norms and the loss stay in float32). bfloat16 takes half the time on
-        processors that have it, and more on others; features are always computed in float32.
     warm_up, cosine_steps : int
         Steps in which the rate rises, and steps after which it has fallen to a hundredth (a cosine in between); 0 for
         the whole training, epochs times steps an epoch.
@@ -84,7 +80,6 @@ class JointEmbeddingConfig:
     covariance: float = 1.0
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
-    precision: Literal["float32", "bfloat16"] = "float32"
     warm_up: int = 30
     cosine_steps: int = 0
 

@@ -10,7 +10,6 @@ Letters in shapes: B rows of a batch.
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -106,6 +105,7 @@ class Processes:
             with torch.no_grad(), hearing():
                 for tensor in (*module.parameters(), *module.buffers()):
                     sent = tensor.detach().to(self.device).contiguous()
+                    sent = sent.to(torch.uint8) if sent.dtype == torch.bool else sent
                     dist.broadcast(sent, 0)
                     tensor.copy_(sent)
 
@@ -220,8 +220,3 @@ def together(device: torch.device | None = None) -> Iterator[Processes]:
     finally:
         if not own:
             dist.destroy_process_group()
-
-
-def launch_name() -> str:
-    """What this process is called beside others: its place and its machine."""
-    return f"process {process_place()} on {socket.gethostname()}"

@@ -77,6 +77,9 @@ class Plan:
         sections = tomllib.loads(text)
         run = sections["run"]
         method, task = find_method(run["method"]), find_task(run["task"])
+        older = sections.get("method", {}).pop("precision", None)  # where it was a setting of joint-embedding alone
+        if older is not None:
+            sections.setdefault("train", {}).setdefault("precision", {"bfloat16": "bf16"}.get(older, "fp32"))
         return Plan(
             method=run["method"],
             task=run["task"],

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 import spectral_ssl
-from spectral_ssl.ground.errors import Stopped, UserError
+from spectral_ssl.ground.errors import SaidByAnother, Stopped, UserError
+from spectral_ssl.ground.launch import process_place
 from spectral_ssl.tables import print_probe, print_scores
 
 app = typer.Typer(
@@ -120,6 +121,13 @@ def pretrain(
     features: Annotated[
         str | None, typer.Option(help="Of the task from-code: a feature file, a run, labels or none.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the layers in training: auto, fp32, bf16, fp16 [auto, or the recipe's].")
+    ] = None,
+    compile_networks: Annotated[
+        bool | None, typer.Option("--compile", help="Let torch's compiler make kernels of the networks first.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where it is trained: cpu, cuda, mps, or auto.")] = "cpu",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
@@ -139,11 +147,16 @@ def pretrain(
         seed=seed,
         variant=variant,
         features=features,
+        precision=precision,
+        compile=compile_networks,
+        device=device,
         settings=settings or (),
         resume=resume,
         out=out,
         workspace=workspace,
     )
+    if process_place() > 0:
+        return
     print(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
 
 
@@ -268,7 +281,9 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features to HDF5."""
-    print(spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace))
+    written = spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace)
+    if process_place() == 0:
+        print(written)
 
 
 @app.command()
@@ -357,11 +372,15 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit status 2."""
     try:
         app()
+    except SaidByAnother:
+        sys.exit(2)
     except UserError as error:
-        print(f"spectral-ssl: {error}", file=sys.stderr)
+        who = f" (process {process_place()})" if process_place() else ""
+        print(f"spectral-ssl{who}: {error}", file=sys.stderr)
         sys.exit(2)
     except Stopped as error:
-        print(f"spectral-ssl: {error}", file=sys.stderr)
+        if process_place() == 0:
+            print(f"spectral-ssl: {error}", file=sys.stderr)
         sys.exit(130)
     except KeyboardInterrupt:
         print(

@@ -1,5 +1,6 @@
 """``pretrain``: train a pretext task on a map file."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -13,11 +14,13 @@ from downstream.figures import draw_losses
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
 from pretext.coded_maps import CodedMaps
+from pretext.devices import choose_device
 from pretext.engine import TrainConfig, train
 from pretext.known_predictor import take_known_predictor
 from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
 from pretext.methods import find_method
+from pretext.processes import together
 from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
 from pretext.tasks import find_task
 from pretext.tasks.from_code import FromCodeConfig
@@ -25,6 +28,7 @@ from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import build_config, parse_settings, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.launch import restarts
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
@@ -67,12 +71,15 @@ def pretrain(
     seed: int | None = None,
     variant: str | None = None,
     features: str | Path | None = None,
+    precision: str | None = None,
+    compile: bool | None = None,  # noqa: A002 - as torch and the setting call it
+    device: str = "cpu",
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
     workspace: str | Path | None = None,
 ) -> TrainedRun:
-    """Train a method on a task.
+    """Train a method on a task, in all processes that a launcher started for it (docs/scaling.md).
 
     Parameters
     ----------
@@ -90,10 +97,15 @@ def pretrain(
         Of mr-gan, short for the setting of that name.
     features : path or str, optional
         Of the task from-code: a feature file, a run (its features are exported first), "labels" or "none".
+    precision, compile : optional
+        Short for the settings of the same names in the section train.
+    device : {"cpu", "auto", "cuda", "mps"}
+        Where the network is trained; "auto" is a GPU if there is one.
     settings : sequence of str
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
-        Go on with this run exactly where it stopped; only ``data``, ``epochs`` and ``max_minutes`` may be given along.
+        Go on with this run exactly where it stopped; only ``data``, ``epochs``, ``max_minutes`` and ``device`` may be
+        given along, and there may be more or fewer processes than before.
         More epochs than before lengthen learning rates that fall over the training: such a run is then not the one that
         was to take so many epochs from the start.
     out : path, optional
@@ -112,13 +124,79 @@ def pretrain(
     """
     place = Workspace.find(workspace)
     settings = settings if variant is None else (*settings, f"method.variant={variant}")
-    short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
+    short = {
+        "epochs": epochs, "max_minutes": max_minutes, "seed": seed, "precision": precision, "compile": compile,
+    }  # fmt: skip
     given = {key: value for key, value in short.items() if value is not None}
-    if resume is not None:
-        if method or task or recipe or settings or out or seed is not None or features:
-            raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
-        return _resume(Path(resume), data, given, place)
-    if out is not None:
+    others = (method, task, recipe, settings, out, features, *(given.get(key) for key in ("precision", "compile")))
+    if resume is not None and (any(others) or seed is not None):
+        raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
+
+    def prepare() -> _Prepared:
+        if resume is not None:
+            return _prepare_resumed(Path(resume), data, given, place)
+        return _prepare(data, method, task, recipe, features, given, settings, out, place)
+
+    with together(chosen := choose_device(device)) as processes:
+        made: list[_Prepared] = []
+
+        def by_first() -> tuple[str, str, dict[str, Any] | None]:
+            made.append(prepare())
+            return str(made[0].folder), made[0].plan.to_toml(), made[0].at
+
+        found = processes.by_first(by_first)
+        ready = made[0] if made else _prepared_by_another(*found)
+        train(
+            ready.network,
+            ready.plan.corrupt,
+            ready.plan.view,
+            ready.training,
+            ready.plan.train,
+            ready.folder,
+            ready.plan.to_toml(),
+            ready.at,
+            mixes=ready.plan.task_entry.mixes,
+            processes=processes,
+            device=chosen,
+        )
+        processes.by_first(lambda: None)  # the last checkpoint is written
+        return _finish(ready.folder, ready.maps) if processes.first else load_run(ready.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """All that a training begins with; ``at`` is the place to go on from, None for the beginning."""
+
+    folder: Path
+    plan: Plan
+    maps: MapFile
+    training: TrainingMaps
+    network: Method
+    at: dict[str, Any] | None
+
+
+def _prepared_by_another(folder: str, plan_text: str, at: dict[str, Any] | None) -> _Prepared:
+    """What the first process prepared, made here too; its parameters follow when the training begins."""
+    plan = Plan.from_toml(plan_text)
+    maps = open_maps(plan.data)
+    training = _training_maps(maps, plan)
+    network = _build(plan, training) if at is None else load_run(folder).method
+    return _Prepared(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, at=at)
+
+
+def _prepare(
+    data: str | Path | MapFile | None,
+    method: str | None,
+    task: str | None,
+    recipe: str | None,
+    features: str | Path | None,
+    given: dict[str, Any],
+    settings: Sequence[str],
+    out: str | Path | None,
+    place: Workspace,
+) -> _Prepared:
+    """A new run, its folder made; or, where a launcher has started the processes again, the run as far as it was."""
+    if out is not None and not restarts():
         refuse_existing(Path(out), overwrite=False)
     if recipe:
         recipe = str(recipe)
@@ -134,18 +212,38 @@ def pretrain(
     plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+    begun = _begun(plan, out, place) if restarts() else None
+    if begun is not None and (begun / "checkpoints" / "last.pt").exists():
+        return _prepare_resumed(begun, maps, {}, place)
     training = _training_maps(maps, plan)
     network = _build(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
         network.take_codes(training.codes)
     known = take_known_predictor(network, plan, place.root / "runs")
-    folder = Path(out) if out else place.new_run(plan.method, plan.task)
-    start_run(folder, plan)
+    folder = begun or (Path(out) if out else place.new_run(plan.method, plan.task))
+    if begun is None:
+        start_run(folder, plan)
+    else:
+        drop_metrics_after(folder / "metrics.jsonl", -1)
     if known is not None:
         say(f"the predictor is that of {known}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
-    return _finish(folder, maps)
+    return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=network, at=None)
+
+
+def _begun(plan: Plan, out: str | Path | None, place: Workspace) -> Path | None:
+    """The folder in which this very run was under way when one of its processes died, None where there is none."""
+    folders = [Path(out)] if out else sorted((place.root / "runs").glob("*"), reverse=True)
+    for folder in folders:
+        try:
+            if (folder / "config.toml").read_text(encoding="utf-8") != plan.to_toml():
+                continue
+            state = json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"]
+        except (OSError, ValueError, KeyError):
+            continue
+        if state == "running" or out:
+            return folder
+    return None
 
 
 def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
@@ -166,7 +264,10 @@ def _build(plan: Plan, training: TrainingMaps) -> Method:
         raise UserError("not enough memory for the network", found, "lower method.width or method.code") from error
 
 
-def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
+def _prepare_resumed(
+    folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace
+) -> _Prepared:
+    """A run as far as it was."""
     run = load_run(folder)
     maps = _find_maps(run.plan.data if data is None else data, place)
     if maps.digest != run.plan.data_digest:
@@ -187,8 +288,7 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
-    train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
-    return _finish(folder, maps)
+    return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=run.method, at=at)
 
 
 def _merge(
