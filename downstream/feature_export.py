@@ -3,10 +3,11 @@
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features
 from pretext.layers import pooling_in_words
+from pretext.processes import ALONE, Processes
 from pretext.runs import TrainedRun
 
 
-def extract_features(run: TrainedRun, maps: MapFile) -> Features:
+def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE) -> Features:
     """Encode all maps of a file.
 
     Parameters
@@ -15,6 +16,8 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
         Its network and its statistics are used, whatever the file's own statistics are.
     maps : MapFile
         Of the run's basis.
+    processes : Processes
+        Those that share the work; only the first gets the features, the others none.
 
     Returns
     -------
@@ -27,7 +30,7 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
         When the basis is another.
     """
     return Features(
-        values=run.encode_file(maps),
+        values=run.encode_file(maps, processes=processes),
         ids=maps.ids,
         labels=maps.labels,
         splits=maps.splits,

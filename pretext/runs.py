@@ -14,6 +14,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pretext.latent_codes import find_codes
 from pretext.layers import DEFAULT, chosen
 from pretext.method import Method, build_seeded
 from pretext.methods import find_method
+from pretext.processes import ALONE, Processes
 from pretext.standardiser import Standardiser
 from pretext.tasks import TaskEntry, find_task
 from pretext.tasks.example import Batch, Example
@@ -209,10 +211,13 @@ class TrainedRun:
         chosen({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
         return replace(self, layer=layer)
 
-    def encode_file(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    def encode_file(
+        self, maps: MapFile, rows: NDArray[np.int64] | None = None, processes: Processes = ALONE
+    ) -> NDArray[np.float32]:
         """Features (N, D) float32 of the given rows of a file (all of them by default).
 
-        They are made block by block, so that memory does not grow with the maps.
+        They are made block by block, so that memory does not grow with the maps. The blocks are the same for any
+        number of processes, so the features are too, bit for bit; only the first process gets them, others (0, 0).
 
         Raises
         ------
@@ -222,7 +227,11 @@ class TrainedRun:
         check_same_basis(self.basis, maps)
         wanted = maps.rows() if rows is None else rows
         blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE))
-        return np.concatenate([self.encode(maps.read(block)) for block in blocks])
+        parts = processes.in_turn([partial(self._encode_rows, maps, block) for block in blocks])
+        return np.concatenate([*parts] or [np.empty((0, 0), np.float32)])
+
+    def _encode_rows(self, maps: MapFile, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.encode(maps.read(rows))
 
     def untrained(self, seed: int) -> "TrainedRun":
         """The same network with freshly drawn parameters."""

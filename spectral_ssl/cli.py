@@ -226,6 +226,8 @@ def evaluate(
         weights=weights,
         workspace=workspace,
     )
+    if process_place() > 0:
+        return
     print_scores(result)
     print(f"written to {result['path']}")
 
@@ -262,6 +264,8 @@ def probe(
         references=references,
         workspace=workspace,
     )
+    if process_place() > 0:
+        return
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return

@@ -6,6 +6,7 @@ from data_prep.map_store import MapFile
 from downstream.feature_export import extract_features
 from downstream.feature_store import write_features
 from pretext.layers import DEFAULT
+from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.workspace import Workspace
@@ -20,7 +21,7 @@ def export(
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
-    """Write the features of every map of a file.
+    """Write the features of every map of a file; where a launcher started several processes they share the work.
 
     Parameters
     ----------
@@ -54,5 +55,9 @@ def export(
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
     target = Path(out) if out else place.features(trained.folder.name, stem)
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
-    write_features(target, extract_features(trained, maps), overwrite=overwrite)
+    with together() as processes:
+        features = extract_features(trained, maps, processes)
+        if processes.first:
+            write_features(target, features, overwrite=overwrite)
+        processes.by_first(lambda: None)  # it is written when any of them goes on
     return target
