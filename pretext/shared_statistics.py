@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pretext.full_precision import in_full
 from pretext.processes import Processes
 
 
@@ -47,7 +48,7 @@ def _normalise(layer: _BatchNorm, alone: Any, processes: Processes, given: Tenso
     if not layer.training or not torch.is_grad_enabled():
         result: Tensor = alone(given)
         return result
-    values = given.float()
+    values = in_full(given)
     dimensions = [place for place in range(values.dim()) if place != 1]
     shape = [1, -1] + [1] * (values.dim() - 2)
     counted = 0.0 if processes.idle else 1.0
