@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from pretext.drawing import Share
 from spectral_ssl.ground.errors import SaidByAnother, UserError
-from spectral_ssl.ground.launch import process_count, process_place
+from spectral_ssl.ground.launch import process_count, process_place, restarts
 
 # A process that is waited for longer than this is taken for dead. The others wait while the first prepares data.
 PATIENCE = timedelta(hours=2)
@@ -210,7 +212,10 @@ def together(device: torch.device | None = None) -> Iterator[Processes]:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            dist.init_process_group(backend, timeout=PATIENCE)
+            # the launcher's store outlives a restart: with names of its own a new start finds no addresses of the dead
+            store, place, count = next(iter(rendezvous("env://", timeout=PATIENCE)))
+            store = PrefixStore(f"start {restarts()} of {count}", store)
+            dist.init_process_group(backend, store=store, rank=place, world_size=count, timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise UserError("the processes do not find each other", reason, "start them with torchrun") from error
