@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from conftest import write_random_maps
 
 import spectral_ssl
+from data_prep.basis import pixel_basis, zernike_basis
 from pretext import runs
 from pretext.methods import METHODS
 from pretext.processes import together
@@ -74,6 +76,13 @@ def in_double() -> Iterator[None]:
     finally:
         torch.set_default_dtype(torch.float32)
         Standardiser.__call__, runs.build_seeded, pretrain_verb._finish = before  # type: ignore[method-assign]
+
+
+def write_data(folder: Path) -> Path:
+    """The map files of the cases."""
+    write_random_maps(folder / "random.h5", zernike_basis(8))
+    write_random_maps(folder / "pictures.h5", pixel_basis(1, 16, 16))
+    return folder
 
 
 def train_some(folder: Path, names: Iterable[str], *more: str) -> None:

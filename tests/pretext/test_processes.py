@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
-from conftest import write_random_maps
-from every_method import CASES, IN_PARTS, in_double, train_some
+from every_method import CASES, IN_PARTS, in_double, train_some, write_data
 
 import spectral_ssl
-from data_prep.basis import pixel_basis, zernike_basis
 from downstream.feature_store import read_features
 from pretext.checkpoint import load_checkpoint
 from pretext.processes import Processes
@@ -39,12 +37,6 @@ def torchrun(
         timeout=seconds,
         check=False,
     )
-
-
-def write_data(folder: Path) -> Path:
-    write_random_maps(folder / "random.h5", zernike_basis(8))
-    write_random_maps(folder / "pictures.h5", pixel_basis(1, 16, 16))
-    return folder
 
 
 @pytest.fixture(scope="module")
