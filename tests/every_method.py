@@ -64,18 +64,28 @@ IN_PARTS = [
 
 
 @contextmanager
+def without_pictures() -> Iterator[None]:
+    """The pictures at the end of a training take longer than these trainings."""
+    before = pretrain_verb._finish
+    pretrain_verb._finish = lambda folder, maps: runs.load_run(folder)
+    try:
+        yield
+    finally:
+        pretrain_verb._finish = before
+
+
+@contextmanager
 def in_double() -> Iterator[None]:
     """Everything is computed in float64: what remains of a difference is a mistake and no rounding."""
-    before = Standardiser.__call__, runs.build_seeded, pretrain_verb._finish
+    before = Standardiser.__call__, runs.build_seeded
     torch.set_default_dtype(torch.float64)
     Standardiser.__call__ = lambda self, maps: before[0](self, maps).double()  # type: ignore[method-assign]
     runs.build_seeded = lambda *given: before[1](*given).double()
-    pretrain_verb._finish = lambda folder, maps: runs.load_run(folder)  # pictures take longer than the training
     try:
         yield
     finally:
         torch.set_default_dtype(torch.float32)
-        Standardiser.__call__, runs.build_seeded, pretrain_verb._finish = before  # type: ignore[method-assign]
+        Standardiser.__call__, runs.build_seeded = before  # type: ignore[method-assign]
 
 
 def write_data(folder: Path) -> Path:
@@ -90,14 +100,15 @@ def train_some(folder: Path, names: Iterable[str], *more: str) -> None:
     for name in names:
         data, method, task, settings = CASES[name]
         settings = (*(() if any("batch_size" in each for each in settings) else ("batch_size=20",)), *settings)
-        spectral_ssl.pretrain(
-            folder.parent / f"{data}.h5",
-            method=method,
-            task=task,
-            epochs=1,
-            settings=("watch=0", *settings, *more),
-            out=folder / name,
-        )
+        with without_pictures():
+            spectral_ssl.pretrain(
+                folder.parent / f"{data}.h5",
+                method=method,
+                task=task,
+                epochs=1,
+                settings=("watch=0", *settings, *more),
+                out=folder / name,
+            )
 
 
 def main(folder: Path) -> None:

@@ -15,7 +15,6 @@ from conftest import write_random_maps
 
 from data_prep.basis import zernike_basis
 from pretext.checkpoint import load_checkpoint
-from spectral_ssl.ground.metrics_log import read_metrics
 
 pytestmark = [
     pytest.mark.slow,
@@ -99,7 +98,7 @@ def test_a_run_whose_processes_are_killed_goes_on_as_if_they_had_not_been(maps: 
 
 def test_a_mistake_is_said_once_and_ends_all(maps: Path) -> None:
     process = start(maps, "--method", "nonsense")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
     assert errors.count("spectral-ssl: unknown method") == 1
     assert "spectral-ssl (process" not in errors
@@ -109,7 +108,7 @@ def test_ctrl_c_of_one_stops_all_with_a_checkpoint(maps: Path) -> None:
     process = start(maps, *SMALL, "--epochs", "100000", "--out", str(maps / "run"))
     wait_for_epoch(maps / "run", 5, process)
     os.kill(workers_of(process.pid)[1], signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert errors.count("go on with `spectral-ssl pretrain --resume") == 1
     assert json.loads((maps / "run" / "status.json").read_text())["state"] == "stopped"
     step = load_checkpoint(maps / "run" / "checkpoints" / "last.pt")["place"]["step"]
@@ -124,7 +123,7 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all(maps: Path) -> None:
     content["model"][name].view(-1)[0] = float("nan")
     torch.save(content, maps / "run" / "checkpoints" / "last.pt")
     process = start(maps, "--resume", str(maps / "run"), "--epochs", "2")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
     assert errors.count("the loss is not finite") == 1
     assert len(torch.load(maps / "run" / "failed-batch.pt", weights_only=True)["condition"]) == 20  # of both processes
