@@ -115,7 +115,7 @@ class Processes:
         """Raise a UserError when the processes' networks are not the same any more."""
         if not self.several:
             return
-        own = torch.stack([parameter.detach().double().sum().cpu() for parameter in module.parameters()])
+        own = torch.stack([parameter.detach().cpu().double().sum() for parameter in module.parameters()])
         found = self.gather(own[None])
         if not all(torch.equal(found[0], other) for other in found):
             what_to_do = "go on from the last checkpoint with --resume, and report it: this should not happen"

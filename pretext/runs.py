@@ -140,6 +140,18 @@ def start_run(folder: Path, plan: Plan) -> None:
     describe_run(folder, plan)
 
 
+def run_under_way(plan: Plan, folders: Sequence[Path]) -> Path | None:
+    """The first of the folders in which a run of this very plan was under way when its processes died, or None."""
+    for folder in folders:
+        try:
+            same = (folder / "config.toml").read_text(encoding="utf-8") == plan.to_toml()
+            if same and json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"] != "finished":
+                return folder
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A run loaded for use.

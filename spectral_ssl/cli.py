@@ -155,9 +155,10 @@ def pretrain(
         out=out,
         workspace=workspace,
     )
-    if process_place() > 0:
-        return
-    print(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
+    if process_place() == 0:
+        print(
+            f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}"
+        )
 
 
 @app.command()
@@ -226,10 +227,9 @@ def evaluate(
         weights=weights,
         workspace=workspace,
     )
-    if process_place() > 0:
-        return
-    print_scores(result)
-    print(f"written to {result['path']}")
+    if process_place() == 0:
+        print_scores(result)
+        print(f"written to {result['path']}")
 
 
 @app.command()
@@ -264,13 +264,11 @@ def probe(
         references=references,
         workspace=workspace,
     )
-    if process_place() > 0:
-        return
-    if as_json:
+    if as_json and process_place() == 0:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
-        return
-    print_probe(result)
-    print(f"written to {result['path']}")
+    elif process_place() == 0:
+        print_probe(result)
+        print(f"written to {result['path']}")
 
 
 @app.command()
@@ -285,9 +283,9 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features to HDF5."""
-    written = spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace)
+    path = spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace)
     if process_place() == 0:
-        print(written)
+        print(path)
 
 
 @app.command()
@@ -376,11 +374,10 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit status 2."""
     try:
         app()
-    except SaidByAnother:
-        sys.exit(2)
     except UserError as error:
         who = f" (process {process_place()})" if process_place() else ""
-        print(f"spectral-ssl{who}: {error}", file=sys.stderr)
+        if not isinstance(error, SaidByAnother):
+            print(f"spectral-ssl{who}: {error}", file=sys.stderr)
         sys.exit(2)
     except Stopped as error:
         if process_place() == 0:

@@ -1,6 +1,5 @@
 """``pretrain``: train a pretext task on a map file."""
 
-import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +20,7 @@ from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
 from pretext.methods import find_method
 from pretext.processes import together
-from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, start_run
+from pretext.runs import Plan, TrainedRun, describe_run, held_out_rows, load_run, run_under_way, start_run
 from pretext.tasks import find_task
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
@@ -212,7 +211,9 @@ def _prepare(
     plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
-    begun = _begun(plan, out, place) if restarts() else None
+    begun = None
+    if restarts():
+        begun = run_under_way(plan, [Path(out)] if out else sorted((place.root / "runs").glob("*"), reverse=True))
     if begun is not None and (begun / "checkpoints" / "last.pt").exists():
         return _prepare_resumed(begun, maps, {}, place)
     training = _training_maps(maps, plan)
@@ -229,21 +230,6 @@ def _prepare(
         say(f"the predictor is that of {known}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
     return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=network, at=None)
-
-
-def _begun(plan: Plan, out: str | Path | None, place: Workspace) -> Path | None:
-    """The folder in which this very run was under way when one of its processes died, None where there is none."""
-    folders = [Path(out)] if out else sorted((place.root / "runs").glob("*"), reverse=True)
-    for folder in folders:
-        try:
-            if (folder / "config.toml").read_text(encoding="utf-8") != plan.to_toml():
-                continue
-            state = json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"]
-        except (OSError, ValueError, KeyError):
-            continue
-        if state == "running" or out:
-            return folder
-    return None
 
 
 def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
