@@ -78,12 +78,21 @@ class PartTimes:
     def __init__(self, method: CGML) -> None:
         self.parts: dict[str, list[float]] = {"latent_path": [], "latent_optimiser": []}
         method.latent_path = self._timed(method.latent_path, "latent_path")
-        method._train_latent_optimiser = self._timed(method._train_latent_optimiser, "latent_optimiser")
+        method._train_latent_optimiser = self._timed_steps(method._train_latent_optimiser, "latent_optimiser")
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*given: Any) -> Any:
             begin = time.perf_counter()
             result = call(*given)
+            self.parts[part].append(time.perf_counter() - begin)
+            return result
+
+        return timed
+
+    def _timed_steps(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*given: Any) -> Any:
+            begin = time.perf_counter()
+            result = yield from call(*given)
             self.parts[part].append(time.perf_counter() - begin)
             return result
 

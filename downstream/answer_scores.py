@@ -6,6 +6,7 @@ maps, or the toy, whose right answers are all known.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from downstream.image_quality import peak_signal_noise_ratio, structural_similar
 from downstream.mode_report import mode_report
 from downstream.perceptual_distance import PerceptualDistance, perceptual_distances
 from downstream.retrieval import reconstruction_retrieval
+from pretext.processes import ALONE, Processes
 from pretext.sample_error import sample_error
 from pretext.tasks.example import Example
 from pretext.tasks.mixture import MODES, mixture_centres
@@ -154,11 +156,18 @@ def mixture_scores(answers: Tensor, spread: float) -> dict[str, float]:
 
 
 def reconstruction_rows(
-    methods: Mapping[str, Callable[[Example], Tensor]], example: Example, score: Callable[[Tensor], dict[str, float]]
+    methods: Mapping[str, Callable[[Example], Tensor]],
+    example: Example,
+    score: Callable[[Tensor], dict[str, float]],
+    processes: Processes = ALONE,
 ) -> list[dict[str, Any]]:
-    """One row a method: its name, its errors, and what ``score`` says of its answers (N, K, C, H, W)."""
-    rows = []
-    for name, answer in methods.items():
+    """One row a method: its name, its errors, and what ``score`` says of its answers (N, K, C, H, W).
+
+    Each of several processes makes some of the rows; all get the table.
+    """
+
+    def row(name: str, answer: Callable[[Example], Tensor]) -> dict[str, Any]:
         answers = answer(example)
-        rows.append({"answers": name, **error_scores(example, answers), **score(answers)})
-    return rows
+        return {"answers": name, **error_scores(example, answers), **score(answers)}
+
+    return processes.for_all(processes.in_turn([partial(row, *method) for method in methods.items()]))

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features, write_feature_blocks
 from pretext.layers import pooling_in_words
+from pretext.processes import ALONE, Processes
 from pretext.runs import TrainedRun
 
 NOTHING = np.empty((0, 0), np.float32)
 
 
-def extract_features(run: TrainedRun, maps: MapFile) -> Features:
+def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE) -> Features:
     """Encode all maps of a file.
 
     Parameters
@@ -22,6 +23,8 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
         Its network and its statistics are used, whatever the file's own statistics are.
     maps : MapFile
         Of the run's basis.
+    processes : Processes
+        Those that share the work; only the first gets the features, the others none.
 
     Returns
     -------
@@ -33,10 +36,12 @@ def extract_features(run: TrainedRun, maps: MapFile) -> Features:
     UserError
         When the basis is another.
     """
-    return _features(run, maps, run.encode_file(maps))
+    return _features(run, maps, run.encode_file(maps, processes=processes))
 
 
-def export_features(path: Path, run: TrainedRun, maps: MapFile, *, overwrite: bool = False) -> None:
+def export_features(
+    path: Path, run: TrainedRun, maps: MapFile, *, overwrite: bool = False, processes: Processes = ALONE
+) -> None:
     """Encode all maps of a file into a feature file, block by block: memory does not grow with the maps.
 
     Parameters
@@ -47,13 +52,20 @@ def export_features(path: Path, run: TrainedRun, maps: MapFile, *, overwrite: bo
         As in ``extract_features``.
     overwrite : bool
         Whether an existing file may be replaced.
+    processes : Processes
+        This process and those that take their share of the blocks; the first one writes.
 
     Raises
     ------
     UserError
         When the basis is another, or the file exists already or cannot be written.
     """
-    write_feature_blocks(path, _features(run, maps, NOTHING), run.encode_blocks(maps), overwrite=overwrite)
+    blocks = run.encode_blocks(maps, processes=processes)
+    if processes.first:
+        write_feature_blocks(path, _features(run, maps, NOTHING), blocks, overwrite=overwrite)
+    else:
+        for _ in blocks:  # the first process gets them
+            pass
 
 
 def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32]) -> Features:

@@ -7,6 +7,7 @@ sees them.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,7 @@ from downstream.row_scores import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, ch
 from downstream.sealed_labels import SealedLabels
 from downstream.turned_maps import Pose, turn_maps
 from pretext.layers import DEFAULT
+from pretext.processes import ALONE, Processes
 from pretext.runs import TrainedRun
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.errors import UserError
@@ -95,6 +97,7 @@ def probe_run(
     references: bool = False,
     patches: PatchConfig | None = None,
     cache: BaselineCache | None = None,
+    processes: Processes = ALONE,
 ) -> ProbeTable:
     """Probe a run and its free baselines on a labelled map file.
 
@@ -121,6 +124,8 @@ def probe_run(
         Of the k-means patch features (images).
     cache : BaselineCache, optional
         Where scores that do not depend on the run are looked for and kept.
+    processes : Processes
+        Those that share the rows; all get the table.
 
     Returns
     -------
@@ -158,24 +163,29 @@ def probe_run(
         "pose": [pose, pose_seed],
         "seeds": list(seeds),
     }
-    rows = []
+
+    def scored(row: FeatureRow) -> ProbeRow:
+        # what was found is cached probe by probe, so that one more probe costs that probe only
+        keys = {probe: _key(row, probe, about_maps) for probe in asked}
+        found = {}
+        for probe, key in keys.items():
+            kept = cache.find(key) if cache and key else None
+            if kept is not None:
+                found[probe] = kept
+        missing = tuple(probe for probe in asked if probe not in found)
+        computed = score_row(row, parts, seeds, missing) if missing else {}
+        for probe, scores in computed.items():
+            key = keys[probe]
+            if cache and key:
+                cache.keep(key, scores)
+        return make_row(row.name, {**found, **computed}, len(test), cached=not missing)
+
     with progress("probe", len(rows_of_table)) as advance:
-        for row in rows_of_table:
-            # what was found is cached probe by probe, so that one more probe costs that probe only
-            keys = {probe: _key(row, probe, about_maps) for probe in asked}
-            found = {}
-            for probe, key in keys.items():
-                kept = cache.find(key) if cache and key else None
-                if kept is not None:
-                    found[probe] = kept
-            missing = tuple(probe for probe in asked if probe not in found)
-            computed = score_row(row, parts, seeds, missing) if missing else {}
-            for probe, scores in computed.items():
-                key = keys[probe]
-                if cache and key:
-                    cache.keep(key, scores)
-            rows.append(make_row(row.name, {**found, **computed}, len(test), cached=not missing))
-            advance(1, row.name)
+        rows = []
+        for done in processes.in_turn([partial(scored, row) for row in rows_of_table]):
+            rows.append(done)
+            advance(1, done.features)
+    rows = processes.for_all(rows)
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),

@@ -21,7 +21,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
+from pretext.drawing import randn
 from pretext.layers import pooled
 from pretext.networks import bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
@@ -106,6 +108,7 @@ class BicycleGAN(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
 
     def __init__(self, config: BicycleGANConfig, problem: Problem) -> None:
         super().__init__()
@@ -129,7 +132,7 @@ class BicycleGAN(nn.Module):
             ),
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step D1 and D2, then H, G and Q, once on a batch.
 
         Parameters
@@ -148,15 +151,13 @@ class BicycleGAN(nn.Module):
         config = self.config
         bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
         mean, log_variance = self.reader(example.target)  # (B, D) each
-        drawn = torch.randn(2, *mean.shape, generator=generator)
+        drawn = randn(2, *mean.shape, generator=generator, rows_in=1)
         given = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]
         answers = [self.generator(bottleneck, latent, skips) for latent in given]
         real = torch.cat([example.condition, example.target], dim=1)
         seen = [torch.cat([example.condition, shown(answer, example)], dim=1) for answer in answers]
         judgement = self._judge(real, [one.detach() for one in seen])
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        judgement.backward()
-        self.optimizers["discriminator"].step()
+        yield Descent(self.optimizers["discriminator"], judgement)
 
         self.discriminators.requires_grad_(False)  # they only hand gradients on to G
         losses = [generator_loss(judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)]
@@ -169,9 +170,7 @@ class BicycleGAN(nn.Module):
         self.reader.requires_grad_(True)
         total = 2 * config.adversarial_weight * adversarial + config.reconstruction_weight * error
         total = total + config.divergence_weight * divergence + config.latent_weight * latent
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizers["main"].step()
+        yield Descent(self.optimizers["main"], total)
         self.discriminators.requires_grad_(True)
         parts = {"loss": error, "divergence": divergence, "latent": latent, "adversarial": adversarial}
         return {name: part.item() for name, part in parts.items()} | {"discriminator": judgement.item()}
@@ -200,5 +199,5 @@ class BicycleGAN(nn.Module):
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z ~ N(0, 1)."""
         bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
-        latents = torch.randn(modes, len(condition), self.config.latent, generator=generator)
+        latents = randn(modes, len(condition), self.config.latent, generator=generator, rows_in=1)
         return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

@@ -40,13 +40,15 @@ Letters in shapes: B batch, C channels, S side lengths, F and s channels and sid
 K modes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
+from pretext.drawing import leads, randn
 from pretext.latent_space import Domain, InferredPath, draw_latents, follow, project
 from pretext.layers import pooled
 from pretext.learning_rate import rate_at
@@ -176,6 +178,7 @@ class CGML(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
     total_steps = 0  # the engine says, before the first step
     steps_done: Tensor
 
@@ -194,7 +197,7 @@ class CGML(nn.Module):
             "latent": torch.optim.Adam(self.latent_optimiser.parameters(), lr=config.latent_learning_rate, fused=True),
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Algorithm 1 on one batch.
 
         Parameters
@@ -221,7 +224,9 @@ class CGML(nn.Module):
         frozen = Prepared(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
         first = self._first_latents(1, len(bottleneck), generator)[0]  # (B, D)
         path, start_error = self.latent_path(frozen, example, first)  # (M + 1, B, D)
-        path_loss = self._train_latent_optimiser(bottleneck.detach(), path, generator) if train_latent else 0.0
+        path_loss = 0.0
+        if train_latent:
+            path_loss = yield from self._train_latent_optimiser(bottleneck.detach(), path, generator)
 
         latent = path[-1]  # (B, D), carries no gradient
         with torch.set_grad_enabled(train_main):
@@ -232,11 +237,10 @@ class CGML(nn.Module):
             lipschitz = sample_error(moved, example._replace(target=answer), self.config.loss).mean()
             inferred = self._inferred_error(prepared, bottleneck, example, generator)
         if train_main:
-            self.optimizers["main"].zero_grad(set_to_none=True)
             total = error + self.config.lipschitz * lipschitz + self.config.inferred_weight * inferred
-            total.backward()
-            self.optimizers["main"].step()
-        self.steps_done += 1
+            yield Descent(self.optimizers["main"], total)
+        if leads(generator):
+            self.steps_done += 1
 
         last_move = (path[-1] - path[max(len(path) - 2, 0)]).norm(dim=1).mean()
         return {
@@ -274,7 +278,7 @@ class CGML(nn.Module):
 
     def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
         """Random z_0, (K, B, D)."""
-        drawn = draw_latents(modes * batch, self.config.latent, self.config.domain, generator)
+        drawn = draw_latents(modes * batch, self.config.latent, self.config.domain, generator, modes)
         return drawn.view(modes, batch, -1)
 
     def latent_path(self, prepared: Prepared, example: Example, first: Tensor) -> tuple[Tensor, float]:
@@ -317,7 +321,9 @@ class CGML(nn.Module):
         self.generator.requires_grad_(True)
         return torch.stack(path), start_error
 
-    def _train_latent_optimiser(self, bottleneck: Tensor, path: Tensor, generator: torch.Generator) -> float:
+    def _train_latent_optimiser(
+        self, bottleneck: Tensor, path: Tensor, generator: torch.Generator
+    ) -> Generator[Descent, float, float]:
         """Step Z along the path (M + 1, B, D), or once on the whole of it, and give its mean loss."""
         config, total, steps = self.config, 0.0, 0
         for loss in path_losses(
@@ -330,14 +336,12 @@ class CGML(nn.Module):
             lipschitz=config.lipschitz,
             noise=config.lipschitz_noise,
         ):
-            self.optimizers["latent"].zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizers["latent"].step()
-            total, steps = total + loss.item(), steps + 1
+            whole = yield Descent(self.optimizers["latent"], loss)
+            total, steps = total + whole, steps + 1
         return total / max(steps, 1)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        return self.config.lipschitz_noise * torch.randn(like.shape, generator=generator)
+        return self.config.lipschitz_noise * randn(*like.shape, generator=generator)
 
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import (
     GlobalDiscriminator,
     PointDiscriminator,
@@ -85,6 +86,7 @@ class ContextEncoder(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
 
     def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class ContextEncoder(nn.Module):
             ),
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step D, then H and G, once on a batch; nothing is drawn.
 
         Parameters
@@ -123,16 +125,13 @@ class ContextEncoder(nn.Module):
         answer = self._answer(example.condition)
         seen = shown(answer, example)
         judgement = discriminator_loss(self.discriminator(example.target), self.discriminator(seen.detach()))
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        judgement.backward()
-        self.optimizers["discriminator"].step()
+        yield Descent(self.optimizers["discriminator"], judgement)
 
         self.discriminator.requires_grad_(False)  # it only hands gradients on to G
         error = sample_error(answer, example, self.config.loss, self.problem).mean()
         adversarial = generator_loss(self.discriminator(seen))
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        (self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial).backward()
-        self.optimizers["main"].step()
+        total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
+        yield Descent(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
         return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretext.full_precision import in_full
 from pretext.networks import plan
 from pretext.normalisation import norm
 from pretext.tasks.example import Example
@@ -100,9 +101,9 @@ def shown(answer: Tensor, example: Example) -> Tensor:
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Mean cross-entropy of judging logits (B, P) of targets and of answers; halved, being of two terms."""
-    return (functional.softplus(-real).mean() + functional.softplus(fake).mean()) / 2
+    return (functional.softplus(-in_full(real)).mean() + functional.softplus(in_full(fake)).mean()) / 2
 
 
 def generator_loss(fake: Tensor) -> Tensor:
     """Non-saturating loss of the generator: mean -log sigmoid of the logits (B, P) of its answers."""
-    return functional.softplus(-fake).mean()
+    return functional.softplus(-in_full(fake)).mean()

@@ -11,25 +11,32 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pretext.checkpoint import save_checkpoint, save_tensors
+from pretext.batch_step import BatchStep, Part
+from pretext.checkpoint import save_checkpoint
+from pretext.devices import choose_device, compile_networks, move
+from pretext.drawing import StepGenerator
 from pretext.feeder import Feeder
 from pretext.method import LearnsFirst, Method
+from pretext.precision import Mixed, Precision, choose_precision
+from pretext.processes import ALONE, Processes
 from pretext.sample_error import sample_error
+from pretext.shared_statistics import share_statistics
+from pretext.step_checks import agree, check_accumulation, check_finite, check_parameters
 from pretext.tasks.example import Batch, Example
 from pretext.training_maps import TrainingMaps
 from pretext.watch import FeatureWatch
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import Stopped, UserError
-from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.metrics_log import append_metrics, sync_metrics
-from spectral_ssl.ground.progress import progress
+from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.run_status import write_status
 
 # Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
@@ -47,7 +54,14 @@ class TrainConfig:
     epochs : int
         Passes over the training split.
     batch_size : int
-        Samples a step; the last, smaller batch of an epoch is used too.
+        Samples a step, of all processes together; the last, smaller batch of an epoch is used too.
+    accumulate : int
+        Parts in which each process works through its rows of a batch, one after the other: less memory, the same step.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Of the layers in training, see ``pretext.precision``. On processors that multiply bfloat16 themselves it can
+        take half the time, on others it takes more.
+    compile : bool
+        Whether torch's compiler makes kernels of the networks first; that takes minutes.
     max_minutes : float
         Stop cleanly at the end of the step that passes this; 0 means no limit.
     checkpoint_every : int
@@ -64,6 +78,9 @@ class TrainConfig:
 
     epochs: int = 20
     batch_size: int = 64
+    accumulate: int = 1
+    precision: Precision = "auto"
+    compile: bool = False
     max_minutes: float = 0.0
     checkpoint_every: int = 1
     checkpoint_minutes: float = 10.0
@@ -74,6 +91,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_range("train.epochs", self.epochs, 0, 1_000_000)
         check_range("train.batch_size", self.batch_size, 1, 1_000_000)
+        check_range("train.accumulate", self.accumulate, 1, 1_000_000)
         check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
         check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
         check_range("train.checkpoint_minutes", self.checkpoint_minutes, 0.0, 1e7)
@@ -82,10 +100,12 @@ class TrainConfig:
         check_range("train.seed", self.seed, 0, 2**31 - 1)
 
 
-def seeded_generator(*parts: int | str) -> torch.Generator:
+def seeded_generator(*parts: int | str) -> StepGenerator:
     """A generator whose stream is a function of the parts, e.g. (seed, "step", 12)."""
     digest = sha256(":".join(str(part) for part in parts).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    generator = StepGenerator()
+    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return generator
 
 
 @dataclass
@@ -104,6 +124,8 @@ class Place:
         Time of training so far, over all its parts.
     unwatched : int
         Samples seen since features were last watched.
+    scaling : dict of str to float
+        Of float16, see ``pretext.precision``.
     """
 
     epoch: int = 0
@@ -113,6 +135,7 @@ class Place:
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     unwatched: int = 0
+    scaling: dict[str, float] = field(default_factory=dict)
 
     def count(self, losses: dict[str, float], samples: int) -> None:
         """Note one finished step."""
@@ -144,6 +167,10 @@ def train(
     run: Path,
     resolved: str,
     start: dict[str, Any] | None = None,
+    *,
+    mixes: bool = False,
+    processes: Processes = ALONE,
+    device: torch.device | None = None,
 ) -> Place:
     """Train a method on a task and leave checkpoints, metrics and a status in the run folder.
 
@@ -165,6 +192,12 @@ def train(
         The whole resolved config as TOML, for the checkpoints.
     start : dict, optional
         The ``place`` of the checkpoint whose state the method has taken over.
+    mixes : bool
+        Whether the task mixes samples of a batch.
+    processes : Processes
+        This process and those that train along; the first one writes.
+    device : torch.device, optional
+        Where it is trained, the processor by default.
 
     Returns
     -------
@@ -174,7 +207,8 @@ def train(
     Raises
     ------
     UserError
-        When the loss is not finite, or nothing can be written; the last checkpoint stays.
+        When the loss is not finite, or nothing can be written; the last checkpoint stays. When another process has
+        ended.
     Stopped
         After Ctrl-C or SIGTERM, when the step under way is finished and a checkpoint written.
     """
@@ -185,6 +219,14 @@ def train(
     place = Place(**start) if start else Place()
     steps_an_epoch = math.ceil(len(data) / config.batch_size)
     method.total_steps = config.epochs * steps_an_epoch
+    device = device or choose_device()
+    products, reason = choose_precision(config.precision, device)
+    say(f"precision {reason}")
+    if isinstance(products, Mixed):
+        products.take(place.scaling)
+    how = BatchStep(processes=processes, products=products, accumulate=config.accumulate, mixes=mixes, device=device)
+    check_accumulation(method, config.accumulate)
+    assert isinstance(method, nn.Module)
 
     before = place.seconds
     saved = logged = started
@@ -193,11 +235,15 @@ def train(
     def save(state: str) -> None:
         nonlocal saved
         place.seconds = before + time.monotonic() - started
-        check_parameters(method, place)
+        place.scaling = products.state() if isinstance(products, Mixed) else {}
+        check_parameters(method, place.step, processes)
+        processes.check_alike(method)
+        saved = time.monotonic()
+        if not processes.first:
+            return
         sync_metrics(run / "metrics.jsonl")
         save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
         write_status(run, state, place.epoch, place.step)
-        saved = time.monotonic()
 
     def work() -> Iterator[tuple[Tensor, int]]:
         step, first = place.step, place.batch
@@ -208,10 +254,9 @@ def train(
                 step += 1
             first = 0
 
-    def prepare(work: tuple[Tensor, int]) -> tuple[Tensor, Example, torch.Generator]:
+    def prepare(work: tuple[Tensor, int]) -> tuple[Tensor, list[Part]]:
         rows, step = work
-        generator = seeded_generator(config.seed, "step", step)
-        return rows, corrupt(data.batch(rows), generator), generator
+        return rows, how.parts(data, corrupt, rows, partial(seeded_generator, config.seed, "step", step))
 
     watched: Example | None = None
     if method.answers:
@@ -223,6 +268,9 @@ def train(
 
     def log() -> None:
         nonlocal logged, waited
+        if not processes.first:
+            place.take_means()
+            return
         now = time.monotonic()
         waiting = round((feeder.waited - waited) / max(now - logged, 1e-9), 4)
         logged, waited = now, feeder.waited
@@ -230,48 +278,67 @@ def train(
         row = {"epoch": epoch, "step": place.step, "seconds": round(before + now - started, 3), "waiting": waiting}
         row |= place.take_means()
         if watched is not None:
-            answers = method.complete(watched.condition, 1, seeded_generator(config.seed, "watched answers"))
+            generator = seeded_generator(config.seed, "watched answers")
+            generator.at_home = None if device.type == "cpu" else device
+            with how.there():
+                answers = method.complete(watched.condition.to(device), 1, generator).cpu()
             row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
         if features is not None and (not place.batch or features.due(place.unwatched)):
-            row |= features.measure(method, place.step)
+            with how.there():
+                row |= features.measure(method, place.step, device)
             place.unwatched = 0
         append_metrics(run / "metrics.jsonl", row)
 
+    def passed(minutes: float, since: float) -> bool:
+        return bool(minutes) and time.monotonic() - since >= 60 * minutes
+
     try:
-        write_status(run, "running", place.epoch, place.step)
+        if processes.first:
+            write_status(run, "running", place.epoch, place.step)
         if start is None and isinstance(method, LearnsFirst):
             generator = seeded_generator(config.seed, "first")
             shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
             method.learn_first(data.batch(shown).maps, generator)
+        move(method, device)
+        processes.take_over(method)
+        share_statistics(method, processes)
+        if config.compile:
+            compile_networks(method)
         with (
             hold_interrupt() as interrupted,
             progress("pretrain", config.epochs * steps_an_epoch) as advance,
             Feeder(prepare, work()) as feeder,
         ):
             advance(place.step)
-            while place.epoch < config.epochs:
+            late = False
+            while place.epoch < config.epochs and not late:
                 for _ in range(place.batch, steps_an_epoch):
-                    rows, example, generator = next(feeder)
-                    losses = method.training_step(example, generator)
-                    check_finite(losses, place, run, example, data.ids(rows))
+                    rows, parts = next(feeder)
+                    losses = how.step(method, parts)
+                    # all processes agree on what happens next
+                    wishes = (
+                        interrupted() > 0,
+                        passed(config.max_minutes, started),
+                        passed(config.checkpoint_minutes, saved),
+                    )
+                    losses, (stopped, late, due) = agree(processes, losses, wishes)
+                    check_finite(losses, place.step, run, partial(how.whole, parts), data.ids(rows), processes)
                     place.count(losses, len(rows))
                     if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
                         log()
-                    if number := interrupted():
+                    if stopped:
                         save("stopped")
                         line = f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`"
-                        raise Stopped(line, 128 + number)
+                        raise Stopped(line, 128 + (interrupted() or signal.SIGINT))
                     advance(1, f"loss {losses['loss']:.4f}")
-                    if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
+                    if late:
                         break
-                    if config.checkpoint_minutes and time.monotonic() - saved >= 60 * config.checkpoint_minutes:
+                    if due:
                         save("running")
                 if place.batch == steps_an_epoch:
                     place.end_epoch()
                     log()
-                if config.max_minutes and time.monotonic() - started >= 60 * config.max_minutes:
-                    break
-                if place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
+                if not late and place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
                     save("running")
             save("finished" if place.epoch >= config.epochs else "stopped")
     except Stopped:
@@ -279,7 +346,8 @@ def train(
     except BaseException as error:
         with suppress(OSError, UserError):  # the disk may be what failed
             ended = isinstance(error, KeyboardInterrupt | SystemExit)
-            write_status(run, "killed" if ended else "failed", place.epoch, place.step)
+            if processes.first:
+                write_status(run, "killed" if ended else "failed", place.epoch, place.step)
         if isinstance(error, OSError):
             what_to_do = f"what is saved stays: make room, then `spectral-ssl pretrain --resume {run}`"
             raise UserError(
@@ -315,33 +383,3 @@ def hold_interrupt() -> Iterator[Callable[[], int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def check_finite(losses: dict[str, float], place: Place, run: Path, example: Example, ids: list[str]) -> None:
-    """Raise a UserError when a loss is NaN or infinite, before a checkpoint could be spoilt; the batch is saved."""
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            dump = run / "failed-batch.pt"
-            with atomic_path(dump, overwrite=True) as temporary:
-                save_tensors({"step": place.step, "losses": losses, "ids": ids, **example._asdict()}, temporary)
-            at = f"{name} = {value} at step {place.step}, {suspect(example, ids)}"
-            what_to_do = f"lower the learning rate or the latent step size; the batch is in {dump}"
-            raise UserError("the loss is not finite", at, what_to_do)
-
-
-def suspect(example: Example, ids: list[str]) -> str:
-    """Which samples of a batch are not finite, in words; if none is, which has the largest value."""
-    largest = torch.stack([part.flatten(1).abs().amax(dim=1) for part in example])[:, : len(ids)].amax(dim=0)  # (B,)
-    bad = [identity for identity, value in zip(ids, largest.tolist(), strict=True) if not math.isfinite(value)]
-    if bad:
-        return f"input not finite: {', '.join(bad[:3])}"
-    at = int(largest.argmax())
-    return f"inputs finite, the largest {largest[at]:.3g} in {ids[at]}"
-
-
-def check_parameters(method: Method, place: Place) -> None:
-    """Raise a UserError when a parameter is not finite, so that it cannot take the last good checkpoint's place."""
-    for name, value in method.state_dict().items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            at = f"{name} at step {place.step}"
-            raise UserError("a parameter is not finite", at, "lower the learning rate; the last checkpoint is kept")

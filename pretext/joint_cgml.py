@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from pretext.cgml import CGML, CGMLConfig
+from pretext.descent import Descent, Descents, Gather, whole_step
+from pretext.drawing import batch_rows
+from pretext.full_precision import in_full
 from pretext.joint_embedding import projector, vicreg
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -68,6 +71,8 @@ class JointCGML(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
+    whole_batches = True  # variances and covariances are of all of it
     total_steps = 0
 
     def __init__(self, config: JointCGMLConfig, problem: Problem) -> None:
@@ -90,7 +95,7 @@ class JointCGML(nn.Module):
             ),
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Algorithm 1 on a batch, then the joint loss on it.
 
         Parameters
@@ -106,18 +111,15 @@ class JointCGML(nn.Module):
             Those of cGML, and ``joint``.
         """
         self.completion.total_steps = self.total_steps
-        losses = self.completion.training_step(example, generator)
-        if len(example.condition) < 2:
+        losses = yield from self.completion.descents(example, generator)
+        if batch_rows(len(example.condition), generator) < 2:
             return {**losses, "joint": 0.0}
         features = self.completion.encoder.features(torch.cat([example.condition, example.target]))  # (2 B, D)
-        first, second = self.projector(features).chunk(2)  # (B, E)
+        first, second = yield Gather(tuple(in_full(self.projector(features)).chunk(2)))  # (B, E)
         config = self.config
         invariance, variance, covariance = vicreg(first, second)
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
-        optimizer = self.optimizers["joint"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        yield Descent(self.optimizers["joint"], loss, of_all=True)
         return {**losses, "joint": loss.item()}
 
     def encode(self, condition: Tensor) -> Tensor:

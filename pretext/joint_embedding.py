@@ -20,12 +20,14 @@ Letters in shapes: B batch, C, H, W of the maps, D features, E dimensions of the
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, Gather, whole_step
+from pretext.drawing import batch_rows
 from pretext.encoders import EncoderName, build_encoder
+from pretext.full_precision import full_precision, in_full
 from pretext.layers import pooled
 from pretext.learning_rate import rate_at
 from pretext.picture_encoder import PictureEncoder
@@ -61,9 +63,6 @@ class JointEmbeddingConfig:
         lambda, mu and nu.
     learning_rate, weight_decay : float
         Of AdamW; the rate is the highest it comes to.
-    precision : {"float32", "bfloat16"}
-        Of the layers' products in training (sums, norms and the loss stay in float32). bfloat16 takes half the time on
-        processors that have it, and more on others; features are always computed in float32.
     warm_up, cosine_steps : int
         Steps in which the rate rises, and steps after which it has fallen to a hundredth (a cosine in between); 0 for
         the whole training, epochs times steps an epoch.
@@ -81,7 +80,6 @@ class JointEmbeddingConfig:
     covariance: float = 1.0
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
-    precision: Literal["float32", "bfloat16"] = "float32"
     warm_up: int = 30
     cosine_steps: int = 0
 
@@ -118,6 +116,8 @@ class JointEmbedding(nn.Module):
     """
 
     answers = False
+    training_step = whole_step  # a batch in one piece
+    whole_batches = True  # variances and covariances are of all of it
     total_steps = 0
     steps_done: Tensor
 
@@ -149,7 +149,7 @@ class JointEmbedding(nn.Module):
         if isinstance(self.encoder, PictureEncoder) and self.encoder.patches is not None:
             self.encoder.patches.learn(maps, generator)
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step encoder and projector once on a batch of pairs; nothing is drawn.
 
         Parameters
@@ -167,12 +167,11 @@ class JointEmbedding(nn.Module):
         names = ("loss", "invariance", "variance", "covariance")
         done = int(self.steps_done)
         self.steps_done += 1
-        if len(example.condition) < 2:
+        if batch_rows(len(example.condition), generator) < 2:
             return dict.fromkeys(names, 0.0)
         # one pass: the projector normalises each view by the statistics of both
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            embeddings = self.projector(self.encoder(torch.cat([example.condition, example.target])))  # (2 B, E)
-        first, second = embeddings.float().chunk(2)
+        embeddings = self.projector(self.encoder(torch.cat([example.condition, example.target])))  # (2 B, E)
+        first, second = yield Gather(tuple(in_full(embeddings).chunk(2)))
         invariance, variance, covariance = vicreg(first, second)
         config = self.config
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
@@ -180,9 +179,7 @@ class JointEmbedding(nn.Module):
         rate = config.learning_rate * rate_at(done, config.warm_up, config.cosine_steps or self.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        yield Descent(optimizer, loss, of_all=True)
         values = (loss.item(), invariance.item(), variance.item(), covariance.item())
         return dict(zip(names, values, strict=True))
 
@@ -230,5 +227,6 @@ def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
     """c: sum of the squared covariances of different dimensions of embeddings (B, E), over E; a scalar."""
     count, width = embeddings.shape
     centred = embeddings - embeddings.mean(dim=0)
-    covariance = centred.T @ centred / (count - 1)  # (E, E)
+    with full_precision(centred):
+        covariance = centred.T @ centred / (count - 1)  # (E, E)
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / width

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from pretext.drawing import randn
 from pretext.networks import encoder_and_generator
 from pretext.perceptrons import Prepared
 from pretext.sample_noise import repeat
@@ -53,6 +54,6 @@ class LatentGenerator(nn.Module):
         bottleneck, skips = self.encoder.with_skips(condition)
         prepared = self.generator.prepare(bottleneck, skips if self.skips else ())
         many = Prepared(repeat(prepared.first, samples), tuple(repeat(skip, samples) for skip in prepared.skips))
-        latent = torch.randn(len(condition) * samples, self.noise, generator=generator) if self.noise else None
+        latent = randn(len(condition) * samples, self.noise, generator=generator) if self.noise else None
         answer = self.generator.from_prepared(many, condition.new_empty(0, 0) if latent is None else latent)
         return answer.unflatten(0, (len(condition), samples))

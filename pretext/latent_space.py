@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from pretext.drawing import rand, randn
 from pretext.networks import LatentOptimiser
 
 Domain = Literal["ball", "sphere"]
@@ -34,13 +35,14 @@ class InferredPath(NamedTuple):
     steps: Tensor
 
 
-def draw_latents(count: int, dimensions: int, domain: Domain, generator: torch.Generator) -> Tensor:
-    """First latents (count, D), uniform in the unit ball or on its surface."""
-    direction = torch.randn(count, dimensions, generator=generator)
+def draw_latents(count: int, dimensions: int, domain: Domain, generator: torch.Generator, modes: int = 1) -> Tensor:
+    """First latents (count, D), uniform in the unit ball or on its surface: those of a batch, ``modes`` times over."""
+    size = modes, count // modes
+    direction = randn(*size, dimensions, generator=generator, rows_in=1).flatten(0, 1)
     direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12)
     if domain == "sphere":
         return direction
-    radius = torch.rand(count, 1, generator=generator) ** (1.0 / dimensions)
+    radius = rand(*size, 1, generator=generator, rows_in=1).flatten(0, 1) ** (1.0 / dimensions)
     return direction * radius
 
 

@@ -26,6 +26,7 @@ Baselines are settings of ``conditioning``:
 Letters in shapes: B batch, C channels, S side lengths, D values of a code, K modes, Z dimensions of the noise.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +34,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretext.descent import Descent, Descents, Gather, whole_step
+from pretext.drawing import Share, batch_rows, randn
+from pretext.full_precision import in_full
 from pretext.layers import pooled
 from pretext.mining import batch_neighbours
 from pretext.sngan import CodeGenerator, SpectralDiscriminator
@@ -111,6 +115,8 @@ class LSCGAN(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
+    whole_batches = True  # spectral normalisation moves on with each part
     steps_done: Tensor
     code_mean: Tensor
     code_deviation: Tensor
@@ -160,7 +166,7 @@ class LSCGAN(nn.Module):
             return condition.new_zeros(len(condition), 0)
         return (condition.flatten(1) - self.code_mean) / self.code_deviation
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step G, and D every n-th time, once on a batch.
 
         Parameters
@@ -180,7 +186,7 @@ class LSCGAN(nn.Module):
         names = ("loss", "discriminator", "adversarial", "same", "different")
         found = dict.fromkeys(names, 0.0)
         batch = len(example.condition) // (1 + len(self.problem.followers))
-        if batch < 2:
+        if batch_rows(batch, generator) < 2:
             return found
         condition, real = example.condition[:batch], example.target[:batch]
         code = self._code(condition)
@@ -190,61 +196,74 @@ class LSCGAN(nn.Module):
         judged = self._judge(real, fake, code)
         minimax = self.config.generator_loss == "minimax"
         loss = -functional.softplus(judged).mean() if minimax else functional.softplus(-judged).mean()
-        self._step("main", loss)
+        yield Descent(self.optimizers["main"], loss)
         self.discriminator.requires_grad_(True)
 
         found |= {"loss": loss.item(), "adversarial": judged.detach().sigmoid().mean().item()}
         if int(self.steps_done) % self.config.generator_updates == 0:
-            found |= self._train_discriminator(example, real, fake.detach(), code)
+            found |= yield from self._train_discriminator(example, real, fake.detach(), code, generator)
         self.steps_done += 1
         return found
 
     def _noise(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(count, self.config.latent, generator=generator)
+        return randn(count, self.config.latent, generator=generator)
 
     def _judge(self, real: Tensor, other: Tensor, code: Tensor) -> Tensor:
         """Logits (B,) of couples of real maps and others, both (B, C, S, S), or of the others alone."""
         if self.config.conditioning == "couples":
             other = torch.cat([real, other], dim=1)
         logits: Tensor = self.discriminator(other, code)
-        return logits
+        return in_full(logits)
 
-    def _train_discriminator(self, example: Example, real: Tensor, fake: Tensor, code: Tensor) -> dict[str, float]:
+    def _train_discriminator(
+        self, example: Example, real: Tensor, fake: Tensor, code: Tensor, generator: torch.Generator
+    ) -> Descents:
         """Step D; give its loss and its judgements."""
         config = self.config
         if config.conditioning != "couples":
             true, false = self._judge(real, torch.cat([real, fake]), code.repeat(2, 1)).chunk(2)
             loss = functional.softplus(-true).mean() + functional.softplus(false).mean()
-            self._step("discriminator", loss)
+            yield Descent(self.optimizers["discriminator"], loss)
             return {"discriminator": loss.item(), "same": true.detach().sigmoid().mean().item()}
-        near, far = self.neighbours(example)
+        near, far = yield from self._neighbours(example, generator)
         same, different, adversarial = self._judge(real.repeat(3, 1, 1, 1), torch.cat([near, far, fake]), code).chunk(3)
         loss = (
             config.adversarial_weight * functional.softplus(adversarial).mean()  # - log(1 - D)
             + config.same_weight * functional.softplus(-same).mean()  # - log D
             + config.different_weight * functional.softplus(different).mean()
         )
-        self._step("discriminator", loss)
+        yield Descent(self.optimizers["discriminator"], loss)
         judgements = {"same": same, "different": different}
         return {"discriminator": loss.item()} | {
             name: logits.detach().sigmoid().mean().item() for name, logits in judgements.items()
         }
 
-    def neighbours(self, example: Example) -> tuple[Tensor, Tensor]:
+    def _neighbours(
+        self, example: Example, generator: torch.Generator
+    ) -> Generator[Gather, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
         """Maps of the nearest and of the farthest neighbours, both (B, C, S, S): those that follow, or of the batch."""
+        if len(self.problem.followers) == 2:
+            return self.neighbours(example)
+        samples = len(example.condition) // (1 + len(self.problem.followers))
+        share: Share = getattr(generator, "share", None) or Share(0, samples, samples)
+        # mined among all, wherever they are
+        codes, maps = yield Gather((example.condition[:samples].flatten(1), example.target[:samples]))
+        return self.neighbours(example, (codes, maps), share.slice)
+
+    def neighbours(
+        self, example: Example, batch: tuple[Tensor, Tensor] | None = None, rows: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Maps of the nearest and of the farthest neighbours, both (B, C, S, S): those that follow, or of the batch.
+
+        ``batch`` are codes (N, D) and maps (N, C, S, S) of the whole of it, where the example is the given rows of it.
+        """
         samples, *following = example.target.chunk(1 + len(self.problem.followers))
         given = dict(zip(self.problem.followers, following, strict=True))
         if len(given) < 2:
-            codes = example.condition[: len(samples)].flatten(1)
+            codes, maps = batch or (example.condition[: len(samples)].flatten(1), samples)
             near, far = batch_neighbours(codes, self.problem.metric)
-            given = {"nearest": samples[near], "farthest": samples[far]} | given
+            given = {"nearest": maps[near[rows]], "farthest": maps[far[rows]]} | given
         return given["nearest"], given["farthest"]
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
 
     @torch.no_grad()
     def encode(self, condition: Tensor) -> Tensor:

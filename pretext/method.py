@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pretext.descent import Descents
 from pretext.tasks.example import Example
 
 
@@ -29,6 +30,10 @@ class Method(Protocol):
 
     def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
         """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""
+        ...
+
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+        """What ``training_step`` does, handed out piece by piece (``pretext.descent``)."""
         ...
 
     def encode(self, condition: Tensor) -> Tensor:

@@ -29,7 +29,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import discriminator_loss, generator_loss, shown
+from pretext.drawing import leads
+from pretext.full_precision import in_full
 from pretext.layers import pooled
 from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses
 from pretext.moment_networks import BaseName, Judge, build_generator, choose_base
@@ -153,6 +156,7 @@ class MRGAN(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
     steps_done: Tensor
     judgement: Tensor
 
@@ -188,7 +192,7 @@ class MRGAN(nn.Module):
             network.parameters(), lr=rate, betas=betas, weight_decay=decay, amsgrad=True, fused=True
         )
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step P as long as it is its turn; then G, and D every n-th time.
 
         Parameters
@@ -209,12 +213,14 @@ class MRGAN(nn.Module):
         found = dict.fromkeys(names, 0.0)
         if self.predictor is not None and not bool(self.predictor.finished):
             optimizer = self.optimizers["predictor"]
-            likelihood = self.predictor.training_step(example, optimizer, self.config.slack, self.config.clip)
+            config, counts = self.config, leads(generator)
+            likelihood = yield from self.predictor.descents(example, optimizer, config.slack, config.clip, counts)
             return found | {"loss": likelihood, "predictor": likelihood}
         config = self.config
         samples = self._samples(example.condition, config.samples, generator)  # (B, K, C, S, S)
         if config.adversarial_weight and int(self.steps_done) % config.generator_updates == 0:
-            self.judgement.fill_(self._train_discriminator(example, samples[:, 0].detach()))
+            loss = self._judge(example, samples[:, 0].detach())
+            self.judgement.fill_((yield Descent(self.optimizers["discriminator"], loss, clip=config.clip)))
         many, flat = Example(*(repeat(part, config.samples) for part in example)), samples.flatten(0, 1)
         error = sample_error(flat, many, config.loss, self.problem).mean()
         centre, dispersion = self._moment_losses(example, samples)
@@ -226,9 +232,10 @@ class MRGAN(nn.Module):
             adversarial = generator_loss(self.discriminator(shown(flat, many), many))
             total = loss + config.adversarial_weight * adversarial
             found["adversarial"] = adversarial.item()
-        self._step("main", self.generator, total)
+        yield Descent(self.optimizers["main"], total, clip=config.clip)
         self.discriminator.requires_grad_(True)
-        self.steps_done += 1
+        if leads(generator):
+            self.steps_done += 1
         parts = {"loss": loss, "centre": centre, "dispersion": dispersion, "error": error}
         found |= {name: part.item() for name, part in parts.items()}
         return found | {"discriminator": float(self.judgement)}
@@ -247,23 +254,15 @@ class MRGAN(nn.Module):
             slack=self.config.slack,
         )
 
-    def _train_discriminator(self, example: Example, answers: Tensor) -> float:
-        """Step D on targets and on one answer (B, C, S, S) to each; give its loss."""
+    def _judge(self, example: Example, answers: Tensor) -> Tensor:
+        """D's loss on targets and on one answer (B, C, S, S) to each."""
         real = self.discriminator(example.target, example)
-        loss = discriminator_loss(real, self.discriminator(shown(answers, example), example))
-        self._step("discriminator", self.discriminator, loss)
-        return loss.item()
-
-    def _step(self, name: str, network: nn.Module, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_value_(network.parameters(), self.config.clip)
-        optimizer.step()
+        return discriminator_loss(real, self.discriminator(shown(answers, example), example))
 
     def _samples(self, condition: Tensor, samples: int, generator: torch.Generator) -> Tensor:
         """K answers (B, K, C, S, S) to each condition (B, C, S, S)."""
         answers: Tensor = self.generator(condition, samples, generator)
+        answers = in_full(answers)  # moments of few samples need all digits, whatever the layers computed in
         return torch.tanh(answers) if self.problem.bounded else answers
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext import onednn_linear
+from pretext.full_precision import full_precision, in_full
 from pretext.grid_encoder import GridEncoder
 from pretext.normalisation import norm
 from pretext.perceptrons import PerceptronEncoder, PerceptronGenerator, Prepared
@@ -222,12 +223,14 @@ class LatentOptimiser(nn.Module):
 
     def prepare(self, bottleneck: Tensor) -> Tensor:
         """The part of the first layer that depends on h alone, (B, F, s, s) -> (B, hidden)."""
-        return onednn_linear.linear(bottleneck.flatten(1), self.first_h)
+        with full_precision(bottleneck):  # steps of a latent, and what noise changes, are small
+            return onednn_linear.linear(in_full(bottleneck.flatten(1)), self.first_h)
 
     def from_prepared(self, prepared: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """R (B, D) and rho (B) of prepared bottlenecks (B, hidden) and latents (B, D)."""
-        hidden = functional.leaky_relu(prepared + self.first_z(latent), 0.2)
-        out = self.last(functional.leaky_relu(self.second(hidden), 0.2))  # (B, D + 1)
+        with full_precision(prepared):
+            hidden = functional.leaky_relu(prepared + self.first_z(latent), 0.2)
+            out = self.last(functional.leaky_relu(self.second(hidden), 0.2))  # (B, D + 1)
         return torch.tanh(out[:, :-1]), functional.softplus(out[:, -1])
 
     def forward(self, bottleneck: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:

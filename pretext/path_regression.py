@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pretext.drawing import randn
 from pretext.networks import LatentOptimiser
 
 PathLoss = Literal["l1", "l2"]
@@ -63,10 +64,10 @@ def path_losses(
     both = flat.repeat(2, 1)  # (2 B, F s s)
     for part in torch.arange(len(lengths)).split(len(lengths) if whole else 1):
         here, there, length = path[part].flatten(0, 1), path[part + 1].flatten(0, 1), lengths[part].flatten()
-        torch.add(flat, noise * torch.randn(flat.shape, generator=generator), out=both[len(flat) :])
+        torch.add(flat, noise * randn(*flat.shape, generator=generator), out=both[len(flat) :])
         prepared = latent_optimiser.prepare(both).unflatten(0, (2, 1, -1))  # (2, 1, B, hidden)
         prepared = prepared.expand(-1, len(part), -1, -1).flatten(0, 2)  # (2 m B, hidden)
-        moved = here + noise * torch.randn(here.shape, generator=generator)
+        moved = here + noise * randn(len(part), len(flat), here.shape[1], generator=generator, rows_in=1).flatten(0, 1)
         said, said_rho = latent_optimiser.from_prepared(prepared, torch.cat([here, moved]))  # (2 m B, D), (2 m B)
         (towards, near), (rho, near_rho) = said.chunk(2), said_rho.chunk(2)
         loss = distance(towards, rho, there, length, kind)

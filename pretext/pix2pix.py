@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import PatchDiscriminator, PointDiscriminator, discriminator_loss, generator_loss, shown
+from pretext.drawing import rand, randn
 from pretext.layers import pooled
 from pretext.networks import bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
@@ -90,6 +92,7 @@ class Pix2Pix(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
 
     def __init__(self, config: Pix2PixConfig, problem: Problem) -> None:
         super().__init__()
@@ -111,7 +114,7 @@ class Pix2Pix(nn.Module):
             ),
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step D, then H and G, once on a batch.
 
         Parameters
@@ -131,24 +134,21 @@ class Pix2Pix(nn.Module):
         seen = torch.cat([example.condition, shown(answer, example)], dim=1)
         real = torch.cat([example.condition, example.target], dim=1)
         judgement = discriminator_loss(self.discriminator(real), self.discriminator(seen.detach()))
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        judgement.backward()
-        self.optimizers["discriminator"].step()
+        yield Descent(self.optimizers["discriminator"], judgement)
 
         self.discriminator.requires_grad_(False)  # it only hands gradients on to G
         error = sample_error(answer, example, self.config.loss, self.problem).mean()
         adversarial = generator_loss(self.discriminator(seen))
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        (self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial).backward()
-        self.optimizers["main"].step()
+        total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
+        yield Descent(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
         return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
 
     def _answer(self, bottleneck: Tensor, skips: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         """One answer (B, C, S, S) to each bottleneck (B, F, s, s), with a z and a dropout of its own."""
-        latent = torch.randn(len(bottleneck), self.config.latent, generator=generator)
+        latent = randn(len(bottleneck), self.config.latent, generator=generator)
         if self.config.dropout:
-            keep = torch.rand(bottleneck.shape[:2], generator=generator) >= self.config.dropout  # (B, F)
+            keep = rand(*bottleneck.shape[:2], generator=generator) >= self.config.dropout  # (B, F)
             bottleneck = bottleneck * (keep / (1.0 - self.config.dropout))[:, :, None, None]
         answer: Tensor = self.generator(bottleneck, latent, skips)
         return answer

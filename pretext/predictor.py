@@ -10,11 +10,14 @@ All of this is in buffers, so that checkpoints hold it. Letters in shapes: B bat
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Gather
+from pretext.full_precision import in_full
 from pretext.moment_losses import Family, Moments, likelihood
 from pretext.tasks.example import Example
 
@@ -61,6 +64,7 @@ class Predictor(nn.Module):
     def _predict(self, network: nn.Module, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Centre and log dispersion, each (B, C', S, S)."""
         centre, log_dispersion = network(condition, 1)[:, 0].chunk(2, dim=1)
+        centre, log_dispersion = in_full(centre), in_full(log_dispersion)
         return torch.tanh(centre) if self.bounded else centre, log_dispersion.clamp(*LOG_LIMITS)
 
     def _loss(self, example: Example, slack: float) -> Tensor:
@@ -73,7 +77,9 @@ class Predictor(nn.Module):
         centre, log_dispersion = self._predict(self.best, condition)
         return Moments(centre, log_dispersion.exp())
 
-    def training_step(self, example: Example, optimizer: torch.optim.Optimizer, slack: float, clip: float) -> float:
+    def descents(
+        self, example: Example, optimizer: torch.optim.Optimizer, slack: float, clip: float, counts: bool = True
+    ) -> Generator[Descent | Gather, Any, float]:
         """Step the network once on a batch, without what is held out of it; give the loss.
 
         Parameters
@@ -86,28 +92,36 @@ class Predictor(nn.Module):
             c of the likelihood.
         clip : float
             Limit of each value of the gradient.
+        counts : bool
+            Whether this part of a batch counts the step for all of them.
         """
         held_out = held_out_samples(example.target)
-        if bool(held_out.all()):  # nothing would be left to learn from
-            held_out = torch.zeros_like(held_out)
-        if bool(held_out.any()):
-            with torch.no_grad():
-                loss = self._loss(Example(*(part[held_out] for part in example)), slack)
-            self.held_out_sum += loss.double() * held_out.sum()
-            self.held_out_count += held_out.sum()
-            example = Example(*(part[~held_out] for part in example))
-        loss = self._loss(example, slack)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_value_(self.network.parameters(), clip)
-        optimizer.step()
+        (everyone,) = yield Gather((held_out,))  # of the whole batch
+        if bool(everyone.all()):  # nothing would be left to learn from
+            held_out, everyone = torch.zeros_like(held_out), torch.zeros_like(everyone)
+        if bool(everyone.any()):
+            loss, count = self.held_out_sum.new_zeros(1), held_out.sum()
+            if count:
+                with torch.no_grad():
+                    loss = (self._loss(Example(*(part[held_out] for part in example)), slack).double() * count)[None]
+            (losses,) = yield Gather((loss,))
+            if counts:
+                self.held_out_sum += losses.sum()
+                self.held_out_count += everyone.sum()
+        kept, part = ~held_out, float((~held_out).sum() / (~everyone).sum())
+        # a process with none left takes the same steps as the others, on one that does not count
+        kept = kept if part else torch.arange(len(kept), device=kept.device) == 0
+        loss = self._loss(Example(*(each[kept] for each in example)), slack)
+        whole: float = yield Descent(optimizer, loss, clip=clip, part=part)
+        if not counts:
+            return whole
         self.steps_done += 1
         done = int(self.steps_done)
         if done % max(1, self.steps // CHECKS) == 0 or done == self.steps:
             self._keep_if_best()
         if done >= self.steps:
             self.finished.fill_(True)
-        return loss.item()
+        return whole
 
     def _keep_if_best(self) -> None:
         """Keep the network's state if its held-out likelihood since the last time is the best, or was not measured."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pretext.descent import Descent, Descents, whole_step
 from pretext.layers import pooled
 from pretext.networks import EncoderName, bottleneck_of, encoder_and_generator
 from pretext.sample_error import Loss, sample_error
@@ -63,6 +64,7 @@ class Regression(nn.Module):
     """
 
     answers = True
+    training_step = whole_step  # a batch in one piece
 
     def __init__(self, config: RegressionConfig, problem: Problem) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class Regression(nn.Module):
             "main": torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
         }
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step H and G once on a batch; nothing is drawn.
 
         Parameters
@@ -91,9 +93,7 @@ class Regression(nn.Module):
             ``loss``.
         """
         error = sample_error(self._answer(example.condition), example, self.config.loss, self.problem).mean()
-        self.optimizers["main"].zero_grad(set_to_none=True)
-        error.backward()
-        self.optimizers["main"].step()
+        yield Descent(self.optimizers["main"], error)
         return {"loss": error.item()}
 
     def _answer(self, condition: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretext.descent import Descent, Descents, whole_step
+from pretext.full_precision import in_full
 from pretext.layers import pooled
 from pretext.normalisation import norm
 from pretext.tasks.example import Example, Problem
@@ -87,6 +89,7 @@ class RotationPrediction(nn.Module):
     """
 
     answers = False
+    training_step = whole_step  # a batch in one piece
 
     def __init__(self, config: RotationPredictionConfig, problem: Problem) -> None:
         super().__init__()
@@ -122,7 +125,7 @@ class RotationPrediction(nn.Module):
             found.append(pictures)
         return found
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
         """Step the network once on all four rotations of a batch; nothing is drawn.
 
         Parameters
@@ -141,11 +144,8 @@ class RotationPrediction(nn.Module):
         turned = torch.cat([torch.rot90(pictures, turns, dims=(2, 3)) for turns in range(TURNS)])  # (4 B, C, S, S)
         truth = torch.arange(TURNS).repeat_interleave(len(pictures))
         logits = self.judge(self._activations(turned, len(self.stages))[-1].mean(dim=(2, 3)))
-        loss = functional.cross_entropy(logits, truth)
-        optimizer = self.optimizers["main"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        loss = functional.cross_entropy(in_full(logits), truth)
+        yield Descent(self.optimizers["main"], loss)
         return {"loss": loss.item(), "accuracy": (logits.argmax(dim=1) == truth).float().mean().item()}
 
     @torch.no_grad()

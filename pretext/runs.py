@@ -16,6 +16,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from pretext.latent_codes import find_codes
 from pretext.layers import DEFAULT, chosen
 from pretext.method import Method, build_seeded
 from pretext.methods import find_method
+from pretext.processes import ALONE, Processes
 from pretext.standardiser import Standardiser
 from pretext.tasks import TaskEntry, find_task
 from pretext.tasks.example import Batch, Example
@@ -80,6 +82,9 @@ class Plan:
         sections = tomllib.loads(text)
         run = sections["run"]
         method, task = find_method(run["method"]), find_task(run["task"])
+        older = sections.get("method", {}).pop("precision", None)  # where it was a setting of joint-embedding alone
+        if older is not None:
+            sections.setdefault("train", {}).setdefault("precision", {"bfloat16": "bf16"}.get(older, "fp32"))
         return Plan(
             method=run["method"],
             task=run["task"],
@@ -164,6 +169,18 @@ def read_plan(folder: Path) -> Plan:
         raise UserError("unreadable run", f"{path} ({error})", "train again in another folder") from error
 
 
+def run_under_way(plan: Plan, folders: Sequence[Path]) -> Path | None:
+    """The first of the folders in which a run of this very plan was under way when its processes died, or None."""
+    for folder in folders:
+        try:
+            same = (folder / "config.toml").read_text(encoding="utf-8") == plan.to_toml()
+            if same and json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"] != "finished":
+                return folder
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A run loaded for use.
@@ -246,24 +263,32 @@ class TrainedRun:
         chosen({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
         return replace(self, layer=layer)
 
-    def encode_file(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    def encode_file(
+        self, maps: MapFile, rows: NDArray[np.int64] | None = None, processes: Processes = ALONE
+    ) -> NDArray[np.float32]:
         """Features (N, D) float32 of the given rows of a file (all of them by default).
 
-        They are made block by block, so that memory does not grow with the maps.
+        They are made block by block, so that memory does not grow with the maps. The blocks are the same for any
+        number of processes, so the features are too, bit for bit; only the first process gets them, others (0, 0).
 
         Raises
         ------
         UserError
             When the file's basis is not the run's.
         """
-        return np.concatenate(list(self.encode_blocks(maps, rows)))
+        return np.concatenate([*self.encode_blocks(maps, rows, processes)] or [np.empty((0, 0), np.float32)])
 
-    def encode_blocks(self, maps: MapFile, rows: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float32]]:
-        """The same block by block, (B, D) each, for whoever need not hold them all."""
+    def encode_blocks(
+        self, maps: MapFile, rows: NDArray[np.int64] | None = None, processes: Processes = ALONE
+    ) -> Iterator[NDArray[np.float32]]:
+        """The same block by block, (B, D) each, for whoever need not hold them all; in the other processes nothing."""
         check_same_basis(self.basis, maps)
         wanted = maps.rows() if rows is None else rows
-        for block in np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE)):
-            yield self.encode(maps.read(block))
+        blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_AT_ONCE))
+        yield from processes.in_turn([partial(self._encode_rows, maps, block) for block in blocks])
+
+    def _encode_rows(self, maps: MapFile, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.encode(maps.read(rows))
 
     def untrained(self, seed: int) -> "TrainedRun":
         """The same network with freshly drawn parameters."""

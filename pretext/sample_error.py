@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pretext.full_precision import in_full
 from pretext.tasks.example import Example, Problem
 
 Loss = Literal["l1", "l2"]
@@ -29,7 +30,7 @@ def sample_error(answer: Tensor, example: Example, loss: Loss = "l1", problem: P
     Tensor, shape (B,)
         A sample's error depends on that sample alone.
     """
-    difference = answer - example.target
+    difference = in_full(answer) - example.target
     distance = difference.abs() if loss == "l1" else difference.square()
     error = (distance * example.weight).flatten(1).sum(dim=1) / example.weight.flatten(1).sum(dim=1)
     if problem is not None and problem.extra_error is not None:

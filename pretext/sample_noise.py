@@ -7,6 +7,8 @@ one and a layer on the other; the first is computed once for all K. Letters in s
 import torch
 from torch import Tensor
 
+from pretext.drawing import randn
+
 
 def draw_noise(like: Tensor, samples: int, channels: int, generator: torch.Generator | None) -> Tensor:
     """Standard normal maps (B K, channels, H, W) beside maps (B, C, H, W), another one for each sample.
@@ -17,7 +19,7 @@ def draw_noise(like: Tensor, samples: int, channels: int, generator: torch.Gener
     if not channels:
         return like.new_empty(shape)
     # beside maps of this memory format, which the convolutions take less time on
-    return torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+    return randn(*shape, generator=generator).contiguous(memory_format=torch.channels_last)
 
 
 def add_shared(own: Tensor, shared: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class FeatureWatch:
         """Whether to look again after so many samples of training."""
         return trained >= SPACING * len(self)
 
-    def measure(self, method: Method, step: int) -> dict[str, float]:
+    def measure(self, method: Method, step: int, device: torch.device | None = None) -> dict[str, float]:
         """Encode the watched samples; say once when their features have collapsed.
 
         Parameters
@@ -79,13 +79,15 @@ class FeatureWatch:
             Left as it is.
         step : int
             Finished steps.
+        device : torch.device, optional
+            Where the method is.
 
         Returns
         -------
         dict of str to float
             ``effective_rank``, and ``knn_accuracy`` where at least two classes are among the samples.
         """
-        features = torch.cat([method.encode(part) for part in self._conditions()])  # (N, D)
+        features = torch.cat([method.encode(part.to(device)).cpu() for part in self._conditions()])  # (N, D)
         rank = effective_rank(features)
         if rank < self.alarm and step >= ALARM_AFTER and len(self) > 4 * ALARM and not self._warned:
             say(f"the features are collapsing: effective rank {rank:.1f} at step {step}")

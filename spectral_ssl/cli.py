@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 import spectral_ssl
-from spectral_ssl.ground.errors import Stopped, UserError
-from spectral_ssl.ground.printable import show
+from spectral_ssl.ground.errors import SaidByAnother, Stopped, UserError
+from spectral_ssl.ground.launch import process_place
+from spectral_ssl.ground.printable import printable, show
 from spectral_ssl.ground.progress import say
 from spectral_ssl.tables import print_probe, print_scores
 
@@ -121,6 +122,13 @@ def pretrain(
     features: Annotated[
         str | None, typer.Option(help="Of the task from-code: a feature file, a run, labels or none.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the layers in training: auto, fp32, bf16, fp16 [auto, or the recipe's].")
+    ] = None,
+    compile_networks: Annotated[
+        bool | None, typer.Option("--compile", help="Let torch's compiler make kernels of the networks first.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where it is trained: cpu, cuda, mps, or auto.")] = "cpu",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
@@ -140,6 +148,9 @@ def pretrain(
         seed=seed,
         variant=variant,
         features=features,
+        precision=precision,
+        compile=compile_networks,
+        device=device,
         settings=settings or (),
         resume=resume,
         out=out,
@@ -214,8 +225,9 @@ def evaluate(
         weights=weights,
         workspace=workspace,
     )
-    print_scores(result)
-    show(f"written to {result['path']}")
+    if process_place() == 0:
+        print_scores(result)
+        show(f"written to {result['path']}")
 
 
 @app.command()
@@ -250,11 +262,11 @@ def probe(
         references=references,
         workspace=workspace,
     )
-    if as_json:
+    if as_json and process_place() == 0:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
-        return
-    print_probe(result)
-    show(f"written to {result['path']}")
+    elif process_place() == 0:
+        print_probe(result)
+        show(f"written to {result['path']}")
 
 
 @app.command()
@@ -378,7 +390,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        say(f"spectral-ssl: {error}")
+        who = f" (process {process_place()})" if process_place() else ""
+        if not isinstance(error, SaidByAnother):
+            print(printable(f"spectral-ssl{who}: {error}"), file=sys.stderr, flush=True)
         sys.exit(2)
     except Stopped as error:
         say(f"spectral-ssl: {error}")

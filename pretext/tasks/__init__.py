@@ -72,6 +72,8 @@ class TaskEntry:
         (conditions, answers, config) -> images (B, 1 or 3, H, W) in [-1, 1] to look at and to measure; for images only.
     method : str
         What is trained on it when nothing is said.
+    mixes : bool
+        Whether samples of a batch find their way into others, so that it cannot be given a part of the batch.
     """
 
     config: type
@@ -83,6 +85,7 @@ class TaskEntry:
     needs_points: bool = False
     picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
     method: str = "cgml"
+    mixes: bool = False
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -105,7 +108,11 @@ TASKS: dict[str, TaskEntry] = {
         needs_points=True,
     ),
     "corrupted": TaskEntry(
-        CorruptedConfig, corrupt_halves, "some images are spoilt, a part of the top half is hidden", corrupted_problem
+        CorruptedConfig,
+        corrupt_halves,
+        "some images are spoilt, a part of the top half is hidden",
+        corrupted_problem,
+        mixes=True,
     ),
     "denoise": TaskEntry(
         DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.drawing import rand
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.pictures import need_pictures
 from spectral_ssl.ground.config import check_range
@@ -74,7 +75,10 @@ def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator)
     images = batch.maps
     samples, _, height, width = images.shape
     hole, mark = rectangle(HOLE, height, width), rectangle(MARKS[config.mark], height, width)
-    draws = torch.rand(1 if config.together else samples, 1, 1, 1, generator=generator)
+    if config.together:  # one number for all, whoever works on the batch
+        draws = torch.rand(1, 1, 1, 1, generator=generator)
+    else:
+        draws = rand(samples, 1, 1, 1, generator=generator)
     target = torch.where((draws < config.rate) & mark, 1.0, images)
     condition = torch.where(hole, 0.0, images)
     return Example(condition, target, hole.expand_as(target).to(target.dtype))

@@ -7,18 +7,19 @@ from torch import Tensor
 
 from data_prep.principal_frame import HALF_TURNS
 from data_prep.unit_ball import MARGIN
+from pretext.drawing import rand, randn
 
 
 def random_directions(count: int, generator: torch.Generator) -> Tensor:
     """Unit vectors (B, 3), uniform over the sphere."""
-    vectors = torch.randn(count, 3, generator=generator)
+    vectors = randn(count, 3, generator=generator)
     return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def random_stretches(count: int, most: float, mirror: bool, generator: torch.Generator) -> Tensor:
     """Factors of the three axes, (B, 3) float64: e^u, u uniform in +-``most``; with ``mirror`` random signs of x, y."""
-    stretch = (most * (2 * torch.rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
-    signs = 1.0 - 2.0 * (torch.rand(count, 2, generator=generator) < 0.5).double()
+    stretch = (most * (2 * rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
+    signs = 1.0 - 2.0 * (rand(count, 2, generator=generator) < 0.5).double()
     if mirror:
         stretch[:, :2] *= signs
     return stretch
@@ -26,7 +27,7 @@ def random_stretches(count: int, most: float, mirror: bool, generator: torch.Gen
 
 def random_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
     """Rotations about the vertical (B, 3, 3) float64, their angles uniform in +-``most`` radians."""
-    angle = most * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
+    angle = most * (2 * rand(count, generator=generator, dtype=torch.float64) - 1)
     turn = torch.zeros(count, 3, 3, dtype=torch.float64)
     turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
     turn[:, 1, 0] = angle.sin()
@@ -39,7 +40,7 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
     from scipy.spatial.transform import Rotation
 
-    quaternions = torch.randn(count, 4, generator=generator, dtype=torch.float64)  # the real part first
+    quaternions = randn(count, 4, generator=generator, dtype=torch.float64)  # the real part first
     return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
 
 

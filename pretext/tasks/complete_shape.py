@@ -23,6 +23,7 @@ from torch import Tensor
 from data_prep.basis import Basis
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
+from pretext.drawing import rand
 from pretext.tasks.clouds import into_unit_ball, random_directions, random_stretches, random_turns
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -127,7 +128,7 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
         target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))
     directions = random_directions(len(clouds), generator)
     if config.kind == "half-space":
-        removed = config.smallest + (config.largest - config.smallest) * torch.rand(len(clouds), generator=generator)
+        removed = config.smallest + (config.largest - config.smallest) * rand(len(clouds), generator=generator)
         kept = outside_half_space(clouds, directions, removed)
     else:
         kept = seen_from(clouds, directions, config.cells, config.depth)
@@ -213,7 +214,7 @@ def draw_kept(clouds: Tensor, kept: Tensor, points: int, generator: torch.Genera
     kept : Tensor, shape (B, Q), bool
         True throughout.
     """
-    keys = torch.rand(kept.shape, generator=generator).masked_fill(~kept, 2.0)
+    keys = rand(*kept.shape, generator=generator).masked_fill(~kept, 2.0)
     order = keys.argsort(dim=1, stable=True)  # kept points first
     places = torch.arange(points) % kept.sum(dim=1, keepdim=True)  # (B, Q)
     chosen = order.gather(1, places)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.drawing import rand
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.masks import random_blocks
 from pretext.tasks.pictures import need_pictures
@@ -78,7 +79,7 @@ def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Gener
     images = batch.maps
     samples, _, height, width = images.shape
     half = height // 2
-    chosen = torch.rand(samples, 1, 1, 1, generator=generator) < config.share
+    chosen = rand(samples, 1, 1, 1, generator=generator) < config.share
     others = random_others(samples, generator)
     chosen = chosen & (others != torch.arange(samples))[:, None, None, None]  # the last batch may be a single image
     spoilt = overlap_halves(images, others, config.overlap)
@@ -92,7 +93,7 @@ def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Gener
 
 def random_others(samples: int, generator: torch.Generator) -> Tensor:
     """For each sample the place of another one of the batch, (B,) int64; its own where it is alone."""
-    away = 1 + (torch.rand(samples, generator=generator) * (samples - 1)).floor().long()
+    away = 1 + (rand(samples, generator=generator) * (samples - 1)).floor().long()
     return (torch.arange(samples) + away) % samples
 
 

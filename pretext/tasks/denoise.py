@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.layout import degrees
+from pretext.drawing import rand, randn
 from pretext.standardiser import LARGEST_VALUE
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.masks import random_blocks, random_spans
@@ -110,8 +111,8 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
         inside = random_bands(batch.standardise.basis, samples, config.smallest, config.largest, generator)
     else:
         inside = random_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
-    noise = torch.randn(maps.shape, generator=generator) * config.noise
-    hide = torch.rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
+    noise = randn(*maps.shape, generator=generator) * config.noise
+    hide = rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
     condition = torch.where(inside, corrupted, maps) * valid
     # a block can lie wholly on empty cells; the context then still counts a little, so that no sample weighs nothing
@@ -130,7 +131,7 @@ def _noised(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     """Maps as from fewer points, the clean maps, and weight 1 wherever there is a coefficient."""
     points = config.points or batch.standardise.basis.points
     level = sampling_noise(batch.standardise, points)
-    noised = batch.maps + level * torch.randn(batch.maps.shape, generator=generator)
+    noised = batch.maps + level * randn(*batch.maps.shape, generator=generator)
     # as standardised maps themselves are clipped
     condition = noised.clamp(-LARGEST_VALUE, LARGEST_VALUE)
     return Example(condition, batch.maps, batch.standardise.valid.expand_as(batch.maps).to(batch.maps.dtype))

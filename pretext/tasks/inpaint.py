@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.drawing import rand
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.masks import border_ring, centre_square, random_squares, random_strokes, square_sides
 from pretext.tasks.pictures import need_pictures
@@ -121,6 +122,6 @@ def hidden_parts(pictures: Tensor, config: InpaintConfig, generator: torch.Gener
     low, high = config.shares
     if config.mask == "centre":
         return centre_square(height, width, high).expand(samples, -1, -1, -1)
-    shares = low + (high - low) * torch.rand(samples, generator=generator)
+    shares = low + (high - low) * rand(samples, generator=generator)
     draw = random_squares if config.mask == "squares" else random_strokes
     return draw(samples, height, width, shares, generator)

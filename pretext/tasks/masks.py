@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pretext.drawing import rand, randn
+
 # A stroke is about this part of the shorter side thick, and as many times its thickness long before the pen is lifted.
 THICKNESS = 0.1
 LENGTH = 8
@@ -24,9 +26,9 @@ PATHS = 4
 
 def random_spans(batch: int, length: int, smallest: float, largest: float, generator: torch.Generator) -> Tensor:
     """One random interval a sample: (B, length) bool, True inside; size and place uniform, at least one cell."""
-    side = smallest + (largest - smallest) * torch.rand(batch, 1, generator=generator)
+    side = smallest + (largest - smallest) * rand(batch, 1, generator=generator)
     cells = (side * length).round().clamp(1, length)
-    start = (torch.rand(batch, 1, generator=generator) * (length - cells + 1)).floor()
+    start = (rand(batch, 1, generator=generator) * (length - cells + 1)).floor()
     place = torch.arange(length)
     return (place >= start) & (place < start + cells)
 
@@ -60,7 +62,7 @@ def random_squares(batch: int, height: int, width: int, shares: Tensor, generato
 
     def spans(length: int) -> Tensor:
         cells = (shares.double().sqrt() * length).round()[:, None]
-        start = (torch.rand(batch, 1, generator=generator) * (length - cells + 1)).floor()
+        start = (rand(batch, 1, generator=generator) * (length - cells + 1)).floor()
         place = torch.arange(length)
         return (place >= start) & (place < start + cells)  # (B, length)
 
@@ -96,9 +98,9 @@ def random_strokes(batch: int, height: int, width: int, shares: Tensor, generato
     thickness = 2 * (round(THICKNESS * min(height, width)) // 2) + 1  # odd, so that it has a middle
     stroke = LENGTH * thickness
     strokes = math.ceil(PATHS * height * width / (thickness * stroke))
-    starts = torch.rand(batch, strokes, 1, 2, generator=generator) * torch.tensor([height, width])
-    heading = 2 * math.pi * torch.rand(batch, strokes, 1, generator=generator)
-    turns = TURN * torch.randn(batch, strokes, stroke, generator=generator)
+    starts = rand(batch, strokes, 1, 2, generator=generator) * torch.tensor([height, width])
+    heading = 2 * math.pi * rand(batch, strokes, 1, generator=generator)
+    turns = TURN * randn(batch, strokes, stroke, generator=generator)
     angles = heading + turns.cumsum(dim=2)
     steps = torch.stack([angles.sin(), angles.cos()], dim=-1)
     places = (starts + steps.cumsum(dim=2)).flatten(1, 2)  # (B, T, 2)

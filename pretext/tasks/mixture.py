@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.drawing import randint, randn
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -46,8 +47,8 @@ def mixture_centres() -> Tensor:
 def mixture(batch: Batch, config: MixtureConfig, generator: torch.Generator) -> Example:
     """Conditions (B, 1, 1, 1) of 0 and a point of the mixture for each, (B, 2, 1, 1)."""
     size = len(batch.maps)
-    which = torch.randint(MODES, (size,), generator=generator)
-    points = mixture_centres()[which] + config.spread * torch.randn(size, 2, generator=generator)
+    which = randint(MODES, size, generator=generator)
+    points = mixture_centres()[which] + config.spread * randn(size, 2, generator=generator)
     target = points[:, :, None, None]
     return Example(mixture_view(batch, config), target, torch.ones_like(target))
 

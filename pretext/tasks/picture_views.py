@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.basis import Basis
+from pretext.drawing import rand
 from pretext.tasks.example import Batch, Example, Problem
 from pretext.tasks.pictures import need_pictures
 from spectral_ssl.ground.config import check_range
@@ -132,7 +133,7 @@ def one_view(pictures: Tensor, config: PictureViewsConfig, generator: torch.Gene
 
 def random_frames(count: int, config: PictureViewsConfig, generator: torch.Generator) -> Tensor:
     """What is cut out of each picture: (B, 2, 3), from places in the view to those in the picture, all in [-1, 1]."""
-    uniform = torch.rand(count, 5, generator=generator)
+    uniform = rand(count, 5, generator=generator)
     area = config.crop + (1 - config.crop) * uniform[:, 0]
     stretch = (math.log(config.ratio) * (2 * uniform[:, 1] - 1)).exp()
     lengths = torch.stack([(area * stretch).sqrt(), (area / stretch).sqrt()], dim=1).clamp(max=1)  # width, height
@@ -149,8 +150,8 @@ def random_frames(count: int, config: PictureViewsConfig, generator: torch.Gener
 def recoloured(pictures: Tensor, config: PictureViewsConfig, generator: torch.Generator) -> Tensor:
     """Pictures (B, C, H, W) in [-1, 1] with other brightness, contrast and colours; they may leave the range."""
     count, channels = pictures.shape[:2]
-    draws = 2 * torch.rand(count, 4, generator=generator) - 1
-    chances = torch.rand(count, 2, generator=generator)
+    draws = 2 * rand(count, 4, generator=generator) - 1
+    chances = rand(count, 2, generator=generator)
     draws = draws * (chances[:, :1] < config.jittered)
     brightness, contrast, saturation = (
         1 + largest * draw

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
+from pretext.drawing import rand
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -43,9 +44,9 @@ def curve(x: Tensor) -> Tensor:
 def toy(batch: Batch, config: ToyConfig, generator: torch.Generator) -> Example:
     """Numbers x, (B, 1, 1, 1), and one of their two answers each, (B, 3, 1, 1)."""
     size = len(batch.maps)
-    spread = LEVEL * (torch.rand(size, 1, 1, 1, generator=generator) - 0.5)
+    spread = LEVEL * (rand(size, 1, 1, 1, generator=generator) - 0.5)
     x = (batch.maps + spread).clamp(-1, 1)
-    positive = torch.rand(size, 1, 1, 1, generator=generator) < config.positive
+    positive = rand(size, 1, 1, 1, generator=generator) < config.positive
     target = torch.where(positive, 1.0, -1.0) * curve(x)
     return Example(x, target, torch.ones_like(target))
 

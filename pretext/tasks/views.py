@@ -32,6 +32,7 @@ from torch import Tensor
 from data_prep.basis import Basis
 from data_prep.principal_frame import HALF_TURNS, half_turn, to_principal_frame
 from data_prep.shape_maps import clouds_to_maps
+from pretext.drawing import rand, randn
 from pretext.standardiser import Standardiser
 from pretext.tasks.clouds import (
     into_unit_ball,
@@ -150,12 +151,12 @@ def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.
         In the unit ball; Q is ``points``, or P.
     """
     count, held = clouds.shape[:2]
-    removed = config.crop * torch.rand(count, generator=generator)
+    removed = config.crop * rand(count, generator=generator)
     kept = without_half_space(clouds, random_directions(count, generator), removed)
     drawn = draw_some(clouds, kept, config.points or held, generator)
     moved = drawn @ linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
     if config.jitter:
-        moved = moved + config.jitter * torch.randn(moved.shape, generator=generator).to(drawn.dtype)
+        moved = moved + config.jitter * randn(*moved.shape, generator=generator).to(drawn.dtype)
     return into_unit_ball(moved, reach)
 
 

@@ -27,6 +27,10 @@ class UserError(Exception):
         return one_line(f"{self.what}: got {self.got}; {self.do}")  # one line, whatever the parts hold
 
 
+class SaidByAnother(UserError):
+    """A mistake that the first of several processes says: this one ends with the same exit status and says nothing."""
+
+
 class Stopped(Exception):
     """Ctrl-C or SIGTERM came and everything is saved: the message is one line on how to go on.
 

@@ -1,5 +1,7 @@
 """Text from files, such as names of objects, made fit for a screen: one line, and nothing that commands a terminal."""
 
+from spectral_ssl.ground.launch import process_place
+
 
 def printable(text: object) -> str:
     """A text on one line, with escapes in place of what cannot be seen.
@@ -34,5 +36,6 @@ def one_line(text: object) -> str:
 
 
 def show(line: object) -> None:
-    """Print one line of results, on stdout."""
-    print(printable(line))
+    """Print one line of results, on stdout; of several processes the first speaks."""
+    if process_place() == 0:
+        print(printable(line))

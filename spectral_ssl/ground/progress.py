@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from spectral_ssl.ground.launch import process_place
 from spectral_ssl.ground.printable import printable
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -21,7 +22,8 @@ class Advance(Protocol):
 
 def say(line: str) -> None:
     """Print one line for the user, on stderr, so that stdout holds results only."""
-    print(printable(line), file=sys.stderr, flush=True)
+    if process_place() == 0:
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def progress(what: str, total: int) -> Iterator[Advance]:
     Advance
         To be called as parts are done.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and process_place() == 0:
         with _bar(what, total) as advance:
             yield advance
     else:

@@ -28,6 +28,7 @@ from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
 from pretext.engine import seeded_generator
 from pretext.joint_cgml import cgml_of
+from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
@@ -58,7 +59,7 @@ def evaluate(
     weights: str | Path | None = None,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Score a run's answers to corrupted held-out maps.
+    """Score a run's answers to corrupted held-out maps; several processes share the rows of the table.
 
     A cGML run has three rows: random latents without a step, latents moved by Z (what ``complete`` gives), and latents
     that follow the gradient of the true error, an upper bound that no inference can have. The fourth row to compare
@@ -129,6 +130,9 @@ def evaluate(
     for each in (main, *others):
         methods |= _answers_of(each, modes, seed, methods)
     score, measured_by = _scorer(main, example, weights, seed)
+    path_out = main.folder / f"evaluation-{maps.path.stem}{_suffix(settings)}.json"
+    with together() as processes:
+        rows_of_table = reconstruction_rows(methods, example, score, processes)
     result: dict[str, Any] = {
         "run": str(main.folder),
         "beside": [str(other.folder) for other in others],
@@ -141,9 +145,11 @@ def evaluate(
         "seed": seed,
         "task_settings": asdict(main.plan.task_config),
         "measured_by": measured_by,
-        "rows": reconstruction_rows(methods, example, score),
+        "rows": rows_of_table,
         "environment": environment(),
     }
+    if not processes.first:
+        return {**result, "path": str(path_out)}
     cgml = cgml_of(main.method)
     if cgml is not None:
         _, path = cgml.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
@@ -161,7 +167,6 @@ def evaluate(
         curves = [(each.folder.name, read_metrics(each.folder / "metrics.jsonl")) for each in (main, *others)]
         named = {f"{place}: {name}": rows for place, (name, rows) in enumerate(curves, 1) if rows}
         draw_convergence(samples / "convergence.png", named)
-    path_out = main.folder / f"evaluation-{maps.path.stem}{suffix}.json"
     write_text(path_out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     return {**result, "path": str(path_out)}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from data_prep.map_store import MapFile
 from downstream.feature_export import export_features
 from pretext.layers import DEFAULT
+from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.workspace import Workspace
@@ -19,7 +20,7 @@ def export(
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
-    """Write the features of every map of a file.
+    """Write the features of every map of a file; where a launcher started several processes they share the work.
 
     Parameters
     ----------
@@ -53,5 +54,7 @@ def export(
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
     target = Path(out) if out else place.features(trained.folder.name, stem)
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
-    export_features(target, trained, maps, overwrite=overwrite)
+    with together() as processes:
+        export_features(target, trained, maps, overwrite=overwrite, processes=processes)
+        processes.by_first(lambda: None)  # it is written when any of them goes on
     return target

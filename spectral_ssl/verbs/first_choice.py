@@ -44,8 +44,7 @@ def sections_for(maps: MapFile, method: str | None = None, task: str | None = No
         epochs = min(EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS / math.ceil(max(count, 1) / batch))))
         return {
             "run": {"method": "joint-embedding", "task": "views"},
-            "train": {"epochs": epochs, "batch_size": batch},
-            "method": {"precision": "bfloat16" if has_bfloat16() else "float32"},
+            "train": {"epochs": epochs, "batch_size": batch, "precision": "bf16" if has_bfloat16() else "fp32"},
         }
     if method is None and task is None and maps.basis.kind in ("zernike", "sh") and not maps.has_points:
         say(f"{maps.path} has no clouds, which the better joint embedding needs (prep --keep-points): training cgml")

@@ -3,6 +3,7 @@
 import time
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -16,18 +17,31 @@ from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
 from pretext.checkpoint import put_aside_damaged
 from pretext.coded_maps import CodedMaps
+from pretext.devices import choose_device
 from pretext.engine import TrainConfig, train
 from pretext.known_predictor import take_known_predictor
 from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
 from pretext.methods import find_method
-from pretext.runs import FOLDER_EXISTS, Plan, TrainedRun, describe_run, held_out_rows, load_run, read_plan, start_run
+from pretext.processes import together
+from pretext.runs import (
+    FOLDER_EXISTS,
+    Plan,
+    TrainedRun,
+    describe_run,
+    held_out_rows,
+    load_run,
+    read_plan,
+    run_under_way,
+    start_run,
+)
 from pretext.tasks import find_task
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import build_config, parse_settings, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.launch import restarts
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.run_status import held_run
@@ -71,12 +85,15 @@ def pretrain(
     seed: int | None = None,
     variant: str | None = None,
     features: str | Path | None = None,
+    precision: str | None = None,
+    compile: bool | None = None,  # noqa: A002 - as torch and the setting call it
+    device: str = "cpu",
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
     workspace: str | Path | None = None,
 ) -> TrainedRun:
-    """Train a method on a task.
+    """Train a method on a task, in all processes that a launcher started for it (docs/scaling.md).
 
     Parameters
     ----------
@@ -94,10 +111,15 @@ def pretrain(
         Of mr-gan, short for the setting of that name.
     features : path or str, optional
         Of the task from-code: a feature file, a run (its features are exported first), "labels" or "none".
+    precision, compile : optional
+        Short for the settings of the same names in the section train.
+    device : {"cpu", "auto", "cuda", "mps"}
+        Where the network is trained; "auto" is a GPU if there is one.
     settings : sequence of str
         "key=value" or "section.key=value", sections train, method and task.
     resume : path, optional
-        Go on with this run exactly where it stopped; only ``data``, ``epochs`` and ``max_minutes`` may be given along.
+        Go on with this run exactly where it stopped; only ``data``, ``epochs``, ``max_minutes`` and ``device`` may be
+        given along, and there may be more or fewer processes than before.
         More epochs than before lengthen learning rates that fall over the training: such a run is then not the one that
         was to take so many epochs from the start.
     out : path, optional
@@ -116,13 +138,81 @@ def pretrain(
     """
     place = Workspace.find(workspace)
     settings = settings if variant is None else (*settings, f"method.variant={variant}")
-    short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
+    short = {
+        "epochs": epochs, "max_minutes": max_minutes, "seed": seed, "precision": precision, "compile": compile,
+    }  # fmt: skip
     given = {key: value for key, value in short.items() if value is not None}
-    if resume is not None:
-        if method or task or recipe or settings or out or seed is not None or features:
-            raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
-        return _resume(Path(resume), data, given, place)
-    if out is not None:
+    others = (method, task, recipe, settings, out, features, *(given.get(key) for key in ("precision", "compile")))
+    if resume is not None and (any(others) or seed is not None):
+        raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
+
+    def prepare() -> _Prepared:
+        if resume is not None:
+            return _prepare_resumed(Path(resume), data, given, place, held)
+        return _prepare(data, method, task, recipe, features, given, settings, out, place, held)
+
+    # the first process holds the run's lock until the training has ended
+    with together(chosen := choose_device(device)) as processes, ExitStack() as held:
+        made: list[_Prepared] = []
+
+        def by_first() -> tuple[str, str, dict[str, Any] | None]:
+            made.append(prepare())
+            return str(made[0].folder), made[0].plan.to_toml(), made[0].at
+
+        found = processes.by_first(by_first)
+        ready = made[0] if made else _prepared_by_another(*found)
+        train(
+            ready.network,
+            ready.plan.corrupt,
+            ready.plan.view,
+            ready.training,
+            ready.plan.train,
+            ready.folder,
+            ready.plan.to_toml(),
+            ready.at,
+            mixes=ready.plan.task_entry.mixes,
+            processes=processes,
+            device=chosen,
+        )
+        processes.by_first(lambda: None)  # the last checkpoint is written
+        return _finish(ready.folder, ready.maps) if processes.first else load_run(ready.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """All that a training begins with; ``at`` is the place to go on from, None for the beginning."""
+
+    folder: Path
+    plan: Plan
+    maps: MapFile
+    training: TrainingMaps
+    network: Method
+    at: dict[str, Any] | None
+
+
+def _prepared_by_another(folder: str, plan_text: str, at: dict[str, Any] | None) -> _Prepared:
+    """What the first process prepared, made here too; its parameters follow when the training begins."""
+    plan = Plan.from_toml(plan_text)
+    maps = open_maps(plan.data)
+    training = _training_maps(maps, plan)
+    network = _build(plan, training) if at is None else load_run(folder).method
+    return _Prepared(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, at=at)
+
+
+def _prepare(
+    data: str | Path | MapFile | None,
+    method: str | None,
+    task: str | None,
+    recipe: str | None,
+    features: str | Path | None,
+    given: dict[str, Any],
+    settings: Sequence[str],
+    out: str | Path | None,
+    place: Workspace,
+    held: ExitStack,
+) -> _Prepared:
+    """A new run, its folder made; or, where a launcher has started the processes again, the run as far as it was."""
+    if out is not None and not restarts():
         refuse_existing(Path(out), overwrite=False)
     if recipe:
         recipe = str(recipe)
@@ -138,15 +228,18 @@ def pretrain(
     plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+    if restarts():
+        begun = run_under_way(plan, [Path(out)] if out else sorted((place.root / "runs").glob("*"), reverse=True))
+        if begun is not None:
+            return _prepare_resumed(begun, maps, {}, place, held)
     training = _training_maps(maps, plan)
     network, known = _fresh_network(plan, training, place)
     folder = _new_folder(out, plan, place)
-    with held_run(folder):
-        if known is not None:
-            say(f"the predictor is that of {known}")
-        say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-        train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
-        return _finish(folder, maps)
+    held.enter_context(held_run(folder))
+    if known is not None:
+        say(f"the predictor is that of {known}")
+    say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
+    return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=network, at=None)
 
 
 def _new_folder(out: str | Path | None, plan: Plan, place: Workspace) -> Path:
@@ -191,17 +284,13 @@ def _build(plan: Plan, training: TrainingMaps) -> Method:
         raise UserError("not enough memory for the network", found, "lower method.width or method.code") from error
 
 
-def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
+def _prepare_resumed(
+    folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace, held: ExitStack
+) -> _Prepared:
+    """A run as far as its last sound checkpoint; where it was killed before its first one, from the start."""
     if not (folder / "config.toml").is_file():
         load_run(folder)  # says what is missing
-    with held_run(folder):
-        return _resume_held(folder, data, given, place)
-
-
-def _resume_held(
-    folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace
-) -> TrainedRun:
-    """Go on from the last sound checkpoint; where a run was killed before its first one, from the start."""
+    held.enter_context(held_run(folder))
     checkpoints = folder / "checkpoints"
     for rest in (*folder.glob(".*.part"), *checkpoints.glob(".*.part")):
         rest.unlink()  # of a file that was being written when the run was killed
@@ -229,8 +318,7 @@ def _resume_held(
         drop_metrics_after(metrics, at["step"] - (at["samples"] > 0))
         say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
     describe_run(folder, plan)
-    train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
-    return _finish(folder, maps)
+    return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=network, at=at)
 
 
 def _merge(

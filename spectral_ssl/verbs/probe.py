@@ -17,6 +17,7 @@ from downstream.probe import probe_run
 from downstream.row_scores import DEFAULT_PROBES
 from downstream.turned_maps import Pose
 from pretext.layers import DEFAULT
+from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
@@ -38,6 +39,8 @@ def probe(
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
     """Probe a run's features, and everything that costs nothing beside them, on a labelled target.
+
+    Where a launcher started several processes they share the rows of the table.
 
     Parameters
     ----------
@@ -78,17 +81,22 @@ def probe(
         raise UserError("number of seeds out of range", seeds, "give one from 1 to 100")
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
-    maps = target if isinstance(target, MapFile) else open_target(target, trained, place)
-    table = probe_run(
-        trained,
-        maps,
-        tuple(range(seeds)),
-        probes=probes,
-        pose=pose,
-        layer=layer,
-        references=references,
-        cache=BaselineCache(place.root / "cache"),
-    )
+    with together() as processes:
+        if isinstance(target, MapFile):
+            maps = target
+        else:
+            maps = open_maps(processes.by_first(lambda: str(open_target(target, trained, place).path)))
+        table = probe_run(
+            trained,
+            maps,
+            tuple(range(seeds)),
+            probes=probes,
+            pose=pose,
+            layer=layer,
+            references=references,
+            cache=BaselineCache(place.root / "cache"),
+            processes=processes,
+        )
     result = {
         **table.as_dict(),
         "maps": maps.path.name,
@@ -103,6 +111,8 @@ def probe(
     stem = f"probe-{maps.path.stem}" + ("" if pose == "aligned" else f"-{pose}")
     stem += "" if layer == DEFAULT else f"-{layer}"
     path = trained.folder / f"{stem}.json"
+    if not processes.first:
+        return {**result, "path": str(path)}
     write_text(path, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     row = next(row for row in table.rows if row.features == "trained network")
     if row.confusion:

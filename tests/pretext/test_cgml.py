@@ -7,6 +7,7 @@ import torch
 
 from data_prep.basis import zernike_basis
 from pretext.cgml import CGML, CGMLConfig
+from pretext.descent import Descents, follow_descents
 from pretext.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.latent_space import Domain, draw_latents
 from pretext.method import build_seeded
@@ -151,12 +152,20 @@ def test_generator_is_thawed_after_the_latent_path() -> None:
     assert all(parameter.requires_grad for parameter in method.parameters())
 
 
+def train_z(method: CGML, bottleneck: torch.Tensor, path: torch.Tensor) -> float:
+    def descents() -> Descents:
+        loss = yield from method._train_latent_optimiser(bottleneck, path, seeded())
+        return {"path": loss}
+
+    return follow_descents(descents())["path"]
+
+
 @pytest.mark.parametrize("updates", ["each-step", "whole-path"])
 def test_z_learns_the_path_it_watches(updates: str) -> None:
     method = make(latent_updates=updates, latent_learning_rate=1e-2)
     bottleneck = method.encoder(batch().condition).detach()
     path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
-    losses = [method._train_latent_optimiser(bottleneck, path, seeded()) for _ in range(80)]
+    losses = [train_z(method, bottleneck, path) for _ in range(80)]
     assert losses[-1] < 0.3 * losses[0]
 
 
@@ -167,7 +176,7 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
         method = make(latent_updates=updates, **settings)
         bottleneck = method.encoder(batch().condition).detach()
         path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
-        losses.append(method._train_latent_optimiser(bottleneck, path, seeded()))
+        losses.append(train_z(method, bottleneck, path))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 

@@ -12,6 +12,7 @@ from made_up import seeded
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.layout import valid_cells
 from pretext.checkpoint import load_checkpoint, save_checkpoint
+from pretext.descent import follow_descents
 from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.method import build_seeded
 from pretext.standardiser import Standardiser
@@ -56,7 +57,7 @@ def test_each_loss_pushes_the_discriminator_its_way(kind: str, weights: tuple[fl
     fake = 2 * torch.rand(8, 1, 8, 8, generator=seeded(5)) - 1
     before = judgements(method, case, fake)
     for _ in range(5):
-        method._train_discriminator(case, case.target, fake, method._code(case.condition))
+        follow_descents(method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded()))
     change = {name: value - before[name] for name, value in judgements(method, case, fake).items()}
     assert change[kind] > 0.01 if kind == "same" else change[kind] < -0.01
 
@@ -71,7 +72,9 @@ def test_the_sum_is_the_papers() -> None:
     same, different, adversarial = torch.sigmoid(twin.discriminator(couples)).chunk(3)
     # equation 5, which D ascends
     objective = 0.5 * (1 - adversarial).log().mean() + 2 * same.log().mean() + 0.25 * (1 - different).log().mean()
-    found = method._train_discriminator(case, case.target, fake, method._code(case.condition))
+    found = follow_descents(
+        method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded())
+    )
     assert found["discriminator"] == pytest.approx(-objective.item(), rel=1e-5)
 
 

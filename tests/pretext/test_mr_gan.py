@@ -8,6 +8,7 @@ import torch
 from made_up import seeded
 from torch import nn
 
+from pretext.descent import Descents, follow_descents
 from pretext.method import build_seeded
 from pretext.moment_losses import VARIANTS, likelihood
 from pretext.mr_gan import MRGAN, MRGANConfig
@@ -209,12 +210,20 @@ def line(step: int, size: int = 200) -> Example:
     return Example(x, target, torch.ones_like(target))
 
 
+def train_predictor(predictor: Predictor, example: Example, optimizer: torch.optim.Optimizer) -> None:
+    def descents() -> Descents:
+        loss = yield from predictor.descents(example, optimizer, 0.0, 10.0)
+        return {"loss": loss}
+
+    follow_descents(descents())
+
+
 def test_the_predictor_finds_conditional_mean_and_variance() -> None:
     predictor = linear_predictor(steps=600)
     optimizer = torch.optim.Adam(predictor.network.parameters(), lr=0.02)
     for step in range(600):
         assert not predictor.finished
-        predictor.training_step(line(step), optimizer, 0.0, 10.0)
+        train_predictor(predictor, line(step), optimizer)
     assert predictor.finished
     found = predictor.moments(torch.tensor([-1.0, 0.0, 2.0])[:, None, None, None])
     torch.testing.assert_close(found.centre.flatten(), torch.tensor([-1.0, 1.0, 5.0]), atol=0.15, rtol=0)
@@ -230,7 +239,7 @@ def test_what_is_held_out_does_not_move_the_predictor_and_its_best_state_is_kept
     states = []
     for given in (example, other):
         twin = linear_predictor(steps=40)
-        twin.training_step(given, torch.optim.SGD(twin.network.parameters(), lr=0.05), 0.0, 10.0)
+        train_predictor(twin, given, torch.optim.SGD(twin.network.parameters(), lr=0.05))
         states.append(twin.network.layer.weight.clone())
     assert torch.equal(*states)
 
@@ -248,7 +257,7 @@ def test_what_is_held_out_does_not_move_the_predictor_and_its_best_state_is_kept
         if step >= 20:
             wrong = torch.where(held_out_samples(given.target)[:, None, None, None], given.condition, -given.condition)
             given = given._replace(condition=wrong)
-        predictor.training_step(given, optimizer, 0.0, 10.0)
+        train_predictor(predictor, given, optimizer)
     assert held_out_loss(predictor.best) < held_out_loss(predictor.network) - 0.3
 
 

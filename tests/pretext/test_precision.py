@@ -1,0 +1,103 @@
+"""Layers in 16 bits, and where networks are trained."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from every_method import CASES, train_some, write_data
+
+import spectral_ssl
+from pretext.devices import choose_device
+from pretext.engine import TrainConfig
+from pretext.full_precision import full_precision, in_full
+from pretext.precision import Mixed, choose_precision
+from pretext.runs import Plan, load_run
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.metrics_log import read_metrics
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("precision"))
+
+
+def test_every_method_trains_in_bfloat16(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train_some(folder / "fp32", CASES)
+    capfd.readouterr()
+    train_some(folder / "bf16", CASES, "train.precision=bf16")
+    assert capfd.readouterr().err.count("precision bf16: as asked for") == len(CASES)
+    for name in CASES:
+        one, two = (read_metrics(folder / kind / name / "metrics.jsonl")[-1] for kind in ("fp32", "bf16"))
+        assert two["loss"] == pytest.approx(one["loss"], rel=0.1, abs=0.02), name
+        assert one != two, name
+        run = load_run(folder / "bf16" / name)
+        assert all(value.dtype != torch.bfloat16 for value in run.checkpoint["model"].values())
+
+
+@pytest.mark.parametrize("name", ["regression", "mr-gan"])
+def test_float16_goes_on_with_its_factor(folder: Path, name: str) -> None:
+    train_some(folder / "whole", [name], "train.precision=fp16")
+    train_some(folder / "parts", [name], "train.precision=fp16", "max_minutes=1e-6")
+    state = load_run(folder / "parts" / name).checkpoint["place"]
+    assert state["step"] == 1
+    assert state["scaling"]["scale"] > 1
+    spectral_ssl.pretrain(resume=folder / "parts" / name, max_minutes=0)
+    one, two = (load_run(folder / kind / name).checkpoint for kind in ("whole", "parts"))
+    assert all(torch.equal(one["model"][key], two["model"][key]) for key in one["model"])
+    assert one["place"]["scaling"] == two["place"]["scaling"]
+
+
+def test_what_is_chosen_and_why() -> None:
+    assert choose_precision("auto", CPU)[1] == "fp32: the default on cpu"
+    assert isinstance(choose_precision("bf16", CPU)[0], Mixed)
+    with pytest.raises(UserError, match="unknown precision"):
+        choose_precision("bf61", CPU)  # type: ignore[arg-type]
+    assert TrainConfig().precision == "auto"
+
+
+def test_what_needs_all_digits_has_them() -> None:
+    values = torch.full((64, 64), 1.001)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = values @ values
+        with full_precision(values):
+            fine = values @ values
+    assert coarse.dtype == torch.bfloat16
+    assert fine.dtype == torch.float32
+    assert in_full(coarse).dtype == torch.float32
+    assert in_full(fine.double()).dtype == torch.float64
+
+
+def test_devices_that_are_not_there_are_the_users_mistake() -> None:
+    assert choose_device("cpu") == CPU
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="no such device here"):
+            choose_device("cuda")
+    with pytest.raises(UserError, match="unknown device"):
+        choose_device("gpu")
+
+
+def test_runs_of_when_precision_was_the_methods_are_read(folder: Path) -> None:
+    train_some(folder / "older", ["joint-embedding"])
+    text = (folder / "older" / "joint-embedding" / "config.toml").read_text()
+    old = text.replace('precision = "auto"\n', "").replace("[method]\n", '[method]\nprecision = "bfloat16"\n')
+    assert old != text
+    assert Plan.from_toml(old).train.precision == "bf16"
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_the_same(folder: Path) -> None:
+    for name in ("regression", "cgml", "joint-embedding"):
+        train_some(folder / "plain", [name])
+        train_some(folder / "compiled", [name], "train.compile=true")
+        one, two = (read_metrics(folder / kind / name / "metrics.jsonl")[-1] for kind in ("plain", "compiled"))
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+        load_run(folder / "compiled" / name)
+
+
+def test_no_compiler_is_said_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match="no compiler for --compile"):
+        train_some(folder / "no-compiler", ["regression"], "train.compile=true")
