@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
 from downstream.figures import draw_losses
+from downstream.report.evidence import Answered
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
 from pretext.coded_maps import CodedMaps
@@ -31,6 +32,7 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.find_features import find_features
 from spectral_ssl.verbs.first_choice import sections_for
 from spectral_ssl.verbs.prep import default_out, prep
+from spectral_ssl.verbs.short_report import leave_report
 
 RUN_KEYS = ("method", "task", "dataset")
 RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
@@ -70,6 +72,7 @@ def pretrain(
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
+    report: bool = True,
     workspace: str | Path | None = None,
 ) -> TrainedRun:
     """Train a method on a task.
@@ -98,6 +101,8 @@ def pretrain(
         was to take so many epochs from the start.
     out : path, optional
         The run folder; ``WS/runs/DATE-METHOD-TASK`` by default. It must not exist.
+    report : bool
+        Whether to leave a short ``report.html`` in it.
     workspace : path, optional
         See ``Workspace.find``.
 
@@ -117,7 +122,7 @@ def pretrain(
     if resume is not None:
         if method or task or recipe or settings or out or seed is not None or features:
             raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
-        return _resume(Path(resume), data, given, place)
+        return _resume(Path(resume), data, given, report, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
     if recipe:
@@ -145,7 +150,7 @@ def pretrain(
         say(f"the predictor is that of {known}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
     train(network, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
-    return _finish(folder, maps)
+    return _finish(folder, maps, report)
 
 
 def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
@@ -166,7 +171,9 @@ def _build(plan: Plan, training: TrainingMaps) -> Method:
         raise UserError("not enough memory for the network", found, "lower method.width or method.code") from error
 
 
-def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], place: Workspace) -> TrainedRun:
+def _resume(
+    folder: Path, data: str | Path | MapFile | None, given: dict[str, Any], report: bool, place: Workspace
+) -> TrainedRun:
     run = load_run(folder)
     maps = _find_maps(run.plan.data if data is None else data, place)
     if maps.digest != run.plan.data_digest:
@@ -188,7 +195,7 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
     say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
     train(run.method, plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml(), at)
-    return _finish(folder, maps)
+    return _finish(folder, maps, report)
 
 
 def _merge(
@@ -292,19 +299,23 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
     return prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options)
 
 
-def _finish(folder: Path, maps: MapFile) -> TrainedRun:
+def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     """Load what was trained, and draw its answers to a few held-out maps (if it gives any) and its losses."""
     run = load_run(folder)
     config = run.plan.method_config
     two_stages = isinstance(config, CGMLConfig) and config.schedule == "two-stage"
     if two_stages and run.checkpoint["place"]["step"] <= config.first_stage:
         say(f"the latent optimiser Z is not trained yet: its stage begins after step {config.first_stage}")
+    answered = None
     if run.method.answers:
         rows = held_out_rows(maps, SAMPLES)
         example, answers = run.complete(maps, rows, MODES)
         ids = [maps.ids[row] for row in rows]
         draw_run(folder / "samples", "answers", run, example, answers, ids, shapes=0)  # `complete` draws shapes
+        answered = Answered(example, answers, ids)
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
+    if report:
+        leave_report(run, maps, answered)
     return run
