@@ -152,7 +152,7 @@ def gather(
 
 
 def item_rows(maps: MapFile, most: int = MOST_ITEMS) -> NDArray[np.int64]:
-    """Up to ``most`` rows, evenly chosen: half of them of the test split where there is as much of it, else the rest."""
+    """Up to ``most`` rows, evenly chosen: half of them of the test split where it has as many."""
     test = maps.rows("test")
     others = np.setdiff1d(maps.rows(), test)
     from_test = min(len(test), max(most // 2, most - len(others)))

@@ -11,7 +11,7 @@ from downstream.report.table import Table
 from downstream.report.templating import fragment, render
 
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 38
+LEFT, RIGHT, TOP, BOTTOM = 56, 10, 26, 38
 MOST_DRAWN, MOST_LISTED = 600, 200
 TICKS = 5
 COLOURS = 8  # styles of lines in report.css

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from downstream.shape_figures import AZIMUTH, ELEVATION
 
 BLUE, RED = np.array([33, 102, 172]), np.array([178, 24, 43])
+JPEG_QUALITY = 80
 NEAR, FAR = np.array([23, 55, 94]), np.array([150, 190, 225])
 
 
@@ -19,14 +20,14 @@ def image_pixels(image: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def map_pixels(channel: NDArray[np.floating], largest: float) -> NDArray[np.uint8]:
-    """One channel (H, W) of a map as (H, W, 3) bytes: blue below zero, white at zero, red above; full at ``largest``."""
+    """One channel (H, W) of a map as (H, W, 3) bytes: blue below zero, red above, full at ``largest``."""
     share = np.clip(np.nan_to_num(channel) / (largest or 1.0), -1, 1)[..., None]
     colours = 255 + np.where(share < 0, -share * (BLUE - 255), share * (RED - 255))
     return np.asarray(np.round(colours), np.uint8)
 
 
 def cloud_pixels(points: NDArray[np.floating], side: int) -> NDArray[np.uint8]:
-    """A cloud (P, 3) in the unit ball, +z up, seen from the front and a little above: (side, side, 3) bytes on white."""
+    """A cloud (P, 3) in the unit ball, +z up, seen from a little above: (side, side, 3) bytes on white."""
     elevation, azimuth = np.radians(ELEVATION), np.radians(AZIMUTH)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
     towards = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
@@ -60,6 +61,18 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
+
+
+def sheet_uri(pixels: NDArray[np.uint8], few_colours: bool) -> str:
+    """A large picture (H, W, 3) in a data URI: a PNG of 32 colours, or a JPEG of more."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    if few_colours:
+        Image.fromarray(pixels).quantize(32).save(buffer, "PNG", optimize=True)
+    else:
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/{'png' if few_colours else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def sheet(pictures: list[NDArray[np.uint8]], side: int, columns: int) -> NDArray[np.uint8]:

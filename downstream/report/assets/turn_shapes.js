@@ -15,7 +15,7 @@
   const fragment = `
     precision mediump float; varying vec3 lit; varying float depth; uniform vec3 colour; uniform float surface;
     void main() {
-      float light = 0.45 + 0.55 * abs(dot(normalize(lit + 1e-6), normalize(vec3(-0.35, 0.5, -0.8))));
+      float light = 0.5 + 0.65 * abs(dot(normalize(lit + 1e-6), normalize(vec3(-0.35, 0.5, -0.8))));
       float near = 0.55 + 0.45 * clamp(0.5 - depth, 0.0, 1.0);
       gl_FragColor = vec4(colour * mix(near, light, surface), 1.0);
     }`;
@@ -53,7 +53,7 @@
   function matrixOf({ yaw, pitch, zoom }) {
     const [cy, sy, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
     const right = [-sy, cy, 0], up = [-sp * cy, -sp * sy, cp], away = [-cp * cy, -cp * sy, -sp];
-    const s = zoom / 0.95;
+    const s = zoom / 1.03;
     const matrix = [];
     for (let k = 0; k < 3; k++) matrix.push(s * right[k], s * up[k], 0.4 * away[k], 0);
     return [...matrix, 0, 0, 0, 1];

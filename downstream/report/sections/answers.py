@@ -20,6 +20,7 @@ from pretext.tasks.from_code import FromCodeConfig
 
 SHOWN_SIDE = 96
 AS_SHAPES, FORMS = 3, 3
+FULL_COLOUR = 0.99  # share of the true coefficients that are not too large for the colours
 
 
 def answers(evidence: Evidence) -> Markup | None:
@@ -55,7 +56,7 @@ def answer_rows(run: TrainedRun, answered: Answered) -> tuple[list[str], list[di
         modes = answered.answers.unbind(dim=1)
         titles = ["seen", *(f"answer {number + 1}" for number in range(len(modes))), "truth"]
         columns = [example.condition, *modes, example.target]
-        largest = float(example.target[:, 0].abs().max()) or 1.0
+        largest = float(np.quantile(example.target[:, 0].abs().numpy(), FULL_COLOUR))
         pixels = [[map_pixels(single[0], largest) for single in column.numpy()] for column in columns]
     rows = [
         {"id": name, "pictures": [data_uri(enlarged(column[row], SHOWN_SIDE)) for column in pixels]}

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from downstream.report.evidence import SEED, Evidence
-from downstream.report.pictures import data_uri, sheet
+from downstream.report.pictures import sheet, sheet_uri
 from downstream.report.table import Table
 from downstream.report.templating import fragment, render
 from downstream.report.thumbnails import thumbnails
@@ -53,7 +53,7 @@ def embedding(evidence: Evidence) -> Markup | None:
         ],
         side=SIDE,
         data={"ids": ids, "classes": names, "splits": splits, "picture": PICTURE, "columns": COLUMNS},
-        sheet=data_uri(pictures),
+        sheet=sheet_uri(pictures, few_colours=maps.basis.kind != "pixels"),
         legend=[(label, label % COLOURS, maps.classes[label]) for label in known if label < len(maps.classes)],
         table=fragment(table),
     )

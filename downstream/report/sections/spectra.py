@@ -1,7 +1,7 @@
 """How much objects differ degree by degree, how much of that is noise of their points, and the errors of answers.
 
-The noise is that of a cloud of P points: a map is a mean over points, so the maps a and b of two halves of a cloud differ
-by noise alone, of four times the variance of the whole cloud's. Where points lie more evenly than drawn one by one
+The noise is that of a cloud of P points: a map is a mean over points, so the maps of two halves of a cloud differ by
+noise alone, of four times the variance of the whole cloud's. Where points lie more evenly than drawn one by one
 (stratified or farthest points), the noise is smaller than this estimate.
 """
 

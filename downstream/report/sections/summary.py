@@ -54,8 +54,8 @@ def probe_table(result: dict[str, Any], current: bool = True) -> Table:
             row.append(cell)
     names = [row["features"] for row in result["rows"]]
     caption = (
-        f"{result['target']}{turned}: {result['classes']} classes, {result['train']} training and {result['test']} test "
-        f"samples{old}"
+        f"{result['target']}{turned}: {result['classes']} classes, {result['train']} training samples, "
+        f"{result['test']} test samples{old}"
     )
     return Table(caption=caption, columns=columns, rows=rows, marked=names.index(TRAINED) if TRAINED in names else None)
 
@@ -102,8 +102,8 @@ def _headline(evidence: Evidence) -> str:
             continue
         best = max(free, key=lambda name: free[name])
         return (
-            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples of {result['target']} right; "
-            f"the best that cost no training, {best}, has {free[best]:.1%}."
+            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples of {result['target']} "
+            f"right; the best that cost no training, {best}, has {free[best]:.1%}."
         )
     return ""
 
