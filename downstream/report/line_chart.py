@@ -37,8 +37,8 @@ class _Axis:
     def ticks(self) -> list[tuple[float, str]]:
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            step = max(1, (last - first) // TICKS + 1) if last > first else 1
-            values = [10.0**power for power in range(first, last + 1, step)]
+            apart = max(1, (last - first) // TICKS + 1)
+            values = [10.0**power for power in range(first, last + 1, apart)]
             values = values if len(values) > 1 else [self.low, self.high]
         else:
             step = _round_step((self.high - self.low) / TICKS)

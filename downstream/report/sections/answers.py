@@ -26,7 +26,9 @@ FULL_COLOUR = 0.99  # share of the true coefficients that are not too large for 
 def answers(evidence: Evidence) -> Markup | None:
     """Rows of pictures, of shapes where maps stand for shapes, and tables of scores."""
     tables = [fragment(score_table(result)) for result in evidence.evaluations]
-    rows, titles, shapes = [], [], []
+    titles: list[str] = []
+    rows: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
     drawn: dict[str, str] = {}
     if evidence.answered is not None:
         if _is_picture(evidence.run):
