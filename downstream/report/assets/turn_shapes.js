@@ -128,9 +128,15 @@
   for (const canvas of canvases) {
     const group = canvas.dataset.group;
     if (!views.has(group)) views.set(group, { ...START });
-    canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+    let last = null; // where the pointer was: not every browser tells how far a finger has moved
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      last = [event.clientX, event.clientY];
+    });
     canvas.addEventListener("pointermove", (event) => {
-      if (canvas.hasPointerCapture(event.pointerId)) turn(group, event.movementX * 0.012, event.movementY * 0.012);
+      if (!last || !canvas.hasPointerCapture(event.pointerId)) return;
+      turn(group, (event.clientX - last[0]) * 0.012, (event.clientY - last[1]) * 0.012);
+      last = [event.clientX, event.clientY];
     });
     canvas.addEventListener("wheel", (event) => {
       if (document.activeElement !== canvas) return; // else the page could not be scrolled past it

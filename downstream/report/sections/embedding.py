@@ -17,7 +17,7 @@ from downstream.report.thumbnails import thumbnails
 FEWEST = 10
 PERPLEXITY = 30.0
 AXES_KEPT = 50  # principal axes before t-SNE, as usual: its time grows with the dimensions
-PICTURE = 40
+PICTURE = 56
 COLUMNS = 50
 SIDE = 600
 MARGIN = 16
