@@ -7,6 +7,7 @@ metrics.jsonl      one row an epoch, more with train.log_every
 checkpoints/       last.pt and previous.pt
 samples/           pictures
 status.json        how far it is
+report.html        all of it to look at, by ``downstream.report``
 =================  =============================================================
 """
 

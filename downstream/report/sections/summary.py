@@ -101,8 +101,9 @@ def _headline(evidence: Evidence) -> str:
         if TRAINED not in scores or not free:
             continue
         best = max(free, key=lambda name: free[name])
+        turned = "" if result.get("pose", "aligned") == "aligned" else f" (turned at random: {result['pose']})"
         return (
-            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples of {result['target']} "
+            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples of {result['target']}{turned} "
             f"right; the best that cost no training, {best}, has {free[best]:.1%}."
         )
     return ""
