@@ -9,16 +9,14 @@ from markupsafe import Markup
 
 from downstream.figures import NOT_DRAWN
 from downstream.probed_features import TRAINED
-from downstream.report.evidence import Answered, Evidence, number
+from downstream.report.evidence import Answered, Evidence, number, probed
 from downstream.report.line_chart import line_chart
 from downstream.report.page import write_page
-from downstream.report.sections.answers import answer_rows
+from downstream.report.sections.answers import answer_rows, is_picture
 from downstream.report.sections.learning import WORDS
 from downstream.report.sections.reproduce import reproduce
-from downstream.report.table import Score, Table
+from downstream.report.table import Table, score
 from downstream.report.templating import fragment, render
-
-SAME_ANSWERS = 6
 
 
 def write_comparison(path: Path, runs: Sequence[Evidence]) -> None:
@@ -64,12 +62,12 @@ def _runs(named: dict[str, Evidence]) -> Table:
 
 def probe_comparison(named: dict[str, Evidence]) -> list[Table]:
     """One table for each target and pose that was probed: the runs, and the best row of each that cost no training."""
-    targets: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    targets: dict[str, dict[str, dict[str, Any]]] = {}
     for name, run in named.items():
         for result in run.probes:
-            targets.setdefault((result["target"], result.get("pose", "aligned")), {})[name] = result
+            targets.setdefault(probed(result), {})[name] = result
     tables = []
-    for (target, pose), results in targets.items():
+    for target, results in targets.items():
         rows = []
         for name, result in results.items():
             own = next((row for row in result["rows"] if row["features"] == TRAINED), None)
@@ -80,21 +78,13 @@ def probe_comparison(named: dict[str, Evidence]) -> list[Table]:
             best = max(scored, key=lambda row: float(row["mean"])) if scored else None
             old = "" if named[name].is_current(result) else " (earlier checkpoint)"
             rows.append(
-                [f"{name}{old}", own["dimensions"], _score(own["mean"], own["std"]), _score(own["neighbours"])]
-                + ([best["features"], _score(best["mean"])] if best else [None, None])
+                [f"{name}{old}", own["dimensions"], score(own["mean"], own["std"]), score(own["neighbours"])]
+                + ([best["features"], score(best["mean"])] if best else [None, None])
             )
-        turned = "" if pose == "aligned" else f", turned at random: {pose}"
         columns = ["run", "dimensions", "linear probe", "10 neighbours", "best without training", "its linear probe"]
         if rows:
-            tables.append(Table(caption=f"{target}{turned}", columns=columns, rows=rows))
+            tables.append(Table(caption=target, columns=columns, rows=rows))
     return tables
-
-
-def _score(value: Any, deviation: Any = None) -> Score | None:
-    if value is None:
-        return None
-    spread = f" ± {deviation:.3f}" if deviation is not None else ""
-    return Score(float(value), f"{value:.3f}{spread}")
 
 
 def _evaluations(named: dict[str, Evidence]) -> list[Table]:
@@ -131,7 +121,7 @@ def _learning(named: dict[str, Evidence]) -> Markup | None:
 
 def _answers(named: dict[str, Evidence]) -> Markup | None:
     """Answers of all runs of one task to the same maps, in columns one run after the other."""
-    asked = {name: run for name, run in named.items() if run.answered is not None and run.run.plan.task != "toy"}
+    asked = {name: run for name, run in named.items() if run.answered is not None and is_picture(run.run)}
     if not asked:
         return None
     first = next(iter(asked.values()))

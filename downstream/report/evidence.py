@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.map_store import MapFile
+from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun, find_run_data, held_out_rows
 from pretext.tasks.example import Example
 from spectral_ssl.ground.errors import UserError
@@ -184,3 +185,10 @@ def _content(path: Path) -> dict[str, Any]:
 def number(value: Any) -> float:
     """A number of a result, NaN where there is none."""
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def probed(result: dict[str, Any]) -> str:
+    """What a stored probe was of: the data, and how it was turned."""
+    pose, layer = result.get("pose", "aligned"), result.get("layer", DEFAULT)
+    turned = "" if pose == "aligned" else f", turned at random: {pose}"
+    return f"{result['target']}{turned}" + ("" if layer == DEFAULT else f", layer {layer}")

@@ -39,6 +39,14 @@ class Score:
     text: str
 
 
+def score(value: Any, deviation: Any = None) -> Score | None:
+    """A score of a stored result with its deviation; None where there is none."""
+    if value is None:
+        return None
+    spread = f" ± {deviation:.3f}" if deviation is not None else ""
+    return Score(float(value), f"{value:.3f}{spread}")
+
+
 def shown(cell: Any) -> str:
     """The text of a cell: numbers to four significant digits."""
     if cell is None:

@@ -31,7 +31,7 @@ def answers(evidence: Evidence) -> Markup | None:
     shapes: list[dict[str, Any]] = []
     drawn: dict[str, str] = {}
     if evidence.answered is not None:
-        if _is_picture(evidence.run):
+        if is_picture(evidence.run):
             titles, rows = answer_rows(evidence.run, evidence.answered)
             shapes = _as_shapes(evidence) if evidence.whole and evidence.run.basis.kind != "pixels" else []
         else:  # the toys have charts of their own
@@ -41,7 +41,7 @@ def answers(evidence: Evidence) -> Markup | None:
     return render("answers.html", titles=titles, rows=rows, shapes=shapes, tables=tables, drawn=drawn)
 
 
-def _is_picture(run: TrainedRun) -> bool:
+def is_picture(run: TrainedRun) -> bool:
     """Whether what the run answers can be looked at pixel by pixel."""
     return run.plan.task not in ("toy", "mixture")
 

@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from downstream.probed_features import TRAINED
-from downstream.report.evidence import Evidence
+from downstream.report.evidence import Evidence, probed
 from downstream.report.table import Score, Table
 from downstream.report.templating import fragment, render
 
@@ -22,8 +22,7 @@ def confusion(evidence: Evidence) -> Markup | None:
         if row is None or not row.get("confusion"):
             continue
         classes = [str(name) for name in result["class_names"]]
-        turned = "" if result.get("pose", "aligned") == "aligned" else f", turned at random: {result['pose']}"
-        title = f"{result['target']}{turned}"
+        title = probed(result)
         cells = _cells(row["confusion"]) if len(classes) <= MOST_CLASSES else []
         parts.append(
             {"title": title, "classes": classes, "cells": cells, "mistakes": fragment(_mistakes(row, classes, title))}

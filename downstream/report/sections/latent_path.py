@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from downstream.report.evidence import SEED, Evidence
 from downstream.report.line_chart import line_chart
 from downstream.report.pictures import data_uri, enlarged, image_pixels
+from downstream.report.sections.answers import is_picture
 from downstream.report.table import Table
 from downstream.report.templating import render
 from downstream.report.turnable_shapes import surfaces, turnable
@@ -47,7 +48,7 @@ def latent_path(evidence: Evidence) -> Markup | None:
     ]
     titles = [f"step {moment}" for moment in moments]
     forms = []
-    if evidence.run.basis.kind == "pixels" and evidence.run.plan.task not in ("toy", "mixture"):
+    if evidence.run.basis.kind == "pixels" and is_picture(evidence.run):
         _, columns = image_columns(evidence.run, first, formed[:, :, 0].transpose(0, 1))
         for title, column in zip(titles, columns[1:-1], strict=True):
             picture = data_uri(enlarged(image_pixels(column[0].numpy()), SHOWN_SIDE))

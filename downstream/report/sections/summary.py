@@ -5,8 +5,8 @@ from typing import Any
 from markupsafe import Markup
 
 from downstream.probed_features import TRAINED
-from downstream.report.evidence import Evidence, number
-from downstream.report.table import Score, Table
+from downstream.report.evidence import Evidence, number, probed
+from downstream.report.table import Score, Table, score
 from downstream.report.templating import fragment, render
 
 
@@ -44,7 +44,6 @@ def probe_table(result: dict[str, Any], current: bool = True) -> Table:
     current : bool
         Whether it is of the checkpoint that lies there now.
     """
-    turned = "" if result.get("pose", "aligned") == "aligned" else f", turned at random: {result['pose']}"
     old = "" if current else " (of an earlier checkpoint)"
     columns = ["features", "dimensions"]
     rows: list[list[Any]] = [[row["features"], row["dimensions"]] for row in result["rows"]]
@@ -54,7 +53,7 @@ def probe_table(result: dict[str, Any], current: bool = True) -> Table:
             row.append(cell)
     names = [row["features"] for row in result["rows"]]
     caption = (
-        f"{result['target']}{turned}: {result['classes']} classes, {result['train']} training samples, "
+        f"{probed(result)}: {result['classes']} classes, {result['train']} training samples, "
         f"{result['test']} test samples{old}"
     )
     return Table(caption=caption, columns=columns, rows=rows, marked=names.index(TRAINED) if TRAINED in names else None)
@@ -65,30 +64,23 @@ def _columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
     probes, rows = result.get("probes", ()), result["rows"]
     found: dict[str, list[Score | None]] = {}
     if "linear" in probes:
-        found["linear probe"] = [_score(row["mean"], row["std"]) for row in rows]
-        found["standard error of the test"] = [_score(row["standard_error"]) for row in rows]
+        found["linear probe"] = [score(row["mean"], row["std"]) for row in rows]
+        found["standard error of the test"] = [score(row["standard_error"]) for row in rows]
     for probe, title in (("svm", "linear SVM"), ("layer", "single layer")):
         if probe in probes:
-            found[title] = [_score(row[probe]["mean"], row[probe]["std"]) if row.get(probe) else None for row in rows]
+            found[title] = [score(row[probe]["mean"], row[probe]["std"]) if row.get(probe) else None for row in rows]
     if "neighbours" in probes:
-        found["10 neighbours"] = [_score(row["neighbours"]) for row in rows]
+        found["10 neighbours"] = [score(row["neighbours"]) for row in rows]
     for place, scores in enumerate(rows[0].get("few_shot") or ()):
         title = f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"
         few = [row["few_shot"][place] for row in rows]
-        found[title] = [_score(each["mean"], each["std"]) for each in few]
+        found[title] = [score(each["mean"], each["std"]) for each in few]
     if "retrieval" in probes:
-        found["class mAP"] = [_score(row["retrieval"]) for row in rows]
+        found["class mAP"] = [score(row["retrieval"]) for row in rows]
     if "fine-tune" in probes:
         tuned = [row.get("fine_tune") for row in rows]
-        found["fine-tuned (upper reference)"] = [_score(each["accuracy"]) if each else None for each in tuned]
+        found["fine-tuned (upper reference)"] = [score(each["accuracy"]) if each else None for each in tuned]
     return found
-
-
-def _score(value: Any, deviation: Any = None) -> Score | None:
-    if value is None:
-        return None
-    spread = f" ± {deviation:.3f}" if deviation is not None else ""
-    return Score(float(value), f"{value:.3f}{spread}")
 
 
 def _headline(evidence: Evidence) -> str:
@@ -101,10 +93,9 @@ def _headline(evidence: Evidence) -> str:
         if TRAINED not in scores or not free:
             continue
         best = max(free, key=lambda name: free[name])
-        turned = "" if result.get("pose", "aligned") == "aligned" else f" (turned at random: {result['pose']})"
         return (
-            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples of {result['target']}{turned} "
-            f"right; the best that cost no training, {best}, has {free[best]:.1%}."
+            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples right; "
+            f"the best that cost no training, {best}, has {free[best]:.1%} ({probed(result)})."
         )
     return ""
 
