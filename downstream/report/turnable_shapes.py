@@ -14,6 +14,7 @@ from downstream.report.templating import render
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 SIDE = 28  # cells of the density along each axis: about 8000 triangles and 90 kB a surface
+MOST_TRIANGLES = 16_000  # more are noise, of networks that have not learnt much: shown coarser, by a half
 SUBDIVISIONS = 4
 MOST_POINTS = 1024
 FULL = 32767  # of 16 bits; shapes lie in the unit ball, surfaces a little beyond
@@ -27,7 +28,11 @@ def surfaces(maps: NDArray[Any], basis: Basis) -> list[Shape | None]:
     found: list[Shape | None] = []
     for grid in density_grid(maps, basis, SIDE):  # all at once: evaluating the functions costs most
         try:
-            found.append(density_mesh(grid))
+            mesh = density_mesh(grid)
+            if mesh.faces is not None and len(mesh.faces) > MOST_TRIANGLES:
+                half = SIDE // 2
+                mesh = density_mesh(grid.reshape(half, 2, half, 2, half, 2).mean(axis=(1, 3, 5)))
+            found.append(mesh)
         except (ObjectError, UserError):
             found.append(None)  # a map can be so corrupted that it is no density at all
     return found

@@ -35,7 +35,7 @@ def answers(evidence: Evidence) -> Markup | None:
             titles, rows = answer_rows(evidence.run, evidence.answered)
             shapes = _as_shapes(evidence) if evidence.whole and evidence.run.basis.kind != "pixels" else []
         else:  # the toys have charts of their own
-            drawn = _drawn(evidence.run, {"answers.png": "answers and truth", "toy.png": "the toy's two modes"})
+            drawn = _drawn(evidence.run)
     if not (tables or rows or drawn):
         return None
     return render("answers.html", titles=titles, rows=rows, shapes=shapes, tables=tables, drawn=drawn)
@@ -97,18 +97,19 @@ def score_table(result: dict[str, Any]) -> Table:
     """An evaluation's stored result as a table."""
     names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
     changed = result["file"].removeprefix("evaluation-").removesuffix(".json")
+    measured = result.get("measured_by", {})
+    warning = f". {measured['Frechet']}: {measured['warning']}" if measured.get("warning") else ""
     return Table(
-        caption=f"{changed}: {result['inputs']} inputs, {result['answers_to_each']} answers to each",
+        caption=f"{changed}: {result['inputs']} inputs, {result['answers_to_each']} answers to each{warning}",
         columns=["answers", *names],
         rows=[[row["answers"], *(row.get(name) for name in names)] for row in result["rows"]],
     )
 
 
-def _drawn(run: TrainedRun, names: dict[str, str]) -> dict[str, str]:
-    """Pictures that lie in the run's folder, by what they show."""
-    found = {}
-    for name, what in names.items():
+def _drawn(run: TrainedRun) -> dict[str, str]:
+    """The picture of a toy that lies in the run's folder, by what it shows: that of `evaluate` holds more."""
+    for name in ("toy.png", "answers.png"):
         path = run.folder / "samples" / name
         if path.is_file():
-            found[what] = f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
-    return found
+            return {"answers and truth": f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"}
+    return {}

@@ -13,6 +13,7 @@ from PIL import Image
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
+from data_prep.layout import valid_cells
 from data_prep.map_store import open_maps
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.sources.item import Shape
@@ -23,7 +24,7 @@ from downstream.report.sections.embedding import plane
 from downstream.report.sections.spectra import _noise
 from downstream.report.table import Score, Table, shown, sort_key
 from downstream.report.templating import fragment
-from downstream.report.turnable_shapes import REACH, surfaces, turnable
+from downstream.report.turnable_shapes import MOST_TRIANGLES, REACH, surfaces, turnable
 from pretext.engine import TrainConfig
 from pretext.methods import METHODS
 from pretext.runs import Plan, TrainedRun
@@ -120,6 +121,15 @@ def test_surfaces_are_there_where_there_is_a_density() -> None:
     assert ball is not None
     assert ball.faces is not None
     assert np.linalg.norm(ball.points, axis=1).mean() == pytest.approx(0.6, abs=0.15)
+
+
+def test_noise_is_shown_coarser() -> None:
+    basis = zernike_basis(20)
+    noise = np.random.default_rng(0).normal(size=(1, *basis.shape)) * valid_cells(basis)
+    (shape,) = surfaces(noise, basis)
+    assert shape is not None
+    assert shape.faces is not None
+    assert 100 < len(shape.faces) <= MOST_TRIANGLES
 
 
 def test_the_noise_of_halves_is_that_of_another_cloud(run: TrainedRun) -> None:
