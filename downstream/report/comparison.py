@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from downstream.figures import NOT_DRAWN
 from downstream.probed_features import TRAINED
-from downstream.report.evidence import Answered, Evidence, number, probed
+from downstream.report.evidence import Evidence, number, probed
 from downstream.report.line_chart import line_chart
 from downstream.report.page import write_page
 from downstream.report.sections.answers import answer_rows, is_picture
@@ -145,10 +145,7 @@ def _answers(named: dict[str, Evidence]) -> Markup | None:
 def _same_question(run: Evidence, first: Evidence) -> bool:
     """Whether two runs were asked the same: data, task and its settings; the corruption has the same seed."""
     one, other = run.run.plan, first.run.plan
-    known: tuple[Answered | None, Answered | None] = (run.answered, first.answered)
-    return (one.task, one.task_config, one.data_digest) == (other.task, other.task_config, other.data_digest) and (
-        known[0] is not None and known[1] is not None and known[0].ids == known[1].ids
-    )
+    return (one.task, one.task_config, one.data_digest) == (other.task, other.task_config, other.data_digest)
 
 
 def _settings(named: dict[str, Evidence]) -> Table:

@@ -86,10 +86,10 @@ def _columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
 def _headline(evidence: Evidence) -> str:
     """The newest linear probe in one sentence, beside the best row that cost no training."""
     for result in reversed(evidence.probes):
-        if "linear" not in result.get("probes", ()):
+        if "linear" not in result.get("probes", ()) or not evidence.is_current(result):
             continue
         scores = {row["features"]: number(row["mean"]) for row in result["rows"]}
-        free = {name: score for name, score in scores.items() if not name.startswith((TRAINED, "reference"))}
+        free = {name: mean for name, mean in scores.items() if not name.startswith((TRAINED, "reference"))}
         if TRAINED not in scores or not free:
             continue
         best = max(free, key=lambda name: free[name])
