@@ -8,6 +8,7 @@ checkpoints/       last.pt and previous.pt
 samples/           pictures
 status.json        how far it is
 lock               held by the process that trains here
+report.html        all of it to look at, by ``downstream.report``
 =================  =============================================================
 """
 

@@ -24,6 +24,7 @@ VERBS = (
     "probe",
     "evaluate",
     "cluster",
+    "report",
     "list_names",
     "verify",
     "doctor",

@@ -28,6 +28,7 @@ WorkspaceOption = Annotated[
     Path | None, typer.Option(help="Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].")
 ]
 RunOption = Annotated[Path | None, typer.Option(help="Run folder [the latest].")]
+ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Leave a short report.html in the run.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 
 
@@ -135,6 +136,7 @@ def pretrain(
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with, exactly where it stopped.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make [WS/runs/DATE-METHOD-TASK].")] = None,
+    report: ReportOption = True,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Train a pretext task on a map file."""
@@ -154,6 +156,7 @@ def pretrain(
         settings=settings or (),
         resume=resume,
         out=out,
+        report=report,
         workspace=workspace,
     )
     show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
@@ -248,6 +251,7 @@ def probe(
         bool, typer.Option("--references", help="Images: add features learnt with ImageNet's labels, an upper mark.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
+    report: ReportOption = True,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Score a run's features, and what costs nothing beside them."""
@@ -260,6 +264,7 @@ def probe(
         pose=pose,
         layer=layer,
         references=references,
+        report=report,
         workspace=workspace,
     )
     if as_json and process_place() == 0:
@@ -309,6 +314,29 @@ def cluster(
     for order, share in result.get("neighbours", {}).items():
         show(f"  neighbour {order} of the same class: {share:.3f}")
     show(f"written to {result['path']}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path] | None, typer.Argument(help="With --compare: the run folders.")] = None,
+    run: RunOption = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Lay several runs side by side.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write [RUN/report.html, RUN/comparison.html of the first].")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Probe first what was not probed since its last step.")
+    ] = False,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write all there is to see of a run into one HTML file."""
+    if compare != bool(runs):
+        raise UserError(
+            "--compare and run folders go together", f"{len(runs or ())} folders", "write --compare RUN RUN"
+        )
+    path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
+    print(path)
 
 
 @app.command("list")

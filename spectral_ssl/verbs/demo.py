@@ -40,6 +40,7 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
         "run": str(run.folder),
         "answers": str(run.folder / "samples" / "answers.png"),
         "scores": result["path"],
+        "report": str(run.folder / "report.html"),
         "features": str(features),
     }
     return {**result, "paths": paths}

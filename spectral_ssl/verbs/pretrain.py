@@ -13,6 +13,7 @@ from data_prep.map_store import MapFile, open_maps
 from data_prep.sources import SOURCES, split_name
 from data_prep.work_folder import BEING_MADE
 from downstream.figures import draw_losses
+from downstream.report.evidence import Answered
 from downstream.run_pictures import draw_run
 from pretext.cgml import CGMLConfig
 from pretext.checkpoint import put_aside_damaged
@@ -49,6 +50,7 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.find_features import find_features
 from spectral_ssl.verbs.first_choice import sections_for
 from spectral_ssl.verbs.prep import default_out, prep
+from spectral_ssl.verbs.short_report import leave_report
 
 RUN_KEYS = ("method", "task", "dataset")
 RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
@@ -91,6 +93,7 @@ def pretrain(
     settings: Sequence[str] = (),
     resume: str | Path | None = None,
     out: str | Path | None = None,
+    report: bool = True,
     workspace: str | Path | None = None,
 ) -> TrainedRun:
     """Train a method on a task, in all processes that a launcher started for it (docs/scaling.md).
@@ -124,6 +127,8 @@ def pretrain(
         was to take so many epochs from the start.
     out : path, optional
         The run folder; ``WS/runs/DATE-METHOD-TASK`` by default. It must not exist.
+    report : bool
+        Whether to leave a short ``report.html`` in it.
     workspace : path, optional
         See ``Workspace.find``.
 
@@ -175,7 +180,7 @@ def pretrain(
             device=chosen,
         )
         processes.by_first(lambda: None)  # the last checkpoint is written
-        return _finish(ready.folder, ready.maps) if processes.first else load_run(ready.folder)
+        return _finish(ready.folder, ready.maps, report) if processes.first else load_run(ready.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -437,19 +442,23 @@ def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFi
     return _prepared(lambda: prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options))
 
 
-def _finish(folder: Path, maps: MapFile) -> TrainedRun:
+def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     """Load what was trained, and draw its answers to a few held-out maps (if it gives any) and its losses."""
     run = load_run(folder)
     config = run.plan.method_config
     two_stages = isinstance(config, CGMLConfig) and config.schedule == "two-stage"
     if two_stages and run.checkpoint["place"]["step"] <= config.first_stage:
         say(f"the latent optimiser Z is not trained yet: its stage begins after step {config.first_stage}")
+    answered = None
     if run.method.answers:
         rows = held_out_rows(maps, SAMPLES)
         example, answers = run.complete(maps, rows, MODES)
         ids = [maps.ids[row] for row in rows]
         draw_run(folder / "samples", "answers", run, example, answers, ids, shapes=0)  # `complete` draws shapes
+        answered = Answered(example, answers, ids)
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
+    if report:
+        leave_report(run, maps, answered)
     return run

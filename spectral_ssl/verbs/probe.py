@@ -25,6 +25,7 @@ from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import default_out, maps_stem, prep
+from spectral_ssl.verbs.short_report import leave_report
 
 
 def probe(
@@ -36,6 +37,7 @@ def probe(
     pose: Pose = "aligned",
     layer: str = DEFAULT,
     references: bool = False,
+    report: bool = True,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
     """Probe a run's features, and everything that costs nothing beside them, on a labelled target.
@@ -60,6 +62,8 @@ def probe(
         cross-validation inside the training split) or "all" (a row for each).
     references : bool
         Whether to add features that others learnt with labels (images): an upper mark.
+    report : bool
+        Whether to write the run's short ``report.html`` anew.
     workspace : path, optional
         See ``Workspace.find``.
 
@@ -118,6 +122,8 @@ def probe(
     if row.confusion:
         title = f"{table.target}: linear probe of {trained.folder.name}, {row.accuracies[0]:.3f} right"
         draw_confusion(path.with_suffix(".png"), np.array(row.confusion), table.class_names, title)
+    if report:
+        leave_report(trained)
     return {**result, "path": str(path)}
 
 

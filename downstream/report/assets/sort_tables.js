@@ -1,0 +1,28 @@
+// A click on a column's title sorts the table by it; a second click turns the order round.
+(() => {
+  "use strict";
+  const keyOf = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
+  };
+  // numbers before text before nothing, whichever way numbers go
+  const kindOf = (key) => (typeof key === "number" ? 0 : key === "–" || key === "" ? 2 : 1);
+  const compare = (a, b, sign) => {
+    if (kindOf(a) !== kindOf(b)) return kindOf(a) - kindOf(b);
+    return sign * (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const titles = [...table.tHead.rows[0].cells];
+    titles.forEach((title, column) => {
+      title.querySelector("button").addEventListener("click", () => {
+        const falls = title.getAttribute("aria-sort") === "ascending";
+        for (const other of titles) other.removeAttribute("aria-sort");
+        title.setAttribute("aria-sort", falls ? "descending" : "ascending");
+        const body = table.tBodies[0];
+        const rows = [...body.rows].map((row) => ({ row, key: keyOf(row, column) }));
+        rows.sort((a, b) => compare(a.key, b.key, falls ? -1 : 1));
+        body.append(...rows.map((each) => each.row));
+      });
+    });
+  }
+})();

@@ -1,0 +1,57 @@
+"""One small run whose names are as bad as names can be, and its reports."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spectral_ssl
+from data_prep.basis import zernike_basis
+from data_prep.map_writer import MapWriter
+from data_prep.shape_maps import clouds_to_maps
+from pretext.runs import TrainedRun
+
+BAD_ID = "<script>window.broken = true</script>"
+BAD_CLASS = '<b onclick="broken()">bold</b> & "quoted"'
+BAD_REASON = "<img src=x onerror=window.broken=true>"
+CLASSES = ("flat", BAD_CLASS, "tall")
+TINY = ("method.width=4", "method.code=16", "method.hidden=8", "method.steps=3", "train.batch_size=16")
+
+
+def write_clouds(path: Path, count: int = 60, points: int = 96) -> None:
+    """Boxes of three proportions as clouds, with their maps."""
+    generator = np.random.default_rng(0)
+    basis = zernike_basis(6, points=points)
+    labels = np.arange(count) % len(CLASSES)
+    sizes = np.array([(1, 1, 0.2), (1, 0.4, 0.4), (0.3, 0.3, 1)])[labels] * generator.uniform(0.8, 1, (count, 3))
+    clouds = generator.uniform(-0.55, 0.55, (count, points, 3)) * sizes[:, None]
+    axis = generator.integers(0, 3, (count, points))
+    signs = generator.choice([-1, 1], (count, points))
+    clouds[np.arange(count)[:, None], np.arange(points), axis] = 0.55 * signs * np.take_along_axis(sizes, axis, axis=1)
+    with MapWriter(
+        path, basis, source="made-up", source_digest="0", classes=CLASSES, count=count, created_by="test",
+        keep_points=points,
+    ) as writer:  # fmt: skip
+        ids = [f"{BAD_ID}/{number}" for number in range(count)]
+        splits = ["train"] * (count * 2 // 3) + ["test"] * (count - count * 2 // 3)
+        writer.append(clouds_to_maps(clouds, basis), ids, labels.tolist(), splits, clouds)
+        writer.fail(f"{BAD_ID}/failed", BAD_REASON)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """cGML on completed shapes, trained for an epoch and probed; its folder's name holds what HTML would take amiss."""
+    home = tmp_path_factory.mktemp("report")
+    write_clouds(home / "clouds.h5")
+    trained = spectral_ssl.pretrain(
+        home / "clouds.h5", method="cgml", task="complete-shape", epochs=2, settings=(*TINY, "task.points=48"),
+        out=home / "<i>run & 'more'", workspace=home,
+    )  # fmt: skip
+    spectral_ssl.probe(run=trained, seeds=1, workspace=home)
+    return trained
+
+
+@pytest.fixture(scope="session")
+def whole(run: TrainedRun) -> Path:
+    """The whole report of the run."""
+    return spectral_ssl.report(run, out=run.folder.parent / "whole.html")
