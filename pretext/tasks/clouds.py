@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from data_prep.principal_frame import HALF_TURNS
+from data_prep.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS
 from data_prep.unit_ball import MARGIN
-from pretext.drawing import rand, randn
+from pretext.drawing import rand, randint, randn
 
 
 def random_directions(count: int, generator: torch.Generator) -> Tensor:
@@ -28,7 +28,12 @@ def random_stretches(count: int, most: float, mirror: bool, generator: torch.Gen
 def random_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
     """Rotations about the vertical (B, 3, 3) float64, their angles uniform in +-``most`` radians."""
     angle = most * (2 * rand(count, generator=generator, dtype=torch.float64) - 1)
-    turn = torch.zeros(count, 3, 3, dtype=torch.float64)
+    return turns(angle)
+
+
+def turns(angle: Tensor) -> Tensor:
+    """Rotations (B, 3, 3) float64 about the vertical by angles (B), from x towards y: points @ matrix.T."""
+    turn = torch.zeros(len(angle), 3, 3, dtype=torch.float64)
     turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
     turn[:, 1, 0] = angle.sin()
     turn[:, 0, 1] = -angle.sin()
@@ -44,15 +49,23 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
 
 
-def random_half_turns(count: int, generator: torch.Generator) -> Tensor:
-    """Signs (B, 3) float64 of x, y and z: unchanged, or half a turn about one of the axes, each for a quarter."""
-    return torch.tensor(HALF_TURNS, dtype=torch.float64)[torch.randint(4, (count,), generator=generator)]
+def random_half_turns(count: int, generator: torch.Generator, upright: bool = False) -> Tensor:
+    """Signs (B, 3) float64 of x, y and z: unchanged or half a turn about an axis (``upright``: z), equally often."""
+    ways = torch.tensor(UPRIGHT_HALF_TURNS if upright else HALF_TURNS, dtype=torch.float64)
+    return ways[randint(len(ways), count, generator=generator)]
 
 
-def onto_principal_axes(clouds: Tensor) -> Tensor:
-    """Clouds (B, P, 3) centred and turned, so that their second moments are diagonal, the largest along x."""
+def onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
+    """Clouds (B, P, 3) centred and turned (``upright``: about z), so that second moments (of x and y) are diagonal.
+
+    The largest lies along x, the smallest along z (``upright``: the smaller along y).
+    """
     centred = clouds - clouds.mean(dim=1, keepdim=True)
-    axes = torch.linalg.eigh((centred.transpose(1, 2) @ centred).double())[1].flip(2)  # columns
+    moments = (centred.transpose(1, 2) @ centred).double()  # (B, 3, 3)
+    if upright:
+        longer = torch.atan2(2 * moments[:, 0, 1], moments[:, 0, 0] - moments[:, 1, 1]) / 2
+        return centred @ turns(longer).to(clouds.dtype)
+    axes = torch.linalg.eigh(moments)[1].flip(2)  # columns
     axes = axes * torch.linalg.det(axes).sign()[:, None, None]
     return centred @ axes.to(clouds.dtype)
 

@@ -16,7 +16,8 @@ noise that real clouds have.
 With ``pose="principal"`` an object is first turned onto its own principal axes, in one of the four ways that the signs
 of these leave open (``data_prep.principal_frame``), the same for both views; its longest axis then is x, its shortest
 z, about which step 4 turns. Features are taken in all four ways, their mean and standard deviation handed out. Nothing
-that is learnt or handed out then depends on the pose an object came in, but for rounding.
+that is learnt or handed out then depends on the pose an object came in, but for rounding. ``principal-upright`` does so
+about the vertical alone, in two ways.
 """
 
 import math
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.principal_frame import HALF_TURNS, half_turn, to_principal_frame
+from data_prep.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn, to_principal_frame, to_upright_frame
 from data_prep.shape_maps import clouds_to_maps
 from pretext.drawing import rand, randn
 from pretext.standardiser import Standardiser
@@ -46,6 +47,12 @@ from pretext.tasks.clouds import (
 from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
+
+# how maps get onto principal axes, and the ways that the signs of these leave
+PRINCIPAL = {
+    "principal": (to_principal_frame, HALF_TURNS),
+    "principal-upright": (to_upright_frame, UPRIGHT_HALF_TURNS),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +71,10 @@ class ViewsConfig:
         Whether x and y are mirrored, each with probability 1/2.
     turn : float
         Largest angle of the turn about the vertical, in radians; pi for any angle.
-    pose : {"upright", "any", "principal"}
-        Turns about the vertical only; uniformly distributed rotations (``turn`` then does not matter); or about the
-        shortest of the object's own axes, onto which it is turned first.
+    pose : {"upright", "any", "principal", "principal-upright"}
+        Turns about the vertical only; uniformly distributed rotations (``turn`` then does not matter); about the
+        shortest of the object's own axes, onto which it is turned first; about the vertical, after the longer axis in
+        the plane has been turned onto x.
     jitter : float
         Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
     """
@@ -76,7 +84,7 @@ class ViewsConfig:
     stretch: float = 0.35
     mirror: bool = True
     turn: float = 0.25
-    pose: Literal["upright", "any", "principal"] = "upright"
+    pose: Literal["upright", "any", "principal", "principal-upright"] = "upright"
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
@@ -124,9 +132,10 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
         raise UserError("the task views needs clouds", "maps alone", "prepare them with --keep-points")
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     points = batch.points
-    if config.pose == "principal":
-        signs = random_half_turns(len(points), generator)  # (B, 3)
-        points = onto_principal_axes(points) * signs[:, None].to(points.dtype)
+    if config.pose in PRINCIPAL:
+        upright = config.pose == "principal-upright"
+        signs = random_half_turns(len(points), generator, upright)  # (B, 3)
+        points = onto_principal_axes(points, upright) * signs[:, None].to(points.dtype)
     clouds = [altered(points, config, basis.reach, generator) for _ in range(2)]
     first, second = (batch.standardise(clouds_to_maps(cloud.numpy(), basis, threads=threads)) for cloud in clouds)
     return Example(first, second, batch.standardise.valid.expand_as(first).to(first.dtype))
@@ -212,15 +221,16 @@ def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> 
 
 
 def framed_view(batch: Batch, config: ViewsConfig) -> Tensor:
-    """The map as it is, or on the object's principal axes in one of the four ways, (B, K, L+1, L+1) standardised."""
-    if config.pose != "principal":
+    """The map as it is, or on the object's principal axes in one of the ways, (B, K, L+1, L+1) standardised."""
+    if config.pose not in PRINCIPAL:
         return batch.maps
     standardise = batch.standardise
-    return standardise(to_principal_frame(standardise.undo(batch.maps).numpy(), standardise.basis))
+    framed, _ = PRINCIPAL[config.pose]
+    return standardise(framed(standardise.undo(batch.maps).numpy(), standardise.basis))
 
 
 def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
-    """What features are taken from: the map, or the four ways in which it stands on its principal axes.
+    """What features are taken from: the map, or the ways in which it stands on its principal axes.
 
     Parameters
     ----------
@@ -236,10 +246,10 @@ def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsCon
     Tensor, shape (B, K, L+1, L+1)
         Standardised.
     """
-    if config.pose != "principal":
+    if config.pose not in PRINCIPAL:
         yield standardise(maps)
         return
-    basis = standardise.basis
-    framed = to_principal_frame(maps, basis)
-    for signs in HALF_TURNS:
-        yield standardise(half_turn(framed, basis, signs))
+    onto, ways = PRINCIPAL[config.pose]
+    framed = onto(maps, standardise.basis)
+    for signs in ways:
+        yield standardise(half_turn(framed, standardise.basis, signs))

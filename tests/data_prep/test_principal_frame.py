@@ -7,7 +7,14 @@ from scipy.spatial.transform import Rotation
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
 from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
-from data_prep.principal_frame import HALF_TURNS, half_turn, principal_axes, to_principal_frame
+from data_prep.principal_frame import (
+    HALF_TURNS,
+    UPRIGHT_HALF_TURNS,
+    half_turn,
+    principal_axes,
+    to_principal_frame,
+    to_upright_frame,
+)
 from data_prep.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
@@ -51,6 +58,23 @@ def test_all_poses_have_one_frame_but_for_the_signs_of_the_axes(basis, seed):
     apart = np.stack([np.abs(half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in HALF_TURNS])
     assert apart.min(axis=0).max() < 1e-10
     assert np.abs(first).max() > 0.1
+
+
+@pytest.mark.parametrize("basis", [ZERNIKE, SHELLS])
+def test_turned_about_the_vertical_objects_have_one_upright_frame_but_for_half_a_turn(basis):
+    points = clouds() @ Rotation.from_euler("x", 0.3).as_matrix().T  # axes that are not the vertical
+    turns = Rotation.from_euler("z", [[0.5], [2.0], [-1.0], [3.1]]).as_matrix()
+    first, second = (
+        to_upright_frame(transform(each, basis), basis) for each in (points, np.einsum("npi,nji->npj", points, turns))
+    )
+    apart = np.stack(
+        [np.abs(half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in UPRIGHT_HALF_TURNS]
+    )
+    assert apart.min(axis=0).max() < 1e-12
+    assert apart.max(axis=0).min() > 0.01
+    if basis is ZERNIKE:  # the longer axis in the plane lies along x: Y(2, 2) is positive, Y(2, -2) is 0
+        assert np.abs(first[:, 0, 1, 2]).max() < 1e-12
+        assert (first[:, 0, 2, 2] > 0).all()
 
 
 @pytest.mark.parametrize("basis", [ZERNIKE, SHELLS])

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.principal_frame import HALF_TURNS, half_turn
+from data_prep.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn
 from data_prep.shape_maps import clouds_to_maps
 from data_prep.unit_ball import to_unit_ball
 from pretext.standardiser import Standardiser
-from pretext.tasks.clouds import into_unit_ball, random_rotations
+from pretext.tasks.clouds import into_unit_ball, random_rotations, turns
 from pretext.tasks.example import Batch
 from pretext.tasks.views import (
     ViewsConfig,
@@ -145,6 +145,25 @@ def test_views_on_principal_axes_do_not_depend_on_the_pose_but_for_the_signs_of_
     drawn = torch.stack([views(batch, config, seeded(seed)).condition for seed in range(20)])
     nearest = (drawn[:, None] - ways).abs().amax(dim=(3, 4, 5)).argmin(dim=1)
     assert set(nearest.flatten().tolist()) == {0, 1, 2, 3}
+
+
+def test_upright_views_on_principal_axes_do_not_depend_on_the_turn_about_the_vertical() -> None:
+    points, config = boxes(6), ViewsConfig(pose="principal-upright", **STILL)
+    angles = torch.linspace(0.3, 6.0, 6).double()
+    basis = zernike_basis(6)
+    plain = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    batch = batch_of(basis, points)._replace(standardise=plain)
+    turned = points @ turns(angles).transpose(1, 2).to(points.dtype)
+    assert torch.allclose(turned[..., 2], points[..., 2])
+    here = views(batch, config, seeded())
+    there = views(batch._replace(points=turned), config, seeded())
+    ways = torch.stack([half_turned(batch, there.condition, signs) for signs in UPRIGHT_HALF_TURNS])
+    assert (ways - here.condition).abs().amax(dim=(2, 3, 4)).amin(dim=0).max() < 0.02
+    maps = clouds_to_maps(turned.numpy(), basis)
+    two = torch.stack(list(looks(maps, plain, config)))
+    assert len(two) == 2
+    # what is looked at in training is one of the two that features are taken from
+    assert (two - here.condition).abs().amax(dim=(2, 3, 4)).amin(dim=0).max() < 0.02
 
 
 def half_turned(batch: Batch, maps: torch.Tensor, signs: tuple[int, int, int]) -> torch.Tensor:
