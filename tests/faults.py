@@ -26,6 +26,7 @@ from data_prep.layout import valid_cells
 from data_prep.map_store import open_maps
 from data_prep.map_writer import MapWriter
 from downstream.feature_store import Features, write_features
+from pretext.batch_step import BatchStep
 from pretext.checkpoint import load_checkpoint
 from pretext.methods import METHODS
 from pretext.standardiser import Standardiser
@@ -221,7 +222,7 @@ def at_file(name: str, strike: Callable[[], Any], *, after: bool = False) -> Cal
 
 def in_step(strike: Callable[[], Any]) -> Callable[[Case, int], None]:
     """A fault at the end of the n-th step."""
-    return lambda case, n: at_call(METHODS[case.method].build, "training_step", n, lambda *_: strike(), after=True)
+    return lambda case, n: at_call(BatchStep, "step", n, lambda *_: strike(), after=True)
 
 
 def in_engine(name: str, strike: Callable[..., Any], *, after: bool = False) -> Callable[[Case, int], None]:

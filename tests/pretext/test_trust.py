@@ -40,6 +40,7 @@ import pretext.engine
 import pretext.training_maps
 import spectral_ssl
 from pretext import checkpoint
+from pretext.batch_step import BatchStep
 from pretext.checkpoint import content_digest, load_checkpoint
 from pretext.feeder import Feeder
 from pretext.methods import METHODS
@@ -248,7 +249,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     run, log = tmp_path / "run", tmp_path / "log"
 
     def work() -> None:
-        owner, name = (METHODS["cgml"].build, "training_step") if where == "in a step" else (checkpoint, "save_tensors")
+        owner, name = (BatchStep, "step") if where == "in a step" else (checkpoint, "save_tensors")
         at_call(owner, name, 1, lambda *_: os.kill(os.getpid(), number))
         typed(*command(CASE, data, run))
 
@@ -268,7 +269,7 @@ def test_a_second_interrupt_ends_at_once(data: Path, whole: Path, tmp_path: Path
             os.kill(os.getpid(), signal.SIGINT)
 
     def work() -> None:
-        at_call(METHODS["cgml"].build, "training_step", 5, twice)
+        at_call(BatchStep, "step", 5, twice)
         typed(*command(CASE, data, run))
 
     assert child(work, log) == 130, log.read_text()
