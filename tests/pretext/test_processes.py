@@ -75,7 +75,7 @@ def largest_loss_difference(first: Path, second: Path) -> float:
     """Of all that is logged, relative."""
     rows = [read_metrics(path / "metrics.jsonl") for path in (first, second)]
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
-    names = set(rows[0][0]) - {"seconds"}
+    names = set(rows[0][0]) - {"seconds", "waiting"}
     return max(abs(a[name] - b[name]) / max(abs(a[name]), 1e-6) for a, b in zip(*rows, strict=True) for name in names)
 
 
