@@ -16,14 +16,33 @@ from typing import Any
 __version__ = "0.1.0"
 
 # verb -> the module of spectral_ssl.verbs that holds the function of the same name
-VERBS = ("prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "list_names", "verify", "demo")
+VERBS = (
+    "prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "neighbors", "list_names", "verify", "demo",
+)  # fmt: skip
+# what else there is -> the module it lies in
+PARTS = {
+    "MapDataset": "pretext.map_dataset",
+    "SpectralFeatures": "spectral_ssl.spectral_features",
+    "compare_runs": "spectral_ssl.verbs.runs",
+    "estimate_prep": "spectral_ssl.verbs.estimate",
+    "estimate_pretrain": "spectral_ssl.verbs.estimate",
+    "export_encoder": "spectral_ssl.verbs.export_encoder",
+    "load_run": "pretext.runs",
+    "open_maps": "data_prep.map_store",
+    "quiet": "spectral_ssl.ground.progress",
+    "remove_run": "spectral_ssl.verbs.remove_run",
+    "show_run": "spectral_ssl.verbs.runs",
+    "to_tensorboard": "spectral_ssl.verbs.tensorboard",
+}
 
-__all__ = ["VERBS", "__version__", *VERBS]  # pyright: ignore
+__all__ = ["PARTS", "VERBS", "__version__", *VERBS, *PARTS]  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:
     if name in VERBS:
         return getattr(import_module(f"spectral_ssl.verbs.{name}"), name)
+    if name in PARTS:
+        return getattr(import_module(PARTS[name]), name)
     raise AttributeError(f"module 'spectral_ssl' has no attribute {name!r}")
 
 

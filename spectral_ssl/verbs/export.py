@@ -48,7 +48,7 @@ def export(
         When run or data are missing, or do not fit each other, or there is no such layer.
     """
     place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     maps = find_run_data(data, trained.plan)
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"

@@ -36,7 +36,7 @@ def list_names(
     if what == LAYERS:
         from pretext.runs import load_run
 
-        sizes = load_run(run or Workspace.find(workspace).latest_run()).layers()
+        sizes = load_run(Workspace.find(workspace).find_run(run)).layers()
         return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
     if run is not None:
         raise UserError("a run goes with layers only", f"--run {run}", "write `list layers --run RUN`")

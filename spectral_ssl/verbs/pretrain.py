@@ -117,7 +117,7 @@ def pretrain(
     if resume is not None:
         if method or task or recipe or settings or out or seed is not None or features:
             raise UserError("a resumed run keeps its settings", "other options with --resume", "leave them out")
-        return _resume(Path(resume), data, given, place)
+        return _resume(place.find_run(resume), data, given, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
     if recipe:
