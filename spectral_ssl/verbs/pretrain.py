@@ -120,22 +120,11 @@ def pretrain(
         return _resume(place.find_run(resume), data, given, place)
     if out is not None:
         refuse_existing(Path(out), overwrite=False)
-    if recipe:
-        recipe = str(recipe)
-        sections = read_recipe(recipe)
-        plan_parts = _merge(method, task, sections, given, settings)
-        maps = _find_maps(data, place) if data else _recipe_maps(read_recipe(recipe), place)
-    else:
-        for name, find in ((method, find_method), (task, find_task)):
-            if name:
-                find(name)  # a mistake is said before anything is prepared
-        maps = _find_maps(data, place)
-        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
-    plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
-    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
-    plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
-    training = _training_maps(maps, plan)
-    network = _build(plan, training)
+    plan, maps = plan_run(
+        data, method=method, task=task, recipe=recipe, given=given, settings=settings, features=features, place=place
+    )
+    training = training_maps(maps, plan)
+    network = build_network(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
         network.take_codes(training.codes)
     known = take_known_predictor(network, plan, place.root / "runs")
@@ -148,14 +137,46 @@ def pretrain(
     return _finish(folder, maps)
 
 
-def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
+def plan_run(
+    data: str | Path | MapFile | None,
+    *,
+    method: str | None,
+    task: str | None,
+    recipe: str | None,
+    given: dict[str, Any],
+    settings: Sequence[str],
+    features: str | Path | None,
+    place: Workspace,
+) -> tuple[Plan, MapFile]:
+    """What ``pretrain`` is to do, settled to the last setting, and the maps it is to do it on; see there.
+
+    ``given`` holds the settings of the training that have options of their own.
+    """
+    if recipe:
+        recipe = str(recipe)
+        sections = read_recipe(recipe)
+        plan_parts = _merge(method, task, sections, given, settings)
+        maps = _find_maps(data, place) if data else _recipe_maps(recipe, place)
+    else:
+        for name, find in ((method, find_method), (task, find_task)):
+            if name:
+                find(name)  # a mistake is said before anything is prepared
+        maps = _find_maps(data, place)
+        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
+    plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
+    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
+    plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+    return plan, maps
+
+
+def training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
     """The training split with all that the task asks for."""
     if isinstance(plan.task_config, FromCodeConfig):
         return CodedMaps(maps, plan.task_config)
     return TrainingMaps(maps, with_points=plan.task_entry.needs_points)
 
 
-def _build(plan: Plan, training: TrainingMaps) -> Method:
+def build_network(plan: Plan, training: TrainingMaps) -> Method:
     """The untrained network; one that does not fit into memory is the user's mistake."""
     try:
         return plan.build(training.standardise)
@@ -182,7 +203,7 @@ def _resume(folder: Path, data: str | Path | MapFile | None, given: dict[str, An
         data=str(maps.path.resolve()),
         data_digest=run.plan.data_digest,
     )
-    training = _training_maps(maps, plan)
+    training = training_maps(maps, plan)
     describe_run(folder, plan)
     at = run.checkpoint["place"]
     drop_metrics_after(folder / "metrics.jsonl", at["step"])
@@ -273,23 +294,32 @@ def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
     return open_maps(path)
 
 
-def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFile:
+def _recipe_maps(recipe: str, place: Workspace) -> MapFile:
     """The map file of the data set that a recipe names, prepared as it says; any map file where it names none."""
-    dataset = sections.get("run", {}).get("dataset")
-    if dataset is None:
+    path, wanted = recipe_maps_at(recipe, place)
+    if path is None:
         return _find_maps(None, place)
-    options = asdict(build_config(RecipePrep, sections.get("prep", {}), "prep"))
-    basis, degree = options.pop("basis") or "zernike", options.pop("degree")
-    images = SOURCES[split_name(dataset)[0]].kind == "images"
-    path = default_out(dataset, place, "pixels" if images else basis, options)
     if path.exists():
-        maps = open_maps(path)
+        maps, degree = open_maps(path), wanted["degree"]
         if degree is not None and maps.basis.degree != degree:
             what = f"{path} of degree {maps.basis.degree}"
             raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
         return maps
-    say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
-    return prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options)
+    say(f"{wanted['dataset']} is not prepared for this recipe yet: preparing {path}")
+    return prep(**wanted, out=path, workspace=place.root)
+
+
+def recipe_maps_at(recipe: str, place: Workspace) -> tuple[Path | None, dict[str, Any]]:
+    """Where the map file that a recipe names lies or would lie, and how ``prep`` is to make it; None if it names none."""
+    sections = read_recipe(str(recipe))
+    dataset = sections.get("run", {}).get("dataset")
+    if dataset is None:
+        return None, {}
+    options = asdict(build_config(RecipePrep, sections.get("prep", {}), "prep"))
+    basis = options["basis"] or "zernike"
+    images = SOURCES[split_name(dataset)[0]].kind == "images"
+    path = default_out(dataset, place, "pixels" if images else basis, options)
+    return path, {**options, "dataset": dataset, "basis": basis}
 
 
 def _finish(folder: Path, maps: MapFile) -> TrainedRun:
