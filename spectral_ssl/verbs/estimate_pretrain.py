@@ -23,7 +23,6 @@ from pretext.runs import Plan
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
 from pretext.watch import FeatureWatch
-from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
@@ -139,9 +138,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[
         watch = FeatureWatch(training, plan.view, config.watch, generator)
         # in short epochs features are watched less often than once an epoch
         watching = _seconds(lambda: watch.measure(network, 0))
-    saving = _seconds(
-        lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Place()))
-    )
+    saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Place())))
     # the first step warms caches up and the last batch of an epoch may be smaller: the median of the others
     each = statistics.median(times[1:] or times)
     between = watching + saving / config.checkpoint_every
