@@ -94,7 +94,7 @@ def prepare(
         files turn out to be damaged.
     """
     out = Path(out)
-    turn = check_request(source, basis, up, workers, keep_points)
+    turn = _check(source, basis, up, workers, keep_points)
     wanted = _fingerprint(source, basis, turn, keep_points)
     if not folder_for(out).is_dir():
         _refuse_existing(out, overwrite, wanted)
@@ -196,8 +196,8 @@ def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]
     return (image.astype(np.float32) / 127.5 - 1).astype(np.float32)
 
 
-def check_request(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
-    """Refuse what cannot work, with a UserError; give the up axis to turn from."""
+def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
+    """Refuse what cannot work; give the up axis to turn from."""
     refuse_unfit(basis, keep_points)
     if (basis.kind == "pixels") != (source.kind == "images"):
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")

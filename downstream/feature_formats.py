@@ -58,7 +58,7 @@ def need_pyarrow() -> Any:
 
 
 def _write_npz(path: Path, features: Features, overwrite: bool) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "features": features.values.astype(np.float32, copy=False),
         "id": np.array(features.ids, dtype=str),
         "label": features.labels,

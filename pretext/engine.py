@@ -7,7 +7,6 @@ inside a step, so a resumed run draws what an uninterrupted one would have drawn
 import json
 import math
 import os
-import platform
 import signal
 import threading
 import time
@@ -214,10 +213,10 @@ def train(
     write_status(run, "running", place)
     if start is None and isinstance(method, LearnsFirst):
         generator = seeded_generator(config.seed, "first")
-        first = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
-        method.learn_first(data.batch(first).maps, generator)
-    shown = progress("pretrain", config.epochs * steps_an_epoch, 60 * config.max_minutes)
-    with hold_interrupt() as interrupted, shown as advance:
+        shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
+        method.learn_first(data.batch(shown).maps, generator)
+    seen = progress("pretrain", config.epochs * steps_an_epoch, 60 * config.max_minutes)
+    with hold_interrupt() as interrupted, seen as advance:
         advance(place.step)
         while place.epoch < config.epochs:
             order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", place.epoch))
@@ -305,7 +304,6 @@ def write_status(run: Path, state: str, place: Place) -> None:
         "epoch": place.epoch,
         "step": place.step,
         "process": os.getpid(),
-        "machine": platform.node(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_text(run / "status.json", json.dumps(status) + "\n")

@@ -17,7 +17,8 @@ __version__ = "0.1.0"
 
 # verb -> the module of spectral_ssl.verbs that holds the function of the same name
 VERBS = (
-    "prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "neighbors", "list_names", "verify", "demo",
+    "prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "neighbors", "list_names", "verify",
+    "demo",
 )  # fmt: skip
 # what else there is -> the module it lies in
 PARTS = {
@@ -27,6 +28,7 @@ PARTS = {
     "estimate_prep": "spectral_ssl.verbs.estimate_prep",
     "estimate_pretrain": "spectral_ssl.verbs.estimate_pretrain",
     "export_encoder": "spectral_ssl.verbs.export_encoder",
+    "list_runs": "spectral_ssl.verbs.runs",
     "load_run": "pretext.runs",
     "open_maps": "data_prep.map_store",
     "quiet": "spectral_ssl.ground.progress",

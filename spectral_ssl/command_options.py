@@ -63,9 +63,8 @@ def keys_of(file: str, name: str) -> list[str]:
         return []
     tree = ast.parse((Path(found.submodule_search_locations[0]) / file).read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-            if isinstance(node.value, ast.Dict):
-                return [str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)]
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and ast.unparse(node.target) == name:
+            return [str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)]
     return []
 
 

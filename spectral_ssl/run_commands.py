@@ -21,8 +21,8 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace; the same as `list runs`."""
-    runs = spectral_ssl.list_names("runs", workspace=workspace)["runs"]
+    """List the runs of the workspace, with what was trained and how far."""
+    runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
         return

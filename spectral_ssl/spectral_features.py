@@ -3,7 +3,7 @@
 A sample is one row of X, of one of three kinds::
 
     cloud     (N, P, 3)      points of a shape in any units, +z up; or rows (N, 3 P) with shape=(P, 3)
-    map       (N, C, H, W)   a picture, or a spectral map with a run of its basis; or rows (N, C H W) with shape=(C, H, W)
+    map       (N, C, H, W)   a picture, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
     numbers   (N, n)         no shape given: written line by line into the smallest square of at least 8 x 8 that holds
                              them, the rest 0
 

@@ -12,11 +12,13 @@ import numpy as np
 from data_prep import moments
 from data_prep.basis import Basis
 from data_prep.downloads import DOWNLOADS
-from data_prep.pipeline import TOO_FEW_FOR_WORKERS, check_request, object_to_map
+from data_prep.pipeline import TOO_FEW_FOR_WORKERS, object_to_map
+from data_prep.shape_maps import refuse_unfit
 from data_prep.sources import split_name
 from data_prep.sources.item import Source, Up
+from data_prep.unit_ball import TURNS
 from data_prep.work_folder import folder_for
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import settle_prep
@@ -70,7 +72,10 @@ def estimate_prep(
     count = len(source.items)
     if not count:
         raise UserError("nothing to prepare", f"{source.name!r} is empty", "look at --root")
-    turn = check_request(source, basis, up, workers, keep_points)
+    refuse_unfit(basis, keep_points)
+    turn = next((axis for axis in TURNS if axis == (up or source.up)), None)
+    if turn is None:
+        raise unknown_name("up axis", str(up), TURNS)
     seconds, failed, measured = _measure(source, basis, turn)
     processes = joblib.cpu_count() if workers is None else max(1, workers)
     if workers is None and count < TOO_FEW_FOR_WORKERS:

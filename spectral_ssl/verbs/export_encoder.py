@@ -150,8 +150,8 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path, about: dict[s
 def _write_torch(program: torch.export.ExportedProgram, path: Path, about: dict[str, str]) -> Encode:
     with path.open("wb") as stream:
         torch.export.save(program, stream, extra_files={"about.json": json.dumps(about)})
-    with path.open("rb") as stream:
-        loaded = torch.export.load(stream).module()
+    with path.open("rb") as written:
+        loaded = torch.export.load(written).module()
 
     def encode(maps: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.no_grad():

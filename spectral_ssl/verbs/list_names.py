@@ -4,7 +4,6 @@ from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.runs import run_in_words
 
 KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
 LAYERS = "layers"  # of one run, so that it is listed on request only
@@ -69,5 +68,5 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
 
         return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
     if kind == "runs":
-        return {path.name: run_in_words(path) for path in place.runs()}
+        return {path.parent.name: str(path.parent) for path in sorted((place.root / "runs").glob("*/config.toml"))}
     return {path.name: str(path) for path in sorted((place.root / "maps").glob("*.h5"))}

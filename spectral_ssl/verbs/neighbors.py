@@ -173,7 +173,7 @@ def _draw(picture: Path, objects: dict[str, SingleMap], basis: Basis) -> None:
 
 
 def _one_image(values: NDArray[np.float32], basis: Basis) -> NDArray[np.float32]:
-    """What is shown of an image (C, H, W): of a pair the left one, of other numbers of channels than 1 or 3 the first."""
+    """What is shown of an image (C, H, W): of a pair the left one, of neither 1 nor 3 channels the first."""
     channels = len(values) // 2 if basis.layout == PAIR else len(values)
     return values[:channels] if channels in (1, 3) else values[:1]
 

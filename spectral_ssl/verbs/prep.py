@@ -15,6 +15,7 @@ from data_prep.sources.pairs import one_side
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.hints import prep_hints
 
 BASES = ("zernike", "sh")
 SPHERES = ("shells", "radial")
@@ -116,8 +117,9 @@ def prep(
         dataset, place, root=root, out=out, basis=basis, degree=degree, radial=radial, sphere=sphere, points=points,
         size=size, side=side, sampling=sampling, centre=centre, reach=reach, keep_points=keep_points, seed=seed,
     )  # fmt: skip
-    if source.note:
-        say(source.note)
+    for line in (source.note, *prep_hints(source, meaning, workers)):
+        if line:
+            say(line)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
 

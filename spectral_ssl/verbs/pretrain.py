@@ -310,7 +310,7 @@ def _recipe_maps(recipe: str, place: Workspace) -> MapFile:
 
 
 def recipe_maps_at(recipe: str, place: Workspace) -> tuple[Path | None, dict[str, Any]]:
-    """Where the map file that a recipe names lies or would lie, and how ``prep`` is to make it; None if it names none."""
+    """Where the map file that a recipe names is or would be, and how ``prep`` is to make it; None if it names none."""
     sections = read_recipe(str(recipe))
     dataset = sections.get("run", {}).get("dataset")
     if dataset is None:

@@ -1,7 +1,6 @@
 """What a workspace's runs are, from the small files in their folders: nothing is loaded, torch least of all."""
 
 import os
-import platform
 import tomllib
 from collections.abc import Sequence
 from json import JSONDecodeError, loads
@@ -109,8 +108,12 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
     }
 
 
-def run_in_words(folder: Path) -> str:
-    """A line about a run, for lists; what cannot be read is left out."""
+def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
+    """The runs of a workspace by name, with a line about each: method, task, data, how far, what became of it."""
+    return {folder.name: _in_words(folder) for folder in Workspace.find(workspace).runs()}
+
+
+def _in_words(folder: Path) -> str:
     try:
         settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -129,12 +132,10 @@ def state_of(folder: Path) -> str:
 
 
 def is_under_way(folder: Path) -> bool:
-    """Whether a run is being trained right now; one on another machine counts as such, for nobody can tell."""
+    """Whether a run is being trained right now, by a process of this machine."""
     status = _read_json(folder / "status.json")
     if status.get("state") != "running":
         return False
-    if status.get("machine", platform.node()) != platform.node():
-        return True
     process = status.get("process")
     if not isinstance(process, int) or process <= 0:
         return False

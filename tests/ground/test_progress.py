@@ -1,4 +1,4 @@
-"""What is said while one waits: an honest time left, nothing when asked to be quiet, no colours where none are wanted."""
+"""What is said while one waits: an honest time left, nothing when asked to be quiet, no unwanted colours."""
 
 import os
 import pty
