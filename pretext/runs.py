@@ -176,7 +176,7 @@ class TrainedRun:
         return self.standardise.basis
 
     def encode(self, maps: NDArray[np.floating] | torch.Tensor | MapFile) -> NDArray[np.float32]:
-        """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised), or of a whole file.
+        """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file, not standardised; or of a whole file.
 
         Raises
         ------

@@ -25,6 +25,7 @@ from spectral_ssl.verbs.prep import settle_prep
 
 MEASURED = 24  # objects
 MOST_SECONDS = 20.0  # of measuring
+BYTES_BESIDE = 340  # an object's share of the tables of HDF5, its name and label, measured
 WORKERS_START = 3.0  # seconds until worker processes have imported what they need
 
 
@@ -81,7 +82,7 @@ def estimate_prep(
     if workers is None and count < TOO_FEW_FOR_WORKERS:
         processes = 1
     start = WORKERS_START if processes > 1 else 0.0
-    each = 4 * math.prod(basis.shape) + (6 * basis.points if keep_points else 0)
+    each = BYTES_BESIDE + 4 * math.prod(basis.shape) + (6 * basis.points if keep_points else 0)
     nearest = next(folder for folder in (target.parent, *target.resolve().parents) if folder.is_dir())
     return {
         "dataset": dataset,

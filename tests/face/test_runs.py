@@ -118,7 +118,7 @@ def test_nothing_but_a_run_of_the_workspace_is_removed(place: Workspace, tmp_pat
     for run in (outside, place.root / "runs" / ".." / ".." / "outside", place.root, place.root / "runs", "."):
         with pytest.raises(UserError):
             spectral_ssl.remove_run(run)
-    with pytest.raises(UserError, match="no config.toml"):
+    with pytest.raises(UserError, match=r"no config\.toml"):
         spectral_ssl.remove_run("mine")
     assert sorted(tmp_path.rglob("*")) == before
 
