@@ -9,8 +9,7 @@ from data_prep.map_store import MapFile
 from downstream.feature_export import extract_features
 from downstream.feature_store import read_features, write_features
 from pretext.latent_codes import settle_codes
-from pretext.layers import DEFAULT
-from pretext.runs import TrainedRun, load_run
+from pretext.runs import load_run
 from pretext.tasks.from_code import LABELS, NONE, FromCodeConfig
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
@@ -48,26 +47,22 @@ def find_features(given: str | Path | None, task_config: Any, maps: MapFile, pla
     features = str(given) if given is not None else task_config.features
     config = replace(task_config, features=features, extractor="")
     if features not in (NONE, LABELS) and Path(features).is_dir():
-        path = exported_features(load_run(features), maps, place)
+        path = _export(Path(features), maps, place)
         config = replace(config, features=str(path), extractor=str(Path(features).resolve()))
     return settle_codes(config, maps)
 
 
-def exported_features(trained: TrainedRun, maps: MapFile, place: Workspace) -> Path:
-    """The feature file of a run (at its layer) for a map file: the one that lies there, if it is that, or a new one.
-
-    None is replaced: where another run's file has the name, the new one gets a name of its own.
-    """
-    stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
-    usual = place.features(trained.folder.resolve().name, stem)
+def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
+    """The feature file of a run for a map file: one that lies there, if it is that, or a new one. None is replaced."""
+    trained = load_run(run)
+    usual = place.features(trained.folder.resolve().name, maps.path.stem)
     digest = sha256(f"{trained.checkpoint_digest} {maps.digest}".encode()).hexdigest()
     for path in (usual, usual.with_name(f"{usual.stem}-{digest[:12]}.h5")):
         if not path.exists():
             break
         about = read_features(path).about
-        wanted = (trained.checkpoint_digest, maps.digest, trained.layer)
-        if (about["checkpoint_digest"], about["data_digest"], about["layer"]) == wanted:
+        if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
             return path
-    say(f"features of {trained.folder} for {maps.path}: writing {path}")
+    say(f"features of {run} for {maps.path}: writing {path}")
     write_features(path, extract_features(trained, maps))
     return path

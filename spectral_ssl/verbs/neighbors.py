@@ -1,6 +1,7 @@
 """``neighbors``: which objects of a data set a run finds most alike to one, known to it or not."""
 
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from data_prep.map_store import MapFile
 from data_prep.reconstruction import reconstruct
 from data_prep.single_file import SingleMap, file_to_map
 from data_prep.sources.item import Shape
-from downstream.feature_store import read_features
 from downstream.figures import draw_images
 from downstream.nearest import Metric, nearest
 from downstream.shape_figures import draw_shapes
@@ -22,9 +22,9 @@ from pretext.runs import TrainedRun, find_run_data, load_run
 from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError
-from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.find_features import exported_features
 
 DRAWN = 8  # answers in the picture
 SIDE = 32  # cells of the grid on which shapes without points are drawn
@@ -71,8 +71,8 @@ def neighbors(
     overwrite : bool
         Whether ``out`` may be replaced.
     workspace : path, optional
-        See ``Workspace.find``. The data's features are kept in ``WS/features``, as ``export`` writes them, so that the
-        next question is answered at once.
+        See ``Workspace.find``. The data's features are kept in ``WS/cache``, so that the next question is answered at
+        once.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def neighbors(
     refuse_existing(picture, overwrite or out is None)
     rows = _searched(maps, split)
     asked = None if known else _unseen(Path(query), trained, maps, up)
-    features = read_features(exported_features(trained, maps, place)).values
+    features = _features(trained, maps, place)
     if asked is None:
         own = maps.ids.index(str(query))
         rows, feature, asked = rows[rows != own], features[own], _of_data(maps, own)
@@ -149,6 +149,24 @@ def _unseen(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> Singl
     if up is None and run.basis.kind != "pixels" and own_up != "+z":
         up = own_up or None
     return file_to_map(path, run.basis, up)
+
+
+def _features(run: TrainedRun, maps: MapFile, place: Workspace) -> NDArray[np.float32]:
+    """The features (N, D) of all maps: those of an earlier question, or new ones, which are kept."""
+    about = f"{run.checkpoint_digest} {maps.digest} {run.layer}"
+    path = place.root / "cache" / f"features-{sha256(about.encode()).hexdigest()[:24]}.npy"
+    if path.is_file():
+        try:
+            kept = np.load(path, allow_pickle=False)
+            if kept.dtype == np.float32 and kept.ndim == 2 and len(kept) == len(maps):
+                return np.asarray(kept)
+        except (OSError, ValueError):
+            pass  # damaged: made again
+    say(f"features of all {len(maps)} objects, once for this run and data")
+    features = run.encode_file(maps)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, features, allow_pickle=False)
+    return features
 
 
 def _of_data(maps: MapFile, row: int) -> SingleMap:

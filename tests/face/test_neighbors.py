@@ -70,10 +70,13 @@ def test_a_file_never_seen_is_prepared_on_the_runs_basis(home: Path) -> None:
 
 def test_the_second_question_uses_the_features_of_the_first(home: Path) -> None:
     spectral_ssl.neighbors("balls/0.obj", workspace=home / "ws")
-    (features,) = (home / "ws" / "features").glob("*.h5")
+    (features,) = (home / "ws" / "cache").glob("features-*.npy")
     before = features.stat().st_mtime_ns
-    spectral_ssl.neighbors("balls/1.obj", workspace=home / "ws")
+    found = spectral_ssl.neighbors("balls/1.obj", workspace=home / "ws")
     assert features.stat().st_mtime_ns == before
+    features.write_bytes(features.read_bytes()[:200])  # damaged: made again
+    assert spectral_ssl.neighbors("balls/1.obj", workspace=home / "ws") == found
+    assert features.stat().st_mtime_ns != before
 
 
 def test_the_command_prints_a_table_or_json(home: Path) -> None:
