@@ -306,7 +306,7 @@ def train(
             compile_networks(method)
         with (
             hold_interrupt() as interrupted,
-            progress("pretrain", config.epochs * steps_an_epoch) as advance,
+            progress("pretrain", config.epochs * steps_an_epoch, 60 * config.max_minutes) as advance,
             Feeder(prepare, work()) as feeder,
         ):
             advance(place.step)

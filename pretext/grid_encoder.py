@@ -86,7 +86,7 @@ class GridEncoder(nn.Module):
     def density(self, maps: Tensor) -> Tensor:
         """The density (B, G, G, G) that standardised maps (B, C, H, W) stand for; 0 outside the ball."""
         coefficients = maps.flatten(1)[:, self.places] * self.std + self.mean  # (B, N)
-        return (coefficients @ self.matrix.T).view(len(maps), self.grid, self.grid, self.grid)
+        return (coefficients @ self.matrix.T).unflatten(1, (self.grid, self.grid, self.grid))
 
     def forward(self, maps: Tensor) -> Tensor:
         """What the projector reads: (B, D') of standardised maps (B, C, H, W)."""

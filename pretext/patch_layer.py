@@ -64,6 +64,8 @@ class PatchLayer(nn.Module):
         lacking = [max(0, SIDE + 1 - length) for length in pictures.shape[:1:-1]]  # width, height
         pictures = functional.pad(pictures, (0, lacking[0], 0, lacking[1]), mode="replicate")
         rows, columns = (length - SIDE + 1 for length in pictures.shape[2:])
+        if torch.compiler.is_exporting():  # a graph for any number of pictures cannot split off so and so many
+            return self._block(pictures, rows, columns)
         at_once = max(1, BYTES_AT_ONCE // (4 * rows * columns * len(self.weight)))
         return torch.cat([self._block(block, rows, columns) for block in pictures.split(at_once)])
 

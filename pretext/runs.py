@@ -218,8 +218,20 @@ class TrainedRun:
         """Basis of the maps it was trained on."""
         return self.standardise.basis
 
-    def encode(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file (not standardised)."""
+    def encode(self, maps: NDArray[np.floating] | torch.Tensor | MapFile) -> NDArray[np.float32]:
+        """Features (N, D) float32 of maps (N, C, H, W) as they lie in a map file, not standardised; or of a whole file.
+
+        Raises
+        ------
+        UserError
+            When the maps have another shape than the run's, or the file another basis.
+        """
+        if isinstance(maps, MapFile):
+            return self.encode_file(maps)
+        maps = np.asarray(maps, np.float32)
+        if maps.shape[1:] != self.basis.shape or not len(maps):
+            wanted = "(N, " + ", ".join(str(side) for side in self.basis.shape) + ")"
+            raise UserError("shape of the maps", maps.shape, f"give {wanted}, N at least 1")
         blocks = [maps[start : start + ROWS_AT_ONCE] for start in range(0, len(maps), ROWS_AT_ONCE)]
         with torch.no_grad():
             return np.concatenate([self.features_of(block).numpy() for block in blocks])

@@ -24,19 +24,38 @@ VERBS = (
     "probe",
     "evaluate",
     "cluster",
+    "neighbors",
     "report",
     "list_names",
     "verify",
     "doctor",
     "demo",
 )
+# what else there is -> the module it lies in
+PARTS = {
+    "MapDataset": "pretext.map_dataset",
+    "SpectralFeatures": "spectral_ssl.spectral_features",
+    "compare_runs": "spectral_ssl.verbs.runs",
+    "estimate_prep": "spectral_ssl.verbs.estimate_prep",
+    "estimate_pretrain": "spectral_ssl.verbs.estimate_pretrain",
+    "export_encoder": "spectral_ssl.verbs.export_encoder",
+    "list_runs": "spectral_ssl.verbs.runs",
+    "load_run": "pretext.runs",
+    "open_maps": "data_prep.map_store",
+    "quiet": "spectral_ssl.ground.progress",
+    "remove_run": "spectral_ssl.verbs.remove_run",
+    "show_run": "spectral_ssl.verbs.runs",
+    "to_tensorboard": "spectral_ssl.verbs.tensorboard",
+}
 
-__all__ = ["VERBS", "__version__", *VERBS]  # pyright: ignore
+__all__ = ["PARTS", "VERBS", "__version__", *VERBS, *PARTS]  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:
     if name in VERBS:
         return getattr(import_module(f"spectral_ssl.verbs.{name}"), name)
+    if name in PARTS:
+        return getattr(import_module(PARTS[name]), name)
     raise AttributeError(f"module 'spectral_ssl' has no attribute {name!r}")
 
 

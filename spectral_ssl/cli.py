@@ -11,11 +11,26 @@ from typing import Annotated
 import typer
 
 import spectral_ssl
+from spectral_ssl.answer_commands import complete, evaluate
+from spectral_ssl.command_options import (
+    JsonOption,
+    OverwriteOption,
+    QuietOption,
+    RunOption,
+    WorkspaceOption,
+    complete_dataset,
+    complete_method,
+    complete_recipe,
+    complete_run,
+    complete_task,
+)
+from spectral_ssl.estimate_lines import print_prep_estimate, print_pretrain_estimate
+from spectral_ssl.feature_commands import cluster, export, neighbors
 from spectral_ssl.ground.errors import SaidByAnother, Stopped, UserError
 from spectral_ssl.ground.launch import process_place
 from spectral_ssl.ground.printable import printable, show
-from spectral_ssl.ground.progress import say
-from spectral_ssl.tables import print_probe, print_scores
+from spectral_ssl.run_commands import runs_app
+from spectral_ssl.tables import print_probe
 
 app = typer.Typer(
     rich_markup_mode=None,  # else [brackets] in help texts would be taken for styles and vanish
@@ -24,12 +39,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-WorkspaceOption = Annotated[
-    Path | None, typer.Option(help="Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].")
-]
-RunOption = Annotated[Path | None, typer.Option(help="Run folder [the latest].")]
+
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Leave a short report.html in the run.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done and how long it takes, measured on a little.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -41,7 +55,9 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def prep(
-    dataset: Annotated[str, typer.Option(help="A name of `list datasets`, or folder:PATH.")] = "shapes",
+    dataset: Annotated[
+        str, typer.Option(help="A name of `list datasets`, or folder:PATH.", autocompletion=complete_dataset)
+    ] = "shapes",
     root: Annotated[Path | None, typer.Option(help="Where the raw data lies [WS/raw/DATASET].")] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the raw data if it is not there (sets that may be fetched).")
@@ -76,35 +92,46 @@ def prep(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the drawing of points.")] = 0,
     overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Turn raw data into a map file."""
-    maps = spectral_ssl.prep(
-        dataset,
-        root=root,
-        download=download,
-        out=out,
-        basis=basis,
-        degree=degree,
-        radial=radial,
-        sphere=sphere,
-        points=points,
-        up=up,
-        size=size,
-        side=side,
-        sampling=sampling,
-        centre=centre,
-        reach=reach,
-        keep_points=keep_points,
-        workers=workers,
-        scheduler=scheduler,
-        seed=seed,
-        overwrite=overwrite,
-        workspace=workspace,
-    )
-    splits = ", ".join(
-        f"{len(maps.rows(split))} {split}" for split in ("train", "val", "test") if len(maps.rows(split))
-    )
+    arguments = {
+        "dataset": dataset,
+        "root": root,
+        "download": download,
+        "out": out,
+        "basis": basis,
+        "degree": degree,
+        "radial": radial,
+        "sphere": sphere,
+        "points": points,
+        "up": up,
+        "size": size,
+        "side": side,
+        "sampling": sampling,
+        "centre": centre,
+        "reach": reach,
+        "keep_points": keep_points,
+        "workers": workers,
+        "scheduler": scheduler,
+        "seed": seed,
+        "overwrite": overwrite,
+        "workspace": workspace,
+    }
+    if dry_run:
+        estimate = spectral_ssl.estimate_prep(**arguments)
+        print(json.dumps(estimate, indent=1)) if as_json else print_prep_estimate(estimate)
+        return
+    maps = spectral_ssl.prep(**arguments)
+    counts = {split: len(maps.rows(split)) for split in ("train", "val", "test") if len(maps.rows(split))}
+    if as_json:
+        found = {"path": str(maps.path), "maps": counts, "shape": maps.basis.shape, "not_used": dict(maps.failures)}
+        print(json.dumps(found, indent=1))
+        return
+    splits = ", ".join(f"{count} {split}" for split, count in counts.items())
     show(f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, {len(maps.failures)} objects not used")
 
 
@@ -112,10 +139,18 @@ def prep(
 def pretrain(
     data: Annotated[Path | None, typer.Option(help="Map file [the newest].")] = None,
     method: Annotated[
-        str | None, typer.Option(help="A name of `list methods` [joint-embedding, cgml without clouds].")
+        str | None,
+        typer.Option(
+            help="A name of `list methods` [joint-embedding, cgml without clouds].", autocompletion=complete_method
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="A name of `list tasks` [views, denoise without clouds].")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A name of `list recipes`, or a TOML file.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="A name of `list tasks` [views, denoise without clouds].", autocompletion=complete_task),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A name of `list recipes`, or a TOML file.", autocompletion=complete_recipe)
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop cleanly after this time.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -134,103 +169,49 @@ def pretrain(
         list[str] | None,
         typer.Option("--set", help="key=value, any setting of the method, task or training; repeatable."),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with, exactly where it stopped.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Run to go on with, exactly where it stopped.", autocompletion=complete_run),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make [WS/runs/DATE-METHOD-TASK].")] = None,
     report: ReportOption = True,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Train a pretext task on a map file."""
-    run = spectral_ssl.pretrain(
-        data,
-        method=method,
-        task=task,
-        recipe=recipe,
-        epochs=epochs,
-        max_minutes=max_minutes,
-        seed=seed,
-        variant=variant,
-        features=features,
-        precision=precision,
-        compile=compile_networks,
-        device=device,
-        settings=settings or (),
-        resume=resume,
-        out=out,
-        report=report,
-        workspace=workspace,
-    )
-    show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
+    arguments = {
+        "data": data,
+        "method": method,
+        "task": task,
+        "recipe": recipe,
+        "epochs": epochs,
+        "max_minutes": max_minutes,
+        "seed": seed,
+        "variant": variant,
+        "features": features,
+        "precision": precision,
+        "compile": compile_networks,
+        "settings": settings or (),
+        "out": out,
+        "workspace": workspace,
+    }
+    if dry_run:
+        if resume is not None:
+            raise UserError("--dry-run with --resume", str(resume), "leave one of them out")
+        estimate = spectral_ssl.estimate_pretrain(**arguments)
+        print(json.dumps(estimate, indent=1)) if as_json else print_pretrain_estimate(estimate)
+        return
+    run = spectral_ssl.pretrain(**arguments, device=device, resume=resume, report=report)
+    if as_json and process_place() == 0:
+        print(json.dumps(spectral_ssl.show_run(run.folder, workspace=workspace), indent=1))
+    elif not as_json:
+        show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
 
 
-@app.command()
-def complete(
-    run: RunOption = None,
-    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
-    modes: Annotated[int, typer.Option(help="Answers for each map.")] = 4,
-    count: Annotated[int, typer.Option(help="Maps answered.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
-    like: Annotated[
-        str | None, typer.Option(help="Only this one: an id of the data, or (task from-code) an image file.")
-    ] = None,
-    path: Annotated[bool, typer.Option("--path", help="Draw also how answers form while the latent moves.")] = False,
-    out: Annotated[Path | None, typer.Option(help="HDF5 file to write [RUN/completions.h5].")] = None,
-    overwrite: OverwriteOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Answer corrupted maps several times each."""
-    written = spectral_ssl.complete(
-        run,
-        data=data,
-        modes=modes,
-        count=count,
-        seed=seed,
-        like=like,
-        out=out,
-        path=path,
-        overwrite=overwrite,
-        workspace=workspace,
-    )
-    show(f"{written} and {written.with_suffix('.png')}")
-
-
-@app.command()
-def evaluate(
-    run: RunOption = None,
-    beside: Annotated[
-        list[Path] | None, typer.Option(help="Another run to score on the same inputs; repeatable.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
-    count: Annotated[int, typer.Option(help="Maps answered.")] = 256,
-    modes: Annotated[int, typer.Option(help="Answers to each.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the corruption and the latents.")] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value over the task's settings, e.g. share=0.25; repeatable."),
-    ] = None,
-    second: Annotated[
-        Path | None, typer.Option(help="Spectral maps of the same objects from other points: the noise floor.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Folder with the weights of LPIPS or FID, see docs/metrics.md.")
-    ] = None,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Score a run's answers to corrupted maps, beside other runs."""
-    result = spectral_ssl.evaluate(
-        run,
-        beside=beside or (),
-        data=data,
-        count=count,
-        modes=modes,
-        seed=seed,
-        settings=settings or (),
-        second=second,
-        weights=weights,
-        workspace=workspace,
-    )
-    if process_place() == 0:
-        print_scores(result)
-        show(f"written to {result['path']}")
+app.command()(complete)
+app.command()(evaluate)
 
 
 @app.command()
@@ -250,8 +231,9 @@ def probe(
     references: Annotated[
         bool, typer.Option("--references", help="Images: add features learnt with ImageNet's labels, an upper mark.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
     report: ReportOption = True,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Score a run's features, and what costs nothing beside them."""
@@ -274,46 +256,9 @@ def probe(
         show(f"written to {result['path']}")
 
 
-@app.command()
-def export(
-    run: RunOption = None,
-    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
-    layer: Annotated[
-        str, typer.Option(help="What of the network: a name of `list layers`, or several joined by +.")
-    ] = "default",
-    out: Annotated[Path | None, typer.Option(help="Feature file to write [WS/features/RUN-DATA.h5].")] = None,
-    overwrite: OverwriteOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Write features to HDF5."""
-    show(spectral_ssl.export(run, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace))
-
-
-@app.command()
-def cluster(
-    features: Annotated[Path, typer.Argument(help="A feature file, see export.")],
-    clusters: Annotated[int | None, typer.Option(help="How many [as many as classes].")] = None,
-    how: Annotated[str, typer.Option(help="kmeans or spectral.")] = "kmeans",
-    split: Annotated[str | None, typer.Option(help="Only these samples, e.g. test [all].")] = None,
-    neighbours: Annotated[
-        bool, typer.Option("--neighbours", help="Say how many 1st, 2nd, 5th neighbours have the sample's class.")
-    ] = False,
-    metric: Annotated[str, typer.Option(help="Distance of these neighbours: l1 or l2.")] = "l1",
-    seed: Annotated[int, typer.Option(help="Seed of the clustering.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="HDF5 file to write [FEATURES-clusters.h5].")] = None,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Cluster a feature file and compare the clusters with the classes."""
-    result = spectral_ssl.cluster(
-        features, clusters=clusters, how=how, split=split, neighbours=neighbours, metric=metric, seed=seed, out=out,
-        overwrite=overwrite,
-    )  # fmt: skip
-    show(f"{result['samples']} samples in {result['clusters']} clusters ({result['how']})")
-    for name, value in result["scores"].items():
-        show(f"  {name:6} {value:.3f}")
-    for order, share in result.get("neighbours", {}).items():
-        show(f"  neighbour {order} of the same class: {share:.3f}")
-    show(f"written to {result['path']}")
+app.command()(export)
+app.command()(cluster)
+app.command()(neighbors)
 
 
 @app.command()
@@ -328,6 +273,7 @@ def report(
         bool, typer.Option("--probe", help="Probe first what was not probed since its last step.")
     ] = False,
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write all there is to see of a run into one HTML file."""
@@ -336,7 +282,7 @@ def report(
             "--compare and run folders go together", f"{len(runs or ())} folders", "write --compare RUN RUN"
         )
     path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
-    print(path)
+    show(path)
 
 
 @app.command("list")
@@ -345,7 +291,9 @@ def list_command(
     name: Annotated[
         str | None, typer.Argument(help="With datasets: a name; says where it is to be had, its terms and its layouts.")
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="With layers: run folder [the latest].")] = None,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what there is to choose from."""
@@ -354,12 +302,19 @@ def list_command(
             raise UserError("a name goes with datasets only", f"{what} {name}", "write `list datasets NAME`")
         from data_prep.sources import help_text
 
-        print(help_text(name))
+        print(json.dumps({name: help_text(name)}) if as_json else help_text(name))
         return
-    for kind, names in spectral_ssl.list_names(what, run=run, workspace=workspace).items():
+    listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
+    if as_json:
+        print(json.dumps(listed, indent=1))
+        return
+    for kind, names in listed.items():
         show(f"{kind}:" if names else f"{kind}: none")
         for name, description in names.items():
             show(f"  {name:14} {description}")
+
+
+app.add_typer(runs_app, name="runs")
 
 
 @app.command()
@@ -371,10 +326,15 @@ def verify(
     root: Annotated[Path | None, typer.Option(help="Where its raw data lies [WS/raw/DATASET].")] = None,
     size: Annotated[int | None, typer.Option(help="Size to which images were brought [the file's].")] = None,
     side: Annotated[str | None, typer.Option(help="Side of paired images that was taken [the file's].")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check that a file is sound, and that its maps are those of the raw data."""
     findings = spectral_ssl.verify(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
+    if as_json:
+        print(json.dumps({"path": str(path), "sound": not findings, "findings": findings}, indent=1))
+        raise typer.Exit(1 if findings else 0)
     for finding in findings:
         show(finding)
     show(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
@@ -384,7 +344,8 @@ def verify(
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check that this machine, its versions and the workspace are sound; exit status 1 when something fails."""
@@ -404,10 +365,15 @@ def doctor(
 @app.command()
 def demo(
     max_minutes: Annotated[float, typer.Option(help="Most time for the training.")] = 1.5,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Run everything once on the built-in data."""
     result = spectral_ssl.demo(workspace=workspace, max_minutes=max_minutes)
+    if as_json:
+        print(Path(result["path"]).read_text(encoding="utf-8"), end="")
+        return
     print_probe(result)
     for what, path in result["paths"].items():
         show(f"{what:9} {path}")
@@ -423,13 +389,15 @@ def main() -> None:
             print(printable(f"spectral-ssl{who}: {error}"), file=sys.stderr, flush=True)
         sys.exit(2)
     except Stopped as error:
-        say(f"spectral-ssl: {error}")
+        _say_anyway(f"spectral-ssl: {error}")
         sys.exit(error.status)
     except (KeyboardInterrupt, SystemExit) as error:
         # typer makes an exit with status 130 of Ctrl-C
         if isinstance(error, SystemExit) and error.code != 130:
             raise
-        say("spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`")
+        _say_anyway(
+            "spectral-ssl: stopped; prep goes on when the command is repeated, a run with `pretrain --resume RUN`"
+        )
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output went away (`| head`): nothing is wrong
@@ -437,5 +405,11 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         # a full disk, a folder that cannot be read, a name too long: the system says what, and no traceback helps
-        say(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}")
+        _say_anyway(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}")
         sys.exit(2)
+
+
+def _say_anyway(line: str) -> None:
+    """How it ended, on stderr, also with --quiet; of several processes the first speaks."""
+    if process_place() == 0:
+        print(printable(line), file=sys.stderr, flush=True)

@@ -179,7 +179,8 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     # torch-geometric's data sets may be a single file
     present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
     if entry.needs_root and not present:
-        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", advice)
+        more = f"{advice}; more: `spectral-ssl list datasets {key}`"
+        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", more)
     source = entry.open(root if root is not None else Path(), *choice)
     if size is None:
         return source

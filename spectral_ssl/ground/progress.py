@@ -1,15 +1,23 @@
-"""Progress of a long step: a bar on a terminal, a plain line every few seconds elsewhere. Everything goes to stderr."""
+"""Progress of a long step: a bar on a terminal, a plain line every few seconds elsewhere. Everything goes to stderr.
+
+``quiet`` silences all of it; results (stdout) and errors are not silenced. Colours are left to rich, which uses none
+where stderr is no terminal or ``NO_COLOR`` is set.
+"""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from spectral_ssl.ground.launch import process_place
 from spectral_ssl.ground.printable import printable
+from spectral_ssl.ground.time_left import TimeLeft, in_words
 
 SECONDS_BETWEEN_LINES = 5.0
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 class Advance(Protocol):
@@ -21,13 +29,31 @@ class Advance(Protocol):
 
 
 def say(line: str) -> None:
-    """Print one line for the user, on stderr, so that stdout holds results only."""
-    if process_place() == 0:
+    """Print one line for the user, on stderr, so that stdout holds results only; nothing inside ``quiet``.
+
+    Of several processes of a run the first one speaks.
+    """
+    if not _silent.get() and process_place() == 0:
         print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Advance]:
+def quiet() -> Iterator[None]:
+    """Neither lines nor progress within this block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+def be_quiet() -> None:
+    """Neither lines nor progress from here on: for a command line, which has no block to put itself into."""
+    _silent.set(True)
+
+
+@contextmanager
+def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advance]:
     """Show how far a step of ``total`` parts has come.
 
     Parameters
@@ -36,49 +62,54 @@ def progress(what: str, total: int) -> Iterator[Advance]:
         Name of the step.
     total : int
         Number of parts.
+    most_seconds : float
+        The step ends after this time in any case, so no more is left than that; 0 for no such limit.
 
     Yields
     ------
     Advance
         To be called as parts are done.
     """
-    if sys.stderr.isatty() and process_place() == 0:
-        with _bar(what, total) as advance:
+    if _silent.get():
+        yield _nothing
+    elif sys.stderr.isatty() and process_place() == 0:
+        with _bar(what, TimeLeft(total, most_seconds)) as advance:
             yield advance
     else:
-        yield _lines(what, total)
+        yield _lines(what, TimeLeft(total, most_seconds))
+
+
+def _nothing(steps: int = 1, text: str = "") -> None:
+    pass
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Advance]:
+def _bar(what: str, left: TimeLeft) -> Iterator[Advance]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
         TextColumn("{task.fields[text]}", markup=False),
     )
+    done = 0
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total, text="")
+        task = bar.add_task(what, total=left.total, text="", left="")
 
         def advance(steps: int = 1, text: str = "") -> None:
-            bar.update(task, advance=steps, text=text)
+            nonlocal done
+            done += steps
+            left.note(done, time.monotonic())
+            bar.update(task, advance=steps, text=text, left=_left(left))
 
         yield advance
 
 
-def _lines(what: str, total: int) -> Advance:
+def _lines(what: str, left: TimeLeft) -> Advance:
     started = last = time.monotonic()
     done = 0
 
@@ -86,8 +117,16 @@ def _lines(what: str, total: int) -> Advance:
         nonlocal last, done
         done += steps
         now = time.monotonic()
-        if done >= total or now - last >= SECONDS_BETWEEN_LINES:
+        left.note(done, now)
+        if done >= left.total or now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            say(f"{what}: {done}/{total}, {now - started:.0f} s{', ' + text if text else ''}")
+            rest = "" if done >= left.total else _left(left)
+            parts = [f"{done}/{left.total}", f"{now - started:.0f} s", rest, text]
+            say(f"{what}: {', '.join(part for part in parts if part)}")
 
     return advance
+
+
+def _left(left: TimeLeft) -> str:
+    seconds = left.seconds()
+    return "" if seconds is None else f"about {in_words(seconds)} left"

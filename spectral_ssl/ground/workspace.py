@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError
@@ -66,6 +67,29 @@ class Workspace:
                 "no run yet", f"nothing in {self.root / 'runs'}", "run `spectral-ssl pretrain` first or give --run"
             )
         return newest.parent.parent
+
+    def find_run(self, given: str | Path | None = None) -> Path:
+        """A run folder by its path, or by its name in this workspace; the latest run when nothing is given.
+
+        Raises
+        ------
+        UserError
+            When there is none.
+        """
+        if given is None:
+            return self.latest_run()
+        path, named = Path(given), self.root / "runs" / given
+        if path.is_dir():
+            return path
+        if len(path.parts) == 1 and named.is_dir():
+            return named
+        near = get_close_matches(path.name, [run.name for run in self.runs()], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError("no such run", str(given), f"{hint}see `spectral-ssl list runs`, or give the run's folder")
+
+    def runs(self) -> list[Path]:
+        """The run folders in name order, those without a checkpoint too."""
+        return sorted(path.parent for path in (self.root / "runs").glob("*/config.toml"))
 
 
 def _newest(paths: list[Path]) -> Path | None:

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from data_prep.basis import PAIR
-from data_prep.image_reading import read_image, square_image
+from data_prep.single_file import image_file_to_map
 from pretext.runs import TrainedRun, load_run
 from pretext.tasks.example import Batch, Example
 from pretext.tasks.from_code import FromCodeConfig
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import UserError
 
 
 def code_of_image(run: TrainedRun, path: Path) -> Example:
@@ -41,14 +40,7 @@ def code_of_image(run: TrainedRun, path: Path) -> Example:
     if not config.extractor:
         got = f"features = {config.features}"
         raise UserError("no network that could encode the image", got, "give an id, or train with --features RUN")
-    channels, height, _ = run.basis.shape
-    try:
-        image = square_image(read_image(path), height)
-    except ObjectError as error:
-        raise UserError("unreadable image", f"{path} ({error})", "give another image, or an id of the data") from error
-    if channels == 1 and len(image) == 3:
-        image = np.round(np.tensordot([0.299, 0.587, 0.114], image, axes=1))[None].astype(np.uint8)  # ITU-R BT.601
-    maps = np.repeat(image, channels // len(image), axis=0).astype(np.float32)[None] / 127.5 - 1
+    maps = image_file_to_map(path, run.basis)[None]
     extractor = load_run(config.extractor)
     codes = torch.from_numpy(extractor.encode(maps))
     if codes.shape[1] != config.dimensions:

@@ -81,7 +81,7 @@ def complete(
     check_range("number of modes", modes, 1, 1000)
     check_range("count", count, 1, 10_000_000)
     place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     trained.need_answers()
     maps = find_run_data(data, trained.plan)
     check_same_basis(trained.basis, maps)

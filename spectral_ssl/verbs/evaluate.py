@@ -103,9 +103,9 @@ def evaluate(
     check_range("count", count, 1, 10_000_000)
     check_range("number of modes", modes, 1, 1000)
     place = Workspace.find(workspace)
-    main = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    main = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     main = main.with_task_settings(settings)
-    others = [other if isinstance(other, TrainedRun) else load_run(other) for other in beside]
+    others = [other if isinstance(other, TrainedRun) else load_run(place.find_run(other)) for other in beside]
     for each in (main, *others):
         each.need_answers()
     maps = find_run_data(data, main.plan)

@@ -1,14 +1,18 @@
-"""``export``: features of a map file, as HDF5."""
+"""``export``: features of a map file, as HDF5, NPZ or Parquet; or the encoder itself."""
 
 from pathlib import Path
 
 from data_prep.map_store import MapFile
-from downstream.feature_export import export_features
+from downstream.feature_export import export_features, extract_features
+from downstream.feature_formats import ENDINGS, FeatureFormat, need_pyarrow, write_features_as
 from pretext.layers import DEFAULT
 from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
+from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.export_encoder import ENDINGS as ENCODER_ENDINGS
+from spectral_ssl.verbs.export_encoder import EncoderFormat, export_encoder
 
 
 def export(
@@ -16,11 +20,12 @@ def export(
     *,
     data: str | Path | MapFile | None = None,
     layer: str = DEFAULT,
+    format: FeatureFormat | EncoderFormat = "hdf5",  # noqa: A002
     out: str | Path | None = None,
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
-    """Write the features of every map of a file; where a launcher started several processes they share the work.
+    """Write the features of every map of a file, or the encoder that makes them; several processes share the work.
 
     Parameters
     ----------
@@ -30,8 +35,12 @@ def export(
         The map file; the one the run was trained on by default. Of another one the run's own statistics are used.
     layer : str
         What of the network the features are: a name of ``list layers``, or several joined by "+".
+    format : {"hdf5", "npz", "parquet", "onnx", "torch-export"}
+        Of the features (``downstream.feature_formats``); or of the encoder (``export_encoder``), then ``data`` serves
+        to check what was written.
     out : path, optional
-        The feature file; ``WS/features/RUN-DATA[-LAYER].h5`` by default.
+        The file; ``WS/features/RUN-DATA[-LAYER].h5`` by default, with the ending of the format, encoders in
+        ``WS/encoders``.
     overwrite : bool
         Whether an existing file may be replaced.
     workspace : path, optional
@@ -40,21 +49,36 @@ def export(
     Returns
     -------
     Path
-        The feature file.
+        The file.
 
     Raises
     ------
     UserError
-        When run or data are missing, or do not fit each other, or there is no such layer.
+        When run or data are missing, or do not fit each other, or there is no such layer or format, or a library for
+        it is not installed.
     """
+    if format in ENCODER_ENDINGS:
+        return export_encoder(
+            run, format=format, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace
+        )
+    if format not in ENDINGS:
+        raise unknown_name("format", format, (*ENDINGS, *ENCODER_ENDINGS))
+    if format == "parquet":
+        need_pyarrow()
     place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     maps = find_run_data(data, trained.plan)
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
-    target = Path(out) if out else place.features(trained.folder.name, stem)
+    usual = place.features(trained.folder.resolve().name, stem)
+    target = Path(out) if out else usual.with_name(f"{usual.name.removesuffix('.h5')}{ENDINGS[format]}")
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
     with together() as processes:
-        export_features(target, trained, maps, overwrite=overwrite, processes=processes)
+        if format == "hdf5":
+            export_features(target, trained, maps, overwrite=overwrite, processes=processes)
+        else:
+            features = extract_features(trained, maps, processes)
+            if processes.first:
+                write_features_as(target, features, format, overwrite=overwrite)
         processes.by_first(lambda: None)  # it is written when any of them goes on
     return target

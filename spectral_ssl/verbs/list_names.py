@@ -37,7 +37,7 @@ def list_names(
     if what == LAYERS:
         from pretext.runs import load_run
 
-        sizes = load_run(run or Workspace.find(workspace).latest_run()).layers()
+        sizes = load_run(Workspace.find(workspace).find_run(run)).layers()
         return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
     if run is not None:
         raise UserError("a run goes with layers only", f"--run {run}", "write `list layers --run RUN`")
@@ -65,7 +65,7 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
 
         return {name: entry.description for name, entry in TASKS.items()}
     if kind == "recipes":
-        from spectral_ssl.verbs.pretrain import read_recipe, recipes
+        from spectral_ssl.verbs.run_plan import read_recipe, recipes
 
         return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
     if kind == "runs":

@@ -15,6 +15,7 @@ from data_prep.sources.pairs import one_side
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.hints import prep_hints
 
 BASES = ("zernike", "sh")
 SPHERES = ("shells", "radial")
@@ -110,18 +111,15 @@ def prep(
         When data or options are not as they should be; nothing is written then.
     """
     place = Workspace.find(workspace)
-    options = {"size": size, "side": side}
     if download:
         _fetch(dataset, root, place)
-    source = find_source(dataset, root, place, size)
-    if side is not None:
-        source = one_side(source, side)
-    if source.note:
-        say(source.note)
-    meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
-    if keep_points is None:
-        keep_points = meaning.kind in ("zernike", "sh") and meaning.sampling not in ("quadrature", "solid")
-    target = Path(out) if out else default_out(dataset, place, meaning.kind, options)
+    source, meaning, target, keep = settle_prep(
+        dataset, place, root=root, out=out, basis=basis, degree=degree, radial=radial, sphere=sphere, points=points,
+        size=size, side=side, sampling=sampling, centre=centre, reach=reach, keep_points=keep_points, seed=seed,
+    )  # fmt: skip
+    for line in (source.note, *prep_hints(source, meaning, workers)):
+        if line:
+            say(line)
     with progress("prep", len(source.items) + len(source.missing)) as advance:
         before = 0
 
@@ -137,7 +135,7 @@ def prep(
             workers=workers,
             up=up,
             overwrite=overwrite,
-            keep_points=keep_points,
+            keep_points=keep,
             progress=show,
             scheduler=scheduler,
         )
@@ -146,6 +144,42 @@ def prep(
     if len(maps.failures) > FAILURES_SHOWN:
         say(f"not used: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
     return maps
+
+
+def settle_prep(
+    dataset: str,
+    place: Workspace,
+    *,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
+    basis: str = "zernike",
+    degree: int | None = None,
+    radial: int | None = None,
+    sphere: str = "shells",
+    points: int = 2048,
+    size: int | None = None,
+    side: str | None = None,
+    sampling: str | None = None,
+    centre: str = "mean",
+    reach: float = 1.0,
+    keep_points: bool | None = None,
+    seed: int = 0,
+) -> tuple[Source, Basis, Path, bool]:
+    """What ``prep`` is to do, see there: the source, the basis, the file to write, whether clouds are kept.
+
+    Raises
+    ------
+    UserError
+        When data or options are not as they should be.
+    """
+    source = find_source(dataset, root, place, size)
+    if side is not None:
+        source = one_side(source, side)
+    meaning = _placed(_basis(source, basis, sphere, degree, radial, points, seed), sampling, centre, reach)
+    if keep_points is None:
+        keep_points = meaning.kind in ("zernike", "sh") and meaning.sampling not in ("quadrature", "solid")
+    target = Path(out) if out else default_out(dataset, place, meaning.kind, {"size": size, "side": side})
+    return source, meaning, target, keep_points
 
 
 def find_source(dataset: str, root: str | Path | None, place: Workspace, size: int | None = None) -> Source:

@@ -1,17 +1,12 @@
 """``pretrain``: train a pretext task on a map file."""
 
-import time
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.map_store import MapFile, open_maps
-from data_prep.sources import SOURCES, split_name
-from data_prep.work_folder import BEING_MADE
 from downstream.figures import draw_losses
 from downstream.report.evidence import Answered
 from downstream.run_pictures import draw_run
@@ -23,7 +18,6 @@ from pretext.engine import TrainConfig, train
 from pretext.known_predictor import take_known_predictor
 from pretext.lsc_gan import LSCGAN
 from pretext.method import Method
-from pretext.methods import find_method
 from pretext.processes import together
 from pretext.runs import (
     FOLDER_EXISTS,
@@ -36,44 +30,21 @@ from pretext.runs import (
     run_under_way,
     start_run,
 )
-from pretext.tasks import find_task
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
-from spectral_ssl.ground.config import build_config, parse_settings, read_toml
-from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.config import build_config
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.launch import restarts
 from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.run_status import held_run
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.find_features import find_features
-from spectral_ssl.verbs.first_choice import sections_for
-from spectral_ssl.verbs.prep import default_out, prep
+from spectral_ssl.verbs.run_plan import find_maps, plan_run
 from spectral_ssl.verbs.short_report import leave_report
 
-RUN_KEYS = ("method", "task", "dataset")
-RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
 SAMPLES = 6
 MODES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipePrep:
-    """How a recipe wants its data set prepared; see ``prep``.
-
-    Attributes
-    ----------
-    size, degree : int or None
-    side, basis : str or None
-    keep_points : bool or None
-    """
-
-    size: int | None = None
-    side: str | None = None
-    basis: str | None = None
-    degree: int | None = None
-    keep_points: bool | None = None
 
 
 def pretrain(
@@ -153,7 +124,7 @@ def pretrain(
 
     def prepare() -> _Prepared:
         if resume is not None:
-            return _prepare_resumed(Path(resume), data, given, place, held)
+            return _prepare_resumed(place.find_run(resume), data, given, place, held)
         return _prepare(data, method, task, recipe, features, given, settings, out, place, held)
 
     # the first process holds the run's lock until the training has ended
@@ -199,8 +170,8 @@ def _prepared_by_another(folder: str, plan_text: str, at: dict[str, Any] | None)
     """What the first process prepared, made here too; its parameters follow when the training begins."""
     plan = Plan.from_toml(plan_text)
     maps = open_maps(plan.data)
-    training = _training_maps(maps, plan)
-    network = _build(plan, training) if at is None else load_run(folder).method
+    training = training_maps(maps, plan)
+    network = build_network(plan, training) if at is None else load_run(folder).method
     return _Prepared(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, at=at)
 
 
@@ -219,25 +190,14 @@ def _prepare(
     """A new run, its folder made; or, where a launcher has started the processes again, the run as far as it was."""
     if out is not None and not restarts():
         refuse_existing(Path(out), overwrite=False)
-    if recipe:
-        recipe = str(recipe)
-        sections = read_recipe(recipe)
-        plan_parts = _merge(method, task, sections, given, settings)
-        maps = _find_maps(data, place) if data else _recipe_maps(read_recipe(recipe), place)
-    else:
-        for name, find in ((method, find_method), (task, find_task)):
-            if name:
-                find(name)  # a mistake is said before anything is prepared
-        maps = _find_maps(data, place)
-        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
-    plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
-    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
-    plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+    plan, maps = plan_run(
+        data, method=method, task=task, recipe=recipe, given=given, settings=settings, features=features, place=place
+    )
     if restarts():
         begun = run_under_way(plan, [Path(out)] if out else sorted((place.root / "runs").glob("*"), reverse=True))
         if begun is not None:
             return _prepare_resumed(begun, maps, {}, place, held)
-    training = _training_maps(maps, plan)
+    training = training_maps(maps, plan)
     network, known = _fresh_network(plan, training, place)
     folder = _new_folder(out, plan, place)
     held.enter_context(held_run(folder))
@@ -265,20 +225,20 @@ def _new_folder(out: str | Path | None, plan: Plan, place: Workspace) -> Path:
 
 def _fresh_network(plan: Plan, training: TrainingMaps, place: Workspace) -> tuple[Method, Path | None]:
     """The untrained network with what it takes over before its first step, and the run a predictor came from."""
-    network = _build(plan, training)
+    network = build_network(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
         network.take_codes(training.codes)
     return network, take_known_predictor(network, plan, place.root / "runs")
 
 
-def _training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
+def training_maps(maps: MapFile, plan: Plan) -> TrainingMaps:
     """The training split with all that the task asks for."""
     if isinstance(plan.task_config, FromCodeConfig):
         return CodedMaps(maps, plan.task_config)
     return TrainingMaps(maps, with_points=plan.task_entry.needs_points)
 
 
-def _build(plan: Plan, training: TrainingMaps) -> Method:
+def build_network(plan: Plan, training: TrainingMaps) -> Method:
     """The untrained network; one that does not fit into memory is the user's mistake."""
     try:
         return plan.build(training.standardise)
@@ -303,13 +263,13 @@ def _prepare_resumed(
     if (checkpoints / "last.pt").exists() or (checkpoints / "previous.pt").exists():
         run = load_run(folder)
     before = run.plan if run is not None else read_plan(folder)
-    maps = _find_maps(before.data if data is None else data, place)
+    maps = find_maps(before.data if data is None else data, place)
     if maps.digest != before.data_digest:
         found = f"{maps.path}, digest {maps.digest[:12]}"
         raise UserError("other data than the run's", found, f"give the file it was: {before.data}")
     train_settings = {name: getattr(before.train, name) for name in TrainConfig.__dataclass_fields__} | given
     plan = replace(before, train=build_config(TrainConfig, train_settings, "train"), data=str(maps.path.resolve()))
-    training = _training_maps(maps, plan)
+    training = training_maps(maps, plan)
     metrics, at = folder / "metrics.jsonl", None
     if run is None:
         drop_metrics_after(metrics, -1)
@@ -324,122 +284,6 @@ def _prepare_resumed(
         say(f"resuming {folder} at epoch {at['epoch']}, step {at['step']}")
     describe_run(folder, plan)
     return _Prepared(folder=folder, plan=plan, maps=maps, training=training, network=network, at=at)
-
-
-def _merge(
-    method: str | None,
-    task: str | None,
-    sections: dict[str, dict[str, Any]],
-    given: dict[str, Any],
-    settings: Sequence[str],
-) -> dict[str, Any]:
-    """A recipe's sections, then options, then settings, each over the one before; then names to configs."""
-    for section, values in sections.items():
-        if not isinstance(values, dict):
-            raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
-    names = sections.get("run", {})
-    for key in names:
-        if key not in RUN_KEYS:
-            raise unknown_name("setting in [run] of the recipe", key, RUN_KEYS)
-    for section in sections:
-        if section not in RECIPE_SECTIONS:
-            raise unknown_name("section of the recipe", section, RECIPE_SECTIONS)
-    build_config(RecipePrep, sections.get("prep", {}), "prep")
-    for key, value in names.items():
-        if not isinstance(value, str):
-            raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
-    # a recipe that names one of the two gets what goes with it
-    recipes_method = names.get("method", find_task(task or names.get("task", "denoise")).method)
-    if method and method != recipes_method and "method" in sections:
-        # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
-        known = [field.name for field in fields(find_method(method).config)]
-        left_out = [key for key in sections["method"] if key not in known]
-        sections["method"] = {key: value for key, value in sections["method"].items() if key in known}
-        if left_out:
-            say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
-    method = method or recipes_method
-    task = task or names.get("task", "views" if method == "joint-embedding" else find_method(method).task)
-    configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
-    texts = parse_settings(settings, configs)
-    built: dict[str, Any] = {
-        section: build_config(
-            config, {**sections.get(section, {}), **(given if section == "train" else {}), **texts[section]}, section
-        )
-        for section, config in configs.items()
-    }
-    return {
-        "method": method,
-        "task": task,
-        "train": built["train"],
-        "method_config": built["method"],
-        "task_config": built["task"],
-    }
-
-
-def recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(entry.name.removesuffix(".toml") for entry in files("spectral_ssl").joinpath("recipes").iterdir())
-
-
-def read_recipe(recipe: str) -> dict[str, dict[str, Any]]:
-    """A recipe's sections, from its name or its file.
-
-    Raises
-    ------
-    UserError
-        When there is none of that name, or the file is not TOML.
-    """
-    if recipe in recipes():
-        text = files("spectral_ssl").joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
-    elif recipe.endswith(".toml") and Path(recipe).is_file():
-        return read_toml(Path(recipe))
-    else:
-        raise unknown_name("recipe", recipe, recipes())
-    return tomllib.loads(text)
-
-
-def _find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
-    if isinstance(data, MapFile):
-        return data
-    path = Path(data) if data else place.newest_maps()
-    if path is None:
-        say("no map file yet: preparing the built-in shapes")
-        return _prepared(lambda: prep(workspace=place.root))
-    return open_maps(path)
-
-
-def _prepared(work: Callable[[], MapFile]) -> MapFile:
-    """The map file that ``work`` makes, or that another run is making at this moment."""
-    told = False
-    while True:
-        try:
-            return work()
-        except UserError as error:
-            if error.what != BEING_MADE:
-                raise
-            if not told:
-                say(f"{error.got} is being prepared by another process: waiting for it")
-                told = True
-            time.sleep(1.0)
-
-
-def _recipe_maps(sections: dict[str, dict[str, Any]], place: Workspace) -> MapFile:
-    """The map file of the data set that a recipe names, prepared as it says; any map file where it names none."""
-    dataset = sections.get("run", {}).get("dataset")
-    if dataset is None:
-        return _find_maps(None, place)
-    options = asdict(build_config(RecipePrep, sections.get("prep", {}), "prep"))
-    basis, degree = options.pop("basis") or "zernike", options.pop("degree")
-    images = SOURCES[split_name(dataset)[0]].kind == "images"
-    path = default_out(dataset, place, "pixels" if images else basis, options)
-    if path.exists():
-        maps = open_maps(path)
-        if degree is not None and maps.basis.degree != degree:
-            what = f"{path} of degree {maps.basis.degree}"
-            raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
-        return maps
-    say(f"{dataset} is not prepared for this recipe yet: preparing {path}")
-    return _prepared(lambda: prep(dataset, out=path, basis=basis, degree=degree, workspace=place.root, **options))
 
 
 def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:

@@ -84,7 +84,7 @@ def probe(
     if not 1 <= seeds <= 100:
         raise UserError("number of seeds out of range", seeds, "give one from 1 to 100")
     place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(run or place.latest_run())
+    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     with together() as processes:
         if isinstance(target, MapFile):
             maps = target

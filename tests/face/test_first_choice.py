@@ -12,7 +12,7 @@ from data_prep.map_writer import MapWriter
 from pretext.engine import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.verbs.first_choice import has_bfloat16, sections_for
-from spectral_ssl.verbs.pretrain import read_recipe
+from spectral_ssl.verbs.run_plan import read_recipe
 
 
 def with_clouds(path: Path, train: int) -> MapFile:

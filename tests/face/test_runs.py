@@ -1,0 +1,154 @@
+"""Looking at runs, comparing and removing them: nothing but runs of the workspace is ever removed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import spectral_ssl
+from spectral_ssl.cli import app
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.runs import state_of
+
+
+def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
+    """The small files of a run; none of what is tested here looks at the checkpoint."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.pt").write_bytes(b"0" * 1000)
+    run = '[run]\nmethod = "cgml"\ntask = "denoise"\ndata = "/data/maps.h5"\ndata_digest = "0"\n'
+    (folder / "config.toml").write_text(f"{run}[train]\nepochs = 3\n[method]\nwidth = {width}\n")
+    status = {"state": state, "epoch": 2, "step": 8, "process": process, "time": ""}
+    (folder / "status.json").write_text(json.dumps(status))
+    rows = [{"epoch": e, "step": 4 * e, "seconds": 30.0 * e, "loss": 1 / e} for e in (1, 2)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    probe = {"rows": [{"features": "trained network", "mean": 0.75 if width == 4 else 0.5}]}
+    (folder / "probe-maps.json").write_text(json.dumps(probe))
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "ws"))
+    make_run(tmp_path / "ws" / "runs" / "one")
+    make_run(tmp_path / "ws" / "runs" / "two", width=8)
+    return Workspace(tmp_path / "ws")
+
+
+def call(*arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=answer)
+
+
+def test_a_run_is_shown_by_name_or_folder(place: Workspace) -> None:
+    run = spectral_ssl.show_run("one")
+    assert run == spectral_ssl.show_run(place.root / "runs" / "one")
+    assert (run["method"], run["task"], run["state"]) == ("cgml", "denoise", "finished")
+    assert (run["epoch"], run["epochs"], run["step"], run["minutes"]) == (2, 3, 8, 1.0)
+    assert run["metrics"] == {"loss": 0.5}
+    assert run["probes"] == {"probe-maps": {"trained network": 0.75}}
+    assert json.loads(call("runs", "show", "one", "--json").stdout) == run
+    shown = call("runs", "show", "one").stdout
+    for word in ("finished", "2 of 3 epochs", "cgml on denoise", "width", "0.750"):
+        assert word in shown
+
+
+def test_runs_are_listed_with_what_became_of_them(place: Workspace) -> None:
+    make_run(place.root / "runs" / "dead", state="running", process=2**22 + 1)  # beyond the largest process number
+    make_run(place.root / "runs" / "alive", state="running", process=os.getpid())
+    listed = json.loads(call("runs", "list", "--json").stdout)
+    assert set(listed) == {"one", "two", "dead", "alive"}
+    assert "killed" in listed["dead"]
+    assert "running" in listed["alive"]
+    assert "cgml on denoise, maps.h5, 2 of 3 epochs" in listed["one"]
+    assert state_of(place.root / "runs" / "nothing") == "unknown"
+
+
+def test_runs_are_compared_where_they_differ(place: Workspace) -> None:
+    found = spectral_ssl.compare_runs(["one", "two"])
+    assert found["settings"] == {"method.width": [4, 8]}
+    assert found["metrics"]["loss"] == [0.5, 0.5]
+    assert found["probes"] == {"probe-maps: trained network": [0.75, 0.5]}
+    assert json.loads(call("runs", "compare", "one", "two", "--json").stdout) == found
+    assert "method.width" in call("runs", "compare", "one", "two").stdout
+    with pytest.raises(UserError, match="at least two"):
+        spectral_ssl.compare_runs(["one"])
+
+
+def test_an_unknown_run_gets_the_nearest_name(place: Workspace) -> None:
+    with pytest.raises(UserError, match="did you mean 'one'"):
+        spectral_ssl.show_run("onee")
+    with pytest.raises(UserError, match="not a run folder"):
+        spectral_ssl.show_run(place.root)
+
+
+def test_rm_asks_and_removes_on_yes_only(place: Workspace) -> None:
+    folder = place.root / "runs" / "one"
+    for answer in ("n\n", "", None):
+        done = call("runs", "rm", "one", answer=answer)
+        assert done.exit_code == 1
+        assert folder.is_dir()
+    assert call("runs", "rm", "one", answer="y\n").exit_code == 0
+    assert not folder.exists()
+    done = call("runs", "rm", "two", "--yes")
+    assert done.exit_code == 0
+    assert done.stdout == f"removed {place.root / 'runs' / 'two'}\n"
+    assert [path.name for path in place.root.rglob("*")] == ["runs"]
+
+
+def test_what_links_lead_to_stays(place: Workspace, tmp_path: Path) -> None:
+    outside = make_run(tmp_path / "outside")
+    runs = place.root / "runs"
+    (runs / "linked").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(UserError, match="a link"):
+        spectral_ssl.remove_run("linked")
+    (runs / "one" / "samples").symlink_to(outside, target_is_directory=True)
+    (runs / "one" / "file").symlink_to(outside / "config.toml")
+    spectral_ssl.remove_run("one")
+    assert not (runs / "one").exists()
+    assert (outside / "checkpoints" / "last.pt").read_bytes() == b"0" * 1000
+    assert (outside / "config.toml").is_file()
+
+
+def test_nothing_but_a_run_of_the_workspace_is_removed(place: Workspace, tmp_path: Path) -> None:
+    outside = make_run(tmp_path / "outside")
+    (place.root / "runs" / "mine").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for run in (outside, place.root / "runs" / ".." / ".." / "outside", place.root, place.root / "runs", "."):
+        with pytest.raises(UserError):
+            spectral_ssl.remove_run(run)
+    with pytest.raises(UserError, match=r"no config\.toml"):
+        spectral_ssl.remove_run("mine")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_workspace_whose_runs_are_a_link_is_left_alone(tmp_path: Path) -> None:
+    make_run(tmp_path / "elsewhere" / "one")
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / "runs").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(UserError, match="a link"):
+        spectral_ssl.remove_run("one", workspace=tmp_path / "ws")
+    assert (tmp_path / "elsewhere" / "one" / "config.toml").is_file()
+
+
+def test_a_run_under_way_is_refused_and_so_are_all_named_with_it(place: Workspace) -> None:
+    make_run(place.root / "runs" / "alive", state="running", process=os.getpid())
+    done = call("runs", "rm", "one", "alive", "--yes")
+    assert isinstance(done.exception, UserError)
+    assert "under way" in str(done.exception)
+    assert (place.root / "runs" / "one").is_dir()
+    assert (place.root / "runs" / "alive").is_dir()
+
+
+def test_curves_go_to_tensorboard(place: Workspace, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    written = spectral_ssl.to_tensorboard("one", tmp_path / "board")
+    assert written == tmp_path / "board" / "one"
+    events = EventAccumulator(str(written))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(4, 1.0), (8, 0.5)]
+    with pytest.raises(UserError, match="exists already"):
+        spectral_ssl.to_tensorboard("one", tmp_path / "board")

@@ -1,0 +1,94 @@
+"""What is said while one waits: an honest time left, nothing when asked to be quiet, no unwanted colours."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spectral_ssl.ground import progress as module
+from spectral_ssl.ground.progress import progress, quiet, say
+from spectral_ssl.ground.time_left import TimeLeft, in_words
+
+
+def test_the_time_left_is_that_of_a_steady_speed() -> None:
+    left = TimeLeft(100)
+    left.note(0, 10.0)
+    assert left.seconds() is None
+    left.note(25, 15.0)
+    assert left.seconds() == pytest.approx(15.0)  # 75 more at 5 a second
+
+
+def test_what_was_done_before_is_no_speed() -> None:
+    left = TimeLeft(1000)
+    left.note(900, 0.0)  # a resumed run jumps there at once
+    assert left.seconds() is None
+    left.note(910, 10.0)
+    assert left.seconds() == pytest.approx(90.0)
+
+
+def test_the_last_minute_counts() -> None:
+    left = TimeLeft(10_000)
+    for second in range(200):
+        left.note(second, float(second))
+    for second in range(200, 300):  # ten times as fast from here on
+        left.note(200 + 10 * (second - 199), float(second))
+    assert left.seconds() == pytest.approx((10_000 - 1200) / 10, rel=0.05)
+
+
+def test_no_more_is_left_than_the_limit_allows() -> None:
+    left = TimeLeft(1000, most_seconds=60)
+    left.note(0, 0.0)
+    left.note(10, 20.0)
+    assert left.seconds() == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (75, "75 s"), (200, "3 min"), (2 * 3600 + 300, "2 h 05 min"), (4 * 86400, "4 days")],
+)
+def test_a_time_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_a_line_says_how_long_it_still_takes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 1.0, 10.0, 20.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    with progress("prep", 40) as advance:
+        advance(0)
+        advance(20)
+        advance(20, "done")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "prep: 20/40, 10 s, about 9 s left"
+    assert second == "prep: 40/40, 20 s, done"
+
+
+def test_quiet_silences_lines_and_progress_and_ends_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet(), progress("prep", 1) as advance:
+        say("nothing")
+        advance()
+    assert capsys.readouterr().err == ""
+    say("something")
+    assert capsys.readouterr().err == "something\n"
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_respect_no_color(variables: dict[str, str], coloured: bool) -> None:
+    script = "from spectral_ssl.ground.progress import progress\nwith progress('prep', 2) as a: a(); a()"
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment, "TERM": "xterm-256color", "COLUMNS": "100", **variables},
+        cwd=Path(__file__).parents[2],
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000)
+    os.close(ours)
+    assert (b"\x1b[38;5;" in shown or b"\x1b[3" in shown) == coloured, shown
