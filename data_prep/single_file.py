@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import PAIR, Basis
-from data_prep.image_reading import IMAGE_SUFFIXES, read_image, square_image
+from data_prep.image_reading import read_image, square_image
 from data_prep.mesh_reading import SHAPE_SUFFIXES, read_shape
 from data_prep.pipeline import object_to_map
 from data_prep.ray_casting import need_embree
@@ -90,8 +90,6 @@ def image_file_to_map(path: Path, basis: Basis) -> NDArray[np.float32]:
     if basis.kind != "pixels" or basis.layout == PAIR or channels not in (1, 3):
         found = f"maps of kind {basis.kind!r}, layout {basis.layout!r}, shape {basis.shape}"
         raise UserError("an image is nothing like these maps", found, "give an id of the data")
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UserError("not a file of an image", str(path), f"give one that ends in {' '.join(IMAGE_SUFFIXES)}")
     try:
         image = read_image(path)
     except ObjectError as error:

@@ -125,7 +125,7 @@ def test_an_image_is_brought_to_the_runs_size(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exists already"):
         spectral_ssl.neighbors("object-1", run=run, workspace=tmp_path / "ws", out=tmp_path / "a.png")
     trimesh.creation.box().export(tmp_path / "box.obj")
-    with pytest.raises(UserError, match="not a file of an image"):
+    with pytest.raises(UserError, match="unreadable image"):
         spectral_ssl.neighbors(tmp_path / "box.obj", run=run, workspace=tmp_path / "ws")
 
 
