@@ -268,7 +268,16 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         training = training_maps(maps, plan)
         folder = place.root / "run"
         start_run(folder, plan)
-        train(build_network(plan, training), plan.corrupt, plan.view, training, plan.train, folder, plan.to_toml())
+        train(
+            build_network(plan, training),
+            plan.corrupt,
+            plan.view,
+            training,
+            plan.train,
+            folder,
+            plan.to_toml(),
+            mixes=plan.task_entry.mixes,
+        )
         run = load_run(folder)
         return run.at_layer(self.layer) if self.layer != DEFAULT else run
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import torch
 
 from data_prep.map_store import MapFile, open_maps
+from pretext.batch_step import BatchStep
 from pretext.checkpoint import save_checkpoint
 from pretext.coded_maps import CodedMaps
+from pretext.devices import choose_device
 from pretext.engine import SHOWN_FIRST, Place, seeded_generator
 from pretext.known_predictor import take_known_predictor
 from pretext.lsc_gan import LSCGAN
 from pretext.method import LearnsFirst, Method
+from pretext.precision import choose_precision
 from pretext.runs import Plan
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
@@ -168,13 +172,14 @@ def _step_times(network: Method, plan: Plan, training: TrainingMaps) -> list[flo
     """Seconds of each of a few real steps."""
     order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
     batches = order.split(plan.train.batch_size)
+    products, _ = choose_precision(plan.train.precision, choose_device())
+    how = BatchStep(products=products, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
     times: list[float] = []
     for step in range(STEPS):
-        generator = seeded_generator(plan.train.seed, "step", step)
 
-        def one(step: int = step, generator: torch.Generator = generator) -> None:
-            example = plan.corrupt(training.batch(batches[step % len(batches)]), generator)
-            network.training_step(example, generator)
+        def one(step: int = step) -> None:
+            seeded = partial(seeded_generator, plan.train.seed, "step", step)
+            how.step(network, how.parts(training, plan.corrupt, batches[step % len(batches)], seeded))
 
         times.append(_seconds(one))
         if sum(times) > MOST_SECONDS and len(times) > 1:

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.run_status import read_status
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.runs import is_under_way
 
 
 def remove_run(run: str | Path, *, workspace: str | Path | None = None) -> Path:
@@ -54,7 +54,7 @@ def removable_run(run: str | Path, *, workspace: str | Path | None = None) -> Pa
         raise UserError("not a run of this workspace", f"{folder}, not in {runs}", "remove it by hand")
     if not (folder / "config.toml").is_file():
         raise UserError("not a run folder", f"no config.toml in {folder}", "remove it by hand if it is to go")
-    if is_under_way(folder):
+    if read_status(folder)["state"] == "running":
         what_to_do = "stop it first (Ctrl-C); if it is not being trained any more, remove the folder by hand"
         raise UserError("a run under way", str(folder), what_to_do)
     return folder

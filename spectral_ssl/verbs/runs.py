@@ -1,6 +1,5 @@
 """What a workspace's runs are, from the small files in their folders: nothing is loaded, torch least of all."""
 
-import os
 import tomllib
 from collections.abc import Sequence
 from json import JSONDecodeError, loads
@@ -9,6 +8,7 @@ from typing import Any
 
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_status import read_status
 from spectral_ssl.ground.workspace import Workspace
 
 NOT_COMPARED = ("epoch", "step", "seconds")
@@ -51,7 +51,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     return {
         "name": folder.name,
         "folder": str(folder),
-        "state": state_of(folder),
+        "state": read_status(folder)["state"],
         **described,
         "epoch": status.get("epoch", 0),
         "epochs": settings.get("train", {}).get("epochs"),
@@ -121,31 +121,7 @@ def _in_words(folder: Path) -> str:
     run, status = settings.get("run", {}), _read_json(folder / "status.json")
     trained = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')} epochs"
     words = f"{run.get('method')} on {run.get('task')}, {Path(str(run.get('data'))).name}"
-    return f"{words}, {trained}, {state_of(folder)}; {folder}"
-
-
-def state_of(folder: Path) -> str:
-    """What became of a run: running, finished, stopped, failed; killed when it ended without a word; or unknown."""
-    status = _read_json(folder / "status.json")
-    state = str(status.get("state", "unknown"))
-    return "killed" if state == "running" and not is_under_way(folder) else state
-
-
-def is_under_way(folder: Path) -> bool:
-    """Whether a run is being trained right now, by a process of this machine."""
-    status = _read_json(folder / "status.json")
-    if status.get("state") != "running":
-        return False
-    process = status.get("process")
-    if not isinstance(process, int) or process <= 0:
-        return False
-    try:
-        os.kill(process, 0)  # the signal 0 does nothing but look whether there is such a process
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return f"{words}, {trained}, {read_status(folder)['state']}; {folder}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

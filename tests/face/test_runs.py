@@ -1,7 +1,6 @@
 """Looking at runs, comparing and removing them: nothing but runs of the workspace is ever removed."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from typer.testing import CliRunner, Result
 import spectral_ssl
 from spectral_ssl.cli import app
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.run_status import held_run, read_status
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.runs import state_of
 
 
 def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
@@ -55,14 +54,14 @@ def test_a_run_is_shown_by_name_or_folder(place: Workspace) -> None:
 
 
 def test_runs_are_listed_with_what_became_of_them(place: Workspace) -> None:
-    make_run(place.root / "runs" / "dead", state="running", process=2**22 + 1)  # beyond the largest process number
-    make_run(place.root / "runs" / "alive", state="running", process=os.getpid())
-    listed = json.loads(call("runs", "list", "--json").stdout)
+    make_run(place.root / "runs" / "dead", state="running")
+    with held_run(make_run(place.root / "runs" / "alive", state="running")):
+        listed = json.loads(call("runs", "list", "--json").stdout)
     assert set(listed) == {"one", "two", "dead", "alive"}
     assert "killed" in listed["dead"]
     assert "running" in listed["alive"]
     assert "cgml on denoise, maps.h5, 2 of 3 epochs" in listed["one"]
-    assert state_of(place.root / "runs" / "nothing") == "unknown"
+    assert read_status(place.root / "runs" / "nothing")["state"] == "unknown"
 
 
 def test_runs_are_compared_where_they_differ(place: Workspace) -> None:
@@ -133,8 +132,8 @@ def test_a_workspace_whose_runs_are_a_link_is_left_alone(tmp_path: Path) -> None
 
 
 def test_a_run_under_way_is_refused_and_so_are_all_named_with_it(place: Workspace) -> None:
-    make_run(place.root / "runs" / "alive", state="running", process=os.getpid())
-    done = call("runs", "rm", "one", "alive", "--yes")
+    with held_run(make_run(place.root / "runs" / "alive", state="running")):
+        done = call("runs", "rm", "one", "alive", "--yes")
     assert isinstance(done.exception, UserError)
     assert "under way" in str(done.exception)
     assert (place.root / "runs" / "one").is_dir()
