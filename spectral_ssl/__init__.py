@@ -16,7 +16,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 # verb -> the module of spectral_ssl.verbs that holds the function of the same name
-VERBS = ("prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "list_names", "verify", "demo")
+VERBS = (
+    "prep", "pretrain", "complete", "export", "probe", "evaluate", "cluster", "list_names", "verify", "demo",
+    "create_study", "serve_study", "study_results",
+)  # fmt: skip
 
 __all__ = ["VERBS", "__version__", *VERBS]  # pyright: ignore
 

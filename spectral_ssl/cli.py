@@ -11,6 +11,7 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.ground.errors import Stopped, UserError
+from spectral_ssl.study_commands import study_app
 from spectral_ssl.tables import print_probe, print_scores
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(study_app, name="study")
 
 WorkspaceOption = Annotated[
     Path | None, typer.Option(help="Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].")

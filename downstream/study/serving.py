@@ -1,0 +1,114 @@
+"""Serving a study on an address, until it is stopped."""
+
+import ipaddress
+import socket
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from downstream.study.answers import AnswerStore
+from downstream.study.design import schedule
+from downstream.study.folder import Study
+from downstream.study.site import MOST_BYTES, Limits, build_site
+from spectral_ssl.ground.errors import UserError
+
+THREADS, MOST_CONNECTIONS, IDLE_SECONDS, MOST_HEADER = 8, 500, 60, 16_384
+
+
+@dataclass(frozen=True)
+class ServedStudy:
+    """A study that listens.
+
+    Attributes
+    ----------
+    link : str
+        What participants open.
+    secret : bool
+        Whether the link has a secret without which nobody gets in.
+    """
+
+    link: str
+    secret: bool
+    _server: Any
+    _store: AnswerStore
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or ``close``."""
+        self._server.run()
+
+    def close(self) -> None:
+        """Stop listening and close the file of answers."""
+        self._server.close()
+        self._server.task_dispatcher.shutdown()
+        self._store.close()
+
+    def __enter__(self) -> "ServedStudy":
+        threading.Thread(target=self.run, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def listen(
+    study: Study,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 8765,
+    most: int = 1000,
+    limits: Limits | None = None,
+) -> ServedStudy:
+    """Listen, and serve when ``run`` is called or in a ``with`` block.
+
+    Parameters
+    ----------
+    study : Study
+        What is served.
+    address : str
+        Of this machine, where to listen. With any other than a loopback address the link gets a secret.
+    port : int
+        0 for any that is free.
+    most : int
+        Participants that may join.
+    limits : Limits, optional
+        How often one may ask.
+
+    Returns
+    -------
+    ServedStudy
+
+    Raises
+    ------
+    UserError
+        When the address or port cannot be had.
+    """
+    import waitress
+
+    address = "127.0.0.1" if address == "localhost" else address
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise UserError("not an address to listen on", address, "give an IP address of this machine") from error
+    methods = len(study.methods)
+    store = AnswerStore(
+        study.answers, study.config.exposure, lambda number: schedule(study.config, methods, number), most
+    )
+    secret = None if parsed.is_loopback else study.secret
+    try:
+        server = waitress.create_server(
+            build_site(study, store, secret=secret, limits=limits), host=address, port=port, threads=THREADS,
+            connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS, max_request_body_size=4 * MOST_BYTES,
+            max_request_header_size=MOST_HEADER, ident=None, clear_untrusted_proxy_headers=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        store.close()
+        raise UserError(
+            "cannot listen there", f"{address}:{port} ({error})", "give another --address or --port"
+        ) from error
+    host = socket.gethostname() if parsed.is_unspecified else address
+    shown = f"[{host}]" if ":" in host else host
+    link = f"http://{shown}:{server.effective_port}/"
+    return ServedStudy(link + (f"enter/{secret}" if secret else ""), bool(secret), server, store)
