@@ -3,9 +3,13 @@
 import ipaddress
 import socket
 import threading
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+
+import waitress
+from waitress import wasyncore
 
 from downstream.study.answers import AnswerStore
 from downstream.study.design import schedule
@@ -31,26 +35,33 @@ class ServedStudy:
     link: str
     secret: bool
     _server: Any
+    _sockets: dict[int, Any]
     _store: AnswerStore
+    _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Serve until Ctrl-C or ``close``."""
-        self._server.run()
+        """Serve until Ctrl-C, SystemExit or the end of the block of ``beside``; then close everything."""
+        try:
+            while not self._stop.is_set():
+                wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
+        except (KeyboardInterrupt, SystemExit):
+            pass
+        finally:
+            self._server.task_dispatcher.shutdown()
+            wasyncore.close_all(self._sockets)
+            self._store.close()
 
-    def close(self) -> None:
-        """Stop listening and close the file of answers."""
-        self._server.close()
-        self._server.task_dispatcher.shutdown()
-        self._store.close()
-
-    def __enter__(self) -> "ServedStudy":
-        threading.Thread(target=self.run, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    @contextmanager
+    def beside(self) -> Iterator["ServedStudy"]:
+        """Serve in a thread beside what is in the block."""
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._server.pull_trigger()  # wakes the loop
+            thread.join()
 
 
 def listen(
@@ -61,7 +72,7 @@ def listen(
     most: int = 1000,
     limits: Limits | None = None,
 ) -> ServedStudy:
-    """Listen, and serve when ``run`` is called or in a ``with`` block.
+    """Listen, and serve when ``run`` is called or in a block ``with listen(...).beside()``.
 
     Parameters
     ----------
@@ -85,23 +96,24 @@ def listen(
     UserError
         When the address or port cannot be had.
     """
-    import waitress
-
     address = "127.0.0.1" if address == "localhost" else address
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError as error:
-        raise UserError("not an address to listen on", address, "give an IP address of this machine") from error
+        raise UserError(
+            "not an address to listen on", address, "give --address an IP address of this machine"
+        ) from error
     methods = len(study.methods)
+    sockets: dict[int, Any] = {}
     store = AnswerStore(
         study.answers, study.config.exposure, lambda number: schedule(study.config, methods, number), most
     )
     secret = None if parsed.is_loopback else study.secret
     try:
         server = waitress.create_server(
-            build_site(study, store, secret=secret, limits=limits), host=address, port=port, threads=THREADS,
-            connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS, max_request_body_size=4 * MOST_BYTES,
-            max_request_header_size=MOST_HEADER, ident=None, clear_untrusted_proxy_headers=True,
+            build_site(study, store, secret=secret, limits=limits), map=sockets, host=address, port=port,
+            threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS,
+            max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None, clear_untrusted_proxy_headers=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         store.close()
@@ -111,4 +123,4 @@ def listen(
     host = socket.gethostname() if parsed.is_unspecified else address
     shown = f"[{host}]" if ":" in host else host
     link = f"http://{shown}:{server.effective_port}/"
-    return ServedStudy(link + (f"enter/{secret}" if secret else ""), bool(secret), server, store)
+    return ServedStudy(link + (f"enter/{secret}" if secret else ""), bool(secret), server, sockets, store)

@@ -62,8 +62,7 @@ def serve_study(
         say(WARNING.format(address=address))
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
-    served.run()  # returns after Ctrl-C
-    served.close()
+    served.run()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
