@@ -113,7 +113,8 @@ def listen(
         server = waitress.create_server(
             build_site(study, store, secret=secret, limits=limits), map=sockets, host=address, port=port,
             threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS,
-            max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None, clear_untrusted_proxy_headers=True,
+            max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None,
+            clear_untrusted_proxy_headers=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         store.close()

@@ -73,6 +73,7 @@ async function prepare(next) {
   part("count").textContent = `Round ${trial.place + 1} of ${trial.of}`;
   part("progress").max = trial.of;
   part("progress").value = trial.place;
+  part("trial").dataset.place = String(trial.place);
   lay_out(trial.images);
   show("trial");
   const numbers = [...Array(trial.images).keys()];
