@@ -131,7 +131,7 @@ def main() -> None:
         browser.close()
     print(json.dumps(exposures(study), indent=1))
     if given.results:
-        results = study_results(study)
+        results = study_results(study, note="scripted participants, not people")
         print(json.dumps({"scores": results["scores"], "everyone": results["scores_of_everyone"]}, indent=1))
 
 

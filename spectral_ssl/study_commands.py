@@ -67,13 +67,14 @@ def serve(
 @study_app.command()
 def results(
     study: FolderArgument = None,
+    note: Annotated[str, typer.Option(help="A line on picture and page, e.g. who took part.")] = "",
     into_runs: Annotated[
         bool, typer.Option("--into-runs", help="Put numbers and picture into the folders of the runs too.")
     ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Rates and scores so far, with intervals; who is left out, and why."""
-    found = spectral_ssl.study_results(study, into_runs=into_runs, workspace=workspace)
+    found = spectral_ssl.study_results(study, note=note, into_runs=into_runs, workspace=workspace)
     _print_results(found)
     print(f"written to {found['path']}")
 

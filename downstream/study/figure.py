@@ -48,7 +48,7 @@ def draw_results(path: Path, results: dict[str, Any]) -> None:
     kept = results["participants"] - len(results["excluded"])
     axis.set_title(
         f"{results['kind']} study of {results['data']}: {kept} participants, {len(results['excluded'])} left out, "
-        f"{results['answers_that_count']} answers",
+        f"{results['answers_that_count']} answers" + (f"\n{results['note']}" if results.get("note") else ""),
         fontsize=9,
     )
     with atomic_path(path) as temporary:

@@ -34,7 +34,7 @@ def write_results_page(path: Path, results: dict[str, Any], picture: Path) -> No
     environment.filters["estimate"] = estimate_text
     columns = {name: title for name, title in COLUMNS.items() if name in results["scores"][0]}
     text = environment.get_template("results.html").render(
-        results=results, columns=columns, picture=b64encode(picture.read_bytes()).decode("ascii")
+        results={"note": "", **results}, columns=columns, picture=b64encode(picture.read_bytes()).decode("ascii")
     )
     write_text(path, text)
 

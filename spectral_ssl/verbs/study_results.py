@@ -17,7 +17,11 @@ from spectral_ssl.verbs.find_study import find_study
 
 
 def study_results(
-    study: str | Path | Study | None = None, *, into_runs: bool = False, workspace: str | Path | None = None
+    study: str | Path | Study | None = None,
+    *,
+    note: str = "",
+    into_runs: bool = False,
+    workspace: str | Path | None = None,
 ) -> dict[str, Any]:
     """Rates and scores of a study, as numbers, a picture and a page; it may still be served meanwhile.
 
@@ -25,6 +29,8 @@ def study_results(
     ----------
     study : path or Study, optional
         Its folder; the newest of the workspace by default.
+    note : str
+        What readers shall know, e.g. who took part; on the picture and the page too.
     into_runs : bool
         Whether to put numbers and picture into the folders of the runs too, as ``human-study-NAME.json`` and ``.png``.
     workspace : path, optional
@@ -41,7 +47,7 @@ def study_results(
         When there is no such study, or no answers.
     """
     found = find_study(study, Workspace.find(workspace))
-    results = {**gather(found), "environment": environment()}
+    results = {**gather(found), "note": note, "environment": environment()}
     path = found.folder / "results.json"
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"
     picture = path.with_suffix(".png")

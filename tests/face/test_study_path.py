@@ -157,7 +157,13 @@ def test_shapes_are_drawn(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     clouds = generator.uniform(-0.55, 0.55, (12, 64, 3)) * generator.uniform(0.3, 1, (12, 1, 3))
     with MapWriter(
-        tmp_path / "clouds.h5", basis, source="made-up", source_digest="0", classes=("one",), count=12, created_by="test"
+        tmp_path / "clouds.h5",
+        basis,
+        source="made-up",
+        source_digest="0",
+        classes=("one",),
+        count=12,
+        created_by="test",
     ) as writer:
         names = [f"cloud-{row}" for row in range(12)]
         writer.append(clouds_to_maps(clouds, basis), names, [0] * 12, ["train"] * 6 + ["test"] * 6)
@@ -199,3 +205,10 @@ def test_what_makes_no_study_is_refused_in_one_line(runs: list[TrainedRun], tmp_
     out.mkdir()
     with pytest.raises(UserError, match="--out"):
         create(runs, trials=4, out=out)
+
+
+def test_serving_loads_no_torch() -> None:
+    """Serving is up in a moment, and small."""
+    code = "import sys, spectral_ssl; spectral_ssl.serve_study; import downstream.study.serving; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

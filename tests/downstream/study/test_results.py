@@ -129,11 +129,12 @@ def test_nobody_left(tmp_path: Path, turing: Study) -> None:
 
 def test_picture_and_page_hold_the_numbers(tmp_path: Path, turing: Study) -> None:
     play(turing, [knows, knows, fooled_by_the_first])
-    results = study_results(turing) | {"data": "<script>alert(1)</script>"}
+    results = study_results(turing) | {"data": "<script>alert(1)</script>", "note": "scripted, not people"}
     draw_results(tmp_path / "results.png", results)
     write_results_page(tmp_path / "results.html", results, tmp_path / "results.png")
     page = (tmp_path / "results.html").read_text()
     assert "0.333 [0.000, 1.000]" in page
+    assert "scripted, not people" in page
     assert "&lt;script&gt;" in page
     assert "<script" not in page
     assert "method-2" in page
