@@ -28,7 +28,7 @@ def create(
     ] = None,
     real: Annotated[Path | None, typer.Option(help="Map file of the real images [the first run's].")] = None,
     trials: Annotated[int, typer.Option(help="Trials of each participant, checks not counted.")] = 60,
-    checks: Annotated[int | None, typer.Option(help="Attention checks [one for ten trials, at least 4].")] = None,
+    checks: Annotated[int | None, typer.Option(help="Attention checks [one for ten trials, at least 6].")] = None,
     exposure: Annotated[float | None, typer.Option(help="Seconds images are seen [5, 1, 1 by kind].")] = None,
     settings: Annotated[
         list[str] | None,

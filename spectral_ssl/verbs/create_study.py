@@ -14,6 +14,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
 
 MOST_ROWS = 1_000_000
+FEWEST_CHECKS = 6  # of which whoever guesses passes enough once in nine times
 
 
 def create_study(
@@ -43,7 +44,7 @@ def create_study(
     trials : int
         Of each participant, attention checks not counted.
     checks : int, optional
-        Attention checks; one for ten trials, at least four, by default.
+        Attention checks; one for ten trials, at least six, by default.
     exposure : float, optional
         Seconds for which images are seen; as the papers have it by default: 5, 1, 1.
     settings : sequence of str
@@ -72,7 +73,7 @@ def create_study(
     config = StudyConfig(
         kind=kind,
         trials=trials,
-        checks=max(4, round(trials / 10)) if checks is None else checks,
+        checks=max(FEWEST_CHECKS, round(trials / 10)) if checks is None else checks,
         exposure=SHOWN_FOR[kind] if exposure is None else exposure,
         seed=seed,
     )

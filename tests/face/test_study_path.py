@@ -209,6 +209,6 @@ def test_what_makes_no_study_is_refused_in_one_line(runs: list[TrainedRun], tmp_
 
 def test_serving_loads_no_torch() -> None:
     """Serving is up in a moment, and small."""
-    code = "import sys, spectral_ssl; spectral_ssl.serve_study; import downstream.study.serving; print('torch' in sys.modules)"
+    code = "import sys, spectral_ssl.verbs.serve_study, downstream.study.serving; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -20,8 +20,10 @@ from study_client import write_study
 
 from downstream.study.answers import HIDDEN, TOO_LONG, TWICE, Answer, read_answers
 from downstream.study.design import KINDS, StudyConfig, schedule
-from downstream.study.folder import Study
+from downstream.study.figure import draw_results
+from downstream.study.folder import Study, describe
 from downstream.study.results import study_results
+from downstream.study.results_page import write_results_page
 from downstream.study.serving import ServedStudy, listen
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra dev)")
@@ -357,3 +359,26 @@ def test_keys_alone_are_enough(study: Study, served: ServedStudy, page: "Page") 
     page.keyboard.press("Enter")
     page.wait_for_selector("#trial[data-place='1'] #ready:enabled")
     assert [answer.choice for answer in answers(study)] == [1]
+
+
+def test_the_results_page_can_be_read_by_all(browser: "Browser", study: Study, tmp_path: Path) -> None:
+    numbers = {"value": 0.25, "low": 0.1, "high": 0.4}
+    row = {"method": "cgml", "answers": 40, "fooling": numbers, "chance": 0.5}
+    results = describe(study) | {
+        "participants": 3, "finished": 2, "excluded": [{"participant": 1, "reasons": ["always the same button"]}],
+        "answers": 40, "answers_that_count": 30, "answers_left_out": {TOO_LONG: 2},
+        "attention_checks": {"passed": 5, "given": 6}, "agreement": {"krippendorff_alpha": 0.1, "items": 9},
+        "scores": [row], "scores_of_everyone": [row],
+    }  # fmt: skip
+    draw_results(tmp_path / "results.png", results)
+    write_results_page(tmp_path / "results.html", results, tmp_path / "results.png")
+    link = (tmp_path / "results.html").as_uri()
+    for scheme in ("light", "dark"):
+        context = browser.new_context(viewport=PHONE, color_scheme=scheme)
+        opened = context.new_page()
+        opened.goto(link)
+        assert opened.evaluate("document.images[0].naturalWidth") > 400
+        assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        found = axe.Axe().run(opened).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+        context.close()
