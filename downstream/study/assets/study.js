@@ -22,7 +22,7 @@ function show(section) {
 }
 
 function say(text) {
-  if (part("note").textContent !== text) part("note").textContent = text;
+  for (const note of [part("note"), part("welcome-note")]) if (note.textContent !== text) note.textContent = text;
 }
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
