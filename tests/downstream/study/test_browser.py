@@ -247,7 +247,7 @@ def test_an_answer_waits_for_the_line(study: Study, served: ServedStudy, page: "
     page.wait_for_selector(CHOOSING)
     page.context.set_offline(True)
     page.keyboard.press("1")
-    page.get_by_text("cannot be reached").wait_for()
+    page.wait_for_selector("#note:has-text('cannot be reached')")
     assert answers(study) == []
     page.context.set_offline(False)
     page.wait_for_selector("#trial[data-place='1'] #ready:enabled")
