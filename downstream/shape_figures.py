@@ -48,12 +48,7 @@ def draw_shapes(path: Path, rows: Sequence[tuple[str, Mapping[str, Shape]]], *, 
     for line, (name, forms) in enumerate(rows):
         for column, title in enumerate(titles):
             axis = figure.add_subplot(len(rows), len(titles), line * len(titles) + column + 1, projection="3d")
-            axis.set_axis_off()
-            axis.view_init(ELEVATION, AZIMUTH)
-            axis.set_proj_type("ortho")
-            limits = {f"{letter}lim": (-0.8, 0.8) for letter in "xyz"}
-            axis.set(**limits)
-            axis.set_box_aspect((1, 1, 1), zoom=1.25)
+            _place_viewer(axis)
             if line == 0:
                 axis.set_title(title, fontsize=9, y=1.0)
             if column == 0:
@@ -63,6 +58,36 @@ def draw_shapes(path: Path, rows: Sequence[tuple[str, Mapping[str, Shape]]], *, 
                 _draw(axis, forms[title])
     with atomic_path(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
+
+
+def shape_picture(shape: Shape, size: int = 256) -> NDArray[np.uint8]:
+    """One shape alone, without a title: pixels (size, size, 3).
+
+    Parameters
+    ----------
+    shape : Shape
+        In the unit ball with +z up.
+    size : int
+        Pixels on a side.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    canvas = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=size))
+    axis = canvas.figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d")
+    _place_viewer(axis)
+    _draw(axis, shape)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _place_viewer(axis: Any) -> None:
+    axis.set_axis_off()
+    axis.view_init(ELEVATION, AZIMUTH)
+    axis.set_proj_type("ortho")
+    limits = {f"{letter}lim": (-0.8, 0.8) for letter in "xyz"}
+    axis.set(**limits)
+    axis.set_box_aspect((1, 1, 1), zoom=1.25)
 
 
 def _draw(axis: Any, shape: Shape) -> None:

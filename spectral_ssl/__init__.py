@@ -30,6 +30,9 @@ VERBS = (
     "verify",
     "doctor",
     "demo",
+    "create_study",
+    "serve_study",
+    "study_results",
 )
 # what else there is -> the module it lies in
 PARTS = {

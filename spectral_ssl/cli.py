@@ -30,6 +30,7 @@ from spectral_ssl.ground.errors import SaidByAnother, Stopped, UserError
 from spectral_ssl.ground.launch import process_place
 from spectral_ssl.ground.printable import printable, show
 from spectral_ssl.run_commands import runs_app
+from spectral_ssl.study_commands import study_app
 from spectral_ssl.tables import print_probe
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(study_app, name="study")
 
 
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Leave a short report.html in the run.")]

@@ -26,6 +26,7 @@ from downstream.mark_report import mark_scores
 from downstream.mode_report import path_report
 from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
 from downstream.toy_figure import draw_toy
+from pretext.comparable_runs import need_comparable
 from pretext.engine import seeded_generator
 from pretext.joint_cgml import cgml_of
 from pretext.processes import together
@@ -34,7 +35,6 @@ from pretext.sample_error import compose
 from pretext.tasks.alternate import AlternateConfig
 from pretext.tasks.example import Example
 from pretext.tasks.mixture import MixtureConfig
-from pretext.training_maps import check_same_basis
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
@@ -107,20 +107,10 @@ def evaluate(
     main = main.with_task_settings(settings)
     others = [other if isinstance(other, TrainedRun) else load_run(place.find_run(other)) for other in beside]
     for each in (main, *others):
-        each.need_answers()
+        each.need_answers()  # said before the data is looked for
     maps = find_run_data(data, main.plan)
+    need_comparable(main, others, maps)
     problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
-    for other in others:
-        check_same_basis(other.basis, maps)
-        if not (
-            torch.equal(other.standardise.mean, main.standardise.mean)
-            and torch.equal(other.standardise.std, main.standardise.std)
-        ):
-            what_to_do = "train it on the same map file: conditions of one run are in other units for the other"
-            raise UserError("runs with other training statistics", str(other.folder), what_to_do)
-        its = other.plan.task_entry.problem(other.basis, other.plan.task_config)
-        if (its.condition, its.target) != (problem.condition, problem.target):
-            raise UserError("runs of tasks that do not compare", str(other.folder), "give runs of one task")
     rows = held_out_rows(maps, count)
     if len(rows) * modes * int(np.prod(problem.target)) > MOST_VALUES:
         raise UserError("too many answers to hold in memory", f"{len(rows)} x {modes}", "lower --count or --modes")

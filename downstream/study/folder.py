@@ -1,0 +1,140 @@
+"""The folder of a study.
+
+================  ====================================================================================================
+study.json        settings, methods and where they come from, which image is what; the secret of its link
+images/           PNG files of random names, all of one size
+consent.txt       what participants agree to
+answers.sqlite    what they answered (see ``answers``)
+results.*         what came out: JSON, PNG, HTML
+================  ====================================================================================================
+
+Only its owner may read it: ``study.json`` says which image is real.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from downstream.study.design import REAL, SPOILT, StudyConfig, Trial
+from spectral_ssl.ground.config import build_config
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import write_text
+
+SCHEMA = "spectral-ssl study 1"
+DESCRIPTION, IMAGES, ANSWERS, CONSENT = "study.json", "images", "answers.sqlite", "consent.txt"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A method that is compared: its name, its run's folder, and the digest of its checkpoint."""
+
+    name: str
+    run: str
+    checkpoint_digest: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it lies on the disk.
+
+    Attributes
+    ----------
+    folder : Path
+    name : str
+        Random; tells the cookies of two studies apart.
+    config : StudyConfig
+        Settings.
+    methods : sequence of Compared
+        In the order in which trials number them.
+    rows, check_rows : sequence of mapping
+        For each row what stands for it: "id", and the image files of "real", of the methods "0", "1", ..., and for
+        checks of "real" and "spoilt0", "spoilt1", ....
+    secret : str
+        What the link has that others need.
+    about : dict
+        Data, task, what was left out, the environment.
+    """
+
+    folder: Path
+    name: str
+    config: StudyConfig
+    methods: Sequence[Compared]
+    rows: Sequence[Mapping[str, str]]
+    check_rows: Sequence[Mapping[str, str]]
+    secret: str
+    about: Mapping[str, Any]
+
+    @property
+    def answers(self) -> Path:
+        """The file of answers."""
+        return self.folder / ANSWERS
+
+    @property
+    def consent(self) -> list[str]:
+        """What participants agree to, by paragraphs."""
+        text = (self.folder / CONSENT).read_text(encoding="utf-8")
+        return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+
+    def image(self, trial: Trial, place: int) -> Path:
+        """The image file that stands at a place of a trial."""
+        source = trial.shown[place]
+        if trial.check:
+            before = trial.shown[:place].count(SPOILT)
+            return self.folder / IMAGES / self.check_rows[trial.row][source if source == REAL else f"{SPOILT}{before}"]
+        return self.folder / IMAGES / self.rows[trial.row][source]
+
+    def write(self) -> None:
+        """Write the description; the folder is a study from then on."""
+        content = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "config": asdict(self.config),
+            "methods": [asdict(method) for method in self.methods],
+            "rows": [dict(row) for row in self.rows],
+            "check_rows": [dict(row) for row in self.check_rows],
+            "secret": self.secret,
+            "about": dict(self.about),
+        }
+        write_text(self.folder / DESCRIPTION, json.dumps(content, indent=1) + "\n")
+
+
+def open_study(folder: Path | str) -> Study:
+    """Read a study.
+
+    Raises
+    ------
+    UserError
+        When the folder is none.
+    """
+    folder = Path(folder)
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise UserError("no study in this folder", str(folder), "make one with `spectral-ssl study create`")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise UserError("a study of another version", f"{path}: {content['schema']}", f"expected {SCHEMA}")
+        return Study(
+            folder=folder,
+            name=content["name"],
+            config=build_config(StudyConfig, content["config"], "study"),
+            methods=tuple(Compared(**method) for method in content["methods"]),
+            rows=content["rows"],
+            check_rows=content["check_rows"],
+            secret=content["secret"],
+            about=content["about"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("unreadable study", f"{path} ({error})", "make it again") from error
+
+
+def describe(study: Study) -> dict[str, Any]:
+    """What results say of a study: settings, methods, data; no secrets."""
+    return {
+        "study": str(study.folder),
+        **asdict(study.config),
+        "methods": [asdict(method) for method in study.methods],
+        **{key: value for key, value in study.about.items() if key != "environment"},
+    }

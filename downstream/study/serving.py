@@ -1,0 +1,127 @@
+"""Serving a study on an address, until it is stopped."""
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import waitress
+from waitress import wasyncore
+
+from downstream.study.answers import AnswerStore
+from downstream.study.design import schedule
+from downstream.study.folder import Study
+from downstream.study.site import MOST_BYTES, Limits, build_site
+from spectral_ssl.ground.errors import UserError
+
+THREADS, MOST_CONNECTIONS, IDLE_SECONDS, MOST_HEADER = 8, 500, 60, 16_384
+
+
+@dataclass(frozen=True)
+class ServedStudy:
+    """A study that listens.
+
+    Attributes
+    ----------
+    link : str
+        What participants open.
+    secret : bool
+        Whether the link has a secret without which nobody gets in.
+    """
+
+    link: str
+    secret: bool
+    _server: Any
+    _sockets: dict[int, Any]
+    _store: AnswerStore
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Serve until Ctrl-C, SystemExit or the end of the block of ``beside``; then close everything."""
+        try:
+            while not self._stop.is_set():
+                wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
+        except (KeyboardInterrupt, SystemExit):
+            pass
+        finally:
+            self._server.task_dispatcher.shutdown()
+            wasyncore.close_all(self._sockets)
+            self._store.close()
+
+    @contextmanager
+    def beside(self) -> Iterator["ServedStudy"]:
+        """Serve in a thread beside what is in the block."""
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._server.pull_trigger()  # wakes the loop
+            thread.join()
+
+
+def listen(
+    study: Study,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 8765,
+    most: int = 1000,
+    limits: Limits | None = None,
+) -> ServedStudy:
+    """Listen, and serve when ``run`` is called or in a block ``with listen(...).beside()``.
+
+    Parameters
+    ----------
+    study : Study
+        What is served.
+    address : str
+        Of this machine, where to listen. With any other than a loopback address the link gets a secret.
+    port : int
+        0 for any that is free.
+    most : int
+        Participants that may join.
+    limits : Limits, optional
+        How often one may ask.
+
+    Returns
+    -------
+    ServedStudy
+
+    Raises
+    ------
+    UserError
+        When the address or port cannot be had.
+    """
+    address = "127.0.0.1" if address == "localhost" else address
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise UserError(
+            "not an address to listen on", address, "give --address an IP address of this machine"
+        ) from error
+    methods = len(study.methods)
+    sockets: dict[int, Any] = {}
+    store = AnswerStore(
+        study.answers, study.config.exposure, lambda number: schedule(study.config, methods, number), most
+    )
+    secret = None if parsed.is_loopback else study.secret
+    try:
+        server = waitress.create_server(
+            build_site(study, store, secret=secret, limits=limits), map=sockets, host=address, port=port,
+            threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS,
+            max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None,
+            clear_untrusted_proxy_headers=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        store.close()
+        raise UserError(
+            "cannot listen there", f"{address}:{port} ({error})", "give another --address or --port"
+        ) from error
+    host = socket.gethostname() if parsed.is_unspecified else address
+    shown = f"[{host}]" if ":" in host else host
+    link = f"http://{shown}:{server.effective_port}/"
+    return ServedStudy(link + (f"enter/{secret}" if secret else ""), bool(secret), server, sockets, store)
