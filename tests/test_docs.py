@@ -10,6 +10,7 @@ import argparse
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,17 @@ def run_command(line: manual.Command, monkeypatch: pytest.MonkeyPatch, capsys: p
         assert status == 0, f"{words}: exit status {status}\n{said.out[-500:]}{said.err[-2000:]}"
 
 
+@pytest.fixture
+def _same_names() -> Iterator[None]:
+    """What an example adds to the dicts of names is taken out again."""
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = [(known, dict(known)) for known in (METHODS, SOURCES, TASKS)]
+    yield
+    for known, entries in before:
+        known.clear()
+        known.update(entries)
+
+
+@pytest.mark.usefixtures("_same_names")
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_examples_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -195,7 +207,7 @@ def test_examples_run(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("SPECTRAL_SSL_HOME")
-    names: dict[str, Any] = {"__name__": "page"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     ran = 0
     for block in manual.blocks(PAGES[name]):
         if block.is_python:
