@@ -132,5 +132,7 @@ def command(line: str) -> Command:
 
 def commands(text: str, first: str) -> list[Command]:
     """All commands of a page that begin with ``first``, in blocks and in spans."""
-    lines = [line for block in blocks(text) if not block.is_python for line in block.lines]
-    return [command(line) for line in (*lines, *spans(text)) if line.startswith(f"{first} ")]
+    code = "\n".join(block.text for block in blocks(text) if not block.is_python).replace("\\\n", " ")
+    lines = [re.sub(r"^.* -m spectral_ssl ", "spectral-ssl ", line) for line in (*code.splitlines(), *spans(text))]
+    lines = [re.sub(r"^([A-Z_]+=\S+ )+", "", line) for line in lines]
+    return [command(line) for line in lines if line.startswith(f"{first} ")]
