@@ -30,6 +30,7 @@ from spectral_ssl.verbs.pretrain import read_recipe, recipes
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")
+ELSEWHERE = ("everyday",)  # gone through by tests/face/test_everyday_page.py
 SHORT = [  # what is added to a command that has none of the others
     ("pretrain", ["--max-minutes", "0.05"], {"--epochs", "--max-minutes", "--resume"}),
     ("probe", ["--seeds", "1"], {"--seeds"}),
@@ -199,7 +200,7 @@ def _same_names() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_same_names")
-@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("name", sorted(set(PAGES) - set(ELSEWHERE)))
 def test_examples_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
