@@ -73,6 +73,9 @@ def parsed(words: tuple[str, ...]) -> dict[str, Any]:
     rest = list(words)
     while hasattr(at, "commands"):
         assert rest, "no command"
+        if rest[0].startswith("-"):
+            assert rest[0] in {name for option in at.params for name in option.opts}
+            return {}
         assert rest[0] in at.commands, f"no command {rest[0]}"
         at = at.commands[rest.pop(0)]
     if "--help" in rest:
