@@ -1,6 +1,6 @@
 """What the joint embedding compares: built-in shapes and two altered copies of each, as docs/views.png.
 
-    python benchmarks/views_figure.py
+python benchmarks/views_figure.py
 """
 
 import argparse
