@@ -1,10 +1,10 @@
-# make demo: everything once on the built-in data.  make test: the whole suite.  make check: style, types, imports.
+# make demo: everything once on the built-in data.  make test: the whole suite.  make check: style, types, imports.  make docs: the manual.
 PYTHON ?= python3
 # raw data of `make bench`
 MODELNET10 ?= workspace/raw/modelnet10
 BIN := .venv/bin
 
-.PHONY: demo test soak check hashes audit bench clean
+.PHONY: demo test soak check docs hashes audit bench clean
 
 demo: .venv/installed
 	$(BIN)/spectral-ssl demo
@@ -24,6 +24,10 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive spectral_ssl data_prep pretext downstream
+
+# the manual, docs/ to build/docs/index.html; every warning is an error
+docs: .venv/installed-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
 
 # the list for releases, with checksums of every file of every version (docs/security.md); asks the package index
 hashes: .venv/installed-dev
@@ -54,6 +58,10 @@ bench: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 clean:
