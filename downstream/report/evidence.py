@@ -67,6 +67,8 @@ class Evidence:
         Why.
     metrics, probes, evaluations : list of dict
         Rows of ``metrics.jsonl``; contents of ``probe-*.json`` and ``evaluation-*.json``, oldest first.
+    studies : list of dict
+        Contents of ``human-study-*.json``, which ``study results --into-runs`` puts here.
     environment, status : dict
         What the files of these names say.
     answered : Answered or None
@@ -81,6 +83,7 @@ class Evidence:
     metrics: list[dict[str, Any]]
     probes: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
+    studies: list[dict[str, Any]]
     environment: dict[str, Any]
     status: dict[str, Any]
     answered: Answered | None
@@ -145,6 +148,7 @@ def gather(
         metrics=read_metrics(run.folder / "metrics.jsonl"),
         probes=_results(run.folder, "probe-*.json"),
         evaluations=_results(run.folder, "evaluation-*.json"),
+        studies=_results(run.folder, "human-study-*.json"),
         environment=_content(run.folder / "environment.json"),
         status=_content(run.folder / "status.json"),
         answered=answered,

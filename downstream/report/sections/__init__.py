@@ -12,6 +12,7 @@ from downstream.report.sections.answers import answers
 from downstream.report.sections.confusion import confusion
 from downstream.report.sections.embedding import embedding
 from downstream.report.sections.failures import failures
+from downstream.report.sections.human_studies import human_studies
 from downstream.report.sections.latent_path import latent_path
 from downstream.report.sections.learning import learning
 from downstream.report.sections.neighbours import neighbours
@@ -29,6 +30,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "learning": ("Learning curves", learning),
     "objects": ("Objects and what their maps keep of them", objects),
     "answers": ("Answers", answers),
+    "human-studies": ("What people said", human_studies),
     "latent-path": ("Paths of the latent", latent_path),
     "spectra": ("Spectra by degree", spectra),
     "rank": ("Effective rank", rank),

@@ -1,5 +1,6 @@
 """One small run whose names are as bad as names can be, and its reports."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
         out=home / "<i>run & 'more'", workspace=home,
     )  # fmt: skip
     spectral_ssl.probe(run=trained, seeds=1, workspace=home)
+    scores = [
+        {"method": BAD_CLASS, "answers": 80, "fooling": {"value": 0.225, "low": 0.075, "high": 0.4}, "chance": 0.5}
+    ]
+    study = {"kind": "turing", "participants": 10, "excluded": [1, 2], "note": BAD_REASON, "scores": scores}
+    (trained.folder / "human-study-one.json").write_text(json.dumps(study))
     return trained
 
 

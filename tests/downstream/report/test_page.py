@@ -53,6 +53,13 @@ def test_every_section_is_there_and_linked_to(text: str) -> None:
     assert {f"#{name}" for name in ids} <= links
 
 
+def test_a_human_study_is_told_with_its_intervals(text: str) -> None:
+    told = text[text.index('id="human-studies"') :]
+    told = told[: told.index("</section>")]
+    assert "turing: 10 participants, 2 excluded; &lt;img" in told
+    assert "0.225 (0.075 to 0.400)" in told
+
+
 def test_names_from_outside_make_no_elements(text: str) -> None:
     elements = Elements(text)
     tags = {tag for tag, _ in elements.found}
@@ -121,7 +128,8 @@ def test_a_short_report_asks_the_network_nothing(run: TrainedRun, monkeypatch: p
     monkeypatch.setattr(TrainedRun, "complete", lambda *_: pytest.fail("answered"))
     evidence = gather(run, whole=False)
     shown = {name for name, (_, section) in SECTIONS.items() if section(evidence) is not None}
-    assert {"summary", "learning", "confusion", "failures", "settings", "environment", "reproduce"} == shown
+    files = {"summary", "learning", "human-studies", "confusion", "failures", "settings", "environment", "reproduce"}
+    assert files == shown
 
 
 def test_without_its_data_a_report_says_so(run: TrainedRun, tmp_path: Path) -> None:
