@@ -60,7 +60,8 @@ def fine_tune(
     Parameters
     ----------
     run : TrainedRun
-        Where the network starts; its features at ``run.layer`` are what the linear layer reads. It is left as it is.
+        Where the network starts; its features at ``run.layer`` are what the linear layer reads (where features are
+        taken from several looks at a map, those of the first). It is left as it is.
     maps : MapFile
         Of the run's basis; the training split is held in memory.
     train, labels : ndarray, shape (N,), int64

@@ -171,11 +171,15 @@ def read_plan(folder: Path) -> Plan:
 
 
 def run_under_way(plan: Plan, folders: Sequence[Path]) -> Path | None:
-    """The first of the folders in which a run of this very plan was under way when its processes died, or None."""
+    """The first of the folders in which a run of this very plan was under way when its processes died, or None.
+
+    One that was told to stop has stopped, and is not gone on with.
+    """
     for folder in folders:
         try:
             same = (folder / "config.toml").read_text(encoding="utf-8") == plan.to_toml()
-            if same and json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"] != "finished":
+            state = json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"]
+            if same and state in ("running", "failed", "killed"):
                 return folder
         except (OSError, ValueError, KeyError):
             continue

@@ -30,7 +30,7 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features, or the encoder, to a file."""
-    print(
+    show(
         spectral_ssl.export(run, data=data, layer=layer, format=kind, out=out, overwrite=overwrite, workspace=workspace)
     )
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 import spectral_ssl
+from spectral_ssl.command_options import JsonOption, QuietOption, WorkspaceOption
+from spectral_ssl.ground.printable import show
 
 study_app = typer.Typer(
     rich_markup_mode=None,
@@ -14,7 +16,6 @@ study_app = typer.Typer(
 )
 
 FolderArgument = Annotated[Path | None, typer.Argument(help="Folder of the study [the newest].")]
-WorkspaceOption = Annotated[Path | None, typer.Option(help="See `spectral-ssl prep --help`.")]
 
 
 @study_app.command()
@@ -37,6 +38,7 @@ def create(
     consent: Annotated[Path | None, typer.Option(help="Text file of what participants agree to [ours].")] = None,
     seed: Annotated[int, typer.Option(help="Seed of rows, answers and schedules.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder to make [WS/studies/DATE-KIND].")] = None,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Sample real and generated images into a study folder."""
@@ -45,9 +47,9 @@ def create(
         consent=consent, seed=seed, out=out, workspace=workspace,
     )  # fmt: skip
     names = ", ".join(method.name for method in study.methods)
-    print(f"{study.folder}: {kind} study of {names}, {study.config.trials} trials and {study.config.checks} checks")
+    show(f"{study.folder}: {kind} study of {names}, {study.config.trials} trials and {study.config.checks} checks")
     if study.about["left_out"]:
-        print(f"{len(study.about['left_out'])} rows left out: an answer to them cannot be drawn")
+        show(f"{len(study.about['left_out'])} rows left out: an answer to them cannot be drawn")
 
 
 @study_app.command()
@@ -58,6 +60,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
     most: Annotated[int, typer.Option(help="Participants that may join.")] = 1000,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show a study to people and take their answers, until Ctrl-C."""
@@ -71,31 +74,36 @@ def results(
     into_runs: Annotated[
         bool, typer.Option("--into-runs", help="Put numbers and picture into the folders of the runs too.")
     ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Rates and scores so far, with intervals; who is left out, and why."""
     found = spectral_ssl.study_results(study, note=note, into_runs=into_runs, workspace=workspace)
+    if as_json:
+        print(Path(found["path"]).read_text(encoding="utf-8"), end="")
+        return
     _print_results(found)
-    print(f"written to {found['path']}")
+    show(f"written to {found['path']}")
 
 
 def _print_results(found: dict[str, Any]) -> None:
     from downstream.study.results_page import COLUMNS, estimate_text
 
-    print(
+    show(
         f"{found['kind']} study of {found['data']}: {found['participants']} participants, {found['answers']} answers, "
         f"{found['answers_that_count']} count; 95 % intervals over participants"
     )
     for row in found["scores"]:
-        print(f"  {row['method']}")
+        show(f"  {row['method']}")
         for name, title in COLUMNS.items():
             if name in row:
-                print(f"    {title:26} {estimate_text(row[name])}")
+                show(f"    {title:26} {estimate_text(row[name])}")
     alpha = found["agreement"]["krippendorff_alpha"]
-    print(
+    show(
         f"  guessing: {found['scores'][0]['chance']:.3f}; agreement (alpha): {'-' if alpha is None else f'{alpha:.3f}'}"
     )
     for each in found["excluded"]:
-        print(f"  participant {each['participant']} left out: {'; '.join(each['reasons'])}")
+        show(f"  participant {each['participant']} left out: {'; '.join(each['reasons'])}")
     for mark, count in found["answers_left_out"].items():
-        print(f"  {count} answers left out: {mark}")
+        show(f"  {count} answers left out: {mark}")

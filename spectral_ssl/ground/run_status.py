@@ -55,7 +55,7 @@ def read_status(run: Path) -> dict[str, Any]:
         return {"state": "unknown"}
     if not isinstance(status, dict) or not isinstance(status.get("state"), str):
         return {"state": "unknown"}
-    if status["state"] == "running" and not _is_held(run / LOCK):
+    if status["state"] == "running" and not is_held(run):
         status["state"] = "killed"
     return status
 
@@ -71,7 +71,12 @@ def held_run(run: Path) -> Iterator[None]:
     """
     handle = (run / LOCK).open("ab")
     try:
-        if not _lock(handle):
+        # who only asks (``is_held``) has it for an instant
+        for _ in range(10):
+            if _lock(handle):
+                break
+            time.sleep(0.05)
+        else:
             raise UserError(
                 "another process is training in this run", str(run), "wait for it, or train in another folder"
             )
@@ -95,9 +100,22 @@ def _lock(handle: BinaryIO) -> bool:
     return True
 
 
-def _is_held(path: Path) -> bool:
+def is_held(run: Path) -> bool:
+    """Whether a process trains in a run folder; also where it cannot be told, as on systems without such locks."""
     try:
-        with path.open("rb") as handle:
-            return not _lock(handle)
-    except OSError:
+        handle = os.open(run / LOCK, os.O_RDWR)  # network file systems lock only what is open for writing
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
+    try:
+        if sys.platform == "win32":
+            return True
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -79,7 +79,7 @@ def create_study(
     )
     text = _consent(consent)
     check_methods(kind, len(runs) or 1)
-    loaded = [run if isinstance(run, TrainedRun) else load_run(run) for run in runs or [place.latest_run()]]
+    loaded = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in runs or (None,)]
     main = loaded[0].with_task_settings(settings)
     maps = find_run_data(real, main.plan)
     need_comparable(main, loaded[1:], maps)

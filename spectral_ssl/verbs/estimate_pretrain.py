@@ -24,6 +24,7 @@ from pretext.lsc_gan import LSCGAN
 from pretext.method import LearnsFirst, Method
 from pretext.precision import choose_precision
 from pretext.runs import Plan
+from pretext.step_checks import check_accumulation
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
 from pretext.watch import FeatureWatch
@@ -49,6 +50,8 @@ def estimate_pretrain(
     seed: int | None = None,
     variant: str | None = None,
     features: str | Path | None = None,
+    precision: str | None = None,
+    compile: bool | None = None,  # noqa: A002 - as torch and the setting call it
     settings: Sequence[str] = (),
     out: str | Path | None = None,
     workspace: str | Path | None = None,
@@ -57,7 +60,9 @@ def estimate_pretrain(
 
     Parameters
     ----------
-    data, method, task, recipe, epochs, max_minutes, seed, variant, features, settings, out, workspace
+    data, method, task, recipe, epochs, max_minutes, seed, variant, features : optional
+        As for ``pretrain``.
+    precision, compile, settings, out, workspace : optional
         As for ``pretrain``.
 
     Returns
@@ -80,7 +85,9 @@ def estimate_pretrain(
     maps, wanted = _maps_at_hand(data, recipe, place)
     if maps is None:
         return {"prep": estimate_prep(**wanted, workspace=place.root)}
-    short = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed}
+    short = {
+        "epochs": epochs, "max_minutes": max_minutes, "seed": seed, "precision": precision, "compile": compile,
+    }  # fmt: skip
     with TemporaryDirectory(prefix="spectral-ssl-") as temporary, quiet():
         plan, maps = plan_run(
             maps,
@@ -127,6 +134,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[
     network = build_network(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
         network.take_codes(training.codes)
+    check_accumulation(network, config.accumulate)
     take_known_predictor(network, plan, place.root / "runs")
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch

@@ -58,9 +58,13 @@ def export(
         it is not installed.
     """
     if format in ENCODER_ENDINGS:
-        return export_encoder(
-            run, format=format, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace
-        )
+        encoder: EncoderFormat = format
+        with together() as processes:
+            return processes.by_first(
+                lambda: export_encoder(
+                    run, format=encoder, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace
+                )
+            )
     if format not in ENDINGS:
         raise unknown_name("format", format, (*ENDINGS, *ENCODER_ENDINGS))
     if format == "parquet":

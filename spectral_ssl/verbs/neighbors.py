@@ -153,7 +153,7 @@ def _unseen(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> Singl
 
 def _features(run: TrainedRun, maps: MapFile, place: Workspace) -> NDArray[np.float32]:
     """The features (N, D) of all maps: those of an earlier question, or new ones, which are kept."""
-    about = f"{run.checkpoint_digest} {maps.digest} {run.layer}"
+    about = f"{run.checkpoint_digest} {maps.digest} {run.layer} {run.plan.to_toml()}"
     path = place.root / "cache" / f"features-{sha256(about.encode()).hexdigest()[:24]}.npy"
     if path.is_file():
         try:

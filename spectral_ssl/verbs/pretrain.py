@@ -30,6 +30,7 @@ from pretext.runs import (
     run_under_way,
     start_run,
 )
+from pretext.step_checks import check_accumulation
 from pretext.tasks.from_code import FromCodeConfig
 from pretext.training_maps import TrainingMaps
 from spectral_ssl.ground.config import build_config
@@ -199,6 +200,7 @@ def _prepare(
             return _prepare_resumed(begun, maps, {}, place, held)
     training = training_maps(maps, plan)
     network, known = _fresh_network(plan, training, place)
+    check_accumulation(network, plan.train.accumulate)  # before there is a folder
     folder = _new_folder(out, plan, place)
     held.enter_context(held_run(folder))
     if known is not None:

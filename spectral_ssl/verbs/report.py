@@ -58,7 +58,7 @@ def report(
             raise UserError("--run with --compare", str(run), "name all runs after --compare")
         if not FEWEST_COMPARED <= len(compare) <= MOST_COMPARED:
             raise UserError("number of runs to compare", len(compare), f"give {FEWEST_COMPARED} to {MOST_COMPARED}")
-    runs = [each if isinstance(each, TrainedRun) else load_run(each) for each in compare or [run or place.latest_run()]]
+    runs = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in compare or (run,)]
     path = Path(out) if out else runs[0].folder / ("comparison.html" if compare else NAME)
     _refuse_other(path)
     if probe:
