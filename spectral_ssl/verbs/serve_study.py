@@ -62,6 +62,7 @@ def serve_study(
         say(WARNING.format(address=address))
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)  # a shell that starts it in the background has it ignored
     served.run()
 
 

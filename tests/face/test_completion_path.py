@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import spectral_ssl
-from pretext.cgml import CGML
+from pretext.batch_step import BatchStep
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "batch_size=16")
@@ -110,8 +110,8 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(tmp_path: Path) -
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_batch(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = CGML.training_step
-    monkeypatch.setattr(CGML, "training_step", lambda *given: {**step(*given), "loss": math.nan})
+    step = BatchStep.step
+    monkeypatch.setattr(BatchStep, "step", lambda *given: {**step(*given), "loss": math.nan})
     with pytest.raises(UserError, match=r"not finite.*failed-batch"):
         spectral_ssl.pretrain(
             pictures,

@@ -16,7 +16,7 @@ BREAK = {
     "transforms": "import spectral_ssl.verbs.self_test as s; s.zernike_orthonormality = lambda: 0.5",
     "training step": "import spectral_ssl.verbs.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]",
     "libraries": "import sys; sys.modules['faiss'] = None",
-    "packages": "import importlib.metadata as m; m.requires = lambda n: ['torch>=99', 'no-such-package>=1']",
+    "packages": "import spectral_ssl.verbs.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']",
     "OpenMP": "import threadpoolctl as t; t.threadpool_info = lambda: ["
     "{'user_api': 'openmp', 'internal_api': 'openmp', 'version': None, 'prefix': p, 'filepath': '/x'}"
     " for p in ('libomp', 'libiomp')]",
