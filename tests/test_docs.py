@@ -26,7 +26,7 @@ from pretext.methods import METHODS, find_method
 from pretext.tasks import TASKS, find_task
 from spectral_ssl import cli
 from spectral_ssl.ground.config import build_config, parse_settings
-from spectral_ssl.verbs.pretrain import read_recipe, recipes
+from spectral_ssl.verbs.run_plan import read_recipe, recipes
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")

@@ -74,7 +74,7 @@ def write_page(
         digest=digest,
         hint=hint,
         whole=WHOLE,
-        generator=Markup(GENERATOR),  # nosec B704 - a constant of ours
+        generator=Markup(GENERATOR),  # nosec B704  # a constant of ours
         created_by=created_by(),
         style=style,
         scripts=scripts,
@@ -109,7 +109,7 @@ def _head(path: Path) -> str:
 def _in_element(text: str) -> Markup:
     """A script or style as it can stand inside its element; no browser shall look for the map of its source."""
     text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
-    return Markup("\n" + re.sub(r"<(/script|/style|!--)", r"<\\\1", text, flags=re.IGNORECASE))  # nosec B704 - our own files, their ends of elements escaped
+    return Markup("\n" + re.sub(r"<(/script|/style|!--)", r"<\\\1", text, flags=re.IGNORECASE))  # nosec B704  # our own files, their ends of elements escaped
 
 
 def _policy(style: str, scripts: list[Markup]) -> str:

@@ -24,7 +24,7 @@ def render(template: str, **values: Any) -> Markup:
     -------
     Markup
     """
-    return Markup(_environment().get_template(template).render(**values))  # nosec B704 - the environment escapes all values
+    return Markup(_environment().get_template(template).render(**values))  # nosec B704  # the environment escapes all values
 
 
 def asset(name: str) -> str:
