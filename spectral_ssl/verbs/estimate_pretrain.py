@@ -16,11 +16,8 @@ import torch
 from data_prep.map_store import MapFile, open_maps
 from pretext.batch_step import BatchStep
 from pretext.checkpoint import save_checkpoint
-from pretext.coded_maps import CodedMaps
 from pretext.devices import choose_device
 from pretext.engine import SHOWN_FIRST, Place, seeded_generator
-from pretext.known_predictor import take_known_predictor
-from pretext.lsc_gan import LSCGAN
 from pretext.method import LearnsFirst, Method
 from pretext.precision import choose_precision
 from pretext.runs import Plan
@@ -32,7 +29,7 @@ from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.estimate_prep import estimate_prep
-from spectral_ssl.verbs.pretrain import build_network, training_maps
+from spectral_ssl.verbs.pretrain import fresh_network, training_maps
 from spectral_ssl.verbs.run_plan import plan_run, recipe_maps_at
 
 STEPS = 12
@@ -131,11 +128,8 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[
     config = plan.train
     started = time.monotonic()
     training = training_maps(maps, plan)
-    network = build_network(plan, training)
-    if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
-        network.take_codes(training.codes)
+    network, _ = fresh_network(plan, training, place)
     check_accumulation(network, config.accumulate)
-    take_known_predictor(network, plan, place.root / "runs")
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
     if isinstance(network, LearnsFirst):

@@ -199,7 +199,7 @@ def _prepare(
         if begun is not None:
             return _prepare_resumed(begun, maps, {}, place, held)
     training = training_maps(maps, plan)
-    network, known = _fresh_network(plan, training, place)
+    network, known = fresh_network(plan, training, place)
     check_accumulation(network, plan.train.accumulate)  # before there is a folder
     folder = _new_folder(out, plan, place)
     held.enter_context(held_run(folder))
@@ -225,7 +225,7 @@ def _new_folder(out: str | Path | None, plan: Plan, place: Workspace) -> Path:
         return folder
 
 
-def _fresh_network(plan: Plan, training: TrainingMaps, place: Workspace) -> tuple[Method, Path | None]:
+def fresh_network(plan: Plan, training: TrainingMaps, place: Workspace) -> tuple[Method, Path | None]:
     """The untrained network with what it takes over before its first step, and the run a predictor came from."""
     network = build_network(plan, training)
     if isinstance(network, LSCGAN) and isinstance(training, CodedMaps) and training.codes is not None:
@@ -275,7 +275,7 @@ def _prepare_resumed(
     metrics, at = folder / "metrics.jsonl", None
     if run is None:
         drop_metrics_after(metrics, -1)
-        network, _ = _fresh_network(plan, training, place)
+        network, _ = fresh_network(plan, training, place)
         say(f"resuming {folder}, which has no checkpoint yet, from the start")
     else:
         if run.checkpoint_path.name != "last.pt":

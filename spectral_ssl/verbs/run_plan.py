@@ -13,9 +13,7 @@ from data_prep.sources import SOURCES, split_name
 from data_prep.work_folder import BEING_MADE
 from pretext.engine import TrainConfig
 from pretext.methods import find_method
-from pretext.runs import (
-    Plan,
-)
+from pretext.runs import Plan
 from pretext.tasks import find_task
 from spectral_ssl.ground.config import build_config, parse_settings, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
