@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from spectral_ssl.ground.progress import be_quiet
+from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 
 
-def _hush(quiet: bool) -> None:
-    if quiet:
-        be_quiet()
+def _hush(context: typer.Context, given: bool) -> None:
+    if given:
+        context.with_resource(quiet())  # until the command ends: it may be called from Python, which goes on
 
 
 WorkspaceOption = Annotated[

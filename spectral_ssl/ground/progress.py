@@ -47,11 +47,6 @@ def quiet() -> Iterator[None]:
         _silent.reset(token)
 
 
-def be_quiet() -> None:
-    """Neither lines nor progress from here on: for a command line, which has no block to put itself into."""
-    _silent.set(True)
-
-
 @contextmanager
 def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advance]:
     """Show how far a step of ``total`` parts has come.

@@ -21,7 +21,7 @@ from pretext.tasks import TASKS
 from spectral_ssl.cli import app
 from spectral_ssl.command_options import complete_method, complete_recipe, complete_run, complete_task
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.progress import quiet
+from spectral_ssl.ground.progress import quiet, say
 from spectral_ssl.verbs.hints import prep_hints
 from spectral_ssl.verbs.run_plan import recipes
 
@@ -90,6 +90,13 @@ def test_quiet_commands_say_results_only_and_errors_still(home: Path) -> None:
     done = call("export", "-q", "--run", "fisrt")
     assert done.returncode == 2
     assert "did you mean 'first'" in done.stderr
+
+
+def test_quiet_ends_with_its_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["runs", "list"], ["export", "--run", "first", "--out", "a.h5"]):
+        assert CliRunner().invoke(app, [*command, "--quiet"]).exit_code == 0
+        say("heard")
+        assert capsys.readouterr().err == "heard\n"
 
 
 def test_the_shell_completes_names_without_waiting_for_torch(home: Path) -> None:
