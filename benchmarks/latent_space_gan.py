@@ -28,6 +28,7 @@ import torch
 
 import spectral_ssl
 from data_prep.map_store import MapFile, open_maps
+from downstream.efficientnet_lite import load_class_head
 from downstream.feature_store import Features, read_features, write_features
 from downstream.feature_structure import neighbour_purity
 from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
@@ -214,6 +215,10 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
         network = load_feature_network()
         first, second = (image_features(network, part[: arguments.frechet]) for part in (samples, real))
         found[network.name] = frechet_distance(first, second).value
+        head = load_class_head()  # ImageNet's classes: few of them are in these data
+        for what, features in (("", first), (" of real samples", second)):
+            logits = head(torch.from_numpy(features).float()).numpy()
+            found[f"class score{what} (EfficientNet-Lite0)"] = class_score(logits)
     return found
 
 

