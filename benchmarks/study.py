@@ -70,6 +70,9 @@ def cells() -> dict[str, Cell]:
         "cGML, parts": parts(),
         "cGML, parts, grid": parts(("encoder=grid",)),
         "cGML, parts of altered objects, grid": parts(("encoder=grid", *ALTERED)),
+        "cGML and joint embedding, parts of altered objects, grid": parts(
+            ("encoder=grid", *ALTERED), method="joint-cgml"
+        ),
         "L1, parts of altered objects, grid": parts(("encoder=grid", *ALTERED), method="regression"),
         "grid, any turn": Cell((ANY_TURN,), pose="vertical"),
         "grid, any turn, little stretch": Cell((ANY_TURN, "stretch=0.15"), pose="vertical"),

@@ -80,7 +80,15 @@ def _inferred(method: CGML, x: torch.Tensor, use_rho: bool, seed: int) -> tuple[
     bottleneck = method.encoder(x)
     first = method.infer_path(bottleneck, ANSWERS, torch.Generator().manual_seed(seed)).latents[0]
     steps = config.inference_steps or config.steps
-    path = follow(method.latent_optimiser, bottleneck, first, steps=steps, domain=config.domain, use_rho=use_rho)
+    path = follow(
+        method.latent_optimiser,
+        bottleneck,
+        first,
+        steps=steps,
+        domain=config.domain,
+        use_rho=use_rho,
+        settle=config.settle,
+    )
     return bottleneck, path
 
 

@@ -59,6 +59,8 @@ from pretext.sample_error import Loss, sample_error
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
 
+SHORTEST_GRADIENT = 1e-12  # below it there is no direction
+
 
 @dataclass(frozen=True, kw_only=True)
 class CGMLConfig:
@@ -95,6 +97,12 @@ class CGMLConfig:
         Whether activations of H are added to those of G.
     step_size, momentum : float
         beta and gamma of the latent's gradient steps.
+    step_power : float
+        p, 1 in the paper: a step is beta g |g|^(p-1), |g| being the length of a sample's own gradient. Below 1 the
+        latents of answers that differ little, whose gradients are small, travel nearly as far as the others'.
+    settle : int
+        Of the steps at inference the last ones, which go to r itself whatever rho says: rho is the length of steps that
+        lead somewhere, and keeps a latent that has arrived swinging about the place.
     domain : {"ball", "sphere"}
         Where z lives: the unit ball (poster) or its surface (poster's code).
     lipschitz : float
@@ -133,6 +141,8 @@ class CGMLConfig:
     skips: bool = False
     step_size: float = 30.0
     momentum: float = 0.0
+    step_power: float = 1.0
+    settle: int = 0
     domain: Domain = "ball"
     lipschitz: float = 0.1
     lipschitz_noise: float = 1e-3
@@ -157,6 +167,8 @@ class CGMLConfig:
         check_range("method.step_size", self.step_size, 0.0, 1e6)
         check_range("method.latent_gain", self.latent_gain, 0.0, 1e6)
         check_range("method.momentum", self.momentum, 0.0, 0.9999)
+        check_range("method.step_power", self.step_power, 0.0, 1.0)
+        check_range("method.settle", self.settle, 0, self.inference_steps or self.steps)
         check_range("method.lipschitz", self.lipschitz, 0.0, 1e6)
         check_range("method.lipschitz_noise", self.lipschitz_noise, 0.0, 1e3)
         check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
@@ -315,6 +327,9 @@ class CGML(nn.Module):
             if len(path) == 1:
                 start_error = error.mean().item()
             (gradient,) = torch.autograd.grad(error.sum(), latent)
+            if self.config.step_power < 1:
+                length = gradient.norm(dim=1, keepdim=True).clamp_min(SHORTEST_GRADIENT)  # (B, 1)
+                gradient = gradient * length ** (self.config.step_power - 1)
             velocity = self.config.momentum * velocity + self.config.step_size * gradient
             latent = project(latent.detach() - velocity, self.config.domain)
             path.append(latent)
@@ -449,6 +464,7 @@ class CGML(nn.Module):
             domain=config.domain,
             use_rho=config.use_rho,
             tolerance=config.tolerance,
+            settle=config.settle,
         )
 
     def _decode(self, bottleneck: Tensor, skips: tuple[Tensor, ...], latents: Tensor) -> Tensor:

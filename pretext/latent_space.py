@@ -63,6 +63,7 @@ def follow(
     domain: Domain,
     use_rho: bool = True,
     tolerance: float = 0.0,
+    settle: int = 0,
 ) -> InferredPath:
     """Move latents as Z says: z_{t+1} = z_t + rho (r - z_t) / |r - z_t| (cGML, equation 4).
 
@@ -82,6 +83,8 @@ def follow(
         Without it the update is z_{t+1} = r.
     tolerance : float
         A latent whose next step would be shorter than this has converged and stays where it is.
+    settle : int
+        The last steps, which go to r itself.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def follow(
         towards, rho = latent_optimiser.from_prepared(prepared, latent)
         direction = towards - latent
         length = direction.norm(dim=1, keepdim=True)
-        if use_rho:
+        if use_rho and step < steps - settle:
             unit = torch.where(length > SHORTEST_DIRECTION, direction / length.clamp_min(SHORTEST_DIRECTION), 0.0)
             move, move_length = rho[:, None] * unit, rho[:, None]
         else:

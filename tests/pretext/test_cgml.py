@@ -65,10 +65,12 @@ def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
     torch.testing.assert_close(split, joined, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize(("momentum", "power"), [(0.0, 1.0), (0.5, 1.0), (0.5, 0.4)])
 @pytest.mark.parametrize("domain", ["ball", "sphere"])
-def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(momentum: float, domain: str) -> None:
-    method = make(momentum=momentum, domain=domain).double()
+def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(
+    momentum: float, power: float, domain: str
+) -> None:
+    method = make(momentum=momentum, step_power=power, domain=domain).double()
     example = batch(dtype=torch.float64)
     bottleneck = method.encoder(example.condition).detach()
     first = draw_latents(5, 4, method.config.domain, seeded()).double()
@@ -83,7 +85,7 @@ def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(momentu
             error = ((answer - example.target[sample]).abs() * weight).sum() / weight.sum()
             error.backward()
             assert leaf.grad is not None
-            velocity = momentum * velocity + 5.0 * leaf.grad
+            velocity = momentum * velocity + 5.0 * leaf.grad * leaf.grad.norm() ** (power - 1)
             moved = latent - velocity
             length = moved.norm()
             latent = moved / length if domain == "sphere" or length > 1 else moved
@@ -178,6 +180,31 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
         path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
         losses.append(train_z(method, bottleneck, path))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by() -> None:
+    example = batch()
+    paths = []
+    for scale in (1.0, 1e-3):
+        method = make(step_power=0.0, step_size=0.01)
+        bottleneck = method.encoder(example.condition).detach()
+        method.error = lambda answer, shown, scale=scale: scale * sample_error(answer, shown)  # type: ignore[misc]
+        paths.append(method.latent_path(method.generator.prepare(bottleneck), example, 0.5 * starts())[0])
+    torch.testing.assert_close(paths[0], paths[1], rtol=1e-5, atol=1e-6)
+    lengths = (paths[0][1:] - paths[0][:-1]).norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, 0.01), rtol=1e-3, atol=0)
+
+
+def test_the_last_steps_settle_at_what_z_says() -> None:
+    method, example = make(steps=5, settle=2), batch()
+    bottleneck = method.encoder(example.condition).detach()
+    path = method.infer_path(bottleneck, 1, seeded()).latents[:, 0]  # (6, 5, 4)
+    with torch.no_grad():
+        for step in range(5):
+            r, rho = method.latent_optimiser(bottleneck, path[step])
+            away = (r - path[step]).norm(dim=1, keepdim=True)
+            z = r if step >= 3 else path[step] + rho[:, None] * (r - path[step]) / away
+            torch.testing.assert_close(path[step + 1], z / z.norm(dim=1, keepdim=True).clamp_min(1.0))
 
 
 def test_inference_follows_equation_4() -> None:
