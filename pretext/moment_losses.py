@@ -148,6 +148,30 @@ def sample_moments(family: Family, samples: Tensor) -> Moments:
     return gaussian_moments(samples) if family == "gaussian" else laplace_moments(samples)
 
 
+def thin_gradient(graded: Tensor, rest: Tensor) -> Tensor:
+    """K samples of which k carry a gradient, for all of them: it is K/k times what a loss hands to them.
+
+    The samples of a condition are drawn alike, so whichever k are taken, the mean of the gradient over draws is that of
+    all K.
+
+    Parameters
+    ----------
+    graded : Tensor, shape (B, k, C, H, W)
+        Samples with a graph.
+    rest : Tensor, shape (B, K - k, C, H, W)
+        The others, without one.
+
+    Returns
+    -------
+    Tensor, shape (B, K, C, H, W)
+    """
+    share = (graded.shape[1] + rest.shape[1]) / graded.shape[1]
+    passed = graded.view_as(graded)  # a hook on the given tensor would act on whatever else is made of it
+    if passed.requires_grad:
+        passed.register_hook(lambda gradient: gradient * share)
+    return torch.cat([passed, rest], dim=1)
+
+
 class MomentLosses(NamedTuple):
     """The two terms of a variant, scalars: of the centre and of the dispersion.
 

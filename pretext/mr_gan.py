@@ -34,7 +34,7 @@ from pretext.discriminators import discriminator_loss, generator_loss, shown
 from pretext.drawing import leads
 from pretext.full_precision import in_full
 from pretext.layers import pooled
-from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses
+from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses, thin_gradient
 from pretext.moment_networks import BaseName, Judge, build_generator, choose_base
 from pretext.predictor import Predictor
 from pretext.sample_error import Loss, sample_error
@@ -58,6 +58,9 @@ class MRGANConfig:
         Networks; by itself those of the task.
     samples : int
         K, samples for each condition in training.
+    graded_samples : int
+        Of the K those whose gradient is computed, K/k times it in place of all; 0 for all. The mean of the gradient is
+        the same, its noise larger, and a step costs little more than K passes forward.
     centre_weight, dispersion_weight : float
         l1 and l2, of the variant's two terms; the second is for proxy-mr2 alone.
     slack : float
@@ -95,6 +98,7 @@ class MRGANConfig:
     variant: str = "gaussian-proxy-mr2"
     base: BaseName = "auto"
     samples: int = 10
+    graded_samples: int = 0
     centre_weight: float = 10.0
     dispersion_weight: float = 10.0
     slack: float = 0.0
@@ -117,6 +121,7 @@ class MRGANConfig:
     def __post_init__(self) -> None:
         variant = None if self.variant == "none" else find_variant(self.variant)
         check_range("method.samples", self.samples, 1, 1000)
+        check_range("method.graded_samples", self.graded_samples, 0, self.samples)
         if variant is not None and variant.moments == 2 and self.samples < 2:
             what_to_do = f"set method.samples to 10, or take {self.variant.replace('mr2', 'mr1')}"
             raise UserError("one sample has no second moment", f"method.samples = 1 with {self.variant}", what_to_do)
@@ -217,7 +222,13 @@ class MRGAN(nn.Module):
             likelihood = yield from self.predictor.descents(example, optimizer, config.slack, config.clip, counts)
             return found | {"loss": likelihood, "predictor": likelihood}
         config = self.config
-        samples = self._samples(example.condition, config.samples, generator)  # (B, K, C, S, S)
+        graded = config.graded_samples or config.samples  # k
+        own = self._samples(example.condition, graded, generator)  # (B, k, C, S, S)
+        samples = own  # (B, K, C, S, S)
+        if graded < config.samples:
+            with torch.no_grad():
+                rest = self._samples(example.condition, config.samples - graded, generator)
+            samples = thin_gradient(own, rest)
         if config.adversarial_weight and int(self.steps_done) % config.generator_updates == 0:
             loss = self._judge(example, samples[:, 0].detach())
             self.judgement.fill_((yield Descent(self.optimizers["discriminator"], loss, clip=config.clip)))
@@ -229,6 +240,7 @@ class MRGAN(nn.Module):
         total = loss
         if config.adversarial_weight:
             self.discriminator.requires_grad_(False)  # it only hands gradients on to G
+            flat, many = own.flatten(0, 1), Example(*(repeat(part, graded) for part in example))
             adversarial = generator_loss(self.discriminator(shown(flat, many), many))
             total = loss + config.adversarial_weight * adversarial
             found["adversarial"] = adversarial.item()

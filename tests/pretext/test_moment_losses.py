@@ -1,6 +1,7 @@
 """The eight moment losses: numbers worked out by hand, gradients, and what minimises them."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
@@ -227,3 +228,22 @@ def test_what_a_variant_needs_must_be_given() -> None:
         ask("laplace-mr2", samples)
     with pytest.raises(ValueError, match="second moment"):
         ask("gaussian-mr2", column(1), target=single(1))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_thinned_gradient_is_the_whole_one_on_average(name: str) -> None:
+    noise = torch.randn(3, 4, 2, 2, 2, generator=seeded(), dtype=torch.float64)
+    target = torch.randn(3, 2, 2, 2, generator=seeded(1), dtype=torch.float64)
+    given = {"predicted": Moments(target, target.exp())} if VARIANTS[name].proxy else {"target": target}
+
+    def gradient(graded: tuple[int, ...]) -> Tensor:
+        scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+        others = [place for place in range(4) if place not in graded]
+        samples = losses.thin_gradient(scale * noise[:, list(graded)], noise[:, others])
+        found = ask(name, samples, **given)
+        return torch.autograd.grad(found.centre + found.dispersion, scale)[0]
+
+    whole = gradient((0, 1, 2, 3))
+    subsets = torch.stack([gradient(graded) for graded in combinations(range(4), 2)])
+    torch.testing.assert_close(subsets.mean(), whole, rtol=1e-12, atol=1e-12)
+    assert (subsets - whole).abs().max() > 1e-3 * whole.abs()  # each alone is another

@@ -170,6 +170,19 @@ def test_without_a_variant_it_is_a_plain_gan_with_a_reconstruction_loss(adversar
     assert (losses["adversarial"] > 0) == bool(adversarial)
 
 
+@pytest.mark.parametrize("name", ["translate", "super-resolve", "inpaint", "map"])
+def test_with_a_gradient_of_one_sample_all_are_still_drawn_and_judged(name: str) -> None:
+    found = {}
+    for graded in (0, 1):
+        method = ready(name, samples=4, graded_samples=graded)
+        before = parameters(method)
+        found[graded] = method.training_step(batch(name), seeded())
+        assert {"generator", "discriminator"} <= moved(method, before)
+    # moments of four samples in both, of other draws: near, and not those of one sample, whose variance is 0
+    assert found[1]["dispersion"] == pytest.approx(found[0]["dispersion"], rel=0.5)
+    assert found[1] != found[0]
+
+
 def test_the_error_falls_on_l1_alone() -> None:
     settings = {"variant": "none", "reconstruction_weight": 1.0, "adversarial_weight": 0.0, "samples": 1}
     method, example = make("translate", **settings), batch("translate")
@@ -281,6 +294,8 @@ def test_a_predictor_that_was_stopped_goes_on_as_if_it_had_not_been() -> None:
 
 
 def test_a_second_moment_needs_two_samples_and_names_are_checked() -> None:
+    with pytest.raises(UserError, match="graded_samples"):
+        MRGANConfig(samples=3, graded_samples=4)
     with pytest.raises(UserError, match=r"second moment.*mr1"):
         MRGANConfig(variant="laplace-mr2", samples=1)
     assert MRGANConfig(variant="laplace-mr1", samples=1).samples == 1
