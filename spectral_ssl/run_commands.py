@@ -1,6 +1,7 @@
 """The commands about runs: runs list, show, compare, rm."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.command_options import JsonOption, QuietOption, WorkspaceOption, complete_run
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.printable import show
 from spectral_ssl.ground.progress import say
 from spectral_ssl.run_tables import print_comparison, print_run
@@ -37,18 +39,31 @@ def show_command(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Write its curves for TensorBoard into a folder of its name in this one.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --tensorboard: go on as they grow, until the training ends.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what a run is: state, settings, last metrics, probes."""
+    if follow and tensorboard is None:
+        raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
     found = spectral_ssl.show_run(run, workspace=workspace)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         print_run(found)
     if tensorboard is not None:
-        written = spectral_ssl.to_tensorboard(run, tensorboard, workspace=workspace)
+        sys.stdout.flush()  # what was said of the run is read while it is followed
+        written = tensorboard / found["name"]
+        try:
+            # by its folder: "the latest" may be another one by now
+            spectral_ssl.to_tensorboard(found["folder"], tensorboard, follow=follow, workspace=workspace)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
+            say(f"followed no longer; the training of {found['name']} goes on")
         say(f"curves in {written}; look at them with: tensorboard --logdir {tensorboard}")
 
 
