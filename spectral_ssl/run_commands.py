@@ -12,6 +12,7 @@ from spectral_ssl.command_options import JsonOption, QuietOption, WorkspaceOptio
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.printable import show
 from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.run_tables import print_comparison, print_run
 
 runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at runs, compare them, remove them.")
@@ -24,13 +25,15 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace, with what was trained and how far."""
+    """List the runs of the workspace: what was trained, how far."""
     runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
         return
     for name, description in runs.items():
         show(f"{name}  {description}")
+    if not runs:
+        say(f"no run in {Workspace.find(workspace).root / 'runs'} yet: `spectral-ssl pretrain` makes one")
 
 
 @runs_app.command("show")
@@ -71,7 +74,7 @@ def show_command(
 def compare(
     runs: RunsArgument, as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None
 ) -> None:
-    """Lay runs side by side: where settings differ, last metrics, probes."""
+    """Lay runs side by side: settings that differ, metrics, probes."""
     found = spectral_ssl.compare_runs(runs, workspace=workspace)
     if as_json:
         print(json.dumps(found, indent=1))
