@@ -43,15 +43,19 @@ def show_command(
         Path | None, typer.Option(help="Write its curves for TensorBoard into a folder of its name in this one.")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="With --tensorboard: go on as they grow, until the training ends.")
+        bool, typer.Option("--follow", help="With --tensorboard: go on as the run does, until its training ends.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what a run is: state, settings, last metrics, probes."""
-    if follow and tensorboard is None:
-        raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
+    if follow:
+        if tensorboard is None:
+            raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
+        from spectral_ssl.verbs.tensorboard import run_to_follow
+
+        run = run_to_follow(run, Workspace.find(workspace))
     found = spectral_ssl.show_run(run, workspace=workspace)
     if as_json:
         print(json.dumps(found, indent=1))

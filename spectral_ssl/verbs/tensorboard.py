@@ -22,7 +22,7 @@ def to_tensorboard(
     Parameters
     ----------
     run : path or str, optional
-        A run folder, or its name in the workspace; the latest by default.
+        A run folder, or its name in the workspace; the latest by default, to follow the latest that is trained now.
     folder : path
         The folder that TensorBoard is to look into. The run gets a folder of its name there, which must not exist.
     follow : bool
@@ -42,7 +42,8 @@ def to_tensorboard(
         When there is no such run, it has no metrics (and is not followed), they were written there before, or
         TensorBoard is not installed.
     """
-    found = Workspace.find(workspace).find_run(run)
+    place = Workspace.find(workspace)
+    found = run_to_follow(run, place) if follow else place.find_run(run)
     metrics = found / "metrics.jsonl"
     follow = follow and _is_under_way(found)
     if not follow and not read_metrics(metrics):
@@ -68,6 +69,14 @@ def to_tensorboard(
             if last_look:
                 return target
             time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def run_to_follow(run: str | Path | None, place: Workspace) -> Path:
+    """The run named, else the one under way that began last: it may have no checkpoint yet; else the latest."""
+    if run is None:
+        begun = sorted(place.runs(), key=lambda each: (each / "config.toml").stat().st_mtime_ns)
+        run = next((each for each in reversed(begun) if _is_under_way(each)), None)
+    return place.find_run(run)
 
 
 def _add(writer: Any, rows: list[dict[str, Any]]) -> None:

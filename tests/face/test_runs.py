@@ -18,6 +18,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.metrics_log import append_metrics, drop_metrics_after
 from spectral_ssl.ground.run_status import held_run, read_status, write_status
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.tensorboard import run_to_follow
 
 
 def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
@@ -180,7 +181,7 @@ def scalars(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[tuple[int,
     return read
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(true: Callable[[], bool], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "waited in vain"
@@ -209,7 +210,7 @@ def test_a_run_is_followed_while_it_is_trained(
         append_metrics(metrics, {"epoch": 2, "step": 8, "seconds": 2.0, "loss": 0.5})
         append_metrics(metrics, {"epoch": 3, "step": 12, "seconds": 3.0, "loss": 0.25})
         write_status(run, "finished", 3, 12)
-        assert following.result(timeout=60) == board
+        assert following.result(timeout=300) == board
     assert scalars(board) == [(4, 1.0), (8, 0.5), (12, 0.25)]
 
 
@@ -222,7 +223,7 @@ def test_following_ends_with_the_run_that_was_killed(
             following = pool.submit(spectral_ssl.to_tensorboard, run, tmp_path / "board", follow=True)
             wait_for((tmp_path / "board" / "alive").is_dir)
             assert not following.done()
-        assert scalars(following.result(timeout=60)) == [(4, 1.0), (8, 0.5)]
+        assert scalars(following.result(timeout=300)) == [(4, 1.0), (8, 0.5)]
     # of one that has ended nothing is waited for
     assert spectral_ssl.to_tensorboard("one", tmp_path / "board", follow=True).is_dir()
 
@@ -236,12 +237,25 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
         wait_for(lambda: any((tmp_path / "board" / "alive").glob("*tfevents*")))
         time.sleep(0.5)  # it is within its loop
         started.send_signal(signal.SIGINT)
-        out, error = started.communicate(timeout=60)
+        out, error = started.communicate(timeout=300)
     assert started.returncode == 0, error
     assert "running, 2 of 3 epochs" in out
     assert "the training of alive goes on" in error
     assert "tensorboard --logdir board" in error
     assert "Traceback" not in error
+
+
+def test_without_a_name_the_run_under_way_is_followed(place: Workspace) -> None:
+    assert run_to_follow(None, place) == place.latest_run()
+    run = make_run(place.root / "runs" / "alive", state="running")
+    (run / "checkpoints" / "last.pt").unlink()  # in its first epoch it is not the latest
+    make_run(place.root / "runs" / "dead", state="running")
+    with held_run(run):
+        assert place.latest_run() != run
+        assert run_to_follow(None, place) == run
+        (run / "status.json").unlink()  # it has just begun
+        assert run_to_follow(None, place) == run
+        assert run_to_follow("one", place).name == "one"
 
 
 def test_following_needs_a_folder(place: Workspace) -> None:
