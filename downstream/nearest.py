@@ -11,6 +11,12 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 Metric = Literal["cosine", "l2"]
 
 
+def check_metric(metric: str) -> None:
+    """Raise a UserError when there is no such metric."""
+    if metric not in get_args(Metric):
+        raise unknown_name("metric", metric, get_args(Metric))
+
+
 def nearest(
     query: NDArray[np.float32], items: NDArray[np.float32], count: int, metric: Metric = "cosine"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -36,8 +42,7 @@ def nearest(
     UserError
         When a value is not finite, or there is no such metric.
     """
-    if metric not in get_args(Metric):
-        raise unknown_name("metric", metric, get_args(Metric))
+    check_metric(metric)
     if not (np.isfinite(query).all() and np.isfinite(items).all()):
         raise UserError("features that are not finite", "NaN or infinity", "train again with a lower learning rate")
     if metric == "cosine":

@@ -312,8 +312,9 @@ def list_command(
         return
     for kind, names in listed.items():
         show(f"{kind}:" if names else f"{kind}: none")
+        widest = max((len(name) for name in names), default=0)
         for name, description in names.items():
-            show(f"  {name:14} {description}")
+            show(f"  {name:{widest}} {description}")
 
 
 app.add_typer(runs_app, name="runs")
@@ -332,7 +333,7 @@ def verify(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Check that a file is sound, and that its maps are those of the raw data."""
+    """Check that a file is sound. Some of its maps are made again from the raw data."""
     findings = spectral_ssl.verify(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
     if as_json:
         print(json.dumps({"path": str(path), "sound": not findings, "findings": findings}, indent=1))
@@ -350,7 +351,7 @@ def doctor(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Check that this machine, its versions and the workspace are sound; exit status 1 when something fails."""
+    """Check that machine, versions and workspace are sound. Exit status 1 when something fails."""
     result = spectral_ssl.doctor(workspace=workspace)
     if as_json:
         print(json.dumps(result, indent=1))

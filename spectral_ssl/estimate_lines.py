@@ -18,7 +18,9 @@ def print_prep_estimate(found: dict[str, Any]) -> None:
         print("  unfinished work lies there: it would be gone on with, and takes less than this")
     each = f"{1000 * found['seconds_each']:.3g} ms an object on one core, measured on {found['measured']}"
     workers = found["workers"]
-    processes = f"the Dask workers of {workers}" if isinstance(workers, str) else f"{workers} process(es)"
+    processes = (
+        f"the Dask workers of {workers}" if isinstance(workers, str) else f"{workers} process{'es' * (workers != 1)}"
+    )
     print(f"  about {in_words(found['seconds'])} with {processes} ({each})")
     if found["not_usable"]:
         print(f"  {found['not_usable']} of the {found['measured']} cannot be used")

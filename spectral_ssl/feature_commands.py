@@ -50,7 +50,7 @@ def cluster(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Cluster a feature file and compare the clusters with the classes."""
+    """Cluster a feature file. Clusters are compared with the classes."""
     result = spectral_ssl.cluster(
         features, clusters=clusters, how=how, split=split, neighbours=neighbours, metric=metric, seed=seed, out=out,
         overwrite=overwrite,
@@ -85,7 +85,7 @@ def neighbors(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Find the objects most alike to one: one of the data, or a file never seen before."""
+    """Find the objects most alike to an object or a file. The file need never have been seen."""
     result = spectral_ssl.neighbors(
         query, run=run, data=data, count=count, metric=metric, split=split, layer=layer, up=up, out=out,
         overwrite=overwrite, workspace=workspace,

@@ -1,6 +1,7 @@
 """The commands about runs: runs list, show, compare, rm."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,10 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.command_options import JsonOption, QuietOption, WorkspaceOption, complete_run
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.printable import show
 from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.run_tables import print_comparison, print_run
 
 runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at runs, compare them, remove them.")
@@ -22,13 +25,15 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace, with what was trained and how far."""
+    """List the runs of the workspace: what was trained, how far."""
     runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
         return
     for name, description in runs.items():
         show(f"{name}  {description}")
+    if not runs:
+        say(f"no run in {Workspace.find(workspace).root / 'runs'} yet: `spectral-ssl pretrain` makes one")
 
 
 @runs_app.command("show")
@@ -37,18 +42,35 @@ def show_command(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Write its curves for TensorBoard into a folder of its name in this one.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --tensorboard: go on as the run does, until its training ends.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Say what a run is: state, settings, last metrics, probes."""
+    if follow:
+        if tensorboard is None:
+            raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
+        from spectral_ssl.verbs.tensorboard import run_to_follow
+
+        run = run_to_follow(run, Workspace.find(workspace))
     found = spectral_ssl.show_run(run, workspace=workspace)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         print_run(found)
     if tensorboard is not None:
-        written = spectral_ssl.to_tensorboard(run, tensorboard, workspace=workspace)
+        sys.stdout.flush()  # what was said of the run is read while it is followed
+        written = tensorboard / found["name"]
+        try:
+            # by its folder: "the latest" may be another one by now
+            spectral_ssl.to_tensorboard(found["folder"], tensorboard, follow=follow, workspace=workspace)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
+            say(f"followed no longer; the training of {found['name']} goes on")
         say(f"curves in {written}; look at them with: tensorboard --logdir {tensorboard}")
 
 
@@ -56,7 +78,7 @@ def show_command(
 def compare(
     runs: RunsArgument, as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None
 ) -> None:
-    """Lay runs side by side: where settings differ, last metrics, probes."""
+    """Lay runs side by side: settings that differ, metrics, probes."""
     found = spectral_ssl.compare_runs(runs, workspace=workspace)
     if as_json:
         print(json.dumps(found, indent=1))

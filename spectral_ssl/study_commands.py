@@ -12,7 +12,7 @@ from spectral_ssl.ground.printable import show
 study_app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Ask people how real a run's answers look: a page to click through.",
+    help="Ask people how real a run's answers look. A page to click through.",
 )
 
 FolderArgument = Annotated[Path | None, typer.Argument(help="Folder of the study [the newest].")]
@@ -78,7 +78,7 @@ def results(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Rates and scores so far, with intervals; who is left out, and why."""
+    """Rates and scores so far. With intervals; who is left out, and why."""
     found = spectral_ssl.study_results(study, note=note, into_runs=into_runs, workspace=workspace)
     if as_json:
         print(Path(found["path"]).read_text(encoding="utf-8"), end="")

@@ -30,7 +30,7 @@ from spectral_ssl.verbs.run_plan import read_recipe, recipes
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")
-ELSEWHERE = ("everyday",)  # gone through by tests/face/test_everyday_page.py
+ELSEWHERE = ("everyday", "report")  # gone through by tests/face/test_everyday_page.py
 SHORT = [  # what is added to a command that has none of the others
     ("pretrain", ["--max-minutes", "0.05"], {"--epochs", "--max-minutes", "--resume"}),
     ("probe", ["--seeds", "1"], {"--seeds"}),

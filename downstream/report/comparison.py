@@ -7,16 +7,20 @@ from typing import Any
 
 from markupsafe import Markup
 
+from data_prep.sources.item import Shape
 from downstream.figures import NOT_DRAWN
 from downstream.probed_features import TRAINED
 from downstream.report.evidence import Evidence, number, probed
 from downstream.report.line_chart import line_chart
 from downstream.report.page import write_page
-from downstream.report.sections.answers import answer_rows, is_picture
+from downstream.report.sections.answers import FORMS, answer_rows, answer_shapes, is_picture, shape_rows
 from downstream.report.sections.learning import WORDS
 from downstream.report.sections.reproduce import reproduce
 from downstream.report.table import Table, score
 from downstream.report.templating import fragment, render
+
+MOST_FORMS = 9  # answers to one map that are shown as shapes, of all runs together: with 16 000 triangles each 6 MB
+OF_THE_QUESTION = ("seen", "truth")
 
 
 def write_comparison(path: Path, runs: Sequence[Evidence]) -> None:
@@ -121,11 +125,11 @@ def _learning(named: dict[str, Evidence]) -> Markup | None:
 
 def _answers(named: dict[str, Evidence]) -> Markup | None:
     """Answers of all runs of one task to the same maps, in columns one run after the other."""
-    asked = {name: run for name, run in named.items() if run.answered is not None and is_picture(run.run)}
-    if not asked:
+    answered = {name: run for name, run in named.items() if run.answered is not None and is_picture(run.run)}
+    if not answered:
         return None
-    first = next(iter(asked.values()))
-    asked = {name: run for name, run in asked.items() if _same_question(run, first)}
+    first = next(iter(answered.values()))
+    asked = {name: run for name, run in answered.items() if _same_question(run, first)}
     titles: list[str] = []
     rows: list[dict[str, Any]] = []
     for name, run in asked.items():
@@ -139,7 +143,21 @@ def _answers(named: dict[str, Evidence]) -> Markup | None:
         titles += [f"{name}, {title}" for title in own_titles[1:-1]]
         for row, own in zip(rows, own_rows, strict=True):
             row["pictures"] += own["pictures"][1:-1]
-    return render("answers.html", titles=titles, rows=rows, shapes=[], tables=[], drawn={})
+    shapes = [] if first.run.basis.kind == "pixels" else shape_rows([row["id"] for row in rows], _forms(asked))
+    part = render("answers.html", titles=titles, rows=rows, shapes=shapes, tables=[], drawn={})
+    others = ", ".join(name for name in answered if name not in asked)
+    return part + Markup("<p>Asked something else, and not shown here: {}.</p>").format(others) if others else part
+
+
+def _forms(asked: dict[str, Evidence]) -> dict[str, list[Shape | None]]:
+    """What was seen, the truth and the answers of all runs as surfaces; the more runs, the fewer of each."""
+    forms: dict[str, list[Shape | None]] = {}
+    most = min(FORMS, max(1, MOST_FORMS // len(asked)))
+    for name, run in asked.items():
+        if run.answered is not None:
+            for title, shapes in answer_shapes(run.run, run.answered, most).items():
+                forms.setdefault(title if title in OF_THE_QUESTION else f"{name}, {title}", shapes)
+    return dict(sorted(forms.items(), key=lambda form: form[0] not in OF_THE_QUESTION))  # as in the pictures
 
 
 def _same_question(run: Evidence, first: Evidence) -> bool:

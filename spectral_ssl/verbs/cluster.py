@@ -67,7 +67,9 @@ def cluster(
     found = read_features(path)
     rows = np.arange(len(found.ids)) if split is None else np.flatnonzero(found.splits == split)
     if not len(rows):
-        raise UserError(f"no samples in split {split!r}", str(path), f"give one of {sorted(set(found.splits))}")
+        raise UserError(
+            f"no samples in split {split!r}", str(path), f"give one of: {', '.join(sorted(set(found.splits)))}"
+        )
     if clusters is None and len(found.classes) < 2:
         raise UserError("how many clusters?", f"{len(found.classes)} class names in {path}", "give --clusters")
     count = len(found.classes) if clusters is None else clusters

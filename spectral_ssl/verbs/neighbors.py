@@ -15,7 +15,7 @@ from data_prep.reconstruction import reconstruct
 from data_prep.single_file import SingleMap, file_to_map
 from data_prep.sources.item import Shape
 from downstream.figures import draw_images
-from downstream.nearest import Metric, nearest
+from downstream.nearest import Metric, check_metric, nearest
 from downstream.shape_figures import draw_shapes
 from pretext.layers import DEFAULT
 from pretext.runs import TrainedRun, find_run_data, load_run
@@ -87,6 +87,7 @@ def neighbors(
         picture exists.
     """
     check_range("number of neighbours", count, 1, 1_000_000)
+    check_metric(metric)  # before all features are computed
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
@@ -134,7 +135,9 @@ def neighbors(
 def _searched(maps: MapFile, split: str | None) -> NDArray[np.int64]:
     rows = maps.rows(split)
     if not len(rows):
-        raise UserError(f"no samples in split {split!r}", str(maps.path), f"give one of {sorted(set(maps.splits))}")
+        raise UserError(
+            f"no samples in split {split!r}", str(maps.path), f"give one of: {', '.join(sorted(set(maps.splits)))}"
+        )
     return rows
 
 

@@ -160,7 +160,14 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
     if path.exists():
         return open_maps(path)
     say(f"{name} is not prepared yet: preparing it with the run's basis")
-    return _prep_like(name, run.basis, place)
+    try:
+        return _prep_like(name, run.basis, place)
+    except UserError as error:
+        if not error.what.startswith("no raw data"):
+            raise
+        # what it advises is said to `prep`
+        do = f"put it there, or a link to it; --root and --download are options of `spectral-ssl prep`: {error.do}"
+        raise UserError(error.what, error.got, do) from error
 
 
 def _prep_like(name: str, basis: Basis, place: Workspace) -> MapFile:

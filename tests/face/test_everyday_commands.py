@@ -139,6 +139,26 @@ def test_a_data_set_that_is_missing_gets_instructions(name: str, tmp_path: Path)
     assert len(caught.value.do) > 40
 
 
+def test_a_target_that_is_missing_gets_instructions_for_a_probe(home: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"no folder .*modelnet10; put it there, or a link to it; --root .* of `spectral-"
+    ):
+        spectral_ssl.probe("modelnet10", run="first")
+
+
+@pytest.mark.parametrize("group", [[], ["runs"], ["study"]])
+def test_what_a_command_does_is_said_to_the_end_of_its_line(group: list[str]) -> None:
+    lines = CliRunner().invoke(app, [*group, "--help"], terminal_width=80).stdout.partition("Commands:")[2].splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_where_there_is_no_run_yet_it_is_said(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["runs", "list", "--workspace", str(tmp_path)])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "`spectral-ssl pretrain` makes one" in done.stderr
+
+
 def test_slow_choices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 

@@ -1,6 +1,12 @@
 """Looking at runs, comparing and removing them: nothing but runs of the workspace is ever removed."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,8 +15,10 @@ from typer.testing import CliRunner, Result
 import spectral_ssl
 from spectral_ssl.cli import app
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_status import held_run, read_status
+from spectral_ssl.ground.metrics_log import append_metrics, drop_metrics_after
+from spectral_ssl.ground.run_status import held_run, read_status, write_status
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.tensorboard import run_to_follow
 
 
 def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
@@ -151,3 +159,106 @@ def test_curves_go_to_tensorboard(place: Workspace, tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(4, 1.0), (8, 0.5)]
     with pytest.raises(UserError, match="exists already"):
         spectral_ssl.to_tensorboard("one", tmp_path / "board")
+
+
+@pytest.fixture
+def scalars(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[tuple[int, float]]]:
+    """What TensorBoard reads of a folder; who follows a run looks often."""
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setattr("spectral_ssl.verbs.tensorboard.SECONDS_BETWEEN_LOOKS", 0.02)
+
+    def read(folder: Path) -> list[tuple[int, float]]:
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        return (
+            [(event.step, event.value) for event in events.Scalars("loss")]
+            if "loss" in events.Tags()["scalars"]
+            else []
+        )
+
+    return read
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 300) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_run_is_followed_while_it_is_trained(
+    place: Workspace, tmp_path: Path, scalars: Callable[[Path], list[tuple[int, float]]]
+) -> None:
+    run = make_run(place.root / "runs" / "alive", state="running")
+    metrics, board = run / "metrics.jsonl", tmp_path / "board" / "alive"
+    metrics.unlink()  # its first epoch is not over
+    with ThreadPoolExecutor(1) as pool, held_run(run):
+        following = pool.submit(spectral_ssl.to_tensorboard, run, tmp_path / "board", follow=True)
+        wait_for(board.is_dir)
+        append_metrics(metrics, {"epoch": 1, "step": 4, "seconds": 1.0, "loss": 1.0})
+        wait_for(lambda: scalars(board) == [(4, 1.0)])
+        with metrics.open("a") as stream:  # a row of which one half is written
+            stream.write('{"epoch": 2, "step": 8, "seconds": 2.0, ')
+            stream.flush()
+            time.sleep(0.2)  # it has looked, and taken it for none
+            stream.write('"loss": 0.5}\n')
+        wait_for(lambda: scalars(board) == [(4, 1.0), (8, 0.5)])
+        # resumed from a checkpoint before its last row
+        drop_metrics_after(metrics, 4)
+        append_metrics(metrics, {"epoch": 2, "step": 8, "seconds": 2.0, "loss": 0.5})
+        append_metrics(metrics, {"epoch": 3, "step": 12, "seconds": 3.0, "loss": 0.25})
+        write_status(run, "finished", 3, 12)
+        assert following.result(timeout=300) == board
+    assert scalars(board) == [(4, 1.0), (8, 0.5), (12, 0.25)]
+
+
+def test_following_ends_with_the_run_that_was_killed(
+    place: Workspace, tmp_path: Path, scalars: Callable[[Path], list[tuple[int, float]]]
+) -> None:
+    run = make_run(place.root / "runs" / "alive", state="running")
+    with ThreadPoolExecutor(1) as pool:
+        with held_run(run):
+            following = pool.submit(spectral_ssl.to_tensorboard, run, tmp_path / "board", follow=True)
+            wait_for((tmp_path / "board" / "alive").is_dir)
+            assert not following.done()
+        assert scalars(following.result(timeout=300)) == [(4, 1.0), (8, 0.5)]
+    # of one that has ended nothing is waited for
+    assert spectral_ssl.to_tensorboard("one", tmp_path / "board", follow=True).is_dir()
+
+
+def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    run = make_run(place.root / "runs" / "alive", state="running")
+    command = [sys.executable, "-m", "spectral_ssl", "runs", "show", "alive", "--tensorboard", "board", "--follow"]
+    with held_run(run):
+        started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: any((tmp_path / "board" / "alive").glob("*tfevents*")))
+        time.sleep(0.5)  # it is within its loop
+        started.send_signal(signal.SIGINT)
+        out, error = started.communicate(timeout=300)
+    assert started.returncode == 0, error
+    assert "running, 2 of 3 epochs" in out
+    assert "the training of alive goes on" in error
+    assert "tensorboard --logdir board" in error
+    assert "Traceback" not in error
+
+
+def test_without_a_name_the_run_under_way_is_followed(place: Workspace) -> None:
+    assert run_to_follow(None, place) == place.latest_run()
+    run = make_run(place.root / "runs" / "alive", state="running")
+    (run / "checkpoints" / "last.pt").unlink()  # in its first epoch it is not the latest
+    make_run(place.root / "runs" / "dead", state="running")
+    with held_run(run):
+        assert place.latest_run() != run
+        assert run_to_follow(None, place) == run
+        (run / "status.json").unlink()  # it has just begun
+        assert run_to_follow(None, place) == run
+        assert run_to_follow("one", place).name == "one"
+
+
+def test_following_needs_a_folder(place: Workspace) -> None:
+    done = call("runs", "show", "one", "--follow")
+    assert isinstance(done.exception, UserError)
+    assert "--tensorboard DIR" in str(done.exception)

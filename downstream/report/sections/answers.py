@@ -1,6 +1,7 @@
 """What the network saw, its answers, the truth; and the scores of answers that were evaluated."""
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.sources.item import Shape
 from downstream.report.evidence import Answered, Evidence
 from downstream.report.pictures import data_uri, enlarged, image_pixels, map_pixels
 from downstream.report.table import Table
@@ -33,7 +35,8 @@ def answers(evidence: Evidence) -> Markup | None:
     if evidence.answered is not None:
         if is_picture(evidence.run):
             titles, rows = answer_rows(evidence.run, evidence.answered)
-            shapes = _as_shapes(evidence) if evidence.whole and evidence.run.basis.kind != "pixels" else []
+            if evidence.whole and evidence.run.basis.kind != "pixels":
+                shapes = shape_rows(evidence.answered.ids, answer_shapes(evidence.run, evidence.answered))
         else:  # the toys have charts of their own
             drawn = _drawn(evidence.run)
     if not (tables or rows or drawn):
@@ -67,29 +70,45 @@ def answer_rows(run: TrainedRun, answered: Answered) -> tuple[list[str], list[di
     return titles, rows
 
 
-def _as_shapes(evidence: Evidence) -> list[dict[str, Any]]:
-    """The first maps as the surfaces they stand for."""
-    run, answered = evidence.run, evidence.answered
-    if answered is None:
-        return []
+def answer_shapes(run: TrainedRun, answered: Answered, most: int = FORMS) -> dict[str, list[Shape | None]]:
+    """The surfaces that the first maps stand for, by what they show.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        Of shapes, not of pixels.
+    answered : Answered
+    most : int
+        Answers to each map.
+
+    Returns
+    -------
+    dict
+        ``seen`` (where it is of the same shape as the truth), ``answer 1`` and so on, ``truth``: each a list of up to
+        three surfaces, None where a map stands for none.
+    """
     forms: dict[str, Tensor] = {}
     if answered.example.condition.shape == answered.example.target.shape:
         forms["seen"] = answered.example.condition
     composed = compose(answered.example, answered.answers)
-    forms |= {f"answer {number + 1}": composed[:, number] for number in range(min(FORMS, composed.shape[1]))}
+    forms |= {f"answer {number + 1}": composed[:, number] for number in range(min(most, composed.shape[1]))}
     forms["truth"] = answered.example.target
     count = min(AS_SHAPES, len(answered.ids))
     plain: NDArray[np.float32] = np.concatenate([run.standardise.undo(each[:count]).numpy() for each in forms.values()])
     found = surfaces(plain, run.basis)
+    return {title: found[place * count : (place + 1) * count] for place, title in enumerate(forms)}
+
+
+def shape_rows(ids: Sequence[str], forms: Mapping[str, Sequence[Shape | None]]) -> list[dict[str, Any]]:
+    """For each of the first maps its id and its shapes of ``answer_shapes``; those of one map turn together."""
     return [
         {
             "id": name,
             "forms": [
-                turnable(found[place * count + row], f"{name}: {title}", f"answer {row}")
-                for place, title in enumerate(forms)
+                turnable(shape, f"{name}: {title}", f"answer {row}") for title, shape in zip(forms, of_map, strict=True)
             ],
         }
-        for row, name in enumerate(answered.ids[:count])
+        for row, (name, of_map) in enumerate(zip(ids, zip(*forms.values(), strict=True), strict=False))
     ]
 
 

@@ -252,8 +252,48 @@ def test_without_scripts_everything_is_there_to_read(browser: "Browser", whole: 
     context.close()
 
 
-def test_a_comparison_and_a_short_report_open_as_well(browser: "Browser", run: TrainedRun, tmp_path: Path) -> None:
-    both = spectral_ssl.report(compare=[run, run], out=tmp_path / "both.html")
+@pytest.fixture(scope="module")
+def both(run: TrainedRun) -> Path:
+    """A comparison: of the run with itself."""
+    return spectral_ssl.report(compare=[run, run], out=run.folder.parent / "both.html")
+
+
+def test_shapes_of_a_comparison_are_turned_by_mouse_and_keys(browser: "Browser", both: Path) -> None:
+    assert both.stat().st_size < 10_000_000
+    context = browser.new_context(viewport=DESKTOP)
+    for page in watched(context, both):
+        rows = page.locator("#answers .forms")
+        assert rows.count() == 3
+        captions = [text.rpartition(": ")[2] for text in rows.first.locator("figcaption").all_inner_texts()]
+        assert captions[:2] == ["seen", "truth"]
+        assert [text.rpartition(", ")[2] for text in captions[2:]] == 2 * ["answer 1", "answer 2", "answer 3"]
+        first, last = rows.first.locator("canvas").nth(2), rows.first.locator("canvas").last
+        of_one_run, of_the_other = shown(page, first), shown(page, last)
+        assert (of_one_run[..., 3] > 0).sum() > 2000
+        assert (of_one_run != shown(page, rows.first.locator("canvas").nth(1))).any()  # the truth is another shape
+        below = shown(page, rows.nth(1).locator("canvas").first)
+        first.scroll_into_view_if_needed()
+        box = first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 40, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 80, box["y"] + 55, steps=4)
+        page.mouse.up()
+        assert (shown(page, first) != of_one_run).any()
+        assert (shown(page, last) != of_the_other).any()  # the other run's answers turn with it
+        assert (shown(page, rows.nth(1).locator("canvas").first) == below).all()
+        last.focus()
+        for key in ("ArrowLeft", "ArrowUp", "+"):
+            before = shown(page, last)
+            page.keyboard.press(key)
+            assert (shown(page, last) != before).any(), key
+        page.keyboard.press("Home")
+        assert (shown(page, first) == of_one_run).all()
+        found = axe.Axe().run(page).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_a_comparison_and_a_short_report_open_as_well(browser: "Browser", run: TrainedRun, both: Path) -> None:
     for path in (both, run.folder / "report.html"):
         context = browser.new_context(viewport=PHONE, color_scheme="dark")
         for page in watched(context, path):
