@@ -65,11 +65,13 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "super-resolve": {
         "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1000"),
         "gaussian-proxy-mr2": (),
+        "gaussian-proxy-mr2, gradient of 2": ("graded_samples=2",),
         "gaussian-mr2": ("variant=gaussian-mr2", "samples=24", "centre_weight=20", "slack=1e-4"),
     },
     "inpaint": {
         "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
         "gaussian-proxy-mr2": (),
+        "gaussian-proxy-mr2, gradient of 2": ("graded_samples=2",),
         "gaussian-mr2": ("variant=gaussian-mr2", "centre_weight=10"),
     },
 }
@@ -183,7 +185,7 @@ def trained(
     method: str = "mr-gan",
 ) -> TrainedRun:
     """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
-    folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-')}"
+    folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-').replace(',', '')}"
     if not (folder / "checkpoints" / "last.pt").exists():
         if folder.exists():  # it was interrupted before its first checkpoint
             shutil.rmtree(folder)
