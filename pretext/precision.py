@@ -86,5 +86,5 @@ def choose_precision(wanted: Precision, device: torch.device) -> tuple[Products,
         why = "the GPU has no bf16" if device.type == "cuda" else f"the default on {device.type}"
         return PLAIN, f"fp32: {why}"
     if wanted == "fp32":
-        return PLAIN, "fp32: as asked for"
-    return Mixed(DTYPES[wanted], device), f"{wanted}: as asked for; parameters, sums and losses stay in fp32"
+        return PLAIN, "fp32: as set"
+    return Mixed(DTYPES[wanted], device), f"{wanted}: as set; parameters, sums and losses stay in fp32"

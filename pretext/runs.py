@@ -345,7 +345,7 @@ class TrainedRun:
     def need_answers(self) -> None:
         """Raise a UserError when the method gives no answers."""
         if not self.method.answers:
-            what_to_do = "export or probe its features, or give another --run"
+            what_to_do = "export or probe its features, or give --run of a method that answers, e.g. cgml"
             raise UserError(
                 f"the method {self.plan.method} gives features and no answers", str(self.folder), what_to_do
             )

@@ -27,7 +27,7 @@ def test_every_method_trains_in_bfloat16(folder: Path, capfd: pytest.CaptureFixt
     train_some(folder / "fp32", CASES)
     capfd.readouterr()
     train_some(folder / "bf16", CASES, "train.precision=bf16")
-    assert capfd.readouterr().err.count("precision bf16: as asked for") == len(CASES)
+    assert capfd.readouterr().err.count("precision bf16: as set") == len(CASES)
     for name in CASES:
         one, two = (read_metrics(folder / kind / name / "metrics.jsonl")[-1] for kind in ("fp32", "bf16"))
         assert two["loss"] == pytest.approx(one["loss"], rel=0.1, abs=0.02), name
