@@ -218,6 +218,7 @@ def training(run: TrainedRun) -> dict[str, Any]:
     last = read_metrics(run.folder / "metrics.jsonl")[-1:]
     return {
         "config": run.plan.to_toml(),
+        "trained at commit": json.loads((run.folder / "environment.json").read_text(encoding="utf-8")).get("commit"),
         "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),
         "epochs": place["epoch"],
         "steps": place["step"],
@@ -250,7 +251,14 @@ def cost(arguments: argparse.Namespace) -> None:
             seconds[f"{samples}, graded {graded or samples}"] = statistics.median(times[2:])
         first, *others = seconds.values()
         ratios = dict(zip(list(seconds)[1:], [value / first for value in others], strict=True))
-        rows.append({"cell": base, "seconds": seconds, "ratios": ratios, "bar": min(ratios.values()) <= 5})
+        rows.append(
+            {
+                "cell": base,
+                "seconds": seconds,
+                "ratios": ratios,
+                "bar": {name: value <= 5 for name, value in ratios.items()},
+            }
+        )
         print_row(rows[-1])
     write("cost", {"batch": 8, "width": 32, "K": 10, "rows": rows}, arguments)
 

@@ -36,6 +36,9 @@ are drawn and moved by Z, and of the K answers the one nearest to y counts, so t
 
     step H, G on  ... + weight min_k E(zhat_k)
 
+So are two changes of how latents move: steps beta g |g|^(p-1) in training (``step_power`` p), and last steps of
+inference to r itself (``settle``).
+
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of h, D dimensions of z,
 K modes.
 """

@@ -27,7 +27,7 @@ class InferredPath(NamedTuple):
     rho : Tensor, shape (T, K, B)
         The lengths Z predicted.
     steps : Tensor, shape (K, B), int64
-        Steps until the latent had converged (``tolerance``); T where it had not.
+        Steps until the latent had converged (``tolerance``); T where it had not. Those that settle it are not counted.
     """
 
     latents: Tensor
@@ -82,9 +82,9 @@ def follow(
     use_rho : bool
         Without it the update is z_{t+1} = r.
     tolerance : float
-        A latent whose next step would be shorter than this has converged and stays where it is.
+        A latent whose next step would be shorter than this has converged and stays where it is, until it settles.
     settle : int
-        The last steps, which go to r itself.
+        The last steps, which go to r itself, for converged latents too.
 
     Returns
     -------
@@ -100,7 +100,8 @@ def follow(
         towards, rho = latent_optimiser.from_prepared(prepared, latent)
         direction = towards - latent
         length = direction.norm(dim=1, keepdim=True)
-        if use_rho and step < steps - settle:
+        settling = step >= steps - settle
+        if use_rho and not settling:
             unit = torch.where(length > SHORTEST_DIRECTION, direction / length.clamp_min(SHORTEST_DIRECTION), 0.0)
             move, move_length = rho[:, None] * unit, rho[:, None]
         else:
@@ -108,7 +109,7 @@ def follow(
         converged = moving & (move_length < tolerance)
         taken[converged[:, 0]] = step
         moving = moving & ~converged
-        latent = torch.where(moving, project(latent + move, domain), latent)
+        latent = torch.where(moving | settling, project(latent + move, domain), latent)
         latents.append(latent)
         lengths.append(rho)
     return InferredPath(

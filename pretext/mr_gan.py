@@ -60,7 +60,7 @@ class MRGANConfig:
         K, samples for each condition in training.
     graded_samples : int
         Of the K those whose gradient is computed, K/k times it in place of all; 0 for all. The mean of the gradient is
-        the same, its noise larger, and a step costs little more than K passes forward.
+        the same before clipping, its noise larger, and a step costs little more than K passes forward.
     centre_weight, dispersion_weight : float
         l1 and l2, of the variant's two terms; the second is for proxy-mr2 alone.
     slack : float

@@ -71,6 +71,8 @@ def show_command(
             if not follow:
                 raise
             say(f"followed no longer; the training of {found['name']} goes on")
+        if not written.exists():  # Ctrl-C came before the first of them
+            return
         say(f"curves in {written}; look at them with: tensorboard --logdir {tensorboard}")
 
 

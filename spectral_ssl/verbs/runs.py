@@ -47,7 +47,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         raise UserError("not a run folder", f"{folder} ({error})", "see `spectral-ssl list runs`") from error
     status = _read_json(folder / "status.json")
     rows = read_metrics(folder / "metrics.jsonl")
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    sizes = [_size(file) for file in folder.rglob("*")]
     return {
         "name": folder.name,
         "folder": str(folder),
@@ -57,12 +57,20 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "epochs": settings.get("train", {}).get("epochs"),
         "step": status.get("step", 0),
         "minutes": round(rows[-1].get("seconds", 0) / 60, 2) if rows else None,
-        "megabytes": round(sum(file.stat().st_size for file in files) / 1e6, 1),
+        "megabytes": round(sum(sizes) / 1e6, 1),
         "settings": settings,
         "metrics": {name: value for row in rows for name, value in row.items() if name not in NOT_COMPARED},
         "probes": {path.stem: _scores(path) for path in sorted(folder.glob("probe-*.json"))},
         "environment": _environment(folder),
     }
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file, 0 of what is none: a run that is trained renames temporary files while they are looked at."""
+    try:
+        return file.stat().st_size if file.is_file() and not file.is_symlink() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = None) -> dict[str, Any]:

@@ -233,7 +233,15 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
     run = make_run(place.root / "runs" / "alive", state="running")
     command = [sys.executable, "-m", "spectral_ssl", "runs", "show", "alive", "--tensorboard", "board", "--follow"]
     with held_run(run):
-        started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # a shell that starts the tests in the background hands an ignored SIGINT down to them
+        started = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         wait_for(lambda: any((tmp_path / "board" / "alive").glob("*tfevents*")))
         time.sleep(0.5)  # it is within its loop
         started.send_signal(signal.SIGINT)

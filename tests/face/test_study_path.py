@@ -72,7 +72,14 @@ def test_the_three_commands(runs: list[TrainedRun], home: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700  # it says what is real
     environment = {**os.environ, "SPECTRAL_SSL_HOME": str(home)}
     command = [sys.executable, "-m", "spectral_ssl", "study", "serve", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    # a shell that starts the tests in the background hands an ignored SIGINT down to them
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as server:
         assert server.stdout is not None
         client = Client(server.stdout.readline().strip())
         client.join()

@@ -196,15 +196,19 @@ def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by() -> N
 
 
 def test_the_last_steps_settle_at_what_z_says() -> None:
-    method, example = make(steps=5, settle=2), batch()
-    bottleneck = method.encoder(example.condition).detach()
-    path = method.infer_path(bottleneck, 1, seeded()).latents[:, 0]  # (6, 5, 4)
-    with torch.no_grad():
-        for step in range(5):
-            r, rho = method.latent_optimiser(bottleneck, path[step])
-            away = (r - path[step]).norm(dim=1, keepdim=True)
-            z = r if step >= 3 else path[step] + rho[:, None] * (r - path[step]) / away
-            torch.testing.assert_close(path[step + 1], z / z.norm(dim=1, keepdim=True).clamp_min(1.0))
+    # with a tolerance of 10 all have converged at once, and settle all the same
+    for tolerance, moving_until in ((0.0, 3), (10.0, 0)):
+        method, example = make(steps=5, settle=2, tolerance=tolerance), batch()
+        bottleneck = method.encoder(example.condition).detach()
+        found = method.infer_path(bottleneck, 1, seeded())
+        path = found.latents[:, 0]  # (6, 5, 4)
+        assert set(found.steps.flatten().tolist()) == ({5} if tolerance == 0 else {0})
+        with torch.no_grad():
+            for step in range(5):
+                r, rho = method.latent_optimiser(bottleneck, path[step])
+                z = path[step] + rho[:, None] * (r - path[step]) / (r - path[step]).norm(dim=1, keepdim=True)
+                z = r if step >= 3 else z if step < moving_until else path[step]
+                torch.testing.assert_close(path[step + 1], z / z.norm(dim=1, keepdim=True).clamp_min(1.0))
 
 
 def test_inference_follows_equation_4() -> None:

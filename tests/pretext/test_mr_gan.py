@@ -1,6 +1,7 @@
 """MR-GAN: what a step moves, that the predictor comes first and is kept at its best, that inference sees no target."""
 
 import inspect
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -172,15 +173,27 @@ def test_without_a_variant_it_is_a_plain_gan_with_a_reconstruction_loss(adversar
 
 @pytest.mark.parametrize("name", ["translate", "super-resolve", "inpaint", "map"])
 def test_with_a_gradient_of_one_sample_all_are_still_drawn_and_judged(name: str) -> None:
-    found = {}
-    for graded in (0, 1):
-        method = ready(name, samples=4, graded_samples=graded)
-        before = parameters(method)
-        found[graded] = method.training_step(batch(name), seeded())
-        assert {"generator", "discriminator"} <= moved(method, before)
-    # moments of four samples in both, of other draws: near, and not those of one sample, whose variance is 0
-    assert found[1]["dispersion"] == pytest.approx(found[0]["dispersion"], rel=0.5)
-    assert found[1] != found[0]
+    method = ready(name, samples=4, graded_samples=1)
+    drawn, judged, draw, judge = [], [], method._samples, method._moment_losses
+
+    def drawing(condition: torch.Tensor, samples: int, generator: torch.Generator) -> Any:
+        found = draw(condition, samples, generator)
+        drawn.append((samples, found.requires_grad))
+        return found
+
+    def judging(example: Example, samples: torch.Tensor) -> Any:
+        judged.append(samples.detach())
+        return judge(example, samples)
+
+    method._samples, method._moment_losses = drawing, judging
+    before = parameters(method)
+    method.training_step(batch(name), seeded())
+    assert drawn == [(1, True), (3, False)]
+    (samples,) = judged
+    assert samples.shape[:2] == (5, 4)
+    for one, other in combinations(range(4), 2):
+        assert not torch.equal(samples[:, one], samples[:, other])  # each of noise of its own
+    assert {"generator", "discriminator"} <= moved(method, before)
 
 
 def test_the_error_falls_on_l1_alone() -> None:
