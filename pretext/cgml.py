@@ -171,7 +171,7 @@ class CGMLConfig:
         check_range("method.latent_gain", self.latent_gain, 0.0, 1e6)
         check_range("method.momentum", self.momentum, 0.0, 0.9999)
         check_range("method.step_power", self.step_power, 0.0, 1.0)
-        check_range("method.settle", self.settle, 0, self.inference_steps or self.steps)
+        check_range("method.settle", self.settle, 0, 10_000)
         check_range("method.lipschitz", self.lipschitz, 0.0, 1e6)
         check_range("method.lipschitz_noise", self.lipschitz_noise, 0.0, 1e3)
         check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
