@@ -8,7 +8,7 @@ import pytest
 import spectral_ssl
 from spectral_ssl.ground.errors import UserError
 
-FAST = ("steps=15", "batch_size=256")
+FAST = ("steps=15", "batch_size=64")
 
 
 @pytest.fixture(scope="module")
