@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from data_prep.downloads import DOWNLOADS
-from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 
 if TYPE_CHECKING:
     from data_prep.sources.item import Source
@@ -180,7 +180,7 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
     if entry.needs_root and not present:
         more = f"{advice}; more: `spectral-ssl list datasets {key}`"
-        raise UserError(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", more)
+        raise NoRawData(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", more)
     source = entry.open(root if root is not None else Path(), *choice)
     if size is None:
         return source

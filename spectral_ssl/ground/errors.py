@@ -27,6 +27,10 @@ class UserError(Exception):
         return one_line(f"{self.what}: got {self.got}; {self.do}")  # one line, whatever the parts hold
 
 
+class NoRawData(UserError):
+    """A data set is not where it was looked for: who can fetch it, or knows another place, goes on from here."""
+
+
 class SaidByAnother(UserError):
     """A mistake that the first of several processes says: this one ends with the same exit status and says nothing."""
 

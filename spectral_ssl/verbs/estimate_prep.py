@@ -18,7 +18,7 @@ from data_prep.sources import split_name
 from data_prep.sources.item import Source, Up
 from data_prep.unit_ball import TURNS
 from data_prep.work_folder import folder_for
-from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
+from spectral_ssl.ground.errors import NoRawData, ObjectError, UserError, unknown_name
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import settle_prep
@@ -63,9 +63,9 @@ def estimate_prep(
     place = Workspace.find(workspace)
     try:
         source, basis, target, keep_points = settle_prep(dataset, place, **options)
-    except UserError as error:
+    except NoRawData as error:
         key = split_name(dataset)[0]
-        if download and key in DOWNLOADS and error.what.startswith("no raw data"):
+        if download and key in DOWNLOADS:
             most = sum(file.most_bytes for file in DOWNLOADS[key]) / 1e6
             what_to_do = "leave out --dry-run; it can tell more once the data is there"
             raise UserError(f"{dataset} would be fetched first", f"at most {most:.0f} MB", what_to_do) from error

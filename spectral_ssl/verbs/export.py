@@ -20,7 +20,7 @@ def export(
     *,
     data: str | Path | MapFile | None = None,
     layer: str = DEFAULT,
-    format: FeatureFormat | EncoderFormat = "hdf5",  # noqa: A002
+    format: FeatureFormat | EncoderFormat = "hdf5",  # noqa: A002 - as the command line calls it
     out: str | Path | None = None,
     overwrite: bool = False,
     workspace: str | Path | None = None,

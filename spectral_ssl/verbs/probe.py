@@ -19,7 +19,7 @@ from downstream.turned_maps import Pose
 from pretext.layers import DEFAULT
 from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
-from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
@@ -162,12 +162,10 @@ def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) ->
     say(f"{name} is not prepared yet: preparing it with the run's basis")
     try:
         return _prep_like(name, run.basis, place)
-    except UserError as error:
-        if not error.what.startswith("no raw data"):
-            raise
+    except NoRawData as error:
         # what it advises is said to `prep`
         do = f"put it there, or a link to it; --root and --download are options of `spectral-ssl prep`: {error.do}"
-        raise UserError(error.what, error.got, do) from error
+        raise NoRawData(error.what, error.got, do) from error
 
 
 def _prep_like(name: str, basis: Basis, place: Workspace) -> MapFile:

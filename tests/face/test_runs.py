@@ -245,7 +245,7 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
         wait_for(lambda: any((tmp_path / "board" / "alive").glob("*tfevents*")))
         time.sleep(0.5)  # it is within its loop
         started.send_signal(signal.SIGINT)
-        out, error = started.communicate(timeout=300)
+        out, error = started.communicate(timeout=60)
     assert started.returncode == 0, error
     assert "running, 2 of 3 epochs" in out
     assert "the training of alive goes on" in error

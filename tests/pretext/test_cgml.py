@@ -182,13 +182,15 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by() -> None:
+def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     example = batch()
     paths = []
     for scale in (1.0, 1e-3):
         method = make(step_power=0.0, step_size=0.01)
         bottleneck = method.encoder(example.condition).detach()
-        method.error = lambda answer, shown, scale=scale: scale * sample_error(answer, shown)  # type: ignore[misc]
+        monkeypatch.setattr(method, "error", lambda answer, shown, scale=scale: scale * sample_error(answer, shown))
         paths.append(method.latent_path(method.generator.prepare(bottleneck), example, 0.5 * starts())[0])
     torch.testing.assert_close(paths[0], paths[1], rtol=1e-5, atol=1e-6)
     lengths = (paths[0][1:] - paths[0][:-1]).norm(dim=-1)

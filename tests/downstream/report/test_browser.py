@@ -73,6 +73,16 @@ def shown(page: "Page", canvas: "playwright.Locator") -> NDArray[np.uint8]:
     return pixels_of(canvas)
 
 
+def turn_by_keys(page: "Page", surface: "playwright.Locator") -> None:
+    """Each key changes what is seen; Home leads back."""
+    surface.focus()
+    for key in ("ArrowLeft", "ArrowUp", "+"):
+        before = shown(page, surface)
+        page.keyboard.press(key)
+        assert (shown(page, surface) != before).any(), key
+    page.keyboard.press("Home")
+
+
 def pixels_of(canvas: "playwright.Locator") -> NDArray[np.uint8]:
     content = b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition(",")[2])
     return np.asarray(Image.open(BytesIO(content)).convert("RGBA"))
@@ -95,12 +105,7 @@ def test_shapes_are_turned_by_mouse_and_keys_and_their_group_with_them(opened: "
     # without a button pressed it stays as it is
     opened.mouse.move(box["x"] + 20, box["y"] + 20, steps=2)
     assert (shown(opened, surface) == dragged).all()
-    surface.focus()
-    for key in ("ArrowLeft", "ArrowUp", "+"):
-        before = shown(opened, surface)
-        opened.keyboard.press(key)
-        assert (shown(opened, surface) != before).any(), key
-    opened.keyboard.press("Home")
+    turn_by_keys(opened, surface)
     assert (shown(opened, surface) == others).all()
     # other groups were left alone: the keys turn what has the focus
     answer = opened.locator("#answers .forms").first.locator("canvas")
@@ -282,12 +287,7 @@ def test_shapes_of_a_comparison_are_turned_by_mouse_and_keys(browser: "Browser",
         assert (shown(page, first) != of_one_run).any()
         assert (shown(page, last) != of_the_other).any()  # the other run's answers turn with it
         assert (shown(page, rows.nth(1).locator("canvas").first) == below).all()
-        last.focus()
-        for key in ("ArrowLeft", "ArrowUp", "+"):
-            before = shown(page, last)
-            page.keyboard.press(key)
-            assert (shown(page, last) != before).any(), key
-        page.keyboard.press("Home")
+        turn_by_keys(page, last)
         assert (shown(page, first) == of_one_run).all()
         found = axe.Axe().run(page).response["violations"]
         assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
