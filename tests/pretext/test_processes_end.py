@@ -14,7 +14,7 @@ import torch.distributed as dist
 from conftest import write_random_maps
 
 from data_prep.basis import zernike_basis
-from pretext.checkpoint import load_checkpoint
+from pretext.checkpoint import content_digest, load_checkpoint
 
 pytestmark = [
     pytest.mark.slow,
@@ -121,6 +121,7 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all(maps: Path) -> None:
     content = load_checkpoint(maps / "run" / "checkpoints" / "last.pt")
     name = next(iter(content["model"]))
     content["model"][name].view(-1)[0] = float("nan")
+    content["digest"] = content_digest(content)
     torch.save(content, maps / "run" / "checkpoints" / "last.pt")
     process = start(maps, "--resume", str(maps / "run"), "--epochs", "2")
     _, errors = process.communicate(timeout=240)
