@@ -44,6 +44,7 @@ from downstream.real_classifier import (
 )
 from pretext.runs import TrainedRun, held_out_rows, load_run
 from pretext.standardiser import Standardiser
+from pretext.tasks.picture_views import PictureViewsConfig
 from spectral_ssl.ground.files import atomic_path, write_text
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.verbs.probe import without_nan
@@ -66,6 +67,7 @@ ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv + diff": (("same_weight=0",), "given"),
     "adv + same + diff": ((), "given"),
 }
+VIEWS = PictureViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # of photographs, for the classifier
 NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -85,6 +87,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="codes of the test split")
     parser.add_argument("--classifier-epochs", type=int, default=2)
     parser.add_argument("--classifier-width", type=int, default=16)
+    parser.add_argument("--classifier-views", action="store_true", help="it learns cut out and mirrored photographs")
     parser.add_argument("--frechet", type=int, default=0, help="images for the Fréchet distance by EfficientNet-Lite0")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -235,13 +238,15 @@ def borders(run: TrainedRun, maps: MapFile, classifier: RealClassifier) -> float
 def real_classifier(maps: MapFile, arguments: argparse.Namespace) -> RealClassifier:
     """The classifier of a map file, trained once."""
     epochs, width = arguments.classifier_epochs, arguments.classifier_width
-    path = arguments.workspace / "cache" / f"classifier-{maps.digest[:16]}-{epochs}-{width}.pt"
+    name = f"classifier-{maps.digest[:16]}-{epochs}-{width}{'-views' if arguments.classifier_views else ''}.pt"
+    path = arguments.workspace / "cache" / name
     if path.exists():
         content = torch.load(path, weights_only=True)
         network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
         network.load_state_dict(content["network"])
         return RealClassifier(network, content["accuracy"])
-    classifier = train_classifier(maps, Standardiser.of(maps), epochs=epochs, width=width)
+    views = VIEWS if arguments.classifier_views else None
+    classifier = train_classifier(maps, Standardiser.of(maps), epochs=epochs, width=width, views=views)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         torch.save({"network": classifier.network.state_dict(), "accuracy": classifier.test_accuracy}, temporary)

@@ -1,5 +1,6 @@
 """Features of every map of a file, by a trained run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,17 @@ from numpy.typing import NDArray
 
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features, write_feature_blocks
+from downstream.pca_features import fit_reduction, reduced
 from pretext.layers import pooling_in_words
 from pretext.processes import ALONE, Processes
 from pretext.runs import TrainedRun
 
 NOTHING = np.empty((0, 0), np.float32)
+# Principal components are fitted on at most so many training samples, so that memory does not grow with the maps.
+FITTED_ON = 20_000
 
 
-def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE) -> Features:
+def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE, *, components: int = 0) -> Features:
     """Encode all maps of a file.
 
     Parameters
@@ -25,6 +29,8 @@ def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALON
         Of the run's basis.
     processes : Processes
         Those that share the work; only the first gets the features, the others none.
+    components : int
+        Principal components that are kept, see ``export_features``.
 
     Returns
     -------
@@ -34,13 +40,20 @@ def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALON
     Raises
     ------
     UserError
-        When the basis is another.
+        When the basis is another, or that many components cannot be had.
     """
-    return _features(run, maps, run.encode_file(maps, processes=processes))
+    blocks = [*_blocks(run, maps, components, processes)]
+    return _features(run, maps, np.concatenate(blocks) if blocks else NOTHING, components)
 
 
 def export_features(
-    path: Path, run: TrainedRun, maps: MapFile, *, overwrite: bool = False, processes: Processes = ALONE
+    path: Path,
+    run: TrainedRun,
+    maps: MapFile,
+    *,
+    components: int = 0,
+    overwrite: bool = False,
+    processes: Processes = ALONE,
 ) -> None:
     """Encode all maps of a file into a feature file, block by block: memory does not grow with the maps.
 
@@ -50,6 +63,9 @@ def export_features(
         The feature file.
     run, maps
         As in ``extract_features``.
+    components : int
+        0: all features as they are. Else so many principal components of the standardised features, fitted on the
+        training split (20,000 of it at most, evenly spaced), of all samples where there is none.
     overwrite : bool
         Whether an existing file may be replaced.
     processes : Processes
@@ -58,17 +74,34 @@ def export_features(
     Raises
     ------
     UserError
-        When the basis is another, or the file exists already or cannot be written.
+        When the basis is another, that many components cannot be had, or the file exists already or cannot be written.
     """
-    blocks = run.encode_blocks(maps, processes=processes)
+    blocks = _blocks(run, maps, components, processes)
     if processes.first:
-        write_feature_blocks(path, _features(run, maps, NOTHING), blocks, overwrite=overwrite)
+        write_feature_blocks(path, _features(run, maps, NOTHING, components), blocks, overwrite=overwrite)
     else:
         for _ in blocks:  # the first process gets them
             pass
 
 
-def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32]) -> Features:
+def _blocks(run: TrainedRun, maps: MapFile, components: int, processes: Processes) -> Iterator[NDArray[np.float32]]:
+    """Features (B, D) or (B, components) block by block, in the first process; in the others nothing."""
+    blocks = run.encode_blocks(maps, processes=processes)
+    if not components:
+        yield from blocks
+        return
+    rows = maps.rows("train") if len(maps.rows("train")) else maps.rows()
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).astype(np.int64)]
+    values = run.encode_file(maps, some, processes)
+    if not processes.first:
+        yield from blocks
+        return
+    model = fit_reduction(values, components)
+    yield from (reduced(model, block) for block in blocks)
+
+
+def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32], components: int) -> Features:
+    pooling = pooling_in_words(run.layer)
     return Features(
         values=values,
         ids=maps.ids,
@@ -77,7 +110,7 @@ def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32]) -> Fe
         classes=maps.classes,
         about={
             "layer": run.layer,
-            "pooling": pooling_in_words(run.layer),
+            "pooling": f"{pooling}; {components} principal components" if components else pooling,
             "checkpoint_digest": run.checkpoint_digest,
             "data_digest": maps.digest,
             "config": run.plan.to_toml(),

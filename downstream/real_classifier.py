@@ -20,6 +20,7 @@ from pretext.engine import seeded_generator
 from pretext.networks import plan
 from pretext.rotation_prediction import block_stages
 from pretext.standardiser import Standardiser
+from pretext.tasks.picture_views import PictureViewsConfig, one_view
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -84,6 +85,7 @@ def train_classifier(
     seed: int = 0,
     label_noise: float = 0.0,
     batch_size: int = 64,
+    views: PictureViewsConfig | None = None,
 ) -> RealClassifier:
     """Train a classifier on the training split and look once at the test split.
 
@@ -97,6 +99,9 @@ def train_classifier(
         Of its training.
     label_noise : float
         Share of training labels replaced by others drawn at random (for extractors of known quality).
+    views : PictureViewsConfig, optional
+        It is shown new views of the pictures in each epoch, and its learning rate falls to 0 by half a cosine; without
+        it sees the maps themselves, at one rate.
 
     Returns
     -------
@@ -118,13 +123,20 @@ def train_classifier(
         torch.manual_seed(seed)
         network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    steps = -(-len(train) // batch_size) * epochs
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps)) if views is not None else None
     for epoch in range(epochs):
-        order = torch.randperm(len(train), generator=seeded_generator(seed, "classifier", epoch))
+        generator = seeded_generator(seed, "classifier", epoch)
+        order = torch.randperm(len(train), generator=generator)
         for places in order.split(batch_size):
-            loss = functional.cross_entropy(network(standardise(maps.read(train[places.numpy()]))), noisy[places])
+            shown = standardise(maps.read(train[places.numpy()]))
+            shown = shown if views is None else one_view(shown, views, generator)
+            loss = functional.cross_entropy(network(shown), noisy[places])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            if falling is not None:
+                falling.step()
     classifier = RealClassifier(network, 0.0)
     right = [
         (classifier.logits(standardise(maps.read(rows))).argmax(dim=1).numpy() == maps.labels[rows]).sum()

@@ -23,6 +23,10 @@ Baselines are settings of ``conditioning``:
 * ``code``: what the paper calls the standard approach. D sees single images and is told the code, as a conditional GAN
   is told the label. With ``features=labels`` it is one.
 
+Not in the paper, and off by default: ``average``, answers by a running mean of G's parameters (Karras et al., ICLR
+2018, appendix A), steadier than G after a short training; ``reconstruction_weight``, G's loss gets the mean absolute
+difference between G(z, f) and x, as pix2pix has it, which makes the samples of one code more alike.
+
 Letters in shapes: B batch, C channels, S side lengths, D values of a code, K modes, Z dimensions of the noise.
 """
 
@@ -33,12 +37,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pretext.descent import Descent, Descents, Gather, whole_step
 from pretext.drawing import Share, batch_rows, randn
 from pretext.full_precision import in_full
 from pretext.layers import pooled
 from pretext.mining import batch_neighbours
+from pretext.sample_error import sample_error
 from pretext.sngan import CodeGenerator, SpectralDiscriminator
 from pretext.tasks.example import Example, Problem
 from spectral_ssl.ground.config import check_range
@@ -58,6 +64,10 @@ class LSCGANConfig:
         What ties answers to codes: couples of images, D being told the code, or nothing.
     adversarial_weight, same_weight, different_weight : float
         a, s and d, of D's losses; couples only.
+    reconstruction_weight : float
+        Of the mean absolute difference between a sample and that whose code it was made from; 0: none.
+    average : float
+        Decay of the running mean of G's parameters that answers are made with; 0: answers are made with G itself.
     generator_loss : {"non-saturating", "minimax"}
         -log D or log(1 - D).
     generator_updates : int
@@ -76,6 +86,8 @@ class LSCGANConfig:
     adversarial_weight: float = 1.0
     same_weight: float = 1.0
     different_weight: float = 1.0
+    reconstruction_weight: float = 0.0
+    average: float = 0.0
     generator_loss: Literal["non-saturating", "minimax"] = "non-saturating"
     generator_updates: int = 1
     latent: int = 128
@@ -89,6 +101,8 @@ class LSCGANConfig:
         check_range("method.adversarial_weight", self.adversarial_weight, 0.0, 1e6)
         check_range("method.same_weight", self.same_weight, 0.0, 1e6)
         check_range("method.different_weight", self.different_weight, 0.0, 1e6)
+        check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
+        check_range("method.average", self.average, 0.0, 0.999999)
         check_range("method.generator_updates", self.generator_updates, 1, 1000)
         check_range("method.latent", self.latent, 1, 4096)
         check_range("method.width", self.width, 1, 4096)
@@ -126,6 +140,9 @@ class LSCGAN(nn.Module):
         if problem.condition[1:] != (1, 1) or problem.target[1:] == (1, 1):
             got = f"conditions {problem.condition}, targets {problem.target}"
             raise UserError("lsc-gan makes pictures from codes", got, "take the task from-code")
+        if config.conditioning == "none" and config.reconstruction_weight:
+            got, what_to_do = "method.conditioning = none", "set method.reconstruction_weight=0"
+            raise UserError("without codes there is nothing to reconstruct", got, what_to_do)
         if config.conditioning != "none" and not problem.coded:
             what_to_do = "give --features RUN_OR_FILE, or set method.conditioning=none for a plain SNGAN"
             raise UserError("no codes to condition on", f"method.conditioning = {config.conditioning}", what_to_do)
@@ -140,6 +157,10 @@ class LSCGAN(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() == 4:  # with channels side by side in memory a step takes a quarter less time
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.averaged: AveragedModel | None = None
+        if config.average:
+            self.averaged = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.average))
+            self.averaged.requires_grad_(False)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_deviation", torch.ones(code))
@@ -181,10 +202,11 @@ class LSCGAN(nn.Module):
         dict of str to float
             ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without), and the mean judgement of each
             kind of couple, D in [0, 1]: ``adversarial``, ``same``, ``different`` (single images without couples: same
-            is real, different 0). A batch of one sample has no neighbours: nothing is learnt from it.
+            is real, different 0), and ``error`` where there is a reconstruction loss. A batch of one sample has no
+            neighbours: nothing is learnt from it.
         """
-        names = ("loss", "discriminator", "adversarial", "same", "different")
-        found = dict.fromkeys(names, 0.0)
+        names = ["loss", "discriminator", "adversarial", "same", "different"]
+        found = dict.fromkeys([*names, "error"] if self.config.reconstruction_weight else names, 0.0)
         batch = len(example.condition) // (1 + len(self.problem.followers))
         if batch_rows(batch, generator) < 2:
             return found
@@ -196,7 +218,14 @@ class LSCGAN(nn.Module):
         judged = self._judge(real, fake, code)
         minimax = self.config.generator_loss == "minimax"
         loss = -functional.softplus(judged).mean() if minimax else functional.softplus(-judged).mean()
+        if self.config.reconstruction_weight:
+            own = Example(*(part[:batch] for part in (example.condition, real, example.weight)))
+            error = sample_error(fake, own).mean()
+            loss = loss + self.config.reconstruction_weight * error
+            found["error"] = error.item()
         yield Descent(self.optimizers["main"], loss)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
         self.discriminator.requires_grad_(True)
 
         found |= {"loss": loss.item(), "adversarial": judged.detach().sigmoid().mean().item()}
@@ -290,8 +319,8 @@ class LSCGAN(nn.Module):
     @torch.no_grad()
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Samples (B, K, C, S, S) for codes (B, D, 1, 1), each from noise of its own."""
-        parts = []
+        parts, generate = [], self.averaged or self.generator
         for rows in condition.split(max(1, ANSWERS_AT_ONCE // modes)):  # so that memory does not grow with their number
             code = self._code(rows).repeat_interleave(modes, dim=0)
-            parts.append(self.generator(self._noise(len(code), generator), code).unflatten(0, (len(rows), modes)))
+            parts.append(generate(self._noise(len(code), generator), code).unflatten(0, (len(rows), modes)))
         return torch.cat(parts)

@@ -18,6 +18,9 @@ def export(
     layer: Annotated[
         str, typer.Option(help="What of the network: a name of `list layers`, or several joined by +.")
     ] = "default",
+    components: Annotated[
+        int, typer.Option(help="So many principal components of the features [0: the features themselves].")
+    ] = 0,
     kind: Annotated[
         str,
         typer.Option("--format", help="Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export."),
@@ -30,9 +33,11 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write features, or the encoder, to a file."""
-    show(
-        spectral_ssl.export(run, data=data, layer=layer, format=kind, out=out, overwrite=overwrite, workspace=workspace)
-    )
+    path = spectral_ssl.export(
+        run, data=data, layer=layer, components=components, format=kind, out=out, overwrite=overwrite,
+        workspace=workspace,
+    )  # fmt: skip
+    show(path)
 
 
 def cluster(

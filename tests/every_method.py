@@ -44,6 +44,11 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     ),
     "joint-cgml": ("random", "joint-cgml", None, (*SMALL, "steps=2", "hidden=8", "projector=16")),
     "lsc-gan": ("random", "lsc-gan", None, ("width=4", "latent=4", "conditioning=code", "features=labels")),
+    "lsc-gan, averaged": (
+        "random", "lsc-gan", None,
+        ("width=4", "latent=4", "features=labels", "nearest=batch", "farthest=batch", "average=0.5",
+         "reconstruction_weight=2"),
+    ),
     "lsc-gan, neighbours of the batch": (
         "pictures", "lsc-gan", None, ("width=4", "latent=4", "features=labels", "nearest=batch", "farthest=batch")
     ),

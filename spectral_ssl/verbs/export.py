@@ -8,7 +8,8 @@ from downstream.feature_formats import ENDINGS, FeatureFormat, need_pyarrow, wri
 from pretext.layers import DEFAULT
 from pretext.processes import together
 from pretext.runs import TrainedRun, find_run_data, load_run
-from spectral_ssl.ground.errors import unknown_name
+from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.export_encoder import ENDINGS as ENCODER_ENDINGS
@@ -20,6 +21,7 @@ def export(
     *,
     data: str | Path | MapFile | None = None,
     layer: str = DEFAULT,
+    components: int = 0,
     format: FeatureFormat | EncoderFormat = "hdf5",  # noqa: A002 - as the command line calls it
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -35,6 +37,8 @@ def export(
         The map file; the one the run was trained on by default. Of another one the run's own statistics are used.
     layer : str
         What of the network the features are: a name of ``list layers``, or several joined by "+".
+    components : int
+        So many principal components of the features, fitted on the training split; 0 for the features themselves.
     format : {"hdf5", "npz", "parquet", "onnx", "torch-export"}
         Of the features (``downstream.feature_formats``); or of the encoder (``export_encoder``), then ``data`` serves
         to check what was written.
@@ -55,9 +59,12 @@ def export(
     ------
     UserError
         When run or data are missing, or do not fit each other, or there is no such layer or format, or a library for
-        it is not installed.
+        it is not installed, or more components are asked for than there are.
     """
+    check_range("components", components, 0, 1_000_000)
     if format in ENCODER_ENDINGS:
+        if components:
+            raise UserError("principal components are of features", f"--format {format}", "leave --components out")
         encoder: EncoderFormat = format
         with together() as processes:
             return processes.by_first(
@@ -74,14 +81,15 @@ def export(
     maps = find_run_data(data, trained.plan)
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     stem = maps.path.stem if trained.layer == DEFAULT else f"{maps.path.stem}-{trained.layer}"
+    stem += f"-pca{components}" if components else ""
     usual = place.features(trained.folder.resolve().name, stem)
     target = Path(out) if out else usual.with_name(f"{usual.name.removesuffix('.h5')}{ENDINGS[format]}")
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
     with together() as processes:
         if format == "hdf5":
-            export_features(target, trained, maps, overwrite=overwrite, processes=processes)
+            export_features(target, trained, maps, components=components, overwrite=overwrite, processes=processes)
         else:
-            features = extract_features(trained, maps, processes)
+            features = extract_features(trained, maps, processes, components=components)
             if processes.first:
                 write_features_as(target, features, format, overwrite=overwrite)
         processes.by_first(lambda: None)  # it is written when any of them goes on

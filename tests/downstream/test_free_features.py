@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from downstream.patch_features import PatchConfig, has_quadrants, learn_patch_features
-from downstream.pca_features import COMPONENTS, pca_features
+from downstream.pca_features import COMPONENTS, fit_reduction, pca_features, reduced
 from spectral_ssl.ground.errors import UserError
 
 SMALL = PatchConfig(side=3, centroids=6, patches=500)
@@ -37,6 +37,25 @@ def test_components_do_not_depend_on_the_test_split() -> None:
     other[40:] += 5
     train = np.arange(40)
     np.testing.assert_array_equal(pca_features(values, train)[train], pca_features(other, train)[train])
+
+
+def test_a_reduction_keeps_distances_of_standardised_features_and_orders_by_variance() -> None:
+    generator = np.random.default_rng(3)
+    values = (generator.normal(size=(200, 12)) @ generator.normal(size=(12, 12)) * np.geomspace(1, 1e3, 12)).astype(
+        "f4"
+    )
+    all_of_them = reduced(fit_reduction(values, 12), values)
+    standardised = (values - values.mean(axis=0)) / values.std(axis=0)
+    between = [np.linalg.norm(each[:50, None] - each[None, :50], axis=2) for each in (all_of_them, standardised)]
+    np.testing.assert_allclose(*between, atol=1e-4)
+    covariance = np.cov(all_of_them.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
+    assert (np.diff(np.diag(covariance)) <= 0).all()
+    few = reduced(fit_reduction(values, 3), values)
+    assert few.dtype == np.float32
+    np.testing.assert_allclose(few, all_of_them[:, :3], atol=1e-4)
+    with pytest.raises(UserError, match="13 of 200 training samples with 12 features"):
+        fit_reduction(values, 13)
 
 
 def test_patch_features_follow_the_formula_at_every_place() -> None:

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_random_maps
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 import spectral_ssl
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
+from data_prep.map_store import open_maps
 from downstream.feature_store import read_features
 from pretext.methods import METHODS
 from pretext.runs import TrainedRun
@@ -157,6 +161,27 @@ def test_a_library_that_is_missing_is_named_with_what_to_do(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError, match=rf"pip install 'spectral-ssl\[{kind}\]'"):
         spectral_ssl.export(run, format=kind, workspace=tmp_path)
+
+
+def test_components_are_fitted_on_the_training_split_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path, zernike_basis(6), "regression")
+    maps = open_maps(tmp_path / "maps.h5")
+    values = run.encode(maps)
+    train = maps.rows("train")
+    assert 3 < len(train) < len(maps)
+    path = spectral_ssl.export(run, components=3, workspace=tmp_path)
+    assert path.name.endswith("-pca3.h5")
+    features = read_features(path)
+    assert features.about["pooling"].endswith("3 principal components")
+    expected = make_pipeline(StandardScaler(), PCA(3, svd_solver="full")).fit(values[train]).transform(values)
+    np.testing.assert_allclose(np.abs(features.values), np.abs(expected), atol=1e-3)
+    with np.load(spectral_ssl.export(run, components=3, format="npz", workspace=tmp_path)) as same:
+        np.testing.assert_array_equal(same["features"], features.values)
+    with pytest.raises(UserError, match="principal components cannot be had"):
+        spectral_ssl.export(run, components=len(train) + 1, out=tmp_path / "none.h5")
+    assert not (tmp_path / "none.h5").exists()
+    with pytest.raises(UserError, match="components are of features"):
+        spectral_ssl.export(run, components=3, format="onnx", workspace=tmp_path)
 
 
 def test_an_unknown_format_gets_the_nearest(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pretext.lsc_gan import LSCGAN, LSCGANConfig
 from pretext.method import build_seeded
 from pretext.standardiser import Standardiser
 from pretext.tasks.example import Example, Problem
+from spectral_ssl.ground.errors import UserError
 
 D = 3
 PROBLEM = Problem((D, 1, 1), (1, 8, 8), True, coded=True)
@@ -105,6 +106,42 @@ def test_the_generator_descends_what_the_discriminator_says() -> None:
         method, case = build(generator_loss=loss, learning_rate=1e-3, discriminator_learning_rate=0.0), example()
         values = [method.training_step(case, seeded(3))["adversarial"] for _ in range(30)]
         assert values[-1] > values[0]  # the same couples seem more and more alike to D
+
+
+def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -> None:
+    method, case = build(average=0.75), example()
+    means: list[torch.Tensor] = []
+    for _ in range(4):
+        follow_descents(method.descents(case, seeded()))
+        now = [parameter.detach().clone() for parameter in method.generator.parameters()]
+        means = [0.75 * mean + 0.25 * each for mean, each in zip(means, now, strict=True)] if means else now
+    answers = method.complete(case.condition, 2, seeded(7))
+    method.averaged = None
+    assert (method.complete(case.condition, 2, seeded(7)) - answers).abs().max() > 1e-4
+    with torch.no_grad():
+        for parameter, mean in zip(method.generator.parameters(), means, strict=True):
+            parameter.copy_(mean)
+    torch.testing.assert_close(method.complete(case.condition, 2, seeded(7)), answers)
+
+
+def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_own_sample() -> None:
+    problem = replace(PROBLEM, followers=("nearest", "farthest"))
+    case = example(problem=problem)
+    found = {
+        weight: follow_descents(build(problem, reconstruction_weight=weight).descents(case, seeded()))
+        for weight in (0.0, 3.0)
+    }
+    twin = build(problem)
+    samples = twin.generator(twin._noise(8, seeded()), twin._code(case.condition[:8]))
+    error = (samples - case.target[:8]).abs().mean().item()
+    assert found[3.0]["error"] == pytest.approx(error, rel=1e-5)
+    assert "error" not in found[0.0]
+    assert found[3.0]["loss"] == pytest.approx(found[0.0]["loss"] + 3 * error, rel=1e-5)
+    method = build(problem, reconstruction_weight=100.0, adversarial_weight=0.0, learning_rate=1e-2)
+    errors = [follow_descents(method.descents(case, seeded()))["error"] for _ in range(60)]
+    assert errors[-1] < 0.6 * errors[0]
+    with pytest.raises(UserError, match="nothing to reconstruct"):
+        build(conditioning="none", reconstruction_weight=1.0)
 
 
 def test_the_discriminator_steps_every_nth_time() -> None:
