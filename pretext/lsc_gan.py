@@ -25,7 +25,8 @@ Baselines are settings of ``conditioning``:
 
 Not in the paper, and off by default: ``average``, answers by a running mean of G's parameters (Karras et al., ICLR
 2018, appendix A), steadier than G after a short training; ``reconstruction_weight``, G's loss gets the mean absolute
-difference between G(z, f) and x, as pix2pix has it, which makes the samples of one code more alike.
+difference between G(z, f) and x, as pix2pix has it, which makes the samples of one code more alike; ``modulated``,
+noise and code reach all stages of G.
 
 Letters in shapes: B batch, C channels, S side lengths, D values of a code, K modes, Z dimensions of the noise.
 """
@@ -68,6 +69,8 @@ class LSCGANConfig:
         Of the mean absolute difference between a sample and that whose code it was made from; 0: none.
     average : float
         Decay of the running mean of G's parameters that answers are made with; 0: answers are made with G itself.
+    modulated : bool
+        Whether noise and code also scale and shift G's channels after each normalisation.
     generator_loss : {"non-saturating", "minimax"}
         -log D or log(1 - D).
     generator_updates : int
@@ -88,6 +91,7 @@ class LSCGANConfig:
     different_weight: float = 1.0
     reconstruction_weight: float = 0.0
     average: float = 0.0
+    modulated: bool = False
     generator_loss: Literal["non-saturating", "minimax"] = "non-saturating"
     generator_updates: int = 1
     latent: int = 128
@@ -151,7 +155,9 @@ class LSCGAN(nn.Module):
         channels, *side = problem.target
         seen = 2 * channels if config.conditioning == "couples" else channels
         valid = problem.standardise.valid if problem.standardise is not None else None
-        self.generator = CodeGenerator(problem.target, config.width, config.latent, code, problem.bounded, valid)
+        self.generator = CodeGenerator(
+            problem.target, config.width, config.latent, code, problem.bounded, valid, config.modulated
+        )
         told = code if config.conditioning == "code" else 0
         self.discriminator = SpectralDiscriminator((seen, side[0], side[1]), config.width, told)
         for parameter in self.parameters():

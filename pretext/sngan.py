@@ -13,6 +13,7 @@ code.
 
 import math
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pretext.networks import Geometry, plan
 from pretext.normalisation import norm
 
+EMBEDDING = 256  # units of what scales and shifts
 LAYERS_A_HALVING = 4  # two convolutions and what follows each; one and what follows it stand before the first halving
 
 
@@ -47,10 +49,20 @@ class CodeGenerator(nn.Module):
         Whether maps lie in [-1, 1].
     valid : Tensor, shape (C, H, W), bool, optional
         Cells that hold something; the others are 0.
+    modulated : bool
+        Whether noise and code also scale and shift the channels after each normalisation (a conditional normalisation
+        as in Miyato and Koyama's generator, ICLR 2018), and not only enter below.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], width: int, latent: int, code: int, bounded: bool, valid: Tensor | None
+        self,
+        shape: tuple[int, int, int],
+        width: int,
+        latent: int,
+        code: int,
+        bounded: bool,
+        valid: Tensor | None,
+        modulated: bool = False,
     ) -> None:
         super().__init__()
         self.geometry = plan(shape, width)
@@ -66,16 +78,30 @@ class CodeGenerator(nn.Module):
             for before, after in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], shape[0], 3, padding=1)
+        self.embed: nn.Module | None = None
+        if modulated:
+            self.embed = nn.Sequential(nn.Linear(latent + code, EMBEDDING), nn.ReLU())
+            self.modulate = nn.ModuleList(nn.Linear(EMBEDDING, 2 * channels) for channels in widths)
 
     def forward(self, noise: Tensor, code: Tensor) -> Tensor:
         """Maps (B, C, S, S) of noise (B, Z) and standardised codes (B, D)."""
-        joined = self.first(torch.cat([noise, self.code_scale * code], dim=1))
-        values = torch.relu(self.first_norm(joined.view(len(noise), -1, *self.geometry.side)))
-        for grow in self.grow:
-            values = grow(values)
+        joined = torch.cat([noise, self.code_scale * code], dim=1)
+        values = self.first_norm(self.first(joined).view(len(noise), -1, *self.geometry.side))
+        embedded = self.embed(joined) if self.embed is not None else None
+        values = torch.relu(self._modulated(values, embedded, 0))
+        for stage, grow in enumerate(self.grow, start=1):
+            convolve, normalise, activate = cast(nn.Sequential, grow)
+            values = activate(self._modulated(normalise(convolve(values)), embedded, stage))
         maps: Tensor = self.last(values)[..., : self.geometry.height, : self.geometry.width]
         maps = torch.tanh(maps) if self.bounded else maps
         return maps if self.valid is None else maps * self.valid
+
+    def _modulated(self, values: Tensor, embedded: Tensor | None, stage: int) -> Tensor:
+        """Normalised values (B, F, s, s), scaled and shifted by what is embedded, (B, E)."""
+        if embedded is None:
+            return values
+        scale, shift = self.modulate[stage](embedded)[:, :, None, None].chunk(2, dim=1)  # (B, F, 1, 1) each
+        return values * (1 + scale) + shift
 
 
 class SpectralDiscriminator(nn.Module):

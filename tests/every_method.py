@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "lsc-gan, averaged": (
         "random", "lsc-gan", None,
         ("width=4", "latent=4", "features=labels", "nearest=batch", "farthest=batch", "average=0.5",
-         "reconstruction_weight=2"),
+         "reconstruction_weight=2", "modulated=true"),
     ),
     "lsc-gan, neighbours of the batch": (
         "pictures", "lsc-gan", None, ("width=4", "latent=4", "features=labels", "nearest=batch", "farthest=batch")

@@ -124,6 +124,23 @@ def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -
     torch.testing.assert_close(method.complete(case.condition, 2, seeded(7)), answers)
 
 
+def test_modulation_begins_from_the_generator_without_it_and_reaches_every_stage() -> None:
+    plain, modulated = build(), build(modulated=True)
+    names = plain.generator.state_dict().keys()
+    assert set(modulated.generator.state_dict()) > set(names)
+    modulated.generator.load_state_dict(plain.generator.state_dict(), strict=False)
+    noise, code = torch.randn(2, 4, generator=seeded()), torch.randn(2, D, generator=seeded(1))
+    for layer in modulated.generator.modulate:
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    expected = plain.generator(noise, code)
+    assert torch.equal(modulated.generator(noise, code), expected)
+    for layer in modulated.generator.modulate:
+        torch.nn.init.constant_(layer.bias, 0.5)
+        assert (modulated.generator(noise, code) - expected).abs().max() > 1e-4
+        torch.nn.init.zeros_(layer.bias)
+
+
 def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_own_sample() -> None:
     problem = replace(PROBLEM, followers=("nearest", "farthest"))
     case = example(problem=problem)
