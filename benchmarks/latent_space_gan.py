@@ -4,22 +4,26 @@
     python benchmarks/latent_space_gan.py ablation --recipe lsc-gan-mnist --features RUN --seeds 0 1 2 --workspace WS
     python benchmarks/latent_space_gan.py robustness --recipe lsc-gan-mnist --workspace WS
     python benchmarks/latent_space_gan.py structure --recipe lsc-gan-mnist --features RUN [RUN ...] --workspace WS
+    python benchmarks/latent_space_gan.py curves --recipe lsc-gan-mnist --features RUN --at 0.5 1 2 4 --workspace WS
 
 ``main`` is the paper's table 1 (SNGAN, a GAN conditioned on labels, the standard approach, couples mined in the batch
 as printed and over the training split), ``ablation`` its table 3, ``robustness`` its figure 7: the extractor is a
 classifier trained on labels of which a share is wrong, and the conditional GAN is given the same wrong labels.
-``structure`` is table 2. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
+``structure`` is table 2, ``curves`` figures 4 and 8: the cells of ``main``, scored after each of the minutes ``--at``,
+drawn beside the result. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
 classifier trained on the real training split puts into the class of the code (its own accuracy on real test samples
 stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also
 the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image). The border effect is how much lower the
 accuracy is of codes among whose 10 nearest is another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
 
-Every part goes on where it was interrupted: runs, the classifier and features that lie in WS are used as they are.
+Every part but ``curves`` goes on where it was interrupted: runs, the classifier and features that lie in WS are used as
+they are.
 Writes benchmarks/results/latent-space-gan-PART-NAME.json.
 """
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +77,7 @@ NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["main", "ablation", "robustness", "structure"])
+    parser.add_argument("part", choices=["main", "ablation", "robustness", "structure", "curves"])
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--recipe", default="lsc-gan-mnist")
     parser.add_argument("--data", type=Path, required=True, help="map file")
@@ -82,6 +86,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=45.0, help="most time of each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--noise", type=float, nargs="+", default=list(NOISE))
+    parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="minutes, of curves")
     parser.add_argument("--set", action="append", default=[], help="settings of all runs")
     parser.add_argument("--name", default="", help="added to the names of runs and result")
     parser.add_argument("--count", type=int, default=2000, help="codes of the test split")
@@ -96,6 +101,8 @@ def main() -> None:
         structure(arguments)
     elif arguments.part == "robustness":
         robustness(arguments)
+    elif arguments.part == "curves":
+        curves(arguments)
     else:
         compare(MAIN if arguments.part == "main" else ABLATION, arguments)
 
@@ -134,6 +141,42 @@ def robustness(arguments: argparse.Namespace) -> None:
                 write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
 
 
+def curves(arguments: argparse.Namespace) -> None:
+    """Scores of the cells of ``main`` as they are trained."""
+    maps = open_maps(arguments.data)
+    classifier = real_classifier(maps, arguments)
+    rows: list[dict[str, Any]] = []
+    for name in arguments.cells or MAIN:
+        settings, source = MAIN[name]
+        features = arguments.features[0] if source == "given" else source
+        shutil.rmtree(run_folder(f"curve-{name}", arguments.seeds[0], arguments), ignore_errors=True)
+        for minutes in sorted(arguments.at):
+            arguments.minutes = minutes
+            run = trained(f"curve-{name}", arguments.seeds[0], settings, features, arguments)
+            rows.append({"cell": name, "minutes": minutes, **scores(run, maps, classifier, arguments)})
+            print_row(rows[-1])
+            write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
+    draw_curves(result_path(arguments).with_suffix(".png"), rows)
+
+
+def draw_curves(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A panel for each score, a line for each cell."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    shown = ("conditional accuracy", "class score (classifier)", "Fréchet distance (classifier)")
+    for axes, score in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        for name in dict.fromkeys(row["cell"] for row in rows):
+            of_it = [row for row in rows if row["cell"] == name]
+            axes.plot([row["seconds"] for row in of_it], [row[score] for row in of_it], marker="o", label=name)
+        axes.set(xlabel="seconds of training", title=score, xscale="log")
+        axes.grid(alpha=0.3)
+    axes.set_yscale("log")
+    figure.axes[0].legend(fontsize="small")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
 def structure(arguments: argparse.Namespace) -> None:
     """Shares of 1st, 2nd and 5th neighbours of the same class, over the training split."""
     maps = open_maps(arguments.data)
@@ -156,8 +199,7 @@ def trained(
     name: str, seed: int, settings: tuple[str, ...], features: str | Path, arguments: argparse.Namespace
 ) -> TrainedRun:
     """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
-    title = f"lsc-{arguments.data.stem}-{name}{arguments.name}-{seed}".replace(" ", "-").replace(",", "")
-    folder = arguments.workspace / "runs" / title
+    folder = run_folder(name, seed, arguments)
     if not (folder / "checkpoints" / "last.pt").exists():
         return spectral_ssl.pretrain(
             arguments.data,
@@ -175,6 +217,11 @@ def trained(
     if place["epoch"] >= run.plan.train.epochs or left <= 0.01:
         return run
     return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
+
+
+def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
+    title = f"lsc-{arguments.data.stem}-{name}{arguments.name}-{seed}".replace(" ", "-").replace(",", "")
+    return Path(arguments.workspace) / "runs" / title
 
 
 def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -293,8 +340,11 @@ def write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Write what is known so far."""
     result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"latent-space-gan-{arguments.part}-{arguments.data.stem}{arguments.name}.json"
-    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_text(result_path(arguments), json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def result_path(arguments: argparse.Namespace) -> Path:
+    return RESULTS / f"latent-space-gan-{arguments.part}-{arguments.data.stem}{arguments.name}.json"
 
 
 if __name__ == "__main__":

@@ -69,16 +69,23 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
         "gaussian-mr2": ("variant=gaussian-mr2", "samples=24", "centre_weight=20", "slack=1e-4"),
     },
     "inpaint": {
-        "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=100"),
+        # the paper's 100 is for pictures in [0, 1]
+        "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=25"),
         "gaussian-proxy-mr2": (),
-        "gaussian-proxy-mr2, gradient of 2": ("graded_samples=2",),
+        "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
         "gaussian-mr2": ("variant=gaussian-mr2", "centre_weight=10"),
     },
 }
 EXTRA = {
-    "GAN alone": ("variant=none", "samples=1"),
+    "GAN alone": ("variant=none", "samples=1", "graded_samples=0"),
     "bicycle-gan": (),
-    "reconstruction alone": ("variant=none", "samples=1", "reconstruction_weight=1", "adversarial_weight=0"),
+    "reconstruction alone": (
+        "variant=none",
+        "samples=1",
+        "graded_samples=0",
+        "reconstruction_weight=1",
+        "adversarial_weight=0",
+    ),
 }
 COST_CASES = {
     "unet": Problem((3, 64, 64), (3, 64, 64), True),

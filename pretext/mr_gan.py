@@ -28,6 +28,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import discriminator_loss, generator_loss, shown
@@ -71,6 +72,8 @@ class MRGANConfig:
         r, of every sample's own error.
     loss : {"l1", "l2"}
         E: mean absolute or mean squared error.
+    average : float
+        Decay of the running mean of G's parameters that answers are made with; 0: answers are made with G itself.
     generator_updates : int
         n, steps of G for each of D.
     predictor_steps : int
@@ -105,6 +108,7 @@ class MRGANConfig:
     adversarial_weight: float = 1.0
     reconstruction_weight: float = 0.0
     loss: Loss = "l1"
+    average: float = 0.0
     generator_updates: int = 1
     predictor_steps: int = 1000
     predictor: str = ""
@@ -132,6 +136,7 @@ class MRGANConfig:
         check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
         if variant is None and not self.adversarial_weight and not self.reconstruction_weight:
             raise UserError("nothing to minimise", "variant = none and no weights", "set method.reconstruction_weight")
+        check_range("method.average", self.average, 0.0, 0.999999)
         check_range("method.generator_updates", self.generator_updates, 1, 1000)
         check_range("method.predictor_steps", self.predictor_steps, 1, 1_000_000_000)
         check_range("method.noise_channels", self.noise_channels, 1, 4096)
@@ -174,6 +179,10 @@ class MRGAN(nn.Module):
         build = partial(build_generator, base, problem, width=config.width, code=config.code, skips=config.skips)
         channels = problem.target[0]
         self.generator = build(channels, noise=config.noise_channels)
+        self.averaged: AveragedModel | None = None  # not in the paper: steadier than G after a short training
+        if config.average:
+            self.averaged = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.average))
+            self.averaged.requires_grad_(False)
         self.discriminator = Judge(base, problem, config.width, config.code)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("judgement", torch.zeros((), dtype=torch.float64))  # D's last loss
@@ -223,11 +232,11 @@ class MRGAN(nn.Module):
             return found | {"loss": likelihood, "predictor": likelihood}
         config = self.config
         graded = config.graded_samples or config.samples  # k
-        own = self._samples(example.condition, graded, generator)  # (B, k, C, S, S)
+        own = self._samples(self.generator, example.condition, graded, generator)  # (B, k, C, S, S)
         samples = own  # (B, K, C, S, S)
         if graded < config.samples:
             with torch.no_grad():
-                rest = self._samples(example.condition, config.samples - graded, generator)
+                rest = self._samples(self.generator, example.condition, config.samples - graded, generator)
             samples = thin_gradient(own, rest)
         if config.adversarial_weight and int(self.steps_done) % config.generator_updates == 0:
             loss = self._judge(example, samples[:, 0].detach())
@@ -245,6 +254,8 @@ class MRGAN(nn.Module):
             total = loss + config.adversarial_weight * adversarial
             found["adversarial"] = adversarial.item()
         yield Descent(self.optimizers["main"], total, clip=config.clip)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
         self.discriminator.requires_grad_(True)
         if leads(generator):
             self.steps_done += 1
@@ -271,9 +282,9 @@ class MRGAN(nn.Module):
         real = self.discriminator(example.target, example)
         return discriminator_loss(real, self.discriminator(shown(answers, example), example))
 
-    def _samples(self, condition: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        """K answers (B, K, C, S, S) to each condition (B, C, S, S)."""
-        answers: Tensor = self.generator(condition, samples, generator)
+    def _samples(self, network: nn.Module, condition: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+        """K answers (B, K, C, S, S) of G, or of its mean, to each condition (B, C, S, S)."""
+        answers: Tensor = network(condition, samples, generator)
         answers = in_full(answers)  # moments of few samples need all digits, whatever the layers computed in
         return torch.tanh(answers) if self.problem.bounded else answers
 
@@ -294,7 +305,8 @@ class MRGAN(nn.Module):
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from noise of its own."""
         rows = condition.split(max(1, ANSWERS_AT_ONCE // modes))  # so that memory does not grow with their number
-        return torch.cat([self._samples(part, modes, generator) for part in rows])
+        network = self.averaged or self.generator
+        return torch.cat([self._samples(network, part, modes, generator) for part in rows])
 
     def predicted_moments(self, condition: Tensor) -> Moments | None:
         """P's centre and dispersion (B, C, S, S) for conditions (B, C, S, S); None for variants without P."""

@@ -54,7 +54,8 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     ),
     "mr-gan": ("random", "mr-gan", None, (*SMALL, "samples=3", "predictor_steps=1", "generator_updates=2")),
     "mr-gan, pictures": (
-        "pictures", "mr-gan", "inpaint", ("width=4", "code=8", "variant=laplace-mr1", "samples=3", "base=latent")
+        "pictures", "mr-gan", "inpaint",
+        ("width=4", "code=8", "variant=laplace-mr1", "samples=3", "base=latent", "average=0.5"),
     ),
     "pix2pix": ("random", "pix2pix", None, SMALL),
     "rotation-prediction": ("pictures", "rotation-prediction", None, ("width=4",)),

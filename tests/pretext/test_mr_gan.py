@@ -316,3 +316,20 @@ def test_a_second_moment_needs_two_samples_and_names_are_checked() -> None:
         MRGANConfig(variant="laplacian-mr1")
     with pytest.raises(UserError, match="nothing to minimise"):
         MRGANConfig(variant="none", adversarial_weight=0.0)
+
+
+def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -> None:
+    method = ready(average=0.75)
+    means: list[torch.Tensor] = []
+    for step in range(4):
+        follow_descents(method.descents(batch(seed=step), seeded(step)))
+        now = [parameter.detach().clone() for parameter in method.generator.parameters()]
+        means = [0.75 * mean + 0.25 * each for mean, each in zip(means, now, strict=True)] if means else now
+    condition = batch().condition
+    answers = method.complete(condition, 2, seeded(7))
+    method.averaged = None
+    assert (method.complete(condition, 2, seeded(7)) - answers).abs().max() > 1e-5
+    with torch.no_grad():
+        for parameter, mean in zip(method.generator.parameters(), means, strict=True):
+            parameter.copy_(mean)
+    torch.testing.assert_close(method.complete(condition, 2, seeded(7)), answers)
