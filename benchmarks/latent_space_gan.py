@@ -59,8 +59,8 @@ BORDER_CODES, BORDER_MODES = 500, 4  # for what is said of several samples of a 
 BATCH_MINED = ("nearest=batch", "farthest=batch")
 # name: settings, and which features: the ones given, the labels, or none
 MAIN: dict[str, tuple[tuple[str, ...], str]] = {
-    "SNGAN": (("conditioning=none",), "none"),
-    "CGAN on labels": (("conditioning=code",), "labels"),
+    "SNGAN": (("conditioning=none", "reconstruction_weight=0"), "none"),
+    "CGAN on labels": (("conditioning=code", "reconstruction_weight=0"), "labels"),
     "standard approach": (("conditioning=code", *BATCH_MINED), "given"),
     "couples, mined in the batch": (BATCH_MINED, "given"),
     "couples, mined over the set": ((), "given"),

@@ -26,8 +26,9 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.progress import say
 
-# Up to so many differences all pairs are compared (about ten minutes on one core); above it neighbours are approximate.
+# Up to so many differences all pairs are compared (about 20 minutes of one thread); above, neighbours are approximate.
 MOST_DIFFERENCES = 10**13
+DIFFERENCES_A_SECOND = 9e9  # of one thread, benchmarks/results/mining.json
 
 
 class CodedMaps(TrainingMaps):
@@ -80,7 +81,7 @@ def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[s
             return places
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError, NotImplementedError, zlib.error):
         pass  # not there, or damaged: it is made again
-    say(f"mining the neighbours of {len(codes)} codes of {codes.shape[1]} dimensions")
+    say(f"mining the neighbours of {len(codes)} codes of {codes.shape[1]} dimensions{how_long(codes)}")
     found = mine(codes, config)
     places = {"nearest": found.nearest[:, 0].copy(), "farthest": found.farthest[:, 0].copy()}
     try:
@@ -89,6 +90,15 @@ def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[s
     except (OSError, UserError) as error:
         say(f"the neighbours could not be kept ({error})")
     return places
+
+
+def how_long(codes: NDArray[np.float32]) -> str:
+    """What to say of the time that exact mining takes, where it is much."""
+    differences = len(codes) ** 2 * codes.shape[1]
+    minutes = differences / (DIFFERENCES_A_SECOND * torch.get_num_threads()) / 60
+    if minutes < 2 or differences > MOST_DIFFERENCES:
+        return ""
+    return f", about {minutes:.0f} min (`export --components` makes fewer of them)"
 
 
 def _check_kept(kept: Path, count: int) -> None:

@@ -13,7 +13,7 @@ from conftest import write_random_maps
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features, write_features
-from pretext.coded_maps import CodedMaps
+from pretext.coded_maps import CodedMaps, how_long
 from pretext.latent_codes import find_codes, settle_codes
 from pretext.mining import exact_neighbours
 from pretext.tasks.from_code import FromCodeConfig, from_code, from_code_problem
@@ -148,3 +148,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, random_maps: MapFile, code
     few = write_codes(tmp_path / "few.h5", list(alone.ids), values[:4])
     with pytest.raises(UserError, match="constant features"):
         CodedMaps(alone, settle_codes(few, alone))
+
+
+def test_a_long_search_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    # differences of N² D: about 19 min at most, above that neighbours are approximate
+    said = {count: how_long(np.broadcast_to(np.float32(0), (count, 10_000))) for count in (5_000, 30_000, 40_000)}
+    assert said[5_000] == said[40_000] == ""
+    assert said[30_000].startswith(", about 17 min (")
