@@ -63,9 +63,9 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
         "laplace-proxy-mr2": ("variant=laplace-proxy-mr2", "centre_weight=1", "dispersion_weight=1"),
     },
     "super-resolve": {
-        "baseline": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1000"),
+        "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=1000"),
         "gaussian-proxy-mr2": (),
-        "gaussian-proxy-mr2, gradient of 2": ("graded_samples=2",),
+        "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
         "gaussian-mr2": ("variant=gaussian-mr2", "samples=24", "centre_weight=20", "slack=1e-4"),
     },
     "inpaint": {
