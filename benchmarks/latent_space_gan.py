@@ -130,7 +130,8 @@ def robustness(arguments: argparse.Namespace) -> None:
     for share in arguments.noise:
         features, labels = noisy_features(maps, share, arguments)
         purity = neighbour_purity(read_features(features).values[maps.rows("test")], maps.labels[maps.rows("test")])
-        cells = {"couples": ((), features), "CGAN": (("conditioning=code", *BATCH_MINED), labels)}
+        given_labels = ("conditioning=code", "reconstruction_weight=0", *BATCH_MINED)
+        cells = {"couples": ((), features), "CGAN": (given_labels, labels)}
         for name in arguments.cells or cells:
             settings, source = cells[name]
             for seed in arguments.seeds:

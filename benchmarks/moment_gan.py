@@ -32,6 +32,7 @@ from pretext.mr_gan import MRGAN, MRGANConfig
 from pretext.runs import TrainedRun, load_run
 from pretext.tasks.example import Example, Problem
 from pretext.tasks.mixture import MixtureConfig, mixture_centres
+from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
@@ -66,14 +67,20 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
         "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=1000"),
         "gaussian-proxy-mr2": (),
         "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
-        "gaussian-mr2": ("variant=gaussian-mr2", "samples=24", "centre_weight=20", "slack=1e-4"),
+        "gaussian-mr2": (
+            "variant=gaussian-mr2",
+            "samples=24",
+            "graded_samples=0",
+            "centre_weight=20",
+            "slack=1e-4",
+        ),
     },
     "inpaint": {
         # the paper's 100 is for pictures in [0, 1]
         "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=25"),
         "gaussian-proxy-mr2": (),
         "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
-        "gaussian-mr2": ("variant=gaussian-mr2", "centre_weight=10"),
+        "gaussian-mr2": ("variant=gaussian-mr2", "graded_samples=0", "centre_weight=10"),
     },
 }
 EXTRA = {
@@ -216,6 +223,9 @@ def trained(
 
 def chosen(cells: dict[str, tuple[str, ...]], arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     """The cells asked for."""
+    for name in arguments.cells or ():
+        if name not in cells:
+            raise SystemExit(str(unknown_name("cell", name, list(cells))))
     return {name: cells[name] for name in arguments.cells or cells}
 
 

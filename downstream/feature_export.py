@@ -2,20 +2,26 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.map_store import MapFile
 from downstream.feature_store import Features, write_feature_blocks
-from downstream.pca_features import fit_reduction, reduced
+from downstream.pca_features import fit_reduction, reduced, too_many_components
 from pretext.layers import pooling_in_words
 from pretext.processes import ALONE, Processes
 from pretext.runs import TrainedRun
+from pretext.training_maps import check_same_basis
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 NOTHING = np.empty((0, 0), np.float32)
-# Principal components are fitted on at most so many training samples, so that memory does not grow with the maps.
-FITTED_ON = 20_000
+# Principal components are fitted on at most so many training samples, of so many values in all (400 MB), so that memory
+# does not grow with the maps.
+FITTED_ON, FITTED_VALUES = 20_000, 10**8
 
 
 def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE, *, components: int = 0) -> Features:
@@ -65,7 +71,8 @@ def export_features(
         As in ``extract_features``.
     components : int
         0: all features as they are. Else so many principal components of the standardised features, fitted on the
-        training split (20,000 of it at most, evenly spaced), of all samples where there is none.
+        training split (20,000 samples of it at most, evenly spaced; fewer where each has more than 5,000 features),
+        or on all samples where there is none.
     overwrite : bool
         Whether an existing file may be replaced.
     processes : Processes
@@ -90,14 +97,20 @@ def _blocks(run: TrainedRun, maps: MapFile, components: int, processes: Processe
     if not components:
         yield from blocks
         return
+    check_same_basis(run.basis, maps)
     rows = maps.rows("train") if len(maps.rows("train")) else maps.rows()
-    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).astype(np.int64)]
+    dimensions = run.encode(maps.read(rows[:1])).shape[1]
+    count = min(len(rows), FITTED_ON, max(components, FITTED_VALUES // dimensions))
+    some = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    if components > min(count, dimensions):  # before the work
+        raise processes.once(too_many_components(components, count, dimensions))
     values = run.encode_file(maps, some, processes)
+    models: list[Pipeline] = []
+    processes.by_first(lambda: models.append(fit_reduction(values, components)))
     if not processes.first:
         yield from blocks
         return
-    model = fit_reduction(values, components)
-    yield from (reduced(model, block) for block in blocks)
+    yield from (reduced(models[0], block) for block in blocks)
 
 
 def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32], components: int) -> Features:

@@ -64,15 +64,24 @@ def fit_reduction(values: NDArray[np.float32], components: int) -> "Pipeline":
     Raises
     ------
     UserError
-        When there are fewer than K samples or features.
+        When there are fewer than K samples or features, or values that are not finite or all the same.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if not 1 <= components <= min(values.shape):
-        got = f"{components} of {len(values)} training samples with {values.shape[1]} features"
-        raise UserError("that many principal components cannot be had", got, f"give 1 to {min(values.shape)}")
+        raise too_many_components(components, *values.shape)
+    if not np.isfinite(values).all():
+        raise UserError("features that are not finite", f"{len(values)} samples", "take another checkpoint or layer")
+    if (values == values[0]).all():
+        raise UserError("constant features", f"{len(values)} samples alike", "they have no principal components")
     return make_pipeline(StandardScaler(), _components(values.shape[0], values.shape[1], components)).fit(values)
+
+
+def too_many_components(components: int, samples: int, dimensions: int) -> UserError:
+    """What to say of more components than a fit on so many samples of so many dimensions can have."""
+    got = f"{components} of {samples} training samples with {dimensions} features"
+    return UserError("that many principal components cannot be had", got, f"give 1 to {min(samples, dimensions)}")
 
 
 def reduced(model: "Pipeline", values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -100,8 +100,8 @@ def train_classifier(
     label_noise : float
         Share of training labels replaced by others drawn at random (for extractors of known quality).
     views : PictureViewsConfig, optional
-        It is shown new views of the pictures in each epoch, and its learning rate falls to 0 by half a cosine; without
-        it sees the maps themselves, at one rate.
+        It is shown new views of the pictures in each epoch, of the pictures' own size, and its learning rate falls to 0
+        by half a cosine; by default it is shown the maps themselves, at one rate.
 
     Returns
     -------
@@ -110,10 +110,16 @@ def train_classifier(
     Raises
     ------
     UserError
-        When a split is missing, labels are missing, or there is but a single class.
+        When a split is missing, labels are missing, there is but a single class, or views are asked for of maps that
+        are no pictures, or in another size.
     """
     check_range("label_noise", label_noise, 0.0, 1.0)
     check_range("epochs", epochs, 0, 10_000)
+    if views is not None:
+        if maps.basis.kind != "pixels":
+            raise UserError("views are of pictures", f"maps of kind {maps.basis.kind!r}", "leave the views out")
+        if views.side:
+            raise UserError("the classifier's views have the pictures' size", f"side = {views.side}", "set side=0")
     train, test = maps.rows("train"), maps.rows("test")
     if not len(train) or not len(test):
         raise UserError("a classifier needs a training and a test split", str(maps.path), "give another map file")

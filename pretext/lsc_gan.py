@@ -38,13 +38,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pretext.descent import Descent, Descents, Gather, whole_step
 from pretext.drawing import Share, batch_rows, randn
 from pretext.full_precision import in_full
 from pretext.layers import pooled
 from pretext.mining import batch_neighbours
+from pretext.running_mean import follow, running_mean
 from pretext.sample_error import sample_error
 from pretext.sngan import CodeGenerator, SpectralDiscriminator
 from pretext.tasks.example import Example, Problem
@@ -163,10 +163,7 @@ class LSCGAN(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() == 4:  # with channels side by side in memory a step takes a quarter less time
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.averaged: AveragedModel | None = None
-        if config.average:
-            self.averaged = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-            self.averaged.requires_grad_(False)
+        self.averaged = running_mean(self.generator, config.average)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_deviation", torch.ones(code))
@@ -230,8 +227,7 @@ class LSCGAN(nn.Module):
             loss = loss + self.config.reconstruction_weight * error
             found["error"] = error.item()
         yield Descent(self.optimizers["main"], loss)
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
+        follow(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
 
         found |= {"loss": loss.item(), "adversarial": judged.detach().sigmoid().mean().item()}

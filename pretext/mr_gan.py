@@ -28,7 +28,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pretext.descent import Descent, Descents, whole_step
 from pretext.discriminators import discriminator_loss, generator_loss, shown
@@ -38,6 +37,7 @@ from pretext.layers import pooled
 from pretext.moment_losses import MomentLosses, Moments, find_variant, moment_losses, thin_gradient
 from pretext.moment_networks import BaseName, Judge, build_generator, choose_base
 from pretext.predictor import Predictor
+from pretext.running_mean import follow, running_mean
 from pretext.sample_error import Loss, sample_error
 from pretext.sample_noise import repeat
 from pretext.tasks.example import Example, Problem
@@ -125,6 +125,9 @@ class MRGANConfig:
     def __post_init__(self) -> None:
         variant = None if self.variant == "none" else find_variant(self.variant)
         check_range("method.samples", self.samples, 1, 1000)
+        if self.graded_samples > self.samples:
+            got = f"method.graded_samples = {self.graded_samples}, method.samples = {self.samples}"
+            raise UserError("a gradient of more samples than there are", got, "set method.graded_samples=0 for all")
         check_range("method.graded_samples", self.graded_samples, 0, self.samples)
         if variant is not None and variant.moments == 2 and self.samples < 2:
             what_to_do = f"set method.samples to 10, or take {self.variant.replace('mr2', 'mr1')}"
@@ -179,10 +182,7 @@ class MRGAN(nn.Module):
         build = partial(build_generator, base, problem, width=config.width, code=config.code, skips=config.skips)
         channels = problem.target[0]
         self.generator = build(channels, noise=config.noise_channels)
-        self.averaged: AveragedModel | None = None  # not in the paper: steadier than G after a short training
-        if config.average:
-            self.averaged = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-            self.averaged.requires_grad_(False)
+        self.averaged = running_mean(self.generator, config.average)  # not in the paper
         self.discriminator = Judge(base, problem, config.width, config.code)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("judgement", torch.zeros((), dtype=torch.float64))  # D's last loss
@@ -254,8 +254,7 @@ class MRGAN(nn.Module):
             total = loss + config.adversarial_weight * adversarial
             found["adversarial"] = adversarial.item()
         yield Descent(self.optimizers["main"], total, clip=config.clip)
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
+        follow(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
         if leads(generator):
             self.steps_done += 1

@@ -23,7 +23,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pretext.networks import Geometry, plan
 from pretext.normalisation import norm
 
-EMBEDDING = 256  # units of what scales and shifts
+EMBEDDED_UNITS = 256  # units of what scales and shifts
 LAYERS_A_HALVING = 4  # two convolutions and what follows each; one and what follows it stand before the first halving
 
 
@@ -80,8 +80,8 @@ class CodeGenerator(nn.Module):
         self.last = nn.Conv2d(widths[-1], shape[0], 3, padding=1)
         self.embed: nn.Module | None = None
         if modulated:
-            self.embed = nn.Sequential(nn.Linear(latent + code, EMBEDDING), nn.ReLU())
-            self.modulate = nn.ModuleList(nn.Linear(EMBEDDING, 2 * channels) for channels in widths)
+            self.embed = nn.Sequential(nn.Linear(latent + code, EMBEDDED_UNITS), nn.ReLU())
+            self.modulate = nn.ModuleList(nn.Linear(EMBEDDED_UNITS, 2 * channels) for channels in widths)
 
     def forward(self, noise: Tensor, code: Tensor) -> Tensor:
         """Maps (B, C, S, S) of noise (B, Z) and standardised codes (B, D)."""

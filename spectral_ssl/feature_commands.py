@@ -26,7 +26,7 @@ def export(
         typer.Option("--format", help="Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export."),
     ] = "hdf5",
     out: Annotated[
-        Path | None, typer.Option(help="File to write [WS/features/RUN-DATA.h5, WS/encoders/RUN.onnx].")
+        Path | None, typer.Option(help="File to write [WS/features/RUN-DATA[-LAYER][-pcaK].h5, WS/encoders/RUN.onnx].")
     ] = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,

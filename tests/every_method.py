@@ -126,6 +126,7 @@ def main(folder: Path) -> None:
             spectral_ssl.pretrain(resume=folder / "stopped", max_minutes=0)
         train_some(folder / "several32", ("cgml", "joint-embedding"))
         spectral_ssl.export(folder / "one32" / "joint-embedding", out=folder / "several.h5")
+        spectral_ssl.export(folder / "one32" / "joint-embedding", components=3, out=folder / "several-pca.h5")
         spectral_ssl.evaluate(folder / "one32" / "cgml", count=10, modes=2)
         scores = spectral_ssl.probe(run=folder / "one32" / "joint-embedding", seeds=1)
         (folder / f"probe-{processes.place}.json").write_text(json.dumps([row["mean"] for row in scores["rows"]]))

@@ -156,7 +156,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[
         "task": plan.task,
         "data": str(maps.path),
         "maps": len(training),
-        "parameters": sum(values.numel() for values in network.parameters()),
+        "parameters": sum(values.numel() for values in network.parameters() if values.requires_grad),
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "steps": config.epochs * steps_an_epoch,

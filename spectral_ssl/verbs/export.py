@@ -43,7 +43,7 @@ def export(
         Of the features (``downstream.feature_formats``); or of the encoder (``export_encoder``), then ``data`` serves
         to check what was written.
     out : path, optional
-        The file; ``WS/features/RUN-DATA[-LAYER].h5`` by default, with the ending of the format, encoders in
+        The file; ``WS/features/RUN-DATA[-LAYER][-pcaK].h5`` by default, with the ending of the format, encoders in
         ``WS/encoders``.
     overwrite : bool
         Whether an existing file may be replaced.

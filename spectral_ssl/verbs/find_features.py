@@ -9,6 +9,7 @@ from data_prep.map_store import MapFile
 from downstream.feature_export import export_features
 from downstream.feature_store import read_features
 from pretext.latent_codes import settle_codes
+from pretext.layers import pooling_in_words
 from pretext.runs import load_run
 from pretext.tasks.from_code import LABELS, NONE, FromCodeConfig
 from spectral_ssl.ground.errors import UserError
@@ -61,8 +62,16 @@ def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
         if not path.exists():
             break
         about = read_features(path).about
-        if (about["checkpoint_digest"], about["data_digest"]) == (trained.checkpoint_digest, maps.digest):
+        wanted = {
+            "checkpoint_digest": trained.checkpoint_digest,
+            "data_digest": maps.digest,
+            "layer": trained.layer,
+            "pooling": pooling_in_words(trained.layer),  # of principal components it is another
+        }
+        if all(about[name] == value for name, value in wanted.items()):
             return path
+    else:
+        raise UserError("other features where the run's would be written", str(path), "move that file away")
     say(f"features of {run} for {maps.path}: writing {path}")
     try:
         export_features(path, trained, maps)

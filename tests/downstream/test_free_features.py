@@ -54,6 +54,9 @@ def test_a_reduction_keeps_distances_of_standardised_features_and_orders_by_vari
     few = reduced(fit_reduction(values, 3), values)
     assert few.dtype == np.float32
     np.testing.assert_allclose(few, all_of_them[:, :3], atol=1e-4)
+    for wrong, said in ((np.nan, "not finite"), (0.0, "constant features")):
+        with pytest.raises(UserError, match=said):
+            fit_reduction(np.where(values > 1e9, values, np.float32(wrong)), 3)
     with pytest.raises(UserError, match="13 of 200 training samples with 12 features"):
         fit_reduction(values, 13)
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import write_random_maps
 
-from data_prep.basis import zernike_basis
+from data_prep.basis import pixel_basis, zernike_basis
 from downstream.real_classifier import (
     class_score,
     conditional_accuracy,
@@ -15,6 +16,7 @@ from downstream.real_classifier import (
     train_classifier,
 )
 from pretext.standardiser import Standardiser
+from pretext.tasks.picture_views import PictureViewsConfig
 from spectral_ssl.ground.errors import UserError
 
 
@@ -36,6 +38,24 @@ def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
     assert untrained.test_accuracy < classifier.test_accuracy
     noise = train_classifier(maps, standardise, epochs=12, width=8, batch_size=16, label_noise=1.0)
     assert noise.test_accuracy < 0.4  # no label of its training was right
+
+
+def test_views_are_new_in_each_epoch_and_follow_from_the_seed(tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 16, 16), train=96, test=30)
+    standardise, views = Standardiser.of(maps), PictureViewsConfig(crop=0.5, jittered=0.0, grey=0.0)
+    found = [train_classifier(maps, standardise, epochs=4, width=4, batch_size=16, views=views) for _ in range(2)]
+    same = [torch.equal(*pair) for pair in zip(*(each.network.parameters() for each in found), strict=True)]
+    assert all(same)
+    plain = train_classifier(maps, standardise, epochs=4, width=4, batch_size=16)
+    assert any(
+        not torch.equal(*pair) for pair in zip(plain.network.parameters(), found[0].network.parameters(), strict=True)
+    )
+    assert found[0].test_accuracy > 0.5
+    with pytest.raises(UserError, match="the pictures' size"):
+        train_classifier(maps, standardise, views=PictureViewsConfig(side=8))
+    spectral = write_random_maps(tmp_path / "spectral.h5", zernike_basis(8))
+    with pytest.raises(UserError, match="views are of pictures"):
+        train_classifier(spectral, Standardiser.of(spectral), views=views)
 
 
 def test_labels_are_disturbed_by_the_share_asked_for() -> None:

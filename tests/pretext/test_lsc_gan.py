@@ -124,7 +124,7 @@ def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -
     torch.testing.assert_close(method.complete(case.condition, 2, seeded(7)), answers)
 
 
-def test_modulation_begins_from_the_generator_without_it_and_reaches_every_stage() -> None:
+def test_modulation_by_nothing_is_the_generator_without_it_and_each_stage_is_reached() -> None:
     plain, modulated = build(), build(modulated=True)
     names = plain.generator.state_dict().keys()
     assert set(modulated.generator.state_dict()) > set(names)

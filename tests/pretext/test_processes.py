@@ -109,6 +109,16 @@ def test_exported_features_are_those_of_one_process_bit_for_bit(trained: Path) -
 
 
 @needs_gloo
+def test_exported_components_are_those_of_one_process_bit_for_bit(trained: Path) -> None:
+    run = trained / "one32" / "joint-embedding"
+    spectral_ssl.export(run, components=3, out=trained / "one-pca.h5")
+    one, two = (read_features(trained / f"{name}-pca.h5") for name in ("one", "several"))
+    assert one.values.shape[1] == 3
+    assert (one.values == two.values).all()
+    assert one.about == two.about
+
+
+@needs_gloo
 def test_evaluation_and_probe_are_those_of_one_process(trained: Path) -> None:
     path = trained / "one32" / "cgml" / "evaluation-random.json"
     several = json.loads(path.read_text())["rows"]
