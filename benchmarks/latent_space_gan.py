@@ -171,6 +171,9 @@ def draw_curves(path: Path, rows: list[dict[str, Any]]) -> None:
             of_it = [row for row in rows if row["cell"] == name]
             axes.plot([row["seconds"] for row in of_it], [row[score] for row in of_it], marker="o", label=name)
         axes.set(xlabel="seconds of training", title=score, xscale="log")
+        seconds = sorted({60 * row["minutes"] for row in rows})
+        axes.set_xticks(seconds, [f"{each:g}" for each in seconds])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     axes.set_yscale("log")
     figure.axes[0].legend(fontsize="small")
