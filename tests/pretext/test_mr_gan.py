@@ -176,8 +176,8 @@ def test_with_a_gradient_of_one_sample_all_are_still_drawn_and_judged(name: str)
     method = ready(name, samples=4, graded_samples=1)
     drawn, judged, draw, judge = [], [], method._samples, method._moment_losses
 
-    def drawing(condition: torch.Tensor, samples: int, generator: torch.Generator) -> Any:
-        found = draw(condition, samples, generator)
+    def drawing(network: nn.Module, condition: torch.Tensor, samples: int, generator: torch.Generator) -> Any:
+        found = draw(network, condition, samples, generator)
         drawn.append((samples, found.requires_grad))
         return found
 
@@ -194,6 +194,11 @@ def test_with_a_gradient_of_one_sample_all_are_still_drawn_and_judged(name: str)
     for one, other in combinations(range(4), 2):
         assert not torch.equal(samples[:, one], samples[:, other])  # each of noise of its own
     assert {"generator", "discriminator"} <= moved(method, before)
+
+
+def test_a_gradient_of_more_samples_than_there_are_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UserError, match=r"more samples than there are.*set method.graded_samples=0"):
+        make(samples=1, graded_samples=2, variant="none")
 
 
 def test_the_error_falls_on_l1_alone() -> None:
