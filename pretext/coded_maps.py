@@ -5,7 +5,6 @@ a resumed run has the same. (They need no refreshing: the extractor is frozen.) 
 for other runs on the same features.
 """
 
-import zlib
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -79,8 +78,10 @@ def known_or_mined(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[s
             places = {side: np.asarray(file[side], np.int64) for side in ("nearest", "farthest")}
         if all(each.shape == (len(codes),) and 0 <= each.min() <= each.max() < len(codes) for each in places.values()):
             return places
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError, NotImplementedError, zlib.error):
-        pass  # not there, or damaged: it is made again
+    except (OSError, ValueError, EOFError, BadZipFile, RuntimeError):
+        # Not there, or damaged: it is made again. These are all that flipped bits of such a file were seen to raise;
+        # the last one is zipfile's word for "encrypted" and, as NotImplementedError, for "of a later version".
+        pass
     say(f"mining the neighbours of {len(codes)} codes of {codes.shape[1]} dimensions{how_long(codes)}")
     found = mine(codes, config)
     places = {"nearest": found.nearest[:, 0].copy(), "farthest": found.farthest[:, 0].copy()}

@@ -86,7 +86,7 @@ def test_kept_neighbours_are_the_mined_ones(
 
 
 @pytest.mark.usefixtures("little_memory")
-@pytest.mark.parametrize("damage", ["header", "compressed", "pickled", "length"])
+@pytest.mark.parametrize("damage", ["header", "compressed", "pickled", "length", "encrypted"])
 def test_kept_neighbours_of_somebody_else_are_mined_again(
     damage: str, tmp_path: Path, random_maps: MapFile, coded: FromCodeConfig
 ) -> None:
@@ -102,6 +102,7 @@ def test_kept_neighbours_of_somebody_else_are_mined_again(
                 head, {"descr": "|O" if damage == "pickled" else "<i8", "fortran_order": False, "shape": shape}
             )
             archive.writestr(f"{side}.npy", head.getvalue() + bytes(8 * count - (damage == "length")))
+            archive.infolist()[-1].flag_bits |= damage == "encrypted"  # as a single turned bit says
     assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
     with np.load(kept) as written:  # as they were
         assert np.array_equal(written["nearest"], first.followers[0].numpy())
