@@ -106,10 +106,7 @@ def _blocks(run: TrainedRun, maps: MapFile, components: int, processes: Processe
         raise processes.once(too_many_components(components, count, dimensions))
     values = run.encode_file(maps, some, processes)
     models: list[Pipeline] = []
-    processes.by_first(lambda: models.append(fit_reduction(values, components)))
-    if not processes.first:
-        yield from blocks
-        return
+    processes.by_first(lambda: models.append(fit_reduction(values, components)))  # the others need no copy of it
     yield from (reduced(models[0], block) for block in blocks)
 
 

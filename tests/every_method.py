@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from conftest import write_random_maps
@@ -72,26 +73,23 @@ IN_PARTS = [
 @contextmanager
 def without_pictures() -> Iterator[None]:
     """The pictures at the end of a training take longer than these trainings."""
-    before = pretrain_verb._finish
-    pretrain_verb._finish = lambda folder, *_: runs.load_run(folder)
-    try:
+    with patch.object(pretrain_verb, "_finish", lambda folder, *_: runs.load_run(folder)):
         yield
-    finally:
-        pretrain_verb._finish = before
 
 
 @contextmanager
 def in_double() -> Iterator[None]:
     """Everything is computed in float64: what remains of a difference is a mistake and no rounding."""
-    before = Standardiser.__call__, runs.build_seeded
+    standardise, build = Standardiser.__call__, runs.build_seeded
     torch.set_default_dtype(torch.float64)
-    Standardiser.__call__ = lambda self, maps: before[0](self, maps).double()  # type: ignore[method-assign]
-    runs.build_seeded = lambda *given: before[1](*given).double()
     try:
-        yield
+        with (
+            patch.object(Standardiser, "__call__", lambda self, maps: standardise(self, maps).double()),
+            patch.object(runs, "build_seeded", lambda *given: build(*given).double()),
+        ):
+            yield
     finally:
         torch.set_default_dtype(torch.float32)
-        Standardiser.__call__, runs.build_seeded = before  # type: ignore[method-assign]
 
 
 def write_data(folder: Path) -> Path:

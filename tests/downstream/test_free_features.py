@@ -41,9 +41,8 @@ def test_components_do_not_depend_on_the_test_split() -> None:
 
 def test_a_reduction_keeps_distances_of_standardised_features_and_orders_by_variance() -> None:
     generator = np.random.default_rng(3)
-    values = (generator.normal(size=(200, 12)) @ generator.normal(size=(12, 12)) * np.geomspace(1, 1e3, 12)).astype(
-        "f4"
-    )
+    mixed = generator.normal(size=(200, 12)) @ generator.normal(size=(12, 12))
+    values = (mixed * np.geomspace(1, 1e3, 12)).astype(np.float32)
     all_of_them = reduced(fit_reduction(values, 12), values)
     standardised = (values - values.mean(axis=0)) / values.std(axis=0)
     between = [np.linalg.norm(each[:50, None] - each[None, :50], axis=2) for each in (all_of_them, standardised)]

@@ -40,7 +40,7 @@ def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
     assert noise.test_accuracy < 0.4  # no label of its training was right
 
 
-def test_views_are_new_in_each_epoch_and_follow_from_the_seed(tmp_path: Path) -> None:
+def test_views_follow_from_the_seed_and_are_of_pictures_of_their_size(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 16, 16), train=96, test=30)
     standardise, views = Standardiser.of(maps), PictureViewsConfig(crop=0.5, jittered=0.0, grey=0.0)
     found = [train_classifier(maps, standardise, epochs=4, width=4, batch_size=16, views=views) for _ in range(2)]
