@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transforms import cores_in_use, matrix_product_speed, median_seconds, wait_until_quiet
 
-from pretext import onednn_linear
-from pretext.cgml import CGML, CGMLConfig
-from pretext.engine import seeded_generator
+from pretext.data.batch import Example, Problem
+from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
-from pretext.sample_error import sample_error
-from pretext.tasks.example import Example, Problem
+from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.networks import basic_layers as onednn_linear
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.provenance import environment
 
 # name: shape of the map, batch, settings

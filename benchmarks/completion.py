@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 import spectral_ssl
-from pretext.runs import TrainedRun, load_run
-from spectral_ssl.ground.metrics_log import read_metrics
+from pretext.runs.trained_run import TrainedRun, load_run
+from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"

@@ -29,15 +29,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from latent_space_figure import border_effect, draw_latent_space
 
 import spectral_ssl
-from data_prep.map_store import MapFile, open_maps
-from downstream.efficientnet_lite import load_class_head
-from downstream.feature_store import Features, read_features, write_features
-from downstream.feature_structure import neighbour_purity
-from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
-from downstream.latent_space_figure import border_effect, draw_latent_space
-from downstream.real_classifier import (
+from data_prep.maps.reader import MapFile, open_maps
+from downstream.features.clusters import neighbour_purity
+from downstream.features.store import Features, read_features, write_features
+from downstream.metrics.class_score import (
     ClassifierNetwork,
     RealClassifier,
     class_score,
@@ -46,9 +44,11 @@ from downstream.real_classifier import (
     neighbour_conditional_accuracy,
     train_classifier,
 )
-from pretext.runs import TrainedRun, held_out_rows, load_run
-from pretext.standardiser import Standardiser
-from pretext.tasks.picture_views import PictureViewsConfig
+from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
+from downstream.metrics.pretrained.efficientnet_lite import load_class_head
+from pretext.data.standardise import Standardiser
+from pretext.runs.trained_run import TrainedRun, held_out_rows, load_run
+from pretext.tasks.image_views import PictureViewsConfig
 from spectral_ssl.ground.files import atomic_path, write_text
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.verbs.probe import without_nan

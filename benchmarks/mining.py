@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from pretext.approximate_mining import approximate_neighbours
-from pretext.mining import exact_neighbours
+from pretext.neighbours.approximate import approximate_neighbours
+from pretext.neighbours.exact import exact_neighbours
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.provenance import environment
 

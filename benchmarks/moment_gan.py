@@ -23,19 +23,19 @@ from typing import Any
 import torch
 
 import spectral_ssl
-from downstream.answer_scores import mixture_scores
-from downstream.mixture_figure import draw_points
-from pretext.engine import seeded_generator
+from downstream.figures.mixture import draw_points
+from downstream.metrics.prediction_scores import mixture_scores
+from pretext.data.batch import Example, Problem
+from pretext.losses.moment_matching import VARIANTS
 from pretext.method import build_seeded
-from pretext.moment_losses import VARIANTS
-from pretext.mr_gan import MRGAN, MRGANConfig
-from pretext.runs import TrainedRun, load_run
-from pretext.tasks.example import Example, Problem
-from pretext.tasks.mixture import MixtureConfig, mixture_centres
+from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.tasks.toys.mixture import MixtureConfig, mixture_centres
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import write_text
-from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"

@@ -16,15 +16,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.basis import zernike_basis
-from pretext import onednn_linear
-from pretext.cgml import CGMLConfig
-from pretext.context_encoder import ContextEncoderConfig
-from pretext.engine import seeded_generator
+from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
-from pretext.methods import METHODS
-from pretext.pix2pix import Pix2PixConfig
-from pretext.regression import RegressionConfig
-from pretext.tasks.example import Example, Problem
+from pretext.methods.catalogue import METHODS
+from pretext.methods.cgml.model import CGMLConfig
+from pretext.methods.context_encoder import ContextEncoderConfig
+from pretext.methods.pix2pix import Pix2PixConfig
+from pretext.methods.regression import RegressionConfig
+from pretext.networks import basic_layers as onednn_linear
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.provenance import environment
 
 BATCH = 10

@@ -23,11 +23,11 @@ import numpy as np
 from transforms import idle_seconds, machine, median_seconds, wait_until_quiet
 
 from data_prep.basis import zernike_basis
-from data_prep.mesh_reading import read_shape
-from data_prep.off_reader import parse_off
-from data_prep.pipeline import prepare
-from data_prep.sources import open_source
-from data_prep.sources.item import Item, Shape, Source
+from data_prep.pipeline.prepare import prepare
+from data_prep.readers.mesh import read_shape
+from data_prep.readers.off import parse_off
+from data_prep.source import Item, Shape, Source
+from data_prep.sources.catalogue import open_source
 
 WORKERS = 2
 REPEATS = 3

@@ -16,17 +16,17 @@ import numpy as np
 from transforms import machine
 
 from data_prep.basis import Basis, harmonics_basis, radial_basis, zernike_basis
-from data_prep.chamfer import chamfer_distance
-from data_prep.ray_casting import cast_rays, grid_directions, need_embree
-from data_prep.reconstruction import densest_cells, density_grid, density_mesh, star_mesh
-from data_prep.sampling import sample_surface
-from data_prep.shape_maps import cloud_to_map, highest_order, mesh_in_unit_ball, shape_to_map
-from data_prep.solid_moments import require_closed
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape
-from data_prep.sources.shapes import make_shape
-from data_prep.surface_quadrature import surface_quadrature
-from downstream.shape_figures import draw_shapes
+from data_prep.geometry.solid_quadrature import require_closed
+from data_prep.geometry.surface_quadrature import surface_quadrature
+from data_prep.geometry.surface_sampling import sample_surface
+from data_prep.pipeline.shape_to_map import cloud_to_map, highest_order, mesh_in_unit_ball, shape_to_map
+from data_prep.source import Shape
+from data_prep.sources.built_in.shapes import make_shape
+from data_prep.sources.catalogue import open_source
+from data_prep.transforms.inverse import densest_cells, density_grid, density_mesh, star_mesh
+from data_prep.transforms.radial_harmonics import cast_rays, grid_directions, need_embree
+from downstream.figures.shapes import draw_shapes
+from downstream.metrics.chamfer import chamfer_distance
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 BUILT_IN = ("chair", "mug", "torus", "stairs", "lamp", "bottle")

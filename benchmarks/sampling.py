@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from transforms import machine
 
-from data_prep import moments
 from data_prep.basis import zernike_basis
+from data_prep.geometry.surface_quadrature import surface_quadrature
+from data_prep.geometry.surface_sampling import farthest_points, sample_surface
 from data_prep.layout import orders, unfold
-from data_prep.pipeline import object_generator
-from data_prep.sampling import farthest_points, sample_surface
-from data_prep.shape_maps import mesh_in_unit_ball, shape_to_map
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape
-from data_prep.surface_quadrature import surface_quadrature
-from data_prep.zernike import zernike_moments
-from downstream.linear_probe import fit_probe
+from data_prep.pipeline.prepare import object_generator
+from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.source import Shape
+from data_prep.sources.catalogue import open_source
+from data_prep.transforms import moment_sums as moments
+from data_prep.transforms.zernike import zernike_moments
+from downstream.probes.classifiers.logistic import fit_probe
 
 BASIS = zernike_basis(20)
 MOST = {"train": 60, "test": 30}

@@ -22,8 +22,8 @@ from typing import Any
 
 import spectral_ssl
 from spectral_ssl.ground.files import write_text
-from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import read_metrics
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}

@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from downstream.study.design import REAL, Trial
 from downstream.study.folder import Study, open_study
 from downstream.study.serving import listen
-from spectral_ssl.verbs.study_results import study_results
+from spectral_ssl.verbs.study.results import study_results
 
 FRAME_OF_60_HZ = 1000 / 60
 ERROR_RATE = 0.2

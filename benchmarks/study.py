@@ -4,7 +4,7 @@
 
 The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS holds
 3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class). Nothing here can see the real
-test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of ``downstream.linear_probe`` on
+test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of ``downstream.probes.classifiers.logistic`` on
 them and scores it on the 828. One line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells
 that are there already are skipped, so the study goes on where it was stopped.
 
@@ -26,13 +26,13 @@ import torch
 
 import spectral_ssl
 from data_prep.layout import unfold
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
-from downstream.linear_probe import fit_probe
-from downstream.turned_maps import Pose, turn_maps
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.turned_maps import Pose, turn_maps
 from spectral_ssl.ground.files import atomic_path
-from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import created_by, environment
+from spectral_ssl.ground.run_folder import read_metrics
 
 RESULTS = Path(__file__).parent / "results" / "study-modelnet10.jsonl"
 HELD_OUT = 828

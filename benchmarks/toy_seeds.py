@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 import spectral_ssl
-from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.verbs.probe import without_nan
 
 OUT = Path(__file__).parent / "results" / "toy-seeds.json"

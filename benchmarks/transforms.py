@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 from scipy.special import eval_jacobi, sph_harm_y
 from threadpoolctl import threadpool_limits
 
-from data_prep import moments
 from data_prep.basis import zernike_basis
-from data_prep.ducc_harmonics import ACCURACY
-from data_prep.harmonics import shell_moments
+from data_prep.geometry.surface_sampling import sample_points
+from data_prep.geometry.unit_ball import to_unit_ball
 from data_prep.layout import index
-from data_prep.recurrences import zernike_tables
-from data_prep.sampling import sample_points
-from data_prep.sources.shapes import make_shape
-from data_prep.unit_ball import to_unit_ball
-from data_prep.zernike import zernike_moments
+from data_prep.sources.built_in.shapes import make_shape
+from data_prep.transforms import moment_sums as moments
+from data_prep.transforms.kernels.ducc import ACCURACY
+from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.shell_harmonics import shell_moments
+from data_prep.transforms.zernike import zernike_moments
 
 POINTS = 2048
 
@@ -297,7 +297,7 @@ def compile_seconds() -> dict[str, Any]:
     """Time to make the kernels ready in a fresh process: with nothing compiled yet, and from the disk cache."""
     code = (
         "import time, logging; begin = time.perf_counter()\n"
-        "from data_prep.moments import precompile; precompile('float32')\n"
+        "from data_prep.transforms.moment_sums import precompile; precompile('float32')\n"
         "print(time.perf_counter() - begin)"
     )
     seconds = {}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape
-from downstream.shape_figures import draw_shapes
+from data_prep.source import Shape
+from data_prep.sources.catalogue import open_source
+from downstream.figures.shapes import draw_shapes
 from pretext.tasks.views import ViewsConfig, altered
 
 CLASSES = ("chair", "lamp", "mug", "table")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pretext.descent import Descents
-from pretext.tasks.example import Example
+from pretext.data.batch import Example
+from pretext.optimisation import Descents
 
 
 class Method(Protocol):
@@ -33,7 +33,7 @@ class Method(Protocol):
         ...
 
     def descents(self, example: Example, generator: torch.Generator) -> Descents:
-        """What ``training_step`` does, handed out piece by piece (``pretext.descent``)."""
+        """What ``training_step`` does, handed out piece by piece (``pretext.optimisation``)."""
         ...
 
     def encode(self, condition: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Method(Protocol):
         ...
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """Features (B, D) of the encoder's layers by name (``pretext.layers``), with a gradient."""
+        """Features (B, D) of the encoder's layers by name (``pretext.networks.feature_layers``), with a gradient."""
         ...
 
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:

@@ -36,19 +36,19 @@ VERBS = (
 )
 # what else there is -> the module it lies in
 PARTS = {
-    "MapDataset": "pretext.map_dataset",
-    "SpectralFeatures": "spectral_ssl.spectral_features",
-    "compare_runs": "spectral_ssl.verbs.runs",
-    "estimate_prep": "spectral_ssl.verbs.estimate_prep",
-    "estimate_pretrain": "spectral_ssl.verbs.estimate_pretrain",
-    "export_encoder": "spectral_ssl.verbs.export_encoder",
-    "list_runs": "spectral_ssl.verbs.runs",
-    "load_run": "pretext.runs",
-    "open_maps": "data_prep.map_store",
+    "MapDataset": "pretext.data.torch_dataset",
+    "SpectralFeatures": "spectral_ssl.estimator",
+    "compare_runs": "spectral_ssl.verbs.runs.show",
+    "estimate_prep": "spectral_ssl.verbs.estimates.prep",
+    "estimate_pretrain": "spectral_ssl.verbs.estimates.pretrain",
+    "export_encoder": "spectral_ssl.verbs.features.export_encoder",
+    "list_runs": "spectral_ssl.verbs.runs.show",
+    "load_run": "pretext.runs.trained_run",
+    "open_maps": "data_prep.maps.reader",
     "quiet": "spectral_ssl.ground.progress",
-    "remove_run": "spectral_ssl.verbs.remove_run",
-    "show_run": "spectral_ssl.verbs.runs",
-    "to_tensorboard": "spectral_ssl.verbs.tensorboard",
+    "remove_run": "spectral_ssl.verbs.runs.remove",
+    "show_run": "spectral_ssl.verbs.runs.show",
+    "to_tensorboard": "spectral_ssl.verbs.runs.tensorboard",
 }
 
 __all__ = ["PARTS", "VERBS", "__version__", *VERBS, *PARTS]  # pyright: ignore

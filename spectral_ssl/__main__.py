@@ -1,5 +1,5 @@
 """``python -m spectral_ssl`` is ``spectral-ssl``."""
 
-from spectral_ssl.cli import main
+from spectral_ssl.cli.app import main
 
 main()

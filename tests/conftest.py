@@ -14,8 +14,8 @@ import pytest
 
 from data_prep.basis import Basis, zernike_basis
 from data_prep.layout import valid_cells
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def random_maps(tmp_path: Path) -> MapFile:
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """The test fails when the process comes to hold 256 MiB more than it ever held."""
-    for library in ("torch", "trimesh", "PIL.Image", "pretext.runs", "data_prep.sources"):
+    for library in ("torch", "trimesh", "PIL.Image", "pretext.runs.trained_run", "data_prep.sources"):
         import_module(library)  # what they take when they load is not the test's
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield

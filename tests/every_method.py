@@ -13,10 +13,10 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from pretext import runs
-from pretext.methods import METHODS
-from pretext.processes import together
-from pretext.standardiser import Standardiser
+from pretext.data.standardise import Standardiser
+from pretext.methods.catalogue import METHODS
+from pretext.runs import trained_run as runs
+from pretext.training.distributed import together
 from spectral_ssl.verbs import pretrain as pretrain_verb
 
 SMALL = ("width=4", "code=8")

@@ -15,27 +15,26 @@ from typing import Any
 import numpy as np
 import torch
 
-import pretext.checkpoint
-import pretext.engine
+import pretext.training.checkpoint
+import pretext.training.trainer
 import spectral_ssl
-import spectral_ssl.cli
+import spectral_ssl.cli.app
 import spectral_ssl.ground.files
 import spectral_ssl.verbs.pretrain
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.layout import valid_cells
-from data_prep.map_store import open_maps
-from data_prep.map_writer import MapWriter
-from downstream.feature_store import Features, write_features
-from pretext.batch_step import BatchStep
-from pretext.checkpoint import load_checkpoint
-from pretext.methods import METHODS
-from pretext.standardiser import Standardiser
-from pretext.tasks import find_task
-from pretext.tasks.from_code import FromCodeConfig
+from data_prep.maps.reader import open_maps
+from data_prep.maps.writer import MapWriter
+from downstream.features.store import Features, write_features
+from pretext.data.standardise import Standardiser
+from pretext.methods.catalogue import METHODS
+from pretext.tasks.catalogue import find_task
+from pretext.tasks.codes.from_code import FromCodeConfig
+from pretext.training.batch_step import BatchStep
+from pretext.training.checkpoint import load_checkpoint
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
-from spectral_ssl.ground.run_status import read_status
+from spectral_ssl.ground.run_folder import read_metrics, read_status
 
 # What settings of these names are, whatever method has them: a new method is small without a line here.
 TINY = {
@@ -159,7 +158,7 @@ def command(case: Case, data: Path, out: Path | None) -> list[str]:
 def typed(*words: str) -> None:
     """The command line with these words; it ends in SystemExit when something is not well."""
     sys.argv = ["spectral-ssl", *words]
-    spectral_ssl.cli.main()
+    spectral_ssl.cli.app.main()
 
 
 def go_on(case: Case, data: Path, out: Path) -> None:
@@ -227,7 +226,7 @@ def in_step(strike: Callable[[], Any]) -> Callable[[Case, int], None]:
 
 def in_engine(name: str, strike: Callable[..., Any], *, after: bool = False) -> Callable[[Case, int], None]:
     """A fault at the n-th call of what the engine calls by this name."""
-    return lambda case, n: at_call(pretext.engine, name, n, strike, after=after)
+    return lambda case, n: at_call(pretext.training.trainer, name, n, strike, after=after)
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,7 @@ class Fault:
 FAULTS = {
     "SIGKILL in a step": Fault(in_step(kill), STEPS),
     "SIGKILL, checkpoint half written": Fault(
-        lambda case, n: at_call(pretext.checkpoint, "save_tensors", n, half_a_file), EPOCHS
+        lambda case, n: at_call(pretext.training.checkpoint, "save_tensors", n, half_a_file), EPOCHS
     ),
     "SIGKILL, checkpoint written, not in its place": Fault(at_file("last.pt", kill), EPOCHS),
     "SIGKILL, checkpoint just put in its place": Fault(at_file("last.pt", kill, after=True), EPOCHS),

@@ -3,8 +3,8 @@
 import torch
 
 from data_prep.basis import pixel_basis
-from pretext.standardiser import Standardiser
-from pretext.tasks.example import Batch
+from pretext.data.batch import Batch
+from pretext.data.standardise import Standardiser
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -20,13 +20,13 @@ import pytest
 import typer
 
 import spectral_ssl
-from data_prep.sources import SOURCES
-from pretext.engine import TrainConfig
-from pretext.methods import METHODS, find_method
-from pretext.tasks import TASKS, find_task
-from spectral_ssl import cli
+from data_prep.sources.catalogue import SOURCES
+from pretext.methods.catalogue import METHODS, find_method
+from pretext.tasks.catalogue import TASKS, find_task
+from pretext.training.trainer import TrainConfig
+from spectral_ssl.cli import app as cli
 from spectral_ssl.ground.config import build_config, parse_settings
-from spectral_ssl.verbs.run_plan import read_recipe, recipes
+from spectral_ssl.planning.run_plan import read_recipe, recipes
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import compressed_hdf5 as chunks
-from data_prep import gltf_check, image_reading, item_names, mesh_reading, text_size, unpacking, voxel_reading
+from data_prep.pipeline import source_records as item_names
+from data_prep.readers import image as image_reading
+from data_prep.readers import limits
+from data_prep.readers import limits as chunks
+from data_prep.readers import mesh as mesh_reading
+from data_prep.readers import voxels as voxel_reading
 from data_prep.sources import celeba, cifar10, mnist, modelnet
+from data_prep.sources.download import unpack as unpacking
 from spectral_ssl.ground import config, files, hdf5, pickles, tensor_files
 
 TESTS = Path(__file__).parent
@@ -58,10 +63,10 @@ def test_all_readers_are_in_the_table() -> None:
         ("| 64 MiB |", cifar10.LARGEST_BATCH >> 20 == 64),
         ("500,000 images", mnist.MOST_ROWS == 500_000),
         ("file and buffers 256 MiB", mesh_reading.LARGEST_FILE >> 20 == 256),
-        ("text 2^24 words", text_size.MOST_WORDS == 2**24),
+        ("text 2^24 words", limits.MOST_WORDS == 2**24),
         (
             "glTF 20,000 nodes, 64 buffers, 2^26 vertices and corners shown, arrays 1 GiB",
-            (gltf_check.MOST_NODES, gltf_check.MOST_BUFFERS, gltf_check.MOST_CORNERS, gltf_check.MOST_ACCESSOR_BYTES)
+            (limits.MOST_NODES, limits.MOST_BUFFERS, limits.MOST_CORNERS, limits.MOST_ACCESSOR_BYTES)
             == (20_000, 64, 2**26, 1 << 30),
         ),
         ("2^28 voxels, 2^22", (voxel_reading.MOST_VOXELS, voxel_reading.MOST_OCCUPIED) == (2**28, 2**22)),

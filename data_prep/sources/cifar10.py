@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.image_reading import IMAGE_SUFFIXES, read_image
-from data_prep.sources.item import Image, Item, Source, Split
+from data_prep.readers.image import IMAGE_SUFFIXES, read_image
+from data_prep.source import Image, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.pickles import check_pickle
 

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from data_prep.image_reading import IMAGE_SUFFIXES, read_image
-from data_prep.mesh_reading import SHAPE_SUFFIXES, read_shape
-from data_prep.sources.item import Item, Source, Split
+from data_prep.readers.image import IMAGE_SUFFIXES, read_image
+from data_prep.readers.mesh import SHAPE_SUFFIXES, read_shape
+from data_prep.source import Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 
 WHERE = "give a folder with meshes, clouds or images: --dataset folder:PATH"

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.sources.item import Image, Item, Source, Split
+from data_prep.source import Image, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 
 WHERE = (

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.compressed_hdf5 import check_chunks
-from data_prep.mesh_reading import read_shape
-from data_prep.sources.item import Item, Shape, Source, Split, Up
+from data_prep.readers.limits import check_chunks
+from data_prep.readers.mesh import read_shape
+from data_prep.source import Item, Shape, Source, Split, Up
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import read_small_text
 from spectral_ssl.ground.hdf5 import has_link

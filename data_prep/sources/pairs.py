@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.image_reading import IMAGE_SUFFIXES, read_image
-from data_prep.sources.item import Image, Item, Shape, Source, Split
+from data_prep.readers.image import IMAGE_SUFFIXES, read_image
+from data_prep.source import Image, Item, Shape, Source, Split
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 WHERE = (

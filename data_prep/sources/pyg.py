@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.sources.item import Item, Shape, Source, Split
+from data_prep.source import Item, Shape, Source, Split
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.basis import Basis
-from data_prep.map_store import MapFile
-from pretext.layers import DEFAULT
-from pretext.runs import Plan
+from data_prep.maps.reader import MapFile
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import Plan
 
-# What `pretrain` chooses by the data where nothing is said (`spectral_ssl.verbs.first_choice`).
+# What `pretrain` chooses by the data where nothing is said (`spectral_ssl.planning.defaults`).
 CHOSEN_BY_DATA = ("epochs", "batch_size", "precision")
 
 

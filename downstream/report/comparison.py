@@ -7,15 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from data_prep.sources.item import Shape
-from downstream.figures import NOT_DRAWN
-from downstream.probed_features import TRAINED
+from data_prep.source import Shape
+from downstream.figures.predictions import NOT_DRAWN
+from downstream.probes.compared_features import TRAINED
 from downstream.report.evidence import Evidence, number, probed
 from downstream.report.line_chart import line_chart
 from downstream.report.page import write_page
-from downstream.report.sections.answers import FORMS, answer_rows, answer_shapes, is_picture, shape_rows
-from downstream.report.sections.learning import WORDS
-from downstream.report.sections.reproduce import reproduce
+from downstream.report.sections.predictions.completions import FORMS, answer_rows, answer_shapes, is_picture, shape_rows
+from downstream.report.sections.run.learning import WORDS
+from downstream.report.sections.run.reproduce import reproduce
 from downstream.report.table import Table, score
 from downstream.report.templating import fragment, render
 

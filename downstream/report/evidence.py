@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.map_store import MapFile
-from pretext.layers import DEFAULT
-from pretext.runs import TrainedRun, find_run_data, held_out_rows
-from pretext.tasks.example import Example
+from data_prep.maps.reader import MapFile
+from pretext.data.batch import Example
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 ANSWERED, MODES = 6, 3
 MOST_ITEMS = 2000

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from downstream.report.evidence import Evidence
-from downstream.report.sections import SECTIONS
+from data_prep.maps.reader import MapFile
+from downstream.report.evidence import Answered, Evidence, gather
+from downstream.report.sections.catalogue import SECTIONS
 from downstream.report.templating import asset, render
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import created_by
 
 NAME = "report.html"
@@ -122,3 +125,26 @@ def _policy(style: str, scripts: list[Markup]) -> str:
 
 def _named(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def leave_report(run: TrainedRun, maps: MapFile | None = None, answered: Answered | None = None) -> None:
+    """Write what lies in the run's folder as ``report.html``, and nothing that takes long.
+
+    A whole report of the same checkpoint is kept, for it shows more.
+
+    Parameters
+    ----------
+    run : TrainedRun
+    maps : MapFile, optional
+        The data it was trained on; looked for by default.
+    answered : Answered, optional
+        Answers that are known already.
+    """
+    path = run.folder / NAME
+    if is_whole_report(path, run.checkpoint_digest):
+        say(f"{path} is kept as it is; `spectral-ssl report --run {run.folder}` brings it up to date")
+        return
+    try:
+        write_report(path, gather(run, maps, whole=False, answered=answered))
+    except (UserError, OSError) as error:
+        say(f"no report: {error}")  # what was trained or measured is safe, and worth more

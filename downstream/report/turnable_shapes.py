@@ -8,8 +8,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.reconstruction import density_grid, density_mesh, star_mesh
-from data_prep.sources.item import Shape
+from data_prep.source import Shape
+from data_prep.transforms.inverse import density_grid, density_mesh, star_mesh
 from downstream.report.templating import render
 from spectral_ssl.ground.errors import ObjectError, UserError
 

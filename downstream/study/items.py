@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.map_store import MapFile
-from data_prep.reconstruction import reconstruct
-from downstream.shape_figures import shape_picture
+from data_prep.maps.reader import MapFile
+from data_prep.transforms.inverse import reconstruct
+from downstream.figures.shapes import shape_picture
 from downstream.study.design import REAL, SPOILT, StudyConfig, check_methods
 from downstream.study.folder import CONSENT, IMAGES, Compared, Study
-from pretext.engine import seeded_generator
-from pretext.runs import TrainedRun
-from pretext.sample_error import compose
+from pretext.losses.reconstruction import compose
+from pretext.runs.trained_run import TrainedRun
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import progress

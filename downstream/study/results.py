@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.study.agreement import krippendorff_alpha
 from downstream.study.answers import Answer, read_answers
 from downstream.study.design import REAL, SPOILT
 from downstream.study.folder import Study, describe
-from downstream.study.scores import Estimate, rate, realism_score
+from downstream.study.scores import Estimate, krippendorff_alpha, rate, realism_score
 from spectral_ssl.ground.errors import UserError
 
 CHECKS_TO_PASS = 0.75  # of the attention checks

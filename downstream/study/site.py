@@ -6,7 +6,10 @@ but those of the trial that its participant is to see now, until they were shown
 
 import hmac
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +20,6 @@ from werkzeug.exceptions import HTTPException
 
 from downstream.study.answers import AnswerStore, Measured, Refused, Showing, normal_code
 from downstream.study.folder import Study
-from downstream.study.rate_limit import RateLimit
 
 MOST_BYTES = 2048  # of a request's body
 A_MONTH = 30 * 24 * 3600
@@ -236,3 +238,37 @@ def _read(given: Request, model: Callable[..., Any]) -> Any:
 
 def _json(value: dict[str, Any]) -> Response:
     return Response(json.dumps(value), mimetype="application/json")
+
+
+MOST_REMEMBERED = 10_000
+
+
+class RateLimit:
+    """At most ``burst`` requests at once and ``rate`` a second in the long run, for each key.
+
+    Parameters
+    ----------
+    rate : float
+        Requests a second.
+    burst : int
+        Requests at once.
+    clock : callable
+        Seconds, never going back.
+    """
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate, self.burst, self.clock = rate, burst, clock
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def allows(self, key: Hashable) -> bool:
+        """Take a token; False if there is none."""
+        now = self.clock()
+        with self._lock:
+            tokens, then = self._buckets.pop(key, (float(self.burst), now))
+            tokens = min(float(self.burst), tokens + (now - then) * self.rate)
+            allowed = tokens >= 1
+            self._buckets[key] = (tokens - allowed, now)
+            if len(self._buckets) > MOST_REMEMBERED:  # whoever asked longest ago has a full bucket by now, or nearly
+                self._buckets.popitem(last=False)
+        return allowed

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.drawing import rand
-from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.pictures import need_pictures
+from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.randomness import rand
 from spectral_ssl.ground.config import check_range
 
 Rectangle = tuple[int, int, int, int]  # first row, row after the last, first column, column after the last

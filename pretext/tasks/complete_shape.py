@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.shape_maps import clouds_to_maps
-from data_prep.unit_ball import to_unit_ball
-from pretext.drawing import rand
-from pretext.tasks.clouds import into_unit_ball, random_directions, random_stretches, random_turns
-from pretext.tasks.example import Batch, Example, Problem
+from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from pretext.data.batch import Batch, Example, Problem
+from pretext.randomness import rand
+from pretext.tasks.corruption.clouds import into_unit_ball, random_directions, random_stretches, random_turns
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError
 

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.drawing import rand
-from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.masks import random_blocks
-from pretext.tasks.pictures import need_pictures
+from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.randomness import rand
+from pretext.tasks.corruption.masks import random_blocks
 from spectral_ssl.ground.config import check_range
 
 

@@ -5,7 +5,7 @@ standardised here, so a hidden value is set to 0, its mean over the training set
 coefficient's standard deviation.
 
 The part is a rectangular block of cells, a band of angular degrees l in all channels, or the whole map with the noise
-that seeing the object through few points would give it (``pretext.tasks.sampling_noise``).
+that seeing the object through few points would give it (``pretext.tasks.corruption.sampling_noise``).
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.layout import degrees
-from pretext.drawing import rand, randn
-from pretext.standardiser import LARGEST_VALUE
-from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.masks import random_blocks, random_spans
-from pretext.tasks.sampling_noise import need_points_in_basis, sampling_noise
+from pretext.data.batch import Batch, Example, Problem
+from pretext.data.standardise import LARGEST_VALUE
+from pretext.randomness import rand, randn
+from pretext.tasks.corruption.masks import random_blocks, random_spans
+from pretext.tasks.corruption.sampling_noise import need_points_in_basis, sampling_noise
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.drawing import rand
-from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.masks import border_ring, centre_square, random_squares, random_strokes, square_sides
-from pretext.tasks.pictures import need_pictures
+from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.randomness import rand
+from pretext.tasks.corruption.masks import border_ring, centre_square, random_squares, random_strokes, square_sides
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 

@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.basis import Basis
-from pretext.tasks.example import Batch, Example, Problem
-from pretext.tasks.pictures import need_pictures
+from pretext.data.batch import Batch, Example, Problem, need_pictures
 from spectral_ssl.ground.errors import UserError
 
 

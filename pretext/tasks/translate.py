@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis, pair_channels
-from pretext.tasks.example import Batch, Example, Problem
+from pretext.data.batch import Batch, Example, Problem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ where they are simple: a crop or an uneven stretch mixes coefficients of all deg
 noise that real clouds have.
 
 With ``pose="principal"`` an object is first turned onto its own principal axes, in one of the four ways that the signs
-of these leave open (``data_prep.principal_frame``), the same for both views; its longest axis then is x, its shortest
+of these leave open (``data_prep.transforms.principal_frame``), the same for both views; its longest axis then is x, its shortest
 z, about which step 4 turns. Features are taken in all four ways, their mean and standard deviation handed out. Nothing
 that is learnt or handed out then depends on the pose an object came in, but for rounding. ``principal-upright`` does so
 about the vertical alone, in two ways.
@@ -31,11 +31,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn, to_principal_frame, to_upright_frame
-from data_prep.shape_maps import clouds_to_maps
-from pretext.drawing import rand, randn
-from pretext.standardiser import Standardiser
-from pretext.tasks.clouds import (
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.transforms.principal_frame import (
+    HALF_TURNS,
+    UPRIGHT_HALF_TURNS,
+    half_turn,
+    to_principal_frame,
+    to_upright_frame,
+)
+from pretext.data.batch import Batch, Example, Problem
+from pretext.data.standardise import Standardiser
+from pretext.randomness import rand, randn
+from pretext.tasks.corruption.clouds import (
     into_unit_ball,
     onto_principal_axes,
     random_directions,
@@ -44,7 +51,6 @@ from pretext.tasks.clouds import (
     random_stretches,
     random_turns,
 )
-from pretext.tasks.example import Batch, Example, Problem
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -150,7 +156,7 @@ def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.
     config : ViewsConfig
         Settings.
     reach : float
-        Of the basis, see ``data_prep.unit_ball``.
+        Of the basis, see ``data_prep.geometry.unit_ball``.
     generator : torch.Generator
         The only source of randomness.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from spectral_ssl.ground.printable import one_line
+from spectral_ssl.ground.terminal import one_line
 
 
 class UserError(Exception):

@@ -6,23 +6,23 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_prep.map_store import MapFile
-from downstream.figures import draw_images
-from downstream.moment_figure import draw_moments
-from downstream.run_pictures import draw_run, image_columns
-from pretext.cgml import CGML
-from pretext.engine import seeded_generator
-from pretext.joint_cgml import cgml_of
-from pretext.mr_gan import MRGAN
-from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
-from pretext.tasks.example import Example
-from pretext.training_maps import check_same_basis
+from data_prep.maps.reader import MapFile
+from downstream.figures.moments import draw_moments
+from downstream.figures.predictions import draw_images
+from downstream.figures.run import draw_run, image_columns
+from pretext.data.batch import Example
+from pretext.data.training_split import check_same_basis
+from pretext.methods.cgml.model import CGML
+from pretext.methods.joint_cgml import cgml_of
+from pretext.methods.mr_gan.model import MRGAN
+from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.code_of_image import code_of_image
+from spectral_ssl.planning.code_features import code_of_image
 
 SCHEMA = "spectral-ssl completions 1"
 ROWS_AT_ONCE = 256

@@ -5,7 +5,7 @@ from typing import Any
 
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.export import export
+from spectral_ssl.verbs.features.export import export
 from spectral_ssl.verbs.prep import prep
 from spectral_ssl.verbs.pretrain import pretrain
 from spectral_ssl.verbs.probe import probe

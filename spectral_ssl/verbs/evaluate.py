@@ -10,8 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.map_store import MapFile, open_maps
-from downstream.answer_scores import (
+from data_prep.maps.reader import MapFile, open_maps
+from downstream.figures.predictions import draw_convergence
+from downstream.figures.toy import draw_toy
+from downstream.metrics.error_by_degree import degree_errors, draw_degree_errors
+from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
+from downstream.metrics.lpips import SMALLEST_SIDE, load_distance
+from downstream.metrics.modes import mark_scores, path_report
+from downstream.metrics.prediction_scores import (
     ImageMeasures,
     image_scores,
     mixture_scores,
@@ -19,27 +25,19 @@ from downstream.answer_scores import (
     spectral_scores,
     toy_scores,
 )
-from downstream.degree_error import degree_errors, draw_degree_errors
-from downstream.figures import draw_convergence
-from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
-from downstream.mark_report import mark_scores
-from downstream.mode_report import path_report
-from downstream.perceptual_distance import SMALLEST_SIDE, load_distance
-from downstream.toy_figure import draw_toy
-from pretext.comparable_runs import need_comparable
-from pretext.engine import seeded_generator
-from pretext.joint_cgml import cgml_of
-from pretext.processes import together
-from pretext.runs import TrainedRun, find_run_data, held_out_rows, load_run
-from pretext.sample_error import compose
+from pretext.data.batch import Example
+from pretext.losses.reconstruction import compose
+from pretext.methods.joint_cgml import cgml_of
+from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run, need_comparable
 from pretext.tasks.alternate import AlternateConfig
-from pretext.tasks.example import Example
-from pretext.tasks.mixture import MixtureConfig
+from pretext.tasks.toys.mixture import MixtureConfig
+from pretext.training.distributed import together
+from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
-from spectral_ssl.ground.metrics_log import read_metrics
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.probe import without_nan
 

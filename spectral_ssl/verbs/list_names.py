@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, unknown_name
-from spectral_ssl.ground.run_status import read_status
+from spectral_ssl.ground.run_folder import read_status
 from spectral_ssl.ground.workspace import Workspace
 
 KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
@@ -35,7 +35,7 @@ def list_names(
         When there is no such kind, or no such run.
     """
     if what == LAYERS:
-        from pretext.runs import load_run
+        from pretext.runs.trained_run import load_run
 
         sizes = load_run(Workspace.find(workspace).find_run(run)).layers()
         return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
@@ -50,22 +50,22 @@ def list_names(
 def _names(kind: str, place: Workspace) -> dict[str, str]:
     # each kind imports its own stage: the datasets are listed without loading torch
     if kind == "datasets":
-        from data_prep.sources import SOURCES
+        from data_prep.sources.catalogue import SOURCES
 
         return {
             f"{name}:PATH" if entry.after_colon == "path" else name: entry.description
             for name, entry in SOURCES.items()
         }
     if kind == "methods":
-        from pretext.methods import METHODS
+        from pretext.methods.catalogue import METHODS
 
         return {name: entry.description for name, entry in METHODS.items()}
     if kind == "tasks":
-        from pretext.tasks import TASKS
+        from pretext.tasks.catalogue import TASKS
 
         return {name: entry.description for name, entry in TASKS.items()}
     if kind == "recipes":
-        from spectral_ssl.verbs.run_plan import read_recipe, recipes
+        from spectral_ssl.planning.run_plan import read_recipe, recipes
 
         return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
     if kind == "runs":

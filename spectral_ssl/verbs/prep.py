@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
-from data_prep.map_store import MapFile
-from data_prep.pipeline import image_basis, prepare
-from data_prep.sources import SOURCES, open_source, split_name
-from data_prep.sources.item import Source
+from data_prep.maps.reader import MapFile
+from data_prep.pipeline.prepare import image_basis, prepare
+from data_prep.source import Source
+from data_prep.sources.catalogue import SOURCES, open_source, split_name
 from data_prep.sources.pairs import one_side
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.hints import prep_hints
+from spectral_ssl.planning.defaults import prep_hints
 
 BASES = ("zernike", "sh")
 SPHERES = ("shells", "radial")
@@ -195,7 +195,7 @@ def find_source(dataset: str, root: str | Path | None, place: Workspace, size: i
 
 def _fetch(dataset: str, root: str | Path | None, place: Workspace) -> None:
     """Download the raw data unless it is there already."""
-    from data_prep.downloads import download  # pooch is for this only
+    from data_prep.sources.download.fetch import download  # pooch is for this only
 
     key, _ = split_name(dataset)
     folder = Path(root) if root else place.raw(key)

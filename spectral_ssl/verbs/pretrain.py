@@ -6,20 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.map_store import MapFile, open_maps
-from downstream.figures import draw_losses
+from data_prep.maps.reader import MapFile, open_maps
+from downstream.figures.predictions import draw_losses
+from downstream.figures.run import draw_run
 from downstream.report.evidence import Answered
-from downstream.run_pictures import draw_run
-from pretext.cgml import CGMLConfig
-from pretext.checkpoint import put_aside_damaged
-from pretext.coded_maps import CodedMaps
-from pretext.devices import choose_device
-from pretext.engine import TrainConfig, train
-from pretext.known_predictor import take_known_predictor
-from pretext.lsc_gan import LSCGAN
+from downstream.report.page import leave_report
+from pretext.data.training_split import TrainingMaps
 from pretext.method import Method
-from pretext.processes import together
-from pretext.runs import (
+from pretext.methods.cgml.model import CGMLConfig
+from pretext.methods.lsc_gan.model import LSCGAN
+from pretext.runs.reuse_predictor import take_known_predictor
+from pretext.runs.trained_run import (
     FOLDER_EXISTS,
     Plan,
     TrainedRun,
@@ -30,19 +27,21 @@ from pretext.runs import (
     run_under_way,
     start_run,
 )
-from pretext.step_checks import check_accumulation
-from pretext.tasks.from_code import FromCodeConfig
-from pretext.training_maps import TrainingMaps
+from pretext.tasks.codes.from_code import FromCodeConfig
+from pretext.tasks.codes.neighbour_pairs import CodedMaps
+from pretext.training.checkpoint import put_aside_damaged
+from pretext.training.checks import check_accumulation
+from pretext.training.devices import choose_device
+from pretext.training.distributed import together
+from pretext.training.trainer import TrainConfig, train
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
-from spectral_ssl.ground.launch import restarts
-from spectral_ssl.ground.metrics_log import drop_metrics_after, read_metrics
 from spectral_ssl.ground.progress import say
-from spectral_ssl.ground.run_status import held_run
+from spectral_ssl.ground.run_folder import drop_metrics_after, held_run, read_metrics
+from spectral_ssl.ground.terminal import restarts
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.run_plan import find_maps, plan_run
-from spectral_ssl.verbs.short_report import leave_report
+from spectral_ssl.planning.run_plan import find_maps, plan_run
 
 SAMPLES = 6
 MODES = 3

@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from data_prep.basis import Basis
-from data_prep.map_store import MapFile, open_maps
-from data_prep.sources import SOURCES
-from downstream.baseline_cache import BaselineCache
-from downstream.confusion_figure import draw_confusion
-from downstream.probe import probe_run
-from downstream.row_scores import DEFAULT_PROBES
-from downstream.turned_maps import Pose
-from pretext.layers import DEFAULT
-from pretext.processes import together
-from pretext.runs import TrainedRun, find_run_data, load_run
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.sources.catalogue import SOURCES
+from downstream.figures.confusion import draw_confusion
+from downstream.probes.cache import BaselineCache
+from downstream.probes.rows import DEFAULT_PROBES
+from downstream.probes.table import probe_run
+from downstream.probes.turned_maps import Pose
+from downstream.report.page import leave_report
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import TrainedRun, find_run_data, load_run
+from pretext.training.distributed import together
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import default_out, maps_stem, prep
-from spectral_ssl.verbs.short_report import leave_report
 
 
 def probe(

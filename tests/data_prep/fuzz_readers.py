@@ -23,9 +23,9 @@ import h5py
 import numpy as np
 import trimesh
 
-from data_prep.mesh_reading import read_shape
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape
+from data_prep.readers.mesh import read_shape
+from data_prep.source import Shape
+from data_prep.sources.catalogue import open_source
 from data_prep.sources.modelnet import CLASSES_10
 from spectral_ssl.ground.errors import ObjectError, UserError
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.angles import angles
+from data_prep.transforms.kernels.angles import angles
 
 
 def _found(cloud: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:

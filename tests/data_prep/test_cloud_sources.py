@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape
-from data_prep.sources.shapenetpart import SYNSETS
+from data_prep.source import Shape
+from data_prep.sources.catalogue import open_source
+from data_prep.sources.shapenet_part import SYNSETS
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 
@@ -175,6 +175,6 @@ def test_pyg_damaged(tmp_path: Path) -> None:
 
 
 def test_data_prep_does_not_load_torch(tmp_path: Path) -> None:
-    code = "import sys, data_prep.pipeline, data_prep.sources.pyg; print('torch' in sys.modules)"
+    code = "import sys, data_prep.pipeline.prepare, data_prep.sources.pyg; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

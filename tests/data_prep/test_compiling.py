@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import moments
+from data_prep.transforms import moment_sums as moments
 
 PREPARE = """
 from pathlib import Path
 from data_prep.basis import zernike_basis
-from data_prep.pipeline import prepare
+from data_prep.pipeline.prepare import prepare
 from data_prep.sources import open_source
 prepare(open_source("shapes"), zernike_basis(4, points=32), Path("maps.h5"), workers=2, overwrite=True)
 """

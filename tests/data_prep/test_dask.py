@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import workers
 from data_prep.basis import zernike_basis
-from data_prep.pipeline import prepare
-from data_prep.sources import open_source
-from data_prep.sources.item import Source
+from data_prep.pipeline import workers
+from data_prep.pipeline.prepare import prepare
+from data_prep.source import Source
+from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import UserError
 
 distributed = pytest.importorskip("distributed", reason="the dask extra is not installed")

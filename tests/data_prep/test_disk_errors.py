@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.work_folder import folder_for
+from data_prep.pipeline.work_folder import folder_for
 
 # 720 maps of 1 kB: 1.2 MB are reserved for the file, and the shards come to 0.6 MB
 PREP = [sys.executable, "-m", "spectral_ssl", "prep", "--workers", "0", "--degree", "6", "--points", "64"]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep import ducc_harmonics, moments
-from data_prep.harmonics import shell_moments
+from data_prep.transforms import moment_sums as moments
+from data_prep.transforms.kernels import ducc as ducc_harmonics
+from data_prep.transforms.shell_harmonics import shell_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image as Pillow
 
 from data_prep.basis import zernike_basis
-from data_prep.pipeline import prepare
-from data_prep.sources import open_source
-from data_prep.sources.item import Shape, Source
+from data_prep.pipeline.prepare import prepare
+from data_prep.source import Shape, Source
+from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 OFF = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 2 0 3\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from data_prep.harmonics import shell_moments, spherical_harmonics
+from data_prep.transforms.shell_harmonics import shell_moments, spherical_harmonics
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image as Pillow
 
 import spectral_ssl
-from data_prep import gltf_check, mesh_reading, text_size
-from data_prep.image_reading import read_image
-from data_prep.mesh_reading import read_shape
+from data_prep.readers import limits
+from data_prep.readers import mesh as mesh_reading
+from data_prep.readers.image import read_image
+from data_prep.readers.mesh import read_shape
 from spectral_ssl.ground.errors import ObjectError
 
 pytestmark = pytest.mark.usefixtures("little_memory")
@@ -153,7 +154,7 @@ def test_one_buffer_named_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(mesh_reading, "LARGEST_FILE", max(59 * 48, (tmp_path / "a.gltf").stat().st_size))
     with pytest.raises(ObjectError, match="buffers of more than"):
         read_shape(tmp_path / "a.gltf")
-    monkeypatch.setattr(gltf_check, "MOST_BUFFERS", 59)
+    monkeypatch.setattr(limits, "MOST_BUFFERS", 59)
     with pytest.raises(ObjectError, match="60 buffers: too many"):
         read_shape(tmp_path / "a.gltf")
 
@@ -169,7 +170,7 @@ def test_one_buffer_named_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_texts_of_too_many_words(name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_size, "MOST_WORDS", 90)
+    monkeypatch.setattr(limits, "MOST_WORDS", 90)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ObjectError, match="words, more than 90"):
         read_shape(tmp_path / name)

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep.compressed_hdf5 import check_chunks
-from data_prep.sources import open_source
+from data_prep.readers.limits import check_chunks
+from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground import files
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.files import read_small_text
@@ -171,7 +171,7 @@ def test_pipes_among_pictures(tmp_path: Path) -> None:
 
 
 def test_lists_of_the_part_set(tmp_path: Path) -> None:
-    from data_prep.sources.shapenetpart import SYNSETS
+    from data_prep.sources.shapenet_part import SYNSETS
 
     (tmp_path / "synsetoffset2category.txt").write_text("\n".join(f"{name} {key}" for key, name in SYNSETS.items()))
     (tmp_path / "train_test_split").mkdir()

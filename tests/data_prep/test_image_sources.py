@@ -8,10 +8,10 @@ import pytest
 from PIL import Image as Pillow
 
 from data_prep.basis import pair_channels, pixel_basis
-from data_prep.image_reading import square_image
-from data_prep.pipeline import image_basis, prepare
-from data_prep.sources import open_source, split_name
-from data_prep.verify import verify_maps
+from data_prep.pipeline.prepare import image_basis, prepare
+from data_prep.pipeline.verify import verify_maps
+from data_prep.readers.image import square_image
+from data_prep.sources.catalogue import open_source, split_name
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 
@@ -230,7 +230,7 @@ def test_names_with_colons() -> None:
 def test_sixteen_bit_pictures_are_refused_and_not_turned_white(tmp_path: Path) -> None:
     from PIL import Image
 
-    from data_prep.image_reading import read_image
+    from data_prep.readers.image import read_image
 
     Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save(tmp_path / "deep.png")
     with pytest.raises(ObjectError, match="8 bits"):

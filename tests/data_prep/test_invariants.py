@@ -5,10 +5,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
-from data_prep.harmonics import shell_moments
-from data_prep.invariants import degree_norms, ring_norms
 from data_prep.layout import fold, index
-from data_prep.zernike import zernike_moments
+from data_prep.transforms.invariants import degree_norms, ring_norms
+from data_prep.transforms.shell_harmonics import shell_moments
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(20), zernike_basis(15, 8), harmonics_basis(12, 4)]

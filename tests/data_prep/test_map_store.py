@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.map_store import MapFile, content_digest, open_maps
-from data_prep.map_writer import MapWriter
+from data_prep.maps.reader import MapFile, content_digest, open_maps
+from data_prep.maps.writer import MapWriter
 from spectral_ssl.ground.errors import UserError
 
 BASIS = zernike_basis(2, 2, points=16)  # maps of shape (2, 3, 3)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from data_prep import mesh_reading
 from data_prep.basis import zernike_basis
 from data_prep.layout import unfold
-from data_prep.mesh_reading import read_shape
-from data_prep.pipeline import prepare
-from data_prep.sources import open_source
-from data_prep.zernike import zernike_moments
+from data_prep.pipeline.prepare import prepare
+from data_prep.readers import mesh as mesh_reading
+from data_prep.readers.mesh import read_shape
+from data_prep.sources.catalogue import open_source
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError
 
 BOX = trimesh.creation.box((1, 2, 3))

@@ -5,16 +5,16 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep import pipeline
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
+from data_prep.geometry.surface_sampling import resample_cloud
+from data_prep.geometry.unit_ball import to_unit_ball
 from data_prep.layout import fold
-from data_prep.pipeline import image_basis, object_to_map, prepare
-from data_prep.sampling import resample_cloud
-from data_prep.shape_maps import cloud_to_map
-from data_prep.sources import open_source
-from data_prep.sources.item import Image, Item, Shape, Source
-from data_prep.unit_ball import to_unit_ball
-from data_prep.zernike import zernike_moments
+from data_prep.pipeline import prepare as pipeline
+from data_prep.pipeline.prepare import image_basis, object_to_map, prepare
+from data_prep.pipeline.shape_to_map import cloud_to_map
+from data_prep.source import Image, Item, Shape, Source
+from data_prep.sources.catalogue import open_source
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
 SMALL = zernike_basis(6, 3, points=128)

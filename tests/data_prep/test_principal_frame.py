@@ -5,9 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
-from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
-from data_prep.principal_frame import (
+from data_prep.transforms.principal_frame import (
     HALF_TURNS,
     UPRIGHT_HALF_TURNS,
     half_turn,
@@ -15,7 +14,8 @@ from data_prep.principal_frame import (
     to_principal_frame,
     to_upright_frame,
 )
-from data_prep.zernike import zernike_moments
+from data_prep.transforms.shell_harmonics import shell_moments
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
 ZERNIKE, SHELLS = zernike_basis(8), harmonics_basis(6, 2)

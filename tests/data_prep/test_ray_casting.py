@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import trimesh
 
-from data_prep import rotation
 from data_prep.basis import radial_basis
-from data_prep.harmonics import spherical_harmonics
 from data_prep.layout import fold
-from data_prep.pipeline import prepare
-from data_prep.ray_casting import cast_rays, grid_coefficients, grid_directions, radial_map
-from data_prep.reconstruction import radii
-from data_prep.shape_maps import mesh_in_unit_ball, shape_to_map
-from data_prep.sources.item import Item, Shape, Source
-from data_prep.sources.shapes import make_shape
+from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.source import Item, Shape, Source
+from data_prep.sources.built_in.shapes import make_shape
+from data_prep.transforms import rotation
+from data_prep.transforms.inverse import radii
+from data_prep.transforms.radial_harmonics import cast_rays, grid_coefficients, grid_directions, radial_map
+from data_prep.transforms.shell_harmonics import spherical_harmonics
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 

@@ -3,11 +3,13 @@ import pytest
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.chamfer import chamfer_distance
-from data_prep.harmonics import shell_moments, spherical_harmonics
+from data_prep.geometry.level_surface import level_surface
+from data_prep.geometry.surface_sampling import sample_surface
+from data_prep.geometry.unit_ball import to_unit_ball
 from data_prep.layout import fold, index, unfold
-from data_prep.marching import level_surface
-from data_prep.reconstruction import (
+from data_prep.source import Shape
+from data_prep.sources.built_in.shapes import make_shape
+from data_prep.transforms.inverse import (
     cell_middles,
     densest_cells,
     density,
@@ -17,11 +19,9 @@ from data_prep.reconstruction import (
     reconstruct,
     star_mesh,
 )
-from data_prep.sampling import sample_surface
-from data_prep.sources.item import Shape
-from data_prep.sources.shapes import make_shape
-from data_prep.unit_ball import to_unit_ball
-from data_prep.zernike import zernike_moments
+from data_prep.transforms.shell_harmonics import shell_moments, spherical_harmonics
+from data_prep.transforms.zernike import zernike_moments
+from downstream.metrics.chamfer import chamfer_distance
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 GENERATOR = np.random.default_rng(5)

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import pipeline
 from data_prep.basis import zernike_basis
-from data_prep.pipeline import prepare
-from data_prep.sources.item import Item, Shape, Source
-from data_prep.work_folder import WorkFolder, folder_for, opened
+from data_prep.pipeline import prepare as pipeline
+from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.work_folder import WorkFolder, folder_for, opened
+from data_prep.source import Item, Shape, Source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 SMALL = zernike_basis(6, 3, points=64)
@@ -153,8 +153,8 @@ def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) ->
 def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name: str) -> None:
     from PIL import Image as Pillow
 
-    from data_prep.pipeline import image_basis
-    from data_prep.sources import open_source
+    from data_prep.pipeline.prepare import image_basis
+    from data_prep.sources.catalogue import open_source
 
     folder = tmp_path / "raw"
     folder.mkdir()
@@ -228,7 +228,7 @@ def test_a_lock_file_that_was_removed_guards_nothing(tmp_path: Path) -> None:
 
 def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
     """What cannot be read any more becomes a row of failures; the rest is used."""
-    from data_prep.sources import open_source
+    from data_prep.sources.catalogue import open_source
 
     folder = tmp_path / "clouds"
     folder.mkdir()

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from data_prep import rotation
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
-from data_prep.harmonics import shell_moments
 from data_prep.layout import fold
-from data_prep.zernike import zernike_moments
+from data_prep.transforms import rotation
+from data_prep.transforms.shell_harmonics import shell_moments
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(1), zernike_basis(20), zernike_basis(15, 4), zernike_basis(60), harmonics_basis(12, 3)]

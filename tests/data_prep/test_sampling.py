@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data_prep.sampling import farthest_points, resample_cloud, sample_points, sample_surface
-from data_prep.sources.item import Shape
+from data_prep.geometry.surface_sampling import farthest_points, resample_cloud, sample_points, sample_surface
+from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 
 # two triangles of areas 3 and 1 and one without area, in different planes

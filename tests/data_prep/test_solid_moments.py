@@ -6,11 +6,11 @@ import trimesh
 from numpy.typing import NDArray
 
 from data_prep.basis import zernike_basis
+from data_prep.geometry.solid_quadrature import solid_centroid, solid_quadrature
 from data_prep.layout import index, unfold
-from data_prep.shape_maps import shape_to_map
-from data_prep.solid_moments import solid_centroid, solid_quadrature
-from data_prep.sources.item import Shape
-from data_prep.zernike import zernike_functions, zernike_moments
+from data_prep.pipeline.shape_to_map import shape_to_map
+from data_prep.source import Shape
+from data_prep.transforms.zernike import zernike_functions, zernike_moments
 from spectral_ssl.ground.errors import ObjectError
 
 SOLID = replace(zernike_basis(12), sampling="solid")

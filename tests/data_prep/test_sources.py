@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from data_prep.sources import SOURCES, help_text, open_source
-from data_prep.sources.item import Shape, Source
+from data_prep.source import Shape, Source
+from data_prep.sources.catalogue import SOURCES, help_text, open_source
 from data_prep.sources.modelnet import CLASSES_10, CLASSES_40
 from data_prep.sources.shapenet import SYNSETS
 from spectral_ssl.ground.errors import ObjectError, UserError

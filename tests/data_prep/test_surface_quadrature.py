@@ -6,14 +6,14 @@ import pytest
 import trimesh
 
 from data_prep.basis import harmonics_basis, zernike_basis
-from data_prep.pipeline import prepare
-from data_prep.sampling import sample_surface
-from data_prep.shape_maps import mesh_in_unit_ball, shape_to_map
-from data_prep.sources.item import Item, Shape, Source
-from data_prep.sources.shapes import make_shape
-from data_prep.surface_quadrature import nodes_needed, surface_centroid, surface_quadrature
-from data_prep.unit_ball import to_unit_ball
-from data_prep.zernike import zernike_moments
+from data_prep.geometry.surface_quadrature import nodes_needed, surface_centroid, surface_quadrature
+from data_prep.geometry.surface_sampling import sample_surface
+from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.source import Item, Shape, Source
+from data_prep.sources.built_in.shapes import make_shape
+from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 

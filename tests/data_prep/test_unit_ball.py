@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.unit_ball import TURNS, to_unit_ball
+from data_prep.geometry.unit_ball import TURNS, to_unit_ball
 from spectral_ssl.ground.errors import ObjectError
 
 CLOUD = np.random.default_rng(3).normal(size=(200, 3)) * [1, 2, 3] + [5, -7, 11]

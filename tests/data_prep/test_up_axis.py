@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
+from data_prep.geometry.unit_ball import TURNS
 from data_prep.layout import unfold
-from data_prep.map_store import MapFile
-from data_prep.pipeline import prepare
-from data_prep.shape_maps import cloud_to_map
-from data_prep.sources import open_source
-from data_prep.sources.item import Item, Shape, Source, Up
-from data_prep.unit_ball import TURNS
-from data_prep.up_axis import _weights, turned
-from data_prep.verify import verify_maps
+from data_prep.maps.reader import MapFile
+from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.shape_to_map import cloud_to_map
+from data_prep.pipeline.up_axis import _weights, turned
+from data_prep.pipeline.verify import verify_maps
+from data_prep.source import Item, Shape, Source, Up
+from data_prep.sources.catalogue import open_source
 
 BASES = [zernike_basis(6, points=256), zernike_basis(5, 3, points=256), harmonics_basis(4, 8, points=256)]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
-from data_prep.map_store import MapFile, content_digest
-from data_prep.pipeline import prepare
-from data_prep.sources import open_source
-from data_prep.sources.item import Item, Shape, Source
-from data_prep.verify import verify_maps
+from data_prep.maps.reader import MapFile, content_digest
+from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.verify import verify_maps
+from data_prep.source import Item, Shape, Source
+from data_prep.sources.catalogue import open_source
 
 BASIS = zernike_basis(8, 3, points=256)
 
@@ -54,7 +54,7 @@ def test_sound_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
     path = _made(tmp_path / "a.h5", up="-x")
     assert verify_maps(path, _source()) == []
     digits = open_source("digits")
-    from data_prep.pipeline import image_basis
+    from data_prep.pipeline.prepare import image_basis
 
     made = prepare(digits, image_basis(digits), tmp_path / "digits.h5", workers=0)
     assert verify_maps(made.path, digits) == []
@@ -137,7 +137,7 @@ def test_the_blocks_of_a_file_are_bounded_in_bytes(
     tmp_path: Path, bytes_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _made(tmp_path / "a.h5")
-    monkeypatch.setattr("data_prep.map_store.BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr("data_prep.maps.reader.BYTES_AT_ONCE", bytes_at_once)
     read, most = MapFile.read, []
 
     def counted(maps: MapFile, rows: Any = None) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 import spectral_ssl
-from data_prep.map_store import content_digest, open_maps
+from data_prep.maps.reader import content_digest, open_maps
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.prep import default_out

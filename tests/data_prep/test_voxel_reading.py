@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from data_prep.mesh_reading import read_shape
-from data_prep.sources import open_source
-from data_prep.voxel_reading import parse_binvox, voxel_centres
+from data_prep.readers.mesh import read_shape
+from data_prep.readers.voxels import parse_binvox, voxel_centres
+from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError
 
 

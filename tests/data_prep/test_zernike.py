@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import eval_jacobi, sph_harm_y
 
-from data_prep import compiling, moments
+from data_prep import compiling
 from data_prep.basis import zernike_basis
 from data_prep.layout import index
-from data_prep.recurrences import zernike_tables
-from data_prep.zernike import zernike_functions, zernike_moments
+from data_prep.transforms import moment_sums as moments
+from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.zernike import zernike_functions, zernike_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from data_prep.basis import zernike_basis
 from data_prep.layout import valid_cells
-from downstream.answer_diversity import answer_diversity, perceptual, root_mean_square
-from downstream.perceptual_distance import load_distance, perceptual_distances
+from downstream.metrics.diversity import answer_diversity, perceptual, root_mean_square
+from downstream.metrics.lpips import load_distance, perceptual_distances
 from spectral_ssl.ground.errors import UserError
 
 

@@ -10,11 +10,12 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_store import MapFile
-from downstream import baseline_cache, probe
-from downstream.baseline_cache import BaselineCache
-from downstream.probe import ProbeTable, probe_run
-from pretext.runs import TrainedRun
+from data_prep.maps.reader import MapFile
+from downstream.probes import cache as baseline_cache
+from downstream.probes import table as probe
+from downstream.probes.cache import BaselineCache
+from downstream.probes.table import ProbeTable, probe_run
+from pretext.runs.trained_run import TrainedRun
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 BASELINES = ["raw coefficients", "PCA", "rotation invariants", "ring norms", "untrained network"]
@@ -22,8 +23,8 @@ BASELINES = ["raw coefficients", "PCA", "rotation invariants", "ring norms", "un
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downstream.cross_validation.FOLDS", 2)
-    monkeypatch.setattr("downstream.linear_probe.STRENGTHS", (1e-3, 1e-1))
+    monkeypatch.setattr("downstream.probes.cross_validation.FOLDS", 2)
+    monkeypatch.setattr("downstream.probes.classifiers.logistic.STRENGTHS", (1e-3, 1e-1))
 
 
 @pytest.fixture(scope="module")

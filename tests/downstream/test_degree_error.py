@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
 from data_prep.layout import fold, index
-from downstream.degree_error import degree_errors, draw_degree_errors
+from downstream.metrics.error_by_degree import degree_errors, draw_degree_errors
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(7), zernike_basis(5, radial=3), harmonics_basis(4, 2), radial_basis(6)]

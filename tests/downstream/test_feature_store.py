@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import spectral_ssl
-from data_prep.map_store import MapFile
-from downstream.feature_store import read_features
+from data_prep.maps.reader import MapFile
+from downstream.features.store import read_features
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
@@ -21,7 +21,7 @@ def exported(random_maps: MapFile, tmp_path: Path) -> Path:
 
 
 def test_features_are_the_encoded_maps_in_the_files_order(exported: Path, random_maps: MapFile, tmp_path: Path) -> None:
-    from pretext.runs import load_run
+    from pretext.runs.trained_run import load_run
 
     features = read_features(exported)
     run = load_run(tmp_path / "run")

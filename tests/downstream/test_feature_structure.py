@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from downstream.feature_structure import cluster_features, cluster_scores, neighbour_purity
+from downstream.features.clusters import cluster_features, cluster_scores, neighbour_purity
 from spectral_ssl.ground.errors import UserError
 
 

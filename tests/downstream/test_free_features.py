@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from downstream.patch_features import PatchConfig, has_quadrants, learn_patch_features
-from downstream.pca_features import COMPONENTS, fit_reduction, pca_features, reduced
+from downstream.features.kmeans_patches import PatchConfig, has_quadrants, learn_patch_features
+from downstream.features.pca import COMPONENTS, fit_reduction, pca_features, reduced
 from spectral_ssl.ground.errors import UserError
 
 SMALL = PatchConfig(side=3, centroids=6, patches=500)

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from downstream.image_quality import peak_signal_noise_ratio, structural_similarity, window
+from downstream.metrics.psnr_ssim import peak_signal_noise_ratio, structural_similarity, window
 from spectral_ssl.ground.errors import UserError
 
 

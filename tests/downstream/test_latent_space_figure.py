@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from latent_space_figure import border_effect, draw_latent_space
 from PIL import Image
 
-from downstream.latent_space_figure import border_effect, draw_latent_space
 from spectral_ssl.ground.errors import UserError
 
 

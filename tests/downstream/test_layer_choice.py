@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_store import MapFile
-from downstream import layer_choice
-from downstream.layer_choice import choose_layer, some_of_each_class
-from downstream.probe import labelled_rows, probe_run
-from pretext.layers import DEFAULT
-from pretext.runs import TrainedRun
-from spectral_ssl.cli import app
+from data_prep.maps.reader import MapFile
+from downstream.probes import layer_choice
+from downstream.probes.layer_choice import choose_layer, some_of_each_class
+from downstream.probes.table import labelled_rows, probe_run
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8")
@@ -32,8 +32,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, MapFi
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downstream.cross_validation.FOLDS", 2)
-    monkeypatch.setattr("downstream.linear_probe.STRENGTHS", (1e-3, 1e-1))
+    monkeypatch.setattr("downstream.probes.cross_validation.FOLDS", 2)
+    monkeypatch.setattr("downstream.probes.classifiers.logistic.STRENGTHS", (1e-3, 1e-1))
 
 
 def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from downstream.mark_report import mark_scores
+from downstream.metrics.modes import mark_scores
 from pretext.tasks.alternate import MARKS, AlternateConfig
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from downstream.mode_report import mode_report, path_report
-from pretext.latent_space import InferredPath
+from downstream.metrics.modes import mode_report, path_report
+from pretext.methods.cgml.latent_path import InferredPath
 
 
 def test_a_report_worked_out_by_hand() -> None:

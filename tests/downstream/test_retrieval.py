@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from downstream import retrieval
-from downstream.retrieval import class_retrieval, reconstruction_retrieval
+from downstream.metrics import retrieval
+from downstream.metrics.retrieval import class_retrieval, reconstruction_retrieval
 from spectral_ssl.ground.errors import UserError
 
 

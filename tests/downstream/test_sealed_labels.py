@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile
-from downstream import few_shot, fine_tune, layer_choice, probe, probed_features, row_scores
-from downstream.few_shot import FewShotAnswer
-from downstream.linear_probe import fit_probe
-from downstream.patch_features import PatchConfig
-from downstream.row_scores import PROBES, ProbeRow
-from downstream.sealed_labels import SealedLabels
-from pretext.runs import TrainedRun
+from data_prep.maps.reader import MapFile
+from downstream.features.kmeans_patches import PatchConfig
+from downstream.probes import compared_features as probed_features
+from downstream.probes import few_shot, fine_tune, layer_choice
+from downstream.probes import rows as row_scores
+from downstream.probes import table as probe
+from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.few_shot import FewShotAnswer
+from downstream.probes.rows import PROBES, ProbeRow
+from downstream.probes.sealed_labels import SealedLabels
+from pretext.runs.trained_run import TrainedRun
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.sources.item import Shape
-from data_prep.sources.shapes import make_shape
-from downstream.shape_figures import draw_shapes
+from data_prep.source import Shape
+from data_prep.sources.built_in.shapes import make_shape
+from downstream.figures.shapes import draw_shapes
 from spectral_ssl.ground.errors import UserError
 
 

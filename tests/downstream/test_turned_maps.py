@@ -8,11 +8,11 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.invariants import degree_norms, ring_norms
-from data_prep.map_store import MapFile
-from data_prep.rotation import rotate
-from downstream.probe import probe_run
-from downstream.turned_maps import random_rotations, turn_maps
+from data_prep.maps.reader import MapFile
+from data_prep.transforms.invariants import degree_norms, ring_norms
+from data_prep.transforms.rotation import rotate
+from downstream.probes.table import probe_run
+from downstream.probes.turned_maps import random_rotations, turn_maps
 from spectral_ssl.ground.errors import UserError
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import spectral_ssl
-from pretext.batch_step import BatchStep
+from pretext.training.batch_step import BatchStep
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "batch_size=16")

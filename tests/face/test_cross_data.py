@@ -10,10 +10,10 @@ import trimesh
 from typer.testing import CliRunner
 
 import spectral_ssl
-from data_prep.map_store import open_maps
-from downstream.feature_store import read_features
-from pretext.runs import TrainedRun
-from spectral_ssl.cli import app
+from data_prep.maps.reader import open_maps
+from downstream.features.store import read_features
+from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=16", "projector=16", "grid=8", "batch_size=64")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from spectral_ssl.verbs import self_test
-from spectral_ssl.verbs.doctor import judge_openmp
+from spectral_ssl.verbs.checks import self_test
+from spectral_ssl.verbs.checks.doctor import judge_openmp
 
 BREAK = {
     "disk": "import shutil, collections; shutil.disk_usage = lambda p: collections.namedtuple('U', 'free')(1000)",
-    "memory": "import spectral_ssl.verbs.doctor as d; d.available_memory = lambda: 1 << 20",
-    "transforms": "import spectral_ssl.verbs.self_test as s; s.zernike_orthonormality = lambda: 0.5",
-    "training step": "import spectral_ssl.verbs.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]",
+    "memory": "import spectral_ssl.verbs.checks.doctor as d; d.available_memory = lambda: 1 << 20",
+    "transforms": "import spectral_ssl.verbs.checks.self_test as s; s.zernike_orthonormality = lambda: 0.5",
+    "training step": "import spectral_ssl.verbs.checks.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]",
     "libraries": "import sys; sys.modules['faiss'] = None",
-    "packages": "import spectral_ssl.verbs.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']",
+    "packages": "import spectral_ssl.verbs.checks.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']",
     "OpenMP": "import threadpoolctl as t; t.threadpool_info = lambda: ["
     "{'user_api': 'openmp', 'internal_api': 'openmp', 'version': None, 'prefix': p, 'filepath': '/x'}"
     " for p in ('libomp', 'libiomp')]",
@@ -24,7 +24,7 @@ BREAK = {
 
 
 def _doctor(tmp_path: Path, *options: str, broken: str = "") -> subprocess.CompletedProcess[str]:
-    program = f"import sys\n{broken}\nfrom spectral_ssl.cli import main\nmain()"
+    program = f"import sys\n{broken}\nfrom spectral_ssl.cli.app import main\nmain()"
     command = [sys.executable, "-c", program, "doctor", "--workspace", str(tmp_path / "ws"), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
@@ -64,7 +64,7 @@ def test_one_thing_wrong_hides_nothing_else(name: str, tmp_path: Path) -> None:
 def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
     program = (
         "import tempfile\ndef refuse(**_): raise OSError(30, 'Read-only file system')\n"
-        "tempfile.TemporaryFile = refuse\nfrom spectral_ssl.verbs.doctor import _disk\nfrom pathlib import Path\n"
+        "tempfile.TemporaryFile = refuse\nfrom spectral_ssl.verbs.checks.doctor import _disk\nfrom pathlib import Path\n"
         "print(_disk(Path('.'))[0].state)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60)

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile
-from spectral_ssl.cli import app
+from data_prep.maps.reader import MapFile
+from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "steps=2", "hidden=8")

@@ -14,16 +14,16 @@ from typer.testing import CliRunner
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_store import MapFile
-from data_prep.sources import SOURCES
-from pretext.methods import METHODS
-from pretext.tasks import TASKS
-from spectral_ssl.cli import app
-from spectral_ssl.command_options import complete_method, complete_recipe, complete_run, complete_task
+from data_prep.maps.reader import MapFile
+from data_prep.sources.catalogue import SOURCES
+from pretext.methods.catalogue import METHODS
+from pretext.tasks.catalogue import TASKS
+from spectral_ssl.cli.app import app
+from spectral_ssl.cli.options import complete_method, complete_recipe, complete_run, complete_task
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import quiet, say
-from spectral_ssl.verbs.hints import prep_hints
-from spectral_ssl.verbs.run_plan import recipes
+from spectral_ssl.planning.defaults import prep_hints
+from spectral_ssl.planning.run_plan import recipes
 
 TINY = ("--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8")
 
@@ -105,7 +105,7 @@ def test_the_shell_completes_names_without_waiting_for_torch(home: Path) -> None
             "import sys, atexit",
             "sys.argv = ['spectral-ssl']",
             "atexit.register(lambda: print('torch' in sys.modules))",
-            "from spectral_ssl.cli import main",
+            "from spectral_ssl.cli.app import main",
             "main()",
         )
     )
@@ -125,7 +125,7 @@ def test_completion_knows_all_names() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_given(shell: str) -> None:
-    script = "import sys; sys.argv = ['spectral-ssl']\nfrom spectral_ssl.cli import main; main()"
+    script = "import sys; sys.argv = ['spectral-ssl']\nfrom spectral_ssl.cli.app import main; main()"
     environment = {**os.environ, "_SPECTRAL_SSL_COMPLETE": f"source_{shell}"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert f"complete_{shell}" in done.stdout, done.stderr
@@ -162,7 +162,7 @@ def test_where_there_is_no_run_yet_it_is_said(tmp_path: Path) -> None:
 def test_slow_choices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from data_prep.sources import open_source
+    from data_prep.sources.catalogue import open_source
 
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     shapes = open_source("shapes")

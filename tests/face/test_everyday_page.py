@@ -17,7 +17,7 @@ def run_page(name: str, tmp_path: Path) -> set[str]:
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "spectral-ssl"
     # as pip writes it: completion goes by the program's name, which `python -m` has not
-    command.write_text(f"#!{sys.executable}\nfrom spectral_ssl.cli import main\n\nmain()\n")
+    command.write_text(f"#!{sys.executable}\nfrom spectral_ssl.cli.app import main\n\nmain()\n")
     command.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if name != "SPECTRAL_SSL_HOME"}
     environment |= {

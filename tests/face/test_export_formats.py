@@ -15,12 +15,12 @@ from torch.nn import functional
 
 import spectral_ssl
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
-from data_prep.map_store import open_maps
-from downstream.feature_store import read_features
-from pretext.methods import METHODS
-from pretext.runs import TrainedRun
+from data_prep.maps.reader import open_maps
+from downstream.features.store import read_features
+from pretext.methods.catalogue import METHODS
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.verbs.export_encoder import TOLERANCE, averages
+from spectral_ssl.verbs.features.export_encoder import TOLERANCE, averages
 
 SMALL = {"width=4", "batch_size=16", "epochs=0"}
 MORE = {
@@ -143,7 +143,7 @@ def test_features_of_several_looks_cannot_be_exported_and_it_is_said(tmp_path: P
 
 
 def test_numbers_that_differ_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spectral_ssl.verbs import export_encoder
+    from spectral_ssl.verbs.features import export_encoder
 
     run = make_run(tmp_path, zernike_basis(4), "regression")
     true = export_encoder._write_torch

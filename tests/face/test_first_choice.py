@@ -7,12 +7,12 @@ import pytest
 from conftest import write_random_maps
 
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
-from pretext.engine import TrainConfig
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from pretext.training.trainer import TrainConfig
 from spectral_ssl.ground.config import build_config
-from spectral_ssl.verbs.first_choice import has_bfloat16, sections_for
-from spectral_ssl.verbs.run_plan import read_recipe
+from spectral_ssl.planning.defaults import has_bfloat16, sections_for
+from spectral_ssl.planning.run_plan import read_recipe
 
 
 def with_clouds(path: Path, train: int) -> MapFile:

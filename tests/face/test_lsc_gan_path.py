@@ -10,13 +10,13 @@ from PIL import Image
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.map_store import open_maps
-from data_prep.map_writer import MapWriter
-from pretext.checkpoint import load_checkpoint
-from pretext.runs import load_run
-from pretext.watch import effective_rank, knn_accuracy
+from data_prep.maps.reader import open_maps
+from data_prep.maps.writer import MapWriter
+from pretext.runs.trained_run import load_run
+from pretext.training.checkpoint import load_checkpoint
+from pretext.training.feature_statistics import effective_rank, knn_accuracy
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "latent=4", "batch_size=8")
 

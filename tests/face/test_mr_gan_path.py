@@ -13,8 +13,8 @@ from PIL import Image
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.map_writer import MapWriter
-from pretext.runs import load_run
+from data_prep.maps.writer import MapWriter
+from pretext.runs.trained_run import load_run
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "noise_channels=4", "samples=3", "predictor_steps=3", "batch_size=8")

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.single_file import image_file_to_map
-from downstream.nearest import nearest
-from pretext.runs import TrainedRun
-from spectral_ssl.cli import app
+from data_prep.pipeline.single_file import image_file_to_map
+from downstream.features.nearest import nearest
+from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8", "epochs=1")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from spectral_ssl.cli import app
+from spectral_ssl.cli.app import app
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 

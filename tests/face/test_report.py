@@ -60,7 +60,7 @@ def test_who_wants_none_gets_none(runs: list[Path], tmp_path: Path, monkeypatch:
     assert not (run.folder / "report.html").exists()
     (result,) = run.folder.glob("probe-*.json")
     # the default probes take their time
-    monkeypatch.setattr("spectral_ssl.verbs.report.probe_run", neighbours)
+    monkeypatch.setattr("spectral_ssl.verbs.runs.report.probe_run", neighbours)
     written = result.stat().st_mtime_ns
     spectral_ssl.report(run, probe=True, out=tmp_path / "one.html")  # was probed: nothing to do
     assert result.stat().st_mtime_ns == written

@@ -13,12 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import spectral_ssl
-from spectral_ssl.cli import app
+from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import append_metrics, drop_metrics_after
-from spectral_ssl.ground.run_status import held_run, read_status, write_status
+from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, held_run, read_status, write_status
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.tensorboard import run_to_follow
+from spectral_ssl.verbs.runs.tensorboard import run_to_follow
 
 
 def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
@@ -167,7 +166,7 @@ def scalars(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[tuple[int,
     pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr("spectral_ssl.verbs.tensorboard.SECONDS_BETWEEN_LOOKS", 0.02)
+    monkeypatch.setattr("spectral_ssl.verbs.runs.tensorboard.SECONDS_BETWEEN_LOOKS", 0.02)
 
     def read(folder: Path) -> list[tuple[int, float]]:
         events = EventAccumulator(str(folder))

@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
+from spectral_ssl.estimator import SpectralFeatures
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.spectral_features import SpectralFeatures
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8", "watch=0")
 VIEWS = ("width=4", "code=8", "projector=16", "grid=8", "watch=0", "task.points=32")

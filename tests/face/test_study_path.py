@@ -15,11 +15,11 @@ from study_client import Client
 
 import spectral_ssl
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
-from data_prep.shape_maps import clouds_to_maps
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.shape_to_map import clouds_to_maps
 from downstream.study.folder import Study
-from pretext.runs import TrainedRun, held_out_rows
+from pretext.runs.trained_run import TrainedRun, held_out_rows
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("method.width=4", "method.code=8")
@@ -216,6 +216,6 @@ def test_what_makes_no_study_is_refused_in_one_line(runs: list[TrainedRun], tmp_
 
 def test_serving_loads_no_torch() -> None:
     """Serving is up in a moment, and small."""
-    code = "import sys, spectral_ssl.verbs.serve_study, downstream.study.serving; print('torch' in sys.modules)"
+    code = "import sys, spectral_ssl.verbs.study.serve, downstream.study.serving; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

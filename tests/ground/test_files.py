@@ -8,7 +8,7 @@ import pytest
 
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, file_digest, write_text
-from spectral_ssl.ground.metrics_log import append_metrics, drop_metrics_after, read_metrics
+from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, read_metrics
 from spectral_ssl.ground.workspace import Workspace
 
 

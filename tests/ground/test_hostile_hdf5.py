@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep.map_store import MapFile, open_maps
-from downstream.feature_store import Features, read_features, write_features
-from pretext.latent_codes import find_codes
-from pretext.tasks.from_code import FromCodeConfig
+from data_prep.maps.reader import MapFile, open_maps
+from downstream.features.store import Features, read_features, write_features
+from pretext.tasks.codes.feature_codes import find_codes
+from pretext.tasks.codes.from_code import FromCodeConfig
 from spectral_ssl.ground.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("little_memory")

@@ -9,20 +9,20 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from latent_space_figure import draw_latent_space
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.item_names import LONGEST_NAME
-from data_prep.map_store import MapFile, open_maps
-from data_prep.sources import open_source
-from downstream.confusion_figure import draw_confusion
-from downstream.figures import draw_images
-from downstream.latent_space_figure import draw_latent_space
-from spectral_ssl.cli import main
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.pipeline.source_records import LONGEST_NAME
+from data_prep.sources.catalogue import open_source
+from downstream.figures.confusion import draw_confusion
+from downstream.figures.predictions import draw_images
+from spectral_ssl.cli.app import main
+from spectral_ssl.cli.tables import print_probe
 from spectral_ssl.ground.errors import ObjectError, UserError
-from spectral_ssl.ground.printable import one_line, printable
 from spectral_ssl.ground.progress import progress, say
-from spectral_ssl.tables import print_probe
+from spectral_ssl.ground.terminal import one_line, printable
 from spectral_ssl.verbs.prep import maps_stem
 
 NASTY = (
@@ -141,7 +141,7 @@ def test_lists_in_archives_cannot_name_what_no_file_can_keep(tmp_path: Path) -> 
     names = ["\0", "\ud800", "x" * (LONGEST_NAME + 1), "\x1b[2J", "../../../etc/passwd", "", *"abcd"]
     (tmp_path / "ply_data_train_0_id2file.json").write_text(json.dumps(names))
     source = open_source("modelnet10", tmp_path)
-    from data_prep.pipeline import prepare
+    from data_prep.pipeline.prepare import prepare
 
     maps = prepare(source, zernike_basis(2, points=16), tmp_path / "a.h5", workers=0)
     assert maps.ids[:5] == ("../../../etc/passwd", *"abcd")  # a name and never a path

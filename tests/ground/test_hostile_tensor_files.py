@@ -14,11 +14,11 @@ import torch
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.map_store import MapFile
-from data_prep.sources import open_source
-from downstream.weight_files import read_weights
-from pretext.checkpoint import content_digest, load_checkpoint
-from pretext.runs import load_run
+from data_prep.maps.reader import MapFile
+from data_prep.sources.catalogue import open_source
+from downstream.metrics.pretrained.weights import read_weights
+from pretext.runs.trained_run import load_run
+from pretext.training.checkpoint import content_digest, load_checkpoint
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.pickles import check_pickle
 
@@ -131,7 +131,7 @@ def test_hostile_cifar_batches(name: str, tmp_path: Path) -> None:
 def test_a_hostile_run_is_one_line_on_the_screen(
     random_maps: MapFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from spectral_ssl.cli import main
+    from spectral_ssl.cli.app import main
 
     settings = ["method.width=4", "method.code=4"]
     run = spectral_ssl.pretrain(random_maps, method="regression", epochs=0, settings=settings, out=tmp_path / "run")

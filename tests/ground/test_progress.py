@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from spectral_ssl.ground import progress as module
-from spectral_ssl.ground.progress import progress, quiet, say
-from spectral_ssl.ground.time_left import TimeLeft, in_words
+from spectral_ssl.ground.progress import TimeLeft, in_words, progress, quiet, say
 
 
 def test_the_time_left_is_that_of_a_steady_speed() -> None:

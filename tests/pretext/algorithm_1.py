@@ -1,6 +1,6 @@
 """Algorithm 1 of the cGML poster, transcribed line by line and made no faster than it is written.
 
-What ``pretext.cgml`` must agree with (tests/pretext/test_algorithm_1.py) and is timed against
+What ``pretext.methods.cgml.model`` must agree with (tests/pretext/test_algorithm_1.py) and is timed against
 (benchmarks/cgml_speed.py). h and z are joined by tiling and concatenation, G is run whole in every latent step, its
 weights gather gradients there that nobody uses, Z is stepped inside the loop, and Adam is torch's plain one. No skips,
 no stages, no perceptrons.
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.cgml import CGML
-from pretext.latent_space import draw_latents, project
-from pretext.networks import Generator, LatentOptimiser
-from pretext.tasks.example import Example
+from pretext.data.batch import Example
+from pretext.methods.cgml.latent_path import draw_latents, project
+from pretext.methods.cgml.model import CGML
+from pretext.networks.encoder_decoder import Generator, LatentOptimiser
 
 
 class JoinedGenerator(nn.Module):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretext.cgml import CGML, CGMLConfig
+from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
-from pretext.tasks.example import Example, Problem
+from pretext.methods.cgml.model import CGML, CGMLConfig
 
 # this folder has the name of a package, so that its files are loaded by path
 SPEC = spec_from_file_location("algorithm_1", Path(__file__).with_name("algorithm_1.py"))

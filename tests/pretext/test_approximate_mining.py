@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from pretext import approximate_mining
-from pretext.approximate_mining import approximate_neighbours
-from pretext.mining import exact_neighbours
+from pretext.neighbours import approximate as approximate_mining
+from pretext.neighbours.approximate import approximate_neighbours
+from pretext.neighbours.exact import exact_neighbours
 
 
 def clusters(count: int, dimensions: int = 12) -> np.ndarray:

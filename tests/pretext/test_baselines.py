@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pretext import discriminators
+from pretext.data.batch import Example, Problem
+from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
-from pretext.methods import METHODS
-from pretext.sample_error import sample_error
-from pretext.tasks.example import Example, Problem
+from pretext.methods.catalogue import METHODS
+from pretext.networks import discriminators
 
 SHAPE = (2, 9, 9)
 SMALL = {

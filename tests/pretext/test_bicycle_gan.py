@@ -8,10 +8,10 @@ import torch
 from made_up import seeded
 from torch.distributions import Normal, kl_divergence
 
-from pretext.bicycle_gan import BicycleGAN, BicycleGANConfig
+from pretext.data.batch import Example, Problem
+from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
-from pretext.sample_error import sample_error
-from pretext.tasks.example import Example, Problem
+from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
 
 SHAPE = (2, 9, 9)
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from data_prep.basis import zernike_basis
-from pretext.cgml import CGML, CGMLConfig
-from pretext.descent import Descents, follow_descents
-from pretext.joint_cgml import JointCGML, JointCGMLConfig
-from pretext.latent_space import Domain, draw_latents
+from pretext.data.batch import Example, Problem
+from pretext.data.standardise import Standardiser
+from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
-from pretext.sample_error import sample_error
-from pretext.standardiser import Standardiser
-from pretext.tasks.example import Example, Problem
+from pretext.methods.cgml.latent_path import Domain, draw_latents
+from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.methods.joint_cgml import JointCGML, JointCGMLConfig
+from pretext.optimisation import Descents, follow_descents
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)

@@ -11,12 +11,12 @@ import torch
 from conftest import write_random_maps
 
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile
-from downstream.feature_store import Features, write_features
-from pretext.coded_maps import CodedMaps, how_long
-from pretext.latent_codes import find_codes, settle_codes
-from pretext.mining import exact_neighbours
-from pretext.tasks.from_code import FromCodeConfig, from_code, from_code_problem
+from data_prep.maps.reader import MapFile
+from downstream.features.store import Features, write_features
+from pretext.neighbours.exact import exact_neighbours
+from pretext.tasks.codes.feature_codes import find_codes, settle_codes
+from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
+from pretext.tasks.codes.neighbour_pairs import CodedMaps, how_long
 from spectral_ssl.ground.errors import UserError
 
 
@@ -75,7 +75,7 @@ def test_kept_neighbours_are_the_mined_ones(
     settled = settle_codes(coded, random_maps)
     first = CodedMaps(random_maps, settled)
     (kept,) = tmp_path.glob("*neighbours*.npz")
-    monkeypatch.setattr("pretext.coded_maps.exact_neighbours", None)  # what is kept is not mined again
+    monkeypatch.setattr("pretext.tasks.codes.neighbour_pairs.exact_neighbours", None)  # what is kept is not mined again
     assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
     monkeypatch.undo()
     kept.write_bytes(b"damaged")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.shape_maps import cloud_to_map, clouds_to_maps
-from data_prep.unit_ball import to_unit_ball
-from pretext.standardiser import Standardiser
-from pretext.tasks.clouds import random_directions
+from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.pipeline.shape_to_map import cloud_to_map, clouds_to_maps
+from pretext.data.batch import Batch
+from pretext.data.standardise import Standardiser
 from pretext.tasks.complete_shape import (
     CompleteShapeConfig,
     complete_shape,
@@ -17,7 +17,7 @@ from pretext.tasks.complete_shape import (
     outside_half_space,
     seen_from,
 )
-from pretext.tasks.example import Batch
+from pretext.tasks.corruption.clouds import random_directions
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(8), zernike_basis(4, 3), harmonics_basis(5, 3)]

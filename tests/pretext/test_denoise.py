@@ -6,12 +6,12 @@ import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
 from data_prep.layout import degrees
-from data_prep.shape_maps import clouds_to_maps
-from pretext.standardiser import Standardiser
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from pretext.data.batch import Batch, Example
+from pretext.data.standardise import Standardiser
+from pretext.tasks.corruption.masks import random_blocks
+from pretext.tasks.corruption.sampling_noise import sampling_noise
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem, random_bands
-from pretext.tasks.example import Batch, Example
-from pretext.tasks.masks import random_blocks
-from pretext.tasks.sampling_noise import sampling_noise
 from spectral_ssl.ground.errors import UserError
 
 VALID = torch.ones(2, 10, 10, dtype=torch.bool)

@@ -10,13 +10,13 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.map_store import MapFile
-from pretext.checkpoint import content_digest, load_checkpoint
-from pretext.engine import Place, seeded_generator
-from pretext.methods import METHODS
-from pretext.runs import load_run
+from data_prep.maps.reader import MapFile
+from pretext.methods.catalogue import METHODS
+from pretext.runs.trained_run import load_run
+from pretext.training.checkpoint import content_digest, load_checkpoint
+from pretext.training.trainer import Place, seeded_generator
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("steps=3", "width=4", "code=8", "hidden=8", "batch_size=20")
 SETTINGS_OF = {

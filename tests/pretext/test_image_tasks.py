@@ -8,9 +8,10 @@ import torch
 from made_up import pictures, seeded
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from pretext.sample_error import sample_error
-from pretext.tasks import TASKS
+from pretext.data.batch import Example
+from pretext.losses.reconstruction import sample_error
 from pretext.tasks.alternate import AlternateConfig, alternate
+from pretext.tasks.catalogue import TASKS
 from pretext.tasks.colorize import (
     ColorizeConfig,
     colorize,
@@ -21,7 +22,6 @@ from pretext.tasks.colorize import (
     to_rgb,
 )
 from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, random_others
-from pretext.tasks.example import Example
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.translate import TranslateConfig, translate
 from spectral_ssl.ground.errors import UserError

@@ -12,23 +12,23 @@ from torch import Tensor
 
 import spectral_ssl
 from data_prep.basis import harmonics_basis, zernike_basis
-from data_prep.map_store import MapFile
-from data_prep.rotation import rotate_about_vertical
-from data_prep.shape_maps import clouds_to_maps
-from pretext.grid_encoder import GridEncoder
-from pretext.joint_embedding import (
+from data_prep.maps.reader import MapFile
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.transforms.rotation import rotate_about_vertical
+from pretext.data.batch import Example, Problem
+from pretext.data.standardise import Standardiser
+from pretext.method import build_seeded
+from pretext.methods.joint_embedding import (
     JointEmbedding,
     JointEmbeddingConfig,
     off_diagonal_covariance,
     spread_shortfall,
 )
-from pretext.learning_rate import rate_at
-from pretext.method import build_seeded
-from pretext.perceptron_encoder import PerceptronEncoder
-from pretext.standardiser import Standardiser
-from pretext.tasks.example import Example, Problem
+from pretext.networks.coefficient_encoder import PerceptronEncoder
+from pretext.networks.grid_encoder import GridEncoder
+from pretext.optimisation import rate_at
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 BASIS = zernike_basis(6)
 SMALL = {"width": 4, "code": 8, "projector": 12, "grid": 8, "warm_up": 1}

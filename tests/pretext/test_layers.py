@@ -11,11 +11,11 @@ from torch import Tensor
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.map_store import MapFile
-from downstream.feature_store import read_features
-from pretext.layers import DEFAULT, chosen, pooled, pooling_in_words
-from pretext.methods import METHODS
-from pretext.runs import TrainedRun
+from data_prep.maps.reader import MapFile
+from downstream.features.store import read_features
+from pretext.methods.catalogue import METHODS
+from pretext.networks.feature_layers import DEFAULT, chosen, pooled, pooling_in_words
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "batch_size=16")

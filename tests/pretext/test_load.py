@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.map_store import open_maps
-from data_prep.map_writer import MapWriter
-from data_prep.row_places import row_places
+from data_prep.maps.reader import open_maps
+from data_prep.maps.row_offsets import row_places
+from data_prep.maps.writer import MapWriter
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 # Trains a minute step long and exports, each in a process of its own, and says how much memory it took at most (MB).
 WORK = """

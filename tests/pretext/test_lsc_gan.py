@@ -11,12 +11,12 @@ from made_up import seeded
 
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.layout import valid_cells
-from pretext.checkpoint import load_checkpoint, save_checkpoint
-from pretext.descent import follow_descents
-from pretext.lsc_gan import LSCGAN, LSCGANConfig
+from pretext.data.batch import Example, Problem
+from pretext.data.standardise import Standardiser
 from pretext.method import build_seeded
-from pretext.standardiser import Standardiser
-from pretext.tasks.example import Example, Problem
+from pretext.methods.lsc_gan.model import LSCGAN, LSCGANConfig
+from pretext.optimisation import follow_descents
+from pretext.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_ssl.ground.errors import UserError
 
 D = 3

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_store import MapFile
-from pretext.standardiser import Standardiser
+from data_prep.maps.reader import MapFile
+from pretext.data.standardise import Standardiser
 from spectral_ssl.ground.errors import UserError
 
 

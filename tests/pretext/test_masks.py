@@ -3,13 +3,7 @@
 import pytest
 import torch
 
-from pretext.tasks.masks import (
-    border_ring,
-    centre_square,
-    random_squares,
-    random_strokes,
-    square_sides,
-)
+from pretext.tasks.corruption.masks import border_ring, centre_square, random_squares, random_strokes, square_sides
 
 
 def seeded(seed: int = 0) -> torch.Generator:

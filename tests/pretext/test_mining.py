@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from pretext import mining
-from pretext.mining import batch_neighbours, exact_neighbours
+from pretext.neighbours import exact as mining
+from pretext.neighbours.exact import batch_neighbours, exact_neighbours
 from spectral_ssl.ground.errors import UserError
 
 METRICS = ("l1", "l2")

@@ -8,8 +8,8 @@ import torch
 from made_up import seeded
 from torch import Tensor
 
-from pretext import moment_losses as losses
-from pretext.moment_losses import VARIANTS, MomentLosses, Moments, Variant
+from pretext.losses import moment_matching as losses
+from pretext.losses.moment_matching import VARIANTS, MomentLosses, Moments, Variant
 from spectral_ssl.ground.errors import UserError
 
 DTYPES = [torch.float32, torch.float64]

@@ -8,10 +8,10 @@ import torch
 from made_up import seeded
 from torch import Tensor
 
-from pretext.dilated_generator import GlobalLocalDiscriminator, part_around
+from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
-from pretext.moment_networks import Base, Judge, build_generator, choose_base
-from pretext.tasks.example import Example, Problem
+from pretext.methods.mr_gan.choose_networks import Base, Judge, build_generator, choose_base
+from pretext.methods.mr_gan.dilated_generator import GlobalLocalDiscriminator, part_around
 from spectral_ssl.ground.errors import UserError
 
 SIDES = {"unet": 16, "residual": 16, "dilated": 20, "latent": 9}

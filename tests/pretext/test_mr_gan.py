@@ -9,12 +9,12 @@ import torch
 from made_up import seeded
 from torch import nn
 
-from pretext.descent import Descents, follow_descents
+from pretext.data.batch import Example, Problem
+from pretext.losses.moment_matching import VARIANTS, likelihood
 from pretext.method import build_seeded
-from pretext.moment_losses import VARIANTS, likelihood
-from pretext.mr_gan import MRGAN, MRGANConfig
-from pretext.predictor import Predictor, held_out_samples
-from pretext.tasks.example import Example, Problem
+from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.methods.mr_gan.predictor import Predictor, held_out_samples
+from pretext.optimisation import Descents, follow_descents
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)

@@ -7,10 +7,10 @@ import torch
 from made_up import pictures, seeded
 
 from data_prep.basis import pixel_basis, zernike_basis
-from downstream.answer_scores import mixture_scores
-from pretext.tasks import TASKS
-from pretext.tasks.mixture import MixtureConfig, mixture, mixture_centres, mixture_problem
+from downstream.metrics.prediction_scores import mixture_scores
+from pretext.tasks.catalogue import TASKS
 from pretext.tasks.super_resolve import SuperResolveConfig, super_resolve, super_resolve_problem
+from pretext.tasks.toys.mixture import MixtureConfig, mixture, mixture_centres, mixture_problem
 from spectral_ssl.ground.errors import UserError
 
 

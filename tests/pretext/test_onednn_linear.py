@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pretext import onednn_linear
+from pretext.networks import basic_layers as onednn_linear
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -10,15 +10,15 @@ from torch.nn import functional
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
-from downstream.patch_features import PatchConfig, learn_patch_features
-from pretext.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from downstream.features.kmeans_patches import PatchConfig, learn_patch_features
+from pretext.data.batch import Example, Problem
 from pretext.method import LearnsFirst, build_seeded
-from pretext.patch_dictionary import learn_dictionary, own_contrast
-from pretext.patch_layer import CONTRAST, SIDE, THRESHOLD, PatchLayer, draw_patches
-from pretext.picture_encoder import PictureEncoder
-from pretext.tasks.example import Example, Problem
+from pretext.methods.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from pretext.networks.image_encoder import PictureEncoder
+from pretext.networks.patch_dictionary import learn_dictionary, own_contrast
+from pretext.networks.patch_layer import CONTRAST, SIDE, THRESHOLD, PatchLayer, draw_patches
 
 SETTINGS = ("width=4", "code=8", "projector=12", "filters=5", "side=10", "batch_size=8", "warm_up=1")
 
@@ -141,7 +141,9 @@ def test_a_recipe_trains_on_pictures_exports_and_is_probed(
     features = run.encode_file(maps)
     assert features.shape == (32, 4 * 14 * 4 + 8 + 20)
     assert len(np.unique(features, axis=0)) == 32
-    monkeypatch.setattr("downstream.probed_features.PatchConfig", lambda: PatchConfig(centroids=4, patches=500))
+    monkeypatch.setattr(
+        "downstream.probes.compared_features.PatchConfig", lambda: PatchConfig(centroids=4, patches=500)
+    )
     table = spectral_ssl.probe(maps, run=run, seeds=1, probes=["linear"])
     names = [row["features"] for row in table["rows"]]
     assert names == ["raw pixels", "PCA", "k-means patches", "untrained network", "trained network"]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from pretext.standardiser import Standardiser
-from pretext.tasks.example import Batch
-from pretext.tasks.picture_views import (
+from pretext.data.batch import Batch
+from pretext.data.standardise import Standardiser
+from pretext.tasks.image_views import (
     LIGHTNESS,
     TO_YUV,
     PictureViewsConfig,

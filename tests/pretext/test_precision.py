@@ -7,13 +7,13 @@ import torch
 from every_method import CASES, train_some, write_data
 
 import spectral_ssl
-from pretext.devices import choose_device
-from pretext.engine import TrainConfig
-from pretext.full_precision import full_precision, in_full
-from pretext.precision import Mixed, choose_precision
-from pretext.runs import Plan, load_run
+from pretext.numerics import full_precision, in_full
+from pretext.runs.trained_run import Plan, load_run
+from pretext.training.devices import choose_device
+from pretext.training.precision import Mixed, choose_precision
+from pretext.training.trainer import TrainConfig
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 CPU = torch.device("cpu")
 

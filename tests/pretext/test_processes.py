@@ -11,11 +11,11 @@ import torch.distributed as dist
 from every_method import CASES, IN_PARTS, in_double, train_some, write_data
 
 import spectral_ssl
-from downstream.feature_store import read_features
-from pretext.checkpoint import load_checkpoint
-from pretext.processes import Processes
+from downstream.features.store import read_features
+from pretext.training.checkpoint import load_checkpoint
+from pretext.training.distributed import Processes
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 needs_gloo = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch was built without gloo"

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from conftest import write_random_maps
 
 from data_prep.basis import zernike_basis
-from pretext.checkpoint import content_digest, load_checkpoint
+from pretext.training.checkpoint import content_digest, load_checkpoint
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,13 +8,13 @@ import torch
 
 import spectral_ssl
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.map_store import MapFile, open_maps
-from data_prep.map_writer import MapWriter
-from data_prep.shape_maps import clouds_to_maps
-from data_prep.unit_ball import to_unit_ball
-from pretext.tasks import TASKS
+from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from pretext.tasks.catalogue import TASKS
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.metrics_log import read_metrics
+from spectral_ssl.ground.run_folder import read_metrics
 
 BASES = {
     "corrupted": pixel_basis(1, 32, 32),

@@ -6,9 +6,9 @@ import pytest
 import torch
 from made_up import seeded
 
+from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
-from pretext.rotation_prediction import RotationPrediction, RotationPredictionConfig
-from pretext.tasks.example import Example, Problem
+from pretext.methods.rotation_prediction import RotationPrediction, RotationPredictionConfig
 from spectral_ssl.ground.errors import UserError
 
 PROBLEM = Problem((1, 1, 1), (1, 16, 16), True)

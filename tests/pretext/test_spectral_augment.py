@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep import rotation
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
 from data_prep.layout import fold, index
-from data_prep.shape_maps import cloud_to_map
-from pretext.spectral_augment import SpectralAugment
+from data_prep.pipeline.shape_to_map import cloud_to_map
+from data_prep.transforms import rotation
+from pretext.data.augment import SpectralAugment
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(7), zernike_basis(4, 3), harmonics_basis(5, 2), radial_basis(6)]

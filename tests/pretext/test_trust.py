@@ -36,18 +36,18 @@ from faults import (
     with_fault,
 )
 
-import pretext.engine
-import pretext.training_maps
+import pretext.data.training_split
+import pretext.training.trainer
 import spectral_ssl
-from pretext import checkpoint
-from pretext.batch_step import BatchStep
-from pretext.checkpoint import content_digest, load_checkpoint
-from pretext.feeder import Feeder
-from pretext.methods import METHODS
-from pretext.runs import Plan
-from pretext.tasks.example import Batch, Example
+from pretext.data.batch import Batch, Example
+from pretext.methods.catalogue import METHODS
+from pretext.runs.trained_run import Plan
+from pretext.training import checkpoint
+from pretext.training.batch_step import BatchStep
+from pretext.training.checkpoint import content_digest, load_checkpoint
+from pretext.training.prefetch import Feeder
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_status import held_run, read_status
+from spectral_ssl.ground.run_folder import held_run, read_status
 
 CASES = cases()
 
@@ -302,7 +302,7 @@ def no_room(number: int, where: str) -> None:
     if where == "sync":
         at_call(os, "fsync", number, full)
     elif where == "row":
-        at_call(pretext.engine, "append_metrics", number, full_row)
+        at_call(pretext.training.trainer, "append_metrics", number, full_row)
     else:
         original, calls = checkpoint._Recorder.__init__, 0
 
@@ -389,12 +389,12 @@ def test_a_run_is_resumed_by_one_process_at_a_time(data: Path, tmp_path: Path) -
 
 
 def test_a_batch_made_ahead_changes_nothing(data: Path, whole: Path, tmp_path: Path) -> None:
-    class Serial(pretext.engine.Feeder):  # type: ignore[type-arg]
+    class Serial(pretext.training.trainer.Feeder):  # type: ignore[type-arg]
         def _ahead(self, make: Any, work: Any) -> Any:
             return (make(piece) for piece in work)
 
     def work() -> None:
-        pretext.engine.Feeder = Serial  # type: ignore[misc]
+        pretext.training.trainer.Feeder = Serial  # type: ignore[misc]
         start(CASE, data, tmp_path / "run")
 
     assert child(work, tmp_path / "log") == 0
@@ -404,7 +404,7 @@ def test_a_batch_made_ahead_changes_nothing(data: Path, whole: Path, tmp_path: P
 @pytest.mark.parametrize("case", [CASE, Case("joint-embedding", "clouds"), Case("lsc-gan", "pictures")], ids=str)
 def test_maps_read_as_they_are_needed_train_as_maps_held_in_memory(data: Path, tmp_path: Path, case: Case) -> None:
     def streamed() -> None:
-        pretext.training_maps.LARGEST_IN_MEMORY = 0
+        pretext.data.training_split.LARGEST_IN_MEMORY = 0
         start(case, data, tmp_path / "streamed")
 
     assert child(lambda: start(case, data, tmp_path / "held"), tmp_path / "log") == 0

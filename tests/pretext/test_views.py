@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn
-from data_prep.shape_maps import clouds_to_maps
-from data_prep.unit_ball import to_unit_ball
-from pretext.standardiser import Standardiser
-from pretext.tasks.clouds import into_unit_ball, random_rotations, turns
-from pretext.tasks.example import Batch
+from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.transforms.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn
+from pretext.data.batch import Batch
+from pretext.data.standardise import Standardiser
+from pretext.tasks.corruption.clouds import into_unit_ball, random_rotations, turns
 from pretext.tasks.views import (
     ViewsConfig,
     altered,

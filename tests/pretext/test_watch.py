@@ -12,13 +12,13 @@ from torch import Tensor
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_store import MapFile
-from downstream.figures import draw_losses
-from downstream.neighbour_probe import neighbour_predictions
-from pretext.methods import METHODS
-from pretext.training_maps import TrainingMaps
-from pretext.watch import ALARM_AFTER, SPACING, FeatureWatch, effective_rank, knn_accuracy
-from spectral_ssl.ground.metrics_log import read_metrics
+from data_prep.maps.reader import MapFile
+from downstream.figures.predictions import draw_losses
+from downstream.probes.classifiers.knn import neighbour_predictions
+from pretext.data.training_split import TrainingMaps
+from pretext.methods.catalogue import METHODS
+from pretext.training.feature_statistics import ALARM_AFTER, SPACING, FeatureWatch, effective_rank, knn_accuracy
+from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "code=8", "batch_size=16")
 MORE = {"cgml": ("steps=2", "hidden=8"), "joint-embedding": ("projector=16", "grid=8")}

@@ -8,9 +8,9 @@ import pytest
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.map_writer import MapWriter
-from data_prep.shape_maps import clouds_to_maps
-from pretext.runs import TrainedRun
+from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from pretext.runs.trained_run import TrainedRun
 
 BAD_ID = "<script>window.broken = true</script>"
 BAD_CLASS = '<b onclick="broken()">bold</b> & "quoted"'

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import spectral_ssl
-from pretext.runs import TrainedRun
+from pretext.runs.trained_run import TrainedRun
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra dev)")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (the extra dev)")

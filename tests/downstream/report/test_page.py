@@ -13,9 +13,9 @@ from data_prep.basis import pixel_basis
 from downstream.report import page
 from downstream.report.evidence import gather, item_rows
 from downstream.report.page import is_report, is_whole_report, write_page
-from downstream.report.sections import SECTIONS
+from downstream.report.sections.catalogue import SECTIONS
 from downstream.report.templating import asset
-from pretext.runs import TrainedRun
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 
 # as written in docs/report.md, from the npm release twgl.js 7.0.0

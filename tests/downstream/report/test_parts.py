@@ -14,21 +14,21 @@ from PIL import Image
 import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.layout import valid_cells
-from data_prep.map_store import open_maps
-from data_prep.shape_maps import clouds_to_maps
-from data_prep.sources.item import Shape
+from data_prep.maps.reader import open_maps
+from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.source import Shape
 from downstream.report.commands import prep_command, pretrain_command, probe_command
+from downstream.report.images import cloud_pixels, data_uri, image_pixels, map_pixels, sheet
 from downstream.report.line_chart import line_chart
-from downstream.report.pictures import cloud_pixels, data_uri, image_pixels, map_pixels, sheet
-from downstream.report.sections.embedding import plane
-from downstream.report.sections.spectra import _noise
+from downstream.report.sections.data.spectra import _noise
+from downstream.report.sections.features.embedding import plane
 from downstream.report.table import Score, Table, shown, sort_key
 from downstream.report.templating import fragment
 from downstream.report.turnable_shapes import MOST_TRIANGLES, REACH, surfaces, turnable
-from pretext.engine import TrainConfig
-from pretext.methods import METHODS
-from pretext.runs import Plan, TrainedRun
-from pretext.tasks import TASKS
+from pretext.methods.catalogue import METHODS
+from pretext.runs.trained_run import Plan, TrainedRun
+from pretext.tasks.catalogue import TASKS
+from pretext.training.trainer import TrainConfig
 
 
 def test_cells_are_shown_short_and_sorted_by_all_digits() -> None:

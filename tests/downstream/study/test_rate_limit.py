@@ -1,7 +1,7 @@
 """The bucket of tokens."""
 
-from downstream.study import rate_limit
-from downstream.study.rate_limit import RateLimit
+from downstream.study import site as rate_limit
+from downstream.study.site import RateLimit
 
 
 def test_a_burst_then_a_steady_rate_for_each(monkeypatch) -> None:

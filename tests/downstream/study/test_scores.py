@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from downstream.study.agreement import krippendorff_alpha
-from downstream.study.scores import rate, realism_score
+from downstream.study.scores import krippendorff_alpha, rate, realism_score
 
 
 def counts(*values: int) -> np.ndarray:

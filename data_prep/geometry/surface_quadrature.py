@@ -1,0 +1,165 @@
+"""A mesh's surface as weighted points whose moments are those of the surface itself, without sampling noise.
+
+Each triangle gets a Gauss rule on collapsed coordinates (Stroud's conical product): with a the corner opposite to the
+shortest edge bc, and nodes u, v in (0, 1)::
+
+    x = a + u (b - a + v (c - b)),    integral over the triangle = 2 area * integral of f(x) u du dv
+
+Gauss-Jacobi nodes in u (weight u) and Gauss-Legendre nodes in v, p and q of them, integrate polynomials of degree
+2 min(p, q) - 1 exactly. Spectral functions of order n are polynomials of degree n, so (n + 2) // 2 nodes each way are
+always enough; triangles that are small next to the functions' wave length need far fewer, and thin ones need few
+across. The numbers of nodes follow from the lengths, so that a mesh costs in proportion to its area where triangles
+are large, and one point for each where they are many and small.
+"""
+
+from functools import lru_cache
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.source import Shape
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+# Largest error of one node rule on a wave, relative to its amplitude; see ``nodes_needed``.
+TOLERANCE = 1e-3
+
+
+def surface_quadrature(
+    shape: Shape, degree: int, *, tolerance: float = TOLERANCE
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted points of a mesh in the unit ball.
+
+    Parameters
+    ----------
+    shape : Shape
+        A mesh within the unit ball: lengths are compared with the functions' wave length there.
+    degree : int
+        Highest order of the functions that will be integrated.
+    tolerance : float
+        Largest error on a wave of that order, per triangle and relative; 0 for rules that are exact.
+
+    Returns
+    -------
+    points : (P, 3) float64 array
+        Inside their triangles.
+    weights : (P,) float64 array
+        Positive; they sum to one.
+
+    Raises
+    ------
+    UserError
+        When degree or tolerance make no sense.
+    ObjectError
+        When the mesh has no faces, no area, or corners that are not finite.
+
+    Notes
+    -----
+    Zernike moments of order up to 20 with the default tolerance, against the exact rule on 100 ModelNet10 meshes:
+    largest error 6e-4, median of the root mean square 3e-6 (benchmarks/sampling.py). With tolerance 0 moments agree
+    with those of rules of degree n + 8 to 1e-13.
+    """
+    points, share, face = surface_nodes(shape, degree, tolerance)
+    _, areas = triangles(shape)
+    mass = share * areas[face]
+    return points, mass / mass.sum()
+
+
+def surface_nodes(
+    shape: Shape, degree: int, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The nodes of each triangle: points (P, 3), their parts of their triangle (P,), and which of ``triangles`` (P,).
+
+    Raises
+    ------
+    UserError
+        When degree or tolerance make no sense.
+    ObjectError
+        As ``triangles``.
+    """
+    if degree < 0 or tolerance < 0:
+        raise UserError("degree or tolerance of a quadrature", (degree, tolerance), "give numbers from 0 on")
+    corners, _ = triangles(shape)
+    # the first corner is the one opposite to the shortest edge
+    edges = np.linalg.norm(corners[[2, 0, 1]] - corners[[1, 2, 0]], axis=2)
+    first = edges.argmin(axis=0)
+    everyone = np.arange(first.size)
+    apex, left, right = (corners[(first + step) % 3, everyone] for step in range(3))
+    across = nodes_needed(edges.min(axis=0), degree, tolerance)
+    along = np.maximum(nodes_needed(edges.max(axis=0), degree, tolerance), across)
+    points, parts, faces = [], [], []
+    kinds, kind = np.unique(along * 1000 + across, return_inverse=True)
+    for number, key in enumerate(kinds):
+        own = np.flatnonzero(kind == number)
+        u, v, share = _rule(int(key) // 1000, int(key) % 1000)
+        start, side = left[own] - apex[own], right[own] - left[own]
+        nodes = apex[own, None] + u[:, None] * (start[:, None] + v[:, None] * side[:, None])
+        points.append(nodes.reshape(-1, 3))
+        parts.append(np.tile(share, own.size))
+        faces.append(np.repeat(own, share.size))
+    return np.concatenate(points), np.concatenate(parts), np.concatenate(faces)
+
+
+def surface_centroid(shape: Shape) -> NDArray[np.float64]:
+    """The area-weighted centroid of a mesh's surface, in its own units; exact.
+
+    Returns
+    -------
+    (3,) float64 array
+
+    Raises
+    ------
+    ObjectError
+        When the mesh has no faces, no area, or corners that are not finite.
+    """
+    corners, areas = triangles(shape)
+    return np.asarray(areas @ corners.mean(axis=0) / areas.sum())
+
+
+def triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The corners (3, F, 3) and areas (F,) of the triangles that have an area.
+
+    Raises
+    ------
+    ObjectError
+        When the mesh has no faces, no area, or corners that are not finite.
+    """
+    if shape.faces is None or len(shape.faces) == 0:
+        raise ObjectError("a mesh without faces")
+    corners = np.stack([shape.points[shape.faces[:, corner]] for corner in range(3)]).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        areas = np.linalg.norm(np.cross(corners[1] - corners[0], corners[2] - corners[0]), axis=1) / 2
+        total = areas.sum()
+    if not np.isfinite(total):
+        raise ObjectError("coordinates that are not finite, or too large")
+    if total <= 0:
+        raise ObjectError("a mesh of zero area")
+    return corners[:, areas > 0], areas[areas > 0]
+
+
+def nodes_needed(lengths: NDArray[np.float64], degree: int, tolerance: float) -> NDArray[np.int64]:
+    """How many Gauss nodes integrate waves of a degree along pieces of given lengths.
+
+    The error of q nodes on cos(s t), -1 < t < 1, is at most s^2q 2^(2q+1) (q!)^4 / ((2q + 1) (2q)!^3); a piece of
+    length h sees functions of order n with s = n h / 2. Never more than are exact for every polynomial of the degree.
+    """
+    exact = (degree + 2) // 2
+    if tolerance == 0:
+        return np.full(len(lengths), exact)
+    largest = []
+    for q in range(1, exact):
+        factor = 2 ** (2 * q + 1) * factorial(q) ** 4 / ((2 * q + 1) * factorial(2 * q) ** 3)
+        largest.append((tolerance / factor) ** (1 / (2 * q)))
+    return np.asarray(1 + np.searchsorted(largest, degree * lengths / 2), np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _rule(along: int, across: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes u, v and weights of the unit triangle (they sum to one), each (along * across,)."""
+    from scipy.special import roots_jacobi
+
+    one, one_weight = roots_jacobi(along, 0, 1)
+    other, other_weight = roots_jacobi(across, 0, 0)
+    u, v = (part.ravel() for part in np.meshgrid((one + 1) / 2, (other + 1) / 2, indexing="ij"))
+    share = np.outer(one_weight / one_weight.sum(), other_weight / other_weight.sum()).ravel()
+    return u, v, share

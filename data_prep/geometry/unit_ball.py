@@ -1,0 +1,99 @@
+"""Bringing a cloud into the unit ball with +z up: every transform of this package starts from there."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.source import Up
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+# The farthest point comes to lie at 1/1.0001: the radial polynomials explode outside the ball, and rounding to float32
+# (6e-8) must not bring a point there.
+MARGIN = 1.0001
+
+# For each up axis the rotation (never a reflection) that turns it to +z: which old axis, with which sign, becomes x,
+# y and z.
+TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
+    "+z": ((0, 1, 2), (1, 1, 1)),
+    "-z": ((0, 1, 2), (1, -1, -1)),
+    "+y": ((0, 2, 1), (1, -1, 1)),
+    "-y": ((0, 2, 1), (1, 1, -1)),
+    "+x": ((2, 1, 0), (-1, 1, 1)),
+    "-x": ((2, 1, 0), (1, 1, -1)),
+}
+
+
+def to_unit_ball(
+    points: NDArray[np.floating],
+    up: Up = "+z",
+    *,
+    weights: NDArray[np.floating] | None = None,
+    centre: NDArray[np.floating] | None = None,
+    reach: float = 1.0,
+) -> NDArray[np.float32]:
+    """Turn the up axis to +z, move the centroid to the origin, scale the farthest point to just inside the unit sphere.
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 3)
+        A cloud in any units.
+    up : {"+x", "-x", "+y", "-y", "+z", "-z"}
+        The axis that points up in it.
+    weights : ndarray, shape (N,), optional
+        Masses of the points, for their centroid and the part within reach; all the same by default.
+    centre : ndarray, shape (3,), optional
+        What comes to lie at the origin, in the cloud's own units; the centroid by default.
+    reach : float
+        The part of the mass, above 0 and up to 1, that the unit sphere shall hold. Below 1 a few stray points do not
+        shrink the object: points outside are drawn in to the sphere, so that their number and mass stay.
+
+    Returns
+    -------
+    ndarray, shape (N, 3), float32
+        All norms are below 1; unless ``centre`` or ``reach`` say otherwise the mean is zero to rounding.
+
+    Raises
+    ------
+    UserError
+        When the reach is out of range.
+    ObjectError
+        When there are no points, some are not finite, or all coincide.
+    """
+    if not 0 < reach <= 1:
+        raise UserError("reach out of range", reach, "give more than 0 and at most 1")
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+        raise ObjectError(f"not a cloud of points: shape {points.shape}")
+    if not np.isfinite(points).all():
+        raise ObjectError("coordinates that are not finite")
+    axes, signs = TURNS[up]
+    turned = points.astype(np.float64)[:, axes] * signs
+    # through the middle of the box first: the mean of coordinates near 1e300 would overflow
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    with np.errstate(over="ignore"):
+        extent = float(np.max(high - low))
+    if not np.isfinite(extent):
+        raise ObjectError("coordinates too large")
+    # an extent within rounding of the coordinates' own size is no shape but noise
+    if extent <= 1e-12 * max(float(np.abs(turned).max()), 1e-300):
+        raise ObjectError("zero extent: all points coincide")
+    turned = (turned - low) / extent
+    if centre is None:
+        turned -= turned.mean(axis=0) if weights is None else np.average(turned, axis=0, weights=weights)
+    else:
+        turned -= (np.asarray(centre, np.float64)[list(axes)] * signs - low) / extent
+    distances = np.sqrt(np.square(turned).sum(axis=1))
+    if reach == 1:
+        turned /= MARGIN * distances.max()
+        return np.asarray(turned, np.float32)
+    radius = MARGIN * _quantile(distances, weights, reach)
+    if not radius > 0:
+        raise ObjectError("zero extent: nearly all points coincide")
+    turned /= np.maximum(radius, MARGIN * distances)[:, None]
+    return np.asarray(turned, np.float32)
+
+
+def _quantile(distances: NDArray[np.float64], weights: NDArray[np.floating] | None, part: float) -> float:
+    """The smallest distance within which that part of the mass lies."""
+    order = distances.argsort()
+    mass = np.cumsum(np.ones(len(order)) if weights is None else weights[order].astype(np.float64))
+    # rounding of the sum may lead past the end
+    return float(distances[order[min(int(np.searchsorted(mass, part * mass[-1])), len(order) - 1)]])

@@ -1,0 +1,1 @@
+"""The map file: reading it and writing it."""

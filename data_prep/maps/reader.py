@@ -1,0 +1,269 @@
+"""The map file: all maps of a data set with their ids, labels, splits, basis, statistics and failures, in HDF5.
+
+Read here, written by ``data_prep.maps.writer``.
+
+======================  =======================================================================
+/maps                   (N, C, H, W) float32, one sample a chunk, not compressed
+/ids, /split            (N,) strings
+/labels                 (N,) int64, -1 = none
+/mean, /std             (C, H, W) float32, over the training split; std is 1 where a value is constant
+/failures               (F,) of (id, reason): the objects that could not be used
+/points                 (N, P, 3) float16, optional: the clouds the maps were made from
+attributes              schema_version, basis (JSON), source, source_digest, source_up, class_names (JSON),
+                        content_digest, created_by
+======================  =======================================================================
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.basis import Basis
+from data_prep.maps.row_offsets import row_places
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.hdf5 import (
+    Texts,
+    attribute,
+    check_lengths,
+    compact_texts,
+    dataset,
+    has_link,
+    name_list,
+    open_hdf5,
+    short_texts,
+    texts,
+)
+
+SCHEMA = "spectral-ssl maps 1"
+MAKE_AGAIN = "spectral-ssl prep"
+ROWS_AT_ONCE = 1024
+ROWS_OF_DIGEST = 64
+BYTES_AT_ONCE = 32 << 20  # of maps held by whoever goes through a whole file
+
+
+def content_digest(file: h5py.File) -> str:
+    """SHA-256 over ids, labels, splits, basis and map values: two files with the same digest hold the same data."""
+    digest = sha256(str(file.attrs["basis"]).encode())
+    for name in ("ids", "split"):
+        digest.update("\0".join(texts(file[name])).encode())
+    digest.update(file["labels"][:].tobytes())
+    maps = file["maps"]
+    rows = rows_at_once(maps.shape[1:], ROWS_OF_DIGEST)
+    for start in range(0, len(maps), rows):
+        digest.update(maps[start : start + rows].tobytes())
+    return digest.hexdigest()
+
+
+def rows_at_once(shape: tuple[int, ...], most: int = ROWS_AT_ONCE) -> int:
+    """How many maps of this shape to read at once: as many as fit into ``BYTES_AT_ONCE``, at least one."""
+    return max(1, min(most, BYTES_AT_ONCE // max(4 * math.prod(shape), 1)))
+
+
+def fingerprint_of(
+    basis: Basis, source: str, source_digest: str, classes: Sequence[str], up: str, has_points: bool
+) -> dict[str, Any]:
+    """What a map file tells of its origin, by names for the user: two files that agree in it hold the same maps."""
+    return {
+        "source": source,
+        "digest of the source": source_digest[:16],
+        "classes": list(classes),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(basis).items()},
+        "up axis of the source": up,
+        "kept points": has_points,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class MapFile:
+    """An opened map file: everything but the maps in memory; ``read`` fetches those.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    basis : Basis
+        Meaning of the maps.
+    source : str
+        Name of the data set.
+    classes : tuple of str
+        Class names in label order.
+    ids : sequence of str
+        One for each map.
+    labels : ndarray, shape (N,), int64
+        -1 where there is none.
+    splits : ndarray, shape (N,), str
+        "train", "val" or "test".
+    mean, std : ndarray, shape (C, H, W), float32
+        Over the training split.
+    failures : tuple of (id, reason)
+        Objects that could not be used.
+    digest : str
+        The content digest.
+    has_points : bool
+        Whether the clouds lie beside the maps.
+    fingerprint : dict
+        Where it comes from and how it was made, see ``fingerprint_of``.
+    """
+
+    path: Path
+    basis: Basis
+    source: str
+    classes: tuple[str, ...]
+    ids: Texts = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    splits: NDArray[np.str_] = field(repr=False)
+    mean: NDArray[np.float32] = field(repr=False)
+    std: NDArray[np.float32] = field(repr=False)
+    failures: tuple[tuple[str, str], ...] = field(repr=False)
+    digest: str
+    has_points: bool
+    fingerprint: dict[str, Any] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, split: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of one split, or of all."""
+        if split is None:
+            return np.arange(len(self))
+        return np.flatnonzero(self.splits == split)
+
+    def read(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Maps of the given rows (all of them by default), (B, C, H, W) float32, in the order asked for.
+
+        Raises
+        ------
+        UserError
+            When the file is damaged, or a value is NaN or infinite.
+        """
+        with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
+            maps = _read_rows(dataset(file, "maps", MAKE_AGAIN), rows)
+        if not np.isfinite(maps).all():
+            raise UserError("maps that are not finite", str(self.path), "run `spectral-ssl verify` on it")
+        return maps
+
+    def read_points(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Clouds of the given rows, (B, P, 3) float32.
+
+        Raises
+        ------
+        UserError
+            When the file was made without them.
+        """
+        if not self.has_points:
+            raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
+        with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
+            return _read_rows(dataset(file, "points", MAKE_AGAIN), rows)
+
+
+def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    wanted = np.arange(len(column)) if rows is None else rows
+    order = np.unique(wanted)  # HDF5 takes rising row numbers only
+    if len(order) and not 0 <= order[0] <= order[-1] < len(column):
+        raise IndexError(f"rows {order[0]} to {order[-1]} of {len(column)}")
+    places = row_places(column)
+    if places is not None:
+        found = places.read(order)
+        return found if np.array_equal(order, wanted) else found[np.searchsorted(order, wanted)]
+    found = np.empty((len(order), *column.shape[1:]), np.float32)
+    # one slice per run of neighbours: fancy indexing in HDF5 costs several times more
+    for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) > 1) + 1):
+        if len(run):
+            found[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]
+    return found[np.searchsorted(order, wanted)]
+
+
+def open_maps(path: Path | str) -> MapFile:
+    """Open a map file and read everything but the maps.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    MapFile
+
+    Raises
+    ------
+    UserError
+        When the file is missing, damaged, of another schema, or inconsistent.
+    """
+    path = Path(path)
+    with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
+        try:
+            basis = Basis.from_json(attribute(file, "basis"))
+            maps = dataset(file, "maps", MAKE_AGAIN)
+            failures = dataset(file, "failures", MAKE_AGAIN)
+            check_lengths(failures)
+            source, classes = attribute(file, "source"), name_list(file, "class_names")
+            has_points = has_link(file, "points")
+            opened = MapFile(
+                path=path,
+                basis=basis,
+                source=source,
+                classes=classes,
+                ids=compact_texts(dataset(file, "ids", MAKE_AGAIN)),
+                labels=dataset(file, "labels", MAKE_AGAIN)[:],
+                splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
+                mean=dataset(file, "mean", MAKE_AGAIN)[:],
+                std=dataset(file, "std", MAKE_AGAIN)[:],
+                failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
+                digest=attribute(file, "content_digest"),
+                has_points=has_points,
+                fingerprint=fingerprint_of(
+                    basis,
+                    source,
+                    attribute(file, "source_digest") if "source_digest" in file.attrs else "",
+                    classes,
+                    attribute(file, "source_up") if "source_up" in file.attrs else "",
+                    has_points,
+                ),
+            )
+            shape = maps.shape
+            kinds = {name: file[name].dtype.kind for name in ("maps", "mean", "std", "labels")}
+        except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
+            raise UserError("damaged map file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`") from error
+    rows = {len(opened.ids), len(opened.labels), len(opened.splits), shape[0]}
+    if (
+        len(rows) != 1
+        or tuple(shape[1:]) != basis.shape
+        or opened.mean.shape != basis.shape
+        or opened.std.shape != basis.shape
+    ):
+        raise UserError(
+            "inconsistent map file",
+            f"maps {shape}, basis {basis.shape}, rows {sorted(rows)} in {path}",
+            f"make it again with `{MAKE_AGAIN}`",
+        )
+    wrong = _contradiction(opened, kinds)
+    if wrong:
+        raise UserError("map file that contradicts itself", f"{wrong} in {path}", f"make it again with `{MAKE_AGAIN}`")
+    if not len(opened):
+        raise UserError("empty map file", str(path), f"make it again with `{MAKE_AGAIN}`")
+    return opened
+
+
+def _contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
+    """What a file says that cannot be, or nothing."""
+    if kinds != {"maps": "f", "mean": "f", "std": "f", "labels": "i"}:
+        return f"value types {kinds}"
+    if len(maps) and not -1 <= maps.labels.min() <= maps.labels.max() < max(len(maps.classes), 1):
+        return f"labels {maps.labels.min()} to {maps.labels.max()} for {len(maps.classes)} classes"
+    if not set(np.unique(maps.splits)) <= {"train", "val", "test"}:
+        return f"splits {sorted(set(maps.splits.tolist()))[:5]}"
+    if not (np.isfinite(maps.mean).all() and np.isfinite(maps.std).all() and (maps.std > 0).all()):
+        return "statistics that are not finite and positive"
+    return ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

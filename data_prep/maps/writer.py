@@ -1,0 +1,201 @@
+"""Writing a map file (see ``data_prep.maps.reader``), batch by batch."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.basis import Basis
+from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, content_digest
+from spectral_ssl.ground.files import reserve_room
+
+# Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
+BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
+# Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.transforms.moment_sums).
+CONSTANT_BELOW = 1e-6
+
+
+class MapWriter:
+    """Writes one map file, batch by batch, in the order of the calls. Use it as a context manager on a temporary path.
+
+    Parameters
+    ----------
+    path : Path
+        A file that may be overwritten (see ``spectral_ssl.ground.files.atomic_path``).
+    basis : Basis
+        Meaning of the maps.
+    source, source_digest, classes, created_by
+        Provenance, stored as attributes.
+    count : int
+        The most rows that can come.
+    keep_points : int
+        Points per cloud to be stored beside the maps, 0 for none.
+    source_up : str
+        The up axis the source's files were turned from, "none" for images.
+
+    Raises
+    ------
+    OSError
+        When the disk has no room for so many rows, or another reason not to write. Room is reserved before anything
+        is written, because an HDF5 file whose writing fails cannot be closed again without harm to the process.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        basis: Basis,
+        *,
+        source: str,
+        source_digest: str,
+        classes: Sequence[str],
+        count: int,
+        created_by: str,
+        keep_points: int = 0,
+        source_up: str = "",
+    ) -> None:
+        self._basis, self._path = basis, path
+        self._failures: list[tuple[str, str]] = []
+        self._ids: list[str] = []
+        self._labels: list[int] = []
+        self._splits: list[str] = []
+        self._training, self._others = _Sums(basis.shape), _Sums(basis.shape)
+        self._file = h5py.File(path, "w", libver=("earliest", "v110"))
+        row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
+        try:
+            reserve_room(path, (count + 2) * row_bytes + BYTES_OF_A_FILE)  # two for mean and std
+        except OSError:
+            self._file.close()
+            raise
+        self._maps = self._file.create_dataset(
+            "maps",
+            (count, *basis.shape),
+            dtype="f4",
+            chunks=(1, *basis.shape),
+            maxshape=(count, *basis.shape),
+            fillvalue=np.nan,
+        )
+        self._points = (
+            self._file.create_dataset(
+                "points",
+                (count, keep_points, 3),
+                dtype="f2",
+                chunks=(1, keep_points, 3),
+                maxshape=(count, keep_points, 3),
+            )
+            if keep_points
+            else None
+        )
+        self._file.attrs.update(
+            {
+                "schema_version": SCHEMA,
+                "basis": basis.to_json(),
+                "source": source,
+                "source_digest": source_digest,
+                "class_names": json.dumps(list(classes)),
+                "created_by": created_by,
+                "source_up": source_up,
+            }
+        )
+
+    def append(
+        self,
+        maps: NDArray[np.float32],
+        ids: Sequence[str],
+        labels: Sequence[int],
+        splits: Sequence[str],
+        points: NDArray[Any] | None = None,
+    ) -> None:
+        """Add a batch: maps (B, C, H, W) and as many ids, labels and splits; points (B, P, 3) if they are kept."""
+        rows = slice(len(self._ids), len(self._ids) + len(maps))
+        self._maps[rows] = maps
+        if self._points is not None:
+            self._points[rows] = points
+        self._ids += ids
+        self._labels += labels
+        self._splits += splits
+        if self._basis.kind != "pixels":
+            training = np.array(splits) == "train"
+            self._training.add(maps[training])
+            self._others.add(maps[~training])
+
+    def fail(self, identity: str, reason: str) -> None:
+        """Record an object that could not be used."""
+        self._failures.append((identity, reason))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._file.close()
+        if kind is None:
+            with h5py.File(self._path, "r+"):
+                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
+
+    def _finish(self) -> None:
+        rows = len(self._ids)
+        for column in (self._maps, self._points):
+            if column is not None:
+                column.resize(rows, axis=0)
+        text = h5py.string_dtype()
+        options = {"maxshape": (None,), "chunks": (ROWS_AT_ONCE,)}
+        self._file.create_dataset("ids", (rows,), dtype=text, data=self._ids or None, **options)
+        self._file.create_dataset("split", (rows,), dtype=text, data=self._splits or None, **options)
+        self._file.create_dataset("labels", data=np.array(self._labels, np.int64), **options)
+        pair = np.dtype([("id", text), ("reason", text)])
+        failures = self._file.create_dataset("failures", (len(self._failures),), dtype=pair)
+        if self._failures:
+            failures[:] = np.array(self._failures, dtype=pair)
+        mean, std = (self._training if "train" in self._splits else self._others).mean_and_std()
+        self._file.create_dataset("mean", data=mean)
+        self._file.create_dataset("std", data=std)
+        self._file.attrs["content_digest"] = content_digest(self._file)
+
+
+class _Sums:
+    """Mean and standard deviation of each value, from sums that grow with the rows: nothing is read again for them.
+
+    Squares are of differences from the first row, which lies within a few standard deviations of the mean, so that no
+    digits are lost that count.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._count = 0
+        self._origin = np.zeros(shape)
+        self._first, self._second = np.zeros(shape), np.zeros(shape)
+
+    def add(self, maps: NDArray[np.float32]) -> None:
+        """Take in maps (B, C, H, W)."""
+        if len(maps) == 0:
+            return
+        if self._count == 0:
+            self._origin = maps[0].astype(np.float64)
+        differences = maps - self._origin
+        self._first += differences.sum(axis=0)
+        self._second += np.square(differences, out=differences).sum(axis=0)
+        self._count += len(maps)
+
+    def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(C, H, W) each; 0 and 1 where no map came, and 1 where a value is constant.
+
+        Images are not taken in: they are in [-1, 1] already, and their statistics would say where the objects of this
+        set lie.
+        """
+        if self._count == 0:
+            return np.zeros(self._shape, np.float32), np.ones(self._shape, np.float32)
+        away = self._first / self._count
+        std = np.sqrt(np.maximum(self._second / self._count - away**2, 0))
+        std[std < CONSTANT_BELOW] = 1.0
+        return (self._origin + away).astype(np.float32), std.astype(np.float32)

@@ -1,0 +1,1 @@
+"""From a source to a map file, in several processes, with one writer."""

@@ -1,0 +1,1 @@
+"""A file on disk to vertices, faces, points or pixels."""

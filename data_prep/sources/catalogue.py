@@ -1,0 +1,191 @@
+"""The data sets that can be prepared: ``SOURCES`` lists them, ``open_source`` opens one by its name.
+
+A new one is a file of this folder with ``open_source(root)``, ``WHERE`` (one line: where to get the raw data) and
+``HELP`` (where from, terms, layouts), and a line in ``SOURCES``.
+
+What follows a colon in a name is either where the files lie (``folder:PATH``) or a choice (``celeba:Male``).
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from data_prep.sources.download.fetch import DOWNLOADS
+from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
+
+if TYPE_CHECKING:
+    from data_prep.source import Source
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """What is known of a data set without looking at its files.
+
+    The module is imported when it is asked for something, because the readers in it import this package in turn (an
+    item is made of the types in ``data_prep.source``).
+
+    Attributes
+    ----------
+    module : str
+        The file of this folder that reads it.
+    kind : {"shapes", "images", "either"}
+        What its items are.
+    needs_root : bool
+        Whether there are raw files at all.
+    description : str
+        One line for the list of data sets.
+    function : str
+        The function of that module that opens it.
+    after_colon : {"", "path", "choice"}
+        What may follow the name and a colon: nothing; the place of the files (it must follow); a choice that is handed
+        to the function after the root.
+    """
+
+    module: str
+    kind: Literal["shapes", "images", "either"]
+    needs_root: bool
+    description: str
+    function: str = "open_source"
+    after_colon: Literal["", "path", "choice"] = ""
+
+    def open(self, root: Path, *choice: str) -> "Source":
+        """List the objects under ``root``. Raises UserError when they are not there or in no known layout."""
+        return cast("Source", getattr(self._imported(), self.function)(root, *choice))
+
+    @property
+    def where(self) -> str:
+        """One line: where to get the raw data."""
+        return str(self._imported().WHERE)
+
+    @property
+    def help(self) -> str:
+        """Where to get it, under what terms, which layouts are read."""
+        return str(self._imported().HELP)
+
+    def _imported(self) -> Any:
+        return import_module(f"data_prep.sources.{self.module}")
+
+
+SOURCES: dict[str, SourceEntry] = {
+    "shapes": SourceEntry(
+        "built_in.shapes", "shapes", False, "12 classes of solids and furniture made on the spot, 720 objects"
+    ),
+    "modelnet10": SourceEntry(
+        "modelnet", "shapes", True, "CAD models of 10 kinds of furniture, 4899 objects", "open_modelnet10"
+    ),
+    "modelnet40": SourceEntry(
+        "modelnet", "shapes", True, "CAD models of 40 kinds of things, 12311 objects", "open_modelnet40"
+    ),
+    "shapenet": SourceEntry("shapenet", "shapes", True, "ShapeNetCore v1 or v2, 55 to 57 classes, about 51000 objects"),
+    "shapenetpart": SourceEntry(
+        "shapenet_part", "shapes", True, "ShapeNet part set, clouds in 16 classes, 16881 objects"
+    ),
+    "pyg": SourceEntry(
+        "pyg", "shapes", True, "processed files of torch-geometric data sets: pyg:PATH", after_colon="path"
+    ),
+    "digits": SourceEntry(
+        "built_in.digits", "images", False, "8x8 handwritten digits that come with scikit-learn, 1797 images"
+    ),
+    "toy": SourceEntry("built_in.line", "images", False, "numbers on the line [-1, 1], for the task of that name"),
+    "mnist": SourceEntry("mnist", "images", True, "28x28 handwritten digits, 70000 images"),
+    "cifar10": SourceEntry("cifar10", "images", True, "32x32 photographs in 10 classes, 60000 images"),
+    "celeba": SourceEntry(
+        "celeba", "images", True, "202599 faces; celeba:Male takes an attribute as the class", after_colon="choice"
+    ),
+    "facades": SourceEntry("pairs", "images", True, "pairs: photographs and label maps of 606 fronts", "open_facades"),
+    "maps": SourceEntry("pairs", "images", True, "pairs: aerial photographs and street maps", "open_maps"),
+    "cityscapes": SourceEntry("pairs", "images", True, "pairs: street scenes and label maps", "open_cityscapes"),
+    "edges2shoes": SourceEntry("pairs", "images", True, "pairs: outlines and photographs of shoes", "open_edges2shoes"),
+    "edges2handbags": SourceEntry(
+        "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
+    ),
+    "pairs": SourceEntry(
+        "pairs", "images", True, "your own images side by side: pairs:PATH", "open_own", after_colon="path"
+    ),
+    "folder": SourceEntry(
+        "folder", "either", True, "your own meshes, clouds or images: folder:PATH", after_colon="path"
+    ),
+}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A key of ``SOURCES`` and what follows the colon ("" for nothing).
+
+    Raises
+    ------
+    UserError
+        When there is no such data set, or something follows a name after which nothing can.
+    """
+    key, _, rest = name.partition(":")
+    if key not in SOURCES:
+        raise unknown_name("dataset", key, SOURCES)
+    if rest and not SOURCES[key].after_colon:
+        raise UserError(f"{key!r} takes nothing after a colon", repr(name), f"write {key}")
+    return key, rest
+
+
+def help_text(name: str) -> str:
+    """Where a data set comes from, under what terms, and which layouts are read; several lines for the user.
+
+    Parameters
+    ----------
+    name : str
+        As for ``open_source``; what follows a colon does not matter.
+
+    Raises
+    ------
+    UserError
+        When there is no such data set.
+    """
+    key, _ = split_name(name)
+    entry = SOURCES[key]
+    lines = [entry.help.strip()]
+    if entry.needs_root:
+        lines.append(f"Where to get it: {entry.where}")
+    if key in DOWNLOADS:
+        lines.append(f"Or let prep fetch it: spectral-ssl prep --dataset {key} --download")
+    return "\n".join(lines)
+
+
+def open_source(name: str, root: Path | None = None, size: int | None = None) -> "Source":
+    """Find a data set and list its objects; nothing is loaded yet.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``SOURCES``, or one with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder of one's own files,
+        ``celeba:ATTRIBUTE`` for a choice of classes.
+    root : Path, optional
+        Folder of the raw data; not needed for the built-in sets and where the name holds a path.
+    size : int, optional
+        Images are brought to this many pixels on a side; by default they stay as they are.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    UserError
+        When there is no such data set, or its raw data is not there or not in a known layout.
+    """
+    key, rest = split_name(name)
+    entry = SOURCES[key]
+    choice: tuple[str, ...] = ()
+    if entry.after_colon == "path" and rest:
+        root = Path(rest).expanduser()
+    elif rest:
+        choice = (rest,)
+    advice = f"add --download, or {entry.where}" if key in DOWNLOADS else entry.where
+    # torch-geometric's data sets may be a single file
+    present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
+    if entry.needs_root and not present:
+        more = f"{advice}; more: `spectral-ssl list datasets {key}`"
+        raise NoRawData(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", more)
+    source = entry.open(root if root is not None else Path(), *choice)
+    if size is None:
+        return source
+    from data_prep.readers.image import resized_source  # it needs the types this package's files are made of
+
+    return resized_source(source, size)

@@ -1,0 +1,1 @@
+"""Fetching raw data: what may be fetched, resuming, unpacking."""

@@ -1,0 +1,1 @@
+"""Points to spectral coefficients, and what can be done with coefficients."""

@@ -1,0 +1,136 @@
+"""3D Zernike moments of weighted points, and the Zernike functions themselves.
+
+The functions Z_nlm(x) = R_nl(r) Y_lm(u), x = r u, are real and orthonormal on the unit ball::
+
+    R_nl(r) = sqrt(2n + 3) r^l P_k^(0, l + 1/2)(2 r^2 - 1),  n = l + 2k,    integral of R_nl R_n'l r^2 dr = delta
+    Omega_klm = sum_i w_i R_nl(r_i) Y_lm(u_i),                              f(x) = sum Omega_klm Z_nlm(x)
+
+Source: Novotni and Klein, "3D Zernike descriptors for content based shape retrieval" (2003), who leave out the factor
+sqrt(4 pi / 3): multiply by sqrt(3 / (4 pi)) for their scaling. The recurrences are in ``data_prep.transforms.recurrences``.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from data_prep.basis import Basis, zernike_basis
+from data_prep.transforms import moment_sums as moments
+from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.shell_harmonics import spherical_harmonics
+from spectral_ssl.ground.errors import ObjectError, UserError
+
+
+def zernike_moments(
+    points: ArrayLike,
+    degree: int,
+    weights: ArrayLike | None = None,
+    *,
+    radial: int | None = None,
+    dtype: DTypeLike = np.float32,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """3D Zernike moments of point masses.
+
+    Parameters
+    ----------
+    points : (B, N, 3) array of real numbers
+        Clouds within the unit ball (up to radius 1 + 1e-6, for clouds scaled in float32).
+    degree : int
+        Highest order n (``radial`` not given) or highest angular degree l, 1 to 100.
+    weights : (N,) or (B, N) array of real numbers, optional
+        Mass of each point; 1/N each by default.
+    radial : int, optional
+        Number of radial channels of the rectangular truncation.
+    dtype : float32 or float64
+        Precision of computing and of the result.
+    threads : int
+        Objects worked on at the same time; the result is bit-identical for any number.
+
+    Returns
+    -------
+    (B, coefficients) array of ``dtype``
+        In lexicographic order of (k, l, m); (degree+1)(degree+2)(degree+3)/6 or radial (degree+1)^2 of them.
+        All zero for clouds without points.
+
+    Raises
+    ------
+    UserError
+        When an argument is out of range or has the wrong shape.
+    ObjectError
+        When a point is not finite or lies outside the ball.
+
+    Notes
+    -----
+    Largest error of float32 against float64, for weights that sum to one: 1e-6 up to degree 64 for clouds that are
+    spread over the ball; where all points lie together or near the centre, 4e-6 (degree 20), 1e-5 (64) or 2e-5 (100)
+    of the object's largest moment. Float64 against direct summation in scipy: 2e-14 at degree 20.
+    """
+    zernike_basis(degree, radial)  # checks the ranges
+    return moments.run(points, weights, zernike_tables(degree, radial), 0, dtype, threads)
+
+
+def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
+    """Values of all Zernike functions of a basis at points.
+
+    Parameters
+    ----------
+    points : (P, 3) array of real numbers
+        Within the unit ball.
+    basis : Basis
+        Of kind "zernike".
+
+    Returns
+    -------
+    (P, coefficients) float64 array
+        Columns in lexicographic order of (k, l, m). A function with these coefficients is ``values @ coefficients``.
+        Large: call it for chunks of points.
+
+    Raises
+    ------
+    UserError
+        When the basis is of another kind or the points have the wrong shape.
+    ObjectError
+        When a point is not finite or lies outside the ball.
+
+    Notes
+    -----
+    The radial factor is within 1e-12 of high-precision values up to degree 100, the angular one within 1e-13.
+    """
+    if basis.kind != "zernike":
+        raise UserError("basis of Zernike functions", basis.kind, "give a basis made by zernike_basis")
+    places = np.asarray(points, dtype=np.float64)
+    if places.ndim != 2 or places.shape[1] != 3:
+        raise UserError("shape of the points", places.shape, "give (points, 3)")
+    radius = np.linalg.norm(places, axis=1)
+    if not np.all(radius <= moments.LARGEST_RADIUS):
+        raise ObjectError("a point is not finite or lies outside the unit ball")
+    tables = zernike_tables(basis.degree, None if basis.truncation == "triangular" else basis.radial)
+    # at the centre any direction will do, because r^l is zero there for every l > 0
+    directions = np.where(radius[:, None] > 0, places, [0.0, 0.0, 1.0])
+    angular = spherical_harmonics(directions, basis.degree)
+    values = np.empty((len(places), tables.coefficients))
+    starts = _block_starts(tables.channels, basis.degree)
+    stretched = 2 * radius**2 - 1
+    for ell in range(basis.degree + 1):
+        below, current = np.zeros_like(radius), radius**ell
+        harmonics = angular[:, ell * ell : (ell + 1) ** 2]
+        for k in range(int(tables.channels[ell])):
+            if k > 0:
+                a, b, c = tables.jacobi[ell, k]
+                below, current = current, (a * stretched + b) * current - c * below
+            start = starts[k, ell]
+            values[:, start : start + 2 * ell + 1] = (tables.radial_gain[ell, k] * current)[:, None] * harmonics
+    return values
+
+
+def _block_starts(channels: NDArray[np.int64], degree: int) -> dict[tuple[int, int], int]:
+    """Where the 2l + 1 coefficients of each (k, l) begin."""
+    starts: dict[tuple[int, int], int] = {}
+    position = 0
+    for k in range(int(channels.max())):
+        for ell in range(degree + 1):
+            if k < channels[ell]:
+                starts[k, ell] = position
+                position += 2 * ell + 1
+    return starts

@@ -1,0 +1,1 @@
+"""Features of a data set: computing, storing, converting, reducing and searching them."""

@@ -1,0 +1,1 @@
+"""Networks with published weights that metrics are computed with."""

@@ -1,0 +1,1 @@
+"""Scores of frozen features on labels, next to baselines that need no training."""

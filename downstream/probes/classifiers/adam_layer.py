@@ -1,0 +1,76 @@
+"""The papers' probe: a single fully connected layer on frozen features, trained by Adam.
+
+It is softmax regression: the model of ``downstream.probes.classifiers.logistic``, whose C is 1 / (N decay) here, N being the number of
+samples. What differs is the way to it: a fixed number of steps on small batches from zero weights, so that stopping
+early regularises too.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, linear_predictor
+
+# From strong to weak; features are standardised.
+WEIGHT_DECAYS = (1.0, 0.1, 0.03, 0.01, 1e-3, 0.0)
+EPOCHS = 50
+FEWEST_STEPS = 1000  # where an epoch has a few batches only there are more of them
+BATCH = 128
+RATE = 1e-3
+
+
+def fit_layer(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
+    """Choose the weight decay on the training split and train on all of it.
+
+    Minimises mean over samples of cross entropy(softmax(W x + b), label) + decay |W|^2 / 2.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D), float32
+        Of the training split.
+    labels : ndarray, shape (N,), int64
+        Of the training split.
+    seed : int
+        Draws the folds and the order of the batches.
+
+    Returns
+    -------
+    FittedProbe
+        Its strength is the weight decay.
+
+    Raises
+    ------
+    UserError
+        When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
+    """
+
+    def path(values: NDArray[np.float32], classes: NDArray[np.int64], decays: tuple[float, ...]) -> Iterator[Predictor]:
+        return (_train(values, classes, decay, seed) for decay in decays)
+
+    return choose_and_fit(path, WEIGHT_DECAYS, features, labels, seed)
+
+
+def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: float, seed: int) -> Predictor:
+    from sklearn.preprocessing import StandardScaler
+
+    classes, targets = np.unique(labels, return_inverse=True)
+    scaler = StandardScaler().fit(features)
+    values = torch.from_numpy(scaler.transform(features).astype(np.float32, copy=False))
+    wanted = torch.from_numpy(targets.astype(np.int64))
+    weights = torch.zeros(len(classes), values.shape[1], requires_grad=True)
+    offsets = torch.zeros(len(classes), requires_grad=True)
+    optimizer = torch.optim.Adam(
+        [{"params": [weights], "weight_decay": decay}, {"params": [offsets], "weight_decay": 0.0}], lr=RATE
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(max(EPOCHS, math.ceil(FEWEST_STEPS * BATCH / len(values)))):
+        for rows in torch.randperm(len(values), generator=generator).split(BATCH):
+            optimizer.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(functional.linear(values[rows], weights, offsets), wanted[rows])
+            loss.backward()
+            optimizer.step()
+    return linear_predictor(scaler, weights.detach().numpy(), offsets.detach().numpy(), classes)

@@ -1,0 +1,1 @@
+"""Map files as training data: batches, standardisation, splits, data sets of torch."""

@@ -1,0 +1,59 @@
+"""Standardised maps: the training mean subtracted, divided by the training standard deviation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.basis import Basis
+from data_prep.layout import valid_cells
+from data_prep.maps.reader import MapFile
+
+# Standardised values beyond this are single outliers of nearly constant coefficients; they would own the gradient.
+LARGEST_VALUE = 10.0
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Subtracts the training mean and divides by the training standard deviation, coefficient by coefficient.
+
+    Attributes
+    ----------
+    basis : Basis
+        Meaning of the maps.
+    mean, std : Tensor, shape (C, H, W), float32
+        Statistics of the training split.
+    valid : Tensor, shape (C, H, W), bool
+        Which cells hold a coefficient.
+    """
+
+    basis: Basis
+    mean: Tensor
+    std: Tensor
+    valid: Tensor
+
+    @staticmethod
+    def of(maps: MapFile) -> "Standardiser":
+        """The one whose statistics lie in a map file."""
+        return Standardiser.from_statistics(maps.basis, torch.from_numpy(maps.mean), torch.from_numpy(maps.std))
+
+    @staticmethod
+    def from_statistics(basis: Basis, mean: Tensor, std: Tensor) -> "Standardiser":
+        """The one with the given statistics."""
+        return Standardiser(basis, mean, std, torch.from_numpy(valid_cells(basis)))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether standardised maps lie in [-1, 1]: so for images."""
+        return self.basis.kind == "pixels"
+
+    def __call__(self, maps: NDArray[np.float32]) -> Tensor:
+        """Standardise maps (B, C, H, W); empty cells are 0, values are clipped at +-10."""
+        standard = (torch.from_numpy(maps) - self.mean) / self.std * self.valid
+        return standard.clamp_(-LARGEST_VALUE, LARGEST_VALUE)
+
+    def undo(self, standard: Tensor) -> Tensor:
+        """Back from standardised maps (..., C, H, W) to coefficients."""
+        return (standard * self.std + self.mean) * self.valid

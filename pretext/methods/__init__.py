@@ -1,0 +1,1 @@
+"""Pretext methods, one file or folder each; ``catalogue`` lists them."""

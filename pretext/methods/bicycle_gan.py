@@ -1,0 +1,209 @@
+"""BicycleGAN: a conditional GAN whose latent can be read off its answers (Zhu et al., NeurIPS 2017).
+
+The baseline of the MR-GAN paper that is made for diversity. H and G are cGML's with activations of H added to those of
+G; Q reads a latent off an answer, as mean and logarithm of the variance of a Gaussian. Two cycles are trained at once::
+
+    y -> z -> y    z1 = mean + sqrt(variance) e,  (mean, variance) = Q(y);   a1 = G(H(x), z1)
+    z -> y -> z    z2 ~ N(0, 1);                                             a2 = G(H(x), z2)
+    step D1, D2 on  BCE(Di(x, y), 1) / 2 + BCE(Di(x, ai), 0) / 2
+    step H, G, Q on BCE(D1(x, a1), 1) + BCE(D2(x, a2), 1) + 10 E(a1, y) + 0.01 KL(Q(y) || N(0, 1)) + 0.5 |Q(a2) - z2|
+
+KL is the sum over the latent's dimensions, the last term the mean absolute error of Q's mean; its gradient goes to H
+and G and not to Q. As in the paper there are two discriminators; they are those of pix2pix, with its loss (the paper's
+code has least squares), and both cycles are trained on the whole batch (there on a half each).
+
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h,
+D dimensions of z, K modes.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pretext.data.batch import Example, Problem
+from pretext.losses.reconstruction import Loss, sample_error
+from pretext.networks.discriminators import (
+    PatchDiscriminator,
+    PointDiscriminator,
+    discriminator_loss,
+    generator_loss,
+    shown,
+)
+from pretext.networks.encoder_decoder import bottleneck_of, encoder_and_generator
+from pretext.networks.feature_layers import pooled
+from pretext.optimisation import Descent, Descents, whole_step
+from pretext.randomness import randn
+from spectral_ssl.ground.config import check_range
+
+LOG_LIMITS = (-20.0, 20.0)  # of variances
+
+
+@dataclass(frozen=True, kw_only=True)
+class BicycleGANConfig:
+    """Settings of the method.
+
+    Attributes
+    ----------
+    latent : int
+        Dimensions D of z.
+    loss : {"l1", "l2"}
+        E: mean absolute or mean squared error.
+    reconstruction_weight, adversarial_weight, divergence_weight, latent_weight : float
+        Of E, of each discriminator's judgement, of KL, and of the latent's own error.
+    skips : bool
+        Whether activations of H are added to those of G.
+    learning_rate, discriminator_learning_rate : float
+        Of Adam for H, G and Q, and for D1 and D2.
+    beta1 : float
+        Of all Adams: how much of the mean gradient is remembered.
+    width : int
+        Channels after the first halving of the map, in Q and D too.
+    code : int
+        Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
+    """
+
+    latent: int = 8
+    loss: Loss = "l1"
+    reconstruction_weight: float = 10.0
+    adversarial_weight: float = 1.0
+    divergence_weight: float = 0.01
+    latent_weight: float = 0.5
+    skips: bool = True
+    learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
+    beta1: float = 0.5
+    width: int = 64
+    code: int = 512
+
+    def __post_init__(self) -> None:
+        check_range("method.latent", self.latent, 1, 4096)
+        for name in ("reconstruction_weight", "adversarial_weight", "divergence_weight", "latent_weight"):
+            check_range(f"method.{name}", getattr(self, name), 0.0, 1e6)
+        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
+        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
+        check_range("method.beta1", self.beta1, 0.0, 0.9999)
+        check_range("method.width", self.width, 1, 4096)
+        check_range("method.code", self.code, 1, 65536)
+
+
+class LatentReader(nn.Module):
+    """Q: answers (B, C, S, S) to mean and log variance of the latent, (B, D) each."""
+
+    def __init__(self, problem: Problem, width: int, code: int, latent: int) -> None:
+        super().__init__()
+        of_answers = replace(problem, condition=problem.target)
+        self.encoder, _, size = encoder_and_generator(of_answers, width, code, latent=0)
+        self.last = nn.Linear(size, 2 * latent)
+
+    def forward(self, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance."""
+        mean, log_variance = self.last(self.encoder(answers).flatten(1)).chunk(2, dim=1)
+        return mean, log_variance.clamp(*LOG_LIMITS)
+
+
+class BicycleGAN(nn.Module):
+    """H, G, Q, D1 and D2 with their optimisers.
+
+    Parameters
+    ----------
+    config : BicycleGANConfig
+        Settings.
+    problem : Problem
+        Shapes of the conditions and of the answers.
+    """
+
+    answers = True
+    training_step = whole_step  # a batch in one piece
+
+    def __init__(self, config: BicycleGANConfig, problem: Problem) -> None:
+        super().__init__()
+        self.config = config
+        self.problem = problem
+        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, config.latent)
+        self.reader = LatentReader(problem, config.width, config.code, config.latent)
+        channels = problem.condition[0] + problem.target[0]
+        self.discriminators = nn.ModuleList(
+            PointDiscriminator(channels, config.code)
+            if problem.target[1:] == (1, 1)
+            else PatchDiscriminator((channels, *problem.target[1:]), config.width)
+            for _ in range(2)
+        )
+        main = [*self.encoder.parameters(), *self.generator.parameters(), *self.reader.parameters()]
+        betas = (config.beta1, 0.999)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "main": torch.optim.Adam(main, lr=config.learning_rate, betas=betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminators.parameters(), lr=config.discriminator_learning_rate, betas=betas, fused=True
+            ),
+        }
+
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+        """Step D1 and D2, then H, G and Q, once on a batch.
+
+        Parameters
+        ----------
+        example : Example
+            Conditions, targets and weights, each (B, C, S, S).
+        generator : torch.Generator
+            Draws e and z2.
+
+        Returns
+        -------
+        dict of str to float
+            ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent read off a2), ``adversarial`` and
+            ``discriminator`` (mean of the two).
+        """
+        config = self.config
+        bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
+        mean, log_variance = self.reader(example.target)  # (B, D) each
+        drawn = randn(2, *mean.shape, generator=generator, rows_in=1)
+        given = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]
+        answers = [self.generator(bottleneck, latent, skips) for latent in given]
+        real = torch.cat([example.condition, example.target], dim=1)
+        seen = [torch.cat([example.condition, shown(answer, example)], dim=1) for answer in answers]
+        judgement = self._judge(real, [one.detach() for one in seen])
+        yield Descent(self.optimizers["discriminator"], judgement)
+
+        self.discriminators.requires_grad_(False)  # they only hand gradients on to G
+        losses = [generator_loss(judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)]
+        adversarial = torch.stack(losses).mean()
+        error = sample_error(answers[0], example, config.loss, self.problem).mean()
+        divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
+        # or Q and G would agree on a sign that no one can see in the answer
+        self.reader.requires_grad_(False)
+        latent = (self.reader(answers[1])[0] - given[1]).abs().mean()
+        self.reader.requires_grad_(True)
+        total = 2 * config.adversarial_weight * adversarial + config.reconstruction_weight * error
+        total = total + config.divergence_weight * divergence + config.latent_weight * latent
+        yield Descent(self.optimizers["main"], total)
+        self.discriminators.requires_grad_(True)
+        parts = {"loss": error, "divergence": divergence, "latent": latent, "adversarial": adversarial}
+        return {name: part.item() for name, part in parts.items()} | {"discriminator": judgement.item()}
+
+    def _judge(self, real: Tensor, seen: list[Tensor]) -> Tensor:
+        """Mean loss of the two discriminators, each on its own answers beside the condition."""
+        losses = [
+            discriminator_loss(judge(real), judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def encode(self, condition: Tensor) -> Tensor:
+        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """What ``encode`` gives, with a gradient."""
+        return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
+
+    @torch.no_grad()
+    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z ~ N(0, 1)."""
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        latents = randn(modes, len(condition), self.config.latent, generator=generator, rows_in=1)
+        return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

@@ -1,0 +1,70 @@
+"""The pretext methods there are.
+
+To add one: a file here with a frozen config dataclass and an ``nn.Module`` as in ``pretext.method``, and a line in
+``METHODS``.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
+from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.methods.context_encoder import ContextEncoder, ContextEncoderConfig
+from pretext.methods.joint_cgml import JointCGML, JointCGMLConfig
+from pretext.methods.joint_embedding import JointEmbedding, JointEmbeddingConfig
+from pretext.methods.lsc_gan.model import LSCGAN, LSCGANConfig
+from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.methods.pix2pix import Pix2Pix, Pix2PixConfig
+from pretext.methods.regression import Regression, RegressionConfig
+from pretext.methods.rotation_prediction import RotationPrediction, RotationPredictionConfig
+from spectral_ssl.ground.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method's class, made from (config, problem), its config type, a line about it, and the task it takes itself."""
+
+    config: type
+    build: type[nn.Module]
+    description: str
+    task: str = "denoise"
+
+
+METHODS: dict[str, MethodEntry] = {
+    "bicycle-gan": MethodEntry(
+        BicycleGANConfig, BicycleGAN, "a conditional GAN whose latent can be read off its answers (NeurIPS 2017)"
+    ),
+    "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
+    "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
+    "context-encoder": MethodEntry(
+        ContextEncoderConfig, ContextEncoder, "the same networks, L2 and an adversary (Pathak et al. 2016)"
+    ),
+    "joint-embedding": MethodEntry(
+        JointEmbeddingConfig,
+        JointEmbedding,
+        "two views of an object get the same features (VICReg, 2022)",
+    ),
+    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
+    "lsc-gan": MethodEntry(
+        LSCGANConfig, LSCGAN, "a GAN conditioned on features, by couples of near and far (VISAPP 2021)", "from-code"
+    ),
+    "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
+    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
+    "rotation-prediction": MethodEntry(
+        RotationPredictionConfig, RotationPrediction, "features that tell which way up a picture is (2018)", "from-code"
+    ),
+}
+
+
+def find_method(name: str) -> MethodEntry:
+    """The method of that name.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]

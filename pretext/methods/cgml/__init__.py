@@ -1,0 +1,1 @@
+"""cGML: conditional generation by learning how the latent moves."""

@@ -1,0 +1,160 @@
+"""Context encoder: regression and a discriminator that judges whole answers (Pathak et al., CVPR 2016).
+
+H and G are cGML's, without a latent::
+
+    step D on     BCE(D(y), 1) / 2 + BCE(D(G(H(x))), 0) / 2
+    step H, G on  0.999 E(G(H(x)), y) + 0.001 BCE(D(G(H(x))), 1)
+
+E is the squared error, as in the paper. D sees the answer alone, not the condition: the paper found that a
+discriminator that sees the context recognises the seam instead of the content. Where a value has no weight, D sees
+the target's (``pretext.networks.discriminators``). The paper trains H and G at ten times D's rate, and so do the defaults.
+
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pretext.data.batch import Example, Problem
+from pretext.losses.reconstruction import Loss, sample_error
+from pretext.networks.discriminators import (
+    GlobalDiscriminator,
+    PointDiscriminator,
+    discriminator_loss,
+    generator_loss,
+    shown,
+)
+from pretext.networks.encoder_decoder import bottleneck_of, encoder_and_generator
+from pretext.networks.feature_layers import pooled
+from pretext.optimisation import Descent, Descents, whole_step
+from spectral_ssl.ground.config import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextEncoderConfig:
+    """Settings of the method.
+
+    Attributes
+    ----------
+    loss : {"l1", "l2"}
+        E: mean absolute or mean squared error.
+    reconstruction_weight, adversarial_weight : float
+        Of E and of the discriminator's judgement in the loss of H and G.
+    skips : bool
+        Whether activations of H are added to those of G.
+    learning_rate, discriminator_learning_rate : float
+        Of Adam for H and G, and for D.
+    beta1 : float
+        Of all Adams: how much of the mean gradient is remembered.
+    width : int
+        Channels after the first halving of the map, in D too.
+    code : int
+        Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
+    """
+
+    loss: Loss = "l2"
+    reconstruction_weight: float = 0.999
+    adversarial_weight: float = 0.001
+    skips: bool = False
+    learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-4
+    beta1: float = 0.5
+    width: int = 64
+    code: int = 512
+
+    def __post_init__(self) -> None:
+        check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
+        check_range("method.adversarial_weight", self.adversarial_weight, 0.0, 1e6)
+        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
+        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
+        check_range("method.beta1", self.beta1, 0.0, 0.9999)
+        check_range("method.width", self.width, 1, 4096)
+        check_range("method.code", self.code, 1, 65536)
+
+
+class ContextEncoder(nn.Module):
+    """H, G and D with their optimisers.
+
+    Parameters
+    ----------
+    config : ContextEncoderConfig
+        Settings.
+    problem : Problem
+        Shapes of the conditions and of the answers.
+    """
+
+    answers = True
+    training_step = whole_step  # a batch in one piece
+
+    def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
+        super().__init__()
+        self.config = config
+        self.problem = problem
+        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, latent=0)
+        self.discriminator: nn.Module
+        if problem.target[1:] == (1, 1):
+            self.discriminator = PointDiscriminator(problem.target[0], config.code)
+        else:
+            self.discriminator = GlobalDiscriminator(problem.target, config.width)
+        main = [*self.encoder.parameters(), *self.generator.parameters()]
+        betas = (config.beta1, 0.999)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "main": torch.optim.Adam(main, lr=config.learning_rate, betas=betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), lr=config.discriminator_learning_rate, betas=betas, fused=True
+            ),
+        }
+
+    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+        """Step D, then H and G, once on a batch; nothing is drawn.
+
+        Parameters
+        ----------
+        example : Example
+            Conditions, targets and weights, each (B, C, S, S).
+        generator : torch.Generator
+            Not used.
+
+        Returns
+        -------
+        dict of str to float
+            ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
+        """
+        answer = self._answer(example.condition)
+        seen = shown(answer, example)
+        judgement = discriminator_loss(self.discriminator(example.target), self.discriminator(seen.detach()))
+        yield Descent(self.optimizers["discriminator"], judgement)
+
+        self.discriminator.requires_grad_(False)  # it only hands gradients on to G
+        error = sample_error(answer, example, self.config.loss, self.problem).mean()
+        adversarial = generator_loss(self.discriminator(seen))
+        total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
+        yield Descent(self.optimizers["main"], total)
+        self.discriminator.requires_grad_(True)
+        return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
+
+    def _answer(self, condition: Tensor) -> Tensor:
+        """The answers (B, C, S, S) to conditions (B, C, S, S)."""
+        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
+        return answer
+
+    @torch.no_grad()
+    def encode(self, condition: Tensor) -> Tensor:
+        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The same with a gradient, for whoever trains on."""
+        return self.encoder.features(condition)
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
+        return pooled(self.encoder.activations(condition))
+
+    @torch.no_grad()
+    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Its one answer to each condition (B, C, S, S), ``modes`` times: (B, K, C, S, S); nothing is drawn."""
+        return self._answer(condition)[:, None].repeat(1, modes, 1, 1, 1)

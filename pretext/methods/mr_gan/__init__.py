@@ -1,0 +1,1 @@
+"""MR-GAN: moment losses, the predictor, and the networks of the paper."""

@@ -1,0 +1,1 @@
+"""Neighbour mining in feature space: exact and approximate."""

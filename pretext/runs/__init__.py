@@ -1,0 +1,1 @@
+"""Run folders: planning, making and loading them."""

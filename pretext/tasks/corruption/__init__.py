@@ -1,0 +1,1 @@
+"""What tasks corrupt with: masks, changes of clouds, sampling noise."""

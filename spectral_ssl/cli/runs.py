@@ -1,0 +1,108 @@
+"""The commands about runs: runs list, show, compare, rm."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import spectral_ssl
+from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, complete_run
+from spectral_ssl.cli.tables import print_comparison, print_run
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.terminal import show
+from spectral_ssl.ground.workspace import Workspace
+
+runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at runs, compare them, remove them.")
+
+RunArgument = Annotated[
+    Path | None, typer.Argument(help="Run folder, or its name [the latest].", autocompletion=complete_run)
+]
+RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their names.", autocompletion=complete_run)]
+
+
+@runs_app.command("list")
+def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
+    """List the runs of the workspace: what was trained, how far."""
+    runs = spectral_ssl.list_runs(workspace=workspace)
+    if as_json:
+        print(json.dumps(runs, indent=1))
+        return
+    for name, description in runs.items():
+        show(f"{name}  {description}")
+    if not runs:
+        say(f"no run in {Workspace.find(workspace).root / 'runs'} yet: `spectral-ssl pretrain` makes one")
+
+
+@runs_app.command("show")
+def show_command(
+    run: RunArgument = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write its curves for TensorBoard into a folder of its name in this one.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --tensorboard: go on as the run does, until its training ends.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say what a run is: state, settings, last metrics, probes."""
+    if follow:
+        if tensorboard is None:
+            raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
+        from spectral_ssl.verbs.runs.tensorboard import run_to_follow
+
+        run = run_to_follow(run, Workspace.find(workspace))
+    found = spectral_ssl.show_run(run, workspace=workspace)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        print_run(found)
+    if tensorboard is not None:
+        sys.stdout.flush()  # what was said of the run is read while it is followed
+        written = tensorboard / found["name"]
+        try:
+            # by its folder: "the latest" may be another one by now
+            spectral_ssl.to_tensorboard(found["folder"], tensorboard, follow=follow, workspace=workspace)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
+            say(f"followed no longer; the training of {found['name']} goes on")
+        if not written.exists():  # Ctrl-C came before the first of them
+            return
+        say(f"curves in {written}; look at them with: tensorboard --logdir {tensorboard}")
+
+
+@runs_app.command()
+def compare(
+    runs: RunsArgument, as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None
+) -> None:
+    """Lay runs side by side: settings that differ, metrics, probes."""
+    found = spectral_ssl.compare_runs(runs, workspace=workspace)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        print_comparison(found)
+
+
+@runs_app.command("rm")
+def remove(
+    runs: RunsArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    quiet: QuietOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Remove runs of the workspace. It asks first; runs under way and folders elsewhere are refused."""
+    from spectral_ssl.verbs.runs.remove import removable_run
+
+    folders = [removable_run(run, workspace=workspace) for run in runs]  # all of them, before the first is removed
+    if not yes:
+        for folder in folders:
+            size = spectral_ssl.show_run(folder, workspace=workspace)["megabytes"]
+            show(f"{folder} ({size:g} MB)")
+        typer.confirm(f"Remove {len(folders)} run{'s' * (len(folders) > 1)} for good?", abort=True)
+    for folder in dict.fromkeys(folders):
+        show(f"removed {spectral_ssl.remove_run(folder, workspace=workspace)}")

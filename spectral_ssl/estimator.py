@@ -1,0 +1,304 @@
+"""Self-supervised features as a transformer of scikit-learn, for any pipeline.
+
+A sample is one row of X, of one of three kinds::
+
+    cloud     (N, P, 3)      points of a shape in any units, +z up; or rows (N, 3 P) with shape=(P, 3)
+    map       (N, C, H, W)   a picture, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
+    numbers   (N, n)         no shape given: written line by line into the smallest square of at least 8 x 8 that holds
+                             them, the rest 0
+
+``fit`` without a run prepares the clouds (Zernike moments) or scales the pictures to [-1, 1] and trains on them as
+``pretrain`` would, in memory and a temporary folder; with a run it only looks whether X suits it. Labels are not
+looked at.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from math import ceil, prod, sqrt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from data_prep.basis import Basis, pixel_basis, zernike_basis
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.prepare import object_generator
+from data_prep.pipeline.shape_to_map import shape_to_map
+from data_prep.source import Shape
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import TrainedRun, load_run, start_run
+from pretext.training.trainer import train
+from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.progress import quiet
+from spectral_ssl.ground.provenance import created_by
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.run_plan import plan_run
+from spectral_ssl.verbs.pretrain import build_network, training_maps
+
+MOST_POINTS = 2048  # drawn from each cloud
+SMALLEST_SIDE = 8  # of the square that rows of numbers become: smaller pictures have nothing left after halving
+BLOCK = 64  # rows encoded at a time, always as many: a row's features then do not depend on its neighbours
+
+
+class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Features of clouds, pictures, maps or rows of numbers.
+
+    Parameters
+    ----------
+    run : path, name or TrainedRun, optional
+        A finished run whose encoder is used; by default one is trained by ``fit``.
+    shape : tuple of int, optional
+        (P, 3) or (C, H, W): what each row of a two-dimensional X is; taken from X where that has more dimensions.
+    layer : str
+        What of the network the features are, see ``list layers``.
+    method, task : str, optional
+        What is trained, by default what ``pretrain`` takes: joint embedding on clouds, cGML denoising on the others.
+    epochs : int, optional
+        Passes over the data.
+    settings : sequence of str
+        "key=value", as ``pretrain`` takes them.
+    degree : int
+        Of the Zernike moments of clouds.
+    random_state : int, RandomState or None
+        Seed of the training.
+    verbose : bool
+        Whether ``fit`` shows its progress on stderr.
+
+    Attributes
+    ----------
+    run_ : TrainedRun
+        What encodes.
+    shape_ : tuple of int
+        Of a sample: (P, 3), (C, H, W), or (n,) for numbers.
+    basis_ : Basis
+        Of the maps that are encoded.
+    low_, high_ : float
+        Limits of the pictures trained on, which become -1 and 1; values beyond are clipped. With a run -1 and 1.
+    n_features_in_ : int
+        Numbers of a sample.
+    """
+
+    def __init__(
+        self,
+        run: str | Path | TrainedRun | None = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+        layer: str = DEFAULT,
+        method: str | None = None,
+        task: str | None = None,
+        epochs: int | None = None,
+        settings: Sequence[str] = (),
+        degree: int = 20,
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.run = run
+        self.shape = shape
+        self.layer = layer
+        self.method = method
+        self.task = task
+        self.epochs = epochs
+        self.settings = settings
+        self.degree = degree
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: N803
+        """Train on samples, or take the run.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, P, 3), (N, C, H, W) or (N, n)
+            See the module.
+        y : object
+            Not used.
+
+        Returns
+        -------
+        SpectralFeatures
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            When X has another shape than was said, is not finite, or a cloud has no extent.
+        UserError
+            When settings are not as they should be, or the run does not suit X.
+        """
+        run = self.run
+        if run is not None and not isinstance(run, TrainedRun):
+            run = load_run(Workspace.find().find_run(run))
+        self.shape_ = self._shape_of(X, run)
+        rows = self._rows(X, reset=True)
+        self.low_, self.high_ = -1.0, 1.0
+        if run is not None:
+            self.run_ = run.at_layer(self.layer) if self.layer != DEFAULT else run
+            self.basis_ = run.basis
+            self._check_suits()
+        else:
+            self.basis_ = self._own_basis()
+            if self.basis_.kind == "pixels":
+                self.low_, self.high_ = float(rows.min()), float(rows.max())
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            with TemporaryDirectory(prefix="spectral-ssl-") as folder:
+                self.run_ = self._trained(rows, seed, Path(folder))
+        sizes = self.run_.layers()
+        self._n_features_out = sum(sizes[name] for name in self.run_.layer.split("+"))
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
+        """Features of samples.
+
+        Parameters
+        ----------
+        X : array-like
+            As for ``fit``, with samples of the same shape.
+
+        Returns
+        -------
+        ndarray, shape (N, D), float32
+
+        Raises
+        ------
+        ValueError
+            As ``fit``.
+        """
+        check_is_fitted(self)
+        maps, _ = self._maps(self._rows(X, reset=False))
+        features = []
+        for start in range(0, len(maps), BLOCK):
+            block = np.zeros((BLOCK, *self.basis_.shape), np.float32)
+            part = maps[start : start + BLOCK]
+            block[: len(part)] = part
+            features.append(self.run_.encode(block)[: len(part)])
+        return np.concatenate(features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _shape_of(self, X: Any, run: TrainedRun | None) -> tuple[int, ...]:  # noqa: N803
+        """What a sample is."""
+        own = _shape(X)[1:]
+        shape = tuple(self.shape) if self.shape is not None else own
+        if len(own) > 1 and self.shape is not None and own != shape:
+            raise ValueError(f"samples of shape {own}, not {shape} as was said")
+        if len(shape) not in (1, 2, 3) or (len(shape) == 2 and shape[1] != 3):
+            raise ValueError(f"samples of shape {shape}: give (N, P, 3), (N, C, H, W) or rows of numbers")
+        if len(shape) == 1 and run is not None and shape[0] == prod(run.basis.shape):
+            return run.basis.shape  # flattened maps
+        return shape
+
+    def _rows(self, X: ArrayLike, reset: bool) -> NDArray[np.float64]:  # noqa: N803
+        """X checked, as (N, n) float64."""
+        shape = _shape(X)
+        if len(shape) > 2:
+            if not reset and shape[1:] != self.shape_:
+                raise ValueError(f"samples of shape {shape[1:]}, not {self.shape_} as in fit")
+            X = np.asarray(X).reshape(shape[0], -1)
+        rows: NDArray[np.float64] = validate_data(self, X, reset=reset, dtype=np.float64)
+        if rows.shape[1] != prod(self.shape_):
+            raise ValueError(f"rows of {rows.shape[1]} numbers, not of {prod(self.shape_)} for shape {self.shape_}")
+        return rows
+
+    def _own_basis(self) -> Basis:
+        if len(self.shape_) == 2:
+            return zernike_basis(self.degree, points=min(self.shape_[0], MOST_POINTS))
+        if len(self.shape_) == 3:
+            return pixel_basis(*self.shape_)
+        side = max(SMALLEST_SIDE, ceil(sqrt(self.shape_[0])))
+        return pixel_basis(1, side, side)
+
+    def _check_suits(self) -> None:
+        basis = self.basis_
+        suits = basis.kind != "pixels" if len(self.shape_) == 2 else self.shape_ == basis.shape
+        if not suits or (basis.kind == "radial" and len(self.shape_) == 2):
+            found = f"samples of shape {self.shape_} and a run on {basis.kind!r} maps of shape {basis.shape}"
+            raise UserError("samples that the run cannot encode", found, "give maps of that shape, or another run")
+
+    def _maps(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The maps (N, C, H, W) of rows, and of clouds the clouds they were made from."""
+        if len(self.shape_) != 2:
+            width = prod(self.basis_.shape) - rows.shape[1]
+            middle, half = (self.low_ + self.high_) / 2, (self.high_ - self.low_) / 2 or 1.0
+            scaled = rows if self.run is not None else np.clip((rows - middle) / half, -1, 1)
+            filled = np.pad(scaled, ((0, 0), (0, width)))
+            return filled.reshape(-1, *self.basis_.shape).astype(np.float32), None
+        maps, clouds = [], []
+        for number, row in enumerate(rows):
+            # the points are drawn by what the cloud is, not by where it stands in X
+            generator = object_generator(self.basis_.seed, sha256(row.tobytes()).hexdigest())
+            try:
+                values, cloud = shape_to_map(Shape(row.reshape(-1, 3)), self.basis_, "+z", generator)
+            except ObjectError as error:
+                raise ValueError(f"sample {number}: {error}") from error
+            maps.append(values)
+            clouds.append(cloud)
+        return np.stack(maps), None if clouds[0] is None else np.stack([cloud for cloud in clouds if cloud is not None])
+
+    def _trained(self, rows: NDArray[np.float64], seed: int, folder: Path) -> TrainedRun:
+        """A run trained on all the rows; everything that is written lies in the folder."""
+        maps = self._map_file(rows, folder / "fit.h5")
+        place = Workspace(folder)
+        given = {"seed": seed, "checkpoint_every": 1_000_000} | ({} if self.epochs is None else {"epochs": self.epochs})
+        if self.verbose:
+            return self._run(maps, given, place)
+        with quiet():
+            return self._run(maps, given, place)
+
+    def _run(self, maps: MapFile, given: dict[str, Any], place: Workspace) -> TrainedRun:
+        plan, maps = plan_run(
+            maps,
+            method=self.method,
+            task=self.task,
+            recipe=None,
+            given=given,
+            settings=tuple(self.settings),
+            features=None,
+            place=place,
+        )
+        training = training_maps(maps, plan)
+        folder = place.root / "run"
+        start_run(folder, plan)
+        train(
+            build_network(plan, training),
+            plan.corrupt,
+            plan.view,
+            training,
+            plan.train,
+            folder,
+            plan.to_toml(),
+            mixes=plan.task_entry.mixes,
+        )
+        run = load_run(folder)
+        return run.at_layer(self.layer) if self.layer != DEFAULT else run
+
+    def _map_file(self, rows: NDArray[np.float64], path: Path) -> MapFile:
+        maps, clouds = self._maps(rows)
+        count = len(maps)
+        with MapWriter(
+            path,
+            self.basis_,
+            source="SpectralFeatures",
+            source_digest=sha256(rows.tobytes()).hexdigest(),
+            classes=(),
+            count=count,
+            created_by=created_by(),
+            keep_points=0 if clouds is None else clouds.shape[1],
+        ) as writer:
+            half = None if clouds is None else clouds.astype(np.float16)
+            writer.append(maps, [f"sample-{row}" for row in range(count)], [-1] * count, ["train"] * count, half)
+        return open_maps(path)
+
+
+def _shape(X: Any) -> tuple[int, ...]:  # noqa: N803
+    """The shape of whatever was given: an array, a table, a sparse matrix, nested lists."""
+    return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape

@@ -1,0 +1,1 @@
+"""What a verb is to do, settled before it starts."""

@@ -1,0 +1,124 @@
+"""Which features a run of the task from-code is made from: what ``--features`` names, or the setting of the task."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_prep.basis import PAIR
+from data_prep.maps.reader import MapFile
+from data_prep.pipeline.single_file import image_file_to_map
+from downstream.features.export import export_features
+from downstream.features.store import read_features
+from pretext.data.batch import Batch, Example
+from pretext.networks.feature_layers import pooling_in_words
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.tasks.codes.feature_codes import settle_codes
+from pretext.tasks.codes.from_code import LABELS, NONE, FromCodeConfig
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
+
+
+def find_features(given: str | Path | None, task_config: Any, maps: MapFile, place: Workspace) -> Any:
+    """The task's config with its features settled; of other tasks the config as it is.
+
+    Parameters
+    ----------
+    given : path or str, optional
+        A feature file, a run's folder, "labels" or "none"; by default what the config says.
+    task_config : object
+        Of any task.
+    maps : MapFile
+        The data whose features are wanted.
+    place : Workspace
+        Where features of a run are exported to.
+
+    Returns
+    -------
+    object
+        The config.
+
+    Raises
+    ------
+    UserError
+        When the task takes no features, or the features do not fit the data.
+    """
+    if not isinstance(task_config, FromCodeConfig):
+        if given is not None:
+            raise UserError("features are for the task from-code", f"--features {given}", "give --task from-code")
+        return task_config
+    features = str(given) if given is not None else task_config.features
+    config = replace(task_config, features=features, extractor="")
+    if features not in (NONE, LABELS) and Path(features).is_dir():
+        path = _export(Path(features), maps, place)
+        config = replace(config, features=str(path), extractor=str(Path(features).resolve()))
+    return settle_codes(config, maps)
+
+
+def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
+    """The feature file of a run for a map file: one that lies there, if it is that, or a new one. None is replaced."""
+    trained = load_run(run)
+    usual = place.features(trained.folder.resolve().name, maps.path.stem)
+    digest = sha256(f"{trained.checkpoint_digest} {maps.digest}".encode()).hexdigest()
+    for path in (usual, usual.with_name(f"{usual.stem}-{digest[:12]}.h5")):
+        if not path.exists():
+            break
+        about = read_features(path).about
+        wanted = {
+            "checkpoint_digest": trained.checkpoint_digest,
+            "data_digest": maps.digest,
+            "layer": trained.layer,
+            "pooling": pooling_in_words(trained.layer),  # of principal components it is another
+        }
+        if all(about[name] == value for name, value in wanted.items()):
+            return path
+    else:
+        raise UserError("other features where the run's would be written", str(path), "move that file away")
+    say(f"features of {run} for {maps.path}: writing {path}")
+    try:
+        export_features(path, trained, maps)
+    except UserError:
+        if not path.exists():
+            raise
+        return _export(run, maps, place)  # another process has written it meanwhile
+    return path
+
+
+def code_of_image(run: TrainedRun, path: Path) -> Example:
+    """Read an image, bring it to the run's size, and encode it with the run whose features the codes are.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        Of the task from-code.
+    path : Path
+        An image file.
+
+    Returns
+    -------
+    Example
+        Of one sample.
+
+    Raises
+    ------
+    UserError
+        When the image cannot be read, the run makes no images, or its features came from a file whose run is not known.
+    """
+    config = run.plan.task_config
+    if not isinstance(config, FromCodeConfig):
+        raise UserError("nothing to make alike", f"the task {run.plan.task} has no codes", "give a run of lsc-gan")
+    if run.basis.kind != "pixels" or run.basis.layout == PAIR:
+        raise UserError("an image is nothing like these maps", f"maps of kind {run.basis.kind!r}", "give an id")
+    if not config.extractor:
+        got = f"features = {config.features}"
+        raise UserError("no network that could encode the image", got, "give an id, or train with --features RUN")
+    maps = image_file_to_map(path, run.basis)[None]
+    extractor = load_run(config.extractor)
+    codes = torch.from_numpy(extractor.encode(maps))
+    if codes.shape[1] != config.dimensions:
+        got = f"{codes.shape[1]} values of {config.extractor}, not {config.dimensions}"
+        raise UserError("the run that made the features is another by now", got, "give an id of the data")
+    return run.plan.corrupt(Batch(run.standardise(maps), run.standardise, codes=codes), torch.Generator())

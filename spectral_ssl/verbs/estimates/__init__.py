@@ -1,0 +1,1 @@
+"""The dry runs: how long a verb would take."""

@@ -1,0 +1,88 @@
+"""``cluster``: put the samples of a feature file into clusters, and compare these with the classes."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from downstream.features.clusters import Clustering, cluster_features, cluster_scores, neighbour_purity
+from downstream.features.store import read_features
+from pretext.neighbours.exact import Metric
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.provenance import created_by
+
+SCHEMA = "spectral-ssl clusters 1"
+
+
+def cluster(
+    features: str | Path,
+    *,
+    clusters: int | None = None,
+    how: Clustering = "kmeans",
+    split: str | None = None,
+    neighbours: bool = False,
+    metric: Metric = "l1",
+    seed: int = 0,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Cluster a feature file without looking at its labels.
+
+    Parameters
+    ----------
+    features : path
+        A feature file, see ``export``.
+    clusters : int, optional
+        How many; as many as there are classes by default.
+    how : {"kmeans", "spectral"}
+        faiss k-means, or spectral clustering of the graph of 10 neighbours.
+    split : str, optional
+        Only these samples; all by default.
+    neighbours : bool
+        Say also how many 1st, 2nd and 5th neighbours have the class of the sample.
+    metric : {"l1", "l2"}
+        Distance of these neighbours.
+    seed : int
+    out : path, optional
+        HDF5 file, ``FEATURES-clusters.h5`` by default: ``/ids``, ``/clusters`` (N,) int64.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    dict
+        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) where there are labels of several classes;
+        with ``neighbours`` ``neighbours``.
+
+    Raises
+    ------
+    UserError
+        When the file is no feature file, the split is empty, or there are fewer samples than clusters.
+    """
+    path = Path(features)
+    target = Path(out) if out else path.with_name(f"{path.stem}-clusters.h5")
+    refuse_existing(target, overwrite)
+    found = read_features(path)
+    rows = np.arange(len(found.ids)) if split is None else np.flatnonzero(found.splits == split)
+    if not len(rows):
+        raise UserError(
+            f"no samples in split {split!r}", str(path), f"give one of: {', '.join(sorted(set(found.splits)))}"
+        )
+    if clusters is None and len(found.classes) < 2:
+        raise UserError("how many clusters?", f"{len(found.classes)} class names in {path}", "give --clusters")
+    count = len(found.classes) if clusters is None else clusters
+    values, labels = found.values[rows], found.labels[rows]
+    assigned = cluster_features(values, count, how, seed)
+    result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
+    if len(np.unique(labels[labels >= 0])) > 1:
+        result["scores"] = cluster_scores(assigned, labels)
+    if neighbours:
+        result["neighbours"] = neighbour_purity(values, labels, metric=metric)
+    with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("ids", data=[found.ids[row] for row in rows.tolist()], dtype=h5py.string_dtype())
+        file.create_dataset("clusters", data=assigned)
+        about = {"schema_version": SCHEMA, "features": str(path), "how": how, "seed": seed, "created_by": created_by()}
+        file.attrs.update({**about, **result["scores"], "checkpoint_digest": found.about["checkpoint_digest"]})
+    return result

@@ -1,0 +1,234 @@
+"""``export --format onnx`` and ``torch-export``: the encoder itself, to be run without this toolkit.
+
+What is written takes maps (N, C, H, W) float32 as they lie in a map file, for any N, and gives features (N, D) float32.
+It is run after writing, on real maps, in batches of several sizes; it must give what the run gives to within 1e-4 of
+the largest feature, or it is not kept.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.maps.reader import MapFile
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.export_graph import EncoderGraph
+from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run
+from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.provenance import created_by
+from spectral_ssl.ground.workspace import Workspace
+
+EncoderFormat = Literal["onnx", "torch-export"]
+ENDINGS: dict[EncoderFormat, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
+TOLERANCE = 1e-4  # of the largest feature
+CHECKED = 16  # maps
+OPSET = 18
+
+Encode = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def export_encoder(
+    run: str | Path | TrainedRun | None = None,
+    *,
+    format: EncoderFormat = "onnx",  # noqa: A002
+    data: str | Path | MapFile | None = None,
+    layer: str = DEFAULT,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    workspace: str | Path | None = None,
+) -> Path:
+    """Write a run's encoder in a format that others can run.
+
+    Parameters
+    ----------
+    run : path, name or TrainedRun, optional
+        The latest run by default.
+    format : {"onnx", "torch-export"}
+        ONNX (needs the extra ``onnx``), or torch's own (``torch.export.load`` reads it).
+    data : path or MapFile, optional
+        Maps on which it is checked; those of the run by default.
+    layer : str
+        What of the network the features are.
+    out : path, optional
+        ``WS/encoders/RUN[-LAYER].onnx`` or ``.pt2`` by default.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UserError
+        When the run is missing, its encoder cannot be exported, the library is not installed, or what was written does
+        not give the run's numbers.
+    """
+    if format not in ENDINGS:
+        raise unknown_name("format of an encoder", format, ENDINGS)
+    place = Workspace.find(workspace)
+    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
+    trained = trained.at_layer(layer) if layer != DEFAULT else trained
+    stem = trained.folder.resolve().name + ("" if trained.layer == DEFAULT else f"-{trained.layer}")
+    target = Path(out) if out else place.root / "encoders" / f"{stem}{ENDINGS[format]}"
+    refuse_existing(target, overwrite)
+    if format == "onnx":
+        _need_onnx()
+    maps = find_run_data(data, trained.plan)
+    rows = held_out_rows(maps, CHECKED)
+    examples = maps.read(rows)
+    with atomic_path(target, overwrite=overwrite) as temporary:
+        write = _write_onnx if format == "onnx" else _write_torch
+        try:
+            with _silence(), torch.no_grad():
+                encode = write(_program(trained, examples), temporary, _about(trained, maps))
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # what torch raises on what it cannot trace or say is of many types
+            lines = [line.strip() for line in str(error).splitlines() if "Error: " in line or "rror'>: " in line]
+            reason = (lines or str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            found = f"method {trained.plan.method!r} at layer {trained.layer!r} ({reason})"
+            what_to_do = "take the other --format, or export its features: --format npz"
+            raise UserError(f"an encoder that cannot be exported to {format}", found, what_to_do) from error
+        difference = _largest_difference(encode, trained, examples)
+        if not difference <= TOLERANCE:
+            found = f"features that differ by {difference:.1e} of the largest"
+            raise UserError(f"the {format} file does not give the run's numbers", found, "take the other --format")
+    say(f"checked on {len(rows)} maps: it gives the run's features to {max(difference, 1e-9):.0e} of the largest")
+    return target
+
+
+def _program(run: TrainedRun, examples: NDArray[np.float32]) -> torch.export.ExportedProgram:
+    """The graph of the encoder for any number of maps."""
+    example = torch.from_numpy(examples[:2])  # of two: the number 1 would be taken for a constant
+    if len(example) < 2:
+        example = example.repeat(2, 1, 1, 1)
+    return torch.export.export(EncoderGraph(run), (example,), dynamic_shapes=({0: torch.export.Dim("maps", min=1)},))
+
+
+def _write_onnx(program: torch.export.ExportedProgram, path: Path, about: dict[str, str]) -> Encode:
+    import onnx
+    import onnxruntime
+
+    aten = torch.ops.aten
+    words = {  # for what ONNX has no operator
+        aten.adaptive_avg_pool2d.default: averages,
+        aten.adaptive_avg_pool3d.default: averages,
+        aten.hypot.default: lambda first, second: (first.square() + second.square()).sqrt(),
+    }
+    written = torch.onnx.export(
+        program.run_decompositions(words),
+        input_names=["maps"],
+        output_names=["features"],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert written is not None  # given no file name, it is the model
+    model = written.model_proto
+    onnx.helper.set_model_props(model, about)
+    path.write_bytes(model.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    return lambda maps: np.asarray(session.run(["features"], {"maps": maps})[0])
+
+
+def _write_torch(program: torch.export.ExportedProgram, path: Path, about: dict[str, str]) -> Encode:
+    with path.open("wb") as stream:
+        torch.export.save(program, stream, extra_files={"about.json": json.dumps(about)})
+    with path.open("rb") as written:
+        loaded = torch.export.load(written).module()
+
+    def encode(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(loaded(torch.from_numpy(maps)).numpy())
+
+    return encode
+
+
+def averages(activation: torch.Tensor, sides: list[int]) -> torch.Tensor:
+    """Adaptive average pooling in words that ONNX has: means over slices.
+
+    Parameters
+    ----------
+    activation : Tensor, shape (B, F, ...)
+        Of any extent.
+    sides : list of int
+        Parts along each of the last axes.
+
+    Returns
+    -------
+    Tensor, shape (B, F, *sides)
+        As of ``torch.nn.functional.adaptive_avg_pool2d`` and ``3d``: part i of p along n values is the mean of
+        floor(i n / p) .. ceil((i + 1) n / p) - 1.
+    """
+    for axis, parts in enumerate(sides, start=activation.dim() - len(sides)):
+        count = activation.shape[axis]
+        slices = [(part * count // parts, -(-(part + 1) * count // parts)) for part in range(parts)]
+        means = [activation.narrow(axis, first, last - first).mean(dim=axis, keepdim=True) for first, last in slices]
+        activation = torch.cat(means, dim=axis)
+    return activation
+
+
+def _largest_difference(encode: Encode, run: TrainedRun, examples: NDArray[np.float32]) -> float:
+    """From the run's own features, as a part of the largest of them; in batches of one, three and all."""
+    wanted = run.encode(examples)
+    worst = 0.0
+    for count in sorted({1, min(3, len(examples)), len(examples)}):
+        found = encode(examples[:count])
+        if found.shape != wanted[:count].shape:
+            return float("inf")
+        worst = max(worst, float(np.abs(found - wanted[:count]).max()))
+    return worst / max(float(np.abs(wanted).max()), 1e-12)
+
+
+def _about(run: TrainedRun, maps: MapFile) -> dict[str, str]:
+    return {
+        "created_by": created_by(),
+        "basis": run.basis.to_json(),
+        "input": "maps (N, C, H, W) float32 as in a map file, not standardised",
+        "layer": run.layer,
+        "checkpoint_digest": run.checkpoint_digest,
+        "config": run.plan.to_toml(),
+        "checked_on": maps.digest,
+    }
+
+
+def _need_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        what_to_do = "pip install 'spectral-ssl[onnx]', or take --format torch-export"
+        raise UserError("ONNX needs onnx, onnxscript and onnxruntime", "not installed", what_to_do) from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without the notices of torch's exporter, which are about its own insides."""
+    loggers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

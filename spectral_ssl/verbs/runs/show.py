@@ -1,0 +1,161 @@
+"""What a workspace's runs are, from the small files in their folders: nothing is loaded, torch least of all."""
+
+import tomllib
+from collections.abc import Sequence
+from json import JSONDecodeError, loads
+from pathlib import Path
+from typing import Any
+
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.run_folder import read_metrics, read_status
+from spectral_ssl.ground.workspace import Workspace
+
+NOT_COMPARED = ("epoch", "step", "seconds")
+
+
+def show_run(run: str | Path | None = None, *, workspace: str | Path | None = None) -> dict[str, Any]:
+    """All that the files of a run say in short.
+
+    Parameters
+    ----------
+    run : path or str, optional
+        A run folder, or the name of one in the workspace; the latest by default.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    dict
+        ``name``, ``folder``, ``state`` (running, finished, stopped, failed, killed or unknown), ``method``, ``task``,
+        ``data``, ``epoch`` and ``epochs``, ``step``, ``minutes`` of training, ``megabytes`` on the disk; ``settings``
+        (section to key to value), ``metrics`` (the last value of each, numbers), ``probes`` (file to features to mean
+        score of the linear probe), ``environment`` (commit, python, torch, cores).
+
+    Raises
+    ------
+    UserError
+        When there is no such run, or its config is damaged.
+    """
+    folder = Workspace.find(workspace).find_run(run)
+    path = folder / "config.toml"
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        about = settings.pop("run")
+        described = {name: str(about[name]) for name in ("method", "task", "data")}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError("not a run folder", f"{folder} ({error})", "see `spectral-ssl list runs`") from error
+    status = _read_json(folder / "status.json")
+    rows = read_metrics(folder / "metrics.jsonl")
+    sizes = [_size(file) for file in folder.rglob("*")]
+    return {
+        "name": folder.name,
+        "folder": str(folder),
+        "state": read_status(folder)["state"],
+        **described,
+        "epoch": status.get("epoch", 0),
+        "epochs": settings.get("train", {}).get("epochs"),
+        "step": status.get("step", 0),
+        "minutes": round(rows[-1].get("seconds", 0) / 60, 2) if rows else None,
+        "megabytes": round(sum(sizes) / 1e6, 1),
+        "settings": settings,
+        "metrics": {name: value for row in rows for name, value in row.items() if name not in NOT_COMPARED},
+        "probes": {path.stem: _scores(path) for path in sorted(folder.glob("probe-*.json"))},
+        "environment": _environment(folder),
+    }
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file, 0 of what is none: a run that is trained renames temporary files while they are looked at."""
+    try:
+        return file.stat().st_size if file.is_file() and not file.is_symlink() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = None) -> dict[str, Any]:
+    """Several runs side by side: where their settings differ, their last metrics, their probes.
+
+    Parameters
+    ----------
+    runs : sequence of path or str
+        At least two, as for ``show_run``.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    dict
+        ``runs`` (names); ``settings``, ``metrics`` and ``probes``: what to a list with one value a run, None where a
+        run has none. Of the settings only those that differ.
+
+    Raises
+    ------
+    UserError
+        When there are fewer than two, or one is no run.
+    """
+    if len(runs) < 2:
+        raise UserError("runs to compare", len(runs), "give at least two")
+    shown = [show_run(run, workspace=workspace) for run in runs]
+    settings = [
+        {name: run[name] for name in ("method", "task", "data", "state")}
+        | {f"{section}.{key}": value for section, part in run["settings"].items() for key, value in part.items()}
+        for run in shown
+    ]
+    extents = [{name: run[name] for name in ("epoch", "step", "minutes")} for run in shown]
+    probes = [
+        {f"{probe}: {features}": score for probe, scores in run["probes"].items() for features, score in scores.items()}
+        for run in shown
+    ]
+    side_by_side = _beside(settings)
+    return {
+        "runs": [run["name"] for run in shown],
+        "settings": {name: values for name, values in side_by_side.items() if any(v != values[0] for v in values)},
+        "metrics": _beside([{**extent, **run["metrics"]} for extent, run in zip(extents, shown, strict=True)]),
+        "probes": _beside(probes),
+    }
+
+
+def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
+    """The runs of a workspace by name, with a line about each: method, task, data, how far, what became of it."""
+    return {folder.name: _in_words(folder) for folder in Workspace.find(workspace).runs()}
+
+
+def _in_words(folder: Path) -> str:
+    try:
+        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"unreadable; {folder}"
+    run, status = settings.get("run", {}), _read_json(folder / "status.json")
+    trained = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')} epochs"
+    words = f"{run.get('method')} on {run.get('task')}, {Path(str(run.get('data'))).name}"
+    return f"{words}, {trained}, {read_status(folder)['state']}; {folder}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = loads(path.read_text(encoding="utf-8"))
+    except (OSError, JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _scores(path: Path) -> dict[str, float]:
+    """Mean scores of the linear probe by features; of a probe without one those of the neighbours."""
+    scores = {}
+    for row in _read_json(path).get("rows", []):
+        value = row.get("mean") if row.get("mean") is not None else row.get("neighbours")
+        if value is not None:
+            scores[str(row.get("features"))] = float(value)
+    return scores
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    found = _read_json(folder / "environment.json")
+    packages = found.get("packages", {})
+    return {**{name: found.get(name) for name in ("commit", "python", "cores")}, "torch": packages.get("torch")}
+
+
+def _beside(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """What several dicts say, name by name."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return {name: [column.get(name) for column in columns] for name in names}

@@ -1,0 +1,98 @@
+"""``study create``: sample a human study from runs."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_prep.maps.reader import MapFile
+from downstream.study.design import KINDS, SHOWN_FOR, Kind, StudyConfig, check_methods
+from downstream.study.folder import Study
+from downstream.study.items import CONSENT_TEXT, make_study
+from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run, need_comparable
+from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.workspace import Workspace
+
+MOST_ROWS = 1_000_000
+FEWEST_CHECKS = 6  # of which whoever guesses passes enough once in nine times
+
+
+def create_study(
+    runs: Sequence[str | Path | TrainedRun] = (),
+    *,
+    kind: Kind = "turing",
+    real: str | Path | MapFile | None = None,
+    trials: int = 60,
+    checks: int | None = None,
+    exposure: float | None = None,
+    settings: Sequence[str] = (),
+    consent: str | Path | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    workspace: str | Path | None = None,
+) -> Study:
+    """Sample real and generated images into a study folder.
+
+    Parameters
+    ----------
+    runs : sequence of paths or TrainedRuns
+        What is compared; the latest run by default. The first one's task makes the inputs of all.
+    kind : {"psychophysical", "turing", "realism"}
+        See docs/human-studies.md.
+    real : path or MapFile, optional
+        Map file of the real data, its test split; the first run's by default.
+    trials : int
+        Of each participant, attention checks not counted.
+    checks : int, optional
+        Attention checks; one for ten trials, at least six, by default.
+    exposure : float, optional
+        Seconds for which images are seen; as the papers have it by default: 5, 1, 1.
+    settings : sequence of str
+        ``key=value`` over the first run's task settings, e.g. ``share=0.25``.
+    consent : path, optional
+        Text file of what participants agree to, in place of ours.
+    seed : int
+        Of everything random.
+    out : path, optional
+        Folder to make; ``WS/studies/DATE-KIND`` by default.
+    workspace : path, optional
+        See ``Workspace.find``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    UserError
+        When runs or data are missing or do not go together, or there are too few images.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind of study", kind, KINDS)
+    place = Workspace.find(workspace)
+    config = StudyConfig(
+        kind=kind,
+        trials=trials,
+        checks=max(FEWEST_CHECKS, round(trials / 10)) if checks is None else checks,
+        exposure=SHOWN_FOR[kind] if exposure is None else exposure,
+        seed=seed,
+    )
+    text = _consent(consent)
+    check_methods(kind, len(runs) or 1)
+    loaded = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in runs or (None,)]
+    main = loaded[0].with_task_settings(settings)
+    maps = find_run_data(real, main.plan)
+    need_comparable(main, loaded[1:], maps)
+    folder = Path(out) if out else place.root / "studies" / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    return make_study(folder, config, [main, *loaded[1:]], maps, held_out_rows(maps, MOST_ROWS), text)
+
+
+def _consent(path: str | Path | None) -> str:
+    if path is None:
+        return CONSENT_TEXT
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("unreadable text", f"{path} ({error})", "give --consent a text file in UTF-8") from error
+    if not text.strip():
+        raise UserError("nothing to agree to", str(path), "write into it what participants shall know")
+    return text
