@@ -16,25 +16,25 @@ from typing import Any
 __version__ = "0.1.0"
 
 # verb -> the module of spectral_ssl.verbs that holds the function of the same name
-VERBS = (
-    "prep",
-    "pretrain",
-    "complete",
-    "export",
-    "probe",
-    "evaluate",
-    "cluster",
-    "neighbors",
-    "report",
-    "list_names",
-    "verify",
-    "doctor",
-    "demo",
-    "create_study",
-    "serve_study",
-    "study_results",
-)
-# what else there is -> the module it lies in
+VERBS = {
+    "prep": "spectral_ssl.verbs.prep",
+    "pretrain": "spectral_ssl.verbs.pretrain",
+    "complete": "spectral_ssl.verbs.complete",
+    "export": "spectral_ssl.verbs.features.export",
+    "probe": "spectral_ssl.verbs.probe",
+    "evaluate": "spectral_ssl.verbs.evaluate",
+    "cluster": "spectral_ssl.verbs.features.cluster",
+    "neighbors": "spectral_ssl.verbs.features.neighbors",
+    "report": "spectral_ssl.verbs.runs.report",
+    "list_names": "spectral_ssl.verbs.list_names",
+    "verify": "spectral_ssl.verbs.checks.verify",
+    "doctor": "spectral_ssl.verbs.checks.doctor",
+    "demo": "spectral_ssl.verbs.demo",
+    "create_study": "spectral_ssl.verbs.study.create",
+    "serve_study": "spectral_ssl.verbs.study.serve",
+    "study_results": "spectral_ssl.verbs.study.results",
+}
+# every other public name -> the module that holds it
 PARTS = {
     "MapDataset": "pretext.data.torch_dataset",
     "SpectralFeatures": "spectral_ssl.estimator",
@@ -55,12 +55,13 @@ __all__ = ["PARTS", "VERBS", "__version__", *VERBS, *PARTS]  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:
-    if name in VERBS:
-        return getattr(import_module(f"spectral_ssl.verbs.{name}"), name)
-    if name in PARTS:
-        return getattr(import_module(PARTS[name]), name)
-    raise AttributeError(f"module 'spectral_ssl' has no attribute {name!r}")
+    """Import a public name on its first use."""
+    module = VERBS.get(name) or PARTS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'spectral_ssl' has no attribute {name!r}")
+    return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:
+    """List the public names, for completion in a shell."""
     return sorted(__all__)
