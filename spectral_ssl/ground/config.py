@@ -1,10 +1,16 @@
-"""Configs: frozen dataclasses, filled from text or TOML, with unknown keys refused and the nearest one named."""
+"""Read and check configs: frozen dataclasses that hold the settings of a method, a task or a training.
+
+Each field declares its range with ``within``. A config with many fields keeps them in groups, which are frozen
+dataclasses of their own. The full key of a setting in a group is ``group.key``. The bare ``key`` is accepted wherever
+the config has it only once.
+"""
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import Field, asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
@@ -13,8 +19,161 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import read_small_text
 
 LARGEST_SETTINGS = 1 << 20  # bytes of a recipe
+RANGE = "range"  # key of a range in a field's metadata
 
 Config = TypeVar("Config")
+
+
+class Range(NamedTuple):
+    """Limits of a numeric setting, both included.
+
+    Attributes
+    ----------
+    low : float
+    high : float or str
+        A number, or the name of the setting of the same config that holds it.
+    or_zero : bool
+        Whether 0 is allowed although it is outside the limits.
+    """
+
+    low: float
+    high: float | str
+    or_zero: bool
+
+
+def within(low: float, high: float | str, *, or_zero: bool = False) -> dict[str, Range]:
+    """Make the metadata of a numeric field: ``latent: int = field(default=10, metadata=within(1, 4096))``.
+
+    Parameters
+    ----------
+    low : float
+        Smallest allowed value.
+    high : float or str
+        Largest allowed value, or the name of the field of the same config that holds it.
+    or_zero : bool
+        Whether 0 is allowed although it is outside the limits.
+
+    Returns
+    -------
+    dict
+        The range under the key that ``check_ranges`` reads.
+    """
+    return {RANGE: Range(low, high, or_zero)}
+
+
+def check_ranges(config: Any, section: str) -> None:
+    """Raise a UserError unless all numbers of a config, those of its groups included, are within their ranges.
+
+    A config calls this in its ``__post_init__``, so that direct construction is checked like a file.
+
+    Parameters
+    ----------
+    config : dataclass
+        The config. A value of None is not checked.
+    section : str
+        The section the settings belong to, for the message, e.g. ``"method"``.
+    """
+    ranged = [field for field in fields(config) if RANGE in field.metadata]
+    # A limit that is itself a setting is checked before the settings that it limits.
+    for field in sorted(ranged, key=_has_setting_as_limit):
+        low, high, or_zero = field.metadata[RANGE]
+        value = getattr(config, field.name)
+        if value is not None and not (or_zero and value == 0):
+            limit = getattr(config, high) if isinstance(high, str) else high
+            check_range(f"{section}.{field.name}", value, low, limit)
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            check_ranges(value, f"{section}.{field.name}")
+
+
+def _has_setting_as_limit(field: Field[Any]) -> bool:
+    return isinstance(field.metadata[RANGE].high, str)
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise a UserError unless ``low <= value <= high`` (NaN fails)."""
+    if not low <= value <= high:
+        raise UserError(f"{name} out of range", value, f"give one from {low:g} to {high:g}")
+
+
+@cache
+def setting_keys(cls: type) -> tuple[str, ...]:
+    """List the full keys of a config's settings, e.g. ``("variant", "networks.width")``."""
+    hints, keys = get_type_hints(cls), []
+    for field in fields(cls):
+        group = hints[field.name]
+        if is_dataclass(group) and isinstance(group, type):
+            keys += [f"{field.name}.{key}" for key in setting_keys(group)]
+        else:
+            keys.append(field.name)
+    return tuple(keys)
+
+
+def bare_key(key: str) -> str:
+    """Return the last part of a full key: ``width`` of ``networks.width``."""
+    return key.rpartition(".")[2]
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings under full keys: ``{"networks": {"width": 4}}`` becomes ``{"networks.width": 4}``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{rest}": part for rest, part in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def merge_settings(cls: type, section: str, *layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of several sources under their full keys; a later source overrides the ones before.
+
+    Parameters
+    ----------
+    cls : type
+        The config that the settings are for.
+    section : str
+        The config's name in files and messages.
+    *layers : mapping
+        Settings as bare keys, as full keys or as nested tables.
+
+    Returns
+    -------
+    dict
+        Full key to value.
+
+    Raises
+    ------
+    UserError
+        On a key that is no setting (the nearest one is named), on a bare key that two groups have, and on a setting
+        that one source holds twice.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        resolved: dict[str, Any] = {}
+        for key, value in flatten(layer).items():
+            full = _full_key(cls, key, section)
+            if full in resolved:
+                raise UserError("the same setting twice", f"{section}.{full}", "leave one of them out")
+            resolved[full] = value
+        merged |= resolved
+    return merged
+
+
+def _full_key(cls: type, key: str, section: str) -> str:
+    """Return the full key of a setting that a full or bare key names."""
+    keys = setting_keys(cls)
+    if key in keys:
+        return key
+    candidates = [full for full in keys if full.endswith(f".{key}")]
+    if len(candidates) > 1:
+        choices = " or ".join(f"{section}.{full}" for full in candidates)
+        raise UserError("ambiguous setting", repr(f"{section}.{key}"), f"write {choices}")
+    if not candidates:
+        known = keys if "." in key else {bare_key(full) for full in keys}
+        raise unknown_name(f"setting in [{section}]", key, known)
+    return candidates[0]
 
 
 def build_config(cls: type[Config], values: Mapping[str, Any], section: str) -> Config:
@@ -25,9 +184,9 @@ def build_config(cls: type[Config], values: Mapping[str, Any], section: str) -> 
     cls : type
         A frozen dataclass with a default for every field.
     values : mapping
-        Field name to value.
+        Settings as bare keys, as full keys or as nested tables.
     section : str
-        What the config is called in files and messages, e.g. ``"method"``.
+        The config's name in files and messages, e.g. ``"method"``.
 
     Returns
     -------
@@ -36,88 +195,91 @@ def build_config(cls: type[Config], values: Mapping[str, Any], section: str) -> 
     Raises
     ------
     UserError
-        On a key that is not a field (the nearest field is named) and on a value of the wrong type or out of range.
+        On a key that is no setting (the nearest one is named) and on a value of the wrong type or out of range.
     """
     if not is_dataclass(cls):
         raise TypeError(f"{cls} is not a dataclass")
-    known = [field.name for field in fields(cls)]
-    for key in values:
-        if key not in known:
-            raise unknown_name(f"setting in [{section}]", key, known)
+    nested: dict[str, Any] = {}
+    for key, value in merge_settings(cls, section, values).items():
+        table = nested
+        *groups, name = key.split(".")
+        for group in groups:
+            table = table.setdefault(group, {})
+        table[name] = value
     try:
-        # a dataclass checks its own ranges in __post_init__ and raises UserError, which passes through
-        return TypeAdapter(cls).validate_python(dict(values))
+        # A config that checks its own ranges raises a UserError, which pydantic passes on.
+        config = TypeAdapter(cls).validate_python(nested)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([section, *(str(part) for part in first["loc"])])
         raise UserError(f"bad value for {key}", repr(first["input"]), str(first["msg"]).lower()) from error
+    check_ranges(config, section)
+    return config
 
 
 def parse_settings(settings: Sequence[str], sections: Mapping[str, type]) -> dict[str, dict[str, str]]:
-    """Sort ``key=value`` or ``section.key=value`` texts into sections.
+    """Sort texts such as ``key=value``, ``section.key=value`` or ``section.group.key=value`` into sections.
 
     Parameters
     ----------
     settings : sequence of str
-        As given to ``--set``.
+        The texts given to ``--set``. Of several texts for one setting the last one counts.
     sections : mapping of str to dataclass type
-        The sections there are. A bare key goes to the one section that has it.
+        The config of each section. A key without its section goes to the one section that has it.
 
     Returns
     -------
     dict
-        Section to key to text.
+        Section to full key to text.
 
     Raises
     ------
     UserError
-        On a text without ``=``, an unknown section or key, and a bare key that two sections have.
+        On a text without ``=``, an unknown section or key, and a key that fits two settings.
     """
-    sorted_out: dict[str, dict[str, str]] = {name: {} for name in sections}
-    names = {section: [field.name for field in fields(cls)] for section, cls in sections.items()}
+    parsed: dict[str, dict[str, str]] = {name: {} for name in sections}
+    full_names = [(section, key) for section, cls in sections.items() for key in setting_keys(cls)]
     for setting in settings:
         key, equals, value = setting.partition("=")
         key = key.strip()
         if not equals or not key:
             raise UserError("unreadable setting", repr(setting), "write --set key=value")
-        section, dot, bare = key.partition(".")
-        if dot:
-            if section not in sections:
-                raise unknown_name("section of --set", section, sections)
-            owner, key = section, bare
-        else:
-            owners = [section for section, keys in names.items() if key in keys]
-            if not owners:
-                raise unknown_name("setting", key, [key for keys in names.values() for key in keys])
-            if len(owners) > 1:
-                choices = " or ".join(f"{owner}.{key}" for owner in owners)
-                raise UserError("ambiguous setting", repr(key), f"write {choices}")
-            owner = owners[0]
-        sorted_out[owner][key] = value.strip()
-    return sorted_out
-
-
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise a UserError unless ``low <= value <= high`` (NaN fails)."""
-    if not low <= value <= high:
-        raise UserError(f"{name} out of range", value, f"give one from {low:g} to {high:g}")
+        section, dot, rest = key.partition(".")
+        if dot and section in sections:
+            parsed[section][_full_key(sections[section], rest, section)] = value.strip()
+            continue
+        candidates = [name for name in full_names if f".{name[1]}".endswith(f".{key}")]
+        if len(candidates) > 1:
+            choices = " or ".join(".".join(name) for name in candidates)
+            raise UserError("ambiguous setting", repr(key), f"write {choices}")
+        if not candidates and dot:
+            raise unknown_name("section of --set", section, sections)
+        if not candidates:
+            raise unknown_name("setting", key, {bare_key(full) for _, full in full_names})
+        section, key = candidates[0]
+        parsed[section][key] = value.strip()
+    return parsed
 
 
 def to_toml(sections: Mapping[str, Any]) -> str:
-    """TOML text of several sections, each a dataclass or a mapping; None is left out."""
+    """Write several sections, each a dataclass or a mapping, as TOML text; None is left out."""
     plain = {
-        name: {
-            key: value
-            for key, value in (asdict(part) if is_dataclass(part) and not isinstance(part, type) else part).items()
-            if value is not None
-        }
+        name: _without_none(asdict(part) if is_dataclass(part) and not isinstance(part, type) else part)
         for name, part in sections.items()
     }
     return tomli_w.dumps(plain)
 
 
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    """Sections of a TOML file.
+    """Read the sections of a TOML file.
 
     Raises
     ------
