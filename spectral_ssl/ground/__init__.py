@@ -1,1 +1,1 @@
-"""What all four stages stand on. Nothing in here imports torch."""
+"""Files, settings, errors and messages that all four packages share. Nothing in here imports torch."""

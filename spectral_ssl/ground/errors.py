@@ -1,4 +1,4 @@
-"""The kinds of error that are not bugs."""
+"""Errors that are not bugs: mistakes of the user, interruptions, and objects that cannot be used."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,16 +7,16 @@ from spectral_ssl.ground.terminal import one_line
 
 
 class UserError(Exception):
-    """A mistake the user can mend: the command line prints it as one line and exits with status 2.
+    """A mistake that the user can correct: the command line prints it as one line and exits with status 2.
 
     Parameters
     ----------
     what : str
-        What was wrong, e.g. ``"unknown dataset"``.
+        What is wrong, e.g. ``"unknown dataset"``.
     got : object
-        What was found instead.
+        The value that was found.
     do : str
-        What to do about it.
+        What the user can do about it.
     """
 
     def __init__(self, what: str, got: object, do: str) -> None:
@@ -24,24 +24,24 @@ class UserError(Exception):
         super().__init__(what, got, do)
 
     def __str__(self) -> str:
-        return one_line(f"{self.what}: got {self.got}; {self.do}")  # one line, whatever the parts hold
+        return one_line(f"{self.what}: got {self.got}; {self.do}")  # the parts may hold line ends
 
 
 class NoRawData(UserError):
-    """A data set is not where it was looked for: who can fetch it, or knows another place, goes on from here."""
+    """The raw data of a data set is missing: a caller that can download it, or knows another folder, catches this."""
 
 
-class SaidByAnother(UserError):
-    """A mistake that the first of several processes says: this one ends with the same exit status and says nothing."""
+class ReportedElsewhere(UserError):
+    """A mistake that another process reports: this one exits with the same status and prints nothing."""
 
 
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM came and everything is saved: the message is one line on how to go on.
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM arrived and everything is saved: the message is one line on how to resume.
 
     Parameters
     ----------
     line : str
-        That line.
+        The message.
     status : int
         The exit status: 130 after Ctrl-C, 143 after SIGTERM.
     """
@@ -52,28 +52,28 @@ class Stopped(Exception):
 
 
 class ObjectError(Exception):
-    """One object of many cannot be used. It becomes a row of ``/failures`` with this reason; the rest goes on."""
+    """One object of many cannot be used: it becomes a row of ``/failures`` with this reason, and work continues."""
 
     def __str__(self) -> str:
         return one_line(super().__str__())
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in a list, naming the nearest one that is.
+    """Make the error for a name that is not in a list; the error suggests the nearest name.
 
     Parameters
     ----------
     kind : str
         What the name stands for, e.g. ``"dataset"``.
     name : str
-        The name given.
+        The unknown name.
     known : iterable of str
-        The names there are.
+        The known names.
 
     Returns
     -------
     UserError
-        To be raised by the caller.
+        The error, for the caller to raise.
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)

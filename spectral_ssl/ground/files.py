@@ -1,4 +1,7 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never half of either."""
+"""Files that are written whole: after a kill at any moment the old file or the new one is there, never a part.
+
+Also here: reading small text files, and the digest of a file.
+"""
 
 import os
 import tempfile
@@ -9,29 +12,29 @@ from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError
 
-LARGEST_TEXT = 64 << 20  # bytes of a list that comes with a data set: those of a million objects fit
+LARGEST_TEXT = 64 << 20  # bytes of a list that comes with a data set: lists of a million objects fit
 
 
 @contextmanager
 def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Give a temporary path in the target's own folder; sync and rename it to the target if the block succeeds.
+    """Yield a temporary path in the folder of the target; sync and rename it to the target if the block succeeds.
 
     Parameters
     ----------
     target : Path
-        Where the file shall stand in the end.
+        Path of the finished file.
     overwrite : bool
         Whether an existing target may be replaced.
 
     Yields
     ------
     Path
-        The temporary path to write to; removed if the block raises.
+        The temporary path to write to; it is removed if the block raises.
 
     Raises
     ------
     UserError
-        When the target exists and may not be replaced, or its folder cannot be written to.
+        If the target exists and may not be replaced, or its folder cannot be written to.
     """
     target = Path(target)
     refuse_existing(target, overwrite)
@@ -57,11 +60,11 @@ def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
     Raises
     ------
     UserError
-        When the target exists and may not be replaced.
+        If the target exists and may not be replaced.
     """
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
-    # mkstemp makes files private; what the user asked for gets the permissions any new file has
+    # mkstemp makes private files, but a file that the user asked for needs the usual permissions of a new file
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
@@ -71,15 +74,15 @@ def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
-    """Raise a UserError if ``target`` exists and ``overwrite`` is false, or is a folder."""
+    """Raise a UserError if ``target`` is a folder, or exists and ``overwrite`` is false."""
     if target.is_dir() and overwrite:
-        raise UserError("a folder where a file shall be written", str(target), "choose another --out")
+        raise UserError("the output path is a folder", str(target), "choose another --out")
     if target.exists() and not overwrite:
         raise UserError("output exists already", str(target), "choose another --out or add --overwrite")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` durable (a no-op where folders cannot be synced)."""
+    """Make a rename inside ``folder`` durable; do nothing on systems that cannot sync folders."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -90,12 +93,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def reserve_room(path: Path, size: int) -> None:
-    """Make the file system set so many bytes aside for a file, where it can.
+    """Reserve ``size`` bytes on the disk for a file, on systems that can do so.
 
     Raises
     ------
     OSError
-        When there is not so much room.
+        If the disk has less space.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -113,12 +116,12 @@ def write_text(target: Path, text: str) -> None:
 
 
 def read_small_text(path: Path, most_bytes: int = LARGEST_TEXT) -> str:
-    """The text of a list, a table or settings, UTF-8; what cannot be decoded is replaced.
+    """Read a list, a table or settings as UTF-8; bytes that cannot be decoded are replaced.
 
     Raises
     ------
     UserError
-        When the file is not there, cannot be read, or has more than ``most_bytes``.
+        If the file is missing, cannot be read, or has more than ``most_bytes``.
     """
     try:
         if not path.is_file():
@@ -126,14 +129,14 @@ def read_small_text(path: Path, most_bytes: int = LARGEST_TEXT) -> str:
         with path.open("rb") as stream:
             data = stream.read(most_bytes + 1)
     except OSError as error:
-        raise UserError("a file that cannot be read", f"{path} ({error.strerror})", "see to its rights") from error
+        raise UserError("cannot read the file", f"{path} ({error.strerror})", "check its permissions") from error
     if len(data) > most_bytes:
-        raise UserError("a list or table that is too long", f"more than {most_bytes} bytes in {path}", "get it again")
+        raise UserError("the list or table is too long", f"more than {most_bytes} bytes in {path}", "download it again")
     return data.decode(errors="replace")
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+def hash_file(path: Path) -> str:
+    """Compute the SHA-256 of a file's bytes, as hexadecimal digits."""
     digest = sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -1,15 +1,16 @@
-"""Looking through a pickle without running it, before a restricted reader is let loose on it.
+"""A check of a pickle that does not run it, made before a restricted reader loads it.
 
-Restricted readers build only what they know, yet a pickle of a few bytes can still make them take all memory (a memo
-number of two thousand million), end the process (a million tuples inside each other, used as a key) or keep it busy for
-ever (tuples that hold the one before twice). What is allowed here is what files of arrays and tensors consist of.
+Restricted readers build known types only. A pickle of a few bytes can still harm them. It can take all memory (a memo
+number of two thousand million) or crash the process (a million nested tuples, used as a key). It can also keep the
+process busy for ever (tuples that hold the one before twice). The check allows what files of arrays and tensors need.
 """
 
-import pickletools  # nosec B403  # it takes pickles apart and runs nothing
+import pickletools  # nosec B403  # it parses pickles and runs nothing
 from collections.abc import Collection
 from typing import IO, Any
 
-# A tuple counts as one and the tuples in it: those of tensors (shape, strides, what they are made of) have about 30.
+# The size of a tuple is 1 plus the sizes of the tuples in it.
+# Tuples of tensors (shape, strides, storage) reach about 30.
 LARGEST_TUPLE = 1000
 MOST_OPERATIONS = 20_000_000
 
@@ -17,21 +18,21 @@ Names = Collection[tuple[str, str]]
 
 
 def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) -> None:
-    """Go through one pickle.
+    """Check one pickle operation by operation, without running it.
 
     Parameters
     ----------
     stream : file
-        At the pickle's beginning; afterwards at its end.
+        Open file at the first byte of the pickle; afterwards it is at the end of the pickle.
     size : int
-        Bytes of the whole file: no number of memo can be larger.
+        Bytes of the whole file: no memo number can be larger.
     admitted : collection of (module, name), optional
-        What the pickle may name; by default the reader sees to that.
+        Names that the pickle may hold; by default all, because the reader checks them.
 
     Raises
     ------
     ValueError
-        When it names anything else, is damaged, or is made to do harm.
+        If it holds any other name, is damaged, or would harm its reader.
     """
     memo: dict[int, int] = {}
     stack: list[int | None] = []  # the size of each value, None for a mark
@@ -44,12 +45,12 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
             if name in ("GLOBAL", "INST") and admitted is not None:
                 module, _, of_module = str(argument).partition(" ")
                 if (module, of_module) not in admitted:
-                    raise ValueError(f"{module}.{of_module} has no place in it")
+                    raise ValueError(f"{module}.{of_module} is not allowed in it")
             if name in ("PERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEXT_BUFFER", "READONLY_BUFFER"):
-                raise ValueError(f"the operation {name} has no place in it")
+                raise ValueError(f"the operation {name} is not allowed in it")
             if name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 if not 0 <= argument <= size:
-                    raise ValueError(f"a value kept as number {argument}")
+                    raise ValueError(f"a value with the memo number {argument}")
                 memo[argument] = stack[-1] or 0
             elif name == "MEMOIZE":
                 memo[len(memo)] = stack[-1] or 0
@@ -58,36 +59,36 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
             elif name == "DUP":
                 stack.append(stack[-1])
             elif name in ("POP", "POP_MARK"):
-                _take(stack, name == "POP_MARK" or stack[-1] is None, 1 if name == "POP" else 0)
+                _pop(stack, name == "POP_MARK" or stack[-1] is None, 1 if name == "POP" else 0)
             else:
-                _step(stack, opcode)
+                _apply(stack, opcode)
     except (IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a damaged pickle: {type(error).__name__} {error}") from error
 
 
-def _step(stack: list[int | None], opcode: pickletools.OpcodeInfo) -> None:
-    """What any other operation takes from the stack and leaves there, by the table of the standard library."""
+def _apply(stack: list[int | None], opcode: pickletools.OpcodeInfo) -> None:
+    """Apply any other operation to the stack, by the table of the standard library."""
     before, after = opcode.stack_before, opcode.stack_after
     marked = pickletools.markobject in before
     single = before.index(pickletools.markobject) if marked else len(before)
-    taken = _take(stack, marked, single)
+    popped = _pop(stack, marked, single)
     if pickletools.markobject in after:
         stack.append(None)
         return
-    size = 1 + sum(taken) if opcode.name.startswith(("TUPLE", "FROZENSET")) else 1
+    size = 1 + sum(popped) if opcode.name.startswith(("TUPLE", "FROZENSET")) else 1
     if size > LARGEST_TUPLE:
-        raise ValueError(f"tuples inside tuples, more than {LARGEST_TUPLE}")
+        raise ValueError(f"more than {LARGEST_TUPLE} nested tuples")
     stack.extend([size] * len(after))
 
 
-def _take(stack: list[int | None], marked: bool, count: int) -> list[int]:
-    """Take all down to the last mark, and then ``count`` values."""
-    taken: list[int] = []
+def _pop(stack: list[int | None], marked: bool, count: int) -> list[int]:
+    """Pop all values down to the last mark if ``marked``, and then ``count`` values."""
+    popped: list[int] = []
     while marked:
         value = stack.pop()
         if value is None:
             break
-        taken.append(value)
+        popped.append(value)
     for _ in range(count):
-        taken.append(stack.pop() or 0)
-    return taken
+        popped.append(stack.pop() or 0)
+    return popped

@@ -1,7 +1,8 @@
-"""Progress of a long step: a bar on a terminal, a plain line every few seconds elsewhere. Everything goes to stderr.
+"""Progress of a long step on stderr: a bar on a terminal, elsewhere a plain line every few seconds.
 
-``quiet`` silences all of it; results (stdout) and errors are not silenced. Colours are left to rich, which uses none
-where stderr is no terminal or ``NO_COLOR`` is set.
+``progress`` shows how many parts are done and estimates the time left (``TimeLeft``). ``say`` prints one line.
+``quiet`` silences both; results (stdout) and errors are never silenced. rich chooses the colours, and uses none if
+stderr is no terminal or ``NO_COLOR`` is set.
 """
 
 import sys
@@ -13,22 +14,79 @@ from contextvars import ContextVar
 from math import inf
 from typing import Protocol
 
-from spectral_ssl.ground.terminal import printable, process_place
+from spectral_ssl.ground.terminal import printable, process_rank
 
-WINDOW = 60.0  # seconds looked back: speed changes, e.g. when worker processes have started
+WINDOW = 60.0  # seconds: the speed is that of the last minute, because it changes, e.g. once all workers have started
+SECONDS_BETWEEN_LINES = 5.0
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+class Advance(Protocol):
+    """A function to call with the number of parts done since the last call and a short text."""
+
+    def __call__(self, steps: int = 1, text: str = "") -> None:
+        """Count ``steps`` more parts as done."""
+        ...
+
+
+def say(line: str) -> None:
+    """Print one line for the user on stderr, so that stdout holds results only.
+
+    Inside ``quiet`` nothing is printed. Of several processes only the main process prints.
+    """
+    if not _silent.get() and process_rank() == 0:
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Print neither lines nor progress within this block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+@contextmanager
+def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advance]:
+    """Show how many of the ``total`` parts of a step are done.
+
+    Parameters
+    ----------
+    what : str
+        Name of the step.
+    total : int
+        Number of parts.
+    most_seconds : float
+        Time limit of the step: no more time than this is ever shown as left. 0 means no limit.
+
+    Yields
+    ------
+    Advance
+        The function to call as parts are done.
+    """
+    if _silent.get():
+        yield _ignore
+    elif sys.stderr.isatty() and process_rank() == 0:
+        with _show_bar(what, TimeLeft(total, most_seconds)) as advance:
+            yield advance
+    else:
+        yield _print_lines(what, TimeLeft(total, most_seconds))
 
 
 class TimeLeft:
-    """Estimates the time left from what was done within the last minute.
+    """Estimates the time left from the speed within the last minute.
 
-    What was done before the first note counts for nothing: a step that is gone on with jumps there at once.
+    Parts that were done before the first note do not count: a resumed step jumps there at once.
 
     Parameters
     ----------
     total : int
         Number of parts.
     most_seconds : float
-        The step ends after this time in any case; 0 for no such limit.
+        Time limit of the step in seconds; 0 means no limit.
     """
 
     def __init__(self, total: int, most_seconds: float = 0.0) -> None:
@@ -38,7 +96,7 @@ class TimeLeft:
         self._started: float | None = None
 
     def note(self, done: int, now: float) -> None:
-        """Note that ``done`` parts in all are finished at the time ``now``, in seconds of any clock."""
+        """Record that ``done`` parts in all are finished at the time ``now``, in seconds of any clock."""
         if self._started is None:
             self._started = now
         self._noted.append((now, done))
@@ -46,7 +104,7 @@ class TimeLeft:
             self._noted.popleft()
 
     def seconds(self) -> float | None:
-        """Seconds left after the last note; None while nothing is known of the speed."""
+        """Estimate the seconds left after the last note; return None while the speed is unknown."""
         if self._started is None:
             return None
         (first, before), (last, done) = self._noted[0], self._noted[-1]
@@ -56,8 +114,8 @@ class TimeLeft:
         return max(0.0, min(by_speed, self._most - (last - self._started)))
 
 
-def in_words(seconds: float) -> str:
-    """A length of time for a reader: "8 s", "3 min", "2 h 05 min", "4 days"."""
+def format_duration(seconds: float) -> str:
+    """Write a duration for a reader: "8 s", "3 min", "2 h 05 min", "4 days"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -68,71 +126,12 @@ def in_words(seconds: float) -> str:
     return f"{minutes / 1440:.0f} days"
 
 
-SECONDS_BETWEEN_LINES = 5.0
-
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
-
-
-class Advance(Protocol):
-    """Called with the number of steps done since the last call and a short text."""
-
-    def __call__(self, steps: int = 1, text: str = "") -> None:
-        """Say that ``steps`` more are done."""
-        ...
-
-
-def say(line: str) -> None:
-    """Print one line for the user, on stderr, so that stdout holds results only; nothing inside ``quiet``.
-
-    Of several processes of a run the first one speaks.
-    """
-    if not _silent.get() and process_place() == 0:
-        print(printable(line), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Neither lines nor progress within this block."""
-    token = _silent.set(True)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
-
-
-@contextmanager
-def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advance]:
-    """Show how far a step of ``total`` parts has come.
-
-    Parameters
-    ----------
-    what : str
-        Name of the step.
-    total : int
-        Number of parts.
-    most_seconds : float
-        The step ends after this time in any case, so no more is left than that; 0 for no such limit.
-
-    Yields
-    ------
-    Advance
-        To be called as parts are done.
-    """
-    if _silent.get():
-        yield _nothing
-    elif sys.stderr.isatty() and process_place() == 0:
-        with _bar(what, TimeLeft(total, most_seconds)) as advance:
-            yield advance
-    else:
-        yield _lines(what, TimeLeft(total, most_seconds))
-
-
-def _nothing(steps: int = 1, text: str = "") -> None:
+def _ignore(steps: int = 1, text: str = "") -> None:
     pass
 
 
 @contextmanager
-def _bar(what: str, left: TimeLeft) -> Iterator[Advance]:
+def _show_bar(what: str, left: TimeLeft) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -152,12 +151,12 @@ def _bar(what: str, left: TimeLeft) -> Iterator[Advance]:
             nonlocal done
             done += steps
             left.note(done, time.monotonic())
-            bar.update(task, advance=steps, text=text, left=_left(left))
+            bar.update(task, advance=steps, text=text, left=_format_left(left))
 
         yield advance
 
 
-def _lines(what: str, left: TimeLeft) -> Advance:
+def _print_lines(what: str, left: TimeLeft) -> Advance:
     started = last = time.monotonic()
     done = 0
 
@@ -168,13 +167,13 @@ def _lines(what: str, left: TimeLeft) -> Advance:
         left.note(done, now)
         if done >= left.total or now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            rest = "" if done >= left.total else _left(left)
+            rest = "" if done >= left.total else _format_left(left)
             parts = [f"{done}/{left.total}", f"{now - started:.0f} s", rest, text]
             say(f"{what}: {', '.join(part for part in parts if part)}")
 
     return advance
 
 
-def _left(left: TimeLeft) -> str:
+def _format_left(left: TimeLeft) -> str:
     seconds = left.seconds()
-    return "" if seconds is None else f"about {in_words(seconds)} left"
+    return "" if seconds is None else f"about {format_duration(seconds)} left"

@@ -1,4 +1,4 @@
-"""What ran, on what, with which versions: ``environment.json`` and the ``created_by`` of every file."""
+"""Where a result comes from: the content of ``environment.json``, and the ``created_by`` attribute of every file."""
 
 import os
 import platform
@@ -16,12 +16,12 @@ PACKAGES = (
 
 
 def created_by() -> str:
-    """Name and version of this toolkit, for file attributes (no time, so that equal input gives equal files)."""
+    """Return name and version of this toolkit for file attributes; no time, so that equal input gives equal files."""
     return f"spectral-ssl {spectral_ssl.__version__}"
 
 
 def environment() -> dict[str, Any]:
-    """The machine, the versions, the command and the commit, as a JSON-ready dict."""
+    """Describe the machine, the versions, the command and the commit as a dict that is ready for JSON."""
     return {
         "spectral_ssl": spectral_ssl.__version__,
         "commit": _commit(),
@@ -47,12 +47,12 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout this runs from (with ``+changes`` when files differ from it); None outside one."""
+    """Return the commit of this checkout, with ``+changes`` if files differ from it; None outside a checkout."""
     folder = Path(spectral_ssl.__file__).parent.parent
     if not (folder / ".git").exists():
         return None
     try:
-        commit = subprocess.run(  # nosec B603 B607  # fixed arguments; git is wherever the user has it
+        commit = subprocess.run(  # nosec B603 B607  # fixed arguments; git is on the path of the user
             ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
         changes = subprocess.run(  # nosec B603 B607  # the same

@@ -1,4 +1,9 @@
-"""``status.json``: how far a run is, and whether anyone is still at it."""
+"""The files by which others follow a run: its lock, ``status.json`` and ``metrics.jsonl``.
+
+``lock``           held by the process that trains in the folder, so that no second one starts there
+``status.json``    state, epoch and step of the run
+``metrics.jsonl``  one row of numbers for each logged step, as a JSON object on a line
+"""
 
 import json
 import math
@@ -16,65 +21,19 @@ from spectral_ssl.ground.files import write_text
 LOCK = "lock"
 
 
-def write_status(run: Path, state: str, epoch: int, step: int) -> None:
-    """Say in ``status.json`` how far a run is.
-
-    Parameters
-    ----------
-    run : Path
-        The run folder.
-    state : {"running", "stopped", "failed", "finished"}
-    epoch, step : int
-        Finished ones.
-    """
-    status = {
-        "state": state,
-        "epoch": epoch,
-        "step": step,
-        "process": os.getpid(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_text(run / "status.json", json.dumps(status) + "\n")
-
-
-def read_status(run: Path) -> dict[str, Any]:
-    """What ``status.json`` says; ``running`` is corrected to ``killed`` when no process holds the run's lock any more.
-
-    Parameters
-    ----------
-    run : Path
-        The run folder.
-
-    Returns
-    -------
-    dict
-        ``state``, ``epoch``, ``step``, ``process``, ``time``; the state ``unknown`` alone where there is no such file.
-    """
-    try:
-        status = json.loads((run / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {"state": "unknown"}
-    if not isinstance(status, dict) or not isinstance(status.get("state"), str):
-        return {"state": "unknown"}
-    if status["state"] == "running" and not is_held(run):
-        status["state"] = "killed"
-    return status
-
-
 @contextmanager
-def held_run(run: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; the system gives it up when the process ends, however it ends.
+def lock_run(run: Path) -> Iterator[None]:
+    """Hold the lock of a run folder within this block; the operating system frees it however the process ends.
 
     Raises
     ------
     UserError
-        When another process trains there.
+        If another process trains there.
     """
     handle = (run / LOCK).open("ab")
     try:
-        # who only asks (``is_held``) has it for an instant
-        for _ in range(10):
-            if _lock(handle):
+        for _ in range(10):  # `is_locked` of another process holds the lock for an instant
+            if _try_lock(handle):
                 break
             time.sleep(0.05)
         else:
@@ -86,25 +45,10 @@ def held_run(run: Path) -> Iterator[None]:
         handle.close()
 
 
-def _lock(handle: BinaryIO) -> bool:
-    """Take the lock on an open file, if it is free. Systems without such locks have none."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
+def is_locked(run: Path) -> bool:
+    """Tell whether a process trains in a run folder; True where this is unknown, as on systems without file locks."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # file systems without locks
-        return True
-    return True
-
-
-def is_held(run: Path) -> bool:
-    """Whether a process trains in a run folder; also where it cannot be told, as on systems without such locks."""
-    try:
-        handle = os.open(run / LOCK, os.O_RDWR)  # network file systems lock only what is open for writing
+        handle = os.open(run / LOCK, os.O_RDWR)  # network file systems lock only files that are open for writing
     except FileNotFoundError:
         return False
     except OSError:
@@ -122,8 +66,69 @@ def is_held(run: Path) -> bool:
     return False
 
 
+def _try_lock(handle: BinaryIO) -> bool:
+    """Lock an open file; return False if another process holds its lock. Systems without file locks lock nothing."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # file systems without locks
+        return True
+    return True
+
+
+def write_status(run: Path, state: str, epoch: int, step: int) -> None:
+    """Write the state of a run to ``status.json``.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    state : {"running", "stopped", "failed", "finished"}
+        The state of the run.
+    epoch, step : int
+        Numbers of finished epochs and steps.
+    """
+    status = {
+        "state": state,
+        "epoch": epoch,
+        "step": step,
+        "process": os.getpid(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_text(run / "status.json", json.dumps(status) + "\n")
+
+
+def read_status(run: Path) -> dict[str, Any]:
+    """Read ``status.json``; the state ``running`` becomes ``killed`` if no process holds the lock of the run.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+
+    Returns
+    -------
+    dict
+        ``state``, ``epoch``, ``step``, ``process``, ``time``. Without a readable file, ``state`` alone, ``unknown``.
+    """
+    try:
+        status = json.loads((run / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"state": "unknown"}
+    if not isinstance(status, dict) or not isinstance(status.get("state"), str):
+        return {"state": "unknown"}
+    if status["state"] == "running" and not is_locked(run):
+        status["state"] = "killed"
+    return status
+
+
 def append_metrics(path: Path, row: dict[str, Any]) -> None:
-    """Add one row and flush it. Numbers that are not finite are written as null, which JSON can say."""
+    """Append one row to ``metrics.jsonl``; numbers that are not finite become null, because JSON has none."""
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()
     }
@@ -132,7 +137,7 @@ def append_metrics(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All complete rows; a last line that a kill or a full disk cut short is left out."""
+    """Read all complete rows; a last line that a kill or a full disk has cut short is left out."""
     if not path.exists():
         return []
     rows = []
@@ -147,13 +152,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def drop_metrics_after(path: Path, step: int) -> None:
-    """Keep the rows up to ``step``: a resumed run writes the later ones again."""
-    kept = [row for row in read_metrics(path) if row["step"] <= step]
-    write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    """Remove the rows after ``step``: a resumed run writes them again."""
+    rows = [row for row in read_metrics(path) if row["step"] <= step]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def sync_metrics(path: Path) -> None:
-    """Bring the rows to the disk: before a checkpoint, after which a resumed run does not write them again."""
+    """Sync the rows to the disk. A checkpoint needs this first: a run resumed from it does not write them again."""
     if path.exists():
         with path.open("rb+") as written:
             os.fsync(written.fileno())

@@ -1,8 +1,8 @@
-"""Files of tensors that torch wrote (checkpoints, weights, processed data), looked at before torch reads them.
+"""Checks of files that torch wrote (checkpoints, weights, processed data), made before torch reads them.
 
-``torch.load(..., weights_only=True)`` runs no code. What it does not see to: an archive whose parts unpack to far more
-than the file holds, pickles that take all memory (``spectral_ssl.ground.pickles``), and tensors that say they are large
-while all their values are one and the same. Nothing here imports torch.
+``torch.load(..., weights_only=True)`` runs no code. It does not protect against three things: an archive whose parts
+unpack to far more than the file holds, pickles that take all memory (see ``spectral_ssl.ground.pickles``), and tensors
+with a large shape whose elements are all the same stored value. Nothing here imports torch.
 """
 
 import zipfile
@@ -14,9 +14,9 @@ from typing import IO, Any
 
 from spectral_ssl.ground.pickles import Names, check_pickle
 
-LARGEST_PICKLE = 64 << 20  # bytes: names, shapes and settings; those of a large network have 100 000
+LARGEST_PICKLE = 64 << 20  # bytes of names, shapes and settings: a large network needs 100 000
 MOST_PARTS = 1_000_000
-OLD_PICKLES = 5  # a file of the old format begins with so many: a number, a version, a system, the content, the keys
+OLD_PICKLES = 5  # a file of the old format begins with five: a number, a version, a system, the content, the keys
 
 DTYPES = (
     *("uint8", "int8", "int16", "int32", "int64", "bool", "float16", "float32", "float64", "bfloat16"),
@@ -26,7 +26,7 @@ STORAGES = (
     *("Byte", "Char", "Short", "Int", "Long", "Bool", "Half", "Float", "Double", "BFloat16"),
     *("ComplexFloat", "ComplexDouble"),
 )
-# What the pickles of tensors in plain containers name. torch itself admits more, such as arrays of any length.
+# These are all the names in pickles of tensors in plain containers. torch allows more, such as arrays of any length.
 ADMITTED: frozenset[tuple[str, str]] = frozenset(
     {
         ("collections", "OrderedDict"),
@@ -44,40 +44,40 @@ ADMITTED: frozenset[tuple[str, str]] = frozenset(
 
 
 def check_tensor_file(path: Path, admitted: Names = (), *, old: bool = False) -> None:
-    """See that a file of tensors needs no more memory than it has bytes, and names nothing but tensors.
+    """Check that a file of tensors needs no more memory than it has bytes, and names nothing but tensors.
 
     Parameters
     ----------
     path : Path
         The file.
     admitted : collection of (module, name)
-        What its pickle may name beside ``ADMITTED``.
+        Names that its pickle may hold in addition to ``ADMITTED``.
     old : bool
-        Whether the format from before 2020, which is no archive, may be read: published weights still come in it.
+        Whether the format from before 2020, which is no archive, is allowed: some published weights still have it.
 
     Raises
     ------
     ValueError
-        When it is not such a file.
+        If it is not such a file.
     OSError
-        When it cannot be read.
+        If it cannot be read.
     """
     size = path.stat().st_size
     names = ADMITTED | frozenset(admitted)
     with path.open("rb") as stream:
         if zipfile.is_zipfile(stream):
             stream.seek(0)
-            check_pickle(BytesIO(_pickle_of(stream, size)), size, names)
+            check_pickle(BytesIO(_read_pickle(stream, size)), size, names)
             return
         if not old:
-            raise ValueError("no archive of tensors")
+            raise ValueError("not an archive of tensors")
         stream.seek(0)
         for _ in range(OLD_PICKLES):
             check_pickle(stream, size, names)
 
 
-def _pickle_of(stream: IO[bytes], size: int) -> bytes:
-    """The pickle in an archive whose parts lie in it as they are."""
+def _read_pickle(stream: IO[bytes], size: int) -> bytes:
+    """Read the pickle of an archive whose parts are stored without compression."""
     try:
         with zipfile.ZipFile(stream) as archive:
             parts = archive.infolist()
@@ -96,29 +96,29 @@ def _pickle_of(stream: IO[bytes], size: int) -> bytes:
 
 
 def check_tensors(content: Any) -> None:
-    """See that the tensors of what was loaded hold all the values that they say.
+    """Check that loaded tensors store as many values as their shapes announce.
 
     Parameters
     ----------
     content : dict, list, tuple or Tensor
-        Containers inside each other, as ``torch.load`` gives them; other values are left alone.
+        Nested containers, as ``torch.load`` returns them; other values are ignored.
 
     Raises
     ------
     ValueError
-        When a tensor says it is larger than what it holds: a copy of it would take more memory than the file has.
+        If a shape announces more than the tensor stores: a copy of it would take more memory than the file has.
     """
-    waiting, seen = [content], set()
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
+    unchecked, checked = [content], set()
+    while unchecked:
+        value = unchecked.pop()
+        if id(value) in checked:
             continue
-        seen.add(id(value))
+        checked.add(id(value))
         if isinstance(value, Mapping):
-            waiting.extend(value.values())
+            unchecked.extend(value.values())
         elif isinstance(value, list | tuple):
-            waiting.extend(value)
+            unchecked.extend(value)
         elif hasattr(value, "untyped_storage"):
-            held = value.untyped_storage().nbytes()
-            if value.numel() * value.element_size() > held:
-                raise ValueError(f"a tensor of shape {tuple(value.shape)} that holds {held} bytes")
+            stored = value.untyped_storage().nbytes()
+            if value.numel() * value.element_size() > stored:
+                raise ValueError(f"a tensor of shape {tuple(value.shape)} that stores {stored} bytes")

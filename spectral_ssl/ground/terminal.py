@@ -1,21 +1,26 @@
-"""Text from files, such as names of objects, made fit for a screen: one line, and nothing that commands a terminal."""
+"""Text that is fit for a terminal, and the variables by which a launcher tells a process its part in a run.
+
+Names of objects come from files and may hold anything: ``printable`` and ``one_line`` make one harmless line of them.
+``torchrun`` sets ``RANK``, ``WORLD_SIZE`` and ``TORCHELASTIC_RESTART_COUNT``. They are read here so that only the main
+process (rank 0) prints results.
+"""
 
 import os
 
 
 def printable(text: object) -> str:
-    """A text on one line, with escapes in place of what cannot be seen.
+    """Write a text on one line, with escapes in place of invisible characters.
 
     Parameters
     ----------
     text : object
-        Anything; ``str`` is taken of it.
+        Any value; it is converted by ``str``.
 
     Returns
     -------
     str
-        Ends of lines and tabs are spaces; control characters, marks that turn the direction of writing, and halves of
-        characters (of file names that are no UTF-8) are written as backslash, x or u, and their number.
+        Line ends and tabs become spaces. Control characters, marks that change the writing direction, and lone
+        surrogates (of file names that are not UTF-8) become a backslash, x or u, and their number.
     """
     line = str(text)
     if line.isprintable():
@@ -31,27 +36,27 @@ def printable(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """As ``printable``, with a single space wherever there are several."""
+    """Apply ``printable`` and replace each run of spaces by a single space."""
     return " ".join(printable(text).split())
 
 
 def show(line: object) -> None:
-    """Print one line of results, on stdout; of several processes the first speaks."""
-    if process_place() == 0:
+    """Print one line of results on stdout; only the main process prints."""
+    if process_rank() == 0:
         print(printable(line))
 
 
-def process_place() -> int:
-    """The process's place among those of the run, 0 where it is alone."""
-    return int(os.environ.get("RANK", "0")) if process_count() > 1 else 0
+def process_rank() -> int:
+    """Return the rank of this process in the run; 0 without a launcher."""
+    return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
-def process_count() -> int:
-    """How many processes work on the run."""
+def world_size() -> int:
+    """Return the number of processes of the run; 1 without a launcher."""
     count = os.environ.get("WORLD_SIZE", "1")
     return int(count) if count.isdigit() and "RANK" in os.environ else 1
 
 
-def restarts() -> int:
-    """How often the launcher has started the processes again after one of them had died."""
+def count_restarts() -> int:
+    """Return how often the launcher has restarted the processes after one of them died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

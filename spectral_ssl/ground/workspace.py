@@ -1,4 +1,4 @@
-"""Where things lie: the workspace folder with its raw data, maps, runs and features."""
+"""The workspace: the folder with raw data, maps, runs and features, and its default paths."""
 
 import os
 import time
@@ -11,40 +11,40 @@ from spectral_ssl.ground.errors import UserError
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder under which every default path lies.
+    """The folder that contains every default path.
 
     Attributes
     ----------
     root : Path
-        The folder; made when something is first written.
+        The folder; it is made when a file is first written.
     """
 
     root: Path
 
     @staticmethod
-    def find(given: str | Path | None = None) -> "Workspace":
-        """``given``, else ``$SPECTRAL_SSL_HOME``, else ``./workspace``."""
-        root = given or os.environ.get("SPECTRAL_SSL_HOME") or "workspace"
+    def find(root: str | Path | None = None) -> "Workspace":
+        """Find the workspace: at ``root``, by default at ``$SPECTRAL_SSL_HOME``, else at ``./workspace``."""
+        root = root or os.environ.get("SPECTRAL_SSL_HOME") or "workspace"
         return Workspace(Path(root).expanduser())
 
     def raw(self, dataset: str) -> Path:
-        """Where a dataset's raw files are looked for."""
+        """Return the default folder of the raw files of a dataset."""
         return self.root / "raw" / dataset
 
     def maps(self, dataset: str, basis: str) -> Path:
-        """Where ``prep`` writes by default."""
+        """Return the default output path of ``prep``."""
         return self.root / "maps" / f"{dataset}-{basis}.h5"
 
     def features(self, run: str, data: str) -> Path:
-        """Where ``export`` writes by default."""
+        """Return the default output path of ``export``."""
         return self.root / "features" / f"{run}-{data}.h5"
 
     def newest_maps(self) -> Path | None:
-        """The map file written last, or None."""
+        """Return the map file that was written last, or None."""
         return _newest(sorted((self.root / "maps").glob("*.h5")))
 
     def new_run(self, method: str, task: str) -> Path:
-        """A path for a run folder that does not exist yet, named by the time, the method and the task."""
+        """Return a path for a new run folder, named by the time, the method and the task."""
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{method}-{task}"
         path = self.root / "runs" / stem
         number = 2
@@ -54,12 +54,12 @@ class Workspace:
         return path
 
     def latest_run(self) -> Path:
-        """The run folder with the newest checkpoint; folders of trainings that ended before one are passed over.
+        """Return the run folder with the newest checkpoint; folders without a checkpoint are skipped.
 
         Raises
         ------
         UserError
-            When there is none.
+            If no run has a checkpoint.
         """
         newest = _newest(sorted((self.root / "runs").glob("*/checkpoints/last.pt")))
         if newest is None:
@@ -68,30 +68,30 @@ class Workspace:
             )
         return newest.parent.parent
 
-    def find_run(self, given: str | Path | None = None) -> Path:
-        """A run folder by its path, or by its name in this workspace; the latest run when nothing is given.
+    def find_run(self, run: str | Path | None = None) -> Path:
+        """Find a run folder by its path, or by its name in this workspace; the latest run by default.
 
         Raises
         ------
         UserError
-            When there is none.
+            If there is no such run.
         """
-        if given is None:
+        if run is None:
             return self.latest_run()
-        path, named = Path(given), self.root / "runs" / given
+        path, named = Path(run), self.root / "runs" / run
         if path.is_dir():
             return path
         if len(path.parts) == 1 and named.is_dir():
             return named
-        near = get_close_matches(path.name, [run.name for run in self.runs()], n=1, cutoff=0.5)
+        near = get_close_matches(path.name, [folder.name for folder in self.runs()], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError("no such run", str(given), f"{hint}see `spectral-ssl list runs`, or give the run's folder")
+        raise UserError("no such run", str(run), f"{hint}see `spectral-ssl list runs`, or give the run's folder")
 
     def runs(self) -> list[Path]:
-        """The run folders in name order, those without a checkpoint too."""
+        """List the run folders in name order, including those without a checkpoint."""
         return sorted(path.parent for path in (self.root / "runs").glob("*/config.toml"))
 
 
 def _newest(paths: list[Path]) -> Path | None:
-    """The path modified last; of several at the same instant the last in name order."""
+    """Return the path that was modified last, or None; among equal times the last in name order."""
     return max(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path, file_digest, write_text
+from spectral_ssl.ground.files import atomic_path, hash_file, write_text
 from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, read_metrics
 from spectral_ssl.ground.workspace import Workspace
 
 
-def test_a_failing_writer_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("old")
 
@@ -27,7 +27,7 @@ def test_a_failing_writer_leaves_the_old_file_and_no_rest(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
 
 
-def test_a_finished_writer_replaces_and_a_careful_one_refuses(tmp_path: Path) -> None:
+def test_a_finished_writer_replaces_the_file_unless_overwriting_is_forbidden(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "er" / "file"
     write_text(target, "one")
     write_text(target, "two")
@@ -52,7 +52,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
     assert target.read_text() == "theirs"
 
 
-def test_a_place_that_cannot_be_written_to_is_a_users_mistake(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write there"):
         write_text(tmp_path / "file" / "below", "x")
@@ -60,7 +60,7 @@ def test_a_place_that_cannot_be_written_to_is_a_users_mistake(tmp_path: Path) ->
 
 def test_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert file_digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_metrics_survive_a_cut_line_and_write_null_for_nan(tmp_path: Path) -> None:
@@ -84,18 +84,18 @@ def test_workspace_is_found_in_the_stated_order(tmp_path: Path, monkeypatch: pyt
 
 
 def test_newest_maps_and_latest_run_go_by_time(tmp_path: Path) -> None:
-    place = Workspace(tmp_path)
-    assert place.newest_maps() is None
+    workspace = Workspace(tmp_path)
+    assert workspace.newest_maps() is None
     with pytest.raises(UserError, match="no run yet"):
-        place.latest_run()
+        workspace.latest_run()
     for number, name in enumerate(("b", "a")):
         for path in (tmp_path / "maps" / f"{name}.h5", tmp_path / "runs" / name / "checkpoints" / "last.pt"):
             write_text(path, "{}")
             os.utime(path, (1000 + number, 1000 + number))
-    assert place.newest_maps() == tmp_path / "maps" / "a.h5"
-    assert place.latest_run() == tmp_path / "runs" / "a"
+    assert workspace.newest_maps() == tmp_path / "maps" / "a.h5"
+    assert workspace.latest_run() == tmp_path / "runs" / "a"
     write_text(tmp_path / "runs" / "c" / "status.json", "{}")  # ended before its first checkpoint
-    assert place.latest_run() == tmp_path / "runs" / "a"
-    first = place.new_run("cgml", "denoise")
+    assert workspace.latest_run() == tmp_path / "runs" / "a"
+    first = workspace.new_run("cgml", "denoise")
     first.mkdir(parents=True)
-    assert place.new_run("cgml", "denoise") != first
+    assert workspace.new_run("cgml", "denoise") != first

@@ -1,4 +1,4 @@
-"""Map and feature files of somebody who means harm: refused in one line, without room being made for what they say."""
+"""Hostile map and feature files are refused in one line, before memory is allocated for what they announce."""
 
 import os
 import zlib
@@ -18,17 +18,17 @@ from spectral_ssl.ground.errors import UserError
 pytestmark = pytest.mark.usefixtures("little_memory")
 
 
-def _instead(name: str, **made: Any) -> Any:
+def _replace(name: str, **arguments: Any) -> Any:
     def change(file: h5py.File) -> None:
         shape = file[name].shape
         del file[name]
-        file.create_dataset(name, **{"shape": shape, **made})
+        file.create_dataset(name, **{"shape": shape, **arguments})
 
     return change
 
 
 def _never_written(file: h5py.File) -> None:
-    """A petabyte of labels, of which no byte is in the file."""
+    """Announce a petabyte of labels, of which the file stores no byte."""
     del file["labels"]
     file.create_dataset("labels", (10**14,), np.int64, chunks=(1 << 20,))
 
@@ -39,7 +39,7 @@ def _never_written_in_one_piece(file: h5py.File) -> None:
 
 
 def _bomb_in_a_chunk(file: h5py.File) -> None:
-    """A chunk that says it has 4 KiB and inflates to 2 GiB."""
+    """Store a chunk that announces 4 KiB and inflates to 2 GiB."""
     del file["labels"]
     made = file.create_dataset("labels", (512,), np.int64, chunks=(512,), compression="gzip")
     packer = zlib.compressobj(9)
@@ -49,7 +49,7 @@ def _bomb_in_a_chunk(file: h5py.File) -> None:
 
 
 def _one_text_many_times(file: h5py.File) -> None:
-    """20 000 ids that are all the same megabyte: the file stays small, reading it would take 20 GB."""
+    """Store 20 000 ids that share one megabyte: the file stays small, reading it would take 20 GB."""
     del file["ids"]
     made = file.create_dataset("ids", (20_000,), h5py.string_dtype(), chunks=(20_000,), maxshape=(None,))
     made[0] = "x" * (1 << 20)
@@ -67,7 +67,7 @@ def _one_reason_many_times(file: h5py.File) -> None:
 
 
 def _long_split(file: h5py.File) -> None:
-    """Numpy would give all the rows the room of the longest."""
+    """Store one long split name: numpy would allocate its length for every row."""
     del file["split"]
     file["split"] = ["x" * (1 << 22)] + ["train"] * 71
 
@@ -84,7 +84,7 @@ def _lists(file: h5py.File) -> None:
 
 
 def _pipe(name: str) -> Any:
-    """An external link to a pipe: whoever opens that waits for ever."""
+    """Add an external link to a pipe: opening it would wait for ever."""
 
     def change(file: h5py.File) -> None:
         pipe = Path(file.filename).with_name("pipe")
@@ -121,7 +121,7 @@ def _attribute(name: str, value: Any) -> Any:
         (_never_written, "bytes announced, 0 stored"),
         (_never_written_in_one_piece, "bytes announced, 0 stored"),
         (_bomb_in_a_chunk, "compressed or otherwise filtered"),
-        (_instead("maps", dtype="f4", chunks=True, compression="lzf"), "compressed or otherwise filtered"),
+        (_replace("maps", dtype="f4", chunks=True, compression="lzf"), "compressed or otherwise filtered"),
         (_one_text_many_times, "longer than the file"),
         (_one_reason_many_times, "longer than the file"),
         (_long_split, "a text of 4194304 characters"),
@@ -131,11 +131,11 @@ def _attribute(name: str, value: Any) -> Any:
         (_pipe("points"), "no dataset 'points'"),
         (_loop, "no dataset 'labels'"),
         (_group, "not a plain dataset"),
-        (_attribute("class_names", ["x" * 60_000] * 1), "no text"),
-        (_attribute("class_names", "[1, 2, 3]"), "no list of texts"),
+        (_attribute("class_names", ["x" * 60_000] * 1), "not a text"),
+        (_attribute("class_names", "[1, 2, 3]"), "not a list of texts"),
         (_attribute("class_names", "[" * 100_000), "damaged map file"),
         (_attribute("basis", "[" * 100_000), "unreadable basis"),
-        (_attribute("source", 7), "no text"),
+        (_attribute("source", 7), "not a text"),
         (_attribute("schema_version", h5py.Empty("S1")), "not a file of schema"),
         (_attribute("schema_version", "\x1b[2J\nspectral-ssl maps 1"), "not a file of schema"),
     ],
@@ -149,7 +149,7 @@ def test_hostile_map_files(random_maps: MapFile, change: Any, reason: str) -> No
     assert "\x1b" not in str(refused.value)
 
 
-def test_external_links_are_not_opened_to_see_whether_they_lead_anywhere(random_maps: MapFile) -> None:
+def test_external_links_are_not_followed(random_maps: MapFile) -> None:
     with h5py.File(random_maps.path, "r+") as file:
         file["points"] = h5py.ExternalLink("/nowhere/at/all.h5", "x")
     assert open_maps(random_maps.path).has_points
@@ -175,16 +175,16 @@ def features(random_maps: MapFile, tmp_path: Path) -> Path:
     ("change", "reason"),
     [
         (_never_written, "bytes announced, 0 stored"),
-        (_instead("features", shape=(72, 10**13), dtype="f4"), "bytes announced, 0 stored"),
-        (_instead("features", shape=(72,), data=np.zeros(72)), "contradicts itself"),
-        (_instead("labels", shape=(72,), data=np.zeros(72)), "contradicts itself"),
-        (_instead("ids", shape=(72,), data=np.zeros(72)), "no list of texts"),
+        (_replace("features", shape=(72, 10**13), dtype="f4"), "bytes announced, 0 stored"),
+        (_replace("features", shape=(72,), data=np.zeros(72)), "contradicts itself"),
+        (_replace("labels", shape=(72,), data=np.zeros(72)), "contradicts itself"),
+        (_replace("ids", shape=(72,), data=np.zeros(72)), "not a list of texts"),
         (_one_text_many_times, "longer than the file"),
         (_long_split, "a text of 4194304 characters"),
         (_references, "values of type object"),
         (_pipe("features"), "no dataset 'features'"),
         (_attribute("class_names", "[" * 100_000), "damaged feature file"),
-        (_attribute("config", np.zeros(3)), "no text"),
+        (_attribute("config", np.zeros(3)), "not a text"),
     ],
 )
 def test_hostile_feature_files(features: Path, change: Any, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Names out of files: on a screen, in tables and figures, and in places where a name becomes a path."""
+"""Hostile names in files: on a screen, in tables and figures, and where a name becomes a path."""
 
 import json
 import os
@@ -40,13 +40,13 @@ TRIANGLE = "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_nothing_in_a_name_commands_a_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_cannot_control_the_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(name)
     shown = capsys.readouterr().err
     assert shown.endswith("\n")
     assert shown[:-1].isprintable()
     shown.encode()
-    for error in (UserError("a thing", name, "mend it"), ObjectError(name)):
+    for error in (UserError("wrong name", name, "correct it"), ObjectError(name)):
         assert str(error).isprintable()
     assert one_line("a\n  b") == "a b"
     assert printable("plain  words: äöü 漢字") == "plain  words: äöü 漢字"
@@ -59,7 +59,7 @@ def test_a_file_with_such_names_is_verified_and_listed(
         file["ids"][:2] = ["\x1b[2J\nfirst"] * 2
         file.attrs["source"] = "\x1b]0;x\x07\nfolder:x"
     maps = open_maps(random_maps.path)
-    assert maps.ids[0] == "\x1b[2J\nfirst"  # what is in the file is not changed
+    assert maps.ids[0] == "\x1b[2J\nfirst"  # the content of the file does not change
     monkeypatch.setattr("sys.argv", ["spectral-ssl", "verify", str(random_maps.path)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -129,7 +129,7 @@ def test_files_with_such_names_become_failures(tmp_path: Path, capsys: pytest.Ca
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_lists_in_archives_cannot_name_what_no_file_can_keep(tmp_path: Path) -> None:
+def test_objects_with_impossible_names_become_failures(tmp_path: Path) -> None:
     from data_prep.sources.modelnet import CLASSES_10
 
     for split in ("train", "test"):
@@ -141,10 +141,10 @@ def test_lists_in_archives_cannot_name_what_no_file_can_keep(tmp_path: Path) -> 
     names = ["\0", "\ud800", "x" * (LONGEST_NAME + 1), "\x1b[2J", "../../../etc/passwd", "", *"abcd"]
     (tmp_path / "ply_data_train_0_id2file.json").write_text(json.dumps(names))
     source = open_source("modelnet10", tmp_path)
-    from data_prep.pipeline.prepare import prepare
+    from data_prep.pipeline.prepare import prepare_maps
 
-    maps = prepare(source, zernike_basis(2, points=16), tmp_path / "a.h5", workers=0)
-    assert maps.ids[:5] == ("../../../etc/passwd", *"abcd")  # a name and never a path
+    maps = prepare_maps(source, zernike_basis(2, points=16), tmp_path / "a.h5", workers=0)
+    assert maps.ids[:5] == ("../../../etc/passwd", *"abcd")  # this is a name and never used as a path
     assert len(maps.ids) == 15
     assert len(maps.failures) == 5
 
@@ -155,14 +155,14 @@ def test_names_of_sets_are_no_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, 'a = "' + "x" * 10 + '"', "[run]\nmethod = 3", "[run]\nmethod = [1]"])
-def test_recipes_that_are_none(text: str, tmp_path: Path, random_maps: Any) -> None:
+def test_files_that_are_no_recipes_are_refused(text: str, tmp_path: Path, random_maps: Any) -> None:
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(UserError):
         spectral_ssl.pretrain(random_maps, recipe=str(tmp_path / "a.toml"))
 
 
 @pytest.mark.parametrize("dataset", ["../../etc", "folder:/nowhere/\x1b[2J", "celeba:../../x", "/etc/passwd"])
-def test_recipes_that_name_paths(dataset: str, tmp_path: Path) -> None:
+def test_recipes_with_paths_as_data_sets_are_refused(dataset: str, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(f"[run]\ndataset = {json.dumps(dataset)}\n")
     with pytest.raises(UserError) as refused:
         spectral_ssl.pretrain(recipe=str(tmp_path / "a.toml"), workspace=tmp_path / "ws")

@@ -1,4 +1,4 @@
-"""What is said while one waits: an honest time left, nothing when asked to be quiet, no unwanted colours."""
+"""Progress: a correct estimate of the time left, nothing inside ``quiet``, no unwanted colours."""
 
 import os
 import pty
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from spectral_ssl.ground import progress as module
-from spectral_ssl.ground.progress import TimeLeft, in_words, progress, quiet, say
+from spectral_ssl.ground.progress import TimeLeft, format_duration, progress, quiet, say
 
 
-def test_the_time_left_is_that_of_a_steady_speed() -> None:
+def test_a_steady_speed_gives_the_time_left() -> None:
     left = TimeLeft(100)
     left.note(0, 10.0)
     assert left.seconds() is None
@@ -20,24 +20,24 @@ def test_the_time_left_is_that_of_a_steady_speed() -> None:
     assert left.seconds() == pytest.approx(15.0)  # 75 more at 5 a second
 
 
-def test_what_was_done_before_is_no_speed() -> None:
+def test_parts_done_before_the_start_do_not_count_as_speed() -> None:
     left = TimeLeft(1000)
-    left.note(900, 0.0)  # a resumed run jumps there at once
+    left.note(900, 0.0)  # a resumed run begins here
     assert left.seconds() is None
     left.note(910, 10.0)
     assert left.seconds() == pytest.approx(90.0)
 
 
-def test_the_last_minute_counts() -> None:
+def test_the_speed_is_that_of_the_last_minute() -> None:
     left = TimeLeft(10_000)
     for second in range(200):
         left.note(second, float(second))
-    for second in range(200, 300):  # ten times as fast from here on
+    for second in range(200, 300):  # from here ten times as fast
         left.note(200 + 10 * (second - 199), float(second))
     assert left.seconds() == pytest.approx((10_000 - 1200) / 10, rel=0.05)
 
 
-def test_no_more_is_left_than_the_limit_allows() -> None:
+def test_the_time_left_is_never_above_the_limit() -> None:
     left = TimeLeft(1000, most_seconds=60)
     left.note(0, 0.0)
     left.note(10, 20.0)
@@ -45,16 +45,14 @@ def test_no_more_is_left_than_the_limit_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [(0.4, "0 s"), (75, "75 s"), (200, "3 min"), (2 * 3600 + 300, "2 h 05 min"), (4 * 86400, "4 days")],
 )
-def test_a_time_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+def test_durations_are_formatted(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
-def test_a_line_says_how_long_it_still_takes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_tells_the_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 10.0, 20.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
     with progress("prep", 40) as advance:
