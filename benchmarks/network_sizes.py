@@ -23,7 +23,8 @@ from pretext.methods.cgml.model import CGMLConfig
 from pretext.methods.context_encoder import ContextEncoderConfig
 from pretext.methods.pix2pix import Pix2PixConfig
 from pretext.methods.regression import RegressionConfig
-from pretext.networks import basic_layers as onednn_linear
+from pretext.networks import basic_layers
+from pretext.optimisation import run_whole_batch
 from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.provenance import environment
 
@@ -82,7 +83,7 @@ def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, An
         "parameters": sum(network["parameters"] for network in networks.values()),
         "networks": networks,
         "inference_multiply_adds": multiply_adds(lambda: method.complete(maps, 1, draw)),
-        "training_step_multiply_adds": multiply_adds(lambda: method.training_step(example, draw)),
+        "training_step_multiply_adds": multiply_adds(lambda: run_whole_batch(method, example, draw)),
         "bottleneck": list(bottleneck.shape[1:]),
     }
 
@@ -90,7 +91,7 @@ def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, An
 def table(result: dict[str, dict[str, Any]]) -> str:
     """The counts as a Markdown table, parameters in millions, multiply-adds of a batch in milliards (10^9)."""
     lines = [
-        "| input | method | H | G | Z or D | all | H | G | Z or D | an answer | a training step |",
+        "| input | method | H | G | Z or D | all | H | G | Z or D | a completion | a training step |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for shape, methods in result.items():
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/network-sizes.json"))
     parser.add_argument("--page", type=Path, default=Path("docs/cgml-networks.md"))
     given = parser.parse_args()
-    onednn_linear.available = False  # torch's counter does not know it
+    basic_layers.available = False  # torch's counter does not know it
     counts = {
         label: {name: sizes(name, shape, bounded="px" in label) for name in CONFIGS} for label, shape in INPUTS.items()
     }
