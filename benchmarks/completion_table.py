@@ -1,10 +1,11 @@
-"""Tables of benchmarks/results/completion-*.json, written into docs/completion-results.md.
+"""Write the tables of benchmarks/results/completion-*.json into docs/completion-results.md.
 
 python benchmarks/completion_table.py [NAME ...]     # with names: to the screen
 """
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ BEGIN = "<!-- the tables below are made by benchmarks/completion_table.py -->"
 
 
 def table(result: dict[str, Any]) -> str:
-    """All evaluations of one recipe, and how each method was trained."""
+    """Format all evaluations of one recipe, and the training of each method."""
     machine = result["evaluations"][0]["environment"]
     lines = [
         f"### {result['name']}",
         "",
         f"Recipe `{result['recipe']}`, {result['evaluations'][0]['inputs']} held-out inputs, "
-        f"{result['evaluations'][0]['answers_to_each']} answers to each; commit {machine['commit']}; "
-        f"{machine['processor']}, {result['threads']} thread; torch {machine['packages']['torch']}.",
+        f"{result['evaluations'][0]['answers_to_each']} predictions each.",
+        f"Commit {machine['commit']}; {machine['processor']}, {result['threads']} thread; "
+        f"torch {machine['packages']['torch']}.",
         "",
         "| method | parameters | steps | seconds of training |",
         "|---|---|---|---|",
@@ -32,9 +34,9 @@ def table(result: dict[str, Any]) -> str:
         )
     for evaluation in result["evaluations"]:
         names = list(dict.fromkeys(name for row in evaluation["rows"] for name in row if name != "answers"))
-        asked = evaluation["task_settings"]
-        lines += ["", f"Task: {', '.join(f'{key} {value}' for key, value in asked.items())}.", ""]
-        lines += ["| answers | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        settings = ", ".join(f"`{key}={value}`" for key, value in evaluation["task_settings"].items())
+        lines += ["", *textwrap.wrap(f"Task settings: {settings}.", 100, break_on_hyphens=False), ""]
+        lines += ["| predictions | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for row in evaluation["rows"]:
             values = [f"{row[name]:.4g}" if row.get(name) is not None else "" for name in names]
             lines.append(f"| {row['answers']} | " + " | ".join(values) + " |")
