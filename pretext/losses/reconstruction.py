@@ -1,4 +1,11 @@
-"""The error of each sample of a batch: what all methods of this folder minimise, in one form or another."""
+"""The reconstruction error: how far a prediction is from its target, weighted, for each sample of a batch.
+
+For a prediction y of a target t with weights w, summed over the values i of a sample's map::
+
+    E(y) = sum_i w_i |y_i - t_i| / sum_i w_i      or      sum_i w_i (y_i - t_i)^2 / sum_i w_i
+
+Letters in shapes: B batch, N samples, K predictions for each, C channels, H, W.
+"""
 
 from typing import Literal
 
@@ -6,43 +13,65 @@ import torch
 from torch import Tensor
 
 from pretext.data.batch import Example, Problem
-from pretext.numerics import in_full
+from pretext.numerics import to_full_precision
 
 Loss = Literal["l1", "l2"]
 
 
-def sample_error(answer: Tensor, example: Example, loss: Loss = "l1", problem: Problem | None = None) -> Tensor:
-    """E(y) of each sample: the weighted mean over its map of |answer - target| or its square, and the task's own term.
+def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", problem: Problem | None = None) -> Tensor:
+    """Compute E(y) of each sample, and add the task's extra term if there is one.
 
     Parameters
     ----------
-    answer : Tensor, shape (B, C', H, W)
-        What the network gave.
+    prediction : Tensor, shape (B, C', H, W)
+        Output of the network.
     example : Example
-        Targets and weights.
+        Targets and weights, each (B, C', H, W); no sample's weights may all be 0.
     loss : {"l1", "l2"}
         Absolute or squared differences.
     problem : Problem, optional
-        Brings the task's extra term, if it has one.
+        The task's problem, whose ``extra_error`` is added if it has one.
 
     Returns
     -------
     Tensor, shape (B,)
-        A sample's error depends on that sample alone.
+        A sample's error depends on that sample alone; it is at least 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data.batch import Example
+    >>> from pretext.losses.reconstruction import sample_error
+    >>> target, weight = torch.zeros(2, 1, 1, 2), torch.tensor([1.0, 0.0]).expand(2, 1, 1, 2)
+    >>> prediction = torch.tensor([[2.0, 5.0], [-3.0, 5.0]]).view(2, 1, 1, 2)
+    >>> sample_error(prediction, Example(target, target, weight), "l2")
+    tensor([4., 9.])
     """
-    difference = in_full(answer) - example.target
+    difference = to_full_precision(prediction) - example.target
     distance = difference.abs() if loss == "l1" else difference.square()
     error = (distance * example.weight).flatten(1).sum(dim=1) / example.weight.flatten(1).sum(dim=1)
     if problem is not None and problem.extra_error is not None:
-        error = error + problem.extra_error(answer, example)
+        error = error + problem.extra_error(prediction, example)
     return error
 
 
-def compose(example: Example, answers: Tensor) -> Tensor:
-    """Answers (N, K, C, H, W) with what does not count (weight 0) taken from the condition, where shapes allow it.
+def compose(example: Example, predictions: Tensor) -> Tensor:
+    """Replace the values of weight 0 in predictions by those of the condition, if the shapes allow it.
 
-    Completion of a hole is the case: outside it the image is known, and the network was not asked for it.
+    When a hole is completed, the image outside it is known, and the network was not trained to predict it.
+
+    Parameters
+    ----------
+    example : Example
+        Conditions and weights, each (N, C, H, W).
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predictions for each condition.
+
+    Returns
+    -------
+    Tensor, shape (N, K, C, H, W)
+        The predictions unchanged if conditions and targets differ in shape.
     """
     if example.condition.shape != example.target.shape:
-        return answers
-    return torch.where(example.weight[:, None] > 0, answers, example.condition[:, None])
+        return predictions
+    return torch.where(example.weight[:, None] > 0, predictions, example.condition[:, None])

@@ -1,11 +1,12 @@
-"""A linear layer on oneDNN, the library of torch's convolutions, for the one large product that Z does at every step.
+"""Layers that several networks share: a linear layer on oneDNN, and the group normalisation.
 
-On processors that are not Intel's, torch's matrix product (MKL) reaches half the speed of oneDNN (AMD EPYC, one core,
-128 x 4608 times 4608 x 512: 92 against 196 Gflop/s). torch has no public switch for that; the operation used here is
-the one its compiler emits. Where it is missing or not for such numbers, the layer is torch's own. The sums are the
-same up to rounding.
+The latent optimiser Z computes one large product in every step. On processors that are not Intel's, torch's matrix
+product (MKL) reaches half the speed of oneDNN, the library of torch's convolutions (AMD EPYC, one core, 128 x 4608
+times 4608 x 512: 92 against 196 Gflop/s). torch has no public switch for that, so ``apply_linear`` calls the operation
+that torch's compiler emits. Where the operation is missing, or the data is not float32 on the processor, torch's own
+layer is used. The sums are the same up to rounding.
 
-Letters in shapes: R rows, I and O numbers of values before and after.
+Letters in shapes: R rows, I and O numbers of input and output values.
 """
 
 import math
@@ -17,42 +18,63 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Rows (R, I) times the transpose of the weight (O, I), and the bias (O)."""
+def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply rows (R, I) by the transpose of the weight (O, I) and add the bias (O)."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return result
 
 
-def _works() -> bool:
-    """Whether this build of torch has the operation and it gives what it should."""
+def _is_operation_correct() -> bool:
+    """Check that this build of torch has the operation and that it computes the right values."""
     rows, weight, bias = torch.eye(3), torch.arange(6.0).view(2, 3), torch.tensor([1.0, -1.0])
     try:
-        return torch.allclose(_product(rows, weight, bias), functional.linear(rows, weight, bias))
+        return torch.allclose(_multiply(rows, weight, bias), functional.linear(rows, weight, bias))
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
 
 
-# torch's counter of operations does not know this one: whoever counts sets it to False meanwhile
-available = _works()
+# torch's counter of operations does not count this one, so code that counts sets ``available`` to False meanwhile
+available = _is_operation_correct()
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(rows, weight)
-        return _product(rows, weight, bias)
+        return _multiply(rows, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         rows, weight = ctx.saved_tensors
         of_rows = gradient @ weight if ctx.needs_input_grad[0] else None
-        of_weight = _product(gradient.t().contiguous(), rows.t().contiguous(), None)
+        of_weight = _multiply(gradient.t().contiguous(), rows.t().contiguous(), None)
         return of_rows, of_weight, gradient.sum(dim=0)
 
 
-def linear(rows: Tensor, layer: nn.Linear) -> Tensor:
-    """The layer's output (R, O) of rows (R, I)."""
+def apply_linear(rows: Tensor, layer: nn.Linear) -> Tensor:
+    """Compute the output of a linear layer with a bias.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (R, I), floating
+        Inputs; oneDNN is used for float32 on the processor.
+    layer : nn.Linear
+        Layer of I inputs and O outputs.
+
+    Returns
+    -------
+    Tensor, shape (R, O)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.basic_layers import apply_linear
+    >>> layer = torch.nn.Linear(3, 2)
+    >>> rows = torch.eye(3)
+    >>> torch.allclose(apply_linear(rows, layer), layer(rows))
+    True
+    """
     weight, bias = layer.weight, layer.bias
     if available and rows.device.type == "cpu" and rows.dtype == weight.dtype == torch.float32:
         result: Tensor = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
@@ -60,6 +82,6 @@ def linear(rows: Tensor, layer: nn.Linear) -> Tensor:
     return functional.linear(rows, weight, bias)
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation, at most 8 groups of channels: each sample by itself, whatever batch it is in."""
+def build_norm(channels: int) -> nn.GroupNorm:
+    """Build a group normalisation of at most 8 groups; it normalises each sample by itself, whatever its batch."""
     return nn.GroupNorm(math.gcd(8, channels), channels)

@@ -1,46 +1,39 @@
-"""Discriminators of the adversarial baselines, and what they and their generator minimise.
+"""Discriminators of the adversarial methods. Their losses are in ``pretext.losses.adversarial``.
 
-* ``GlobalDiscriminator`` sees an answer alone and judges it whole: strided 4x4 convolutions down to about 4x4 and a
-  layer over all of that (Radford et al. 2016, DCGAN; Pathak et al. 2016).
-* ``PatchDiscriminator`` sees condition and answer side by side and judges every neighbourhood: at most three strided
-  4x4 convolutions and a 3x3 one (Isola et al. 2017).
-* ``PointDiscriminator`` is both for data without extent (maps of 1 x 1): a perceptron of three layers.
+* ``GlobalDiscriminator`` classifies a whole map: strided 4x4 convolutions down to about 4x4, and a linear layer over
+  all of that (Radford et al. 2016, DCGAN; Pathak et al. 2016).
+* ``PatchDiscriminator`` classifies every patch of a map: at most three strided 4x4 convolutions and a 3x3 one. Its
+  input is usually the condition with a prediction, side by side in channels (Isola et al. 2017).
+* ``PointDiscriminator`` replaces both for data without extent (maps of 1 x 1): a perceptron of three layers.
 
-Group normalisation stands in place of batch normalisation, as in ``pretext.networks.encoder_decoder``, none after the first layer.
-
-The adversarial loss is the binary cross-entropy of logits, the generator's in its non-saturating form. Values of no
-weight (cells that hold no coefficient, or what a task leaves as it was) are shown as the target has them, so that the
-judgement rests on what counts.
+Group normalisation replaces batch normalisation, as in ``pretext.networks.encoder_decoder``. The first layer has none.
 
 Letters in shapes: B batch, C channels, S side lengths, P patches.
 """
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.data.batch import Example
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.encoder_decoder import plan
-from pretext.numerics import in_full
 
 PATCH_HALVINGS = 3
 
 
-def _halvings(channels: tuple[int, ...]) -> nn.Sequential:
-    """Strided convolutions with these numbers of channels before, between and after them."""
+def _build_halvings(channels: tuple[int, ...]) -> nn.Sequential:
+    """Build strided convolutions, given the numbers of channels before, between and after them."""
     layers: list[nn.Module] = []
-    for place, (before, after) in enumerate(pairwise(channels)):
+    for number, (before, after) in enumerate(pairwise(channels)):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
-        layers += [norm(after)] if place else []
+        layers += [build_norm(after)] if number else []
         layers += [nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers)
 
 
 class GlobalDiscriminator(nn.Module):
-    """Logits (B, 1) that maps (B, C, S, S) are real.
+    """Classifies maps (B, C, S, S) as real or generated, with one logit each.
 
     Parameters
     ----------
@@ -48,38 +41,75 @@ class GlobalDiscriminator(nn.Module):
         (C, H, W) of the maps.
     width : int
         Channels after the first halving; they double with each further one, up to 8 times.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.discriminators import GlobalDiscriminator
+    >>> GlobalDiscriminator((3, 32, 32), width=8)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 1])
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int) -> None:
         super().__init__()
         self.geometry = plan(shape, width)
-        self.halve = _halvings((shape[0], *self.geometry.widths))
+        self.halve = _build_halvings((shape[0], *self.geometry.widths))
         self.last = nn.Linear(self.geometry.bottleneck, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits (B, 1)."""
+        """Compute the logits (B, 1) of maps (B, C, S, S)."""
         logits: Tensor = self.last(self.halve(functional.pad(maps, self.geometry.padding)).flatten(1))
         return logits
 
 
 class PatchDiscriminator(nn.Module):
-    """Logits (B, P) that patches of maps are real; the parameters are those of ``GlobalDiscriminator``."""
+    """Classifies every patch of maps (B, C, S, S) as real or generated, with one logit each.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (C, H, W) of the maps.
+    width : int
+        Channels after the first halving; they double with each further one, up to 8 times.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.discriminators import PatchDiscriminator
+    >>> PatchDiscriminator((3, 32, 32), width=8)(torch.zeros(2, 3, 32, 32)).shape  # 4 x 4 patches
+    torch.Size([2, 16])
+    """
 
     def __init__(self, shape: tuple[int, int, int], width: int) -> None:
         super().__init__()
         self.geometry = plan(shape, width)
         widths = self.geometry.widths[:PATCH_HALVINGS]
-        self.halve = _halvings((shape[0], *widths))
+        self.halve = _build_halvings((shape[0], *widths))
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits (B, P)."""
+        """Compute the logits (B, P) of maps (B, C, S, S)."""
         logits: Tensor = self.last(self.halve(functional.pad(maps, self.geometry.padding))).flatten(1)
         return logits
 
 
 class PointDiscriminator(nn.Module):
-    """Logits (B, 1) that values (B, C, 1, 1) are real."""
+    """Classifies values (B, C, 1, 1) as real or generated, with one logit each.
+
+    Parameters
+    ----------
+    channels : int
+        Number C of values.
+    width : int
+        Units of the two hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.discriminators import PointDiscriminator
+    >>> PointDiscriminator(channels=2, width=16)(torch.zeros(5, 2, 1, 1)).shape
+    torch.Size([5, 1])
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -89,21 +119,6 @@ class PointDiscriminator(nn.Module):
         )  # fmt: skip
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits (B, 1)."""
+        """Compute the logits (B, 1) of values (B, C, 1, 1)."""
         logits: Tensor = self.layers(maps.flatten(1))
         return logits
-
-
-def shown(answer: Tensor, example: Example) -> Tensor:
-    """What the discriminator sees of answers (B, C, S, S): the target's own values where the weight is 0."""
-    return torch.where(example.weight > 0, answer, example.target)
-
-
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean cross-entropy of judging logits (B, P) of targets and of answers; halved, being of two terms."""
-    return (functional.softplus(-in_full(real)).mean() + functional.softplus(in_full(fake)).mean()) / 2
-
-
-def generator_loss(fake: Tensor) -> Tensor:
-    """Non-saturating loss of the generator: mean -log sigmoid of the logits (B, P) of its answers."""
-    return functional.softplus(-in_full(fake)).mean()

@@ -1,17 +1,17 @@
 """The convolutional encoder H, generator G and latent optimiser Z, for maps of any size.
 
-Shapes as in the first paper's context-encoder-like networks (cGML, section 3): strided 4x4 convolutions halve the map
-until about 4x4 is left, a convolution over all of that gives a code, and from the code comes the bottleneck h
-(width x 2^(levels-1) channels), which the generator turns back into a map. The latent z is tiled over the bottleneck
-and joined to it.
+The architecture follows the context-encoder-like networks of the first paper (cGML, section 3). Strided 4x4
+convolutions halve the map until about 4x4 is left. A layer over all of that gives a code. A second layer turns the code
+into the bottleneck h (width x 2^(levels-1) channels), and the generator turns h back into a map. The latent z is tiled
+over the bottleneck and joined to it.
 
-Two deviations, for one reason (a sample's latent path must not depend on the batch it is in): group normalisation
-stands in place of batch normalisation, and there is no dropout.
+There are two deviations: group normalisation replaces batch normalisation, and there is no dropout. The reason is the
+same for both: a sample's latent path must not depend on its batch.
 
-With ``skips`` each activation of H is added to the one of the same size in G (the paper's networks for colours and for
-128 pixels): what is plain to see in the condition need not pass through the bottleneck.
+With ``skips`` each activation of H is added to the activation of the same size in G (the paper's networks for colours
+and for 128 pixels). Details that the condition shows then need not pass through the bottleneck.
 
-Data without extent (maps of 1 x 1: the toy) goes through perceptrons of three layers instead, ``pretext.networks.pointwise``.
+Data without extent (maps of 1 x 1: the toy) uses perceptrons of three layers instead, ``pretext.networks.pointwise``.
 
 Letters in shapes: B batch, C channels of the map, S side lengths of the map, s those of the bottleneck, F channels of
 the bottleneck, D dimensions of z.
@@ -27,25 +27,25 @@ from torch.nn import functional
 
 from pretext.data.batch import Problem
 from pretext.data.standardise import Standardiser
-from pretext.networks import basic_layers as onednn_linear
-from pretext.networks.basic_layers import norm
+from pretext.networks import basic_layers
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.grid_encoder import GridEncoder
-from pretext.networks.pointwise import PerceptronEncoder, PerceptronGenerator, Prepared
-from pretext.numerics import full_precision, in_full
+from pretext.networks.pointwise import PointwiseEncoder, PointwiseGenerator, Precomputed
+from pretext.numerics import full_precision, to_full_precision
 from spectral_ssl.ground.errors import UserError
 
-EncoderName = Literal["map", "grid"]
+BottleneckEncoderName = Literal["map", "grid"]
 
-GRID = 20  # cells on a side, see pretext/networks/grid_encoder.py
+GRID = 20  # cells on a side of the grid, see pretext.networks.grid_encoder
 
 
 class Geometry(NamedTuple):
-    """How a map of some size goes through the networks.
+    """The sizes of a map and of its activations in the networks.
 
     Attributes
     ----------
     channels, height, width : int
-        Of the map.
+        C, H and W of the map.
     widths : tuple of int
         Channels after each halving.
     side : (int, int)
@@ -71,7 +71,9 @@ class Geometry(NamedTuple):
 
 
 def plan(shape: tuple[int, int, int], width: int) -> Geometry:
-    """Number of halvings and widths for a map: log2(side) - 2 halvings, so that about 4x4 is left; at least one.
+    """Choose the number of halvings and the widths for a map.
+
+    There are log2(side) - 2 halvings, so that about 4x4 is left, but at least one.
 
     Parameters
     ----------
@@ -79,6 +81,16 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
         (C, H, W) of the map.
     width : int
         Channels after the first halving; they double with each further one, up to 8 times.
+
+    Returns
+    -------
+    Geometry
+
+    Examples
+    --------
+    >>> from pretext.networks.encoder_decoder import plan
+    >>> plan((3, 32, 32), width=64).widths
+    (64, 128, 256)
     """
     channels, height, length = shape
     levels = max(1, round(math.log2(min(height, length)) - 2))
@@ -88,45 +100,90 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
 
 
 class Encoder(nn.Module):
-    """H: the map to the bottleneck h, (B, C, S, S) -> (B, F, s, s)."""
+    """The encoder H from a map to the bottleneck h, (B, C, S, S) -> (B, F, s, s).
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sizes of the map and of the activations (``plan``).
+    code : int
+        Size of the code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.encoder_decoder import Encoder, plan
+    >>> encoder = Encoder(plan((3, 32, 32), width=8), code=16)
+    >>> encoder(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 32, 4, 4])
+    """
 
     def __init__(self, geometry: Geometry, code: int) -> None:
         super().__init__()
         self.geometry = geometry
         self.halve = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), norm(after), nn.LeakyReLU(0.2))
+            nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), build_norm(after), nn.LeakyReLU(0.2))
             for before, after in pairwise((geometry.channels, *geometry.widths))
         )
         self.to_code = nn.Linear(geometry.bottleneck, code)
         self.from_code = nn.Linear(code, geometry.bottleneck)
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
+        """Compute the bottleneck h, (B, F, s, s), of conditions (B, C, S, S)."""
         return self.with_skips(condition)[0]
 
     def features(self, condition: Tensor) -> Tensor:
-        """What is handed out: the bottleneck, (B, F s s)."""
+        """Compute the features of conditions (B, C, S, S): the flattened bottleneck, (B, F s s)."""
         bottleneck: Tensor = self(condition)
         return bottleneck.flatten(1)
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
+        """Compute the bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
         *stages, _, bottleneck = self.activations(condition).values()
         return bottleneck, tuple(stages[-2::-1])
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """What it computes, by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
-        found: dict[str, Tensor] = {}
+        """Compute all layers by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
+        result: dict[str, Tensor] = {}
         activation = functional.pad(condition, self.geometry.padding)
         for number, halve in enumerate(self.halve):
-            activation = found[f"stage{number + 1}"] = halve(activation)
-        found["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
-        found["bottleneck"] = torch.relu(self.from_code(found["code"])).view_as(activation)
-        return found
+            activation = result[f"stage{number + 1}"] = halve(activation)
+        result["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
+        result["bottleneck"] = torch.relu(self.from_code(result["code"])).view_as(activation)
+        return result
 
 
 class GridBottleneck(nn.Module):
-    """H for maps of Zernike moments: convolutions over the density in space, and a layer that gives h (B, F, s, s)."""
+    """The encoder H for Zernike moments, (B, C, S, S) -> (B, F, s, s): a ``GridEncoder`` and a layer that gives h.
+
+    Parameters
+    ----------
+    standardise : Standardiser
+        Basis and statistics of the maps.
+    geometry : Geometry
+        Sizes of the map and of the bottleneck (``plan``).
+    width : int
+        Channels of the first convolution on the grid.
+    code : int
+        Size of the code.
+
+    Raises
+    ------
+    UserError
+        If the maps are not Zernike moments.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from data_prep.basis import zernike_basis
+    >>> from pretext.data.standardise import Standardiser
+    >>> from pretext.networks.encoder_decoder import GridBottleneck, plan
+    >>> basis = zernike_basis(8)
+    >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    >>> encoder = GridBottleneck(standardise, plan(basis.shape, width=8), width=4, code=16)
+    >>> encoder(torch.zeros(2, *basis.shape)).shape
+    torch.Size([2, 8, 5, 5])
+    """
 
     def __init__(self, standardise: Standardiser, geometry: Geometry, width: int, code: int) -> None:
         super().__init__()
@@ -135,29 +192,50 @@ class GridBottleneck(nn.Module):
         self.from_code = nn.Linear(code, geometry.bottleneck)
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Bottleneck h, (B, F, s, s), of a batch of conditions (B, C, S, S)."""
+        """Compute the bottleneck h, (B, F, s, s), of conditions (B, C, S, S)."""
         return self.activations(condition)["bottleneck"]
 
     def features(self, condition: Tensor) -> Tensor:
-        """What is handed out: those of the grid, (B, D)."""
+        """Compute the features of conditions (B, C, S, S): those of the grid, (B, D)."""
         return self.grid.features(condition)
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """What it computes, by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
-        found = self.grid.activations(condition)
-        bottleneck = torch.relu(self.from_code(found["code"]))
-        return {**found, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
+        """Compute all layers by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
+        layers = self.grid.activations(condition)
+        bottleneck = torch.relu(self.from_code(layers["code"]))
+        return {**layers, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Raises UserError: the grid has no activations of a map's size."""
-        raise UserError("the grid encoder has no skips", "method.skips = true", "take method.skips=false")
+        """Raise a UserError: the grid has no activations of the map's shape."""
+        raise UserError("the grid encoder has no skips", "method.skips = true", "set method.skips=false")
 
 
 class Generator(nn.Module):
-    """G: bottleneck and latent to a map, (B, F, s, s), (B, D) -> (B, C, S, S).
+    """The generator G from bottleneck and latent to a map, (B, F, s, s), (B, D) -> (B, C, S, S).
 
-    The first layer acts on h and z side by side. Being linear it is the sum of a layer on h and a layer on z, and kept
-    as these two: ``prepare`` computes the part of h once, for all the latents tried on it.
+    The first layer acts on h and z joined. It is linear, so it is stored as the sum of a layer on h and a layer on z.
+    ``precompute`` computes the part of h once for all the latents that are tried on it.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sizes of the map and of the activations (``plan``).
+    latent : int
+        Dimensions D of z; 0 for a generator that gives one map for each condition.
+    out_channels : int
+        Number C of channels of the map.
+    bounded : bool
+        Whether maps are squashed into [-1, 1], as images need.
+    gain : float
+        Factor on the initial weights of z.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.encoder_decoder import Generator, plan
+    >>> generator = Generator(plan((3, 32, 32), width=8), latent=4, out_channels=3, bounded=True)
+    >>> generator(torch.zeros(2, 32, 4, 4), torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 32, 32])
     """
 
     def __init__(self, geometry: Geometry, latent: int, out_channels: int, bounded: bool, gain: float = 1.0) -> None:
@@ -167,14 +245,14 @@ class Generator(nn.Module):
         widths = geometry.widths[::-1]
         after_first = widths[1] if len(widths) > 1 else widths[0]
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
-        # a network without z (latent 0) answers each condition once
+        # a network without z (latent 0) gives one map for each condition
         self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
         if self.first_z is not None:
             with torch.no_grad():
                 self.first_z.weight *= gain
-        self.first_norm = norm(after_first)
+        self.first_norm = build_norm(after_first)
         self.grow = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after), nn.ReLU())
+            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), build_norm(after), nn.ReLU())
             for before, after in pairwise(widths[1:])
         )
         if len(widths) > 1:
@@ -182,36 +260,53 @@ class Generator(nn.Module):
         else:
             self.last = nn.Conv2d(after_first, out_channels, 3, padding=1)
 
-    def prepare(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Prepared:
-        """The part that depends on the condition alone, of h (B, F, s, s) and H's activations (or none)."""
-        # with the channels of a place side by side in memory all layers that follow take less time
-        bottleneck, *skips_there = (part.contiguous(memory_format=torch.channels_last) for part in (bottleneck, *skips))
-        return Prepared(self.first_h(bottleneck), tuple(skips_there))
+    def precompute(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Precomputed:
+        """Compute the part that depends on the condition alone, of h (B, F, s, s) and H's activations (or none)."""
+        # all layers that follow are faster if the channels of a cell are adjacent in memory
+        bottleneck, *last_skips = (part.contiguous(memory_format=torch.channels_last) for part in (bottleneck, *skips))
+        return Precomputed(self.first_h(bottleneck), tuple(last_skips))
 
-    def from_prepared(self, prepared: Prepared, latent: Tensor) -> Tensor:
-        """Maps (B, C, S, S) of prepared conditions and latents (B, D)."""
-        joined = prepared.first
+    def from_precomputed(self, precomputed: Precomputed, latent: Tensor) -> Tensor:
+        """Compute maps (B, C, S, S) from the result of ``precompute`` and latents (B, D)."""
+        joined = precomputed.first
         if self.first_z is not None:
             tiled = latent[:, :, None, None].expand(-1, -1, *self.geometry.side)  # (B, D, s, s)
             joined = joined + self.first_z(tiled)  # (B, F', 2s, 2s)
         activation = torch.relu(self.first_norm(joined))
-        for place, grow in enumerate([None, *self.grow]):
+        for stage, grow in enumerate([None, *self.grow]):
             if grow is not None:
                 activation = grow(activation)
-            if place < len(prepared.skips):
-                activation = activation + prepared.skips[place]
+            if stage < len(precomputed.skips):
+                activation = activation + precomputed.skips[stage]
         maps: Tensor = self.last(activation)[..., : self.geometry.height, : self.geometry.width]
         return torch.tanh(maps) if self.bounded else maps
 
     def forward(self, bottleneck: Tensor, latent: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
-        """Maps (B, C, S, S) of bottlenecks h (B, F, s, s), latents z (B, D) and H's activations (or none)."""
-        return self.from_prepared(self.prepare(bottleneck, skips), latent)
+        """Compute maps (B, C, S, S) from bottlenecks h (B, F, s, s), latents z (B, D) and H's activations (or none)."""
+        return self.from_precomputed(self.precompute(bottleneck, skips), latent)
 
 
 class LatentOptimiser(nn.Module):
-    """Z: where the latent goes next and how far, (B, F, s, s), (B, D) -> r (B, D), rho (B).
+    """The latent optimiser Z: the next latent r and the step length rho, (B, F, s, s), (B, D) -> (B, D), (B).
 
-    Two hidden layers; r is squashed into [-1, 1] in each dimension, rho is not negative.
+    It has two hidden layers. Each dimension of r lies in [-1, 1], and rho is not negative.
+
+    Parameters
+    ----------
+    bottleneck : int
+        Number of values F s s of h.
+    latent : int
+        Dimensions D of z.
+    hidden : int
+        Units of the hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.encoder_decoder import LatentOptimiser
+    >>> following, rho = LatentOptimiser(bottleneck=32, latent=4, hidden=16)(torch.zeros(2, 32), torch.zeros(2, 4))
+    >>> following.shape, rho.shape
+    (torch.Size([2, 4]), torch.Size([2]))
     """
 
     def __init__(self, bottleneck: int, latent: int, hidden: int) -> None:
@@ -221,63 +316,80 @@ class LatentOptimiser(nn.Module):
         self.second = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, latent + 1)
 
-    def prepare(self, bottleneck: Tensor) -> Tensor:
-        """The part of the first layer that depends on h alone, (B, F, s, s) -> (B, hidden)."""
-        with full_precision(bottleneck):  # steps of a latent, and what noise changes, are small
-            return onednn_linear.linear(in_full(bottleneck.flatten(1)), self.first_h)
+    def precompute(self, bottleneck: Tensor) -> Tensor:
+        """Compute the part of the first layer that depends on h alone, (B, F, s, s) -> (B, hidden)."""
+        with full_precision(bottleneck):  # the steps of a latent and the effects of noise are too small for 16 bits
+            return basic_layers.apply_linear(to_full_precision(bottleneck.flatten(1)), self.first_h)
 
-    def from_prepared(self, prepared: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """R (B, D) and rho (B) of prepared bottlenecks (B, hidden) and latents (B, D)."""
-        with full_precision(prepared):
-            hidden = functional.leaky_relu(prepared + self.first_z(latent), 0.2)
+    def from_precomputed(self, precomputed: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute r (B, D) and rho (B) from the result of ``precompute`` (B, hidden) and latents (B, D)."""
+        with full_precision(precomputed):
+            hidden = functional.leaky_relu(precomputed + self.first_z(latent), 0.2)
             out = self.last(functional.leaky_relu(self.second(hidden), 0.2))  # (B, D + 1)
         return torch.tanh(out[:, :-1]), functional.softplus(out[:, -1])
 
     def forward(self, bottleneck: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """R (B, D) and rho (B) of bottlenecks h (B, F, s, s) and latents z (B, D)."""
-        return self.from_prepared(self.prepare(bottleneck), latent)
+        """Compute r (B, D) and rho (B) from bottlenecks h (B, F, s, s) and latents z (B, D)."""
+        return self.from_precomputed(self.precompute(bottleneck), latent)
 
 
-def bottleneck_of(
-    encoder: Encoder | PerceptronEncoder | GridBottleneck, condition: Tensor, skips: bool
+def compute_bottleneck(
+    encoder: Encoder | PointwiseEncoder | GridBottleneck, condition: Tensor, skips: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Bottleneck h (B, F, s, s) of conditions (B, C, S, S), and H's activations if skips are wanted."""
+    """Compute the bottleneck h (B, F, s, s) of conditions (B, C, S, S), and H's activations if ``skips`` is true."""
     if skips:
         return encoder.with_skips(condition)
     return encoder(condition), ()
 
 
-def encoder_and_generator(
-    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0, encoder: EncoderName = "map"
-) -> tuple[Encoder | PerceptronEncoder | GridBottleneck, Generator | PerceptronGenerator, int]:
-    """H and G for a problem, and the number of values of h.
+def build_encoder_and_generator(
+    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0, encoder: BottleneckEncoderName = "map"
+) -> tuple[Encoder | PointwiseEncoder | GridBottleneck, Generator | PointwiseGenerator, int]:
+    """Build H and G for a problem.
 
     Parameters
     ----------
     problem : Problem
-        Shapes of condition and target; heights and widths of the two are the same.
+        Shapes of condition and target, which must have the same height and width.
     width : int
         Channels after the first halving.
     code : int
         Size of the code; for data without extent the width of all layers.
     latent : int
-        Dimensions of z, 0 for a generator without.
+        Dimensions of z, 0 for a generator without z.
     gain : float
-        Factor on G's first weights of z.
+        Factor on the initial weights of z in G.
     encoder : {"map", "grid"}
-        H on the map as an image, or on the density that Zernike moments stand for.
+        Whether H reads the map as an image, or the density that Zernike moments stand for.
+
+    Returns
+    -------
+    encoder : Encoder, PointwiseEncoder or GridBottleneck
+    generator : Generator or PointwiseGenerator
+    size : int
+        Number of values of h.
 
     Raises
     ------
     UserError
-        When the data is not for the grid.
+        If the grid encoder cannot read such data.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data.batch import Problem
+    >>> from pretext.networks.encoder_decoder import build_encoder_and_generator
+    >>> images = Problem(condition=(1, 28, 28), target=(1, 28, 28), bounded=True)
+    >>> encoder, generator, size = build_encoder_and_generator(images, width=8, code=16, latent=4)
+    >>> generator(encoder(torch.zeros(2, 1, 28, 28)), torch.zeros(2, 4)).shape, size
+    (torch.Size([2, 1, 28, 28]), 512)
     """
     if encoder == "grid" and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
         got = f"conditions of shape {problem.condition}"
-        raise UserError("the grid encoder reads whole maps of Zernike moments", got, "take method.encoder=map")
+        raise UserError("the grid encoder reads whole maps of Zernike moments", got, "set method.encoder=map")
     if problem.condition[1:] == (1, 1):
-        perceptron = PerceptronEncoder(problem.condition[0], code)
-        return perceptron, PerceptronGenerator(code, latent, problem.target[0], problem.bounded), code
+        perceptron = PointwiseEncoder(problem.condition[0], code)
+        return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
     generator = Generator(geometry, latent, problem.target[0], problem.bounded, gain)
     if encoder == "grid" and problem.standardise is not None:

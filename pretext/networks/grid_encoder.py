@@ -1,14 +1,16 @@
 """A convolutional network on the density that a spectral map stands for.
 
-A convolution over the map itself, over (l, m), assumes neighbours that are not there. Taken back to space,
+In a map the neighbours of a coefficient (l, m) are not neighbours in space, so a convolution over the map assumes too
+much. The density
 
-    f(x) = sum_klm c_klm Z_klm(x)    on the cells of a cube around the unit ball,
+    f(x) = sum_klm c_klm Z_klm(x)    on the cells of a cube around the unit ball
 
-which is a product with a constant matrix, neighbours are neighbours, and a part of an object looks the same wherever it
-is. No gradient is needed through the product. Zernike moments up to order n resolve about pi / n: 0.16 at n = 20, one
-and a half cells of 20^3.
+is the product of the coefficients with a constant matrix. There neighbours are neighbours in space, and a part of an
+object looks the same wherever it lies. Zernike moments up to order n resolve about pi / n: 0.16 at n = 20, which is one
+and a half cells of a grid of 20^3.
 
-Letters in shapes: B batch, C, H, W of the map, N coefficients read, G side of the grid, F channels, D features.
+Letters in shapes: B batch, C, H, W of the map, N coefficients read, G side of the grid, F channels, D' size of the last
+layer.
 """
 
 import math
@@ -19,17 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_prep.layout import cells, orders
+from data_prep.layout import find_cells, find_orders
 from data_prep.transforms.zernike import zernike_functions
 from pretext.data.standardise import Standardiser
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from spectral_ssl.ground.errors import UserError
 
-PARTS = 2  # the features are averages over so many parts of the cube along each axis, a coarse sense of place
+PARTS = 2  # the features are averages over so many parts of the cube along each axis: a coarse sense of position
 
 
 class GridEncoder(nn.Module):
-    """Maps of Zernike moments to features by way of a grid.
+    """An encoder of maps of Zernike moments, by way of a grid, (B, C, H, W) -> (B, D').
 
     Parameters
     ----------
@@ -38,16 +40,29 @@ class GridEncoder(nn.Module):
     highest_order : int
         Highest order n of the coefficients that are read; 0 for all.
     grid : int
-        Cells G on a side of the cube.
+        Number G of cells on a side of the cube.
     width : int
         Channels F of the first two convolutions; the third has twice as many.
     code : int
-        Size of the last layer, which the projector reads.
+        Size D' of the last layer, which the projector reads.
 
     Raises
     ------
     UserError
-        When the maps are no Zernike moments.
+        If the maps are not Zernike moments.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from data_prep.basis import zernike_basis
+    >>> from pretext.data.standardise import Standardiser
+    >>> from pretext.networks.grid_encoder import GridEncoder
+    >>> basis = zernike_basis(4)
+    >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    >>> encoder = GridEncoder(standardise, highest_order=0, grid=8, width=4, code=16)
+    >>> maps = torch.zeros(3, *basis.shape)
+    >>> encoder(maps).shape, encoder.features(maps).shape
+    (torch.Size([3, 16]), torch.Size([3, 80]))
     """
 
     matrix: Tensor
@@ -59,49 +74,53 @@ class GridEncoder(nn.Module):
         super().__init__()
         basis = standardise.basis
         if basis.kind != "zernike":
-            raise UserError("the grid encoder reads Zernike moments", f"kind {basis.kind!r}", "take encoder=perceptron")
-        order = orders(basis).reshape(-1)[cells(basis)]
+            raise UserError("the grid encoder reads Zernike moments", f"kind {basis.kind!r}", "set encoder=perceptron")
+        order = find_orders(basis).reshape(-1)[find_cells(basis)]
         read = np.flatnonzero(order <= (highest_order or order.max()))
-        places = torch.from_numpy(cells(basis)[read])
+        places = torch.from_numpy(find_cells(basis)[read])
         centres = (np.arange(grid) + 0.5) * (2 / grid) - 1
         points = np.stack(np.meshgrid(centres, centres, centres, indexing="ij"), axis=-1).reshape(-1, 3)
         inside = np.linalg.norm(points, axis=1) <= 1  # the functions are not defined outside the ball
         matrix = np.zeros((len(points), len(read)), np.float32)
         matrix[inside] = zernike_functions(points[inside], basis)[:, read]
         self.grid = grid
-        # not part of a checkpoint: they follow from the settings, the basis and the statistics in it
+        # these buffers are not part of a checkpoint: they follow from the settings, the basis and the statistics in it
         self.register_buffer("matrix", torch.from_numpy(matrix), persistent=False)  # (G^3, N)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("mean", standardise.mean.flatten()[places], persistent=False)
         self.register_buffer("std", standardise.std.flatten()[places], persistent=False)
-        # nearly all work is done on a half of the grid: on the whole grid the same time buys fewer steps of training
+        # most of the work is done at half the grid's resolution: at full resolution a training of the same duration
+        # has fewer steps
         widths, strides = (1, width, width, 2 * width), (2, 1, 2)
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv3d(before, after, 3, stride=stride, padding=1), norm(after), nn.ReLU())
+            nn.Sequential(nn.Conv3d(before, after, 3, stride=stride, padding=1), build_norm(after), nn.ReLU())
             for (before, after), stride in zip(pairwise(widths), strides, strict=True)
         )
         side = math.ceil(math.ceil(grid / 2) / 2)
         self.to_code = nn.Sequential(nn.Linear(widths[-1] * side**3, code), nn.LayerNorm(code), nn.GELU())
 
     def density(self, maps: Tensor) -> Tensor:
-        """The density (B, G, G, G) that standardised maps (B, C, H, W) stand for; 0 outside the ball."""
+        """Compute the density (B, G, G, G) that standardised maps (B, C, H, W) stand for; 0 outside the ball."""
         coefficients = maps.flatten(1)[:, self.places] * self.std + self.mean  # (B, N)
         return (coefficients @ self.matrix.T).unflatten(1, (self.grid, self.grid, self.grid))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """What the projector reads: (B, D') of standardised maps (B, C, H, W)."""
+        """Compute the code (B, D') of standardised maps (B, C, H, W); the projector reads it."""
         return self.activations(maps)["code"]
 
     def features(self, maps: Tensor) -> Tensor:
-        """Averages of the last convolution over 2^3 parts of the cube, and the last layer: (B, 8 * 2 F + D')."""
+        """Compute the features (B, 8 * 2 F + D') of standardised maps (B, C, H, W).
+
+        They are averages of the last convolution over 2^3 parts of the cube, and the code.
+        """
         *_, last, code = self.activations(maps).values()
         return torch.cat([functional.adaptive_avg_pool3d(last, PARTS).flatten(1), code], dim=1)
 
     def activations(self, maps: Tensor) -> dict[str, Tensor]:
-        """What it computes, by name: ``stage1`` .. ``stage3`` (B, F, G', G', G') of the convolutions, ``code``."""
-        found: dict[str, Tensor] = {}
+        """Compute all layers by name: ``stage1`` .. ``stage3`` (B, F, G', G', G') and ``code`` (B, D')."""
+        result: dict[str, Tensor] = {}
         activation = self.density(maps)[:, None]  # (B, 1, G, G, G)
         for number, stage in enumerate(self.stages):
-            activation = found[f"stage{number + 1}"] = stage(activation)
-        found["code"] = self.to_code(activation.flatten(1))  # (B, D')
-        return found
+            activation = result[f"stage{number + 1}"] = stage(activation)
+        result["code"] = self.to_code(activation.flatten(1))  # (B, D')
+        return result

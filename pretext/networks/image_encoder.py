@@ -1,14 +1,14 @@
-"""An encoder of pictures that is quick on a processor: few channels where there are many pixels.
+"""A convolutional encoder of images that is fast on a processor: it has few channels where there are many pixels.
 
-Convolutions of 3 x 3 (the first of 5 x 5, every second pixel), each with batch normalisation and ReLU; between stages
-the largest of 2 x 2 places is kept. Of each stage the averages over the four quadrants are handed out, beside the last
-layer: early stages know colours and edges, late ones what the loss asked for. It has no size of its own: the same
-network reads views of 24 pixels and pictures of 64.
+It consists of 3 x 3 convolutions (the first one is 5 x 5 with stride 2), each followed by batch normalisation and ReLU,
+with 2 x 2 max pooling between stages. The features are the averages of every stage over the four quadrants, and the
+last layer: early stages encode colours and edges, late stages what the loss requires. The network works at any image
+size; the same one reads views of 24 pixels and images of 64.
 
-Beside the convolutions there may be a layer of patch filters (``pretext.networks.patch_layer``), learnt before training; it is
-handed out only: neither does the loss see it nor does it cost anything in training.
+It may also have a layer of patch filters (``pretext.networks.patch_layer``), which is learnt before training. Its
+output is part of the features only: the loss does not depend on it, and it takes no time in training.
 
-Letters in shapes: B batch, C, H, W of the pictures, D features.
+Letters in shapes: B batch, C, H, W of the images, F, h, w of a stage, D features.
 """
 
 from itertools import pairwise
@@ -20,76 +20,88 @@ from torch.nn import functional
 from pretext.networks.patch_layer import PatchLayer
 
 
-class PictureEncoder(nn.Module):
-    """A stem and three stages of convolutions, and a last layer on their end's average.
+class ImageEncoder(nn.Module):
+    """A stem, three stages of convolutions, and a last layer on the average of the last stage, (B, C, H, W) -> (B, D).
 
     Parameters
     ----------
     channels : int
-        C.
+        Number C of channels of the images.
     width : int
-        Channels of the first convolution; those of the stages are 2, 4 and 8 times as many.
+        Channels of the first convolution; the stages have 2, 4 and 8 times as many.
     code : int
-        Units of the last layer.
+        Number of units of the last layer.
     filters : int
-        Patch filters; 0 for none.
+        Number of patch filters; 0 for none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.image_encoder import ImageEncoder
+    >>> encoder = ImageEncoder(channels=3, width=8, code=64)
+    >>> images = torch.zeros(2, 3, 32, 32)
+    >>> encoder(images).shape, encoder.features(images).shape
+    (torch.Size([2, 64]), torch.Size([2, 512]))
     """
 
     def __init__(self, channels: int, width: int, code: int, filters: int = 0) -> None:
         super().__init__()
-        self.stem = convolution(channels, width, side=5, stride=2)
+        self.stem = build_convolution(channels, width, side=5, stride=2)
         widths = (width, 2 * width, 4 * width, 8 * width)
-        self.stages = nn.ModuleList(convolution(before, after) for before, after in pairwise(widths))
+        self.stages = nn.ModuleList(build_convolution(before, after) for before, after in pairwise(widths))
         self.to_code = nn.Linear(widths[-1], code)
         self.patches = PatchLayer(channels, filters) if filters else None
 
-    def stage_maps(self, maps: Tensor) -> list[Tensor]:
-        """What each stage gives, (B, F, h, w) each, of pictures (B, C, H, W)."""
-        # with the channels of a place side by side in memory all layers take less time
-        current = self.stem(maps.contiguous(memory_format=torch.channels_last))
-        given = []
-        for place, stage in enumerate(self.stages):
-            current = stage(functional.max_pool2d(current, 2, ceil_mode=True) if place else current)
-            given.append(current)
-        return given
+    def compute_stages(self, images: Tensor) -> list[Tensor]:
+        """Compute the output of each stage, (B, F, h, w), for images (B, C, H, W)."""
+        # all layers are faster if the channels of a pixel are adjacent in memory
+        current = self.stem(images.contiguous(memory_format=torch.channels_last))
+        outputs = []
+        for number, stage in enumerate(self.stages):
+            current = stage(functional.max_pool2d(current, 2, ceil_mode=True) if number else current)
+            outputs.append(current)
+        return outputs
 
-    def code_of(self, last: Tensor) -> Tensor:
-        """The last layer (B, code) of the last stage's maps (B, F, h, w)."""
+    def compute_code(self, last: Tensor) -> Tensor:
+        """Compute the last layer (B, code) from the output of the last stage (B, F, h, w)."""
         code: Tensor = torch.relu(self.to_code(last.mean(dim=(2, 3))))
         return code
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """What the projector reads: (B, code) of pictures (B, C, H, W)."""
-        return self.code_of(self.stage_maps(maps)[-1])
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the code (B, code) of images (B, C, H, W); the projector reads it."""
+        return self.compute_code(self.compute_stages(images)[-1])
 
-    def features(self, maps: Tensor) -> Tensor:
-        """Quadrant averages of all stages, the last layer, the patches: (B, 4 (2 + 4 + 8) width + code + 4 filters)."""
-        found = self.activations(maps).values()
-        return torch.cat([part if part.dim() == 2 else _quadrants(part) for part in found], dim=1)
+    def features(self, images: Tensor) -> Tensor:
+        """Compute the features (B, 4 (2 + 4 + 8) width + code + 4 filters) of images (B, C, H, W).
 
-    def activations(self, maps: Tensor) -> dict[str, Tensor]:
-        """What it computes, by name: ``stage1`` .. (B, F, h, w), ``code`` and, if there are filters, ``patches``.
+        They are the quadrant averages of all stages, the code and the output of the patch filters.
+        """
+        parts = self.activations(images).values()
+        return torch.cat([part if part.dim() == 2 else _average_quadrants(part) for part in parts], dim=1)
 
-        Batch normalisation uses the statistics of training: each picture by itself.
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute all layers by name: ``stage1`` .. (B, F, h, w), ``code`` and, if there are filters, ``patches``.
+
+        Batch normalisation uses the statistics of training, so the result for an image does not depend on the others.
         """
         training = self.training
         self.eval()
         try:
-            given = self.stage_maps(maps)
-            found = {f"stage{number + 1}": part for number, part in enumerate(given)}
-            found["code"] = self.code_of(given[-1])
-            return found if self.patches is None else {**found, "patches": self.patches(maps)}
+            outputs = self.compute_stages(images)
+            result = {f"stage{number + 1}": output for number, output in enumerate(outputs)}
+            result["code"] = self.compute_code(outputs[-1])
+            return result if self.patches is None else {**result, "patches": self.patches(images)}
         finally:
             self.train(training)
 
 
-def _quadrants(part: Tensor) -> Tensor:
-    """Averages over 2 x 2 parts of (B, F, h, w): (B, 4 F)."""
+def _average_quadrants(part: Tensor) -> Tensor:
+    """Average (B, F, h, w) over 2 x 2 parts of the image: (B, 4 F)."""
     return functional.adaptive_avg_pool2d(part, 2).flatten(1)
 
 
-def convolution(before: int, after: int, side: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+def build_convolution(before: int, after: int, side: int = 3, stride: int = 1) -> nn.Sequential:
+    """Build a convolution from ``before`` to ``after`` channels, followed by batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, side, stride, side // 2, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
     )

@@ -1,13 +1,13 @@
-"""What small patches of pictures are made of: contrast normalisation, whitening, k-means.
+"""A dictionary of small image patches: contrast normalisation, whitening and k-means.
 
-A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature Learning*, AISTATS 2011:
+Source: A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature Learning*, AISTATS
+2011.
 
-1. patches x of some pixels a side; each its own contrast: (x - mean) / sqrt(variance + 10);
-2. ZCA whitening: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', with V Lambda V' the covariance of the patches;
-3. K centroids c_k by k-means.
+1. The contrast of each patch x is normalised: (x - mean) / sqrt(variance + 10).
+2. Patches are ZCA-whitened: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', where V Lambda V' is their covariance.
+3. k-means finds K centroids c_k, on mini-batches (D. Sculley, *Web-Scale K-Means Clustering*, 2010).
 
-The 10 belongs to pixel values from 0 to 255; here they are in [-1, 1], so it is 10 / 127.5^2. k-means works on
-mini-batches (D. Sculley, *Web-Scale K-Means Clustering*, 2010).
+The 10 is for pixel values from 0 to 255. Here values lie in [-1, 1], so it becomes 10 / 127.5^2.
 
 Letters in shapes: N patches, P = C side^2 values of a patch, K centroids.
 """
@@ -21,14 +21,16 @@ BYTE_SCALE = 127.5
 
 
 class PatchDictionary(NamedTuple):
-    """What was learnt from patches.
+    """Statistics and centroids of patches.
 
     Attributes
     ----------
     mean : Tensor, shape (P,)
-        Of the normalised patches.
+        Mean mu of the contrast-normalised patches.
     whiten : Tensor, shape (P, P)
+        Whitening matrix.
     centroids : Tensor, shape (K, P)
+        Centroids of the whitened patches.
     """
 
     mean: Tensor
@@ -37,20 +39,20 @@ class PatchDictionary(NamedTuple):
 
 
 def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening: float, seed: int) -> PatchDictionary:
-    """Whitening and centroids of patches.
+    """Learn the whitening and the centroids of patches.
 
     Parameters
     ----------
     patches : Tensor, shape (N, P), float32
-        In [-1, 1].
+        Patches with values in [-1, 1].
     centroids : int
-        K; as many as there are patches where it is more.
+        Number K of centroids; N if it is larger than N.
     contrast : float
-        Added to a patch's variance, of pixel values from 0 to 255.
+        Constant added to a patch's variance, for pixel values from 0 to 255.
     whitening : float
-        Added to the eigenvalues of the covariance.
+        Constant added to the eigenvalues of the covariance.
     seed : int
-        Of k-means.
+        Seed of k-means.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    normal = own_contrast(patches, contrast)
+    normal = normalise_contrast(patches, contrast)
     mean = normal.mean(dim=0)
     centred = (normal - mean).double()
     values, vectors = torch.linalg.eigh(centred.T @ centred / (len(centred) - 1))
@@ -70,8 +72,11 @@ def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening
     return PatchDictionary(mean, whiten.float(), torch.from_numpy(clusters.cluster_centers_).float())
 
 
-def own_contrast(patches: Tensor, contrast: float) -> Tensor:
-    """Patches (..., P) without their mean, over the root of their sample variance plus a little."""
+def normalise_contrast(patches: Tensor, contrast: float) -> Tensor:
+    """Subtract from patches (..., P) their mean, and divide by the root of their sample variance plus a constant.
+
+    ``contrast`` is that constant, for pixel values from 0 to 255.
+    """
     centred = patches - patches.mean(dim=-1, keepdim=True)
     variance = centred.square().sum(dim=-1, keepdim=True) / max(patches.shape[-1] - 1, 1)
     return centred / (variance + contrast / BYTE_SCALE**2).sqrt()

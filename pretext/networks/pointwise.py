@@ -1,7 +1,9 @@
-"""H and G for data without extent: perceptrons of three layers, as in the first paper's toy (cGML, section 4).
+"""The encoder H and the generator G for data without extent: perceptrons of three layers.
 
-They have the members of ``pretext.networks.encoder_decoder.Encoder`` and ``Generator`` that methods use. Letters in shapes: B batch,
-C channels, F width of the layers, D dimensions of z.
+Source: the first paper's toy (cGML, section 4). They have the members of
+``pretext.networks.encoder_decoder.Encoder`` and ``Generator`` that methods use.
+
+Letters in shapes: B batch, C channels, F width of the layers, D dimensions of z.
 """
 
 from typing import NamedTuple
@@ -10,23 +12,38 @@ import torch
 from torch import Tensor, nn
 
 
-class Prepared(NamedTuple):
-    """What of a generator's work depends on the condition alone.
+class Precomputed(NamedTuple):
+    """The part of a generator's computation that depends on the condition alone.
 
     Attributes
     ----------
     first : Tensor
-        Its first layer on h: (B, F) here, (B, F', 2s, 2s) in ``pretext.networks.encoder_decoder``.
+        Output of the first layer for h: (B, F) here, (B, F', 2s, 2s) in ``pretext.networks.encoder_decoder``.
     skips : tuple of Tensor
-        H's activations that are added to G's; none here.
+        Activations of H that are added to those of G; none here.
     """
 
     first: Tensor
     skips: tuple[Tensor, ...]
 
 
-class PerceptronEncoder(nn.Module):
-    """H: (B, C, 1, 1) -> h (B, F, 1, 1)."""
+class PointwiseEncoder(nn.Module):
+    """The encoder H from values to the bottleneck h, (B, C, 1, 1) -> (B, F, 1, 1).
+
+    Parameters
+    ----------
+    channels : int
+        Number C of values of a condition.
+    width : int
+        Units F of all layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.pointwise import PointwiseEncoder
+    >>> PointwiseEncoder(channels=1, width=16)(torch.zeros(2, 1, 1, 1)).shape
+    torch.Size([2, 16, 1, 1])
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -35,28 +52,50 @@ class PerceptronEncoder(nn.Module):
         )
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Bottleneck h, (B, F, 1, 1), of conditions (B, C, 1, 1)."""
+        """Compute the bottleneck h, (B, F, 1, 1), of conditions (B, C, 1, 1)."""
         bottleneck: Tensor = self.layers(condition.flatten(1))[:, :, None, None]
         return bottleneck
 
     def features(self, condition: Tensor) -> Tensor:
-        """What is handed out: the bottleneck, (B, F)."""
+        """Compute the features of conditions (B, C, 1, 1): the flattened bottleneck, (B, F)."""
         bottleneck: Tensor = self(condition)
         return bottleneck.flatten(1)
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bottleneck h, and no skips: there are none here."""
+        """Compute the bottleneck h, (B, F, 1, 1), and an empty tuple: this encoder has no skips."""
         return self(condition), ()
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """What it computes, (B, F) by name: ``layer1``, ``layer2`` and ``bottleneck``."""
+        """Compute all layers (B, F) by name: ``layer1``, ``layer2`` and ``bottleneck``."""
         first = self.layers[:2](condition.flatten(1))
         second = self.layers[2:4](first)
         return {"layer1": first, "layer2": second, "bottleneck": self.layers[4:](second)}
 
 
-class PerceptronGenerator(nn.Module):
-    """G: h (B, F, 1, 1) and z (B, D) -> (B, C, 1, 1); the first layer is split as in ``pretext.networks.encoder_decoder.Generator``."""
+class PointwiseGenerator(nn.Module):
+    """The generator G from bottleneck and latent to values, (B, F, 1, 1), (B, D) -> (B, C, 1, 1).
+
+    The first layer is split as in ``pretext.networks.encoder_decoder.Generator``.
+
+    Parameters
+    ----------
+    width : int
+        Units F of all layers.
+    latent : int
+        Dimensions D of z; 0 for a generator that gives one output for each condition.
+    out_channels : int
+        Number C of values of a target.
+    bounded : bool
+        Whether outputs are squashed into [-1, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks.pointwise import PointwiseGenerator
+    >>> generator = PointwiseGenerator(width=16, latent=2, out_channels=3, bounded=False)
+    >>> generator(torch.zeros(5, 16, 1, 1), torch.zeros(5, 2)).shape
+    torch.Size([5, 3, 1, 1])
+    """
 
     def __init__(self, width: int, latent: int, out_channels: int, bounded: bool) -> None:
         super().__init__()
@@ -65,16 +104,16 @@ class PerceptronGenerator(nn.Module):
         self.first_z = nn.Linear(latent, width, bias=False) if latent else None
         self.rest = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out_channels))
 
-    def prepare(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Prepared:
-        """The part of the first layer that depends on h (B, F, 1, 1) alone."""
-        return Prepared(self.first_h(bottleneck.flatten(1)), skips)
+    def precompute(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Precomputed:
+        """Compute the part of the first layer that depends on h (B, F, 1, 1) alone."""
+        return Precomputed(self.first_h(bottleneck.flatten(1)), skips)
 
-    def from_prepared(self, prepared: Prepared, latent: Tensor) -> Tensor:
-        """Answers (B, C, 1, 1) of prepared bottlenecks and latents (B, D)."""
-        joined = prepared.first if self.first_z is None else prepared.first + self.first_z(latent)
-        answer: Tensor = self.rest(joined)[:, :, None, None]
-        return torch.tanh(answer) if self.bounded else answer
+    def from_precomputed(self, precomputed: Precomputed, latent: Tensor) -> Tensor:
+        """Compute outputs (B, C, 1, 1) from the result of ``precompute`` and latents (B, D)."""
+        joined = precomputed.first if self.first_z is None else precomputed.first + self.first_z(latent)
+        values: Tensor = self.rest(joined)[:, :, None, None]
+        return torch.tanh(values) if self.bounded else values
 
     def forward(self, bottleneck: Tensor, latent: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
-        """Answers (B, C, 1, 1) of bottlenecks h (B, F, 1, 1) and latents z (B, D)."""
-        return self.from_prepared(self.prepare(bottleneck), latent)
+        """Compute outputs (B, C, 1, 1) from bottlenecks h (B, F, 1, 1) and latents z (B, D)."""
+        return self.from_precomputed(self.precompute(bottleneck), latent)
