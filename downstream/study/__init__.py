@@ -1,1 +1,1 @@
-"""Human studies of a run's answers: items, schedules, the page that shows them, what people answered, the results."""
+"""Human studies of how real the predictions of runs look: items, schedules, the page, the answers, the results."""

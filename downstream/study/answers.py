@@ -1,12 +1,12 @@
-"""What participants answered, in SQLite: written ahead and synced, so that no answer that was taken is ever lost.
+"""The answers of participants in SQLite, with a synced write-ahead log, so that no accepted answer is ever lost.
 
 =============  =======================================================================================================
 participants   number, hash of the code, time of joining, schedule
-showings       a trial that was sent to a page: its random name, participant, place, when the images were to be shown
-answers        one for each participant and place: choice, measured exposure, marks
+showings       a trial that was sent to a page: its random name, participant, position, time of showing the images
+answers        one for each participant and position (column ``place``): choice, measured exposure, marks
 =============  =======================================================================================================
 
-There is nothing else about anybody: no address, no name, no browser.
+The database holds nothing else about a participant: no address, no name, no browser.
 """
 
 import json
@@ -23,9 +23,9 @@ from pathlib import Path
 from downstream.study.design import Trial
 from spectral_ssl.ground.errors import UserError
 
-LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without I, L, O, U: nobody takes one for another
-CODE_LENGTH = 16  # of 5 bits: 80 bits that nobody guesses
-HASTE = 0.9  # part of the asked exposure that must have gone by on the server's clock
+LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without I, L, O, U, which are easily misread
+CODE_LENGTH = 16  # 5 bits each: 80 bits cannot be guessed
+LEAST_EXPOSURE = 0.9  # part of the exposure that must have passed on the server's clock before an answer
 HIDDEN, TOO_LONG, TOO_SHORT, TWICE = "page hidden", "shown too long", "shown too short", "shown twice"
 
 _TABLES = """
@@ -42,23 +42,23 @@ CREATE TABLE IF NOT EXISTS answers (
 
 
 class Refused(Exception):
-    """An answer or request that does not fit: forged, repeated, out of order or too early."""
+    """An answer or a request is refused: it is forged, repeated, out of order or too early."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the page measured while it showed a trial, in milliseconds.
+    """Times that the page measured while it showed a trial, in milliseconds.
 
     Attributes
     ----------
     exposure : float
-        From the frame that showed the images to the frame that hid them.
+        Time from the frame that showed the images to the frame that hid them.
     frame : float
-        Length of a frame: the median distance of those while the images were shown.
+        Length of a frame: the median while the images were shown.
     response : float
-        From hiding the images to the answer.
+        Time from hiding the images to the answer.
     hidden : bool
-        Whether the page was hidden meanwhile.
+        Whether the page was hidden in the meantime.
     """
 
     exposure: float
@@ -69,19 +69,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Showing:
-    """A trial for a page: its random name, its place in the schedule, and the schedule's length."""
+    """A trial for a page: its random name, its position in the schedule, and the schedule's length."""
 
     name: str
-    place: int
+    position: int
     of: int
     trial: Trial
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as stored: the place in the schedule, the trial, the choice, what was measured, why it is left out."""
+    """A stored answer: position in the schedule, trial, choice, measured times, and reasons to exclude it."""
 
-    place: int
+    position: int
     trial: Trial
     choice: int
     exposure: float
@@ -90,20 +90,20 @@ class Answer:
 
 
 class AnswerStore:
-    """The file of answers, opened for writing by one server; its methods may be called from any thread.
+    """The database of answers, open for writing by one server; its methods may be called from any thread.
 
     Parameters
     ----------
     path : Path
-        The file; made if it is not there.
+        The database file; it is made if it is missing.
     exposure : float
-        Seconds for which images shall be seen.
+        Seconds for which images must be shown.
     plan : callable
-        participant's number -> schedule.
+        Function from the number of a participant to their schedule.
     most : int
-        Participants that may join.
+        Largest number of participants.
     clock : callable
-        Seconds since the epoch.
+        Function that returns seconds since the epoch.
     """
 
     def __init__(
@@ -115,12 +115,14 @@ class AnswerStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.exposure, self.plan, self.most, self.clock = exposure, plan, most, clock
-        # one connection and a lock: SQLite writes one after the other anyway
+        # one connection and a lock are enough, because SQLite writes one transaction at a time anyway
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
-            raise UserError("SQLite cannot write ahead there", f"{path}: {mode}", "put the study on a local disk")
+            raise UserError(
+                "SQLite cannot keep a write-ahead log there", f"{path}: {mode}", "put the study on a local disk"
+            )
         self._connection.execute("PRAGMA synchronous=FULL")  # each commit is synced to the disk before it returns
         self._connection.execute("PRAGMA foreign_keys=ON")
         self._connection.executescript(_TABLES)
@@ -142,12 +144,12 @@ class AnswerStore:
             self._connection.execute("COMMIT")
 
     def join(self) -> str:
-        """Take a new participant in; their code, which is nowhere stored.
+        """Add a new participant and return their code, which is not stored anywhere.
 
         Raises
         ------
         Refused
-            When there are as many as there may be.
+            If the study is full.
         """
         code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         with self._writing() as connection:
@@ -160,85 +162,86 @@ class AnswerStore:
         return code
 
     def find(self, code: str) -> int | None:
-        """The number of the participant with this code, or None."""
+        """Return the number of the participant with this code, or None."""
         with self._lock:
             found = self._connection.execute(
-                "SELECT number FROM participants WHERE code_hash = ?", (_hash(normal_code(code)),)
+                "SELECT number FROM participants WHERE code_hash = ?", (_hash(normalise_code(code)),)
             ).fetchone()
         return None if found is None else int(found[0])
 
     def current(self, participant: int) -> Showing | None:
-        """The trial that a participant is to see now, or None if there is none left.
+        """Return the current trial of a participant, or None if there is none left.
 
-        A trial whose images were shown already (the page was reloaded) gets a new name, and its answer a mark.
+        If its images were shown already (the page was reloaded), the trial gets a new name, and its answer a mark.
         """
         with self._writing() as connection:
-            return _current(connection, participant)
+            return _find_current(connection, participant)
 
     def showing(self, participant: int, name: str) -> Showing:
-        """The trial of that name, whose images the participant may fetch: the one they are to see now, not yet shown.
+        """Return the trial of that name if the participant may fetch its images: it is current and not yet shown.
 
         Raises
         ------
         Refused
-            When it is another's, was shown, or is not the next.
+            If it belongs to someone else, was shown already, or is not the current trial.
         """
         with self._lock:
-            return _named(self._connection, participant, name, begun=False)
+            return _find_named(self._connection, participant, name, begun=False)
 
     def begin(self, participant: int, name: str) -> None:
-        """Write down that the images are about to be shown.
+        """Record that the images are about to be shown.
 
         Raises
         ------
         Refused
-            As ``showing``.
+            For the same reasons as ``showing``.
         """
         with self._writing() as connection:
-            _named(connection, participant, name, begun=False)
+            _find_named(connection, participant, name, begun=False)
             connection.execute("UPDATE showings SET begun = ? WHERE name = ?", (self.clock(), name))
 
     def answer(self, participant: int, name: str, choice: int, measured: Measured) -> Showing | None:
-        """Store an answer and give the next trial; the answer is on the disk when this returns.
+        """Store an answer and return the next trial; the answer is on the disk when this returns.
 
         Raises
         ------
         Refused
-            When the trial is another's, not the next, answered already, was never shown, or was shown too short a time
-            ago for anyone to have seen it; and when there is no such choice.
+            If the trial belongs to someone else, is not the current one, was never shown, or was shown too recently to
+            have been seen; also if there is no such choice.
         """
         with self._writing() as connection:
-            showing = _named(connection, participant, name, begun=True)
+            showing = _find_named(connection, participant, name, begun=True)
             if not 0 <= choice < max(2, len(showing.trial.shown)):
                 raise Refused("no such choice")
             begun = connection.execute("SELECT begun FROM showings WHERE name = ?", (name,)).fetchone()[0]
             now = self.clock()
-            if now - begun < HASTE * self.exposure:
-                raise Refused("answered before it was seen")
+            if now - begun < LEAST_EXPOSURE * self.exposure:
+                raise Refused("answered before the images were seen")
             shown = connection.execute(
                 "SELECT count(*) FROM showings WHERE participant = ? AND place = ? AND begun IS NOT NULL",
-                (participant, showing.place),
+                (participant, showing.position),
             ).fetchone()[0]
-            marks = json.dumps(self._marks(measured, shown))
-            row = (participant, showing.place, choice, measured.exposure, measured.frame, measured.response, marks, now)
+            marks = json.dumps(self._find_marks(measured, shown))
+            times = (measured.exposure, measured.frame, measured.response)
+            row = (participant, showing.position, choice, *times, marks, now)
             connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            return _current(connection, participant)
+            return _find_current(connection, participant)
 
-    def _marks(self, measured: Measured, shown: int) -> list[str]:
-        """Why an answer is to be left out; of screens with frames of any length from 4 to 34 ms."""
+    def _find_marks(self, measured: Measured, shown: int) -> list[str]:
+        """List the reasons to exclude an answer; a frame of the screen may take from 4 to 34 ms."""
         slack = min(max(measured.frame, 4.0), 34.0) + 1.0
-        asked = 1000 * self.exposure
+        wanted = 1000 * self.exposure
         marks = {
             HIDDEN: measured.hidden,
-            TOO_LONG: measured.exposure > asked + slack,
-            TOO_SHORT: measured.exposure < asked - slack,
+            TOO_LONG: measured.exposure > wanted + slack,
+            TOO_SHORT: measured.exposure < wanted - slack,
             TWICE: shown > 1,
         }
-        return [mark for mark, true in marks.items() if true]
+        return [mark for mark, applies in marks.items() if applies]
 
 
 def read_answers(path: Path) -> list[tuple[int, int, list[Answer]]]:
-    """All that was answered, while a server may go on writing: (participant, length of the schedule, answers) each."""
+    """Read (number, length of the schedule, answers) of each participant; a server may write at the same time."""
     if not path.exists():
         return []
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
@@ -251,8 +254,8 @@ def read_answers(path: Path) -> list[tuple[int, int, list[Answer]]]:
                 (number,),
             ).fetchall()
             answers = [
-                Answer(place, trials[place], choice, exposure, response, tuple(json.loads(marks)))
-                for place, choice, exposure, response, marks in rows
+                Answer(position, trials[position], choice, exposure, response, tuple(json.loads(marks)))
+                for position, choice, exposure, response, marks in rows
             ]
             participants.append((number, len(trials), answers))
         return participants
@@ -260,8 +263,8 @@ def read_answers(path: Path) -> list[tuple[int, int, list[Answer]]]:
         connection.close()
 
 
-def normal_code(text: str) -> str:
-    """A code as a person types it, without spaces and hyphens, and with what they may have misread set right."""
+def normalise_code(text: str) -> str:
+    """Remove spaces and hyphens from a code that a person has typed, and correct letters that are easily misread."""
     return "".join(text.upper().split()).replace("-", "").translate(str.maketrans("OIL", "011"))
 
 
@@ -269,32 +272,35 @@ def _hash(code: str) -> str:
     return sha256(code.encode()).hexdigest()
 
 
-def _next(connection: sqlite3.Connection, participant: int) -> tuple[int, list[Trial]]:
+def _read_schedule(connection: sqlite3.Connection, participant: int) -> tuple[int, list[Trial]]:
+    """Read the position of the current trial, and all trials of a participant."""
     (text,) = connection.execute("SELECT schedule FROM participants WHERE number = ?", (participant,)).fetchone()
     (answered,) = connection.execute("SELECT count(*) FROM answers WHERE participant = ?", (participant,)).fetchone()
     return answered, [Trial.from_json(value) for value in json.loads(text)]
 
 
-def _current(connection: sqlite3.Connection, participant: int) -> Showing | None:
-    place, trials = _next(connection, participant)
-    if place == len(trials):
+def _find_current(connection: sqlite3.Connection, participant: int) -> Showing | None:
+    """Find the current trial of a participant, and name it if it has no name yet; None after the last trial."""
+    position, trials = _read_schedule(connection, participant)
+    if position == len(trials):
         return None
-    found = connection.execute(
-        "SELECT name FROM showings WHERE participant = ? AND place = ? AND begun IS NULL", (participant, place)
+    row = connection.execute(
+        "SELECT name FROM showings WHERE participant = ? AND place = ? AND begun IS NULL", (participant, position)
     ).fetchone()
-    name = found[0] if found else secrets.token_urlsafe(16)
-    if not found:
-        connection.execute("INSERT INTO showings VALUES (?, ?, ?, NULL)", (name, participant, place))
-    return Showing(name, place, len(trials), trials[place])
+    name = row[0] if row else secrets.token_urlsafe(16)
+    if not row:
+        connection.execute("INSERT INTO showings VALUES (?, ?, ?, NULL)", (name, participant, position))
+    return Showing(name, position, len(trials), trials[position])
 
 
-def _named(connection: sqlite3.Connection, participant: int, name: str, *, begun: bool) -> Showing:
-    found = connection.execute(
+def _find_named(connection: sqlite3.Connection, participant: int, name: str, *, begun: bool) -> Showing:
+    """Find the current trial by its name; refuse it unless its images were shown (``begun``) or were not."""
+    row = connection.execute(
         "SELECT place, begun FROM showings WHERE name = ? AND participant = ?", (name, participant)
     ).fetchone()
-    place, trials = _next(connection, participant)
-    if found is None or found[0] != place or place == len(trials):
-        raise Refused("not the trial that is to be seen now")
-    if begun != (found[1] is not None):
-        raise Refused("shown already" if found[1] is not None else "never shown")
-    return Showing(name, place, len(trials), trials[place])
+    position, trials = _read_schedule(connection, participant)
+    if row is None or row[0] != position or position == len(trials):
+        raise Refused("not the current trial")
+    if begun != (row[1] is not None):
+        raise Refused("shown already" if row[1] is not None else "never shown")
+    return Showing(name, position, len(trials), trials[position])

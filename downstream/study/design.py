@@ -1,24 +1,24 @@
-"""Who is shown what, and in which order: balanced, shuffled for each participant, nothing twice.
+"""Settings of a study, and the schedule of each participant: balanced, shuffled, no row twice.
 
-Every participant sees the same rows of the data, each row once, in an order of their own. Which method stands for a row
-goes round from participant to participant (a Latin square), so that after a full round each row was judged of each
-method equally often; for one participant the numbers of the methods, and of the sides on which the real image or a
-method stands, differ by one at most.
+Every participant sees the same rows of the data, each row once, in a random order. The method shown for a row rotates
+from participant to participant (a Latin square). After a full rotation each row has been shown equally often for each
+method. Within one schedule, the counts of the methods differ by at most one. So do the counts of the sides on which the
+real image, or a method, appears.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 Kind = Literal["psychophysical", "turing", "realism"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REAL, SPOILT = "real", "spoilt"
-MOST_METHODS = {"psychophysical": 4, "turing": 8, "realism": 8}  # four pictures still fit side by side on a phone
-SHOWN_FOR = {"psychophysical": 5.0, "turing": 1.0, "realism": 1.0}  # seconds, as the papers have it
+MOST_METHODS = {"psychophysical": 4, "turing": 8, "realism": 8}  # four images still fit next to each other on a phone
+SHOWN_FOR = {"psychophysical": 5.0, "turing": 1.0, "realism": 1.0}  # seconds, as in the papers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,30 +28,29 @@ class StudyConfig:
     Attributes
     ----------
     kind : {"psychophysical", "turing", "realism"}
-        The methods' answers to one question side by side, pick the most realistic; the real image beside an answer,
-        pick the real one; one image, real or fake?
+        "psychophysical": the predictions of all methods for one input; participants pick the most realistic one.
+        "turing": a real image next to a prediction; they pick the real one.
+        "realism": one image; they say whether it is real or fake.
     trials : int
-        Trials of each participant, attention checks not counted.
+        Number of trials for each participant, without attention checks.
     checks : int
-        Attention checks mixed in: an image whose pixels are shuffled, which nobody who looks takes for real.
+        Number of attention checks among them: an image with shuffled pixels, which every attentive person recognises.
     exposure : float
-        Seconds for which the images are seen.
+        Seconds for which the images are shown.
     seed : int
-        Of everything random: rows, schedules.
+        Seed of everything random: rows and schedules.
     """
 
     kind: Kind = "turing"
-    trials: int = 60
-    checks: int = 6
-    exposure: float = 1.0
-    seed: int = 0
+    trials: int = field(default=60, metadata=within(1, 10_000))
+    checks: int = field(default=6, metadata=within(0, 1000))
+    exposure: float = field(default=1.0, metadata=within(0.03, 60.0))
+    seed: int = field(default=0, metadata=within(0, 2**63 - 1))
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise unknown_name("kind of study", str(self.kind), KINDS)
-        check_range("number of trials", self.trials, 1, 10_000)
-        check_range("number of attention checks", self.checks, 0, 1000)
-        check_range("exposure in seconds", self.exposure, 0.03, 60.0)
+        check_ranges(self, "study")
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,11 @@ class Trial:
     Attributes
     ----------
     row : int
-        Place in the study's list of rows; of the rows for checks, if it is one.
+        Index in the study's list of rows, or in its list of rows for checks.
     shown : tuple of str
-        What stands where, from left to right: "real", "spoilt", or the place of a method as text.
+        The sources of the images from left to right: "real", "spoilt", or the index of a method as text.
     check : bool
-        Whether it is an attention check.
+        Whether the trial is an attention check.
     """
 
     row: int
@@ -73,17 +72,17 @@ class Trial:
     check: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The trial as JSON has it."""
+        """Return the trial as a dict that is ready for JSON."""
         return {"row": self.row, "shown": list(self.shown), "check": self.check}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Trial":
-        """Read what ``to_json`` gave."""
+        """Make a trial from the output of ``to_json``."""
         return Trial(int(value["row"]), tuple(value["shown"]), bool(value["check"]))
 
 
 def check_methods(kind: Kind, methods: int) -> None:
-    """Raise a UserError unless a study of that kind can have so many methods."""
+    """Raise a UserError unless a study of this kind can compare that many methods."""
     least = 2 if kind == "psychophysical" else 1
     if not least <= methods <= MOST_METHODS[kind]:
         what_to_do = f"give --from {least} to {MOST_METHODS[kind]} times"
@@ -91,16 +90,16 @@ def check_methods(kind: Kind, methods: int) -> None:
 
 
 def schedule(config: StudyConfig, methods: int, participant: int) -> list[Trial]:
-    """All trials of a participant, in order.
+    """Make the trials of a participant in the order in which they are shown.
 
     Parameters
     ----------
     config : StudyConfig
-        Settings.
+        Settings of the study.
     methods : int
-        How many methods are compared.
+        Number of methods to compare.
     participant : int
-        Their number, from 0 in the order of joining. The schedule is a function of the settings and this number.
+        Number of the participant, from 0 in the order of joining. The schedule depends on it and the settings only.
 
     Returns
     -------
@@ -111,11 +110,11 @@ def schedule(config: StudyConfig, methods: int, participant: int) -> list[Trial]
     generator = np.random.default_rng([config.seed, 1, participant])
     build = {"psychophysical": _side_by_side, "turing": _pairs, "realism": _single}[config.kind]
     trials = [*build(config.trials, methods, participant, generator), *_checks(config, methods, generator)]
-    return [trials[place] for place in generator.permutation(len(trials))]
+    return [trials[index] for index in generator.permutation(len(trials))]
 
 
 def _side_by_side(count: int, methods: int, participant: int, generator: np.random.Generator) -> list[Trial]:
-    orders = _places(count, methods, generator)
+    orders = _balanced_orders(count, methods, generator)
     return [Trial(row, tuple(str(method) for method in order)) for row, order in enumerate(orders)]
 
 
@@ -123,15 +122,15 @@ def _pairs(count: int, methods: int, participant: int, generator: np.random.Gene
     assigned = [(row + participant) % methods for row in range(count)]
     first = int(generator.integers(2))
     trials = []
-    # rows in the order of their methods, the real one to the left and to the right in turn
-    for place, row in enumerate(sorted(range(count), key=lambda row: (assigned[row], row))):
+    # in the order of the methods the sides alternate: this balances them for each method too
+    for number, row in enumerate(sorted(range(count), key=lambda row: (assigned[row], row))):
         pair = (REAL, str(assigned[row]))
-        trials.append(Trial(row, pair if (place + first) % 2 else pair[::-1]))
+        trials.append(Trial(row, pair if (number + first) % 2 else pair[::-1]))
     return trials
 
 
 def _single(count: int, methods: int, participant: int, generator: np.random.Generator) -> list[Trial]:
-    # every other place of the round is the real image, so that half of what is seen is real
+    # every other slot is the real image, so that half of the shown images are real
     slots = [source for method in range(methods) for source in (REAL, str(method))]
     return [Trial(row, (slots[(row + participant) % len(slots)],)) for row in range(count)]
 
@@ -139,18 +138,18 @@ def _single(count: int, methods: int, participant: int, generator: np.random.Gen
 def _checks(config: StudyConfig, methods: int, generator: np.random.Generator) -> list[Trial]:
     if config.kind == "realism":
         return [Trial(row, (SPOILT,), check=True) for row in range(config.checks)]
-    beside = methods if config.kind == "psychophysical" else 2
-    sides = _places(config.checks, beside, generator)
+    width = methods if config.kind == "psychophysical" else 2
+    orders = _balanced_orders(config.checks, width, generator)
     return [
-        Trial(row, tuple(REAL if place == 0 else SPOILT for place in order), check=True)
-        for row, order in enumerate(sides)
+        Trial(row, tuple(REAL if number == 0 else SPOILT for number in order), check=True)
+        for row, order in enumerate(orders)
     ]
 
 
-def _places(count: int, width: int, generator: np.random.Generator) -> list[list[int]]:
-    """Orders of ``range(width)``, each member in each place equally often (to one)."""
+def _balanced_orders(count: int, width: int, generator: np.random.Generator) -> list[list[int]]:
+    """Draw orders of ``range(width)`` with each number in each position equally often (to within one)."""
     orders: list[list[int]] = []
     while len(orders) < count:
         base = generator.permutation(width).tolist()
         orders += [base[shift:] + base[:shift] for shift in range(width)]
-    return [orders[place] for place in generator.permutation(count)]
+    return [orders[index] for index in generator.permutation(count)]

@@ -1,14 +1,14 @@
 """The folder of a study.
 
 ================  ====================================================================================================
-study.json        settings, methods and where they come from, which image is what; the secret of its link
-images/           PNG files of random names, all of one size
-consent.txt       what participants agree to
-answers.sqlite    what they answered (see ``answers``)
-results.*         what came out: JSON, PNG, HTML
+study.json        settings, methods and their runs, the source of each image, the secret of the link
+images/           PNG files with random names, all of one size
+consent.txt       the text that participants agree to
+answers.sqlite    the answers of participants (see ``answers``)
+results.*         the results as JSON, PNG and HTML
 ================  ====================================================================================================
 
-Only its owner may read it: ``study.json`` says which image is real.
+Only its owner may read it, because ``study.json`` tells which image is real.
 """
 
 import json
@@ -28,7 +28,7 @@ DESCRIPTION, IMAGES, ANSWERS, CONSENT = "study.json", "images", "answers.sqlite"
 
 @dataclass(frozen=True)
 class Compared:
-    """A method that is compared: its name, its run's folder, and the digest of its checkpoint."""
+    """A method to compare: its name, the folder of its run, and the digest of its checkpoint."""
 
     name: str
     run: str
@@ -37,24 +37,25 @@ class Compared:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it lies on the disk.
+    """A study as it is stored on the disk.
 
     Attributes
     ----------
     folder : Path
+        Folder of the study.
     name : str
-        Random; tells the cookies of two studies apart.
+        Random name, which tells the cookies of two studies apart.
     config : StudyConfig
-        Settings.
+        Settings of the study.
     methods : sequence of Compared
-        In the order in which trials number them.
+        Methods to compare; trials number them in this order.
     rows, check_rows : sequence of mapping
-        For each row what stands for it: "id", and the image files of "real", of the methods "0", "1", ..., and for
-        checks of "real" and "spoilt0", "spoilt1", ....
+        The "id" and the image files of each row: "real" and the methods "0", "1", ...; for checks "real" and "spoilt0",
+        "spoilt1", ....
     secret : str
-        What the link has that others need.
+        Secret of the link that participants follow.
     about : dict
-        Data, task, what was left out, the environment.
+        Data, task, failed objects and environment.
     """
 
     folder: Path
@@ -68,25 +69,25 @@ class Study:
 
     @property
     def answers(self) -> Path:
-        """The file of answers."""
+        """The database of answers."""
         return self.folder / ANSWERS
 
     @property
     def consent(self) -> list[str]:
-        """What participants agree to, by paragraphs."""
+        """The text that participants agree to, by paragraphs."""
         text = (self.folder / CONSENT).read_text(encoding="utf-8")
         return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
-    def image(self, trial: Trial, place: int) -> Path:
-        """The image file that stands at a place of a trial."""
-        source = trial.shown[place]
+    def image(self, trial: Trial, position: int) -> Path:
+        """Return the image file at a position of a trial, counted from the left."""
+        source = trial.shown[position]
         if trial.check:
-            before = trial.shown[:place].count(SPOILT)
+            before = trial.shown[:position].count(SPOILT)
             return self.folder / IMAGES / self.check_rows[trial.row][source if source == REAL else f"{SPOILT}{before}"]
         return self.folder / IMAGES / self.rows[trial.row][source]
 
     def write(self) -> None:
-        """Write the description; the folder is a study from then on."""
+        """Write ``study.json``, which makes the folder a study."""
         content = {
             "schema": SCHEMA,
             "name": self.name,
@@ -106,7 +107,7 @@ def open_study(folder: Path | str) -> Study:
     Raises
     ------
     UserError
-        When the folder is none.
+        If the folder is not a study.
     """
     folder = Path(folder)
     path = folder / DESCRIPTION
@@ -131,7 +132,7 @@ def open_study(folder: Path | str) -> Study:
 
 
 def describe(study: Study) -> dict[str, Any]:
-    """What results say of a study: settings, methods, data; no secrets."""
+    """Describe a study in its results: settings, methods and data, but no secrets."""
     return {
         "study": str(study.folder),
         **asdict(study.config),

@@ -1,4 +1,4 @@
-"""The images of a study: real ones, and what runs answer to the same corrupted inputs."""
+"""The items of a study: real images, and the predictions of runs for the same corrupted inputs."""
 
 import secrets
 import shutil
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from data_prep.maps.reader import MapFile
 from data_prep.transforms.inverse import reconstruct
-from downstream.figures.shapes import shape_picture
+from downstream.figures.shapes import render_shape
 from downstream.study.design import REAL, SPOILT, StudyConfig, check_methods
 from downstream.study.folder import CONSENT, IMAGES, Compared, Study
 from pretext.losses.reconstruction import compose
@@ -24,17 +24,17 @@ from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import progress
 from spectral_ssl.ground.provenance import environment
 
-Picture = NDArray[np.uint8]  # (H, W, 3)
+Pixels = NDArray[np.uint8]  # (H, W, 3)
 ROWS_AT_ONCE = 64
-SMALLEST_SIDE = 16  # pixels; less is nothing to judge
+SMALLEST_SIDE = 16  # pixels; nobody can tell how real a smaller image looks
 
-CONSENT_TEXT = """This is a study of how realistic pictures look that a computer made. It tests the pictures, not you.
+CONSENT_TEXT = """This is a study of how real computer-made images look. It tests the images, not you.
 
-What is stored: which answer you gave in each round, how long the pictures were seen, how long you took to answer, and
-the time. You are known by a random code only. Your name, address, browser or place are neither asked for nor stored,
-and nothing leaves the computer this study runs on.
+The study stores your answer in each round, how long the images were shown, how long you took to answer, and the time.
+It knows you by a random code only. It neither asks for nor stores your name, address, browser or location, and no data
+leave the computer that runs this study.
 
-Taking part is up to you. You may stop at any time without giving a reason.
+Taking part is voluntary. You may stop at any time without giving a reason.
 """
 
 
@@ -46,22 +46,22 @@ def make_study(
     rows: NDArray[np.int64],
     consent: str = CONSENT_TEXT,
 ) -> Study:
-    """Sample the items of a study and write its folder.
+    """Make the images of a study and write its folder.
 
     Parameters
     ----------
     folder : Path
-        To make; it must not exist.
+        Folder to make; it must not exist.
     config : StudyConfig
-        Settings.
+        Settings of the study.
     runs : sequence of TrainedRun
-        What is compared; the first one's task makes the inputs of all.
+        Runs to compare; the task of the first one makes the inputs of all.
     maps : MapFile
         Real data.
     rows : ndarray of int64
-        Rows of it to draw from, at least ``config.trials + config.checks``.
+        Rows of the data to choose from, at least ``config.trials + config.checks``.
     consent : str
-        What participants agree to; an empty line between paragraphs.
+        Text that participants agree to; an empty line separates paragraphs.
 
     Returns
     -------
@@ -70,47 +70,17 @@ def make_study(
     Raises
     ------
     UserError
-        When there are too few rows, the data are nothing to look at, or the folder cannot be made.
+        If there are too few rows, if the data cannot be shown as images, or if the folder cannot be made.
     """
     check_methods(config.kind, len(runs))
     wanted = config.trials + config.checks
     if len(rows) < wanted:
         got = f"{len(rows)} held-out rows in {maps.path.name}"
-        raise UserError(f"too few images for {wanted} trials without one twice", got, "lower --trials or --checks")
+        raise UserError(f"too few images for {wanted} different trials", got, "lower --trials or --checks")
     generator = np.random.default_rng([config.seed, 0])
-    if folder.exists():
-        raise UserError("output exists already", str(folder), "choose another --out")
+    work = _make_work_folder(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent)
-        )  # for its owner only
-    except OSError as error:
-        raise UserError("cannot write there", f"{folder} ({error.strerror})", "choose another --out") from error
-    try:
-        (work / IMAGES).mkdir()
-        kept: list[dict[str, str]] = []
-        left_out: list[str] = []
-        with progress("pictures of rows", wanted) as advance:
-            for name, real, answers in pictures(runs, maps, generator.permutation(rows), config.seed):
-                if real is None or any(answer is None for answer in answers):
-                    left_out.append(name)
-                    continue
-                check = len(kept) >= config.trials
-                sources = {REAL: real}
-                if check:
-                    spoilt = 1 if config.kind != "psychophysical" else len(runs) - 1
-                    sources |= {f"{SPOILT}{number}": _shuffled(real, generator) for number in range(spoilt)}
-                else:
-                    sources |= {str(number): answer for number, answer in enumerate(answers) if answer is not None}
-                files = {source: _write(work / IMAGES, sources[source], generator) for source in sources}
-                kept.append({"id": name, **files})
-                advance()
-                if len(kept) == wanted:
-                    break
-        if len(kept) < wanted:
-            got = f"{len(kept)} of {len(rows)} rows"
-            raise UserError(f"too few answers that can be drawn for {wanted} trials", got, "lower --trials or --checks")
+        items, failed = _write_items(work / IMAGES, config, runs, maps, rows, generator)
         write_text(work / CONSENT, consent)
         about = {
             "task": runs[0].plan.task,
@@ -118,12 +88,12 @@ def make_study(
             "data": maps.source,
             "maps": maps.path.name,
             "maps_digest": maps.digest,
-            "left_out": left_out,
+            "left_out": failed,
             "environment": environment(),
         }
         study = Study(
-            work, generator.bytes(4).hex(), config, _named(runs), kept[: config.trials], kept[config.trials :],
-            secrets.token_urlsafe(18), about,
+            work, generator.bytes(4).hex(), config, _name_methods(runs), items[: config.trials],
+            items[config.trials :], secrets.token_urlsafe(18), about,
         )  # fmt: skip
         study.write()
         work.rename(folder)
@@ -133,70 +103,117 @@ def make_study(
     return replace(study, folder=folder)
 
 
-def pictures(
-    runs: Sequence[TrainedRun], maps: MapFile, rows: NDArray[np.int64], seed: int
-) -> Iterator[tuple[str, Picture | None, list[Picture | None]]]:
-    """For each row its id, the real image and one answer of each run, all drawn alike; None where nothing can be drawn.
+def _make_work_folder(folder: Path) -> Path:
+    """Make a temporary folder next to ``folder``, which only its owner can read."""
+    if folder.exists():
+        raise UserError("output exists already", str(folder), "choose another --out")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    except OSError as error:
+        raise UserError("cannot write there", f"{folder} ({error.strerror})", "choose another --out") from error
 
-    Shapes are drawn from their spectral maps, the real one too: what a map cannot hold must not tell them apart.
+
+def _write_items(
+    folder: Path,
+    config: StudyConfig,
+    runs: Sequence[TrainedRun],
+    maps: MapFile,
+    rows: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Write the images of all trials and checks; return the files of each item, and the ids of failed objects."""
+    folder.mkdir()
+    wanted = config.trials + config.checks
+    items: list[dict[str, str]] = []
+    failed: list[str] = []
+    with progress("images of the study", wanted) as advance:
+        for name, real, predictions in draw_items(runs, maps, generator.permutation(rows), config.seed):
+            if real is None or any(prediction is None for prediction in predictions):
+                failed.append(name)
+                continue
+            sources = {REAL: real}
+            if len(items) >= config.trials:  # an attention check
+                spoilt = 1 if config.kind != "psychophysical" else len(runs) - 1
+                sources |= {f"{SPOILT}{number}": _shuffle_pixels(real, generator) for number in range(spoilt)}
+            else:
+                sources |= {str(number): image for number, image in enumerate(predictions) if image is not None}
+            files = {source: _write_image(folder, sources[source], generator) for source in sources}
+            items.append({"id": name, **files})
+            advance()
+            if len(items) == wanted:
+                return items, failed
+    got = f"{len(items)} of {len(rows)} rows"
+    raise UserError(f"too few predictions can be drawn for {wanted} trials", got, "lower --trials or --checks")
+
+
+def draw_items(
+    runs: Sequence[TrainedRun], maps: MapFile, rows: NDArray[np.int64], seed: int
+) -> Iterator[tuple[str, Pixels | None, list[Pixels | None]]]:
+    """Yield for each row its id, the real image, and one predicted image of each run.
+
+    An image is None if it cannot be drawn.
+
+    All images of shapes are drawn from spectral maps, the real one too. Otherwise details that no map can hold would
+    tell real images from predictions.
     """
     first = runs[0]
-    _need_pictures(first)
-    entry, config = first.plan.task_entry, first.plan.task_config
+    _check_image_size(first)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         block = rows[start : start + ROWS_AT_ONCE]
         example = first.example(maps, block, seeded_generator(seed, "study", start))
-        answers = [
+        predictions = [
             compose(example, run.method.complete(example.condition, 1, seeded_generator(seed, "answers", start)))[:, 0]
             for run in runs
         ]
-        for place, row in enumerate(block):
-            here = slice(place, place + 1)
-
-            def drawn(values: Tensor, here: slice = here) -> Picture | None:
-                if first.basis.kind == "pixels":
-                    return _image(entry.picture(example.condition[here], values[here], config)[0])  # noqa: B023
-                return _shape(first, values[here][0])
-
-            yield maps.ids[row], drawn(example.target), [drawn(answer) for answer in answers]
+        for number, row in enumerate(block):
+            condition = example.condition[number : number + 1]
+            real, *predicted = (
+                _draw(first, condition, values[number : number + 1]) for values in (example.target, *predictions)
+            )
+            yield maps.ids[row], real, predicted
 
 
-def _need_pictures(run: TrainedRun) -> None:
+def _check_image_size(run: TrainedRun) -> None:
     problem = run.plan.task_entry.problem(run.basis, run.plan.task_config)
     if run.basis.kind == "pixels" and min(problem.target[1:]) < SMALLEST_SIDE:
-        got = f"task {run.plan.task!r} with answers of {problem.target[1]} x {problem.target[2]}"
+        got = f"task {run.plan.task!r} with predictions of {problem.target[1]} x {problem.target[2]}"
         raise UserError("nothing to look at", got, "give runs on images or shapes")
 
 
-def _image(values: Tensor) -> Picture:
-    """Pixels (C, H, W) in [-1, 1] as bytes (H, W, 3)."""
+def _draw(run: TrainedRun, condition: Tensor, values: Tensor) -> Pixels | None:
+    """Draw one target or prediction (1, C', H, W) as an image; return None if it stands for no shape."""
+    if run.basis.kind == "pixels":
+        return _to_bytes(run.plan.task_entry.to_image(condition, values, run.plan.task_config)[0])
+    try:
+        shape = reconstruct(np.asarray(run.standardise.undo(values[0].detach()).numpy()), run.basis)
+    except UserError:
+        return None  # the map of a poor prediction may describe no density at all
+    return render_shape(shape)
+
+
+def _to_bytes(values: Tensor) -> Pixels:
+    """Convert an image (C, H, W) of values in [-1, 1] to bytes (H, W, 3)."""
     scaled = (values.detach().clamp(-1, 1) + 1) * 127.5
     pixels = scaled.round().byte().permute(1, 2, 0).numpy()
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
-def _shape(run: TrainedRun, values: Tensor) -> Picture | None:
-    try:
-        shape = reconstruct(np.asarray(run.standardise.undo(values.detach()).numpy()), run.basis)
-    except UserError:
-        return None  # a map can be so far off that it is no density at all
-    return shape_picture(shape)
+def _shuffle_pixels(image: Pixels, generator: np.random.Generator) -> Pixels:
+    pixels = image.reshape(-1, 3)
+    return pixels[generator.permutation(len(pixels))].reshape(image.shape)
 
 
-def _shuffled(picture: Picture, generator: np.random.Generator) -> Picture:
-    pixels = picture.reshape(-1, 3)
-    return pixels[generator.permutation(len(pixels))].reshape(picture.shape)
-
-
-def _write(folder: Path, picture: Picture, generator: np.random.Generator) -> str:
+def _write_image(folder: Path, image: Pixels, generator: np.random.Generator) -> str:
     from PIL import Image
 
     name = f"{generator.bytes(8).hex()}.png"
-    Image.fromarray(picture).save(folder / name, format="PNG")
+    Image.fromarray(image).save(folder / name, format="PNG")
     return name
 
 
-def _named(runs: Sequence[TrainedRun]) -> list[Compared]:
+def _name_methods(runs: Sequence[TrainedRun]) -> list[Compared]:
+    """Choose names: the method of each run, with its folder if several runs have the same method."""
     methods = [run.plan.method for run in runs]
     return [
         Compared(

@@ -1,4 +1,4 @@
-"""What came out of a study: who and what is left out and why, and the numbers of the rest."""
+"""The results of a study: which participants and answers are excluded and why, and the scores from the others."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -14,90 +14,91 @@ from downstream.study.folder import Study, describe
 from downstream.study.scores import Estimate, krippendorff_alpha, rate, realism_score
 from spectral_ssl.ground.errors import UserError
 
-CHECKS_TO_PASS = 0.75  # of the attention checks
-TRIALS_TO_KEEP = 0.5  # of all trials, answered and not marked
-FEWEST_FOR_A_HABIT = 10  # trials, all answered by the same button
-SAYS_REAL, SAYS_MADE = 0, 1  # the buttons of a realism study
+CHECKS_TO_PASS = 0.75  # share of the attention checks
+TRIALS_NEEDED = 0.5  # share of the trials with a valid answer
+FEWEST_FOR_A_HABIT = 10  # trials: always the same button can be chance in fewer
+SAYS_REAL, SAYS_FAKE = 0, 1  # the buttons of a realism study
 
 
 @dataclass(frozen=True)
 class Participant:
-    """What is known of one participant.
+    """One participant: valid answers, attention checks, and reasons for exclusion.
 
     Attributes
     ----------
     number : int
+        Number of the participant, in the order of joining.
     answers : tuple of Answer
-        To trials that count: no checks, nothing marked.
+        Valid answers: to trials that are no attention checks, without marks.
     checks_passed, checks : int
-        Attention checks.
-    given, asked : int
-        Answers and trials of the schedule in all, checks too.
-    left_out : dict
-        Number of marked answers by mark.
+        Attention checks that were passed, and those that were answered without a mark.
+    answered, scheduled : int
+        Answers and trials in all, including attention checks.
+    marked : dict
+        Number of marked answers for each mark.
     excluded : tuple of str
-        Why the participant is left out; empty if not.
+        Reasons to exclude the participant; empty if there are none.
     """
 
     number: int
     answers: tuple[Answer, ...]
     checks_passed: int
     checks: int
-    given: int
-    asked: int
-    left_out: dict[str, int]
+    answered: int
+    scheduled: int
+    marked: dict[str, int]
     excluded: tuple[str, ...]
 
 
 def study_results(study: Study) -> dict[str, Any]:
-    """All numbers of a study, ready for JSON.
+    """Compute all numbers of a study, ready for JSON.
 
     Returns
     -------
     dict
-        "scores" of those who are not left out, "scores_of_everyone" beside them; "participants", "excluded", "trials";
-        "agreement" (Krippendorff's alpha).
+        "scores" from the participants who are not excluded, and "scores_of_everyone"; "participants", "excluded",
+        "answers", "attention_checks"; "agreement" (Krippendorff's alpha).
 
     Raises
     ------
     UserError
-        When nobody has answered yet.
+        If nobody has answered yet.
     """
-    everyone = [judge(study, *found) for found in read_answers(study.answers)]
-    everyone = [each for each in everyone if each.given]
+    everyone = [evaluate_participant(study, *stored) for stored in read_answers(study.answers)]
+    everyone = [each for each in everyone if each.answered]
     if not everyone:
         raise UserError("no answers yet", str(study.folder), "serve it first: `spectral-ssl study serve`")
-    kept = [each for each in everyone if not each.excluded]
+    included = [each for each in everyone if not each.excluded]
     marks: Counter[str] = Counter()
     for each in everyone:
-        marks.update(each.left_out)
-    units = _units(study, kept)
+        marks.update(each.marked)
+    units = _collect_ratings(study, included)
     return {
         **describe(study),
         "participants": len(everyone),
-        "finished": sum(each.given == each.asked for each in everyone),
+        "finished": sum(each.answered == each.scheduled for each in everyone),
         "excluded": [
             {"participant": each.number, "reasons": list(each.excluded)} for each in everyone if each.excluded
         ],
-        "answers": sum(each.given for each in everyone),
-        "answers_that_count": sum(len(each.answers) for each in kept),
+        "answers": sum(each.answered for each in everyone),
+        "answers_that_count": sum(len(each.answers) for each in included),
         "answers_left_out": dict(sorted(marks.items())),
         "attention_checks": {
             "passed": sum(each.checks_passed for each in everyone),
             "given": sum(each.checks for each in everyone),
         },
-        "scores": scores(study, kept),
-        "scores_of_everyone": scores(study, everyone),
+        "scores": score_methods(study, included),
+        "scores_of_everyone": score_methods(study, everyone),
         "agreement": {"krippendorff_alpha": krippendorff_alpha(units), "items": len(units)},
-        "habits": _habits(kept),
-        "response_seconds": _median([answer.response / 1000 for each in kept for answer in each.answers]),
+        "habits": _count_buttons(included),
+        "response_seconds": _median([answer.response / 1000 for each in included for answer in each.answers]),
     }
 
 
-def judge(study: Study, number: int, asked: int, answers: Sequence[Answer]) -> Participant:
-    """What of a participant's answers counts, and whether the participant does."""
+def evaluate_participant(study: Study, number: int, scheduled: int, answers: Sequence[Answer]) -> Participant:
+    """Find the valid answers of a participant, and the reasons to exclude the participant."""
     marked: Counter[str] = Counter()
-    counted, passed, checks = [], 0, 0
+    valid, passed, checks = [], 0, 0
     for answer in answers:
         marked.update(answer.marks)
         if answer.marks:
@@ -106,28 +107,28 @@ def judge(study: Study, number: int, asked: int, answers: Sequence[Answer]) -> P
             checks += 1
             passed += _passes(answer)
         else:
-            counted.append(answer)
+            valid.append(answer)
     reasons = []
     if checks and passed < CHECKS_TO_PASS * checks:
         reasons.append(f"passed {passed} of {checks} attention checks")
-    if len(counted) < TRIALS_TO_KEEP * study.config.trials:
-        reasons.append(f"{len(counted)} of {study.config.trials} trials answered as they should be")
-    if len(counted) >= FEWEST_FOR_A_HABIT and len({answer.choice for answer in counted}) == 1:
+    if len(valid) < TRIALS_NEEDED * study.config.trials:
+        reasons.append(f"valid answers to {len(valid)} of {study.config.trials} trials")
+    if len(valid) >= FEWEST_FOR_A_HABIT and len({answer.choice for answer in valid}) == 1:
         reasons.append("always the same button")
-    return Participant(number, tuple(counted), passed, checks, len(answers), asked, dict(marked), tuple(reasons))
+    return Participant(number, tuple(valid), passed, checks, len(answers), scheduled, dict(marked), tuple(reasons))
 
 
 def _passes(answer: Answer) -> bool:
     shown = answer.trial.shown
-    return answer.choice == SAYS_MADE if shown == (SPOILT,) else shown[answer.choice] == REAL
+    return answer.choice == SAYS_FAKE if shown == (SPOILT,) else shown[answer.choice] == REAL
 
 
-def scores(study: Study, participants: Sequence[Participant]) -> list[dict[str, Any]]:
-    """One row for each method: its number of answers, and the rates that belong to the kind of study."""
+def score_methods(study: Study, participants: Sequence[Participant]) -> list[dict[str, Any]]:
+    """Compute one row for each method: its number of answers, and the rates of the kind of study."""
     measure = {"psychophysical": _preference, "turing": _fooling, "realism": _realism}[study.config.kind]
     return [
-        {"method": method.name, **measure(str(place), participants, study)}
-        for place, method in enumerate(study.methods)
+        {"method": method.name, **measure(str(index), participants, study)}
+        for index, method in enumerate(study.methods)
     ]
 
 
@@ -147,41 +148,44 @@ def _fooling(method: str, participants: Sequence[Participant], study: Study) -> 
 def _realism(method: str, participants: Sequence[Participant], study: Study) -> dict[str, Any]:
     def counts(source: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         shown = _count(participants, lambda answer: answer.trial.shown == (source,))
-        called = _count(participants, lambda answer: answer.trial.shown == (source,) and answer.choice == SAYS_MADE)
-        return called, shown
+        called_fake = _count(
+            participants, lambda answer: answer.trial.shown == (source,) and answer.choice == SAYS_FAKE
+        )
+        return called_fake, shown
 
-    (found, fakes), (alarms, reals) = counts(method), counts(REAL)
+    (hits, fakes), (alarms, reals) = counts(method), counts(REAL)
     seed = study.config.seed
     return {
         "answers": int(fakes.sum()),
-        "realism": _json(realism_score(found, fakes, alarms, reals, seed)),
-        "fooling": _json(rate(fakes - found, fakes, seed)),
+        "realism": _json(realism_score(hits, fakes, alarms, reals, seed)),
+        "fooling": _json(rate(fakes - hits, fakes, seed)),
         "real_taken_for_made": _json(rate(alarms, reals, seed)),
         "chance": 1.0,
     }
 
 
-def _count(participants: Sequence[Participant], holds: Any) -> NDArray[np.int64]:
-    return np.array([sum(map(holds, each.answers)) for each in participants], np.int64)
+def _count(participants: Sequence[Participant], condition: Any) -> NDArray[np.int64]:
+    """Count for each participant the answers that meet a condition."""
+    return np.array([sum(map(condition, each.answers)) for each in participants], np.int64)
 
 
 def _json(estimate: Estimate | None) -> dict[str, Any] | None:
     return None if estimate is None else estimate.to_json()
 
 
-def _units(study: Study, participants: Sequence[Participant]) -> dict[Hashable, list[Hashable]]:
-    """What was judged, and the judgements: the same images, whatever their order on the screen."""
+def _collect_ratings(study: Study, participants: Sequence[Participant]) -> dict[Hashable, list[Hashable]]:
+    """Collect the ratings of each unit; a unit is a set of images, whatever their order on the screen."""
     units: dict[Hashable, list[Hashable]] = defaultdict(list)
     for each in participants:
         for answer in each.answers:
             shown = answer.trial.shown
-            judgement = str(answer.choice) if study.config.kind == "realism" else shown[answer.choice]
-            units[(answer.trial.row, *sorted(shown))].append(judgement)
-    return {unit: judgements for unit, judgements in units.items() if len(judgements) > 1}
+            rating = str(answer.choice) if study.config.kind == "realism" else shown[answer.choice]
+            units[(answer.trial.row, *sorted(shown))].append(rating)
+    return {unit: ratings for unit, ratings in units.items() if len(ratings) > 1}
 
 
-def _habits(participants: Sequence[Participant]) -> list[float]:
-    """How often each button was pressed, from left to right: far from equal, people have a favourite side."""
+def _count_buttons(participants: Sequence[Participant]) -> list[float]:
+    """Compute how often each button was pressed, from left to right: unequal shares show a preference for a side."""
     pressed = Counter(answer.choice for each in participants for answer in each.answers)
     total = sum(pressed.values())
     return [pressed[button] / total for button in range(max(pressed) + 1)] if total else []

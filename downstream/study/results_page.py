@@ -1,4 +1,4 @@
-"""A study's results as one HTML file that needs nothing else."""
+"""The results of a study as one self-contained HTML file."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -9,12 +9,12 @@ from spectral_ssl.ground.files import write_text
 COLUMNS = {
     "preference": "picked as most realistic",
     "realism": "realism score 2 - 2F",
-    "fooling": "made image taken for real",
-    "real_taken_for_made": "real image taken for made",
+    "fooling": "fake taken for real",
+    "real_taken_for_made": "real image taken for fake",
 }
 
 
-def write_results_page(path: Path, results: dict[str, Any], picture: Path) -> None:
+def write_results_page(path: Path, results: dict[str, Any], figure: Path) -> None:
     """Write the page.
 
     Parameters
@@ -22,27 +22,27 @@ def write_results_page(path: Path, results: dict[str, Any], picture: Path) -> No
     path : Path
         HTML file to write.
     results : dict
-        As ``study_results`` gives them.
-    picture : Path
-        PNG that goes into it.
+        Results as ``study_results`` returns them.
+    figure : Path
+        PNG file to embed in the page.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("downstream.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["estimate"] = estimate_text
+    environment.filters["estimate"] = format_estimate
     columns = {name: title for name, title in COLUMNS.items() if name in results["scores"][0]}
     text = environment.get_template("results.html").render(
-        results={"note": "", **results}, columns=columns, picture=b64encode(picture.read_bytes()).decode("ascii")
+        results={"note": "", **results}, columns=columns, figure=b64encode(figure.read_bytes()).decode("ascii")
     )
     write_text(path, text)
 
 
-def estimate_text(found: dict[str, Any] | None) -> str:
-    """A number with its interval, for tables."""
-    if found is None:
+def format_estimate(estimate: dict[str, Any] | None) -> str:
+    """Format a number and its interval for tables."""
+    if estimate is None:
         return "-"
-    if found["low"] is None:
-        return f"{found['value']:.3f}"
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f}"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

@@ -1,4 +1,4 @@
-"""Serving a study on an address, until it is stopped."""
+"""The server of a study: it listens on an address until it is stopped."""
 
 import ipaddress
 import socket
@@ -22,14 +22,14 @@ THREADS, MOST_CONNECTIONS, IDLE_SECONDS, MOST_HEADER = 8, 500, 60, 16_384
 
 @dataclass(frozen=True)
 class ServedStudy:
-    """A study that listens.
+    """A study whose server listens.
 
     Attributes
     ----------
     link : str
-        What participants open.
+        Link that participants open.
     secret : bool
-        Whether the link has a secret without which nobody gets in.
+        Whether the link holds a secret that is needed to get in.
     """
 
     link: str
@@ -40,7 +40,7 @@ class ServedStudy:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Serve until Ctrl-C, SystemExit or the end of the block of ``beside``; then close everything."""
+        """Serve until Ctrl-C, SystemExit or the end of the block of ``in_background``; then close everything."""
         try:
             while not self._stop.is_set():
                 wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
@@ -52,8 +52,8 @@ class ServedStudy:
             self._store.close()
 
     @contextmanager
-    def beside(self) -> Iterator["ServedStudy"]:
-        """Serve in a thread beside what is in the block."""
+    def in_background(self) -> Iterator["ServedStudy"]:
+        """Serve in a thread of its own while the block runs."""
         thread = threading.Thread(target=self.run)
         thread.start()
         try:
@@ -72,20 +72,20 @@ def listen(
     most: int = 1000,
     limits: Limits | None = None,
 ) -> ServedStudy:
-    """Listen, and serve when ``run`` is called or in a block ``with listen(...).beside()``.
+    """Listen on an address; serve by calling ``run``, or in a block ``with listen(...).in_background()``.
 
     Parameters
     ----------
     study : Study
-        What is served.
+        Study to serve.
     address : str
-        Of this machine, where to listen. With any other than a loopback address the link gets a secret.
+        Address of this machine to listen on. With any other than a loopback address the link gets a secret.
     port : int
-        0 for any that is free.
+        Port to listen on; 0 means any free port.
     most : int
-        Participants that may join.
+        Largest number of participants.
     limits : Limits, optional
-        How often one may ask.
+        Limits on requests.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def listen(
     Raises
     ------
     UserError
-        When the address or port cannot be had.
+        If the address or the port is not available.
     """
     address = "127.0.0.1" if address == "localhost" else address
     try:

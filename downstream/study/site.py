@@ -1,7 +1,8 @@
-"""The pages of a study, as a Flask application: one page, its script, and five requests of that script.
+"""The pages of a study as a Flask application: one page, its script, and the requests of that script.
 
-What a browser gets to see names trials by random names only: no method, no path, no word on what is real, and no image
-but those of the trial that its participant is to see now, until they were shown.
+A browser knows trials by random names only. It receives no method, no path and no hint on what is
+real. It receives only the images of the participant's current trial, and only until they have been
+shown.
 """
 
 import hmac
@@ -18,13 +19,14 @@ from flask import Flask, Request, Response, abort, redirect, render_template, re
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from downstream.study.answers import AnswerStore, Measured, Refused, Showing, normal_code
+from downstream.study.answers import AnswerStore, Measured, Refused, Showing, normalise_code
 from downstream.study.folder import Study
 
-MOST_BYTES = 2048  # of a request's body
+MOST_BYTES = 2048  # in the body of a request
 A_MONTH = 30 * 24 * 3600
+MOST_REMEMBERED = 10_000  # keys of a rate limit
 SAME_SITE = frozenset({"same-origin", "none"})
-HERE = frozenset({"127.0.0.1", "localhost", "::1"})
+THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -41,16 +43,16 @@ HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How often one may ask: a second in the long run, and at once.
+    """Limits on requests: how many a second in the long run, and how many at once.
 
     Attributes
     ----------
     requests : tuple
-        Of each participant: a trial takes three and its images.
+        Limit for each participant: a trial takes three requests and those for its images.
     joining : tuple
-        Of each address, to join; ten people may sit behind one.
+        Limit on joining for each address; ten people may share one address.
     codes : tuple
-        Of each address, to go on with a code.
+        Limit on entering a code for each address.
     """
 
     requests: tuple[float, int] = (20.0, 60)
@@ -83,53 +85,64 @@ class _Answer(_Named):
 
 
 def build_site(study: Study, store: AnswerStore, *, secret: str | None = None, limits: Limits | None = None) -> Flask:
-    """The application.
+    """Build the application.
 
     Parameters
     ----------
     study : Study
-        What is shown.
+        The study to show.
     store : AnswerStore
-        Where answers go.
+        The store that receives the answers.
     secret : str, optional
-        What the link must have had that brought somebody here; None to let everybody in who can reach the page, for
+        Secret of the link that participants must follow. None lets everybody in who can reach the page: use it for
         addresses of this machine only.
     limits : Limits, optional
-        How often one may ask.
+        Limits on requests.
 
     Returns
     -------
     Flask
         A WSGI application.
     """
-    limits = limits or Limits()
-    often = {name: RateLimit(*getattr(limits, name)) for name in ("requests", "joining", "codes")}
     app = Flask(__name__, static_folder="assets", static_url_path="/assets")
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    token, door = f"participant-{study.name}", f"door-{study.name}"
+    gate = _Gate(study, store, secret, limits or Limits())
+    app.before_request(gate.guard)
+    app.after_request(_harden)
+    app.register_error_handler(Refused, _refuse)
+    app.register_error_handler(HTTPException, _explain_failure)
+    app.get("/enter/<text>")(gate.enter)
+    app.post("/join")(gate.join)
+    app.post("/resume")(gate.resume)
+    app.post("/leave")(gate.leave)
+    trials = _Trials(study, store, gate)
+    app.get("/")(trials.page)
+    app.get("/trial")(trials.trial)
+    app.get("/image/<name>/<int:position>")(trials.image)
+    app.post("/begin")(trials.begin)
+    app.post("/answer")(trials.answer)
+    return app
 
-    def with_token(response: Response, code: str) -> Response:
-        # Strict: no other page can make a participant's browser answer; HttpOnly: no script can read it
-        response.set_cookie(token, normal_code(code), max_age=A_MONTH, httponly=True, samesite="Strict")
-        return response
 
-    def participant() -> int:
-        code = request.cookies.get(token, "")
-        number = store.find(code) if code else None
-        if number is None:
-            abort(HTTPStatus.UNAUTHORIZED)
-        if not often["requests"].allows(number):
-            abort(HTTPStatus.TOO_MANY_REQUESTS)
-        return number
+class _Gate:
+    """Lets requests in: the secret link, joining, codes, and the cookie of a participant."""
 
-    @app.before_request
-    def guard() -> None:
-        if secret is None:
+    def __init__(self, study: Study, store: AnswerStore, secret: str | None, limits: Limits) -> None:
+        self.store, self.secret = store, secret
+        self.participant_cookie, self.door_cookie = f"participant-{study.name}", f"door-{study.name}"
+        self.request_limit = RateLimit(*limits.requests)
+        self.joining_limit = RateLimit(*limits.joining)
+        self.code_limit = RateLimit(*limits.codes)
+
+    def guard(self) -> None:
+        """Refuse requests without the secret, under another host name, or sent by another page."""
+        if self.secret is None:
             # a page elsewhere whose name was made to point to this machine has another Host
-            if request.host.rpartition(":")[0].strip("[]") not in HERE and request.host.strip("[]") not in HERE:
+            host = request.host
+            if host.rpartition(":")[0].strip("[]") not in THIS_MACHINE and host.strip("[]") not in THIS_MACHINE:
                 abort(HTTPStatus.MISDIRECTED_REQUEST)
         elif request.endpoint != "enter" and not hmac.compare_digest(
-            request.cookies.get(door, "").encode(), secret.encode()
+            request.cookies.get(self.door_cookie, "").encode(), self.secret.encode()
         ):
             abort(HTTPStatus.FORBIDDEN)
         if request.method == "POST" and (
@@ -137,110 +150,130 @@ def build_site(study: Study, store: AnswerStore, *, secret: str | None = None, l
         ):
             abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
-    @app.after_request
-    def harden(response: Response) -> Response:
-        response.headers.update(HEADERS)
-        return response
-
-    @app.errorhandler(Refused)
-    def refused(reason: Refused) -> tuple[Response, int]:
-        return _json({"refused": str(reason)}), HTTPStatus.CONFLICT
-
-    @app.errorhandler(HTTPException)
-    def failed(error: HTTPException) -> tuple[Response, int]:
-        code = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-        if request.path == "/":  # a person reads this
-            text = "You need the link that was sent to you." if code == HTTPStatus.FORBIDDEN else "This does not work."
-            return Response(text, mimetype="text/plain"), code
-        return _json({"refused": HTTPStatus(code).phrase}), code
-
-    @app.get("/enter/<given>")
-    def enter(given: str) -> Any:
-        if secret is None or not hmac.compare_digest(given.encode(), secret.encode()):
+    def enter(self, text: str) -> Any:
+        """Let in a browser that followed the secret link."""
+        if self.secret is None or not hmac.compare_digest(text.encode(), self.secret.encode()):
             abort(HTTPStatus.FORBIDDEN)
         response = redirect("/")
         # Lax: the link may be followed from a letter, and the page it leads to must see the cookie
-        response.set_cookie(door, given, max_age=A_MONTH, httponly=True, samesite="Lax")
+        response.set_cookie(self.door_cookie, text, max_age=A_MONTH, httponly=True, samesite="Lax")
         return response
 
-    @app.get("/")
-    def page() -> str:
-        return render_template("page.html", config=study.config, consent=study.consent)
-
-    @app.post("/join")
-    def join() -> Response:
+    def join(self) -> Response:
+        """Add a new participant."""
         if not _read(request, _Joining).consent:
             abort(HTTPStatus.BAD_REQUEST)
-        if not often["joining"].allows(request.remote_addr):
+        if not self.joining_limit.allows(request.remote_addr):
             abort(HTTPStatus.TOO_MANY_REQUESTS)
-        code = store.join()
-        return with_token(_json({}), code)
+        return self._respond_with_cookie(self.store.join())
 
-    @app.post("/resume")
-    def resume() -> Response:
-        given = _read(request, _Code).code
-        if not often["codes"].allows(request.remote_addr):
+    def resume(self) -> Response:
+        """Let a participant continue who enters their code."""
+        code = _read(request, _Code).code
+        if not self.code_limit.allows(request.remote_addr):
             abort(HTTPStatus.TOO_MANY_REQUESTS)
-        if store.find(given) is None:
+        if self.store.find(code) is None:
             abort(HTTPStatus.UNAUTHORIZED)
-        return with_token(_json({}), given)
+        return self._respond_with_cookie(code)
 
-    @app.post("/leave")
-    def leave() -> Response:
-        response = _json({})
-        response.delete_cookie(token, httponly=True, samesite="Strict")
+    def leave(self) -> Response:
+        """Make the browser forget the participant's code."""
+        response = _respond({})
+        response.delete_cookie(self.participant_cookie, httponly=True, samesite="Strict")
         return response
 
-    @app.get("/trial")
-    def trial() -> Response:
-        number = participant()
-        return _json({**_told(store.current(number)), "code": request.cookies[token]})
+    def identify(self) -> tuple[int, str]:
+        """Return the number and the code of the participant who sent this request; abort if nobody is known."""
+        code = request.cookies.get(self.participant_cookie, "")
+        number = self.store.find(code) if code else None
+        if number is None:
+            abort(HTTPStatus.UNAUTHORIZED)
+        if not self.request_limit.allows(number):
+            abort(HTTPStatus.TOO_MANY_REQUESTS)
+        return number, code
 
-    @app.get("/image/<name>/<int:place>")
-    def image(name: str, place: int) -> Response:
-        showing = store.showing(participant(), name)
-        if place >= len(showing.trial.shown):
+    def _respond_with_cookie(self, code: str) -> Response:
+        response = _respond({})
+        # Strict: no other page can make a participant's browser answer; HttpOnly: no script can read it
+        response.set_cookie(
+            self.participant_cookie, normalise_code(code), max_age=A_MONTH, httponly=True, samesite="Strict"
+        )
+        return response
+
+
+class _Trials:
+    """Shows trials and takes answers."""
+
+    def __init__(self, study: Study, store: AnswerStore, gate: _Gate) -> None:
+        self.study, self.store, self.gate = study, store, gate
+
+    def page(self) -> str:
+        """Render the page."""
+        return render_template("page.html", config=self.study.config, consent=self.study.consent)
+
+    def trial(self) -> Response:
+        """Describe the participant's current trial."""
+        number, code = self.gate.identify()
+        return _respond({**_describe(self.store.current(number)), "code": code})
+
+    def image(self, name: str, position: int) -> Response:
+        """Send an image of the current trial, by its position from left to right."""
+        number, _ = self.gate.identify()
+        showing = self.store.showing(number, name)
+        if position >= len(showing.trial.shown):
             abort(HTTPStatus.NOT_FOUND)
-        return Response(study.image(showing.trial, place).read_bytes(), mimetype="image/png")
+        return Response(self.study.image(showing.trial, position).read_bytes(), mimetype="image/png")
 
-    @app.post("/begin")
-    def begin() -> Response:
-        number = participant()
-        store.begin(number, _read(request, _Named).trial)
-        return _json({})
+    def begin(self) -> Response:
+        """Record that the images are about to be shown."""
+        number, _ = self.gate.identify()
+        self.store.begin(number, _read(request, _Named).trial)
+        return _respond({})
 
-    @app.post("/answer")
-    def answer() -> Response:
-        number = participant()
-        given = _read(request, _Answer)
-        measured = Measured(given.exposure, given.frame, given.response, given.hidden)
-        return _json(_told(store.answer(number, given.trial, given.choice, measured)))
-
-    return app
+    def answer(self) -> Response:
+        """Store an answer and describe the next trial."""
+        number, _ = self.gate.identify()
+        body = _read(request, _Answer)
+        measured = Measured(body.exposure, body.frame, body.response, body.hidden)
+        return _respond(_describe(self.store.answer(number, body.trial, body.choice, measured)))
 
 
-def _told(showing: Showing | None) -> dict[str, Any]:
-    """What a page is told of the trial it is to show."""
+def _harden(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
+
+
+def _refuse(reason: Refused) -> tuple[Response, int]:
+    return _respond({"refused": str(reason)}), HTTPStatus.CONFLICT
+
+
+def _explain_failure(error: HTTPException) -> tuple[Response, int]:
+    code = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if request.path == "/":  # a person reads this
+        text = "You need the link that was sent to you." if code == HTTPStatus.FORBIDDEN else "This does not work."
+        return Response(text, mimetype="text/plain"), code
+    return _respond({"refused": HTTPStatus(code).phrase}), code
+
+
+def _describe(showing: Showing | None) -> dict[str, Any]:
+    """Describe to a page the trial that it must show next."""
     if showing is None:
         return {"done": True}
     return {
-        "done": False, "trial": showing.name, "place": showing.place, "of": showing.of,
+        "done": False, "trial": showing.name, "place": showing.position, "of": showing.of,
         "images": len(showing.trial.shown),
     }  # fmt: skip
 
 
-def _read(given: Request, model: Callable[..., Any]) -> Any:
+def _read(received: Request, model: Callable[..., Any]) -> Any:
     try:
-        return model.model_validate_json(given.get_data())  # type: ignore[attr-defined]
+        return model.model_validate_json(received.get_data())  # type: ignore[attr-defined]
     except ValidationError:
         abort(HTTPStatus.BAD_REQUEST)
 
 
-def _json(value: dict[str, Any]) -> Response:
+def _respond(value: dict[str, Any]) -> Response:
     return Response(json.dumps(value), mimetype="application/json")
-
-
-MOST_REMEMBERED = 10_000
 
 
 class RateLimit:
@@ -253,7 +286,7 @@ class RateLimit:
     burst : int
         Requests at once.
     clock : callable
-        Seconds, never going back.
+        Function that returns seconds, which never decrease.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -262,13 +295,13 @@ class RateLimit:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def allows(self, key: Hashable) -> bool:
-        """Take a token; False if there is none."""
+        """Take a token from the bucket of a key; return False if there is none."""
         now = self.clock()
         with self._lock:
             tokens, then = self._buckets.pop(key, (float(self.burst), now))
             tokens = min(float(self.burst), tokens + (now - then) * self.rate)
             allowed = tokens >= 1
             self._buckets[key] = (tokens - allowed, now)
-            if len(self._buckets) > MOST_REMEMBERED:  # whoever asked longest ago has a full bucket by now, or nearly
+            if len(self._buckets) > MOST_REMEMBERED:  # the bucket that was used longest ago is full again, or nearly
                 self._buckets.popitem(last=False)
         return allowed

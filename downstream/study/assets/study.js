@@ -1,21 +1,21 @@
 "use strict";
 
-// One trial: fetched, decoded and drawn unseen; shown when its participant is ready, from one animation frame to another;
-// masked; answered. The answer is stored before the next trial comes.
+// One trial: its images are fetched, decoded and drawn while hidden. They are shown when the participant is ready, from one
+// animation frame to another, and then masked. The answer is stored before the next trial is sent.
 
 const part = (name) => document.getElementById(name);
-const asked = Number(document.body.dataset.exposure);
+const exposure = Number(document.body.dataset.exposure); // milliseconds
 const kind = part("trial").dataset.kind;
 const stage = part("stage");
 const NAMES = { psychophysical: null, turing: ["Left", "Right"], realism: ["Real", "Computer"] };
 const WARM_UP_FRAMES = 4, MASK_BLOCKS = 32;
 
-let trial = null; // what the server said of it
+let trial = null; // as the server described it
 let phase = "idle"; // idle, ready, beginning, shown, choosing, sending
 let measured = null;
 let code = "";
-let masked = 0; // when the images were hidden
-let abort = null; // ends a showing at once
+let masked = 0; // the time when the images were hidden
+let abort = null; // a function that hides the images at once
 
 function show(section) {
   for (const each of document.querySelectorAll("main > section")) each.hidden = each.id !== section;
@@ -27,7 +27,7 @@ function say(text) {
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-// Ask the server, again and again while it cannot be reached: nothing that was answered gets lost.
+// Ask the server, and repeat this while it cannot be reached: no answer gets lost.
 async function ask(method, path, body) {
   for (let attempt = 0; ; attempt += 1) {
     const request = { method, credentials: "same-origin" };
@@ -43,9 +43,9 @@ async function ask(method, path, body) {
         return { status: response.status, content };
       }
     } catch {
-      // not reached: said below
+      // not reached: the participant is told below
     }
-    say("The study cannot be reached at the moment. Trying again …");
+    say("The server cannot be reached. Trying again …");
     await pause(Math.min(5000, 250 * 2 ** attempt));
   }
 }
@@ -86,7 +86,7 @@ async function prepare(next) {
       return image;
     }));
   } catch {
-    say("A picture did not come. Trying again …");
+    say("An image could not be loaded. Trying again …");
     await pause(1000);
     await load();
     return;
@@ -97,7 +97,7 @@ async function prepare(next) {
   part("ready").focus({ preventScroll: true });
 }
 
-// Empty cells for the images, and a button for each choice.
+// Make empty cells for the images, and a button for each choice.
 function lay_out(count) {
   const names = NAMES[kind] ?? [...Array(count).keys()].map((number) => String(number + 1));
   stage.dataset.phase = "wait";
@@ -110,7 +110,7 @@ function lay_out(count) {
       const canvas = document.createElement("canvas");
       canvas.className = layer;
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", layer === "mask" ? "Noise" : `Picture ${number + 1}`);
+      canvas.setAttribute("aria-label", layer === "mask" ? "Noise" : `Image ${number + 1}`);
       cell.append(canvas);
     }
     if (count > 1) cell.addEventListener("click", () => choose(number));
@@ -160,7 +160,7 @@ async function expose() {
   const hiding = new Promise((resolve) => {
     abort = () => {
       hidden = true;
-      stage.dataset.phase = "masked"; // at once, for no frame comes while the page is hidden
+      stage.dataset.phase = "masked"; // at once, because a hidden page gets no frames
       resolve(performance.now());
     };
   });
@@ -173,7 +173,7 @@ async function expose() {
   phase = "shown";
   const spans = [];
   const shown = (async () => {
-    // some frames first: how long is one, and is the page at rest?
+    // measure the length of some frames first, which also lets the page settle
     let before = await frame();
     for (let number = 0; number < WARM_UP_FRAMES; number += 1) {
       const now = await frame();
@@ -185,7 +185,7 @@ async function expose() {
     spans.length = 0;
     stage.dataset.phase = "shown"; // painted with this frame
     start = before;
-    while (before - start < asked - half && !hidden) {
+    while (before - start < exposure - half && !hidden) {
       const now = await frame();
       spans.push(now - before);
       before = now;
@@ -199,7 +199,7 @@ async function expose() {
   masked = performance.now();
   phase = "choosing";
   for (const button of part("choices").children) button.disabled = false;
-  part("choices").focus({ preventScroll: true }); // Tab goes to the answers from here; none of them is preferred
+  part("choices").focus({ preventScroll: true }); // Tab goes to the choices from here; none of them is selected
 }
 
 async function choose(number) {
@@ -210,7 +210,7 @@ async function choose(number) {
   const body = { trial: trial.trial, choice: number, ...measured, response };
   const { status, content } = await ask("POST", "/answer", body);
   if (status === 200) await prepare(content);
-  else await load(); // answered elsewhere, or stored though the reply was lost
+  else await load(); // answered elsewhere, or stored although the reply was lost
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -248,7 +248,7 @@ part("resume").addEventListener("submit", async (event) => {
   event.preventDefault();
   const { status } = await ask("POST", "/resume", { code: part("code").value });
   if (status === 200) await load();
-  else part("welcome-note").textContent = "There is no such code. Please look at it again.";
+  else part("welcome-note").textContent = "There is no such code. Please check it.";
 });
 
 part("stop").addEventListener("click", async () => {

@@ -1,4 +1,4 @@
-"""The store: each trial once, in order, by its own participant, and nothing about anybody."""
+"""The store takes each answer once, in order, from the right participant, and stores no personal data."""
 
 import json
 import sqlite3
@@ -15,7 +15,7 @@ from downstream.study.answers import (
     AnswerStore,
     Measured,
     Refused,
-    normal_code,
+    normalise_code,
     read_answers,
 )
 from downstream.study.design import StudyConfig
@@ -64,22 +64,22 @@ def stored(store: AnswerStore, study: Study) -> int:
     return sum(len(answers) for _, _, answers in read_answers(study.answers))
 
 
-def test_a_participant_answers_all_and_that_was_it(store: AnswerStore, study: Study, clock: Clock) -> None:
+def test_a_participant_answers_each_trial_once(store: AnswerStore, study: Study, clock: Clock) -> None:
     participant = join(store)
-    for place in range(8):
+    for position in range(8):
         name = see(store, clock, participant)
-        following = store.answer(participant, name, place % 2, WELL)
-        assert stored(store, study) == place + 1  # on the disk before the next one is given
-        assert (following is None) == (place == 7)
-    ((number, asked, answers),) = read_answers(study.answers)
-    assert (number, asked) == (0, 8)
+        following = store.answer(participant, name, position % 2, WELL)
+        assert stored(store, study) == position + 1  # on the disk before the next trial is returned
+        assert (following is None) == (position == 7)
+    ((number, scheduled, answers),) = read_answers(study.answers)
+    assert (number, scheduled) == (0, 8)
     assert [answer.choice for answer in answers] == [0, 1] * 4
     assert [answer.trial for answer in answers] == store.plan(0)
     with pytest.raises(Refused):
         store.answer(participant, name, 0, WELL)
 
 
-def test_an_answer_is_taken_once_in_order_and_from_whom_was_asked(
+def test_an_answer_is_taken_once_in_order_and_from_its_participant(
     store: AnswerStore, study: Study, clock: Clock
 ) -> None:
     one, other = join(store), join(store)
@@ -107,13 +107,13 @@ def test_an_answer_is_taken_once_in_order_and_from_whom_was_asked(
     assert none == []
 
 
-def test_nobody_answers_before_they_can_have_seen_it(store: AnswerStore, study: Study, clock: Clock) -> None:
+def test_answers_before_the_images_were_seen_are_refused(store: AnswerStore, study: Study, clock: Clock) -> None:
     participant = join(store)
     showing = store.current(participant)
     assert showing is not None
     store.begin(participant, showing.name)
     clock.now += 0.5
-    with pytest.raises(Refused, match="before it was seen"):
+    with pytest.raises(Refused, match="before the images were seen"):
         store.answer(participant, showing.name, 0, WELL)
     assert stored(store, study) == 0
 
@@ -126,11 +126,11 @@ def test_nobody_answers_before_they_can_have_seen_it(store: AnswerStore, study: 
         (Measured(1019.0, 16.7, 300, False), (TOO_LONG,)),
         (Measured(980.0, 16.7, 300, False), (TOO_SHORT,)),
         (Measured(1000.0, 16.7, 300, True), (HIDDEN,)),
-        (Measured(1200.0, 1e5, 300, False), (TOO_LONG,)),  # a frame of a hundred seconds excuses nothing
+        (Measured(1200.0, 1e5, 300, False), (TOO_LONG,)),  # a frame of a hundred seconds is no excuse
         (Measured(0.0, 0.0, 300, True), (HIDDEN, TOO_SHORT)),
     ],
 )
-def test_what_went_wrong_is_marked(
+def test_wrong_exposures_are_marked(
     store: AnswerStore, study: Study, clock: Clock, measured: Measured, marks: tuple[str, ...]
 ) -> None:
     participant = join(store)
@@ -139,14 +139,14 @@ def test_what_went_wrong_is_marked(
     assert answer.marks == marks
 
 
-def test_a_reloaded_page_is_no_second_look_unseen(store: AnswerStore, study: Study, clock: Clock) -> None:
+def test_a_second_look_after_a_reload_is_marked(store: AnswerStore, study: Study, clock: Clock) -> None:
     participant = join(store)
     first = store.current(participant)
     again = store.current(participant)
-    assert first == again  # not shown yet: loading it anew changes nothing
+    assert first == again  # not shown yet: reloading changes nothing
     name = see(store, clock, participant)
     with pytest.raises(Refused, match="already"):
-        store.showing(participant, name)  # its images are not to be had any more
+        store.showing(participant, name)  # its images can no longer be fetched
     second = see(store, clock, participant)
     assert second != name
     store.answer(participant, second, 0, WELL)
@@ -154,7 +154,7 @@ def test_a_reloaded_page_is_no_second_look_unseen(store: AnswerStore, study: Stu
     assert answer.marks == (TWICE,)
 
 
-def test_what_is_stored_is_no_personal_data(store: AnswerStore, study: Study, clock: Clock) -> None:
+def test_no_personal_data_are_stored(store: AnswerStore, study: Study, clock: Clock) -> None:
     code = store.join()
     with sqlite3.connect(study.answers) as connection:
         dump = "\n".join(connection.iterdump())
@@ -176,15 +176,15 @@ def test_codes_are_long_different_and_forgiving(store: AnswerStore) -> None:
     assert {len(code) for code in codes} == {16}
     assert [store.find(code) for code in codes] == [0, 1, 2]
     assert store.find(f" {codes[1][:4].lower()}-{codes[1][4:]} ") == 1
-    assert normal_code("o0iL-1") == "00111"
+    assert normalise_code("o0iL-1") == "00111"
     assert store.find("") is None
     assert store.find(codes[0][:-1]) is None
     with pytest.raises(Refused, match="full"):
         store.join()
 
 
-def test_a_schedule_stays_what_it_was(study: Study, store: AnswerStore, clock: Clock) -> None:
-    """Also when the study is served by a later version that would make another one."""
+def test_a_stored_schedule_does_not_change(study: Study, store: AnswerStore, clock: Clock) -> None:
+    """Check this with a server of a later version, which would make another schedule."""
     participant = join(store)
     showing = store.current(participant)
     store.close()

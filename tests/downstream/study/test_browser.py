@@ -58,7 +58,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def served(study: Study) -> Iterator[ServedStudy]:
-    with listen(study, port=0).beside() as started:
+    with listen(study, port=0).in_background() as started:
         yield started
 
 
@@ -134,7 +134,7 @@ def test_the_results_of_known_participants_come_out_as_they_must(
     """Two oracles, two who err in a fifth of the trials, two coins and one who always presses left."""
     study = write_study(tmp_path / "study", StudyConfig(kind=kind, trials=36, checks=4, exposure=0.1))
     crowd = [scripted.oracle] * 2 + [*fresh(scripted), scripted.always_left]
-    with listen(study, port=0).beside() as served:
+    with listen(study, port=0).in_background() as served:
         for decide in crowd:
             for page in watched(browser, served.link):
                 assert scripted.click_through(page, served.link, study, decide) == 40
@@ -307,7 +307,7 @@ def test_nothing_stands_in_anybodys_way(
     browser: "Browser", tmp_path: Path, kind: str, size: dict[str, int], scheme: str
 ) -> None:
     study = write_study(tmp_path / "study", StudyConfig(kind=kind, trials=1, checks=0, exposure=0.05), methods=4)
-    with listen(study, port=0).beside() as served:
+    with listen(study, port=0).in_background() as served:
         for page in watched(browser, served.link, viewport=size, color_scheme=scheme):
 
             def check(section: str, page: "Page" = page) -> None:

@@ -1,6 +1,6 @@
-"""The bucket of tokens."""
+"""The rate limit is a bucket of tokens for each key."""
 
-from downstream.study import site as rate_limit
+from downstream.study import site
 from downstream.study.site import RateLimit
 
 
@@ -16,7 +16,7 @@ def test_a_burst_then_a_steady_rate_for_each(monkeypatch) -> None:
     assert not limit.allows("one")
     now[0] = 100.0
     assert [limit.allows("one") for _ in range(4)] == [True, True, True, False]
-    monkeypatch.setattr(rate_limit, "MOST_REMEMBERED", 10)
+    monkeypatch.setattr(site, "MOST_REMEMBERED", 10)
     for key in range(100):
         limit.allows(key)
     assert len(limit._buckets) <= 13

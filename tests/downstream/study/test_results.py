@@ -1,4 +1,4 @@
-"""Who is left out and why, and what comes out of the rest: picture and page too."""
+"""Which participants and answers are excluded and why, the scores from the others, the figure and the page."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from spectral_ssl.ground.errors import UserError
 
 
 def play(study: Study, deciders: list, hidden: tuple[int, ...] = (), stop: int = 10_000) -> None:
-    """Let each participant answer; those named have their page hidden in every second trial; the last one stops."""
+    """Let each participant answer; pages of ``hidden`` ones are hidden in every second trial; the last one stops."""
     clock = [0.0]
     store = open_store(study, clock=lambda: clock[0])
     for person, decide in enumerate(deciders):
@@ -26,9 +26,9 @@ def play(study: Study, deciders: list, hidden: tuple[int, ...] = (), stop: int =
         while showing is not None:
             store.begin(number, showing.name)
             clock[0] += study.config.exposure
-            away = person in hidden and showing.place % 2 == 0
+            away = person in hidden and showing.position % 2 == 0
             measured = Measured(1000 * study.config.exposure, 16.7, 500.0, away)
-            if person == len(deciders) - 1 and showing.place == stop:
+            if person == len(deciders) - 1 and showing.position == stop:
                 break
             showing = store.answer(number, showing.name, decide(showing.trial), measured)
     store.close()
@@ -58,7 +58,7 @@ def test_rates_reasons_and_agreement(turing: Study) -> None:
     results = study_results(turing)
     assert (results["participants"], results["finished"]) == (7, 6)
     assert results["answers"] == 6 * 34 + 9
-    # of the four who count three never err; each saw each method ten times
+    # three of the four included participants never err; each saw each method ten times
     assert [row["answers"] for row in results["scores"]] == [40, 40, 40]
     first, second, third = results["scores"]
     assert first["fooling"]["value"] == 10 / 40
@@ -67,13 +67,14 @@ def test_rates_reasons_and_agreement(turing: Study) -> None:
     reasons = {each["participant"]: each["reasons"] for each in results["excluded"]}
     assert reasons.keys() == {4, 5, 6}
     assert reasons[4] == ["passed 2 of 4 attention checks", "always the same button"]
-    counted = sum(not trial.check for place, trial in enumerate(open_plan(turing, 5)) if place % 2)
-    assert reasons[5] == ([f"{counted} of 30 trials answered as they should be"] if counted < 15 else reasons[5])
+    valid = sum(not trial.check for position, trial in enumerate(open_plan(turing, 5)) if position % 2)
+    assert reasons[5] == ([f"valid answers to {valid} of 30 trials"] if valid < 15 else reasons[5])
     (reason,) = reasons[6]
-    assert reason.endswith("of 30 trials answered as they should be")
+    assert reason.startswith("valid answers to ")
+    assert reason.endswith(" of 30 trials")
     assert results["answers_left_out"] == {HIDDEN: 17}
-    # participants 0 and 3 saw the same pairs, 1 and 2 others: 30 pairs judged twice, the two differ on the ten with the
-    # first method. In each pair "real" or the method was picked: 50 times "real", ten times the method
+    # participants 0 and 3 saw the same pairs, 1 and 2 others: 30 pairs have two ratings. These differ for the ten pairs
+    # with the first method. In 50 ratings "real" was picked, in ten the method
     assert results["agreement"]["items"] == 30
     assert results["agreement"]["krippendorff_alpha"] == pytest.approx(1 - (60 - 1) * 10 / (50 * 10))
     everyone = results["scores_of_everyone"]
@@ -98,7 +99,7 @@ def test_preferences_add_up(tmp_path: Path) -> None:
     assert results["agreement"]["items"] == 30
 
 
-def test_realism_of_an_oracle_is_nought_and_of_a_coin_one(tmp_path: Path) -> None:
+def test_an_oracle_gives_realism_zero_and_a_coin_one(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", StudyConfig(kind="realism", trials=24, checks=4))
     generator = np.random.default_rng(1)
     play(study, [knows] * 4)
@@ -110,14 +111,14 @@ def test_realism_of_an_oracle_is_nought_and_of_a_coin_one(tmp_path: Path) -> Non
         assert row["fooling"]["value"] == pytest.approx(0.5, abs=0.15)
 
 
-def test_whoever_takes_noise_for_real_is_left_out(tmp_path: Path) -> None:
+def test_a_participant_who_takes_noise_for_real_is_excluded(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", StudyConfig(kind="realism", trials=12, checks=4))
     play(study, [knows, lambda trial: 0 if trial.shown == (SPOILT,) else knows(trial)])
     (excluded,) = study_results(study)["excluded"]
     assert excluded == {"participant": 1, "reasons": ["passed 0 of 4 attention checks"]}
 
 
-def test_nobody_left(tmp_path: Path, turing: Study) -> None:
+def test_results_without_any_included_participant(tmp_path: Path, turing: Study) -> None:
     with pytest.raises(UserError, match="no answers yet"):
         study_results(turing)
     play(turing, [left])
@@ -127,7 +128,7 @@ def test_nobody_left(tmp_path: Path, turing: Study) -> None:
     write_results_page(tmp_path / "empty.html", results, tmp_path / "empty.png")
 
 
-def test_picture_and_page_hold_the_numbers(tmp_path: Path, turing: Study) -> None:
+def test_figure_and_page_hold_the_numbers(tmp_path: Path, turing: Study) -> None:
     play(turing, [knows, knows, fooled_by_the_first])
     results = study_results(turing) | {"data": "<script>alert(1)</script>", "note": "scripted, not people"}
     draw_results(tmp_path / "results.png", results)

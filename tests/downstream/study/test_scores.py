@@ -1,4 +1,4 @@
-"""The statistics against numbers worked out by hand, or published."""
+"""The scores agree with numbers computed by hand, or published."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_rates_by_hand() -> None:
     assert found is not None
     assert found.value == pytest.approx(9 / 24)
     assert found.low is not None
-    # resampled: all three the worst one, all three the best one
+    # the extremes of resampling: three times the worst participant, three times the best
     assert 0 <= found.low <= 9 / 24 <= found.high <= 0.6  # type: ignore[operator]
     assert rate(counts(0, 0), counts(0, 0)) is None
 
@@ -51,11 +51,11 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says() -> None:
 
 
 def test_realism_by_hand() -> None:
-    # 8 of 10 fakes found, 2 of 10 real ones called fake: P = 8/10, R = 8/10, F = 0.8, score 0.4
+    # 8 of 10 fakes detected, 2 of 10 real images called fake: P = 8/10, R = 8/10, F = 0.8, score 0.4
     (found,) = [realism_score(counts(8), counts(10), counts(2), counts(10))]
     assert found is not None
     assert found.value == pytest.approx(0.4)
-    # the F-measure averaged over participants: F = 0.8, 1 and 2 * 0.5 / 1.5 = 2/3 (half found, no false alarm)
+    # the F-measure averaged over participants: F = 0.8, 1 and 2 * 0.5 / 1.5 = 2/3 (half detected, no false alarm)
     found = realism_score(counts(8, 10, 5), counts(10, 10, 10), counts(2, 0, 0), counts(10, 10, 10))
     assert found is not None
     assert found.value == pytest.approx(2 - 2 * (0.8 + 1 + 2 / 3) / 3)
@@ -65,7 +65,7 @@ def test_realism_by_hand() -> None:
     ("hits", "alarms", "score"), [(1.0, 0.0, 0.0), (0.5, 0.5, 1.0), (0.0, 0.0, 2.0), (1.0, 1.0, 2 / 3)]
 )
 def test_realism_of_known_participants(hits: float, alarms: float, score: float) -> None:
-    """Never wrong, guessing, always "real", always "made": by the formula, whatever the share of fakes."""
+    """Check people who are never wrong, guess, or always say "real" or "fake", for two shares of fakes."""
     for fakes, reals in ((10, 10), (10, 30)):
         found = realism_score(
             counts(int(hits * fakes)), counts(fakes), counts(int(alarms * reals)), counts(reals)
@@ -79,13 +79,13 @@ def test_realism_is_the_f_measure_of_scikit_learn() -> None:
 
     generator = np.random.default_rng(1)
     for _ in range(20):
-        said = generator.integers(0, 2, 40)
+        called_fake = generator.integers(0, 2, 40)
         is_fake = np.repeat([0, 1], 20)
         found = realism_score(
-            counts(said[is_fake == 1].sum()), counts(20), counts(said[is_fake == 0].sum()), counts(20)
+            counts(called_fake[is_fake == 1].sum()), counts(20), counts(called_fake[is_fake == 0].sum()), counts(20)
         )
         assert found is not None
-        assert found.value == pytest.approx(2 - 2 * f1_score(is_fake, said))
+        assert found.value == pytest.approx(2 - 2 * f1_score(is_fake, called_fake))
 
 
 def test_realism_needs_both() -> None:
@@ -115,7 +115,7 @@ def test_alpha_by_hand() -> None:
 
 def test_alpha_at_its_limits() -> None:
     assert krippendorff_alpha({0: ["a", "a"], 1: ["b", "b", "b"]}) == 1
-    assert krippendorff_alpha({0: ["a", "a"], 1: ["a", "a"]}) is None  # no two categories: chance agrees as well
+    assert krippendorff_alpha({0: ["a", "a"], 1: ["a", "a"]}) is None  # one category: chance agrees too
     assert krippendorff_alpha({0: ["a"], 1: ["b"]}) is None
     generator = np.random.default_rng(0)
     random = {unit: generator.integers(0, 2, 6).tolist() for unit in range(2000)}

@@ -1,4 +1,4 @@
-"""The served study: what gets out, what gets in, and what is refused."""
+"""The served study: what a browser receives, what is stored, and what is refused."""
 
 import os
 import random
@@ -36,7 +36,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def served(study: Study) -> Iterator[ServedStudy]:
-    with listen(study, port=0, limits=GENEROUS).beside() as started:
+    with listen(study, port=0, limits=GENEROUS).in_background() as started:
         yield started
 
 
@@ -51,7 +51,7 @@ def stored(study: Study) -> list[int]:
     return [answer.choice for _, _, answers in read_answers(study.answers) for answer in answers]
 
 
-def test_a_participant_stops_and_goes_on_elsewhere(served: ServedStudy, study: Study, client: Client) -> None:
+def test_a_participant_stops_and_continues_elsewhere(served: ServedStudy, study: Study, client: Client) -> None:
     assert client.finish(SHORT, lambda trial: 0, most=3) == 3
     code = client.trial()["code"]
     assert client.ask("POST", "/leave", {})[0] == 200
@@ -65,8 +65,8 @@ def test_a_participant_stops_and_goes_on_elsewhere(served: ServedStudy, study: S
     assert elsewhere.trial() == {"done": True, "code": code}
 
 
-def test_nothing_a_browser_sees_tells_what_is_what(served: ServedStudy, study: Study) -> None:
-    """No method, path, run, file name, id, kind of source or check in any header, page, script or answer."""
+def test_a_browser_receives_no_hint_on_what_is_real(served: ServedStudy, study: Study) -> None:
+    """Check that no header, page, script or reply holds a method, path, run, file name, id, source or check."""
     client, seen = Client(served.link), []
 
     def look(method: str, path: str, body: Any = None) -> Any:
@@ -111,7 +111,7 @@ def test_every_reply_has_the_strict_headers(served: ServedStudy, client: Client)
         assert headers["Cache-Control"] == "no-store"
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_pages(served: ServedStudy) -> None:
+def test_scripts_and_other_pages_cannot_use_the_cookie(served: ServedStudy) -> None:
     _, _, headers = Client(served.link).ask("POST", "/join", {"consent": True})
     assert "HttpOnly" in headers["Set-Cookie"]
     assert "SameSite=Strict" in headers["Set-Cookie"]
@@ -122,7 +122,7 @@ def test_consent_text_is_escaped(served: ServedStudy) -> None:
     assert "Agree to &lt;b&gt;this&lt;/b&gt;." in page
 
 
-def test_without_consent_nobody_takes_part(served: ServedStudy, study: Study) -> None:
+def test_joining_needs_consent(served: ServedStudy, study: Study) -> None:
     client = Client(served.link)
     for wrong in ({"consent": False}, {}, {"consent": "yes"}, {"consent": True, "more": 1}):
         assert client.ask("POST", "/join", wrong)[0] == 400
@@ -139,8 +139,8 @@ def test_forged_and_repeated_answers_are_refused(served: ServedStudy, study: Stu
     assert Client(served.link).ask("GET", f"/image/{trial['trial']}/0")[0] == 401
     assert client.ask("GET", f"/image/{trial['trial']}/2")[0] == 404
     assert client.ask("POST", "/begin", {"trial": trial["trial"]})[0] == 200
-    assert client.ask("GET", f"/image/{trial['trial']}/0")[0] == 409  # shown by now: no second look
-    assert client.ask("POST", "/answer", answer_to(trial, 0, SHORT))[0] == 409  # nobody can have seen it yet
+    assert client.ask("GET", f"/image/{trial['trial']}/0")[0] == 409  # shown already: no second look
+    assert client.ask("POST", "/answer", answer_to(trial, 0, SHORT))[0] == 409  # too early to have seen it
     time.sleep(SHORT)
     for wrong in (
         {"choice": -1}, {"choice": 5}, {"choice": True}, {"choice": "0"}, {"exposure": -1}, {"exposure": "30"},
@@ -190,20 +190,20 @@ def test_other_pages_cannot_answer_for_a_participant(served: ServedStudy, client
     ):
         assert client.ask("POST", "/begin", {"trial": trial}, headers)[0] == 415, headers
     assert client.ask("POST", "/begin", {"trial": trial}, {"Sec-Fetch-Site": "same-origin"})[0] == 200
-    # a name elsewhere that was made to point here
+    # a host name elsewhere that points to this machine
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::2]:80"):
         assert client.ask("GET", "/trial", headers={"Host": host})[0] == 421, host
     for host in ("localhost", "localhost:8765", "127.0.0.1", "[::1]:9", "[::1]"):
         assert client.ask("GET", "/trial", headers={"Host": host})[0] == 200, host
 
 
-def test_what_is_too_large_is_not_read(served: ServedStudy, study: Study, client: Client) -> None:
+def test_large_requests_are_not_read(served: ServedStudy, study: Study, client: Client) -> None:
     assert client.ask("POST", "/begin", b"x" * (MOST_BYTES + 1))[0] == 413
     large = Client(served.link)
     try:
         status = large.ask("POST", "/join", b"x" * 10_000_000)[0]
     except (HTTPException, OSError):
-        status = 413  # hung up while we were sending: just as well
+        status = 413  # the server may also close the connection while we send
     assert status == 413
     try:
         status = Client(served.link).ask("GET", "/", headers={"X-Long": "x" * 100_000})[0]
@@ -215,9 +215,9 @@ def test_what_is_too_large_is_not_read(served: ServedStudy, study: Study, client
         assert client.ask("GET", path)[0] == 404, path
 
 
-def test_whoever_asks_too_often_has_to_wait(study: Study) -> None:
+def test_too_many_requests_have_to_wait(study: Study) -> None:
     limits = Limits(requests=(5.0, 10), joining=(0.001, 2), codes=(0.001, 3))
-    with listen(study, port=0, limits=limits).beside() as served:
+    with listen(study, port=0, limits=limits).in_background() as served:
         client = Client(served.link)
         client.join()
         statuses = [client.ask("GET", "/trial")[0] for _ in range(12)]
@@ -225,14 +225,14 @@ def test_whoever_asks_too_often_has_to_wait(study: Study) -> None:
         assert 429 in statuses
         other = Client(served.link)
         other.join()
-        assert other.ask("GET", "/trial")[0] == 200  # others need not wait
+        assert other.ask("GET", "/trial")[0] == 200  # other participants need not wait
         assert Client(served.link).ask("POST", "/join", {"consent": True})[0] == 429
         guesses = [Client(served.link).ask("POST", "/resume", {"code": "0" * 16})[0] for _ in range(5)]
         assert guesses == [401, 401, 401, 429, 429]
 
 
 def test_an_open_address_needs_the_secret_link(study: Study) -> None:
-    with listen(study, address="0.0.0.0", port=0).beside() as served:
+    with listen(study, address="0.0.0.0", port=0).in_background() as served:
         assert served.secret
         assert served.link.endswith(f"/enter/{SECRET}")
         here = f"http://127.0.0.1:{served.link.split(':')[2].split('/')[0]}/"
@@ -248,7 +248,7 @@ def test_an_open_address_needs_the_secret_link(study: Study) -> None:
         assert guest.finish(SHORT, lambda trial: 1) == 8
 
 
-def test_addresses_that_cannot_be_had(study: Study, served: ServedStudy) -> None:
+def test_unavailable_addresses_are_refused(study: Study, served: ServedStudy) -> None:
     port = int(served.link.split(":")[2].strip("/"))
     for address, wrong in (("127.0.0.1", port), ("203.0.113.7", 0), ("nowhere.example", 0)):
         with pytest.raises(UserError, match="--address"):
@@ -258,24 +258,24 @@ def test_addresses_that_cannot_be_had(study: Study, served: ServedStudy) -> None
 def take_part(link: str, trials: int, seed: int) -> list[int]:
     client, choices = Client(link), random.Random(seed)
     client.join()
-    given: list[int] = []
+    sent: list[int] = []
 
     def choose(trial: dict[str, Any]) -> int:
-        given.append(choices.randrange(2))
-        return given[-1]
+        sent.append(choices.randrange(2))
+        return sent[-1]
 
     assert client.finish(SHORT, choose) == trials
-    return given
+    return sent
 
 
 def crowd(folder: Path, participants: int, trials: int) -> None:
-    """So many at once, each with the limits that people have, and every answer is there afterwards."""
+    """Let participants answer at the same time, under the usual limits, and check that every answer is stored."""
     study = write_study(folder, StudyConfig(trials=trials, checks=0, exposure=SHORT), size=4)
-    with listen(study, port=0).beside() as served, ThreadPoolExecutor(participants) as pool:
-        given = list(pool.map(lambda seed: take_part(served.link, trials, seed), range(participants)))
-    kept = [[answer.choice for answer in answers] for _, _, answers in read_answers(study.answers)]
-    assert sorted(kept) == sorted(given)
-    assert sum(map(len, kept)) == participants * trials
+    with listen(study, port=0).in_background() as served, ThreadPoolExecutor(participants) as pool:
+        sent = list(pool.map(lambda seed: take_part(served.link, trials, seed), range(participants)))
+    stored_choices = [[answer.choice for answer in answers] for _, _, answers in read_answers(study.answers)]
+    assert sorted(stored_choices) == sorted(sent)
+    assert sum(map(len, stored_choices)) == participants * trials
 
 
 def test_fifty_participants_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def start_server(study: Study, port: int) -> tuple["subprocess.Popen[str]", str]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
-def test_a_server_killed_in_the_middle_loses_no_answer_it_took(tmp_path: Path) -> None:
+def test_a_killed_server_loses_no_accepted_answer(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", StudyConfig(trials=30, checks=2, exposure=SHORT))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -306,39 +306,39 @@ def test_a_server_killed_in_the_middle_loses_no_answer_it_took(tmp_path: Path) -
     clients = [Client(link) for _ in range(6)]
     for client in clients:
         client.join()
-    taken = dict.fromkeys(range(len(clients)), 0)
+    accepted = dict.fromkeys(range(len(clients)), 0)
 
-    def go_on(number: int) -> None:
+    def take_part_until_killed(number: int) -> None:
         try:
             client = clients[number]
             trial = client.trial()
             while not trial["done"]:
                 status, trial = client.answer(trial, number % 2, SHORT)
                 assert status == 200
-                taken[number] += 1
+                accepted[number] += 1
         except (HTTPException, OSError):
-            return  # the server is gone
+            return  # the server was killed
 
-    threads = [threading.Thread(target=go_on, args=(number,)) for number in taken]
+    threads = [threading.Thread(target=take_part_until_killed, args=(number,)) for number in accepted]
     for thread in threads:
         thread.start()
-    while sum(taken.values()) < 20:
+    while sum(accepted.values()) < 20:
         time.sleep(0.005)
     server.send_signal(signal.SIGKILL)
     server.wait()
     for thread in threads:
         thread.join()
-    kept = [len(answers) for _, _, answers in read_answers(study.answers)]
-    assert sum(taken.values()) < len(clients) * 32, "killed too late to show anything"
-    # an answer that was stored but whose reply was lost makes one more
-    assert all(taken[number] <= kept[number] <= taken[number] + 1 for number in taken)
+    counts = [len(answers) for _, _, answers in read_answers(study.answers)]
+    assert sum(accepted.values()) < len(clients) * 32, "killed too late to show anything"
+    # one more answer may be stored, if its reply was lost
+    assert all(accepted[number] <= counts[number] <= accepted[number] + 1 for number in accepted)
 
     server, again = start_server(study, port)
     try:
         assert again == link
         for number, client in enumerate(clients):
             client.connection.close()
-            assert client.finish(SHORT, lambda trial, number=number: number % 2) == 32 - kept[number]
+            assert client.finish(SHORT, lambda trial, number=number: number % 2) == 32 - counts[number]
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
