@@ -23,7 +23,7 @@ import numpy as np
 from transforms import idle_seconds, machine, median_seconds, wait_until_quiet
 
 from data_prep.basis import zernike_basis
-from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.readers.mesh import read_shape
 from data_prep.readers.off import parse_off
 from data_prep.source import Item, Shape, Source
@@ -57,7 +57,7 @@ def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
     memory_before = _peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
         begin, before, idle_before = time.perf_counter(), _processor_seconds(), idle_seconds()
-        made = prepare(source, zernike_basis(20), Path(folder) / "maps.h5", workers=workers)
+        made = prepare_maps(source, zernike_basis(20), Path(folder) / "maps.h5", workers=workers)
         size = made.path.stat().st_size
         wall, idle = time.perf_counter() - begin, idle_seconds() - idle_before
     from joblib.externals.loky import get_reusable_executor

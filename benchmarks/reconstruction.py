@@ -17,14 +17,14 @@ from transforms import machine
 
 from data_prep.basis import Basis, harmonics_basis, radial_basis, zernike_basis
 from data_prep.geometry.solid_quadrature import require_closed
-from data_prep.geometry.surface_quadrature import surface_quadrature
+from data_prep.geometry.surface_quadrature import compute_surface_quadrature
 from data_prep.geometry.surface_sampling import sample_surface
-from data_prep.pipeline.shape_to_map import cloud_to_map, highest_order, mesh_in_unit_ball, shape_to_map
+from data_prep.pipeline.shape_to_map import cloud_to_map, get_highest_order, move_mesh_to_unit_ball, shape_to_map
 from data_prep.source import Shape
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.sources.catalogue import open_source
-from data_prep.transforms.inverse import densest_cells, density_grid, density_mesh, star_mesh
-from data_prep.transforms.radial_harmonics import cast_rays, grid_directions, need_embree
+from data_prep.transforms.inverse import build_density_mesh, build_star_mesh, density_grid, find_densest_cells
+from data_prep.transforms.radial_harmonics import build_grid_directions, cast_rays, require_embree
 from downstream.figures.shapes import draw_shapes
 from downstream.metrics.chamfer import chamfer_distance
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -41,7 +41,7 @@ def objects(root: Path) -> tuple[dict[str, Shape], dict[str, Any]]:
     shapes, closed, looked_at = {}, 0, 0
     for label, name in enumerate(source.classes):
         items = [item for item in source.items if item.label == label and item.split == "train"]
-        shapes[name] = mesh_in_unit_ball(items[NUMBER].load())
+        shapes[name] = move_mesh_to_unit_ball(items[NUMBER].load())
         for item in items[:10]:
             looked_at += 1
             try:
@@ -50,14 +50,14 @@ def objects(root: Path) -> tuple[dict[str, Shape], dict[str, Any]]:
             except ObjectError:
                 pass
     for name in BUILT_IN:
-        shapes[f"built-in {name}"] = mesh_in_unit_ball(make_shape(f"{name}/train-001"))
+        shapes[f"built-in {name}"] = move_mesh_to_unit_ball(make_shape(f"{name}/train-001"))
     return shapes, {"closed": closed, "of": looked_at}
 
 
 def exact_map(mesh: Shape, basis: Basis) -> Any:
     """Zernike maps by quadrature; shells from 50,000 points: neither holds much noise."""
     if basis.kind == "zernike":
-        points, weights = surface_quadrature(mesh, highest_order(basis))
+        points, weights = compute_surface_quadrature(mesh, get_highest_order(basis))
         return cloud_to_map(points, basis, weights)
     return cloud_to_map(sample_surface(mesh, 50_000, np.random.default_rng(0)), basis)
 
@@ -95,25 +95,28 @@ def main() -> None:
 
         def ridge(name: str, mesh: Shape, basis: Basis = basis, grids: dict[str, Any] = grids) -> Any:
             grids[name] = density_grid(exact_map(mesh, basis), basis)
-            return densest_cells(grids[name])
+            return find_densest_cells(grids[name])
 
         record(f"zernike {degree} ridge", ridge, draw=degree in (10, 20, 30))
-        record(f"zernike {degree} skin", lambda name, mesh, grids=grids: density_mesh(grids[name]), draw=degree == 20)
+        record(
+            f"zernike {degree} skin", lambda name, mesh, grids=grids: build_density_mesh(grids[name]), draw=degree == 20
+        )
     for basis in (zernike_basis(15, 8), harmonics_basis(15, 8), harmonics_basis(15, 16), harmonics_basis(31, 16)):
         title = f"{basis.kind} [{basis.radial}, {basis.degree + 1}, {basis.degree + 1}] ridge"
-        record(title, lambda name, mesh, b=basis: densest_cells(density_grid(exact_map(mesh, b), b)))
+        record(title, lambda name, mesh, b=basis: find_densest_cells(density_grid(exact_map(mesh, b), b)))
     hits = {}
     try:
-        need_embree()
+        require_embree()
         for degree in (15, 31, 63):
             basis = radial_basis(degree)
 
             def star(name: str, mesh: Shape, basis: Basis = basis) -> Shape:
-                return star_mesh(shape_to_map(mesh, basis, "+z", generator)[0], basis, 5)
+                return build_star_mesh(shape_to_map(mesh, basis, "+z", generator)[0], basis, 5)
 
             record(f"radial {degree}", star, draw=degree == 63)
         hits = {
-            name: float(cast_rays(mesh, grid_directions(63).reshape(-1, 3))[1].mean()) for name, mesh in shapes.items()
+            name: float(cast_rays(mesh, build_grid_directions(63).reshape(-1, 3))[1].mean())
+            for name, mesh in shapes.items()
         }
     except UserError as error:
         print(error)

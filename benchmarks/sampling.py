@@ -16,16 +16,16 @@ import numpy as np
 from transforms import machine
 
 from data_prep.basis import zernike_basis
-from data_prep.geometry.surface_quadrature import surface_quadrature
-from data_prep.geometry.surface_sampling import farthest_points, sample_surface
-from data_prep.layout import orders, unfold
-from data_prep.pipeline.prepare import object_generator
-from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.geometry.surface_quadrature import compute_surface_quadrature
+from data_prep.geometry.surface_sampling import sample_farthest_points, sample_surface
+from data_prep.layout import find_orders, unfold
+from data_prep.pipeline.prepare import make_object_generator
+from data_prep.pipeline.shape_to_map import move_mesh_to_unit_ball, shape_to_map
 from data_prep.source import Shape
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms import moment_sums as moments
 from data_prep.transforms.zernike import zernike_moments
-from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.classifiers.logistic import fit_logistic
 
 BASIS = zernike_basis(20)
 MOST = {"train": 60, "test": 30}
@@ -52,9 +52,9 @@ def timed(call: Any) -> tuple[Any, float]:
 
 def against_exact(shape: Shape, seed: int) -> dict[str, Any]:
     """Errors of the moments of one mesh in the unit ball, against a rule that is exact (or within 1e-7 of it)."""
-    mesh = mesh_in_unit_ball(shape)
+    mesh = move_mesh_to_unit_ball(shape)
     faces = 0 if mesh.faces is None else len(mesh.faces)
-    points, weights = surface_quadrature(mesh, 28, tolerance=0 if faces < 4000 else 1e-9)
+    points, weights = compute_surface_quadrature(mesh, 28, tolerance=0 if faces < 4000 else 1e-9)
     reference = zernike_moments(points[None], 20, weights, dtype="float64")[0]
     row: dict[str, Any] = {"faces": faces}
     generator = np.random.default_rng(seed)
@@ -73,16 +73,16 @@ def against_exact(shape: Shape, seed: int) -> dict[str, Any]:
 
     record("area", lambda: (sample_surface(mesh, 2048, generator), None))
     candidates = sample_surface(mesh, 8192, generator)
-    record("farthest", lambda: (farthest_points(candidates, 2048, generator), None))
+    record("farthest", lambda: (sample_farthest_points(candidates, 2048, generator), None))
     for tolerance in (1e-2, 1e-3, 1e-4):
-        record(f"quadrature {tolerance:g}", lambda t=tolerance: surface_quadrature(mesh, 20, tolerance=t))
+        record(f"quadrature {tolerance:g}", lambda t=tolerance: compute_surface_quadrature(mesh, 20, tolerance=t))
     row["signal"] = np.square(reference)
     return row
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name in rows[0] if name not in ("faces", "signal")]
-    order = unfold(orders(BASIS), BASIS)
+    order = unfold(find_orders(BASIS), BASIS)
     result: dict[str, Any] = {"meshes": len(rows), "faces_median": statistics.median(row["faces"] for row in rows)}
     for name in names:
         own = [row[name] for row in rows]
@@ -115,16 +115,16 @@ def probes(items: list[Any], shapes: list[Shape]) -> dict[str, Any]:
             basis = replace(BASIS, sampling=way, seed=seed)
             maps[way][seed] = np.stack(
                 [
-                    unfold(shape_to_map(shape, basis, "+z", object_generator(seed, item.id))[0], basis)
+                    unfold(shape_to_map(shape, basis, "+z", make_object_generator(seed, item.id))[0], basis)
                     for item, shape in zip(items, shapes, strict=True)
                 ]
             )
     rows = []
     for orders_kept in (10, 20):
-        kept = unfold(orders(BASIS), BASIS) <= orders_kept
+        kept = unfold(find_orders(BASIS), BASIS) <= orders_kept
         for trained in WAYS:
             for seed, values in maps[trained].items():
-                probe = fit_probe(values[train][:, kept], labels[train], 0)
+                probe = fit_logistic(values[train][:, kept], labels[train], 0)
                 row: dict[str, Any] = {
                     "train": trained,
                     "highest_order": orders_kept,

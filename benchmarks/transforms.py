@@ -27,12 +27,12 @@ from threadpoolctl import threadpool_limits
 
 from data_prep.basis import zernike_basis
 from data_prep.geometry.surface_sampling import sample_points
-from data_prep.geometry.unit_ball import to_unit_ball
-from data_prep.layout import index
+from data_prep.geometry.unit_ball import move_to_unit_ball
+from data_prep.layout import list_indices
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.transforms import moment_sums as moments
 from data_prep.transforms.kernels.ducc import ACCURACY
-from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.recurrences import build_zernike_tables
 from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments
 
@@ -88,7 +88,7 @@ def zernike_speed(degree: int, threads: int, radial: int | None = None, dtype: s
     seconds = median_seconds(
         lambda: zernike_moments(batch, degree, radial=radial, dtype=dtype, threads=threads), 9
     ) / len(batch)
-    coefficients = zernike_tables(degree, radial).coefficients
+    coefficients = build_zernike_tables(degree, radial).coefficients
     return {
         "degree": degree,
         "radial": radial,
@@ -128,7 +128,9 @@ def direct_zernike_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.fl
         for ell in range(degree + 1)
         for k in range((degree - ell) // 2 + 1)
     }
-    return np.array([np.mean(radial[k, ell] * angular[ell, m]) for k, ell, m in index(zernike_basis(degree)).tolist()])
+    return np.array(
+        [np.mean(radial[k, ell] * angular[ell, m]) for k, ell, m in list_indices(zernike_basis(degree)).tolist()]
+    )
 
 
 def direct_harmonics_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
@@ -165,7 +167,7 @@ def against_direct_harmonics_sum() -> dict[str, Any]:
 def occupied_voxels(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A built-in chair on a grid that fits into the unit ball: the grid of 0 and 1, and the centres of the ones."""
     shape = make_shape("chair/train-000")
-    points = to_unit_ball(sample_points(shape, 20 * POINTS, np.random.default_rng(0)), "+z")
+    points = move_to_unit_ball(sample_points(shape, 20 * POINTS, np.random.default_rng(0)), "+z")
     width = 2 / np.sqrt(3) / side  # the corners of the grid touch the sphere
     places = np.unique(np.floor(points / np.sqrt(3) / width).astype(int) + side // 2, axis=0)
     grid = np.zeros((side, side, side))
@@ -203,7 +205,7 @@ def against_zmpy3d() -> dict[str, Any] | None:
     # norms over m of both, in Novotni and Klein's scaling and for a mass of one
     weights = np.where(np.arange(order + 1) > 0, 2.0, 1.0)
     moments_here = zernike_moments(centres[None], order, dtype="float64")[0]
-    addresses = index(zernike_basis(order))
+    addresses = list_indices(zernike_basis(order))
     squares = np.abs(theirs()) ** 2 / (grid.sum() * radius**-3.0) ** 2 * weights
     differences, sizes = [], []
     for k, ell in sorted({(int(k), int(ell)) for k, ell, _ in addresses}):

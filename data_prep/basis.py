@@ -104,7 +104,7 @@ class Basis:
             values: dict[str, Any] = json.loads(text)
             values["shape"] = tuple(int(side) for side in values["shape"])
             basis = Basis(**values)
-            if canonical(basis) != basis:
+            if rebuild(basis) != basis:
                 raise ValueError("its fields contradict each other")
             return basis
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -227,7 +227,7 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
     )
 
 
-def canonical(basis: Basis) -> Basis:
+def rebuild(basis: Basis) -> Basis:
     """The basis as its own function would make it: what differs from it contradicts itself.
 
     Raises
@@ -254,7 +254,7 @@ def canonical(basis: Basis) -> Basis:
     return replace(made, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
 
 
-def pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
+def split_pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
     """Which channels of a map of two pictures are the condition, and which the target.
 
     A file serves both directions: the choice belongs to the task, not to the data.

@@ -20,7 +20,7 @@ from data_prep.basis import Basis
 from spectral_ssl.ground.errors import UserError
 
 
-def index(basis: Basis) -> NDArray[np.int64]:
+def list_indices(basis: Basis) -> NDArray[np.int64]:
     """The (k, l, m) of each coefficient of a vector.
 
     Returns
@@ -36,7 +36,7 @@ def index(basis: Basis) -> NDArray[np.int64]:
     return _index(basis.degree, basis.radial, basis.truncation == "triangular")
 
 
-def valid_cells(basis: Basis) -> NDArray[np.bool_]:
+def find_valid_cells(basis: Basis) -> NDArray[np.bool_]:
     """Which cells of a map hold a coefficient; all of them for images.
 
     Returns
@@ -46,11 +46,11 @@ def valid_cells(basis: Basis) -> NDArray[np.bool_]:
     valid = np.ones(basis.shape, dtype=bool)
     if basis.kind != "pixels":
         valid = np.zeros(basis.shape, dtype=bool)
-        valid.reshape(-1)[cells(basis)] = True
+        valid.reshape(-1)[find_cells(basis)] = True
     return valid
 
 
-def cells(basis: Basis) -> NDArray[np.int64]:
+def find_cells(basis: Basis) -> NDArray[np.int64]:
     """The place of each coefficient of a vector in the flattened map.
 
     Returns
@@ -84,7 +84,7 @@ def fold(coefficients: NDArray[Any], basis: Basis) -> NDArray[Any]:
     UserError
         When the basis is that of images or n is not its number of coefficients.
     """
-    places = cells(basis)
+    places = find_cells(basis)
     values = np.asarray(coefficients)
     if values.shape[-1:] != places.shape:
         raise UserError("shape of the coefficients", values.shape, f"give (..., {places.size})")
@@ -111,11 +111,11 @@ def unfold(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     UserError
         When the basis is that of images or the maps have another shape than it says.
     """
-    places = cells(basis)
+    places = find_cells(basis)
     return _flat(maps, basis)[..., places]
 
 
-def degrees(basis: Basis) -> NDArray[np.int64]:
+def find_degrees(basis: Basis) -> NDArray[np.int64]:
     """The angular degree l of each cell of a map, -1 where there is no coefficient.
 
     Returns
@@ -127,10 +127,10 @@ def degrees(basis: Basis) -> NDArray[np.int64]:
     UserError
         When the basis is that of images.
     """
-    return _spread(index(basis)[:, 1], basis)
+    return _spread(list_indices(basis)[:, 1], basis)
 
 
-def orders(basis: Basis) -> NDArray[np.int64]:
+def find_orders(basis: Basis) -> NDArray[np.int64]:
     """The polynomial order n = l + 2k of each cell of a map (spherical harmonics: l), -1 where there is none.
 
     Returns
@@ -142,11 +142,11 @@ def orders(basis: Basis) -> NDArray[np.int64]:
     UserError
         When the basis is that of images.
     """
-    k, ell, _ = index(basis).T
+    k, ell, _ = list_indices(basis).T
     return _spread(ell + 2 * k if basis.kind == "zernike" else ell, basis)
 
 
-def azimuthal(basis: Basis) -> NDArray[np.int64]:
+def find_azimuthal_orders(basis: Basis) -> NDArray[np.int64]:
     """The signed order m of each cell of a map, 0 where there is no coefficient (see ``valid_cells``).
 
     Returns
@@ -158,10 +158,10 @@ def azimuthal(basis: Basis) -> NDArray[np.int64]:
     UserError
         When the basis is that of images.
     """
-    return fold(index(basis)[:, 2], basis)
+    return fold(list_indices(basis)[:, 2], basis)
 
 
-def opposite(basis: Basis) -> NDArray[np.int64]:
+def find_opposite_cells(basis: Basis) -> NDArray[np.int64]:
     """The place of c(k, l, -m) for each c(k, l, m), both in the flattened map; other cells name themselves.
 
     Returns
@@ -173,9 +173,9 @@ def opposite(basis: Basis) -> NDArray[np.int64]:
     UserError
         When the basis is that of images.
     """
-    places = cells(basis)
+    places = find_cells(basis)
     # within one (k, l) the orders run from -l to l, so the opposite order is 2 m entries back
-    partner = np.arange(places.size) - 2 * index(basis)[:, 2]
+    partner = np.arange(places.size) - 2 * list_indices(basis)[:, 2]
     result = np.arange(int(np.prod(basis.shape)))
     result[places] = places[partner]
     return result

@@ -28,7 +28,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.prepare import object_generator
+from data_prep.pipeline.prepare import make_object_generator
 from data_prep.pipeline.shape_to_map import shape_to_map
 from data_prep.source import Shape
 from pretext.networks.feature_layers import DEFAULT
@@ -38,8 +38,9 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_plan import plan_run
-from spectral_ssl.verbs.pretrain import build_network, training_maps
+from spectral_ssl.planning.run_start import build_network, open_training_split
 
 MOST_POINTS = 2048  # drawn from each cloud
 SMALLEST_SIDE = 8  # of the square that rows of numbers become: smaller pictures have nothing left after halving
@@ -235,7 +236,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         maps, clouds = [], []
         for number, row in enumerate(rows):
             # the points are drawn by what the cloud is, not by where it stands in X
-            generator = object_generator(self.basis_.seed, sha256(row.tobytes()).hexdigest())
+            generator = make_object_generator(self.basis_.seed, sha256(row.tobytes()).hexdigest())
             try:
                 values, cloud = shape_to_map(Shape(row.reshape(-1, 3)), self.basis_, "+z", generator)
             except ObjectError as error:
@@ -246,27 +247,24 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _trained(self, rows: NDArray[np.float64], seed: int, folder: Path) -> TrainedRun:
         """A run trained on all the rows; everything that is written lies in the folder."""
-        maps = self._map_file(rows, folder / "fit.h5")
-        place = Workspace(folder)
-        given = {"seed": seed, "checkpoint_every": 1_000_000} | ({} if self.epochs is None else {"epochs": self.epochs})
-        if self.verbose:
-            return self._run(maps, given, place)
-        with quiet():
-            return self._run(maps, given, place)
-
-    def _run(self, maps: MapFile, given: dict[str, Any], place: Workspace) -> TrainedRun:
-        plan, maps = plan_run(
-            maps,
+        options = PretrainOptions(
+            self._map_file(rows, folder / "fit.h5"),
             method=self.method,
             task=self.task,
-            recipe=None,
-            given=given,
-            settings=tuple(self.settings),
-            features=None,
-            place=place,
+            epochs=self.epochs,
+            seed=seed,
+            settings=("train.checkpoint_every=1000000", *self.settings),  # only the last checkpoint is needed
         )
-        training = training_maps(maps, plan)
-        folder = place.root / "run"
+        if self.verbose:
+            return self._run(options, Workspace(folder))
+        with quiet():
+            return self._run(options, Workspace(folder))
+
+    def _run(self, options: PretrainOptions, workspace: Workspace) -> TrainedRun:
+        """Train a run in the workspace, and load it."""
+        plan, maps = plan_run(options, workspace)
+        training = open_training_split(plan, maps)
+        folder = workspace.root / "run"
         start_run(folder, plan)
         train(
             build_network(plan, training),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, zernike_basis
-from data_prep.layout import valid_cells
+from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 
@@ -36,7 +36,7 @@ def write_random_maps(
         path, basis, source="made-up", source_digest="0", classes=names, count=train + test, created_by="test"
     ) as writer:
         writer.append(
-            maps * valid_cells(basis),
+            maps * find_valid_cells(basis),
             [f"object-{row}" for row in range(train + test)],
             (labels if labelled else np.full_like(labels, -1)).tolist(),
             ["train"] * train + ["test"] * test,

@@ -22,7 +22,7 @@ import spectral_ssl.cli.app
 import spectral_ssl.ground.files
 import spectral_ssl.verbs.pretrain
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.layout import valid_cells
+from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import open_maps
 from data_prep.maps.writer import MapWriter
 from downstream.features.store import Features, write_features
@@ -117,7 +117,7 @@ def write_data(folder: Path) -> Path:
     count = TRAIN + TEST
     for name, basis in BASES.items():
         clouds = name == "clouds"
-        maps = generator.uniform(-1, 1, size=(count, *basis.shape)).astype(np.float32) * valid_cells(basis)
+        maps = generator.uniform(-1, 1, size=(count, *basis.shape)).astype(np.float32) * find_valid_cells(basis)
         points = generator.normal(size=(count, POINTS, 3))
         points = points / np.linalg.norm(points, axis=2, keepdims=True) * generator.uniform(0.2, 1, (count, POINTS, 1))
         path = folder / f"{name}.h5"

@@ -18,7 +18,9 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 Edge = tuple[int, int]
 
 
-def level_surface(values: NDArray[np.floating], level: float, spacing: float = 1.0, origin: float = 0.0) -> Shape:
+def extract_level_surface(
+    values: NDArray[np.floating], level: float, spacing: float = 1.0, origin: float = 0.0
+) -> Shape:
     """The closed surface between grid points with values of at least ``level`` and those with less.
 
     Parameters

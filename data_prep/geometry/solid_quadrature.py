@@ -13,12 +13,12 @@ refused; most of ModelNet is of that kind.
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.geometry.surface_quadrature import TOLERANCE, nodes_needed, surface_nodes, triangles
+from data_prep.geometry.surface_quadrature import TOLERANCE, compute_surface_nodes, count_nodes, find_triangles
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 
 
-def solid_quadrature(
+def compute_solid_quadrature(
     shape: Shape, degree: int, *, tolerance: float = TOLERANCE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted points of the solid within a closed mesh.
@@ -54,17 +54,17 @@ def solid_quadrature(
     from scipy.special import roots_jacobi
 
     volume, _ = _volume_and_centroid(shape)
-    corners, _ = triangles(shape)
-    places, share, face = surface_nodes(shape, degree, tolerance)
+    corners, _ = find_triangles(shape)
+    places, share, face = compute_surface_nodes(shape, degree, tolerance)
     cones = _signed_volumes(corners)[face]
     farthest = float(np.linalg.norm(corners, axis=2).max())
-    inward, mass = roots_jacobi(int(nodes_needed(np.array([farthest]), degree, tolerance)[0]), 0, 2)
+    inward, mass = roots_jacobi(int(count_nodes(np.array([farthest]), degree, tolerance)[0]), 0, 2)
     points = ((inward + 1) / 2)[:, None, None] * places
     weights = (mass / mass.sum())[:, None] * (share * cones / volume)
     return points.reshape(-1, 3), weights.reshape(-1)
 
 
-def solid_centroid(shape: Shape) -> NDArray[np.float64]:
+def compute_solid_centroid(shape: Shape) -> NDArray[np.float64]:
     """The centre of mass of the solid within a closed mesh, in its own units; exact.
 
     Returns
@@ -100,7 +100,7 @@ def require_closed(shape: Shape) -> None:
 
 def _volume_and_centroid(shape: Shape) -> tuple[float, NDArray[np.float64]]:
     require_closed(shape)
-    corners, areas = triangles(shape)
+    corners, areas = find_triangles(shape)
     # about a corner of the mesh itself: far from the origin the cones would cancel
     base = corners[0, 0]
     cones = _signed_volumes(corners - base)

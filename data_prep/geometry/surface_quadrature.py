@@ -25,7 +25,7 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 TOLERANCE = 1e-3
 
 
-def surface_quadrature(
+def compute_surface_quadrature(
     shape: Shape, degree: int, *, tolerance: float = TOLERANCE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted points of a mesh in the unit ball.
@@ -59,13 +59,13 @@ def surface_quadrature(
     largest error 6e-4, median of the root mean square 3e-6 (benchmarks/sampling.py). With tolerance 0 moments agree
     with those of rules of degree n + 8 to 1e-13.
     """
-    points, share, face = surface_nodes(shape, degree, tolerance)
-    _, areas = triangles(shape)
+    points, share, face = compute_surface_nodes(shape, degree, tolerance)
+    _, areas = find_triangles(shape)
     mass = share * areas[face]
     return points, mass / mass.sum()
 
 
-def surface_nodes(
+def compute_surface_nodes(
     shape: Shape, degree: int, tolerance: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """The nodes of each triangle: points (P, 3), their parts of their triangle (P,), and which of ``triangles`` (P,).
@@ -79,14 +79,14 @@ def surface_nodes(
     """
     if degree < 0 or tolerance < 0:
         raise UserError("degree or tolerance of a quadrature", (degree, tolerance), "give numbers from 0 on")
-    corners, _ = triangles(shape)
+    corners, _ = find_triangles(shape)
     # the first corner is the one opposite to the shortest edge
     edges = np.linalg.norm(corners[[2, 0, 1]] - corners[[1, 2, 0]], axis=2)
     first = edges.argmin(axis=0)
     everyone = np.arange(first.size)
     apex, left, right = (corners[(first + step) % 3, everyone] for step in range(3))
-    across = nodes_needed(edges.min(axis=0), degree, tolerance)
-    along = np.maximum(nodes_needed(edges.max(axis=0), degree, tolerance), across)
+    across = count_nodes(edges.min(axis=0), degree, tolerance)
+    along = np.maximum(count_nodes(edges.max(axis=0), degree, tolerance), across)
     points, parts, faces = [], [], []
     kinds, kind = np.unique(along * 1000 + across, return_inverse=True)
     for number, key in enumerate(kinds):
@@ -100,7 +100,7 @@ def surface_nodes(
     return np.concatenate(points), np.concatenate(parts), np.concatenate(faces)
 
 
-def surface_centroid(shape: Shape) -> NDArray[np.float64]:
+def compute_surface_centroid(shape: Shape) -> NDArray[np.float64]:
     """The area-weighted centroid of a mesh's surface, in its own units; exact.
 
     Returns
@@ -112,11 +112,11 @@ def surface_centroid(shape: Shape) -> NDArray[np.float64]:
     ObjectError
         When the mesh has no faces, no area, or corners that are not finite.
     """
-    corners, areas = triangles(shape)
+    corners, areas = find_triangles(shape)
     return np.asarray(areas @ corners.mean(axis=0) / areas.sum())
 
 
-def triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def find_triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The corners (3, F, 3) and areas (F,) of the triangles that have an area.
 
     Raises
@@ -137,7 +137,7 @@ def triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return corners[:, areas > 0], areas[areas > 0]
 
 
-def nodes_needed(lengths: NDArray[np.float64], degree: int, tolerance: float) -> NDArray[np.int64]:
+def count_nodes(lengths: NDArray[np.float64], degree: int, tolerance: float) -> NDArray[np.int64]:
     """How many Gauss nodes integrate waves of a degree along pieces of given lengths.
 
     The error of q nodes on cos(s t), -1 < t < 1, is at most s^2q 2^(2q+1) (q!)^4 / ((2q + 1) (2q)!^3); a piece of

@@ -152,7 +152,9 @@ def resample_cloud(points: NDArray[np.floating], count: int, generator: np.rando
     return points[rows].astype(np.float64)
 
 
-def farthest_points(points: NDArray[np.floating], count: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def sample_farthest_points(
+    points: NDArray[np.floating], count: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
     """Farthest-point sampling: each next point is the one farthest from all before it.
 
     Parameters

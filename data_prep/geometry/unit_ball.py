@@ -22,7 +22,7 @@ TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 }
 
 
-def to_unit_ball(
+def move_to_unit_ball(
     points: NDArray[np.floating],
     up: Up = "+z",
     *,

@@ -26,19 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.maps.row_offsets import row_places
+from data_prep.maps.row_offsets import find_row_offsets
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.hdf5 import (
     Texts,
-    attribute,
     check_lengths,
-    compact_texts,
-    dataset,
     has_link,
-    name_list,
+    open_dataset,
     open_hdf5,
-    short_texts,
-    texts,
+    read_attribute,
+    read_compact_texts,
+    read_name_list,
+    read_short_texts,
+    read_texts,
 )
 
 SCHEMA = "spectral-ssl maps 1"
@@ -48,25 +48,25 @@ ROWS_OF_DIGEST = 64
 BYTES_AT_ONCE = 32 << 20  # of maps held by whoever goes through a whole file
 
 
-def content_digest(file: h5py.File) -> str:
+def compute_content_digest(file: h5py.File) -> str:
     """SHA-256 over ids, labels, splits, basis and map values: two files with the same digest hold the same data."""
     digest = sha256(str(file.attrs["basis"]).encode())
     for name in ("ids", "split"):
-        digest.update("\0".join(texts(file[name])).encode())
+        digest.update("\0".join(read_texts(file[name])).encode())
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
-    rows = rows_at_once(maps.shape[1:], ROWS_OF_DIGEST)
+    rows = count_rows_at_once(maps.shape[1:], ROWS_OF_DIGEST)
     for start in range(0, len(maps), rows):
         digest.update(maps[start : start + rows].tobytes())
     return digest.hexdigest()
 
 
-def rows_at_once(shape: tuple[int, ...], most: int = ROWS_AT_ONCE) -> int:
+def count_rows_at_once(shape: tuple[int, ...], most: int = ROWS_AT_ONCE) -> int:
     """How many maps of this shape to read at once: as many as fit into ``BYTES_AT_ONCE``, at least one."""
     return max(1, min(most, BYTES_AT_ONCE // max(4 * math.prod(shape), 1)))
 
 
-def fingerprint_of(
+def build_fingerprint(
     basis: Basis, source: str, source_digest: str, classes: Sequence[str], up: str, has_points: bool
 ) -> dict[str, Any]:
     """What a map file tells of its origin, by names for the user: two files that agree in it hold the same maps."""
@@ -144,7 +144,7 @@ class MapFile:
             When the file is damaged, or a value is NaN or infinite.
         """
         with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            maps = _read_rows(dataset(file, "maps", MAKE_AGAIN), rows)
+            maps = _read_rows(open_dataset(file, "maps", MAKE_AGAIN), rows)
         if not np.isfinite(maps).all():
             raise UserError("maps that are not finite", str(self.path), "run `spectral-ssl verify` on it")
         return maps
@@ -160,7 +160,7 @@ class MapFile:
         if not self.has_points:
             raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
         with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            return _read_rows(dataset(file, "points", MAKE_AGAIN), rows)
+            return _read_rows(open_dataset(file, "points", MAKE_AGAIN), rows)
 
 
 def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
@@ -168,7 +168,7 @@ def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[
     order = np.unique(wanted)  # HDF5 takes rising row numbers only
     if len(order) and not 0 <= order[0] <= order[-1] < len(column):
         raise IndexError(f"rows {order[0]} to {order[-1]} of {len(column)}")
-    places = row_places(column)
+    places = find_row_offsets(column)
     if places is not None:
         found = places.read(order)
         return found if np.array_equal(order, wanted) else found[np.searchsorted(order, wanted)]
@@ -200,31 +200,31 @@ def open_maps(path: Path | str) -> MapFile:
     path = Path(path)
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:
-            basis = Basis.from_json(attribute(file, "basis"))
-            maps = dataset(file, "maps", MAKE_AGAIN)
-            failures = dataset(file, "failures", MAKE_AGAIN)
+            basis = Basis.from_json(read_attribute(file, "basis"))
+            maps = open_dataset(file, "maps", MAKE_AGAIN)
+            failures = open_dataset(file, "failures", MAKE_AGAIN)
             check_lengths(failures)
-            source, classes = attribute(file, "source"), name_list(file, "class_names")
+            source, classes = read_attribute(file, "source"), read_name_list(file, "class_names")
             has_points = has_link(file, "points")
             opened = MapFile(
                 path=path,
                 basis=basis,
                 source=source,
                 classes=classes,
-                ids=compact_texts(dataset(file, "ids", MAKE_AGAIN)),
-                labels=dataset(file, "labels", MAKE_AGAIN)[:],
-                splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
-                mean=dataset(file, "mean", MAKE_AGAIN)[:],
-                std=dataset(file, "std", MAKE_AGAIN)[:],
+                ids=read_compact_texts(open_dataset(file, "ids", MAKE_AGAIN)),
+                labels=open_dataset(file, "labels", MAKE_AGAIN)[:],
+                splits=read_short_texts(open_dataset(file, "split", MAKE_AGAIN)),
+                mean=open_dataset(file, "mean", MAKE_AGAIN)[:],
+                std=open_dataset(file, "std", MAKE_AGAIN)[:],
                 failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
-                digest=attribute(file, "content_digest"),
+                digest=read_attribute(file, "content_digest"),
                 has_points=has_points,
-                fingerprint=fingerprint_of(
+                fingerprint=build_fingerprint(
                     basis,
                     source,
-                    attribute(file, "source_digest") if "source_digest" in file.attrs else "",
+                    read_attribute(file, "source_digest") if "source_digest" in file.attrs else "",
                     classes,
-                    attribute(file, "source_up") if "source_up" in file.attrs else "",
+                    read_attribute(file, "source_up") if "source_up" in file.attrs else "",
                     has_points,
                 ),
             )

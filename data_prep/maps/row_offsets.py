@@ -20,7 +20,7 @@ BYTES_AT_ONCE = 1 << 30  # systems read at most 2 GiB in one call
 
 
 @dataclass(frozen=True, eq=False)
-class RowPlaces:
+class RowOffsets:
     """Where the rows of a column are: stretches of rows that lie one after the other in the file.
 
     Attributes
@@ -75,7 +75,7 @@ class RowPlaces:
             raw, offset = raw[got:], offset + got
 
 
-def row_places(column: h5py.Dataset) -> RowPlaces | None:
+def find_row_offsets(column: h5py.Dataset) -> RowOffsets | None:
     """Where the rows of a column lie; None where only HDF5 can read them (compressed, several rows a chunk, ...).
 
     The answer is kept until the file changes.
@@ -103,7 +103,7 @@ class _Column:
 
 
 @lru_cache(maxsize=8)
-def _find(known: _Column) -> RowPlaces | None:
+def _find(known: _Column) -> RowOffsets | None:
     column, known.column = known.column, None  # what is kept holds no open file
     assert column is not None
     plain = column.dtype in (np.dtype("<f4"), np.dtype("<f2")) and not column.file.userblock_size
@@ -115,7 +115,7 @@ def _find(known: _Column) -> RowPlaces | None:
         offset = column.id.get_offset()
         if offset is None or not size:
             return None
-        return RowPlaces(path, shape, column.dtype, np.zeros(1, np.int64), np.array([offset], np.int64))
+        return RowOffsets(path, shape, column.dtype, np.zeros(1, np.int64), np.array([offset], np.int64))
     if column.chunks != (1, *shape) or not hasattr(column.id, "chunk_iter"):
         return None
     offsets = np.full(len(column), -1, np.int64)
@@ -128,4 +128,4 @@ def _find(known: _Column) -> RowPlaces | None:
     if (offsets < 0).any():  # a row that was never written
         return None
     starts = np.concatenate([[0], np.flatnonzero(np.diff(offsets) != size) + 1])
-    return RowPlaces(path, shape, column.dtype, starts, offsets[starts])
+    return RowOffsets(path, shape, column.dtype, starts, offsets[starts])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, content_digest
+from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, compute_content_digest
 from spectral_ssl.ground.files import reserve_room
 
 # Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
@@ -160,7 +160,7 @@ class MapWriter:
         mean, std = (self._training if "train" in self._splits else self._others).mean_and_std()
         self._file.create_dataset("mean", data=mean)
         self._file.create_dataset("std", data=std)
-        self._file.attrs["content_digest"] = content_digest(self._file)
+        self._file.attrs["content_digest"] = compute_content_digest(self._file)
 
 
 class _Sums:

@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis, pixel_basis
 from data_prep.geometry.unit_ball import TURNS
-from data_prep.maps.reader import MapFile, fingerprint_of, open_maps
+from data_prep.maps.reader import MapFile, build_fingerprint, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.shape_to_map import refuse_unfit, shape_to_map
-from data_prep.pipeline.source_records import file_times, with_names_to_keep
-from data_prep.pipeline.work_folder import Fingerprint, Outcome, WorkFolder, differences, folder_for, opened
-from data_prep.pipeline.workers import each_batch
+from data_prep.pipeline.shape_to_map import check_settings, shape_to_map
+from data_prep.pipeline.source_records import digest_file_times, drop_unusable_names
+from data_prep.pipeline.work_folder import (
+    Fingerprint,
+    Outcome,
+    WorkFolder,
+    describe_differences,
+    get_work_folder,
+    open_work_folder,
+)
+from data_prep.pipeline.workers import run_batches
 from data_prep.source import Item, Shape, Source, Up
 from data_prep.transforms import moment_sums as moments
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
@@ -42,7 +49,7 @@ LARGEST_IMAGE = 512  # pixels on a side: maps are float32 and one sample of a ba
 Progress = Callable[[int, int], None]
 
 
-def prepare(
+def prepare_maps(
     source: Source,
     basis: Basis,
     out: Path,
@@ -95,13 +102,13 @@ def prepare(
     """
     out = Path(out)
     turn = _check(source, basis, up, workers, keep_points)
-    source = with_names_to_keep(source)
+    source = drop_unusable_names(source)
     wanted = _fingerprint(source, basis, turn, keep_points)
-    if not folder_for(out).is_dir():
+    if not get_work_folder(out).is_dir():
         _refuse_existing(out, overwrite, wanted)
     if not source.items:
         raise _nothing_used(source, source.missing[0][1] if source.missing else "the source is empty")
-    with opened(out) as work:
+    with open_work_folder(out) as work:
         # A kill between the last two steps leaves the finished file and the folder. It is the file that was asked for.
         if out.exists() and not overwrite and _differences(out, wanted) == "":
             work.refuse_other(wanted)  # the folder may be of a later prep that was to replace the file
@@ -122,7 +129,7 @@ def prepare(
     return open_maps(out)
 
 
-def image_basis(source: Source) -> Basis:
+def find_image_basis(source: Source) -> Basis:
     """The basis of a source of images: the size of the first that can be read; in colour if any of the first 32 is.
 
     Raises
@@ -177,10 +184,10 @@ def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32]
     loaded = item.load()
     if not isinstance(loaded, Shape):
         return _image_to_map(loaded, basis), None
-    return shape_to_map(loaded, basis, up, object_generator(basis.seed, item.id))
+    return shape_to_map(loaded, basis, up, make_object_generator(basis.seed, item.id))
 
 
-def object_generator(seed: int, identity: str) -> np.random.Generator:
+def make_object_generator(seed: int, identity: str) -> np.random.Generator:
     """The random generator of one object: independent of every other object's, of order and of processes."""
     words = np.frombuffer(sha256(identity.encode()).digest(), "<u4")
     return np.random.default_rng([seed, *(int(word) for word in words)])
@@ -199,7 +206,7 @@ def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]
 
 def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
     """Refuse what cannot work; give the up axis to turn from."""
-    refuse_unfit(basis, keep_points)
+    check_settings(basis, keep_points)
     if (basis.kind == "pixels") != (source.kind == "images"):
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")
     if keep_points and source.kind == "images":
@@ -227,13 +234,13 @@ def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fin
         objects.update(f"{item.id}\0{item.label}\0{item.split}\n".encode())
     for identity, reason in source.missing:
         objects.update(f"{identity}\0{reason}\n".encode())
-    told = fingerprint_of(
+    told = build_fingerprint(
         basis, source.name, source.digest, source.classes, "none" if source.kind == "images" else up, keep_points
     )
     return {
         **told,
         "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
-        "times of the files": file_times(source),
+        "times of the files": digest_file_times(source),
         "method": f"{METHOD}, {BATCH} in a batch, {created_by()}",
     }
 
@@ -244,7 +251,7 @@ def _differences(out: Path, wanted: Fingerprint) -> str | None:
         found = open_maps(out).fingerprint
     except UserError:
         return None
-    return differences(found, {name: value for name, value in wanted.items() if name in found})
+    return describe_differences(found, {name: value for name, value in wanted.items() if name in found})
 
 
 def _refuse_existing(out: Path, overwrite: bool, wanted: Fingerprint) -> None:
@@ -298,7 +305,7 @@ def _fill(
         for identity, reason in source.missing:
             writer.fail(identity, reason)
         written = used = 0
-        with closing(each_batch(transform, left, workers, scheduler)) as results:
+        with closing(run_batches(transform, left, workers, scheduler)) as results:
             while written < len(batches):
                 if written in finished:
                     used += _write(writer, batches[written], work.read(written))

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.geometry.solid_quadrature import solid_centroid, solid_quadrature
-from data_prep.geometry.surface_quadrature import surface_centroid, surface_quadrature
-from data_prep.geometry.surface_sampling import farthest_points, resample_cloud, sample_surface
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.solid_quadrature import compute_solid_centroid, compute_solid_quadrature
+from data_prep.geometry.surface_quadrature import compute_surface_centroid, compute_surface_quadrature
+from data_prep.geometry.surface_sampling import resample_cloud, sample_farthest_points, sample_surface
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.layout import fold
 from data_prep.source import Shape, Up
-from data_prep.transforms.radial_harmonics import need_embree, radial_map
+from data_prep.transforms.radial_harmonics import compute_radial_map, require_embree
 from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -47,15 +47,15 @@ def shape_to_map(
         When the object cannot be used.
     """
     if basis.kind == "radial":
-        return radial_map(mesh_in_unit_ball(shape, up), basis), None
+        return compute_radial_map(move_mesh_to_unit_ball(shape, up), basis), None
     if basis.sampling == "solid":
         points, weights = _solid(shape, basis, up)
         return cloud_to_map(points, basis, weights), None
     if shape.faces is not None and basis.sampling == "quadrature":
-        points, weights = _computed(mesh_in_unit_ball(shape, up), basis)
+        points, weights = _computed(move_mesh_to_unit_ball(shape, up), basis)
         return cloud_to_map(points, basis, weights), None
-    centre = surface_centroid(shape) if shape.faces is not None and basis.centre == "area" else None
-    cloud = to_unit_ball(_drawn(shape, basis, generator), up, centre=centre, reach=basis.reach)
+    centre = compute_surface_centroid(shape) if shape.faces is not None and basis.centre == "area" else None
+    cloud = move_to_unit_ball(_drawn(shape, basis, generator), up, centre=centre, reach=basis.reach)
     return cloud_to_map(cloud, basis), cloud
 
 
@@ -101,7 +101,7 @@ def clouds_to_maps(
     return np.asarray(fold(coefficients, basis), np.float32)
 
 
-def mesh_in_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] | None = None) -> Shape:
+def move_mesh_to_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] | None = None) -> Shape:
     """A mesh with +z up, the centroid of its surface at the origin and its farthest corner just inside the unit sphere.
 
     Another ``centre`` may be given, in the mesh's own units. Corners that no triangle names are left out.
@@ -113,17 +113,17 @@ def mesh_in_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] |
     """
     if shape.faces is None:
         raise ObjectError("a cloud where a mesh is needed")
-    centre = surface_centroid(shape) if centre is None else centre
+    centre = compute_surface_centroid(shape) if centre is None else centre
     used, faces = np.unique(shape.faces, return_inverse=True)
-    return Shape(to_unit_ball(shape.points[used], up, centre=centre).astype(np.float64), faces.reshape(-1, 3))
+    return Shape(move_to_unit_ball(shape.points[used], up, centre=centre).astype(np.float64), faces.reshape(-1, 3))
 
 
-def highest_order(basis: Basis) -> int:
+def get_highest_order(basis: Basis) -> int:
     """The highest polynomial order n of a Zernike basis."""
     return basis.degree if basis.truncation == "triangular" else basis.degree + 2 * (basis.radial - 1)
 
 
-def refuse_unfit(basis: Basis, keep_points: bool) -> None:
+def check_settings(basis: Basis, keep_points: bool) -> None:
     """Refuse settings that contradict each other.
 
     Raises
@@ -133,7 +133,7 @@ def refuse_unfit(basis: Basis, keep_points: bool) -> None:
         Zernike moments, or rays shall be cast without embreex.
     """
     if basis.kind == "radial":
-        need_embree()
+        require_embree()
         if keep_points:
             raise UserError("--keep-points with --sphere radial", "no points are drawn", "leave it out")
     if basis.sampling not in ("quadrature", "solid"):
@@ -153,17 +153,19 @@ def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArra
     if shape.faces is None:
         return resample_cloud(shape.points, basis.points, generator)
     if basis.sampling == "farthest":
-        return farthest_points(sample_surface(shape, CANDIDATES * basis.points, generator), basis.points, generator)
+        return sample_farthest_points(
+            sample_surface(shape, CANDIDATES * basis.points, generator), basis.points, generator
+        )
     return sample_surface(shape, basis.points, generator)
 
 
 def _solid(shape: Shape, basis: Basis, up: Up) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    mesh = mesh_in_unit_ball(shape, up, solid_centroid(shape))
-    return solid_quadrature(mesh, highest_order(basis))
+    mesh = move_mesh_to_unit_ball(shape, up, compute_solid_centroid(shape))
+    return compute_solid_quadrature(mesh, get_highest_order(basis))
 
 
 def _computed(mesh: Shape, basis: Basis) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    points, weights = surface_quadrature(mesh, highest_order(basis))
+    points, weights = compute_surface_quadrature(mesh, get_highest_order(basis))
     if basis.reach == 1:
         return points, weights
-    return to_unit_ball(points, weights=weights, reach=basis.reach), weights
+    return move_to_unit_ball(points, weights=weights, reach=basis.reach), weights

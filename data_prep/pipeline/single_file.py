@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from data_prep.basis import PAIR, Basis
 from data_prep.geometry.unit_ball import TURNS
 from data_prep.pipeline.prepare import object_to_map
-from data_prep.readers.image import read_image, square_image
+from data_prep.readers.image import read_image, resize_square
 from data_prep.readers.mesh import SHAPE_SUFFIXES, read_shape
 from data_prep.source import Item
-from data_prep.transforms.radial_harmonics import need_embree
+from data_prep.transforms.radial_harmonics import require_embree
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
@@ -70,7 +70,7 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     if turn is None:
         raise unknown_name("up axis", str(up), TURNS)
     if basis.kind == "radial":
-        need_embree()
+        require_embree()
     try:
         # the name seeds the drawing of points, as an object's id does
         return SingleMap(*object_to_map(Item(path.name, -1, "test", partial(read_shape, path)), basis, turn))
@@ -98,7 +98,7 @@ def image_file_to_map(path: Path, basis: Basis) -> NDArray[np.float32]:
         if height != width:
             found = f"{image.shape[2]}x{image.shape[1]} pixels, not {width}x{height}"
             raise UserError("an image of another size", found, "bring it to that size")
-        image = square_image(image, height)
+        image = resize_square(image, height)
     if channels == 1 and len(image) == 3:
         image = np.round(np.tensordot(GREY, image, axes=1))[None].astype(np.uint8)
     return np.repeat(image, channels // len(image), axis=0).astype(np.float32) / 127.5 - 1

@@ -11,7 +11,7 @@ from data_prep.source import Source
 from spectral_ssl.ground.terminal import printable
 
 
-def file_times(source: Source) -> str:
+def digest_file_times(source: Source) -> str:
     """A digest of the times of last change of a source's files; of as many characters for a source without files.
 
     A source's own digest is of names and sizes, so that it is the same wherever the files lie. Between the beginning
@@ -54,7 +54,7 @@ def _paths(value: Any) -> Iterator[Path]:
 LONGEST_NAME = 1000  # characters
 
 
-def with_names_to_keep(source: Source) -> Source:
+def drop_unusable_names(source: Source) -> Source:
     """The source without the objects whose names cannot be kept, which are among its missing ones.
 
     Names come from file systems and from lists in archives: they may hold commands to a terminal, halves of characters

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.layout import cells, index
-from data_prep.maps.reader import MapFile, rows_at_once
+from data_prep.layout import find_cells, list_indices
+from data_prep.maps.reader import MapFile, count_rows_at_once
 from data_prep.pipeline.shape_to_map import cloud_to_map
 
 TOP_HEAVY = ("table", "desk")
@@ -40,7 +40,7 @@ PROBES = 1000
 DIRECTIONS = ("+x", "-x", "+y", "-y", "+z", "-z")
 
 
-def turned(opened: MapFile) -> list[str]:
+def find_up_axis_warnings(opened: MapFile) -> list[str]:
     """Warnings if the objects of a map file do not stand on the ground, or one split does not stand as another does.
 
     Parameters
@@ -57,7 +57,7 @@ def turned(opened: MapFile) -> list[str]:
     if basis.kind not in ("zernike", "sh") or basis.degree < LOWEST_DEGREE:
         return []
     low = _low_degrees(basis)
-    weights, places, count = _weights(basis)[low], cells(basis)[low], rows_at_once(basis.shape)
+    weights, places, count = _weights(basis)[low], find_cells(basis)[low], count_rows_at_once(basis.shape)
     blocks = [opened.rows()[start : start + count] for start in range(0, len(opened), count)]
     moments = np.concatenate([opened.read(block).reshape(len(block), -1)[:, places] @ weights for block in blocks])
     size = np.maximum(moments[:, :3].sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -153,10 +153,10 @@ def _weights(basis: Basis) -> NDArray[np.float64]:
     radii = 0.99 * generator.random(PROBES) ** (1 / 3)
     points = directions / np.linalg.norm(directions, axis=1, keepdims=True) * radii[:, None]
     low = _low_degrees(basis)
-    places = cells(basis)[low]
+    places = find_cells(basis)[low]
     vectors = np.stack([cloud_to_map(point[None], basis).reshape(-1)[places] for point in points]).astype(np.float64)
-    k, ell, _ = index(basis)[low].T
-    weights = np.zeros((len(index(basis)), 6))
+    k, ell, _ = list_indices(basis)[low].T
+    weights = np.zeros((len(list_indices(basis)), 6))
     for power, columns in ((2, [0, 1, 2]), (3, [3, 4, 5])):
         # a polynomial of so many powers has only degrees of their parity, and of the Zernike functions only such orders
         used = (ell <= power) & (ell % 2 == power % 2)
@@ -169,4 +169,4 @@ def _weights(basis: Basis) -> NDArray[np.float64]:
 
 def _low_degrees(basis: Basis) -> NDArray[np.int64]:
     """Which coefficients of a vector matter here; of a high degree they are few."""
-    return np.flatnonzero(index(basis)[:, 1] <= LOWEST_DEGREE)
+    return np.flatnonzero(list_indices(basis)[:, 1] <= LOWEST_DEGREE)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.geometry.unit_ball import TURNS
-from data_prep.maps.reader import MAKE_AGAIN, SCHEMA, MapFile, content_digest, open_maps, rows_at_once
+from data_prep.maps.reader import MAKE_AGAIN, SCHEMA, MapFile, compute_content_digest, count_rows_at_once, open_maps
 from data_prep.pipeline.prepare import object_to_map
 from data_prep.pipeline.shape_to_map import cloud_to_map
-from data_prep.pipeline.up_axis import turned
+from data_prep.pipeline.up_axis import find_up_axis_warnings
 from data_prep.source import Source, Up
 from spectral_ssl.ground.errors import ObjectError, UserError
-from spectral_ssl.ground.hdf5 import dataset, open_hdf5
+from spectral_ssl.ground.hdf5 import open_dataset, open_hdf5
 
 # A map made again from the raw object differs by rounding only, on another machine at most.
 SAME = 1e-5
@@ -47,7 +47,7 @@ def verify_maps(path: Path, source: Source | None = None, count: int = 8) -> lis
         findings = _names(opened)
         findings += _values(opened)
         if not findings:
-            findings += turned(opened)
+            findings += find_up_axis_warnings(opened)
         rows = np.sort(np.random.default_rng(0).permutation(len(opened))[:count])
         if opened.has_points:
             findings += _from_points(opened, rows)
@@ -73,11 +73,11 @@ def _values(opened: MapFile) -> list[str]:
     """Digest, maps and statistics, in one pass over the file and one over the training rows."""
     findings = []
     not_finite = 0
-    size = rows_at_once(opened.basis.shape)
+    size = count_rows_at_once(opened.basis.shape)
     with open_hdf5(opened.path, SCHEMA, MAKE_AGAIN) as file:
-        maps = dataset(file, "maps", MAKE_AGAIN)
+        maps = open_dataset(file, "maps", MAKE_AGAIN)
         try:
-            if content_digest(file) != opened.digest:
+            if compute_content_digest(file) != opened.digest:
                 findings.append("digest: the content is not what was written; make the file again")
             for start in range(0, len(maps), size):
                 block = maps[start : start + size]
@@ -98,7 +98,7 @@ def _statistics(opened: MapFile) -> list[str]:
         rows = opened.rows()
     first = np.zeros(opened.basis.shape)
     second = np.zeros(opened.basis.shape)
-    size = rows_at_once(opened.basis.shape)
+    size = count_rows_at_once(opened.basis.shape)
     for start in range(0, len(rows), size):
         block = opened.read(rows[start : start + size]).astype(np.float64)
         block -= opened.mean

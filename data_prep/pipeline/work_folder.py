@@ -32,12 +32,12 @@ Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
 Fingerprint = Mapping[str, Any]
 
 
-def folder_for(target: Path) -> Path:
+def get_work_folder(target: Path) -> Path:
     """The work folder of a map file."""
     return target.with_name(f".{target.name}.prep")
 
 
-def differences(found: Fingerprint, wanted: Fingerprint) -> str:
+def describe_differences(found: Fingerprint, wanted: Fingerprint) -> str:
     """Where two fingerprints differ, as text for the user; empty where they agree."""
     return ", ".join(
         f"{name} {found.get(name)} against {value}" for name, value in wanted.items() if found.get(name) != value
@@ -94,7 +94,7 @@ class WorkFolder:
         found = self._read_manifest()
         if found is None or not any(self.folder.glob("*.shard")):
             return
-        if other := differences(found, _as_read_again(fingerprint)):
+        if other := describe_differences(found, _as_read_again(fingerprint)):
             raise UserError(
                 "an unfinished prep of the same file with other parameters or another source",
                 f"{other} in {self.folder}",
@@ -208,7 +208,7 @@ def _as_read_again(fingerprint: Fingerprint) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(target: Path) -> Iterator[WorkFolder]:
+def open_work_folder(target: Path) -> Iterator[WorkFolder]:
     """Make or find the work folder of a map file and hold its lock.
 
     Parameters
@@ -226,7 +226,7 @@ def opened(target: Path) -> Iterator[WorkFolder]:
     UserError
         When the place cannot be written to, or another process is making the same file.
     """
-    folder = folder_for(target)
+    folder = get_work_folder(target)
     try:
         handle = _locked(folder)
     except BlockingIOError:

@@ -22,7 +22,7 @@ SECONDS_TO_CONNECT = 20
 SECONDS_BETWEEN_LOOKS = 0.5  # of a worker, at whether its parent is still there
 
 
-def each_batch(
+def run_batches(
     work: Callable[[_Batch], _Result],
     batches: Sequence[tuple[int, _Batch]],
     workers: int,

@@ -60,7 +60,7 @@ def read_image(path: Path) -> Image:
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def square_image(image: Image, size: int) -> Image:
+def resize_square(image: Image, size: int) -> Image:
     """Cut the largest square out of the middle and scale it.
 
     Parameters
@@ -94,7 +94,7 @@ def square_image(image: Image, size: int) -> Image:
 SMALLEST, LARGEST = 4, 512  # pixels on a side
 
 
-def resized_source(source: Source, size: int) -> Source:
+def resize_source(source: Source, size: int) -> Source:
     """The same source with images of ``size`` x ``size`` pixels, cut from the middle and scaled.
 
     Raises
@@ -119,4 +119,4 @@ def _load(load: Callable[[], Shape | Image], size: int) -> Image:
     loaded = load()
     if isinstance(loaded, Shape):
         raise TypeError("a shape in a source of images")
-    return square_image(loaded, size)
+    return resize_square(loaded, size)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from data_prep.readers.limits import check_gltf, check_ply, check_words
 from data_prep.readers.off import parse_off
-from data_prep.readers.voxels import parse_binvox, voxel_centres
+from data_prep.readers.voxels import find_voxel_centres, parse_binvox
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 
@@ -97,7 +97,7 @@ def _checked(shape: Shape) -> Shape:
 
 def _points(array: NDArray[Any]) -> NDArray[np.float64]:
     """A table of points or a voxel grid."""
-    return voxel_centres(array) if array.ndim == 3 else _columns(array)
+    return find_voxel_centres(array) if array.ndim == 3 else _columns(array)
 
 
 def _columns(array: NDArray[Any]) -> NDArray[np.float64]:

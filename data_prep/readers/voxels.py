@@ -18,7 +18,7 @@ MOST_OCCUPIED = 1 << 22  # their centres take 24 bytes each
 HEADER = re.compile(rb"#binvox[^\n]*\n(?P<fields>[^\0]{0,4096}?\n)data\r?\n")
 
 
-def voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
+def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
     """Centres of the voxels that are not zero.
 
     Parameters
@@ -90,5 +90,5 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     if values.max(initial=0) > 1:
         raise ObjectError("voxels that are neither 0 nor 1")
     grid = np.repeat(values, counts).reshape(depth, height, width)  # x, z, y
-    centres = voxel_centres(grid)[:, [0, 2, 1]]
+    centres = find_voxel_centres(grid)[:, [0, 2, 1]]
     return np.asarray(centres / sides.max() * scale + translate)

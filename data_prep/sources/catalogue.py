@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from data_prep.sources.download.fetch import DOWNLOADS
+from data_prep.sources.download.catalogue import DOWNLOADS
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def split_name(name: str) -> tuple[str, str]:
     return key, rest
 
 
-def help_text(name: str) -> str:
+def build_help_text(name: str) -> str:
     """Where a data set comes from, under what terms, and which layouts are read; several lines for the user.
 
     Parameters
@@ -186,6 +186,6 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     source = entry.open(root if root is not None else Path(), *choice)
     if size is None:
         return source
-    from data_prep.readers.image import resized_source  # it needs the types this package's files are made of
+    from data_prep.readers.image import resize_source  # it needs the types this package's files are made of
 
-    return resized_source(source, size)
+    return resize_source(source, size)

@@ -47,7 +47,7 @@ open_edges2shoes = partial(_open_named, "edges2shoes")
 open_edges2handbags = partial(_open_named, "edges2handbags")
 
 
-def open_own(root: Path) -> Source:
+def open_pairs(root: Path) -> Source:
     """Anyone's own pairs. Raises UserError when there is none."""
     return _open(f"pairs:{root.resolve().name}", root)
 

@@ -1,1 +1,1 @@
-"""Points to spectral coefficients, and what can be done with coefficients."""
+"""Transform points to spectral coefficients, and rotate, mirror, describe and invert coefficients."""

@@ -1,4 +1,4 @@
-"""The numbers of the recurrences behind spherical harmonics and 3D Zernike functions, computed once per basis.
+"""Constants of the recurrences of spherical harmonics and 3D Zernike functions, computed once per basis.
 
 Angular part (u = (x, y, z) on the unit sphere, real, orthonormal, no Condon-Shortley phase)::
 
@@ -6,15 +6,17 @@ Angular part (u = (x, y, z) on the unit sphere, real, orthonormal, no Condon-Sho
     upwards     Y~_lm = 2 z Y~_(l-1)m - B_lm Y~_(l-2)m,  B_lm = 4 ((l-1)^2 - m^2) / (4 (l-1)^2 - 1)
     harmonics   Y_lm = G_lm Y~_lm,  G_mm = 1,  G_lm = G_(l-1)m A_lm / 2,  A_lm = sqrt((4 l^2 - 1) / (l^2 - m^2))
 
-This is the usual recurrence Y_lm = A_lm z Y_(l-1)m - (A_lm / A_(l-1)m) Y_(l-2)m with one multiplication per point
-moved into the constant G, which is applied to finished sums. G stays below 1e9 up to degree 100.
+This is the usual recurrence Y_lm = A_lm z Y_(l-1)m - (A_lm / A_(l-1)m) Y_(l-2)m. One multiplication
+per point moves into the constant G, which is applied to finished sums. G stays below 1e9 up to
+degree 100.
 
 Radial part, s = 2 r^2 - 1, n = l + 2k::
 
     R_nl(r) = sqrt(2n + 3) r^l P_k(s),   P_k = (a s + b) P_(k-1) - c P_(k-2)   [Jacobi, alpha = 0, beta = l + 1/2]
 
-Sources: NIST Digital Library of Mathematical Functions 14.10.3 and 18.9.2; Novotni and Klein, "3D Zernike descriptors
-for content based shape retrieval", 2003, for the functions.
+Sources: NIST Digital Library of Mathematical Functions 14.10.3 and 18.9.2 for the recurrences;
+Novotni and Klein, "3D Zernike descriptors for content based shape retrieval", 2003, for the
+functions.
 """
 
 from dataclasses import dataclass
@@ -26,9 +28,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Constants of one truncation; all arrays are float64 or int64, C-contiguous and read-only.
+    """The constants of one truncation; all arrays are float64 or int64, C-contiguous and read-only.
 
-    One object per truncation, compared by identity.
+    There is one object per truncation; objects compare by identity.
 
     Attributes
     ----------
@@ -58,13 +60,13 @@ class Tables:
 
     @property
     def coefficients(self) -> int:
-        """How many coefficients there are."""
+        """Number of coefficients."""
         return int(np.sum(self.channels * (2 * np.arange(self.degree + 1) + 1)))
 
 
 @lru_cache(maxsize=32)
-def zernike_tables(degree: int, radial: int | None) -> Tables:
-    """Tables of the triangular (``radial`` None) or rectangular truncation of the 3D Zernike functions."""
+def build_zernike_tables(degree: int, radial: int | None) -> Tables:
+    """Build the tables of 3D Zernike functions: triangular truncation if ``radial`` is None, else rectangular."""
     degrees = np.arange(degree + 1)
     channels = (degree - degrees) // 2 + 1 if radial is None else np.full(degree + 1, radial)
     most = int(channels.max())
@@ -81,8 +83,8 @@ def zernike_tables(degree: int, radial: int | None) -> Tables:
 
 
 @lru_cache(maxsize=32)
-def shell_tables(degree: int, shells: int) -> Tables:
-    """Tables of spherical harmonics in ``shells`` radial shells: the radial part is a constant."""
+def build_shell_tables(degree: int, shells: int) -> Tables:
+    """Build the tables of spherical harmonics in ``shells`` radial shells, where the radial part is constant."""
     channels = np.full(degree + 1, shells)
     return _assemble(degree, channels, np.zeros((degree + 1, shells, 3)), np.ones((degree + 1, shells)))
 
@@ -92,10 +94,10 @@ def _assemble(
 ) -> Tables:
     order = np.arange(1, degree + 2, dtype=np.float64)
     sectoral = np.concatenate([[np.sqrt(0.25 / np.pi)], np.sqrt((2 * order + 1) / (2 * order))])
-    sectoral[1] = np.sqrt(3)  # takes in the sqrt(2) of all orders m > 0
+    sectoral[1] = np.sqrt(3)  # This includes the sqrt(2) of all orders m > 0.
     below = np.arange(degree + 1, dtype=np.float64)[:, None] - 1  # l - 1
     orders = np.arange(degree + 2, dtype=np.float64)[None, :]
-    # for l <= m + 1 there is no function two degrees down, and the factor must be exactly zero
+    # For l <= m + 1 there is no function two degrees down, so the factor must be exactly zero.
     upward = np.maximum(4 * (below**2 - orders**2) / (4 * below**2 - 1), 0.0)
     upward[:2] = 0.0
     gain = np.zeros((degree + 1, degree + 1))
@@ -105,5 +107,5 @@ def _assemble(
             gain[ell, m] = gain[ell - 1, m] * 0.5 * np.sqrt((4 * ell * ell - 1) / (ell * ell - m * m))
     tables = Tables(degree, np.ascontiguousarray(channels, dtype=np.int64), sectoral, upward, gain, jacobi, radial_gain)
     for array in (tables.channels, sectoral, upward, gain, jacobi, radial_gain):
-        array.flags.writeable = False  # shared by all callers through the cache
+        array.flags.writeable = False  # All callers share the arrays through the cache.
     return tables

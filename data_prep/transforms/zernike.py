@@ -5,8 +5,9 @@ The functions Z_nlm(x) = R_nl(r) Y_lm(u), x = r u, are real and orthonormal on t
     R_nl(r) = sqrt(2n + 3) r^l P_k^(0, l + 1/2)(2 r^2 - 1),  n = l + 2k,    integral of R_nl R_n'l r^2 dr = delta
     Omega_klm = sum_i w_i R_nl(r_i) Y_lm(u_i),                              f(x) = sum Omega_klm Z_nlm(x)
 
-Source: Novotni and Klein, "3D Zernike descriptors for content based shape retrieval" (2003), who leave out the factor
-sqrt(4 pi / 3): multiply by sqrt(3 / (4 pi)) for their scaling. The recurrences are in ``data_prep.transforms.recurrences``.
+Source: Novotni and Klein, "3D Zernike descriptors for content based shape retrieval" (2003). They
+leave out the factor sqrt(4 pi / 3): multiply by sqrt(3 / (4 pi)) for their scaling. The recurrences
+are in ``data_prep.transforms.recurrences``.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from data_prep.basis import Basis, zernike_basis
 from data_prep.transforms import moment_sums as moments
-from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.recurrences import build_zernike_tables
 from data_prep.transforms.shell_harmonics import spherical_harmonics
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -30,7 +31,9 @@ def zernike_moments(
     dtype: DTypeLike = np.float32,
     threads: int = 1,
 ) -> NDArray[Any]:
-    """3D Zernike moments of point masses.
+    """Compute the 3D Zernike moments of point masses.
+
+    Omega_klm = sum_i w_i R_nl(r_i) Y_lm(u_i) with n = l + 2k; formulas and source are in the module's docstring.
 
     Parameters
     ----------
@@ -43,15 +46,16 @@ def zernike_moments(
     radial : int, optional
         Number of radial channels of the rectangular truncation.
     dtype : float32 or float64
-        Precision of computing and of the result.
+        Precision of the computation and of the result.
     threads : int
-        Objects worked on at the same time; the result is bit-identical for any number.
+        Number of objects processed at the same time; the result is bit-identical for any number.
 
     Returns
     -------
     (B, coefficients) array of ``dtype``
-        In lexicographic order of (k, l, m); (degree+1)(degree+2)(degree+3)/6 or radial (degree+1)^2 of them.
-        All zero for clouds without points.
+        Moments in lexicographic order of (k, l, m). Their number is
+        (degree+1)(degree+2)(degree+3)/6, or radial (degree+1)^2. All are zero for clouds without
+        points.
 
     Raises
     ------
@@ -62,16 +66,29 @@ def zernike_moments(
 
     Notes
     -----
-    Largest error of float32 against float64, for weights that sum to one: 1e-6 up to degree 64 for clouds that are
-    spread over the ball; where all points lie together or near the centre, 4e-6 (degree 20), 1e-5 (64) or 2e-5 (100)
-    of the object's largest moment. Float64 against direct summation in scipy: 2e-14 at degree 20.
+    Largest error of float32 against float64, for weights that sum to one: 1e-6 up to degree 64 if
+    the cloud is spread over the ball. If all points lie together or near the centre, the error is
+    4e-6 (degree 20), 1e-5 (64) or 2e-5 (100) of the object's largest moment. Error of float64
+    against direct summation in scipy: 2e-14 at degree 20.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, 500, 3))
+    >>> moments = zernike_moments(points, degree=20)
+    >>> moments.shape
+    (2, 1771)
+    >>> bool(np.isclose(moments[0, 0], np.sqrt(3 / (4 * np.pi))))  # the mass times Z_000
+    True
     """
-    zernike_basis(degree, radial)  # checks the ranges
-    return moments.run(points, weights, zernike_tables(degree, radial), 0, dtype, threads)
+    zernike_basis(degree, radial)  # This checks the ranges.
+    return moments.compute_moments(points, weights, build_zernike_tables(degree, radial), 0, dtype, threads)
 
 
 def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
-    """Values of all Zernike functions of a basis at points.
+    """Evaluate all Zernike functions Z_nlm(x) = R_nl(r) Y_lm(u) of a basis at points.
+
+    Formulas and source are in the module's docstring.
 
     Parameters
     ----------
@@ -83,8 +100,8 @@ def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
     Returns
     -------
     (P, coefficients) float64 array
-        Columns in lexicographic order of (k, l, m). A function with these coefficients is ``values @ coefficients``.
-        Large: call it for chunks of points.
+        Columns in lexicographic order of (k, l, m). ``values @ coefficients`` evaluates the
+        function with these coefficients. The array is large: pass points in chunks.
 
     Raises
     ------
@@ -95,21 +112,32 @@ def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
 
     Notes
     -----
-    The radial factor is within 1e-12 of high-precision values up to degree 100, the angular one within 1e-13.
+    Up to degree 100 the radial factor is within 1e-12 of high-precision values, and the angular
+    factor within 1e-13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep.basis import zernike_basis
+    >>> values = zernike_functions([[0.0, 0.0, 0.5], [0.1, 0.2, 0.3]], zernike_basis(degree=4))
+    >>> values.shape
+    (2, 35)
+    >>> bool(np.allclose(values[:, 0], np.sqrt(3 / (4 * np.pi))))  # Z_000 is constant
+    True
     """
     if basis.kind != "zernike":
         raise UserError("basis of Zernike functions", basis.kind, "give a basis made by zernike_basis")
-    places = np.asarray(points, dtype=np.float64)
-    if places.ndim != 2 or places.shape[1] != 3:
-        raise UserError("shape of the points", places.shape, "give (points, 3)")
-    radius = np.linalg.norm(places, axis=1)
+    positions = np.asarray(points, dtype=np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise UserError("shape of the points", positions.shape, "give (points, 3)")
+    radius = np.linalg.norm(positions, axis=1)
     if not np.all(radius <= moments.LARGEST_RADIUS):
         raise ObjectError("a point is not finite or lies outside the unit ball")
-    tables = zernike_tables(basis.degree, None if basis.truncation == "triangular" else basis.radial)
-    # at the centre any direction will do, because r^l is zero there for every l > 0
-    directions = np.where(radius[:, None] > 0, places, [0.0, 0.0, 1.0])
+    tables = build_zernike_tables(basis.degree, None if basis.truncation == "triangular" else basis.radial)
+    # At the centre any direction serves, because r^l is zero there for every l > 0.
+    directions = np.where(radius[:, None] > 0, positions, [0.0, 0.0, 1.0])
     angular = spherical_harmonics(directions, basis.degree)
-    values = np.empty((len(places), tables.coefficients))
+    values = np.empty((len(positions), tables.coefficients))
     starts = _block_starts(tables.channels, basis.degree)
     stretched = 2 * radius**2 - 1
     for ell in range(basis.degree + 1):
@@ -125,7 +153,7 @@ def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
 
 
 def _block_starts(channels: NDArray[np.int64], degree: int) -> dict[tuple[int, int], int]:
-    """Where the 2l + 1 coefficients of each (k, l) begin."""
+    """Return the index of the first of the 2l + 1 coefficients of each (k, l)."""
     starts: dict[tuple[int, int], int] = {}
     position = 0
     for k in range(int(channels.max())):

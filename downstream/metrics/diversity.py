@@ -1,7 +1,10 @@
-"""How different the answers to one input are: the mean distance of random pairs of them.
+"""Measure how different the predictions for one condition are, by the mean distance of random pairs.
 
-J.-Y. Zhu et al., *Toward Multimodal Image-to-Image Translation*, NeurIPS 2017, measured it with LPIPS; the cGML paper
-takes 10 pairs of 20 answers. High diversity alone is worth nothing: noise has more of it than any right answers.
+J.-Y. Zhu et al., *Toward Multimodal Image-to-Image Translation*, NeurIPS 2017, measure it with LPIPS.
+The cGML paper uses 10 pairs of 20 predictions. High diversity alone has no value: noise is more
+diverse than any correct predictions.
+
+Letters in shapes: N conditions, K predictions for each, P pairs, C x H x W values of a map.
 """
 
 from collections.abc import Callable
@@ -16,77 +19,105 @@ from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
 PAIRS = 10
-ANSWERS = 20
+PREDICTIONS = 20
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def answer_diversity(
-    answers: Tensor, distance: Distance, generator: torch.Generator, pairs: int = PAIRS
+def prediction_diversity(
+    predictions: Tensor, distance: Distance, generator: torch.Generator, pairs: int = PAIRS
 ) -> NDArray[np.float64]:
-    """Mean distance of random pairs of the answers to each input.
+    """Compute the mean distance of random pairs of the predictions for each condition.
 
     Parameters
     ----------
-    answers : Tensor, shape (N, K, C, H, W), floating
-        K answers to each of N inputs.
+    predictions : Tensor, shape (N, K, C, H, W), floating
+        K predictions for each of N conditions.
     distance : callable
-        Two batches (P, C, H, W) to the distance of each pair (P,): ``perceptual`` or ``root_mean_square``.
+        Function of two batches (P, C, H, W) that returns the distance of each pair, (P,). Make it
+        with ``make_perceptual_distance`` or ``make_rms_distance``.
     generator : torch.Generator
-        Draws the pairs, other ones for every input.
+        Random number generator that draws the pairs, different pairs for every condition.
     pairs : int
-        Pairs for each input, no pair twice; all of them where K (K - 1) / 2 is not more.
+        Number of different pairs for each condition. All K (K - 1) / 2 pairs are used if there are
+        fewer.
 
     Returns
     -------
     ndarray, shape (N,), float64
-        One number an input; 0 where all its answers are equal.
+        Diversity for each condition, at least 0. It is 0 if all predictions are equal.
 
     Raises
     ------
     UserError
-        When there is another shape, fewer than two answers or no pair, or a value is not finite.
+        If the shape is wrong, there are fewer than two predictions or no pair, or a value is not
+        finite.
+
+    Notes
+    -----
+    mean over the drawn pairs (i, j), i < j, of d(prediction_i, prediction_j). With all pairs the
+    value is exact, otherwise it is an unbiased estimate of the mean over all pairs.
+
+    Examples
+    --------
+    >>> predictions = torch.tensor([0.0, 1.0, 3.0]).reshape(1, 3, 1, 1, 1)
+    >>> distance = make_rms_distance(torch.ones(1, 1, 1, dtype=torch.bool))
+    >>> prediction_diversity(predictions, distance, torch.Generator()).tolist()
+    [2.0]
     """
-    if answers.ndim != 5 or 0 in answers.shape:
-        raise UserError("shape of the answers", tuple(answers.shape), "give (N, K, C, H, W), none of them 0")
-    count = answers.shape[1]
+    if predictions.ndim != 5 or 0 in predictions.shape:
+        raise UserError("shape of the predictions", tuple(predictions.shape), "give (N, K, C, H, W), none of them 0")
+    count = predictions.shape[1]
     if count < 2:
-        raise UserError("too few answers for their diversity", count, f"give at least 2 to each input, e.g. {ANSWERS}")
+        what_to_do = f"give at least 2 for each condition, e.g. {PREDICTIONS}"
+        raise UserError("too few predictions for their diversity", count, what_to_do)
     check_range("number of pairs", pairs, 1, np.inf)
-    if not answers.isfinite().all():
-        raise UserError("answers that are not finite", "NaN or infinity", "train again with a lower learning rate")
+    if not predictions.isfinite().all():
+        raise UserError("predictions that are not finite", "NaN or infinity", "train again with a lower learning rate")
     every_pair = torch.combinations(torch.arange(count))  # (K (K - 1) / 2, 2)
     means = []
-    for own in answers:
+    for samples in predictions:
         chosen = every_pair[torch.randperm(len(every_pair), generator=generator)[:pairs]]
-        means.append(float(distance(own[chosen[:, 0]], own[chosen[:, 1]]).double().mean()))
+        means.append(float(distance(samples[chosen[:, 0]], samples[chosen[:, 1]]).double().mean()))
     return np.asarray(means)
 
 
-def perceptual(network: PerceptualDistance) -> Distance:
-    """The distance for images in [-1, 1]: ST-LPIPS or LPIPS, see ``downstream.metrics.lpips``."""
+def make_perceptual_distance(network: PerceptualDistance) -> Distance:
+    """Make the distance for images in [-1, 1]: ST-LPIPS or LPIPS, see ``downstream.metrics.lpips``."""
     return lambda first, second: perceptual_distances(network, first, second)
 
 
-def root_mean_square(valid: Tensor, deviation: Tensor | None = None) -> Distance:
-    """The distance for spectral maps: the root mean square of their differences in standardised units.
+def make_rms_distance(valid: Tensor, deviation: Tensor | None = None) -> Distance:
+    """Make the distance for spectral maps: the root mean square difference in standardised units.
 
     Parameters
     ----------
     valid : Tensor, shape (C, H, W), bool
-        The cells that hold a coefficient (``data_prep.layout.valid_cells``); only these count.
+        Cells that hold a coefficient (``data_prep.layout.find_valid_cells``). Other cells are ignored.
     deviation : Tensor, shape (C, H, W), optional
-        Of each coefficient over the training split, for maps in their own units; not given for standardised maps.
+        Standard deviation of each coefficient over the training split, for maps in their own units.
+        Leave it out for standardised maps.
 
     Returns
     -------
     callable
-        Maps (P, C, H, W) twice to (P,). For independent standardised noise it gives about 1.41.
+        Function of two batches of maps (P, C, H, W) that returns distances (P,), at least 0. For
+        independent standardised noise it returns about 1.41.
 
     Raises
     ------
     UserError
-        When no cell is valid, or a deviation there is not positive.
+        If no cell is valid, or the deviation of a valid cell is not positive.
+
+    Notes
+    -----
+    sqrt(mean over valid cells of ((a - b) / deviation)^2), computed in the dtype of the maps.
+
+    Examples
+    --------
+    >>> distance = make_rms_distance(torch.ones(1, 2, 2, dtype=torch.bool))
+    >>> distance(torch.zeros(3, 1, 2, 2), torch.full((3, 1, 2, 2), 2.0)).tolist()
+    [2.0, 2.0, 2.0]
     """
     if not valid.any():
         raise UserError("cells that hold a coefficient", "none", "give maps of coefficients")

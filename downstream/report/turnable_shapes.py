@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.source import Shape
-from data_prep.transforms.inverse import density_grid, density_mesh, star_mesh
+from data_prep.transforms.inverse import build_density_mesh, build_star_mesh, density_grid
 from downstream.report.templating import render
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -24,14 +24,14 @@ REACH = 1.1
 def surfaces(maps: NDArray[Any], basis: Basis) -> list[Shape | None]:
     """The surfaces that maps (N, K, L+1, L+1), not standardised, stand for; None where one stands for none."""
     if basis.kind == "radial":
-        return [star_mesh(single, basis, SUBDIVISIONS) for single in maps]
+        return [build_star_mesh(single, basis, SUBDIVISIONS) for single in maps]
     found: list[Shape | None] = []
     for grid in density_grid(maps, basis, SIDE):  # all at once: evaluating the functions costs most
         try:
-            mesh = density_mesh(grid)
+            mesh = build_density_mesh(grid)
             if mesh.faces is not None and len(mesh.faces) > MOST_TRIANGLES:
                 half = SIDE // 2
-                mesh = density_mesh(grid.reshape(half, 2, half, 2, half, 2).mean(axis=(1, 3, 5)))
+                mesh = build_density_mesh(grid.reshape(half, 2, half, 2, half, 2).mean(axis=(1, 3, 5)))
             found.append(mesh)
         except (ObjectError, UserError):
             found.append(None)  # a map can be so corrupted that it is no density at all

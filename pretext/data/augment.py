@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
-from data_prep.layout import azimuthal, opposite
+from data_prep.layout import find_azimuthal_orders, find_opposite_cells
 from spectral_ssl.ground.errors import UserError
 
 
@@ -46,7 +46,7 @@ class SpectralAugment(torch.nn.Module):
         super().__init__()
         if (mean is None) != (std is None):
             raise UserError("statistics of the maps", "only one of mean and std", "give both or none")
-        order = azimuthal(basis).reshape(-1)  # refuses images
+        order = find_azimuthal_orders(basis).reshape(-1)  # refuses images
         statistics = []
         for default, given in ((0.0, mean), (1.0, std)):
             values = np.full(basis.shape, default) if given is None else np.asarray(given, np.float64)
@@ -56,7 +56,7 @@ class SpectralAugment(torch.nn.Module):
         self.shape = basis.shape
         # not part of a checkpoint: they follow from the basis and the map file
         self.register_buffer("_order", torch.from_numpy(order), persistent=False)
-        self.register_buffer("_partner", torch.from_numpy(opposite(basis)), persistent=False)
+        self.register_buffer("_partner", torch.from_numpy(find_opposite_cells(basis)), persistent=False)
         self.register_buffer("_mean", statistics[0], persistent=False)
         self.register_buffer("_std", statistics[1], persistent=False)
 

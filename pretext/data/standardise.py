@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.layout import valid_cells
+from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile
 
 # Standardised values beyond this are single outliers of nearly constant coefficients; they would own the gradient.
@@ -42,7 +42,7 @@ class Standardiser:
     @staticmethod
     def from_statistics(basis: Basis, mean: Tensor, std: Tensor) -> "Standardiser":
         """The one with the given statistics."""
-        return Standardiser(basis, mean, std, torch.from_numpy(valid_cells(basis)))
+        return Standardiser(basis, mean, std, torch.from_numpy(find_valid_cells(basis)))
 
     @property
     def bounded(self) -> bool:

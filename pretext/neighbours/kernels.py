@@ -1,7 +1,7 @@
-"""The compiled loops of neighbour mining: distances by plain differences, and short sorted lists of the extremes.
+"""The compiled loops of neighbour mining: sums of differences, and short sorted lists of the extremes.
 
-A list keeps what is best by (distance, row): among equal distances the lowest row. Rows are gone through in rising
-order, so a later row enters only when it is strictly better than the last of the list.
+A list holds the best items by (distance, row): among equal distances the lowest row comes first. Rows are visited in
+ascending order, so a later row enters the list only if it is strictly better than the last entry.
 """
 
 from typing import Any
@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.compiling import compiled
+from data_prep.compiling import compile_kernel
 
-TILE_BYTES = 1 << 16  # of rows compared with all queries of a block before the next ones: they stay in the cache
+TILE_BYTES = 1 << 16  # rows of this size are compared with all queries of a block, so that they stay in the cache
 
 
-@compiled
-def distances_to(
+@compile_kernel
+def compute_distances(
     queries: NDArray[np.float64], items: NDArray[np.float32], candidates: NDArray[np.int64], squared: bool
 ) -> NDArray[np.float64]:
-    """Sums (Q, K) of absolute or squared differences of queries (Q, D) and items (N, D), of the candidates (Q, K)."""
-    count, wanted = candidates.shape
-    found = np.empty((count, wanted))
+    """Compute sums (Q, K) of absolute or squared differences between queries (Q, D) and their candidates (Q, K).
+
+    Candidates are rows of ``items`` (N, D); ``squared`` says which differences are summed.
+    """
+    count, size = candidates.shape
+    result = np.empty((count, size))
     for row in range(count):
-        for place in range(wanted):
-            item, total = candidates[row, place], 0.0
+        for column in range(size):
+            item, total = candidates[row, column], 0.0
             if squared:
                 for axis in range(queries.shape[1]):
                     difference = queries[row, axis] - items[item, axis]
@@ -31,14 +34,14 @@ def distances_to(
             else:
                 for axis in range(queries.shape[1]):
                     total += abs(queries[row, axis] - items[item, axis])
-            found[row, place] = total
-    return found
+            result[row, column] = total
+    return result
 
 
-@compiled
-def extremes(
+@compile_kernel
+def update_extremes(
     queries: NDArray[Any],
-    own: NDArray[np.int64],
+    positions: NDArray[np.int64],
     items: NDArray[Any],
     tile: int,
     squared: bool,
@@ -47,31 +50,32 @@ def extremes(
     far: NDArray[Any],
     far_rows: NDArray[np.int64],
 ) -> None:
-    """Fill the lists of the nearest and of the farthest items of each query.
+    """Update the lists of the nearest and of the farthest items of each query, in slot.
 
     Parameters
     ----------
     queries : ndarray, shape (Q, D), float32 or float64
-        Distances are of their type.
-    own : ndarray, shape (Q,), int64
-        Row of the query itself among the items, which is left out; -1 where it is not among them.
+        Features of the queries; distances have their type.
+    positions : ndarray, shape (Q,), int64
+        Row of each query among the items, which is skipped; -1 for a query that is not among them.
     items : ndarray, shape (N, D), float32
+        Features of the items.
     tile : int
-        Items compared with all queries before the next ones.
+        Number of items that are compared with all queries before the next ones.
     squared : bool
-        Sums of squared differences; else of absolute ones.
+        Whether squared differences are summed, and not absolute ones.
     near, far : ndarray, shape (Q, K) and (Q, L)
-        Distances, rising in ``near``, falling in ``far``; infinite and -1 at the beginning.
+        Distances, ascending in ``near`` and descending in ``far``; initially infinite and -1.
     near_rows, far_rows : ndarray, shapes (Q, K) and (Q, L), int64
-        The rows they belong to.
+        Rows of the items at these distances.
     """
     count, dimensions = queries.shape
-    wanted_near, wanted_far = near.shape[1], far.shape[1]
+    near_size, far_size = near.shape[1], far.shape[1]
     for start in range(0, len(items), tile):
         stop = min(start + tile, len(items))
         for query in range(count):
             for item in range(start, stop):
-                if item == own[query]:
+                if item == positions[query]:
                     continue
                 total = np.zeros(1, queries.dtype)[0]
                 if squared:
@@ -81,19 +85,19 @@ def extremes(
                 else:
                     for axis in range(dimensions):
                         total += abs(queries[query, axis] - items[item, axis])
-                if wanted_near > 0 and total < near[query, wanted_near - 1]:
-                    place = wanted_near - 1
-                    while place > 0 and total < near[query, place - 1]:
-                        near[query, place] = near[query, place - 1]
-                        near_rows[query, place] = near_rows[query, place - 1]
-                        place -= 1
-                    near[query, place] = total
-                    near_rows[query, place] = item
-                if wanted_far > 0 and total > far[query, wanted_far - 1]:
-                    place = wanted_far - 1
-                    while place > 0 and total > far[query, place - 1]:
-                        far[query, place] = far[query, place - 1]
-                        far_rows[query, place] = far_rows[query, place - 1]
-                        place -= 1
-                    far[query, place] = total
-                    far_rows[query, place] = item
+                if near_size > 0 and total < near[query, near_size - 1]:
+                    slot = near_size - 1
+                    while slot > 0 and total < near[query, slot - 1]:
+                        near[query, slot] = near[query, slot - 1]
+                        near_rows[query, slot] = near_rows[query, slot - 1]
+                        slot -= 1
+                    near[query, slot] = total
+                    near_rows[query, slot] = item
+                if far_size > 0 and total > far[query, far_size - 1]:
+                    slot = far_size - 1
+                    while slot > 0 and total > far[query, slot - 1]:
+                        far[query, slot] = far[query, slot - 1]
+                        far_rows[query, slot] = far_rows[query, slot - 1]
+                        slot -= 1
+                    far[query, slot] = total
+                    far_rows[query, slot] = item

@@ -13,7 +13,7 @@ away), and standardised as the whole maps are. It stays in the frame of the whol
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
-from pretext.tasks.corruption.clouds import into_unit_ball, random_directions, random_stretches, random_turns
-from spectral_ssl.ground.config import check_range
+from pretext.tasks.corruption.clouds import draw_directions, draw_stretches, draw_turns, scale_into_unit_ball
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 DIAMETER = 2.0  # of the unit ball, which the grid of a view spans
@@ -62,24 +62,18 @@ class CompleteShapeConfig:
     """
 
     kind: Literal["half-space", "view"] = "half-space"
-    smallest: float = 0.3
-    largest: float = 0.6
-    cells: int = 12
-    depth: float = 0.2
-    points: int = 0
+    smallest: float = field(default=0.3, metadata=within(0.0, "largest"))
+    largest: float = field(default=0.6, metadata=within(0.0, 0.99))
+    cells: int = field(default=12, metadata=within(1, 1000))
+    depth: float = field(default=0.2, metadata=within(0.0, 2.0))
+    points: int = field(default=0, metadata=within(0, 1_000_000))
     recentre: bool = False
-    stretch: float = 0.0
-    turn: float = 0.0
+    stretch: float = field(default=0.0, metadata=within(0.0, 3.0))
+    turn: float = field(default=0.0, metadata=within(0.0, math.pi))
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        check_range("task.largest", self.largest, 0.0, 0.99)
-        check_range("task.smallest", self.smallest, 0.0, self.largest)
-        check_range("task.cells", self.cells, 1, 1000)
-        check_range("task.depth", self.depth, 0.0, 2.0)
-        check_range("task.points", self.points, 0, 1_000_000)
-        check_range("task.stretch", self.stretch, 0.0, 3.0)
-        check_range("task.turn", self.turn, 0.0, math.pi)
+        check_ranges(self, "task")
 
 
 def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem:
@@ -122,27 +116,27 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
     if config.stretch or config.turn or config.mirror:
-        moves = random_turns(len(clouds), config.turn, generator)
-        moves = moves * random_stretches(len(clouds), config.stretch, config.mirror, generator)[:, None]
-        clouds = into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), basis.reach)
+        moves = draw_turns(len(clouds), config.turn, generator)
+        moves = moves * draw_stretches(len(clouds), config.stretch, config.mirror, generator)[:, None]
+        clouds = scale_into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), basis.reach)
         target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))
-    directions = random_directions(len(clouds), generator)
+    directions = draw_directions(len(clouds), generator)
     if config.kind == "half-space":
         removed = config.smallest + (config.largest - config.smallest) * rand(len(clouds), generator=generator)
-        kept = outside_half_space(clouds, directions, removed)
+        kept = select_outside_half_space(clouds, directions, removed)
     else:
-        kept = seen_from(clouds, directions, config.cells, config.depth)
+        kept = select_visible(clouds, directions, config.cells, config.depth)
     if config.points:
-        clouds, kept = draw_kept(clouds, kept, config.points, generator)
+        clouds, kept = draw_selected(clouds, kept, config.points, generator)
     if config.recentre:
-        clouds = recentred(clouds, kept, basis)
+        clouds = recentre_clouds(clouds, kept, basis)
     weights = kept.double() / kept.sum(dim=1, keepdim=True)
     maps = clouds_to_maps(clouds.numpy(), basis, weights.numpy(), threads)
     valid = batch.standardise.valid.expand_as(target).to(target.dtype)
     return Example(batch.standardise(maps), target, valid)
 
 
-def outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
+def select_outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
     """Which points stay when those farthest along a direction are removed.
 
     Parameters
@@ -164,7 +158,7 @@ def outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> T
     return rank < stay[:, None]
 
 
-def seen_from(clouds: Tensor, directions: Tensor, cells: int, depth: float) -> Tensor:
+def select_visible(clouds: Tensor, directions: Tensor, cells: int, depth: float) -> Tensor:
     """Which points an observer far away in a direction sees.
 
     Parameters
@@ -195,7 +189,7 @@ def seen_from(clouds: Tensor, directions: Tensor, cells: int, depth: float) -> T
     return nearness >= foremost.gather(1, cell) - depth
 
 
-def draw_kept(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_selected(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """So many of the kept points of each cloud, in random order, all of them again where they are too few.
 
     Parameters
@@ -222,7 +216,7 @@ def draw_kept(clouds: Tensor, kept: Tensor, points: int, generator: torch.Genera
     return drawn, torch.ones(drawn.shape[:2], dtype=torch.bool)
 
 
-def recentred(clouds: Tensor, kept: Tensor, basis: Basis) -> Tensor:
+def recentre_clouds(clouds: Tensor, kept: Tensor, basis: Basis) -> Tensor:
     """Clouds (B, P, 3) whose kept points fill the unit ball; the others lie at the origin.
 
     A part that is a single place has no size; it stays where it is.
@@ -230,7 +224,7 @@ def recentred(clouds: Tensor, kept: Tensor, basis: Basis) -> Tensor:
     moved = np.zeros(clouds.shape, np.float32)
     for cloud, keep, into in zip(clouds.numpy(), kept.numpy(), moved, strict=True):
         try:
-            into[keep] = to_unit_ball(cloud[keep], reach=basis.reach)
+            into[keep] = move_to_unit_ball(cloud[keep], reach=basis.reach)
         except ObjectError:
             into[keep] = cloud[keep]
     return torch.from_numpy(moved)

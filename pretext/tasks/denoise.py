@@ -8,20 +8,20 @@ The part is a rectangular block of cells, a band of angular degrees l in all cha
 that seeing the object through few points would give it (``pretext.tasks.corruption.sampling_noise``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.layout import degrees
+from data_prep.layout import find_degrees
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import LARGEST_VALUE
 from pretext.randomness import rand, randn
-from pretext.tasks.corruption.masks import random_blocks, random_spans
-from pretext.tasks.corruption.sampling_noise import need_points_in_basis, sampling_noise
-from spectral_ssl.ground.config import check_range
+from pretext.tasks.corruption.masks import draw_blocks, draw_spans
+from pretext.tasks.corruption.sampling_noise import estimate_sampling_noise, require_points
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 
@@ -47,20 +47,15 @@ class DenoiseConfig:
     """
 
     kind: Literal["block", "band", "sampling-noise"] = "block"
-    smallest: float = 0.3
-    largest: float = 0.8
-    hidden_share: float = 0.5
-    noise: float = 1.0
-    context_weight: float = 0.2
-    points: int = 0
+    smallest: float = field(default=0.3, metadata=within(0.0, "largest"))
+    largest: float = field(default=0.8, metadata=within(0.0, 1.0))
+    hidden_share: float = field(default=0.5, metadata=within(0.0, 1.0))
+    noise: float = field(default=1.0, metadata=within(0.0, 100.0))
+    context_weight: float = field(default=0.2, metadata=within(0.0, 1.0))
+    points: int = field(default=0, metadata=within(0, 1_000_000_000))
 
     def __post_init__(self) -> None:
-        check_range("task.largest", self.largest, 0.0, 1.0)
-        check_range("task.smallest", self.smallest, 0.0, self.largest)
-        check_range("task.hidden_share", self.hidden_share, 0.0, 1.0)
-        check_range("task.noise", self.noise, 0.0, 100.0)
-        check_range("task.context_weight", self.context_weight, 0.0, 1.0)
-        check_range("task.points", self.points, 0, 1_000_000_000)
+        check_ranges(self, "task")
 
 
 def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
@@ -76,7 +71,7 @@ def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
         what_to_do = "take task.kind=block, or prepare shapes"
         raise UserError("a band of degrees needs maps of coefficients", "pictures", what_to_do)
     if config.kind == "sampling-noise":
-        need_points_in_basis(basis, config.points)
+        require_points(basis, config.points)
     if config.kind != "sampling-noise":
         if config.smallest == 1 and config.hidden_share == 1:
             raise UserError("everything is hidden from the network", "task.smallest = 1", "lower it or hidden_share")
@@ -108,9 +103,9 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     if config.kind == "sampling-noise":
         return _noised(batch, config, generator)
     if config.kind == "band":
-        inside = random_bands(batch.standardise.basis, samples, config.smallest, config.largest, generator)
+        inside = draw_bands(batch.standardise.basis, samples, config.smallest, config.largest, generator)
     else:
-        inside = random_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
+        inside = draw_blocks(samples, height, width, config.smallest, config.largest, generator)  # (B, 1, H, W)
     noise = randn(*maps.shape, generator=generator) * config.noise
     hide = rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
@@ -120,17 +115,17 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     return Example(condition, maps, weight)
 
 
-def random_bands(basis: Basis, samples: int, smallest: float, largest: float, generator: torch.Generator) -> Tensor:
+def draw_bands(basis: Basis, samples: int, smallest: float, largest: float, generator: torch.Generator) -> Tensor:
     """One random band of neighbouring degrees l a sample: (B, C, H, W) bool, True where its coefficients are."""
-    chosen = random_spans(samples, basis.degree + 1, smallest, largest, generator)  # (B, L + 1)
-    ell = torch.from_numpy(degrees(basis))  # (C, H, W), -1 where there is no coefficient
+    chosen = draw_spans(samples, basis.degree + 1, smallest, largest, generator)  # (B, L + 1)
+    ell = torch.from_numpy(find_degrees(basis))  # (C, H, W), -1 where there is no coefficient
     return chosen[:, ell.clamp(min=0)] & (ell >= 0)
 
 
 def _noised(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
     """Maps as from fewer points, the clean maps, and weight 1 wherever there is a coefficient."""
     points = config.points or batch.standardise.basis.points
-    level = sampling_noise(batch.standardise, points)
+    level = estimate_sampling_noise(batch.standardise, points)
     noised = batch.maps + level * randn(*batch.maps.shape, generator=generator)
     # as standardised maps themselves are clipped
     condition = noised.clamp(-LARGEST_VALUE, LARGEST_VALUE)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from data_prep.basis import Basis, pair_channels
+from data_prep.basis import Basis, split_pair_channels
 from pretext.data.batch import Batch, Example, Problem
 
 
@@ -30,18 +30,18 @@ class TranslateConfig:
 
 def translate_problem(basis: Basis, config: TranslateConfig) -> Problem:
     """One picture in, the other out. Raises UserError when the maps are no pairs."""
-    pair_channels(basis, config.direction)
+    split_pair_channels(basis, config.direction)
     side = (basis.shape[0] // 2, *basis.shape[1:])
     return Problem(condition=side, target=side, bounded=True)
 
 
 def translate(batch: Batch, config: TranslateConfig, generator: torch.Generator) -> Example:
     """Take pairs (B, 2 C, H, W) apart: conditions and targets (B, C, H, W), weight 1. Nothing is drawn."""
-    condition, target = (batch.maps[:, side] for side in pair_channels(batch.standardise.basis, config.direction))
+    condition, target = (batch.maps[:, side] for side in split_pair_channels(batch.standardise.basis, config.direction))
     return Example(condition, target, torch.ones_like(target))
 
 
 def translate_view(batch: Batch, config: TranslateConfig) -> Tensor:
     """The condition's pictures (B, C, H, W)."""
-    condition, _ = pair_channels(batch.standardise.basis, config.direction)
+    condition, _ = split_pair_channels(batch.standardise.basis, config.direction)
     return batch.maps[:, condition]

@@ -22,7 +22,7 @@ about the vertical alone, in two ways.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,29 +35,29 @@ from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.transforms.principal_frame import (
     HALF_TURNS,
     UPRIGHT_HALF_TURNS,
-    half_turn,
-    to_principal_frame,
-    to_upright_frame,
+    apply_half_turn,
+    turn_to_principal_frame,
+    turn_to_upright_frame,
 )
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.randomness import rand, randn
 from pretext.tasks.corruption.clouds import (
-    into_unit_ball,
-    onto_principal_axes,
-    random_directions,
-    random_half_turns,
-    random_rotations,
-    random_stretches,
-    random_turns,
+    draw_directions,
+    draw_half_turns,
+    draw_rotations,
+    draw_stretches,
+    draw_turns,
+    scale_into_unit_ball,
+    turn_onto_principal_axes,
 )
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 # how maps get onto principal axes, and the ways that the signs of these leave
 PRINCIPAL = {
-    "principal": (to_principal_frame, HALF_TURNS),
-    "principal-upright": (to_upright_frame, UPRIGHT_HALF_TURNS),
+    "principal": (turn_to_principal_frame, HALF_TURNS),
+    "principal-upright": (turn_to_upright_frame, UPRIGHT_HALF_TURNS),
 }
 
 
@@ -85,20 +85,16 @@ class ViewsConfig:
         Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
     """
 
-    crop: float = 0.3
-    points: int = 1024
-    stretch: float = 0.35
+    crop: float = field(default=0.3, metadata=within(0.0, 0.99))
+    points: int = field(default=1024, metadata=within(0, 1_000_000))
+    stretch: float = field(default=0.35, metadata=within(0.0, 3.0))
     mirror: bool = True
-    turn: float = 0.25
+    turn: float = field(default=0.25, metadata=within(0.0, math.pi))
     pose: Literal["upright", "any", "principal", "principal-upright"] = "upright"
-    jitter: float = 0.0
+    jitter: float = field(default=0.0, metadata=within(0.0, 1.0))
 
     def __post_init__(self) -> None:
-        check_range("task.crop", self.crop, 0.0, 0.99)
-        check_range("task.points", self.points, 0, 1_000_000)
-        check_range("task.stretch", self.stretch, 0.0, 3.0)
-        check_range("task.turn", self.turn, 0.0, math.pi)
-        check_range("task.jitter", self.jitter, 0.0, 1.0)
+        check_ranges(self, "task")
 
 
 def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
@@ -140,14 +136,14 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
     points = batch.points
     if config.pose in PRINCIPAL:
         upright = config.pose == "principal-upright"
-        signs = random_half_turns(len(points), generator, upright)  # (B, 3)
-        points = onto_principal_axes(points, upright) * signs[:, None].to(points.dtype)
-    clouds = [altered(points, config, basis.reach, generator) for _ in range(2)]
+        signs = draw_half_turns(len(points), generator, upright)  # (B, 3)
+        points = turn_onto_principal_axes(points, upright) * signs[:, None].to(points.dtype)
+    clouds = [alter_clouds(points, config, basis.reach, generator) for _ in range(2)]
     first, second = (batch.standardise(clouds_to_maps(cloud.numpy(), basis, threads=threads)) for cloud in clouds)
     return Example(first, second, batch.standardise.valid.expand_as(first).to(first.dtype))
 
 
-def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.Generator) -> Tensor:
+def alter_clouds(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.Generator) -> Tensor:
     """One view of each cloud.
 
     Parameters
@@ -167,18 +163,18 @@ def altered(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.
     """
     count, held = clouds.shape[:2]
     removed = config.crop * rand(count, generator=generator)
-    kept = without_half_space(clouds, random_directions(count, generator), removed)
-    drawn = draw_some(clouds, kept, config.points or held, generator)
-    moved = drawn @ linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
+    kept = select_remaining(clouds, draw_directions(count, generator), removed)
+    drawn = sample_points(clouds, kept, config.points or held, generator)
+    moved = drawn @ draw_linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
     if config.jitter:
         moved = moved + config.jitter * randn(*moved.shape, generator=generator).to(drawn.dtype)
-    return into_unit_ball(moved, reach)
+    return scale_into_unit_ball(moved, reach)
 
 
-def without_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
+def select_remaining(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
     """Which points (B, P) stay when shares ``removed`` (B), those farthest along directions (B, 3), are taken away.
 
-    As ``complete_shape.outside_half_space`` but for points that lie equally far, and without ranks: numpy sorts values
+    As ``complete_shape.select_outside_half_space`` but for points that lie equally far, and without ranks: numpy sorts values
     many times as fast as either library sorts places.
     """
     count = clouds.shape[1]
@@ -188,7 +184,7 @@ def without_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> T
     return along <= farthest
 
 
-def draw_some(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> Tensor:
+def sample_points(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> Tensor:
     """So many of the kept points of each cloud at random, all of them again where they are too few.
 
     One permutation serves the whole batch: the points of different clouds have nothing to do with each other.
@@ -217,16 +213,16 @@ def draw_some(clouds: Tensor, kept: Tensor, points: int, generator: torch.Genera
     return clouds.gather(1, chosen[:, :, None].expand(-1, -1, 3))
 
 
-def linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> Tensor:
+def draw_linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> Tensor:
     """Rotation times mirror times stretch of each object, (B, 3, 3) float64: points become ``points @ matrix.T``."""
-    stretch = random_stretches(count, config.stretch, config.mirror, generator)
-    turn = random_turns(count, config.turn, generator)
+    stretch = draw_stretches(count, config.stretch, config.mirror, generator)
+    turn = draw_turns(count, config.turn, generator)
     if config.pose == "any":
-        turn = random_rotations(count, generator)
+        turn = draw_rotations(count, generator)
     return turn * stretch[:, None]
 
 
-def framed_view(batch: Batch, config: ViewsConfig) -> Tensor:
+def principal_view(batch: Batch, config: ViewsConfig) -> Tensor:
     """The map as it is, or on the object's principal axes in one of the ways, (B, K, L+1, L+1) standardised."""
     if config.pose not in PRINCIPAL:
         return batch.maps
@@ -235,7 +231,7 @@ def framed_view(batch: Batch, config: ViewsConfig) -> Tensor:
     return standardise(framed(standardise.undo(batch.maps).numpy(), standardise.basis))
 
 
-def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
+def inference_views(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
     """What features are taken from: the map, or the ways in which it stands on its principal axes.
 
     Parameters
@@ -258,4 +254,4 @@ def looks(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsCon
     onto, ways = PRINCIPAL[config.pose]
     framed = onto(maps, standardise.basis)
     for signs in ways:
-        yield standardise(half_turn(framed, standardise.basis, signs))
+        yield standardise(apply_half_turn(framed, standardise.basis, signs))

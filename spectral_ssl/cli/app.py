@@ -28,8 +28,8 @@ from spectral_ssl.cli.options import (
 from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
 from spectral_ssl.cli.tables import print_prep_estimate, print_pretrain_estimate, print_probe
-from spectral_ssl.ground.errors import SaidByAnother, Stopped, UserError
-from spectral_ssl.ground.terminal import printable, process_place, show
+from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError
+from spectral_ssl.ground.terminal import printable, process_rank, show
 
 app = typer.Typer(
     rich_markup_mode=None,  # else [brackets] in help texts would be taken for styles and vanish
@@ -204,7 +204,7 @@ def pretrain(
         print(json.dumps(estimate, indent=1)) if as_json else print_pretrain_estimate(estimate)
         return
     run = spectral_ssl.pretrain(**arguments, device=device, resume=resume, report=report)
-    if as_json and process_place() == 0:
+    if as_json and process_rank() == 0:
         print(json.dumps(spectral_ssl.show_run(run.folder, workspace=workspace), indent=1))
     elif not as_json:
         show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, pictures in {run.folder / 'samples'}")
@@ -249,9 +249,9 @@ def probe(
         report=report,
         workspace=workspace,
     )
-    if as_json and process_place() == 0:
+    if as_json and process_rank() == 0:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
-    elif process_place() == 0:
+    elif process_rank() == 0:
         print_probe(result)
         show(f"written to {result['path']}")
 
@@ -300,9 +300,9 @@ def list_command(
     if name is not None:
         if what != "datasets":
             raise UserError("a name goes with datasets only", f"{what} {name}", "write `list datasets NAME`")
-        from data_prep.sources.catalogue import help_text
+        from data_prep.sources.catalogue import build_help_text
 
-        print(json.dumps({name: help_text(name)}) if as_json else help_text(name))
+        print(json.dumps({name: build_help_text(name)}) if as_json else build_help_text(name))
         return
     listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
     if as_json:
@@ -385,11 +385,11 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        who = f" (process {process_place()})" if process_place() else ""
-        if not isinstance(error, SaidByAnother):
+        who = f" (process {process_rank()})" if process_rank() else ""
+        if not isinstance(error, ReportedElsewhere):
             print(printable(f"spectral-ssl{who}: {error}"), file=sys.stderr, flush=True)
         sys.exit(2)
-    except Stopped as error:
+    except Interrupted as error:
         _say_anyway(f"spectral-ssl: {error}")
         sys.exit(error.status)
     except (KeyboardInterrupt, SystemExit) as error:
@@ -412,5 +412,5 @@ def main() -> None:
 
 def _say_anyway(line: str) -> None:
     """How it ended, on stderr, also with --quiet; of several processes the first speaks."""
-    if process_place() == 0:
+    if process_rank() == 0:
         print(printable(line), file=sys.stderr, flush=True)

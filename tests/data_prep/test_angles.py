@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.transforms.kernels.angles import angles
+from data_prep.transforms.kernels.angles import compute_angles
 
 
 def _found(cloud: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
     places, radii = np.full((len(cloud), 2), np.nan), np.full(len(cloud), np.nan)
-    counts = angles(cloud.reshape(-1), places.reshape(-1), radii, 1.0)
+    counts = compute_angles(cloud.reshape(-1), places.reshape(-1), radii, 1.0)
     return places, radii, counts
 
 

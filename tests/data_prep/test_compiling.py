@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep import compiling
 from data_prep.transforms import moment_sums as moments
 
 PREPARE = """
 from pathlib import Path
 from data_prep.basis import zernike_basis
-from data_prep.pipeline.prepare import prepare
-from data_prep.sources import open_source
-prepare(open_source("shapes"), zernike_basis(4, points=32), Path("maps.h5"), workers=2, overwrite=True)
+from data_prep.pipeline.prepare import prepare_maps
+from data_prep.sources.catalogue import open_source
+prepare_maps(open_source("shapes"), zernike_basis(4, points=32), Path("maps.h5"), workers=2, overwrite=True)
 """
 
 
@@ -28,7 +29,7 @@ def test_what_was_compiled_is_known_and_not_waited_for(tmp_path: Path, monkeypat
     assert not moments.is_compiled(np.float64)
     monkeypatch.setattr(moments, "_ready", set())  # as in another process
     assert moments.is_compiled()
-    monkeypatch.setattr(moments, "_one_process_at_a_time", lambda: pytest.fail("waited for the lock"))
+    monkeypatch.setattr(compiling, "_hold_lock", lambda: pytest.fail("waited for the lock"))
     moments.precompile()
     # another folder for compiled code holds none yet
     monkeypatch.setattr(moments, "_ready", set())

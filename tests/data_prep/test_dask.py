@@ -10,7 +10,7 @@ import pytest
 
 from data_prep.basis import zernike_basis
 from data_prep.pipeline import workers
-from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import UserError
@@ -41,7 +41,7 @@ def clouds(tmp_path: Path) -> Source:
 
 def test_same_bytes_here_and_on_a_cluster(tmp_path: Path, clouds: Source, scheduler: str) -> None:
     for name, where in {"none": {"workers": 0}, "two": {"workers": 2}, "dask": {"scheduler": scheduler}}.items():
-        made = prepare(clouds, SMALL, tmp_path / f"{name}.h5", keep_points=True, **where)
+        made = prepare_maps(clouds, SMALL, tmp_path / f"{name}.h5", keep_points=True, **where)
         assert len(made) == 99
         assert made.failures[0][0] == "050.npy"
     assert len({(tmp_path / f"{name}.h5").read_bytes() for name in ("none", "two", "dask")}) == 1
@@ -54,7 +54,7 @@ def test_both_workers_of_the_cluster_work(scheduler: str) -> None:
 
     # of this file nothing can be imported there
     own_process = wrap_non_picklable_objects(lambda number: (__import__("time").sleep(0.05), __import__("os").getpid()))
-    found = dict(workers.each_batch(own_process, [(number, number) for number in range(40)], 0, scheduler))
+    found = dict(workers.run_batches(own_process, [(number, number) for number in range(40)], 0, scheduler))
     assert sorted(found) == list(range(40))
     processes = {process for _, process in found.values()}
     assert len(processes) == 2
@@ -72,7 +72,7 @@ def test_from_the_command_line(tmp_path: Path, scheduler: str) -> None:
 def test_no_scheduler_there(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
     with pytest.raises(UserError, match="no Dask scheduler answers") as caught:
-        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
+        prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "a.h5").exists()
 
@@ -83,13 +83,13 @@ def test_a_cluster_without_workers(tmp_path: Path, clouds: Source, monkeypatch: 
         distributed.LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as empty,
         pytest.raises(UserError, match="has no workers"),
     ):
-        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler=empty.scheduler_address)
+        prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler=empty.scheduler_address)
 
 
 def test_without_dask(tmp_path: Path, clouds: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"Dask is not installed.*spectral-ssl\[dask\]"):
-        prepare(clouds, SMALL, tmp_path / "a.h5", scheduler="tcp://127.0.0.1:8786")
+        prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler="tcp://127.0.0.1:8786")
 
 
 @pytest.mark.parametrize(("address", "said"), [(None, "worker processes cannot be"), ("tcp://x:1", "lost the Dask")])

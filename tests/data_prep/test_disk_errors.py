@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.pipeline.work_folder import folder_for
+from data_prep.pipeline.work_folder import get_work_folder
 
 # 720 maps of 1 kB: 1.2 MB are reserved for the file, and the shards come to 0.6 MB
 PREP = [sys.executable, "-m", "spectral_ssl", "prep", "--workers", "0", "--degree", "6", "--points", "64"]
@@ -63,7 +63,7 @@ def test_full_disk(small_disk: Path) -> None:
     _one_line(_run("--out", str(out), "--overwrite"), "cannot be written", str(out), "No space left", "make room")
     assert out.read_bytes() == b"the previous file"
     # with room the same command goes on
-    assert any(folder_for(out).glob("*.shard"))
+    assert any(get_work_folder(out).glob("*.shard"))
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     done = _run("--out", str(out), "--overwrite")
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 from data_prep.sources.catalogue import SOURCES
 from data_prep.sources.download import fetch as downloads
 from data_prep.sources.download import unpack as unpacking
-from data_prep.sources.download.fetch import DOWNLOADS, RemoteFile, download
+from data_prep.sources.download.catalogue import DOWNLOADS, RemoteFile, download
 from data_prep.sources.download.unpack import unpack
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.verbs.prep import prep

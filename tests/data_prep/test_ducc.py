@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep.transforms import moment_sums as moments
 from data_prep.transforms.kernels import ducc as ducc_harmonics
 from data_prep.transforms.shell_harmonics import shell_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -29,7 +28,7 @@ def test_unknown_back_ends_are_refused() -> None:
 
 def test_without_ducc_its_back_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ducc0", None)
-    ducc_harmonics._transform.cache_clear()
+    ducc_harmonics._load_transform.cache_clear()
     with pytest.raises(UserError, match=r"ducc0 is not installed.*spectral-ssl\[ducc\]"):
         shell_moments(_clouds(), 5, 1, backend="ducc")
 
@@ -53,7 +52,7 @@ class TestWithDucc:
         assert np.abs(found - exact).max() < relative * np.abs(exact).max()
 
     def test_says_once_that_it_is_used(self, caplog: pytest.LogCaptureFixture) -> None:
-        ducc_harmonics._transform.cache_clear()
+        ducc_harmonics._load_transform.cache_clear()
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 shell_moments(_clouds(), 5, 1, backend="ducc")
@@ -77,13 +76,13 @@ class TestWithDucc:
             yield
             inside.append(announcement)
 
-        monkeypatch.setattr(moments, "compiling_alone", alone)
+        monkeypatch.setattr(ducc_harmonics, "compile_alone", alone)
         ducc_harmonics._precompile.cache_clear()
         shell_moments(_clouds(), 5, 2, backend="ducc")
         shell_moments(_clouds(), 7, 1, backend="ducc")
         assert inside == ["compiling the angles of points (once on this machine, some seconds)"]
         # the transform itself needs no other form of the functions
-        kernels = (ducc_harmonics._add, ducc_harmonics.angles)
+        kernels = (ducc_harmonics._add, ducc_harmonics.compute_angles)
         counts = [len(kernel.signatures) for kernel in kernels]
         shell_moments(_clouds()[:, ::2], 6, 3, np.full(250, 1 / 250), backend="ducc")
         assert [len(kernel.signatures) for kernel in kernels] == counts

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from data_prep.basis import zernike_basis
-from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.source import Shape, Source
 from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -88,7 +88,7 @@ def test_folder_names_what_it_does_not_read(tmp_path: Path) -> None:
         "not read: 2 .md, 1 without ending, 1 .gz, 1 .csv"
     )
     # the same through prep: they are rows of failures
-    made = prepare(source, zernike_basis(3, points=16), tmp_path / "maps.h5", workers=0)
+    made = prepare_maps(source, zernike_basis(3, points=16), tmp_path / "maps.h5", workers=0)
     assert dict(made.failures) == dict(source.missing)
 
 

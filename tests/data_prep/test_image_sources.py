@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from data_prep.basis import pair_channels, pixel_basis
-from data_prep.pipeline.prepare import image_basis, prepare
+from data_prep.basis import pixel_basis, split_pair_channels
+from data_prep.pipeline.prepare import find_image_basis, prepare_maps
 from data_prep.pipeline.verify import verify_maps
-from data_prep.readers.image import square_image
+from data_prep.readers.image import resize_square
 from data_prep.sources.catalogue import open_source, split_name
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -26,14 +26,14 @@ def _save(path: Path, pixels: np.ndarray) -> None:
 def test_square_image_takes_the_middle_and_means() -> None:
     image = np.arange(4 * 12, dtype=np.uint8).reshape(1, 4, 12)
     middle = image[0, :, 4:8]
-    np.testing.assert_array_equal(square_image(image, 4)[0], middle)
+    np.testing.assert_array_equal(resize_square(image, 4)[0], middle)
     expected = middle.reshape(2, 2, 2, 2).mean(axis=(1, 3))
-    assert np.abs(square_image(image, 2)[0] - expected).max() <= 0.5
-    assert square_image(np.repeat(image, 6, axis=0), 8).shape == (6, 8, 8)
+    assert np.abs(resize_square(image, 2)[0] - expected).max() <= 0.5
+    assert resize_square(np.repeat(image, 6, axis=0), 8).shape == (6, 8, 8)
     # a white square grows and shrinks without ringing
     white = np.full((3, 7, 7), 255, np.uint8)
-    assert (square_image(white, 5) == 255).all()
-    assert (square_image(white, 16) == 255).all()
+    assert (resize_square(white, 5) == 255).all()
+    assert (resize_square(white, 16) == 255).all()
 
 
 def test_sizes_of_sources(tmp_path: Path) -> None:
@@ -43,13 +43,13 @@ def test_sizes_of_sources(tmp_path: Path) -> None:
     source = open_source(f"folder:{tmp_path}", size=8)
     assert source.digest != plain.digest
     assert source.note.endswith("scaled to 8x8")
-    maps = prepare(source, image_basis(source), tmp_path / "out.h5")
+    maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5")
     assert maps.basis.shape == (3, 8, 8)
     assert not maps.failures
     assert np.allclose(maps.read(), 100 / 127.5 - 1)
     assert verify_maps(tmp_path / "out.h5", source) == []
     # without a size, those unlike the first are told
-    maps = prepare(plain, image_basis(plain), tmp_path / "plain.h5")
+    maps = prepare_maps(plain, find_image_basis(plain), tmp_path / "plain.h5")
     assert ["give --size" in reason for _, reason in maps.failures] == [True, True]
     with pytest.raises(UserError, match="size of images out of range"):
         open_source("digits", size=1000)
@@ -60,7 +60,7 @@ def test_sizes_of_sources(tmp_path: Path) -> None:
 def test_large_images_are_told_of_the_size(tmp_path: Path) -> None:
     _save(tmp_path / "a.png", np.zeros((10, 600), np.uint8))
     with pytest.raises(UserError, match="give --size, at most 512"):
-        image_basis(open_source(f"folder:{tmp_path}"))
+        find_image_basis(open_source(f"folder:{tmp_path}"))
 
 
 # pairs
@@ -99,19 +99,19 @@ def test_pairs(tmp_path: Path, name: str) -> None:
 def test_pairs_to_maps_and_both_directions(tmp_path: Path) -> None:
     pictures = _pairs(tmp_path / "facades")
     source = open_source("facades", tmp_path, size=8)
-    maps = prepare(source, image_basis(source), tmp_path / "out.h5")
+    maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5")
     assert maps.basis.layout == "image-pair"
     assert maps.basis.shape == (6, 8, 8)
-    left, right = pair_channels(maps.basis)
-    assert (right, left) == pair_channels(maps.basis, "BtoA")
+    left, right = split_pair_channels(maps.basis)
+    assert (right, left) == split_pair_channels(maps.basis, "BtoA")
     picture = pictures["train/1.png"].transpose(2, 0, 1)
     for channels, half in ((left, picture[:, :, :16]), (right, picture[:, :, 16:])):
         mean = half.reshape(3, 8, 2, 8, 2).mean(axis=(2, 4)) / 127.5 - 1
         assert np.abs(maps.read()[0][channels] - mean).max() < 0.01
     with pytest.raises(UserError, match="unknown direction"):
-        pair_channels(maps.basis, "AtoC")
+        split_pair_channels(maps.basis, "AtoC")
     with pytest.raises(UserError, match="not a map file of paired images"):
-        pair_channels(pixel_basis(6, 8, 8))
+        split_pair_channels(pixel_basis(6, 8, 8))
     # plain images of as many channels are something else
     assert pixel_basis(6, 8, 8).conflicts(maps.basis)
 
@@ -122,7 +122,7 @@ def test_own_pairs(tmp_path: Path) -> None:
     _save(tmp_path / "own" / "c.png", np.zeros((8, 17), np.uint8))
     source = open_source(f"pairs:{tmp_path / 'own'}")
     assert source.name == "pairs:own"
-    maps = prepare(source, image_basis(source), tmp_path / "out.h5")
+    maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5")
     assert maps.ids == ("train/a.png", "train/b.png")
     # the grey pair stands three times in each half
     assert np.allclose(maps.read()[1], 10 / 127.5 - 1)

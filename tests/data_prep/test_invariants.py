@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from data_prep.basis import harmonics_basis, pixel_basis, zernike_basis
-from data_prep.layout import fold, index
+from data_prep.layout import fold, list_indices
 from data_prep.transforms.invariants import degree_norms, ring_norms
 from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments
@@ -27,7 +27,7 @@ def transform(points, basis):
 
 @pytest.mark.parametrize("basis", BASES)
 def test_norms_are_what_they_say(basis):
-    table = index(basis)
+    table = list_indices(basis)
     values = np.random.default_rng(0).normal(size=(2, len(table)))
     maps = fold(values, basis)
     blocks = sorted({(k, ell) for k, ell, _ in table.tolist()})

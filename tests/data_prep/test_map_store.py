@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.maps.reader import MapFile, content_digest, open_maps
+from data_prep.maps.reader import MapFile, compute_content_digest, open_maps
 from data_prep.maps.writer import MapWriter
 from spectral_ssl.ground.errors import UserError
 
@@ -235,7 +235,7 @@ def test_digest_covers_the_content(tmp_path: Path, change: Any) -> None:
     made = _write(tmp_path / "a.h5")
     _damage(made.path, change)
     with h5py.File(made.path) as file:
-        assert content_digest(file) != made.digest
+        assert compute_content_digest(file) != made.digest
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import trimesh
 
 from data_prep.basis import zernike_basis
 from data_prep.layout import unfold
-from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.readers import mesh as mesh_reading
 from data_prep.readers.mesh import read_shape
 from data_prep.sources.catalogue import open_source
@@ -179,7 +179,7 @@ def test_a_mesh_of_a_million_faces(tmp_path: Path) -> None:
     np.testing.assert_allclose(shape.points, points, atol=1e-8)
     np.testing.assert_array_equal(shape.faces, faces)
     basis = zernike_basis(4, points=4096)
-    maps = prepare(open_source(f"folder:{tmp_path / 'raw'}"), basis, tmp_path / "a.h5", workers=0)
+    maps = prepare_maps(open_source(f"folder:{tmp_path / 'raw'}"), basis, tmp_path / "a.h5", workers=0)
     assert not maps.failures
     # the area between two grid lines grows with the distance from the axis
     weights = ring.ravel() / ring.sum()

@@ -7,10 +7,10 @@ import pytest
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
 from data_prep.geometry.surface_sampling import resample_cloud
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.layout import fold
 from data_prep.pipeline import prepare as pipeline
-from data_prep.pipeline.prepare import image_basis, object_to_map, prepare
+from data_prep.pipeline.prepare import find_image_basis, object_to_map, prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.source import Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
@@ -51,22 +51,22 @@ def test_same_bytes_for_any_number_of_workers(tmp_path: Path, keep_points: bool)
     files = []
     for workers in (0, 1, 4, 0):
         files.append(tmp_path / f"{len(files)}.h5")
-        prepare(CLOUDS, SMALL, files[-1], workers=workers, keep_points=keep_points)
+        prepare_maps(CLOUDS, SMALL, files[-1], workers=workers, keep_points=keep_points)
     assert len({file.read_bytes() for file in files}) == 1
 
 
 def test_result_does_not_depend_on_order_or_company(tmp_path: Path) -> None:
-    whole = prepare(CLOUDS, SMALL, tmp_path / "whole.h5", workers=0)
+    whole = prepare_maps(CLOUDS, SMALL, tmp_path / "whole.h5", workers=0)
     items = CLOUDS.items[40:10:-3]
     part = Source(name="few", kind="shapes", classes=CLOUDS.classes, items=items)
-    few = prepare(part, SMALL, tmp_path / "few.h5", workers=0)
+    few = prepare_maps(part, SMALL, tmp_path / "few.h5", workers=0)
     rows = np.array([whole.ids.index(identity) for identity in few.ids])
     assert few.ids == tuple(item.id for item in items)
     np.testing.assert_array_equal(few.read(), whole.read(rows))
 
 
 def test_rows_say_what_they_are(tmp_path: Path) -> None:
-    made = prepare(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
+    made = prepare_maps(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
     assert len(made) == 70
     assert made.ids == tuple(item.id for item in CLOUDS.items)
     assert made.labels.tolist() == [item.label for item in CLOUDS.items]
@@ -81,7 +81,7 @@ def test_rows_say_what_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("basis", [zernike_basis(8, points=64), SMALL, harmonics_basis(4, 3, points=64)])
 def test_a_map_is_the_folded_transform_of_the_kept_cloud(tmp_path: Path, basis: Basis) -> None:
-    made = prepare(CLOUDS, basis, tmp_path / "a.h5", workers=0, keep_points=True)
+    made = prepare_maps(CLOUDS, basis, tmp_path / "a.h5", workers=0, keep_points=True)
     values, cloud = object_to_map(CLOUDS.items[7], basis, "+z")
     np.testing.assert_array_equal(made.read(np.array([7]))[0], values)
     assert cloud is not None
@@ -99,21 +99,21 @@ def test_up_axis(tmp_path: Path) -> None:
     # with as many points as the cloud has nothing is drawn, so that only the axis matters
     basis = zernike_basis(6, 3, points=200)
     turned = _source(_cloud(3), up="+y")
-    maps = prepare(turned, basis, tmp_path / "own.h5", workers=0).read()
-    expected = cloud_to_map(to_unit_ball(_cloud(3)().points, "+y"), basis)
+    maps = prepare_maps(turned, basis, tmp_path / "own.h5", workers=0).read()
+    expected = cloud_to_map(move_to_unit_ball(_cloud(3)().points, "+y"), basis)
     np.testing.assert_array_equal(maps[0], expected)
-    other = prepare(turned, basis, tmp_path / "given.h5", workers=0, up="+z").read()
-    np.testing.assert_array_equal(other[0], cloud_to_map(to_unit_ball(_cloud(3)().points, "+z"), basis))
+    other = prepare_maps(turned, basis, tmp_path / "given.h5", workers=0, up="+z").read()
+    np.testing.assert_array_equal(other[0], cloud_to_map(move_to_unit_ball(_cloud(3)().points, "+z"), basis))
     assert np.abs(other - maps).max() > 0.01
     with h5py.File(tmp_path / "given.h5") as file:
         assert file.attrs["source_up"] == "+z"
     with pytest.raises(UserError, match="unknown up axis"):
-        prepare(turned, basis, tmp_path / "x.h5", up="y")
+        prepare_maps(turned, basis, tmp_path / "x.h5", up="y")
 
 
 def test_sampling_seed_matters(tmp_path: Path) -> None:
-    first = prepare(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
-    second = prepare(CLOUDS, zernike_basis(6, 3, points=128, seed=1), tmp_path / "b.h5", workers=0)
+    first = prepare_maps(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
+    second = prepare_maps(CLOUDS, zernike_basis(6, 3, points=128, seed=1), tmp_path / "b.h5", workers=0)
     assert np.abs(first.read() - second.read()).max() > 1e-3
 
 
@@ -123,7 +123,7 @@ def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
     loaders[3] = BAD
     loaders[39] = partial(Shape, np.ones((9, 3)))
     seen: list[tuple[int, int]] = []
-    made = prepare(
+    made = prepare_maps(
         _source(*loaders, missing=(("gone", "no model file"),)),
         SMALL,
         tmp_path / "a.h5",
@@ -155,7 +155,7 @@ def test_no_file_is_left_of_what_went_wrong(
     tmp_path: Path, workers: int, loaders: list[object], error: type[Exception], reason: str
 ) -> None:
     with pytest.raises(error, match=reason):
-        prepare(_source(*loaders), SMALL, tmp_path / "a.h5", workers=workers)
+        prepare_maps(_source(*loaders), SMALL, tmp_path / "a.h5", workers=workers)
     # finished work is kept where there is a chance that it will be gone on with
     assert [path.name for path in tmp_path.iterdir()] in ([], [".a.h5.prep"])
     if error is UserError:
@@ -166,12 +166,12 @@ def test_existing_files_stay(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
     out.write_bytes(b"mine")
     with pytest.raises(UserError, match="exists already"):
-        prepare(_source(BUG), SMALL, out, workers=0)  # refused before any work
+        prepare_maps(_source(BUG), SMALL, out, workers=0)  # refused before any work
     assert out.read_bytes() == b"mine"
     with pytest.raises(ValueError, match="a bug"):
-        prepare(_source(BUG), SMALL, out, workers=0, overwrite=True)
+        prepare_maps(_source(BUG), SMALL, out, workers=0, overwrite=True)
     assert out.read_bytes() == b"mine"
-    assert len(prepare(CLOUDS, SMALL, out, workers=0, overwrite=True)) == 70
+    assert len(prepare_maps(CLOUDS, SMALL, out, workers=0, overwrite=True)) == 70
 
 
 def test_images(tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ def test_images(tmp_path: Path) -> None:
         BAD,
         kind="images",
     )
-    basis = image_basis(source)
+    basis = find_image_basis(source)
     assert basis == pixel_basis(3, 5, 5)
-    made = prepare(source, basis, tmp_path / "a.h5")
+    made = prepare_maps(source, basis, tmp_path / "a.h5")
     maps = made.read()
     assert maps.dtype == np.float32
     np.testing.assert_allclose(maps[:, :, 2, 2], [[-1] * 3, [1] * 3, [-0.6] * 3], atol=1e-6)
@@ -195,11 +195,11 @@ def test_images(tmp_path: Path) -> None:
 
 def test_images_that_cannot_be_maps() -> None:
     with pytest.raises(UserError, match="no readable image"):
-        image_basis(_source(BAD, kind="images"))
+        find_image_basis(_source(BAD, kind="images"))
     with pytest.raises(UserError, match="too large"):
-        image_basis(_source(partial(_image, 1, 1, 600), kind="images"))
+        find_image_basis(_source(partial(_image, 1, 1, 600), kind="images"))
     with pytest.raises(UserError, match="a source of shapes"):
-        image_basis(CLOUDS)
+        find_image_basis(CLOUDS)
 
 
 @pytest.mark.parametrize(
@@ -219,23 +219,23 @@ def test_what_cannot_work_is_refused(
     tmp_path: Path, source: Source, basis: Basis, more: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):
-        prepare(source, basis, tmp_path / "a.h5", **more)
+        prepare_maps(source, basis, tmp_path / "a.h5", **more)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_small_sources_start_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.Parallel", lambda *_, **__: pytest.fail("processes started"))
-    assert len(prepare(CLOUDS, SMALL, tmp_path / "a.h5")) == 70
+    assert len(prepare_maps(CLOUDS, SMALL, tmp_path / "a.h5")) == 70
     monkeypatch.setattr(pipeline, "TOO_FEW_FOR_WORKERS", 10)
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     with pytest.raises(pytest.fail.Exception, match="processes started"):
-        prepare(CLOUDS, SMALL, tmp_path / "b.h5")
+        prepare_maps(CLOUDS, SMALL, tmp_path / "b.h5")
 
 
 def test_built_in_shapes_are_neither_trivial_nor_hopeless(tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    made = prepare(open_source("shapes"), zernike_basis(8, 4, points=512), tmp_path / "a.h5", workers=0)
+    made = prepare_maps(open_source("shapes"), zernike_basis(8, 4, points=512), tmp_path / "a.h5", workers=0)
     values = ((made.read() - made.mean) / made.std).reshape(len(made), -1)
     train, test = made.rows("train"), made.rows("test")
     probe = LogisticRegression(C=0.003, max_iter=1000).fit(values[train], made.labels[train])

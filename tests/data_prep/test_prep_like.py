@@ -8,7 +8,8 @@ import trimesh
 
 from data_prep.basis import Basis, harmonics_basis, radial_basis, zernike_basis
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.probe import _prep_like
+from spectral_ssl.planning.find_data import options_for_basis
+from spectral_ssl.planning.prep_plan import prepare_dataset
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,6 @@ def test_the_whole_basis_is_passed_on(tmp_path: Path, basis: Basis) -> None:
     (tmp_path / "raw").mkdir()
     for number in range(2):
         trimesh.creation.box((1, 1, 1 + number)).export(tmp_path / "raw" / f"{number}.off")
-    maps = _prep_like(f"folder:{tmp_path / 'raw'}", basis, Workspace(tmp_path / "ws"))
+    maps = prepare_dataset(options_for_basis(f"folder:{tmp_path / 'raw'}", basis, Workspace(tmp_path / "ws")))
     assert maps.basis == basis
     assert maps.path == tmp_path / "ws" / "maps" / f"raw-{basis.kind}.h5"

@@ -9,10 +9,10 @@ from data_prep.layout import fold
 from data_prep.transforms.principal_frame import (
     HALF_TURNS,
     UPRIGHT_HALF_TURNS,
-    half_turn,
-    principal_axes,
-    to_principal_frame,
-    to_upright_frame,
+    apply_half_turn,
+    find_principal_axes,
+    turn_to_principal_frame,
+    turn_to_upright_frame,
 )
 from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments
@@ -40,7 +40,7 @@ def posed(points, seed):
 
 def test_axes_of_zernike_maps_make_the_second_moments_diagonal_and_ordered():
     points = posed(clouds(), 1)
-    axes = principal_axes(transform(points, ZERNIKE), ZERNIKE)
+    axes = find_principal_axes(transform(points, ZERNIKE), ZERNIKE)
     np.testing.assert_allclose(axes @ axes.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (4, 3, 3)), atol=1e-12)
     assert np.linalg.det(axes) == pytest.approx(np.ones(4))
     turned = points @ axes.transpose(0, 2, 1)
@@ -54,8 +54,10 @@ def test_axes_of_zernike_maps_make_the_second_moments_diagonal_and_ordered():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_all_poses_have_one_frame_but_for_the_signs_of_the_axes(basis, seed):
     points = clouds()
-    first, second = (to_principal_frame(transform(posed(points, s), basis), basis) for s in (seed, seed + 10))
-    apart = np.stack([np.abs(half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in HALF_TURNS])
+    first, second = (turn_to_principal_frame(transform(posed(points, s), basis), basis) for s in (seed, seed + 10))
+    apart = np.stack(
+        [np.abs(apply_half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in HALF_TURNS]
+    )
     assert apart.min(axis=0).max() < 1e-10
     assert np.abs(first).max() > 0.1
 
@@ -65,10 +67,11 @@ def test_turned_about_the_vertical_objects_have_one_upright_frame_but_for_half_a
     points = clouds() @ Rotation.from_euler("x", 0.3).as_matrix().T  # axes that are not the vertical
     turns = Rotation.from_euler("z", [[0.5], [2.0], [-1.0], [3.1]]).as_matrix()
     first, second = (
-        to_upright_frame(transform(each, basis), basis) for each in (points, np.einsum("npi,nji->npj", points, turns))
+        turn_to_upright_frame(transform(each, basis), basis)
+        for each in (points, np.einsum("npi,nji->npj", points, turns))
     )
     apart = np.stack(
-        [np.abs(half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in UPRIGHT_HALF_TURNS]
+        [np.abs(apply_half_turn(second, basis, signs) - first).max(axis=(1, 2, 3)) for signs in UPRIGHT_HALF_TURNS]
     )
     assert apart.min(axis=0).max() < 1e-12
     assert apart.max(axis=0).min() > 0.01
@@ -83,10 +86,10 @@ def test_half_turns_of_maps_are_those_of_the_points(basis):
     maps = transform(points, basis)
     for signs in HALF_TURNS:
         assert np.prod(signs) == 1
-        np.testing.assert_allclose(half_turn(maps, basis, signs), transform(points * signs, basis), atol=1e-13)
+        np.testing.assert_allclose(apply_half_turn(maps, basis, signs), transform(points * signs, basis), atol=1e-13)
 
 
 def test_images_and_maps_without_degree_two_are_refused():
     for basis in (pixel_basis(1, 8, 8), zernike_basis(1)):
         with pytest.raises(UserError, match="degree 2"):
-            principal_axes(np.zeros((1, *basis.shape)), basis)
+            find_principal_axes(np.zeros((1, *basis.shape)), basis)

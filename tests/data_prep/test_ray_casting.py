@@ -7,13 +7,13 @@ import trimesh
 
 from data_prep.basis import radial_basis
 from data_prep.layout import fold
-from data_prep.pipeline.prepare import prepare
-from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.pipeline.prepare import prepare_maps
+from data_prep.pipeline.shape_to_map import move_mesh_to_unit_ball, shape_to_map
 from data_prep.source import Item, Shape, Source
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.transforms import rotation
 from data_prep.transforms.inverse import radii
-from data_prep.transforms.radial_harmonics import cast_rays, grid_coefficients, grid_directions, radial_map
+from data_prep.transforms.radial_harmonics import build_grid_directions, cast_rays, compute_radial_map, transform_grid
 from data_prep.transforms.shell_harmonics import spherical_harmonics
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -28,41 +28,41 @@ def _mesh(made: trimesh.Trimesh) -> Shape:
 
 def test_first_harmonic_stays_in_degree_one() -> None:
     # the golden test of the grid: transposed, with rows as azimuths, only 67 % of the energy stays
-    directions = grid_directions(15)
+    directions = build_grid_directions(15)
     for number in range(3):
-        energy = np.square(grid_coefficients(directions[..., number]))
+        energy = np.square(transform_grid(directions[..., number]))
         assert energy[1:4].sum() / energy.sum() == pytest.approx(1, abs=1e-14)
         assert energy[[3, 1, 2][number]] == pytest.approx(4 * np.pi / 3)  # x is m = 1, y m = -1, z m = 0
-    transposed = np.square(grid_coefficients(directions[..., 2].T))
+    transposed = np.square(transform_grid(directions[..., 2].T))
     assert transposed[1:4].sum() / transposed.sum() < 0.7
 
 
 @pytest.mark.parametrize("degree", [1, 15, 63])
 def test_functions_of_the_degree_transform_exactly(degree: int) -> None:
     given = np.random.default_rng(0).normal(size=(degree + 1) ** 2)
-    directions = grid_directions(degree)
+    directions = build_grid_directions(degree)
     values = spherical_harmonics(directions, degree) @ given
-    np.testing.assert_allclose(grid_coefficients(values), given, atol=1e-12)
+    np.testing.assert_allclose(transform_grid(values), given, atol=1e-12)
     basis = radial_basis(degree)
-    again = radii(fold(grid_coefficients(values), basis), basis, directions.reshape(-1, 3))
+    again = radii(fold(transform_grid(values), basis), basis, directions.reshape(-1, 3))
     np.testing.assert_allclose(again, values.ravel(), atol=1e-11)
 
 
 def test_the_grid_has_the_north_pole_and_not_the_south_pole() -> None:
-    directions = grid_directions(3)
+    directions = build_grid_directions(3)
     assert directions.shape == (8, 8, 3)
     np.testing.assert_allclose(directions[0], np.broadcast_to([0, 0, 1], (8, 3)), atol=1e-15)
     assert directions[..., 2].min() > -1 + 1e-3
     np.testing.assert_allclose(directions[4, 2], [0, 1, 0], atol=1e-15)  # theta = phi = pi / 2
     with pytest.raises(UserError, match="shape of the grid"):
-        grid_coefficients(np.zeros((8, 7)))
+        transform_grid(np.zeros((8, 7)))
 
 
 def test_without_embree_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
     source = Source("few", "shapes", ("a",), (Item("x", 0, "train", lambda: make_shape("mug/train-000")),))
     with pytest.raises(UserError, match=r"spectral-ssl\[embree\]"):
-        prepare(source, radial_basis(7), tmp_path / "a.h5")
+        prepare_maps(source, radial_basis(7), tmp_path / "a.h5")
     with pytest.raises(UserError, match="embreex"):
         cast_rays(_mesh(trimesh.creation.box()), np.eye(3))
     assert not (tmp_path / "a.h5").exists()
@@ -70,7 +70,7 @@ def test_without_embree_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_cube_exactly() -> None:
     _embree()
-    directions = grid_directions(31).reshape(-1, 3)
+    directions = build_grid_directions(31).reshape(-1, 3)
     box = _mesh(trimesh.creation.box((1.0, 0.8, 0.6)))
     distances, hit = cast_rays(box, directions)
     assert hit.all()
@@ -82,7 +82,7 @@ def test_cube_exactly() -> None:
 def test_sphere() -> None:
     _embree()
     sphere = _mesh(trimesh.creation.icosphere(6))
-    values = radial_map(Shape(0.8 * sphere.points, sphere.faces), radial_basis(31))
+    values = compute_radial_map(Shape(0.8 * sphere.points, sphere.faces), radial_basis(31))
     assert values[0, 0, 0] == pytest.approx(0.8 * np.sqrt(4 * np.pi), rel=2e-4)
     values[0, 0, 0] = 0
     assert np.abs(values).max() < 1e-3
@@ -107,12 +107,12 @@ def test_turned_mesh_gives_turned_coefficients() -> None:
     sphere = _mesh(trimesh.creation.icosphere(5))
     points = sphere.points * [0.9, 0.6, 0.4] * (1 + 0.1 * sphere.points[:, :1])
     turn = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])
-    before, after = (radial_map(Shape(places, sphere.faces), basis) for places in (points, points @ turn.T))
+    before, after = (compute_radial_map(Shape(places, sphere.faces), basis) for places in (points, points @ turn.T))
     np.testing.assert_allclose(rotation.rotate(before, basis, turn), after, atol=2e-3)
     assert np.abs(before - after).max() > 0.1
     cosine, sine = np.cos(0.5), np.sin(0.5)
     about = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    turned = radial_map(Shape(points @ about.T, sphere.faces), basis)
+    turned = compute_radial_map(Shape(points @ about.T, sphere.faces), basis)
     np.testing.assert_allclose(rotation.rotate_about_vertical(before, basis, 0.5), turned, atol=2e-3)
 
 
@@ -123,13 +123,13 @@ def test_whole_objects(tmp_path: Path) -> None:
     values, cloud = shape_to_map(shape, basis, "+z", np.random.default_rng(0))
     assert values.shape == (1, 64, 64)
     assert cloud is None
-    _, hit = cast_rays(mesh_in_unit_ball(shape), grid_directions(63).reshape(-1, 3))
+    _, hit = cast_rays(move_mesh_to_unit_ball(shape), build_grid_directions(63).reshape(-1, 3))
     assert 0.7 < hit.mean() < 0.8  # the mug is open
     with pytest.raises(ObjectError, match="mesh"):
         shape_to_map(Shape(shape.points), basis, "+z", np.random.default_rng(0))
     with pytest.raises(ObjectError, match="outside the unit ball"):
         cast_rays(Shape(shape.points * 9, shape.faces), np.eye(3))
     source = Source("few", "shapes", ("a",), (Item("x", 0, "train", lambda: shape),))
-    np.testing.assert_array_equal(prepare(source, basis, tmp_path / "a.h5", workers=0).read()[0], values)
+    np.testing.assert_array_equal(prepare_maps(source, basis, tmp_path / "a.h5", workers=0).read()[0], values)
     with pytest.raises(UserError, match="keep-points"):
-        prepare(source, basis, tmp_path / "b.h5", keep_points=True)
+        prepare_maps(source, basis, tmp_path / "b.h5", keep_points=True)

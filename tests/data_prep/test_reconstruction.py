@@ -3,21 +3,21 @@ import pytest
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.geometry.level_surface import level_surface
+from data_prep.geometry.level_surface import extract_level_surface
 from data_prep.geometry.surface_sampling import sample_surface
-from data_prep.geometry.unit_ball import to_unit_ball
-from data_prep.layout import fold, index, unfold
+from data_prep.geometry.unit_ball import move_to_unit_ball
+from data_prep.layout import fold, list_indices, unfold
 from data_prep.source import Shape
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.transforms.inverse import (
-    cell_middles,
-    densest_cells,
+    build_density_mesh,
+    build_star_mesh,
     density,
     density_grid,
-    density_mesh,
+    find_densest_cells,
+    list_cell_centres,
     radii,
     reconstruct,
-    star_mesh,
 )
 from data_prep.transforms.shell_harmonics import shell_moments, spherical_harmonics
 from data_prep.transforms.zernike import zernike_moments
@@ -41,7 +41,7 @@ def _ball_grid(degree: int, breaks: int = 1) -> tuple[NDArray[np.float64], NDArr
 
 @pytest.mark.parametrize("basis", [zernike_basis(12), zernike_basis(7, 4), harmonics_basis(9, 3)])
 def test_density_of_random_coefficients_transforms_back(basis: Basis) -> None:
-    given = GENERATOR.normal(size=(2, len(index(basis))))
+    given = GENERATOR.normal(size=(2, len(list_indices(basis))))
     places, mass = _ball_grid(14, 3)
     values = density(fold(given, basis), basis, places)
     for wanted, value in zip(given, values, strict=True):
@@ -78,7 +78,7 @@ def test_density_grid_is_the_density_at_the_middles() -> None:
 def test_level_surface_of_a_ball() -> None:
     axis = np.linspace(-1, 1, 41)
     x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
-    surface = level_surface(0.8 - np.sqrt(x**2 + y**2 + z**2), 0.0, 0.05, -1)
+    surface = extract_level_surface(0.8 - np.sqrt(x**2 + y**2 + z**2), 0.0, 0.05, -1)
     assert surface.faces is not None
     np.testing.assert_allclose(np.linalg.norm(surface.points, axis=1), 0.8, atol=2e-3)  # spacing^2 / (2 * 0.8) at most
     assert _volume(surface) == pytest.approx(4 / 3 * np.pi * 0.8**3, rel=5e-3)  # positive: turned outward
@@ -87,21 +87,21 @@ def test_level_surface_of_a_ball() -> None:
 
 def test_level_surface_of_noise_is_closed_also_at_the_border() -> None:
     for _ in range(5):
-        surface = level_surface(GENERATOR.normal(size=(6, 7, 8)), 0.2)
+        surface = extract_level_surface(GENERATOR.normal(size=(6, 7, 8)), 0.2)
         assert _is_closed(surface)
         assert _volume(surface) > 0
-    whole = level_surface(np.ones((3, 3, 3)), 0.5)
+    whole = extract_level_surface(np.ones((3, 3, 3)), 0.5)
     assert _is_closed(whole)
     with pytest.raises(ObjectError, match="no value reaches"):
-        level_surface(np.zeros((3, 3, 3)), 0.5)
+        extract_level_surface(np.zeros((3, 3, 3)), 0.5)
     with pytest.raises(UserError):
-        level_surface(np.full((3, 3, 3), np.nan), 0.5)
+        extract_level_surface(np.full((3, 3, 3), np.nan), 0.5)
 
 
 def test_level_surface_of_a_linear_function_is_exact() -> None:
     i, j, k = np.meshgrid(*[np.arange(6.0)] * 3, indexing="ij")
     values = i + 2 * j - k
-    points = level_surface(values, 3.3).points
+    points = extract_level_surface(values, 3.3).points
     inner = points[(points >= 0).all(axis=1) & (points <= 5).all(axis=1)]
     assert len(inner) > 20
     np.testing.assert_allclose(inner @ [1, 2, -1], 3.3, atol=1e-12)
@@ -134,7 +134,7 @@ def clouds() -> dict[str, NDArray[np.float32]]:
     """20,000 points of one object of several classes: of so many the moments hold little noise up to order 30."""
     drawn = {}
     for name in ("chair/train-000", "table/train-000", "mug/train-000"):
-        drawn[name] = to_unit_ball(sample_surface(make_shape(name), 20_000, np.random.default_rng(3)))
+        drawn[name] = move_to_unit_ball(sample_surface(make_shape(name), 20_000, np.random.default_rng(3)))
     return drawn
 
 
@@ -148,7 +148,7 @@ def test_chamfer_distance_falls_with_the_order(clouds: dict[str, NDArray[np.floa
         maps = fold(np.concatenate([zernike_moments(cloud[None], degree) for cloud in clouds.values()]), basis)
         grids = density_grid(maps, basis)
         errors[degree] = {
-            name: chamfer_distance(densest_cells(grid), truth)
+            name: chamfer_distance(find_densest_cells(grid), truth)
             for (name, truth), grid in zip(truths.items(), grids, strict=True)
         }
         assert max(errors[degree].values()) < limit, (degree, errors)
@@ -170,11 +170,11 @@ def test_mesh_of_a_density(clouds: dict[str, NDArray[np.float32]]) -> None:
 
 
 def test_mesh_and_cloud_lie_where_the_density_is() -> None:
-    middles = cell_middles(24)
+    middles = list_cell_centres(24)
     grid = np.exp(-8 * np.square(middles - [0.2, 0.0, -0.1]).sum(axis=-1))
-    mesh = density_mesh(grid)
+    mesh = build_density_mesh(grid)
     np.testing.assert_allclose((mesh.points.min(axis=0) + mesh.points.max(axis=0)) / 2, [0.2, 0, -0.1], atol=5e-3)
-    np.testing.assert_allclose(densest_cells(grid).mean(axis=0), [0.2, 0, -0.1], atol=0.03)
+    np.testing.assert_allclose(find_densest_cells(grid).mean(axis=0), [0.2, 0, -0.1], atol=0.03)
 
 
 def test_shells_come_back(clouds: dict[str, NDArray[np.float32]]) -> None:
@@ -182,7 +182,7 @@ def test_shells_come_back(clouds: dict[str, NDArray[np.float32]]) -> None:
     cloud = clouds["table/train-000"]
     grid = density_grid(fold(shell_moments(cloud[None], 15, 16), basis)[0], basis)
     assert grid.sum() * (2 / 48) ** 3 == pytest.approx(1, abs=0.02)  # mass one
-    assert chamfer_distance(densest_cells(grid), cloud[::10]) < 0.045
+    assert chamfer_distance(find_densest_cells(grid), cloud[::10]) < 0.045
 
 
 def test_star_mesh_of_an_ellipsoid() -> None:
@@ -194,7 +194,7 @@ def test_star_mesh_of_an_ellipsoid() -> None:
     directions = np.stack([np.sqrt(1 - z**2) * np.cos(phi), np.sqrt(1 - z**2) * np.sin(phi), z], axis=1)
     distances = 1 / np.linalg.norm(directions / half_axes, axis=1)
     coefficients = (distances * np.repeat(weights, 120) * np.pi / 60) @ spherical_harmonics(directions, 40)
-    mesh = star_mesh(fold(coefficients, basis), basis)
+    mesh = build_star_mesh(fold(coefficients, basis), basis)
     np.testing.assert_allclose(np.linalg.norm(mesh.points / half_axes, axis=1), 1, atol=1e-5)
     assert _is_closed(mesh)
     assert _volume(reconstruct(fold(coefficients, basis), basis)) == pytest.approx(
@@ -214,5 +214,5 @@ def test_bases_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ObjectError, match="outside the unit ball"):
         density(np.zeros(zernike.shape), zernike, np.ones((1, 3)))
     with pytest.raises(ObjectError, match="nowhere positive"):
-        density_mesh(np.zeros((8, 8, 8)))
+        build_density_mesh(np.zeros((8, 8, 8)))
     assert unfold(np.zeros(radial.shape), radial).shape == (25,)

@@ -17,8 +17,8 @@ import pytest
 
 from data_prep.basis import zernike_basis
 from data_prep.pipeline import prepare as pipeline
-from data_prep.pipeline.prepare import prepare
-from data_prep.pipeline.work_folder import WorkFolder, folder_for, opened
+from data_prep.pipeline.prepare import prepare_maps
+from data_prep.pipeline.work_folder import WorkFolder, get_work_folder, open_work_folder
 from data_prep.source import Item, Shape, Source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -61,8 +61,8 @@ def _stop_after(batches: int) -> Callable[[int, int], None]:
 def whole(tmp_path: Path) -> bytes:
     """The bytes of a run that was not stopped."""
     path = tmp_path / "whole.h5"
-    prepare(_source(), SMALL, path, workers=0, keep_points=True)
-    assert not folder_for(path).exists()
+    prepare_maps(_source(), SMALL, path, workers=0, keep_points=True)
+    assert not get_work_folder(path).exists()
     return path.read_bytes()
 
 
@@ -71,14 +71,16 @@ def test_finished_batches_are_not_done_again(tmp_path: Path, whole: bytes, batch
     out = tmp_path / "a.h5"
     first: list[int] = []
     with pytest.raises(Stopped):
-        prepare(_source(first), SMALL, out, workers=0, keep_points=True, progress=_stop_after(batches))
+        prepare_maps(_source(first), SMALL, out, workers=0, keep_points=True, progress=_stop_after(batches))
     assert not out.exists()
     again: list[int] = []
     seen: list[int] = []
-    prepare(_source(again), SMALL, out, workers=0, keep_points=True, progress=lambda done, total: seen.append(done))
+    prepare_maps(
+        _source(again), SMALL, out, workers=0, keep_points=True, progress=lambda done, total: seen.append(done)
+    )
     assert out.read_bytes() == whole
     assert first + again == list(range(OBJECTS))
-    assert not folder_for(out).exists()
+    assert not get_work_folder(out).exists()
     assert seen[-1:] == ([OBJECTS + 1] if batches < 5 else [])
 
 
@@ -99,53 +101,53 @@ def test_other_work_is_an_error_that_names_the_difference(
 ) -> None:
     out = tmp_path / "a.h5"
     with pytest.raises(Stopped):
-        prepare(_source(), SMALL, out, workers=0, progress=_stop_after(2))
+        prepare_maps(_source(), SMALL, out, workers=0, progress=_stop_after(2))
     with pytest.raises(UserError, match=f"unfinished prep.*{named}.*--overwrite") as caught:
-        prepare(source, basis, out, workers=0, **more)
+        prepare_maps(source, basis, out, workers=0, **more)
     assert "\n" not in str(caught.value)
-    assert sorted(path.suffix for path in folder_for(out).glob("*.shard")) == [".shard"] * 2  # nothing was lost
-    started_anew = prepare(source, basis, out, workers=0, overwrite=True, **more)
-    other = prepare(source, basis, tmp_path / "b.h5", workers=0, **more)
+    assert sorted(path.suffix for path in get_work_folder(out).glob("*.shard")) == [".shard"] * 2  # nothing was lost
+    started_anew = prepare_maps(source, basis, out, workers=0, overwrite=True, **more)
+    other = prepare_maps(source, basis, tmp_path / "b.h5", workers=0, **more)
     assert started_anew.path.read_bytes() == other.path.read_bytes()
 
 
 def test_an_existing_file_names_the_difference_too(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
-    prepare(_source(), SMALL, out, workers=0)
+    prepare_maps(_source(), SMALL, out, workers=0)
     before = out.read_bytes()
     with pytest.raises(UserError, match=r"exists already.*degree 6 against 4.*--overwrite"):
-        prepare(_source(), zernike_basis(4, 3, points=64), out, workers=0)
+        prepare_maps(_source(), zernike_basis(4, 3, points=64), out, workers=0)
     with pytest.raises(UserError, match=r"exists already.*same parameters"):
-        prepare(_source(), SMALL, out, workers=0)
+        prepare_maps(_source(), SMALL, out, workers=0)
     assert out.read_bytes() == before
-    assert not folder_for(out).exists()
+    assert not get_work_folder(out).exists()
 
 
 def test_killed_after_the_file_was_complete(tmp_path: Path, whole: bytes) -> None:
     out = tmp_path / "a.h5"
     with pytest.raises(Stopped):
-        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(5))
+        prepare_maps(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(5))
     out.write_bytes(whole)
     loaded: list[int] = []
-    assert len(prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)) == OBJECTS - 1
+    assert len(prepare_maps(_source(loaded), SMALL, out, workers=0, keep_points=True)) == OBJECTS - 1
     assert not loaded
     assert out.read_bytes() == whole
-    assert not folder_for(out).exists()
+    assert not get_work_folder(out).exists()
 
 
 def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
-    prepare(_source(), SMALL, out, workers=0)
+    prepare_maps(_source(), SMALL, out, workers=0)
     first = out.read_bytes()
     later = zernike_basis(8, points=64)
     with pytest.raises(Stopped):
-        prepare(_source(), later, out, workers=0, overwrite=True, progress=_stop_after(3))
+        prepare_maps(_source(), later, out, workers=0, overwrite=True, progress=_stop_after(3))
     with pytest.raises(UserError, match=r"unfinished prep.*degree 8 against 6.*--overwrite"):
-        prepare(_source(), SMALL, out, workers=0)
-    assert len(list(folder_for(out).glob("*.shard"))) == 3
+        prepare_maps(_source(), SMALL, out, workers=0)
+    assert len(list(get_work_folder(out).glob("*.shard"))) == 3
     assert out.read_bytes() == first
     loaded: list[int] = []
-    prepare(_source(loaded), later, out, workers=0, overwrite=True)
+    prepare_maps(_source(loaded), later, out, workers=0, overwrite=True)
     assert loaded == list(range(3 * pipeline.BATCH, OBJECTS))
 
 
@@ -153,7 +155,7 @@ def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) ->
 def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name: str) -> None:
     from PIL import Image as Pillow
 
-    from data_prep.pipeline.prepare import image_basis
+    from data_prep.pipeline.prepare import find_image_basis
     from data_prep.sources.catalogue import open_source
 
     folder = tmp_path / "raw"
@@ -166,20 +168,20 @@ def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name
 
     source, out = opened_anew(), tmp_path / "a.h5"
     with pytest.raises(Stopped):
-        prepare(source, image_basis(source), out, workers=0, progress=_stop_after(1))
-    prepare(opened_anew(), image_basis(source), tmp_path / "b.h5", workers=0)
+        prepare_maps(source, find_image_basis(source), out, workers=0, progress=_stop_after(1))
+    prepare_maps(opened_anew(), find_image_basis(source), tmp_path / "b.h5", workers=0)
     Pillow.new("L", (8, 8), 200).save(folder / "07.bmp")
     os.utime(folder / "07.bmp", ns=(0, 10**18))
     changed = opened_anew()
     assert changed.digest == source.digest
     with pytest.raises(UserError, match=r"unfinished prep.*times of the files"):
-        prepare(changed, image_basis(changed), out, workers=0)
-    made = prepare(changed, image_basis(changed), out, workers=0, overwrite=True)
+        prepare_maps(changed, find_image_basis(changed), out, workers=0)
+    made = prepare_maps(changed, find_image_basis(changed), out, workers=0, overwrite=True)
     assert made.read()[7].mean() == pytest.approx(200 / 127.5 - 1)
     # a finished file does not depend on times
     for path in folder.iterdir():
         os.utime(path, ns=(0, 2 * 10**18))
-    again = prepare(opened_anew(), image_basis(changed), tmp_path / "c.h5", workers=0)
+    again = prepare_maps(opened_anew(), find_image_basis(changed), tmp_path / "c.h5", workers=0)
     assert again.path.read_bytes() == made.path.read_bytes()
 
 
@@ -187,11 +189,11 @@ def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name
 def test_a_torn_shard_is_made_again(tmp_path: Path, whole: bytes, damage: Callable[[bytes], bytes]) -> None:
     out = tmp_path / "a.h5"
     with pytest.raises(Stopped):
-        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
-    shard = folder_for(out) / "00000001.shard"
+        prepare_maps(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
+    shard = get_work_folder(out) / "00000001.shard"
     shard.write_bytes(damage(shard.read_bytes()))
     loaded: list[int] = []
-    prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)
+    prepare_maps(_source(loaded), SMALL, out, workers=0, keep_points=True)
     assert out.read_bytes() == whole
     assert loaded[:16] == list(range(16, 32))
 
@@ -199,31 +201,31 @@ def test_a_torn_shard_is_made_again(tmp_path: Path, whole: bytes, damage: Callab
 def test_shards_without_a_manifest_are_not_used(tmp_path: Path, whole: bytes) -> None:
     out = tmp_path / "a.h5"
     with pytest.raises(Stopped):
-        prepare(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
-    (folder_for(out) / "manifest.json").unlink()
+        prepare_maps(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
+    (get_work_folder(out) / "manifest.json").unlink()
     loaded: list[int] = []
-    prepare(_source(loaded), SMALL, out, workers=0, keep_points=True)
+    prepare_maps(_source(loaded), SMALL, out, workers=0, keep_points=True)
     assert loaded == list(range(OBJECTS))
     assert out.read_bytes() == whole
 
 
 def test_two_at_once(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
-    with opened(out), pytest.raises(UserError, match="another prep is making this file"):
-        prepare(_source(), SMALL, out, workers=0)
+    with open_work_folder(out), pytest.raises(UserError, match="another prep is making this file"):
+        prepare_maps(_source(), SMALL, out, workers=0)
     assert list(tmp_path.iterdir()) == []
-    assert len(prepare(_source(), SMALL, out, workers=0)) == OBJECTS - 1
+    assert len(prepare_maps(_source(), SMALL, out, workers=0)) == OBJECTS - 1
 
 
 def test_a_lock_file_that_was_removed_guards_nothing(tmp_path: Path) -> None:
     """One finishes while another waits between opening the lock file and locking it."""
     out = tmp_path / "a.h5"
-    with opened(out) as work:
+    with open_work_folder(out) as work:
         work.remove()
-        with opened(out) as other:
+        with open_work_folder(out) as other:
             assert isinstance(other, WorkFolder)
             assert (other.folder / "lock").exists()
-    assert not folder_for(out).exists()
+    assert not get_work_folder(out).exists()
 
 
 def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
         if done == pipeline.BATCH:
             shutil.rmtree(folder)
 
-    made = prepare(source, SMALL, tmp_path / "a.h5", workers=0, progress=vanish)
+    made = prepare_maps(source, SMALL, tmp_path / "a.h5", workers=0, progress=vanish)
     assert len(made) == pipeline.BATCH
     assert len(made.failures) == 40 - pipeline.BATCH
     assert "No such file" in made.failures[0][1]
@@ -277,7 +279,7 @@ def test_the_workers_of_a_killed_process_end(tmp_path: Path) -> None:
         np.save(clouds / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(300, 3)))
     out = tmp_path / "a.h5"
     process = _begin(clouds, out, workers=2)
-    while process.poll() is None and not list(folder_for(out).glob("*.shard")):
+    while process.poll() is None and not list(get_work_folder(out).glob("*.shard")):
         time.sleep(0.001)
     workers = _children(process.pid)
     process.send_signal(signal.SIGKILL)
@@ -310,13 +312,13 @@ def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> Non
             time.sleep(duration * chance.uniform(0.2, 1.0))
         else:  # in the midst of the work, however long Python takes to start
             batches = chance.randrange(1, 63)
-            while process.poll() is None and len(list(folder_for(out).glob("*.shard"))) < batches:
+            while process.poll() is None and len(list(get_work_folder(out).glob("*.shard"))) < batches:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        shards_at_kill.append(len(list(folder_for(out).glob("*.shard"))))
-        if not out.exists() or folder_for(out).exists():  # it was killed before it was done
+        shards_at_kill.append(len(list(get_work_folder(out).glob("*.shard"))))
+        if not out.exists() or get_work_folder(out).exists():  # it was killed before it was done
             process = _begin(clouds, out, workers)
             _, said = process.communicate(timeout=300)
             assert process.returncode == 0, said

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.geometry.surface_sampling import farthest_points, resample_cloud, sample_points, sample_surface
+from data_prep.geometry.surface_sampling import resample_cloud, sample_farthest_points, sample_points, sample_surface
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 
@@ -107,10 +107,10 @@ def test_empty_cloud() -> None:
 
 def test_farthest_points_against_the_definition() -> None:
     cloud = np.random.default_rng(2).normal(size=(300, 3))
-    chosen = farthest_points(cloud, 40, np.random.default_rng(7))
+    chosen = sample_farthest_points(cloud, 40, np.random.default_rng(7))
     for number in range(1, 40):
         nearest = np.linalg.norm(cloud[:, None] - chosen[None, :number], axis=2).min(axis=1)
         np.testing.assert_array_equal(chosen[number], cloud[nearest.argmax()])
-    np.testing.assert_array_equal(farthest_points(cloud, 10, np.random.default_rng(7)), chosen[:10])
+    np.testing.assert_array_equal(sample_farthest_points(cloud, 10, np.random.default_rng(7)), chosen[:10])
     with pytest.raises(ObjectError, match="300 points, 301 wanted"):
-        farthest_points(cloud, 301, np.random.default_rng(0))
+        sample_farthest_points(cloud, 301, np.random.default_rng(0))

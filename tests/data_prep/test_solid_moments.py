@@ -6,8 +6,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from data_prep.basis import zernike_basis
-from data_prep.geometry.solid_quadrature import solid_centroid, solid_quadrature
-from data_prep.layout import index, unfold
+from data_prep.geometry.solid_quadrature import compute_solid_centroid, compute_solid_quadrature
+from data_prep.layout import list_indices, unfold
 from data_prep.pipeline.shape_to_map import shape_to_map
 from data_prep.source import Shape
 from data_prep.transforms.zernike import zernike_functions, zernike_moments
@@ -21,7 +21,7 @@ def _mesh(made: trimesh.Trimesh) -> Shape:
 
 
 def _moments(mesh: Shape, degree: int, tolerance: float = 0) -> NDArray[np.float64]:
-    points, weights = solid_quadrature(mesh, degree, tolerance=tolerance)
+    points, weights = compute_solid_quadrature(mesh, degree, tolerance=tolerance)
     return zernike_moments(points[None], degree, weights, dtype="float64")[0]
 
 
@@ -38,13 +38,15 @@ def test_box(offset: tuple[float, float, float]) -> None:
     np.testing.assert_allclose(_moments(moved, 12, 1e-3), direct, atol=1e-3)
     inside_out = Shape(moved.points, moved.faces[:, ::-1])
     np.testing.assert_allclose(_moments(inside_out, 12), direct, atol=1e-14)
-    np.testing.assert_allclose(solid_centroid(Shape(moved.points + 100, box.faces)), 100 + np.array(offset), rtol=1e-14)
+    np.testing.assert_allclose(
+        compute_solid_centroid(Shape(moved.points + 100, box.faces)), 100 + np.array(offset), rtol=1e-14
+    )
 
 
 def test_ball() -> None:
     ball = _mesh(trimesh.creation.icosphere(5))
     values = _moments(Shape(0.8 * ball.points, ball.faces), 8)
-    k, ell, _ = index(zernike_basis(8)).T
+    k, ell, _ = list_indices(zernike_basis(8)).T
     assert np.abs(values[ell > 0]).max() < 2e-3
     # Omega_k00 = sqrt(1 / 4 pi) / V 4 pi integral of R_2k,0 r^2 dr = the radial function's mean over the ball
     nodes, weights = np.polynomial.legendre.leggauss(20)
@@ -60,7 +62,7 @@ def test_ball() -> None:
 def test_ellipsoid_second_moments() -> None:
     half_axes = np.array([0.9, 0.5, 0.3])
     ball = _mesh(trimesh.creation.icosphere(5))
-    points, weights = solid_quadrature(Shape(ball.points * half_axes, ball.faces), 4, tolerance=0)
+    points, weights = compute_solid_quadrature(Shape(ball.points * half_axes, ball.faces), 4, tolerance=0)
     np.testing.assert_allclose(weights @ points**2, half_axes**2 / 5, rtol=3e-3)
     np.testing.assert_allclose(weights @ points, 0, atol=1e-14)
     assert weights @ (points[:, 0] * points[:, 1]) == pytest.approx(0, abs=1e-14)
@@ -70,7 +72,7 @@ def test_ellipsoid_second_moments() -> None:
 def test_a_cavity_is_empty() -> None:
     outer, inner = trimesh.creation.box((1.0, 1.0, 1.0)), trimesh.creation.box((0.5, 0.5, 0.5))
     inner.invert()
-    points, weights = solid_quadrature(_mesh(outer + inner), 2, tolerance=0)
+    points, weights = compute_solid_quadrature(_mesh(outer + inner), 2, tolerance=0)
     assert weights @ points[:, 0] ** 2 == pytest.approx((1 / 12 - 0.125 * 0.25 / 12) / 0.875)
 
 
@@ -83,7 +85,7 @@ def test_open_or_wrongly_turned_meshes_are_refused() -> None:
         with pytest.raises(ObjectError):
             shape_to_map(Shape(box.points, faces), SOLID, "+z", np.random.default_rng(0))
         with pytest.raises(ObjectError):
-            solid_quadrature(Shape(box.points / 2, faces), 4)
+            compute_solid_quadrature(Shape(box.points / 2, faces), 4)
     with pytest.raises(ObjectError):
         shape_to_map(Shape(box.points), SOLID, "+z", np.random.default_rng(0))
 

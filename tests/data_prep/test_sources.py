@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from data_prep.source import Shape, Source
-from data_prep.sources.catalogue import SOURCES, help_text, open_source
+from data_prep.sources.catalogue import SOURCES, build_help_text, open_source
 from data_prep.sources.modelnet import CLASSES_10, CLASSES_40
 from data_prep.sources.shapenet import SYNSETS
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -536,13 +536,13 @@ def test_every_entry_tells_where_from() -> None:
 
 def test_help_of_every_source() -> None:
     for name, entry in SOURCES.items():
-        text = help_text(f"{name}:x" if entry.after_colon else name)
+        text = build_help_text(f"{name}:x" if entry.after_colon else name)
         assert entry.help.strip() in text
         assert (entry.where in text) == entry.needs_root
-    assert "--dataset modelnet10 --download" in help_text("modelnet10")
-    assert "--download" not in help_text("shapenet")
+    assert "--dataset modelnet10 --download" in build_help_text("modelnet10")
+    assert "--download" not in build_help_text("shapenet")
     with pytest.raises(UserError, match="did you mean 'mnist'"):
-        help_text("mnst")
+        build_help_text("mnst")
 
 
 def test_the_list_is_there_at_once() -> None:

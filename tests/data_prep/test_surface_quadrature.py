@@ -6,11 +6,11 @@ import pytest
 import trimesh
 
 from data_prep.basis import harmonics_basis, zernike_basis
-from data_prep.geometry.surface_quadrature import nodes_needed, surface_centroid, surface_quadrature
+from data_prep.geometry.surface_quadrature import compute_surface_centroid, compute_surface_quadrature, count_nodes
 from data_prep.geometry.surface_sampling import sample_surface
-from data_prep.geometry.unit_ball import to_unit_ball
-from data_prep.pipeline.prepare import prepare
-from data_prep.pipeline.shape_to_map import mesh_in_unit_ball, shape_to_map
+from data_prep.geometry.unit_ball import move_to_unit_ball
+from data_prep.pipeline.prepare import prepare_maps
+from data_prep.pipeline.shape_to_map import move_mesh_to_unit_ball, shape_to_map
 from data_prep.source import Item, Shape, Source
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.transforms.zernike import zernike_moments
@@ -24,7 +24,7 @@ def _mesh(made: trimesh.Trimesh) -> Shape:
 @pytest.mark.parametrize("degree", [0, 1, 5, 12])
 def test_exact_on_monomials_of_the_unit_triangle(degree: int) -> None:
     triangle = Shape(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.array([[0, 1, 2]]))
-    points, weights = surface_quadrature(triangle, degree, tolerance=0)
+    points, weights = compute_surface_quadrature(triangle, degree, tolerance=0)
     assert weights.sum() == pytest.approx(1)
     for i in range(degree + 1):
         j = degree - i
@@ -38,12 +38,12 @@ def _factorial(number: int) -> int:
 
 
 def test_no_sampling_noise() -> None:
-    mesh = mesh_in_unit_ball(make_shape("chair/train-000"))
-    points, weights = surface_quadrature(mesh, 28, tolerance=0)
+    mesh = move_mesh_to_unit_ball(make_shape("chair/train-000"))
+    points, weights = compute_surface_quadrature(mesh, 28, tolerance=0)
     reference = zernike_moments(points[None], 20, weights, dtype="float64")[0]
-    exact = surface_quadrature(mesh, 20, tolerance=0)
+    exact = compute_surface_quadrature(mesh, 20, tolerance=0)
     np.testing.assert_allclose(zernike_moments(exact[0][None], 20, exact[1], dtype="float64")[0], reference, atol=1e-13)
-    points, weights = surface_quadrature(mesh, 20)
+    points, weights = compute_surface_quadrature(mesh, 20)
     assert len(points) < 0.2 * len(exact[0])
     errors = zernike_moments(points[None], 20, weights)[0] - reference
     drawn = zernike_moments(sample_surface(mesh, 2048, np.random.default_rng(0))[None], 20)[0] - reference
@@ -63,12 +63,12 @@ def test_the_result_does_not_depend_on_the_triangulation() -> None:
 
 def test_thin_triangles_get_few_nodes_across() -> None:
     thin = Shape(np.array([[0.0, 0, 0], [0.9, 0, 0], [0.9, 0.001, 0]]), np.array([[0, 1, 2]]))
-    points, _ = surface_quadrature(thin, 20)
+    points, _ = compute_surface_quadrature(thin, 20)
     assert 4 < len(points) < 12  # one across
 
 
 def test_nodes_needed_grow_with_the_length_and_stop_where_exact() -> None:
-    nodes = nodes_needed(np.array([1e-9, 0.01, 0.1, 0.5, 1.0, 2.0]), 20, 1e-3)
+    nodes = count_nodes(np.array([1e-9, 0.01, 0.1, 0.5, 1.0, 2.0]), 20, 1e-3)
     assert nodes[0] == 1
     assert (np.diff(nodes) >= 0).all()
     assert nodes.max() <= 11
@@ -84,32 +84,32 @@ def test_centroid_is_that_of_the_surface() -> None:
     # more corners on one side move the mean of the corners, not the centroid
     finer = Shape(np.concatenate([box.points, box.points[:1]]), np.concatenate([box.faces, box.faces[:0]]))
     np.testing.assert_allclose(
-        surface_centroid(Shape(finer.points + np.array([1, 2, 3]), finer.faces)), [1, 2, 3], atol=1e-15
+        compute_surface_centroid(Shape(finer.points + np.array([1, 2, 3]), finer.faces)), [1, 2, 3], atol=1e-15
     )
     cone = _mesh(trimesh.creation.cone(1.0, 2.0, sections=2000))
     slant, base = np.pi * np.sqrt(5), np.pi
-    assert surface_centroid(cone)[2] == pytest.approx(slant * 2 / 3 / (slant + base), rel=1e-4)
+    assert compute_surface_centroid(cone)[2] == pytest.approx(slant * 2 / 3 / (slant + base), rel=1e-4)
 
 
 def test_degenerate_meshes() -> None:
     flat = Shape(np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0]]), np.array([[0, 1, 2], [0, 1, 3], [1, 1, 1]]))
-    points, weights = surface_quadrature(flat, 4)
+    points, weights = compute_surface_quadrature(flat, 4)
     assert np.isfinite(points).all()
     assert points.sum(axis=1).max() <= 1
     assert weights.sum() == pytest.approx(1)
     for faces in (np.zeros((0, 3), np.int64), np.array([[0, 1, 2]])):
         with pytest.raises(ObjectError):
-            surface_quadrature(Shape(flat.points, faces), 4)
+            compute_surface_quadrature(Shape(flat.points, faces), 4)
     with pytest.raises(ObjectError, match="a cloud where a mesh"):
-        mesh_in_unit_ball(Shape(flat.points))
+        move_mesh_to_unit_ball(Shape(flat.points))
     with pytest.raises(UserError):
-        surface_quadrature(flat, -1)
+        compute_surface_quadrature(flat, -1)
 
 
 def test_unused_corners_do_not_count() -> None:
     box = _mesh(trimesh.creation.box((1.0, 1.0, 1.0)))
     stray = Shape(np.concatenate([box.points, [[50.0, 0, 0]]]), box.faces)
-    mesh = mesh_in_unit_ball(stray)
+    mesh = move_mesh_to_unit_ball(stray)
     assert np.linalg.norm(mesh.points, axis=1) == pytest.approx(1 / 1.0001)
 
 
@@ -150,26 +150,26 @@ def test_reach_ignores_a_stray_point() -> None:
     points = generator.normal(size=(2000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     stray = np.concatenate([points, [[40.0, 0, 0]]])
-    assert np.median(np.linalg.norm(to_unit_ball(stray), axis=1)) < 0.03
-    robust = to_unit_ball(stray, reach=0.999)
+    assert np.median(np.linalg.norm(move_to_unit_ball(stray), axis=1)) < 0.03
+    robust = move_to_unit_ball(stray, reach=0.999)
     assert np.median(np.linalg.norm(robust, axis=1)) > 0.9
     assert np.linalg.norm(robust, axis=1).max() < 1
     assert len(robust) == 2001
     # weights count as copies
-    weighted = to_unit_ball(points[:3], weights=np.array([1.0, 2, 1]))
-    copies = to_unit_ball(points[[0, 1, 1, 2]])
+    weighted = move_to_unit_ball(points[:3], weights=np.array([1.0, 2, 1]))
+    copies = move_to_unit_ball(points[[0, 1, 1, 2]])
     np.testing.assert_allclose(weighted, copies[[0, 1, 3]], atol=1e-6)
     with pytest.raises(UserError, match="reach"):
-        to_unit_ball(points, reach=0)
+        move_to_unit_ball(points, reach=0)
 
 
 def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
     source = Source("few", "shapes", ("a",), (Item("x", 0, "train", lambda: make_shape("mug/train-000")),))
     with pytest.raises(UserError, match="without Zernike"):
-        prepare(source, replace(harmonics_basis(4, 2), sampling="quadrature"), tmp_path / "a.h5")
+        prepare_maps(source, replace(harmonics_basis(4, 2), sampling="quadrature"), tmp_path / "a.h5")
     with pytest.raises(UserError, match="keep-points"):
-        prepare(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", keep_points=True)
-    made = prepare(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", workers=0)
+        prepare_maps(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", keep_points=True)
+    made = prepare_maps(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", workers=0)
     assert made.basis.sampling == "quadrature"
     assert made.basis.conflicts(zernike_basis(4)) == []
     assert made.basis.conflicts(replace(zernike_basis(4), reach=0.99)) == ["reach 1.0 against 0.99"]

@@ -11,9 +11,9 @@ from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, z
 from data_prep.geometry.unit_ball import TURNS
 from data_prep.layout import unfold
 from data_prep.maps.reader import MapFile
-from data_prep.pipeline.prepare import prepare
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
-from data_prep.pipeline.up_axis import _weights, turned
+from data_prep.pipeline.up_axis import _weights, find_up_axis_warnings
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Item, Shape, Source, Up
 from data_prep.sources.catalogue import open_source
@@ -39,7 +39,7 @@ def _with_turned_split(split: str, up: Up, *, labelled: bool = True, kinds: tupl
 
 
 def _findings(path: Path, source: Source, basis: Basis) -> list[str]:
-    return verify_maps(prepare(source, basis, path, workers=0, overwrite=True).path)
+    return verify_maps(prepare_maps(source, basis, path, workers=0, overwrite=True).path)
 
 
 @pytest.mark.parametrize("up", TURNS)
@@ -87,7 +87,7 @@ def test_low_things_that_do_not_lie(tmp_path: Path) -> None:
 
 def test_distance_maps_and_images_tell_nothing(random_maps: MapFile) -> None:
     for basis in (radial_basis(8), pixel_basis(1, 9, 9)):
-        assert turned(replace(random_maps, basis=basis, classes=("table", "desk", "bed"))) == []
+        assert find_up_axis_warnings(replace(random_maps, basis=basis, classes=("table", "desk", "bed"))) == []
 
 
 def _tables(*, chairs: bool = False, count: int = 40) -> Source:
@@ -117,7 +117,7 @@ def test_moments_of_clouds(basis: Basis) -> None:
 @pytest.mark.parametrize("basis", BASES)
 def test_turned_tables_are_noticed(tmp_path: Path, basis: Basis) -> None:
     def findings(up: str, source: Source) -> list[str]:
-        return verify_maps(prepare(source, basis, tmp_path / "a.h5", workers=0, up=up, overwrite=True).path)
+        return verify_maps(prepare_maps(source, basis, tmp_path / "a.h5", workers=0, up=up, overwrite=True).path)
 
     assert findings("+z", _tables()) == []
     # +z is what stands in the files: taken for another axis, the tops come to lie there in the maps

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_prep.basis import Basis, harmonics_basis, zernike_basis
-from data_prep.maps.reader import MapFile, content_digest
-from data_prep.pipeline.prepare import prepare
+from data_prep.maps.reader import MapFile, compute_content_digest
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Item, Shape, Source
 from data_prep.sources.catalogue import open_source
@@ -31,7 +31,7 @@ def _source(seed: int = 0, **more: Any) -> Source:
 
 
 def _made(path: Path, basis: Basis = BASIS, **more: Any) -> Path:
-    return prepare(_source(), basis, path, workers=0, **more).path
+    return prepare_maps(_source(), basis, path, workers=0, **more).path
 
 
 def _change(path: Path, change: Any, *, forge: bool) -> None:
@@ -39,7 +39,7 @@ def _change(path: Path, change: Any, *, forge: bool) -> None:
     with h5py.File(path, "r+") as file:
         change(file)
         if forge:
-            file.attrs["content_digest"] = content_digest(file)
+            file.attrs["content_digest"] = compute_content_digest(file)
 
 
 @pytest.mark.parametrize("keep_points", [False, True])
@@ -54,9 +54,9 @@ def test_sound_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
     path = _made(tmp_path / "a.h5", up="-x")
     assert verify_maps(path, _source()) == []
     digits = open_source("digits")
-    from data_prep.pipeline.prepare import image_basis
+    from data_prep.pipeline.prepare import find_image_basis
 
-    made = prepare(digits, image_basis(digits), tmp_path / "digits.h5", workers=0)
+    made = prepare_maps(digits, find_image_basis(digits), tmp_path / "digits.h5", workers=0)
     assert verify_maps(made.path, digits) == []
 
 

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image as Pillow
 
 import spectral_ssl
-from data_prep.maps.reader import content_digest, open_maps
+from data_prep.maps.reader import compute_content_digest, open_maps
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import default_out
+from spectral_ssl.planning.prep_options import PrepOptions
+from spectral_ssl.planning.prep_plan import default_out
 
 
 def _forge(path: Path) -> None:
@@ -21,7 +22,7 @@ def _forge(path: Path) -> None:
             file[name][...] = file[name][:] / 2
         std = file["std"][:]
         file["std"][...] = np.where(std == 1, 1, std / 2)
-        file.attrs["content_digest"] = content_digest(file)
+        file.attrs["content_digest"] = compute_content_digest(file)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.Cap
             Pillow.fromarray(pixels).save(raw / split / f"{number}.png")
     for options in ({}, {"size": 8}, {"side": "A"}, {"side": "B", "size": 8}):
         maps = spectral_ssl.prep("facades", workers=0, **options)
-        assert maps.path == default_out("facades", Workspace.find(), "pixels", options)
+        assert maps.path == default_out(PrepOptions("facades", **options), Workspace.find(), "pixels")
         assert maps.basis.shape == (3 if "side" in options else 6, *[options.get("size", 16)] * 2)
         capsys.readouterr()
         assert spectral_ssl.verify(maps.path) == []
@@ -111,7 +112,7 @@ def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.Cap
 def test_default_names(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
     names = {
-        default_out(dataset, place, kind, options).name
+        default_out(PrepOptions(dataset, **options), place, kind).name
         for dataset, kind, options in (
             ("shapes", "zernike", {}),
             ("shapes", "sh", {}),

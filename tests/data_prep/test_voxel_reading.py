@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from data_prep.readers.mesh import read_shape
-from data_prep.readers.voxels import parse_binvox, voxel_centres
+from data_prep.readers.voxels import find_voxel_centres, parse_binvox
 from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError
 
@@ -76,15 +76,15 @@ def test_damaged_binvox(data: bytes, reason: str) -> None:
 def test_arrays() -> None:
     grid = np.zeros((3, 4, 5), bool)
     grid[2, 0, 4] = True
-    np.testing.assert_array_equal(voxel_centres(grid), [[2.5, 0.5, 4.5]])
-    np.testing.assert_array_equal(voxel_centres(grid.astype(np.uint8) * 255), [[2.5, 0.5, 4.5]])
-    np.testing.assert_array_equal(voxel_centres(np.where(grid, 0.9, 0.4)), [[2.5, 0.5, 4.5]])
+    np.testing.assert_array_equal(find_voxel_centres(grid), [[2.5, 0.5, 4.5]])
+    np.testing.assert_array_equal(find_voxel_centres(grid.astype(np.uint8) * 255), [[2.5, 0.5, 4.5]])
+    np.testing.assert_array_equal(find_voxel_centres(np.where(grid, 0.9, 0.4)), [[2.5, 0.5, 4.5]])
     with pytest.raises(ObjectError, match="an empty voxel grid"):
-        voxel_centres(np.zeros((2, 2, 2), bool))
+        find_voxel_centres(np.zeros((2, 2, 2), bool))
     with pytest.raises(ObjectError, match="not a voxel grid"):
-        voxel_centres(np.zeros((2, 2, 2), complex))
+        find_voxel_centres(np.zeros((2, 2, 2), complex))
     with pytest.raises(ObjectError, match="occupied voxels, more than"):
-        voxel_centres(np.ones((256, 256, 65), bool))
+        find_voxel_centres(np.ones((256, 256, 65), bool))
 
 
 def test_folder_of_voxel_grids(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_folder_of_voxel_grids(tmp_path: Path) -> None:
     empty = "test/table/5.npz"
     loaded = {item.id: item.load() for item in source.items if item.id != empty}
     for name in ("train/chair/1.npz", "train/table/2.NPZ", "test/chair/3.npy"):
-        np.testing.assert_array_equal(loaded[name].points, voxel_centres(_grid()))
+        np.testing.assert_array_equal(loaded[name].points, find_voxel_centres(_grid()))
     assert len(loaded["test/table/4.BinVox"].points) == 4
     with pytest.raises(ObjectError, match="an empty voxel grid"):
         read_shape(tmp_path / empty)

@@ -12,9 +12,9 @@ from scipy.special import eval_jacobi, sph_harm_y
 
 from data_prep import compiling
 from data_prep.basis import zernike_basis
-from data_prep.layout import index
+from data_prep.layout import list_indices
 from data_prep.transforms import moment_sums as moments
-from data_prep.transforms.recurrences import zernike_tables
+from data_prep.transforms.recurrences import build_zernike_tables
 from data_prep.transforms.zernike import zernike_functions, zernike_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -34,7 +34,7 @@ def clouds(objects, points, seed=0):
 
 def radial_function(n, ell, r):
     """R_nl by the recurrence tables at an array of radii."""
-    tables = zernike_tables(n, None)
+    tables = build_zernike_tables(n, None)
     below, current = np.zeros_like(r), r**ell
     for k in range(1, (n - ell) // 2 + 1):
         a, b, c = tables.jacobi[ell, k]
@@ -47,7 +47,7 @@ def direct_sum(cloud, degree, weights):
     radius = np.linalg.norm(cloud, axis=1)
     polar, azimuth = np.arctan2(np.hypot(cloud[:, 0], cloud[:, 1]), cloud[:, 2]), np.arctan2(cloud[:, 1], cloud[:, 0])
     sums = []
-    for k, ell, m in index(zernike_basis(degree)):
+    for k, ell, m in list_indices(zernike_basis(degree)):
         value = sph_harm_y(ell, abs(m), polar, azimuth) * (-1.0) ** m
         angular = value.real if m == 0 else np.sqrt(2) * (value.real if m > 0 else value.imag)
         radial = np.sqrt(2 * (ell + 2 * k) + 3) * radius**ell * eval_jacobi(k, 0, ell + 0.5, 2 * radius**2 - 1)
@@ -159,7 +159,7 @@ def test_single_precision_where_rounding_errors_do_not_average_out(degree, bound
 
 def test_only_the_constant_at_the_centre():
     found = zernike_moments(np.zeros((1, 5, 3)), 6, dtype=np.float64)[0]
-    for (k, ell, _), value in zip(index(zernike_basis(6)), found, strict=True):
+    for (k, ell, _), value in zip(list_indices(zernike_basis(6)), found, strict=True):
         # P_k(-1) = (-1)^k binom(k + 1/2, k) for l = 0
         expected = 0.0
         if ell == 0:
@@ -244,10 +244,10 @@ def test_another_process_that_compiles_is_waited_for():
     entered = threading.Event()
 
     def wait_for_it():
-        with moments._one_process_at_a_time():
+        with compiling._hold_lock():
             entered.set()
 
-    with moments._one_process_at_a_time():  # every call opens the file anew, as another process would
+    with compiling._hold_lock():  # every call opens the file anew, as another process would
         waiting = threading.Thread(target=wait_for_it)
         waiting.start()
         assert not entered.wait(0.2)
@@ -264,8 +264,8 @@ def test_without_a_folder_for_compiled_code(monkeypatch, caplog):
         return original(*arguments, **options)
 
     monkeypatch.setattr(numba, "njit", no_folder)
-    compiling._warn_of_compiling.cache_clear()
-    doubled = compiling.compiled(lambda value: 2 * value)
+    compiling._warn_of_missing_cache.cache_clear()
+    doubled = compiling.compile_kernel(lambda value: 2 * value)
     assert doubled(21) == 42
     assert "no folder for compiled code" in caplog.text
 

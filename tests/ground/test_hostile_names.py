@@ -23,7 +23,7 @@ from spectral_ssl.cli.tables import print_probe
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.terminal import one_line, printable
-from spectral_ssl.verbs.prep import maps_stem
+from spectral_ssl.planning.prep_plan import maps_stem
 
 NASTY = (
     "\x1b[2J\x1b]0;title\x07",

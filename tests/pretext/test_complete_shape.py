@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import cloud_to_map, clouds_to_maps
 from pretext.data.batch import Batch
 from pretext.data.standardise import Standardiser
@@ -13,11 +13,11 @@ from pretext.tasks.complete_shape import (
     CompleteShapeConfig,
     complete_shape,
     complete_shape_problem,
-    draw_kept,
-    outside_half_space,
-    seen_from,
+    draw_selected,
+    select_outside_half_space,
+    select_visible,
 )
-from pretext.tasks.corruption.clouds import random_directions
+from pretext.tasks.corruption.clouds import draw_directions
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(8), zernike_basis(4, 3), harmonics_basis(5, 3)]
@@ -37,7 +37,7 @@ def spheres(samples: int, points: int = 1500) -> np.ndarray:
 def batch_of(basis: Basis, samples: int = 12) -> Batch:
     """Maps of ellipsoids as ``prep`` makes them, standardised by their own statistics, and float16 clouds."""
     forms = np.random.default_rng(1).uniform(0.3, 1.0, (samples, 1, 3))
-    clouds = np.stack([to_unit_ball(cloud) for cloud in spheres(samples) * forms])
+    clouds = np.stack([move_to_unit_ball(cloud) for cloud in spheres(samples) * forms])
     maps = np.stack([cloud_to_map(cloud, basis) for cloud in clouds])
     mean, std = maps.mean(axis=0), maps.std(axis=0)
     std[std < 1e-6] = 1.0
@@ -64,7 +64,7 @@ def test_the_part_goes_through_the_transform_of_prep() -> None:
     example = complete_shape(batch, CompleteShapeConfig(), seeded(3))
     # the same draws in the same order
     generator = seeded(3)
-    directions = random_directions(5, generator)
+    directions = draw_directions(5, generator)
     removed = 0.3 + 0.3 * torch.rand(5, generator=generator)
     for row in range(5):
         cloud = batch.points[row].numpy()
@@ -77,18 +77,18 @@ def test_the_part_goes_through_the_transform_of_prep() -> None:
 
 def test_half_spaces_remove_the_asked_share_and_one_side() -> None:
     clouds = torch.from_numpy(spheres(50).astype(np.float32))
-    directions = random_directions(50, seeded())
+    directions = draw_directions(50, seeded())
     removed = torch.linspace(0, 0.99, 50)
-    kept = outside_half_space(clouds, directions, removed)
+    kept = select_outside_half_space(clouds, directions, removed)
     assert torch.equal(1500 - kept.sum(dim=1), (removed.double() * 1500).round().long())
     along = (clouds * directions[:, None]).sum(dim=2)
     for row in range(1, 50):
         assert along[row][kept[row]].max() <= along[row][~kept[row]].min() + 1e-6
-    assert (outside_half_space(clouds, directions, torch.ones(50)).sum(dim=1) == 1).all(), "something stays"
+    assert (select_outside_half_space(clouds, directions, torch.ones(50)).sum(dim=1) == 1).all(), "something stays"
 
 
 def test_directions_are_spread_over_the_sphere() -> None:
-    directions = random_directions(20_000, seeded())
+    directions = draw_directions(20_000, seeded())
     assert torch.allclose(directions.norm(dim=1), torch.ones(20_000), atol=1e-5)
     assert directions.mean(dim=0).abs().max() < 0.02
     assert (directions.T @ directions / 20_000 - torch.eye(3) / 3).abs().max() < 0.02
@@ -96,8 +96,8 @@ def test_directions_are_spread_over_the_sphere() -> None:
 
 def test_a_view_shows_the_near_side_of_a_sphere_and_hides_what_lies_behind() -> None:
     clouds = torch.from_numpy(spheres(20, 4000).astype(np.float32)) * 0.8
-    directions = random_directions(20, seeded())
-    kept = seen_from(clouds, directions, cells=12, depth=0.2)
+    directions = draw_directions(20, seeded())
+    kept = select_visible(clouds, directions, cells=12, depth=0.2)
     along = (clouds * directions[:, None]).sum(dim=2) / 0.8
     assert kept[along > 0.6].float().mean() > 0.999
     assert kept[along < -0.6].float().mean() < 0.001
@@ -105,7 +105,7 @@ def test_a_view_shows_the_near_side_of_a_sphere_and_hides_what_lies_behind() -> 
     # a sheet seen from the front is seen whole; the one behind it is not
     grid = torch.cartesian_prod(torch.linspace(-0.5, 0.5, 50), torch.linspace(-0.5, 0.5, 50))
     sheets = torch.cat([torch.cat([grid, torch.full((2500, 1), height)], dim=1) for height in (0.4, -0.4)])[None]
-    seen = seen_from(sheets, torch.tensor([[0.0, 0.0, 1.0]]), cells=12, depth=0.2)[0]
+    seen = select_visible(sheets, torch.tensor([[0.0, 0.0, 1.0]]), cells=12, depth=0.2)[0]
     assert seen[:2500].all()
     assert not seen[2500:].any()
 
@@ -114,7 +114,7 @@ def test_drawn_points_are_kept_ones_each_as_often_as_the_next() -> None:
     clouds = torch.arange(10.0)[None, :, None].expand(3, 10, 3)
     kept = torch.zeros(3, 10, dtype=torch.bool)
     kept[0, 2:5], kept[1, :], kept[2, 7] = True, True, True
-    drawn, stay = draw_kept(clouds, kept, 6, seeded())
+    drawn, stay = draw_selected(clouds, kept, 6, seeded())
     assert stay.all()
     assert drawn.shape == (3, 6, 3)
     assert sorted(drawn[0, :, 0].tolist()) == [2, 2, 3, 3, 4, 4]
@@ -137,12 +137,12 @@ def test_a_recentred_part_is_what_prep_makes_of_it_as_a_cloud() -> None:
     batch = batch_of(BASES[2], samples=4)
     config = CompleteShapeConfig(smallest=0.5, largest=0.5, recentre=True)
     example = complete_shape(batch, config, seeded(4))
-    directions = random_directions(4, seeded(4))
+    directions = draw_directions(4, seeded(4))
     for row in range(4):
         cloud = batch.points[row].numpy()
         cloud = cloud / np.maximum(np.linalg.norm(cloud, axis=1, keepdims=True), 1)
         part = cloud[np.argsort(cloud @ directions[row].numpy())[:750]]
-        expected = batch.standardise(cloud_to_map(to_unit_ball(part), BASES[2])[None])[0]
+        expected = batch.standardise(cloud_to_map(move_to_unit_ball(part), BASES[2])[None])[0]
         assert (example.condition[row] - expected).abs().max() < 1e-3
 
 

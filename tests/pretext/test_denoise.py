@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.layout import degrees
+from data_prep.layout import find_degrees
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from pretext.data.batch import Batch, Example
 from pretext.data.standardise import Standardiser
-from pretext.tasks.corruption.masks import random_blocks
-from pretext.tasks.corruption.sampling_noise import sampling_noise
-from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem, random_bands
+from pretext.tasks.corruption.masks import draw_blocks
+from pretext.tasks.corruption.sampling_noise import estimate_sampling_noise
+from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem, draw_bands
 from spectral_ssl.ground.errors import UserError
 
 VALID = torch.ones(2, 10, 10, dtype=torch.bool)
@@ -69,7 +69,7 @@ def test_no_sample_weighs_nothing_even_when_the_block_misses_every_cell() -> Non
 
 
 def test_blocks_are_rectangles_within_the_stated_sides_and_reach_every_cell() -> None:
-    blocks = random_blocks(2000, 10, 20, 0.3, 0.6, seeded())[:, 0]
+    blocks = draw_blocks(2000, 10, 20, 0.3, 0.6, seeded())[:, 0]
     rows, columns = blocks.any(dim=2), blocks.any(dim=1)
     assert torch.equal(blocks, rows[:, :, None] & columns[:, None, :])
     for present, length in ((rows, 10), (columns, 20)):
@@ -99,8 +99,8 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("basis", [zernike_basis(9), zernike_basis(6, 3), harmonics_basis(7, 2), radial_basis(9)])
 def test_bands_hold_whole_neighbouring_degrees_and_nothing_else(basis: Basis) -> None:
-    bands = random_bands(basis, 300, 0.2, 0.5, seeded())
-    ell = torch.from_numpy(degrees(basis))
+    bands = draw_bands(basis, 300, 0.2, 0.5, seeded())
+    ell = torch.from_numpy(find_degrees(basis))
     widths = []
     for band in bands:
         chosen = ell[band].unique()
@@ -142,7 +142,7 @@ def test_the_level_is_that_of_maps_made_from_so_many_drawn_points(basis: Basis, 
     mean, std = whole.mean(axis=0), whole.std(axis=0)
     std[std < 1e-6] = 1.0
     standardiser = Standardiser.from_statistics(basis, torch.from_numpy(mean), torch.from_numpy(std))
-    level = (sampling_noise(standardiser, 128) * standardiser.std).numpy()
+    level = (estimate_sampling_noise(standardiser, 128) * standardiser.std).numpy()
 
     generator = np.random.default_rng(1)
     drawn = [clouds_to_maps(cloud[generator.integers(0, 4096, (60, 128))], basis) for cloud in clouds]
@@ -150,10 +150,10 @@ def test_the_level_is_that_of_maps_made_from_so_many_drawn_points(basis: Basis, 
     # shells assume nothing; Zernike moments take the points' distances to be spread as a Beta distribution is
     tolerance = 0.2 if basis.kind == "zernike" else 0.05
     for degree in range(1, basis.degree + 1):
-        there = degrees(basis) == degree
+        there = find_degrees(basis) == degree
         ratio = np.sqrt(np.square(level[there]).mean() / variance[there].mean())
         assert abs(ratio - 1) < tolerance, f"degree {degree}: {ratio}"
-    assert (level[degrees(basis) < 0] == 0).all()
+    assert (level[find_degrees(basis) < 0] == 0).all()
 
 
 def test_the_noise_has_that_level_everywhere_and_falls_with_the_points() -> None:
@@ -169,7 +169,9 @@ def test_the_noise_has_that_level_everywhere_and_falls_with_the_points() -> None
         assert torch.equal(example.weight, standardiser.valid.expand_as(batch.maps).float())
         assert (example.condition[:, ~standardiser.valid] == 0).all()
         spread[points] = example.condition.std(dim=0)
-        assert torch.allclose(spread[points], sampling_noise(standardiser, points or 500), rtol=0.06, atol=1e-6)
+        assert torch.allclose(
+            spread[points], estimate_sampling_noise(standardiser, points or 500), rtol=0.06, atol=1e-6
+        )
     assert torch.equal(spread[0], spread[500]), "by default as many points as the maps were made from"
     assert torch.allclose(spread[500], 2 * spread[2000], rtol=1e-3)
 
@@ -192,7 +194,7 @@ def test_data_without_degrees_or_points_are_refused(kind: str, basis: Basis, mes
 def test_blocks_are_what_they_were() -> None:
     """The default's draws, in the order in which they have always been made."""
     generator, clean = seeded(5), maps(8)
-    inside = random_blocks(8, 10, 10, 0.3, 0.8, generator)
+    inside = draw_blocks(8, 10, 10, 0.3, 0.8, generator)
     noise = torch.randn(clean.shape, generator=generator)
     hide = torch.rand(8, 1, 1, 1, generator=generator) < 0.5
     expected = torch.where(inside, torch.where(hide, torch.zeros_like(clean), clean + noise), clean)

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import open_maps
-from data_prep.maps.row_offsets import row_places
+from data_prep.maps.row_offsets import find_row_offsets
 from data_prep.maps.writer import MapWriter
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
@@ -75,7 +75,7 @@ def test_rows_from_their_places_are_what_hdf5_reads(tmp_path: Path) -> None:
     path = write_many(tmp_path / "some.h5", zernike_basis(4), 2500)
     maps = open_maps(path)
     with h5py.File(path) as file:
-        places = row_places(file["maps"])
+        places = find_row_offsets(file["maps"])
         assert places is not None
         assert len(places.rows) < 200
         expected = file["maps"][:]
@@ -100,7 +100,7 @@ def test_columns_laid_out_otherwise_are_read_all_the_same(tmp_path: Path, how: s
         del file["maps"]
         column = file.create_dataset("maps", data=expected, **layouts[how])
         file.flush()
-        assert (row_places(column) is not None) == (how == "contiguous")
+        assert (find_row_offsets(column) is not None) == (how == "contiguous")
     rows = np.array([49, 3, 3, 17])
     assert (open_maps(path).read(rows) == expected[rows]).all()
 
@@ -109,7 +109,7 @@ def test_a_map_file_cut_off_behind_its_index_is_one_clear_error(tmp_path: Path) 
     path = write_many(tmp_path / "some.h5", zernike_basis(4), 50)
     maps = open_maps(path)
     with h5py.File(path) as file:
-        places = row_places(file["maps"])
+        places = find_row_offsets(file["maps"])
     assert places is not None
     path.write_bytes(path.read_bytes()[: int(places.offsets[-1]) + 100])
     with pytest.raises(UserError, match="ends too early"):

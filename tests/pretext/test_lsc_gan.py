@@ -10,12 +10,12 @@ import torch
 from made_up import seeded
 
 from data_prep.basis import pixel_basis, zernike_basis
-from data_prep.layout import valid_cells
+from data_prep.layout import find_valid_cells
 from pretext.data.batch import Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.method import build_seeded
 from pretext.methods.lsc_gan.model import LSCGAN, LSCGANConfig
-from pretext.optimisation import follow_descents
+from pretext.optimisation import run_optimisation_steps, run_whole_batch
 from pretext.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_ssl.ground.errors import UserError
 
@@ -58,7 +58,7 @@ def test_each_loss_pushes_the_discriminator_its_way(kind: str, weights: tuple[fl
     fake = 2 * torch.rand(8, 1, 8, 8, generator=seeded(5)) - 1
     before = judgements(method, case, fake)
     for _ in range(5):
-        follow_descents(method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded()))
+        run_optimisation_steps(method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded()))
     change = {name: value - before[name] for name, value in judgements(method, case, fake).items()}
     assert change[kind] > 0.01 if kind == "same" else change[kind] < -0.01
 
@@ -73,7 +73,7 @@ def test_the_sum_is_the_papers() -> None:
     same, different, adversarial = torch.sigmoid(twin.discriminator(couples)).chunk(3)
     # equation 5, which D ascends
     objective = 0.5 * (1 - adversarial).log().mean() + 2 * same.log().mean() + 0.25 * (1 - different).log().mean()
-    found = follow_descents(
+    found = run_optimisation_steps(
         method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded())
     )
     assert found["discriminator"] == pytest.approx(-objective.item(), rel=1e-5)
@@ -97,14 +97,14 @@ def test_neighbours_that_follow_are_taken() -> None:
         found = dict(zip(("nearest", "farthest"), build(problem).neighbours(case), strict=True))
         for place, side in enumerate(followers, 1):
             assert torch.equal(found[side], case.target[4 * place : 4 * place + 4])
-    losses = build(problem).training_step(case, seeded())
+    losses = run_whole_batch(build(problem), case, seeded())
     assert all(np.isfinite(value) for value in losses.values())
 
 
 def test_the_generator_descends_what_the_discriminator_says() -> None:
     for loss in ("non-saturating", "minimax"):
         method, case = build(generator_loss=loss, learning_rate=1e-3, discriminator_learning_rate=0.0), example()
-        values = [method.training_step(case, seeded(3))["adversarial"] for _ in range(30)]
+        values = [run_whole_batch(method, case, seeded(3))["adversarial"] for _ in range(30)]
         assert values[-1] > values[0]  # the same couples seem more and more alike to D
 
 
@@ -112,7 +112,7 @@ def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -
     method, case = build(average=0.75), example()
     means: list[torch.Tensor] = []
     for _ in range(4):
-        follow_descents(method.descents(case, seeded()))
+        run_optimisation_steps(method.optimisation_steps(case, seeded()))
         now = [parameter.detach().clone() for parameter in method.generator.parameters()]
         means = [0.75 * mean + 0.25 * each for mean, each in zip(means, now, strict=True)] if means else now
     answers = method.complete(case.condition, 2, seeded(7))
@@ -145,7 +145,7 @@ def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_ow
     problem = replace(PROBLEM, followers=("nearest", "farthest"))
     case = example(problem=problem)
     found = {
-        weight: follow_descents(build(problem, reconstruction_weight=weight).descents(case, seeded()))
+        weight: run_optimisation_steps(build(problem, reconstruction_weight=weight).optimisation_steps(case, seeded()))
         for weight in (0.0, 3.0)
     }
     twin = build(problem)
@@ -155,7 +155,7 @@ def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_ow
     assert "error" not in found[0.0]
     assert found[3.0]["loss"] == pytest.approx(found[0.0]["loss"] + 3 * error, rel=1e-5)
     method = build(problem, reconstruction_weight=100.0, adversarial_weight=0.0, learning_rate=1e-2)
-    errors = [follow_descents(method.descents(case, seeded()))["error"] for _ in range(60)]
+    errors = [run_optimisation_steps(method.optimisation_steps(case, seeded()))["error"] for _ in range(60)]
     assert errors[-1] < 0.6 * errors[0]
     with pytest.raises(UserError, match="nothing to reconstruct"):
         build(conditioning="none", reconstruction_weight=1.0)
@@ -163,14 +163,14 @@ def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_ow
 
 def test_the_discriminator_steps_every_nth_time() -> None:
     method = build(generator_updates=3)
-    stepped = [method.training_step(example(), seeded(step))["discriminator"] > 0 for step in range(6)]
+    stepped = [run_whole_batch(method, example(), seeded(step))["discriminator"] > 0 for step in range(6)]
     assert stepped == [True, False, False, True, False, False]
 
 
 def test_all_layers_of_the_discriminator_are_spectrally_normalised() -> None:
     method = build(conditioning="code")
     for step in range(60):
-        method.training_step(example(seed=step), seeded(step))
+        run_whole_batch(method, example(seed=step), seeded(step))
     layers = [module for module in method.discriminator.modules()
               if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]  # fmt: skip
     assert len(layers) == 5
@@ -206,7 +206,7 @@ def test_encoding_changes_nothing_and_sees_no_code() -> None:
 def test_codes_are_standardised_and_constant_values_count_for_nothing() -> None:
     method = build()
     codes = torch.cat([5 + 3 * torch.randn(500, 2, generator=seeded()), torch.full((500, 1), 7.0)], dim=1)
-    method.take_codes(codes)
+    method.learn_code_statistics(codes)
     standard = method._code(codes[:, :, None, None])
     assert standard[:, :2].std(dim=0, correction=0) == pytest.approx(1, abs=1e-4)
     assert standard.mean(dim=0).abs().max() < 1e-5
@@ -221,7 +221,7 @@ def test_empty_cells_of_spectral_maps_stay_empty() -> None:
     method = build(Problem((D, 1, 1), shape, False, coded=True, standardise=standardise))
     answers = method.complete(torch.zeros(2, D, 1, 1), 2, seeded())
     assert answers.shape == (2, 2, *shape)
-    assert (answers[..., ~torch.from_numpy(valid_cells(basis))] == 0).all()
+    assert (answers[..., ~torch.from_numpy(find_valid_cells(basis))] == 0).all()
 
 
 @pytest.mark.parametrize(("side", "halvings"), [(32, 3), (64, 4), (128, 5)])
@@ -237,9 +237,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     standardise = Standardiser.from_statistics(basis, torch.zeros(1, 8, 8), torch.ones(1, 8, 8))
     whole, half = build(generator_updates=2), build(generator_updates=2)
     for method in (whole, half):
-        method.take_codes(torch.randn(20, D, generator=seeded(8)))
+        method.learn_code_statistics(torch.randn(20, D, generator=seeded(8)))
         for step in range(3):
-            method.training_step(example(seed=step), seeded(step))
+            run_whole_batch(method, example(seed=step), seeded(step))
     half.encode(example().target)
     half.complete(example().condition, 2, seeded())
     save_checkpoint(tmp_path, half, standardise, "", {})
@@ -250,7 +250,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         optimizer.load_state_dict(saved["optimizers"][name])
     for method in (whole, again):
         for step in range(3, 6):
-            method.training_step(example(seed=step), seeded(step))
+            run_whole_batch(method, example(seed=step), seeded(step))
     state = again.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in whole.state_dict().items())
 
@@ -258,7 +258,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 def test_a_single_sample_teaches_nothing() -> None:
     method = build()
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    assert set(method.training_step(example(1), seeded()).values()) == {0.0}
+    assert set(run_whole_batch(method, example(1), seeded()).values()) == {0.0}
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
 
 

@@ -8,7 +8,7 @@ import torch
 
 import spectral_ssl
 from data_prep.basis import Basis, pixel_basis, zernike_basis
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
@@ -40,7 +40,7 @@ def write_data(path: Path, basis: Basis, *, train: int = 6, test: int = 2, keep_
         maps = generator.uniform(-1, 1, (count, *basis.shape)).astype(np.float32)
     else:
         boxes = generator.uniform(-1, 1, (count, basis.points, 3)) * generator.uniform(0.3, 1, (count, 1, 3))
-        points = np.stack([to_unit_ball(box) for box in boxes])
+        points = np.stack([move_to_unit_ball(box) for box in boxes])
         maps = clouds_to_maps(points, basis)
     with MapWriter(
         path,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.layout import fold, index
+from data_prep.layout import fold, list_indices
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.transforms import rotation
 from pretext.data.augment import SpectralAugment
@@ -13,7 +13,7 @@ BASES = [zernike_basis(7), zernike_basis(4, 3), harmonics_basis(5, 2), radial_ba
 
 
 def _maps(basis: Basis, count: int = 5) -> np.ndarray:
-    return fold(np.random.default_rng(0).normal(size=(count, len(index(basis)))), basis)
+    return fold(np.random.default_rng(0).normal(size=(count, len(list_indices(basis)))), basis)
 
 
 @pytest.mark.parametrize("basis", BASES, ids=lambda basis: f"{basis.kind}-{basis.truncation}")

@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.geometry.unit_ball import to_unit_ball
+from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import clouds_to_maps
-from data_prep.transforms.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, half_turn
+from data_prep.transforms.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS, apply_half_turn
 from pretext.data.batch import Batch
 from pretext.data.standardise import Standardiser
-from pretext.tasks.corruption.clouds import into_unit_ball, random_rotations, turns
+from pretext.tasks.corruption.clouds import draw_rotations, make_turns, scale_into_unit_ball
 from pretext.tasks.views import (
     ViewsConfig,
-    altered,
-    draw_some,
-    framed_view,
-    linear_maps,
-    looks,
+    alter_clouds,
+    draw_linear_maps,
+    inference_views,
+    principal_view,
+    sample_points,
+    select_remaining,
     views,
     views_problem,
-    without_half_space,
 )
 from spectral_ssl.ground.errors import UserError
 
@@ -37,7 +37,9 @@ def boxes(samples: int = 20, points: int = 600) -> torch.Tensor:
     """Clouds of boxes of any form in the unit ball, (samples, points, 3)."""
     generator = np.random.default_rng(0)
     forms = generator.uniform(0.3, 1, (samples, 1, 3))
-    return torch.from_numpy(np.stack([to_unit_ball(c) for c in generator.uniform(-1, 1, (samples, points, 3)) * forms]))
+    return torch.from_numpy(
+        np.stack([move_to_unit_ball(c) for c in generator.uniform(-1, 1, (samples, points, 3)) * forms])
+    )
 
 
 def batch_of(basis: Basis, points: torch.Tensor) -> Batch:
@@ -71,31 +73,31 @@ def test_a_crop_removes_the_asked_share_at_one_side() -> None:
     clouds = boxes()
     removed = torch.linspace(0, 0.95, len(clouds))
     directions = torch.nn.functional.normalize(torch.randn(len(clouds), 3, generator=seeded()), dim=1)
-    kept = without_half_space(clouds, directions, removed)
+    kept = select_remaining(clouds, directions, removed)
     assert kept.sum(dim=1).tolist() == [600 - round(600 * share) for share in removed.double().tolist()]
     along = (clouds * directions[:, None]).sum(dim=2)
     for row, keep in enumerate(kept):
         if not keep.all():
             assert along[row][keep].max() < along[row][~keep].min()
-    assert without_half_space(clouds, directions, torch.ones(len(clouds))).any(dim=1).all()
+    assert select_remaining(clouds, directions, torch.ones(len(clouds))).any(dim=1).all()
 
 
 def test_points_are_drawn_from_the_kept_ones_and_repeated_only_where_they_are_too_few() -> None:
     clouds, kept = boxes(3, 100), torch.zeros(3, 100, dtype=torch.bool)
     kept[0, ::2], kept[1, 7], kept[2] = True, True, True
-    drawn = draw_some(clouds, kept, 50, seeded())
+    drawn = sample_points(clouds, kept, 50, seeded())
     assert drawn.shape == (3, 50, 3)
     for row in range(3):
         allowed = {tuple(point) for point in clouds[row][kept[row]].tolist()}
         chosen = [tuple(point) for point in drawn[row].tolist()]
         assert set(chosen) <= allowed
         assert len(set(chosen)) == min(50, len(allowed))
-    assert not torch.equal(drawn, draw_some(clouds, kept, 50, seeded(1)))
+    assert not torch.equal(drawn, sample_points(clouds, kept, 50, seeded(1)))
 
 
 def test_the_law_of_the_stretch_and_of_the_mirror() -> None:
     config = ViewsConfig(stretch=0.4, turn=0.0)
-    matrices = linear_maps(4000, config, seeded())
+    matrices = draw_linear_maps(4000, config, seeded())
     diagonal = matrices.diagonal(dim1=1, dim2=2)
     assert torch.equal(matrices, torch.diag_embed(diagonal))
     logs = diagonal.abs().log()  # uniform in +-0.4: standard deviation 0.4 / sqrt(3)
@@ -109,7 +111,7 @@ def test_the_law_of_the_stretch_and_of_the_mirror() -> None:
 
 
 def test_turns_keep_the_vertical_and_stay_within_their_angle() -> None:
-    matrices = linear_maps(2000, ViewsConfig(stretch=0.0, mirror=False, turn=0.5), seeded())
+    matrices = draw_linear_maps(2000, ViewsConfig(stretch=0.0, mirror=False, turn=0.5), seeded())
     up = torch.tensor([0.0, 0.0, 1.0]).double()
     assert torch.equal(matrices @ up, up.expand(2000, 3))
     angles = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0])
@@ -119,20 +121,20 @@ def test_turns_keep_the_vertical_and_stay_within_their_angle() -> None:
 
 
 def test_any_pose_is_uniform() -> None:
-    rotations = random_rotations(4000, seeded())
+    rotations = draw_rotations(4000, seeded())
     torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3).double().expand(4000, 3, 3))
     torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(4000).double())
     # every column is uniform on the sphere: each coordinate uniform in [-1, 1]; the trace is 0 on average
     assert rotations.mean(dim=0).abs().max() < 0.04
     assert (rotations.square().mean(dim=0) - 1 / 3).abs().max() < 0.02
     assert (rotations[:, 2, 2] < -0.5).double().mean().item() == pytest.approx(0.25, abs=0.03)
-    tilted = linear_maps(10, ViewsConfig(pose="any", stretch=0.0, mirror=False), seeded())
+    tilted = draw_linear_maps(10, ViewsConfig(pose="any", stretch=0.0, mirror=False), seeded())
     assert (tilted[:, 2, 2] < 0.999).all()
 
 
 def test_views_on_principal_axes_do_not_depend_on_the_pose_but_for_the_signs_of_the_axes() -> None:
     points, config = boxes(6), ViewsConfig(pose="principal", **STILL)
-    poses = random_rotations(6, seeded(5)).to(points.dtype)
+    poses = draw_rotations(6, seeded(5)).to(points.dtype)
     basis = zernike_basis(6)
     plain = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))  # clips nothing
     batch = batch_of(basis, points)._replace(standardise=plain)
@@ -153,14 +155,14 @@ def test_upright_views_on_principal_axes_do_not_depend_on_the_turn_about_the_ver
     basis = zernike_basis(6)
     plain = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     batch = batch_of(basis, points)._replace(standardise=plain)
-    turned = points @ turns(angles).transpose(1, 2).to(points.dtype)
+    turned = points @ make_turns(angles).transpose(1, 2).to(points.dtype)
     assert torch.allclose(turned[..., 2], points[..., 2])
     here = views(batch, config, seeded())
     there = views(batch._replace(points=turned), config, seeded())
     ways = torch.stack([half_turned(batch, there.condition, signs) for signs in UPRIGHT_HALF_TURNS])
     assert (ways - here.condition).abs().amax(dim=(2, 3, 4)).amin(dim=0).max() < 0.02
     maps = clouds_to_maps(turned.numpy(), basis)
-    two = torch.stack(list(looks(maps, plain, config)))
+    two = torch.stack(list(inference_views(maps, plain, config)))
     assert len(two) == 2
     # what is looked at in training is one of the two that features are taken from
     assert (two - here.condition).abs().amax(dim=(2, 3, 4)).amin(dim=0).max() < 0.02
@@ -168,7 +170,7 @@ def test_upright_views_on_principal_axes_do_not_depend_on_the_turn_about_the_ver
 
 def half_turned(batch: Batch, maps: torch.Tensor, signs: tuple[int, int, int]) -> torch.Tensor:
     standardise = batch.standardise
-    return standardise(half_turn(standardise.undo(maps).numpy(), standardise.basis, signs))
+    return standardise(apply_half_turn(standardise.undo(maps).numpy(), standardise.basis, signs))
 
 
 def test_features_look_once_at_a_map_and_four_times_at_one_on_its_principal_axes() -> None:
@@ -176,33 +178,35 @@ def test_features_look_once_at_a_map_and_four_times_at_one_on_its_principal_axes
     batch = batch_of(basis, boxes(4))
     maps = clouds_to_maps(boxes(4).numpy(), basis)
     for pose in ("upright", "any"):
-        (only,) = looks(maps, batch.standardise, ViewsConfig(pose=pose))
+        (only,) = inference_views(maps, batch.standardise, ViewsConfig(pose=pose))
         assert torch.equal(only, batch.maps)
     config = ViewsConfig(pose="principal")
-    poses = random_rotations(4, seeded(3)).to(torch.float32)
+    poses = draw_rotations(4, seeded(3)).to(torch.float32)
     turned = clouds_to_maps((boxes(4) @ poses.transpose(1, 2)).numpy(), basis)
-    four, again = (torch.stack(list(looks(each, batch.standardise, config))) for each in (maps, turned))
+    four, again = (torch.stack(list(inference_views(each, batch.standardise, config))) for each in (maps, turned))
     assert four.shape == (4, *batch.maps.shape)
     # the same four for every pose, in another order: whatever does not see the order is the same
     torch.testing.assert_close(four.mean(dim=0), again.mean(dim=0), atol=0.01, rtol=0)
     torch.testing.assert_close(four.std(dim=0), again.std(dim=0), atol=0.01, rtol=0)
-    torch.testing.assert_close(framed_view(batch, config), four[0], atol=0.01, rtol=0)
+    torch.testing.assert_close(principal_view(batch, config), four[0], atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("reach", [1.0, 0.9])
 def test_the_unit_ball_is_that_of_prep(reach: float) -> None:
     clouds = boxes(5, 333) * 3 + torch.tensor([1.0, -2.0, 5.0])
-    expected = np.stack([to_unit_ball(cloud.numpy(), reach=reach) for cloud in clouds])
-    np.testing.assert_allclose(into_unit_ball(clouds, reach).numpy(), expected, atol=2e-6)
-    assert (into_unit_ball(torch.ones(2, 9, 3)) == 0).all()
+    expected = np.stack([move_to_unit_ball(cloud.numpy(), reach=reach) for cloud in clouds])
+    np.testing.assert_allclose(scale_into_unit_ball(clouds, reach).numpy(), expected, atol=2e-6)
+    assert (scale_into_unit_ball(torch.ones(2, 9, 3)) == 0).all()
 
 
 def test_jitter_moves_points_by_its_standard_deviation() -> None:
-    clouds = into_unit_ball(torch.cat([boxes(4, 3000), torch.ones(4, 1, 3)], dim=1))  # a corner that sets the size
-    moved = altered(clouds, ViewsConfig(**{**STILL, "jitter": 0.05}), 1.0, seeded())
+    clouds = scale_into_unit_ball(
+        torch.cat([boxes(4, 3000), torch.ones(4, 1, 3)], dim=1)
+    )  # a corner that sets the size
+    moved = alter_clouds(clouds, ViewsConfig(**{**STILL, "jitter": 0.05}), 1.0, seeded())
     assert (moved.norm(dim=2) < 1).all()
     # the same points as without jitter, which draws after everything else
-    still = altered(clouds, ViewsConfig(**STILL), 1.0, seeded())
+    still = alter_clouds(clouds, ViewsConfig(**STILL), 1.0, seeded())
     matched = moved * (still * moved).sum(dim=(1, 2), keepdim=True) / moved.square().sum(dim=(1, 2), keepdim=True)
     assert (matched - still).std().item() == pytest.approx(0.05, rel=0.15)
 

@@ -1,1 +1,1 @@
-"""The compiled inner loops of the transforms."""
+"""Compiled inner loops of the transforms."""

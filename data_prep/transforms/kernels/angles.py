@@ -1,8 +1,8 @@
-"""Polar angle and azimuth of points, compiled: no branch, so that the processor works on several points at once.
+"""Polar angle and azimuth of points, compiled without branches, so that the processor vectorises over points.
 
-The arctangent of u = a/b is needed for 0 <= a <= b only, by symmetry; from b tan(pi/8) upwards it is brought below by
-arctan(a/b) = pi/4 + arctan((a - b) / (a + b)). There it is an odd polynomial,
-its expansion in Chebyshev polynomials up to degree 23, with t = tan(pi/16):
+By symmetry the arctangent of u = a/b is needed for 0 <= a <= b only. If a > b tan(pi/8), the
+identity arctan(a/b) = pi/4 + arctan((a - b) / (a + b)) reduces the argument. The remaining range
+uses an odd polynomial: the expansion in Chebyshev polynomials up to degree 23, with t = tan(pi/16):
 
     arctan(u) = sum over k of 2 (-1)^k t^(2k+1) / (2k+1) T_2k+1(u / tan(pi/8)),    error below 1e-17
 """
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import cheb2poly
 
-from data_prep.compiling import compiled
+from data_prep.compiling import compile_kernel
 
 _REACH = float(np.sqrt(2) - 1)  # tan(pi/8)
 
 
 def _series() -> tuple[float, ...]:
-    """Coefficients of arctan(u)/u in rising powers of u^2."""
+    """Return the coefficients of arctan(u)/u in rising powers of u^2."""
     odd = np.arange(12)
     chebyshev = np.zeros(24)
     chebyshev[1::2] = 2 * (-1.0) ** odd * np.tan(np.pi / 16) ** (2 * odd + 1) / (2 * odd + 1)
@@ -28,9 +28,9 @@ def _series() -> tuple[float, ...]:
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11 = _series()
 
 
-@compiled
+@compile_kernel
 def _octant(small: float, large: float) -> float:
-    """arctan(small / large) for 0 <= small <= large; 0 where both are 0."""
+    """Compute arctan(small / large) for 0 <= small <= large; 0 where both are 0."""
     far = small > _REACH * large
     over = small - large if far else small
     under = small + large if far else large
@@ -46,9 +46,9 @@ def _octant(small: float, large: float) -> float:
     return value + (np.pi / 4 if far else 0.0)
 
 
-@compiled
+@compile_kernel
 def _half_turn(y: float, x: float) -> float:
-    """Angle of (x, y) from the x axis for y >= 0, from 0 to pi."""
+    """Compute the angle of (x, y) from the x axis for y >= 0, from 0 to pi."""
     wide = np.abs(x)
     steep = y > wide
     small, large = wide if steep else y, y if steep else wide
@@ -57,25 +57,25 @@ def _half_turn(y: float, x: float) -> float:
     return np.pi - angle if x < 0.0 else angle
 
 
-@compiled
-def angles(cloud: Any, places: Any, radii: Any, limit: float) -> tuple[int, int]:
-    """Fill in where each point of a cloud lies.
+@compile_kernel
+def compute_angles(cloud: Any, directions: Any, radii: Any, limit: float) -> tuple[int, int]:
+    """Compute the polar angle, azimuth and radius of each point of a cloud, in place.
 
     Parameters
     ----------
     cloud : (3 N,) float64, contiguous
         The coordinates x, y, z of each point in turn.
-    places : (2 N,) float64, contiguous
+    directions : (2 N,) float64, contiguous
         Filled with the polar angle, 0 to pi, and the azimuth, 0 to 2 pi, of each point; the centre gets zeros.
     radii : (N,) float64, contiguous
         Filled with the distances from the centre.
     limit : float
-        Largest distance that is not counted.
+        Largest radius that counts as inside.
 
     Returns
     -------
     centred, outside : int
-        Number of points at the centre, and of those farther away than the limit or not finite.
+        Number of points at the centre, and number of points beyond the limit or not finite.
     """
     centred = outside = 0
     for i in range(radii.size):
@@ -86,6 +86,6 @@ def angles(cloud: Any, places: Any, radii: Any, limit: float) -> tuple[int, int]
         outside += 0 if radius <= limit else 1
         radii[i] = radius
         around = _half_turn(np.abs(y), x)
-        places[2 * i] = _half_turn(np.sqrt(level), z)
-        places[2 * i + 1] = 2 * np.pi - around if y < 0.0 else around
+        directions[2 * i] = _half_turn(np.sqrt(level), z)
+        directions[2 * i + 1] = 2 * np.pi - around if y < 0.0 else around
     return centred, outside

@@ -10,13 +10,13 @@ from data_prep.transforms.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS
 from pretext.randomness import rand, randint, randn
 
 
-def random_directions(count: int, generator: torch.Generator) -> Tensor:
+def draw_directions(count: int, generator: torch.Generator) -> Tensor:
     """Unit vectors (B, 3), uniform over the sphere."""
     vectors = randn(count, 3, generator=generator)
     return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
 
 
-def random_stretches(count: int, most: float, mirror: bool, generator: torch.Generator) -> Tensor:
+def draw_stretches(count: int, most: float, mirror: bool, generator: torch.Generator) -> Tensor:
     """Factors of the three axes, (B, 3) float64: e^u, u uniform in +-``most``; with ``mirror`` random signs of x, y."""
     stretch = (most * (2 * rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
     signs = 1.0 - 2.0 * (rand(count, 2, generator=generator) < 0.5).double()
@@ -25,13 +25,13 @@ def random_stretches(count: int, most: float, mirror: bool, generator: torch.Gen
     return stretch
 
 
-def random_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
+def draw_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
     """Rotations about the vertical (B, 3, 3) float64, their angles uniform in +-``most`` radians."""
     angle = most * (2 * rand(count, generator=generator, dtype=torch.float64) - 1)
-    return turns(angle)
+    return make_turns(angle)
 
 
-def turns(angle: Tensor) -> Tensor:
+def make_turns(angle: Tensor) -> Tensor:
     """Rotations (B, 3, 3) float64 about the vertical by angles (B), from x towards y: points @ matrix.T."""
     turn = torch.zeros(len(angle), 3, 3, dtype=torch.float64)
     turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
@@ -41,7 +41,7 @@ def turns(angle: Tensor) -> Tensor:
     return turn
 
 
-def random_rotations(count: int, generator: torch.Generator) -> Tensor:
+def draw_rotations(count: int, generator: torch.Generator) -> Tensor:
     """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
     from scipy.spatial.transform import Rotation
 
@@ -49,13 +49,13 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(Rotation.from_quat(quaternions.roll(-1, dims=1).numpy()).as_matrix())
 
 
-def random_half_turns(count: int, generator: torch.Generator, upright: bool = False) -> Tensor:
+def draw_half_turns(count: int, generator: torch.Generator, upright: bool = False) -> Tensor:
     """Signs (B, 3) float64 of x, y and z: unchanged or half a turn about an axis (``upright``: z), equally often."""
     ways = torch.tensor(UPRIGHT_HALF_TURNS if upright else HALF_TURNS, dtype=torch.float64)
     return ways[randint(len(ways), count, generator=generator)]
 
 
-def onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
+def turn_onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
     """Clouds (B, P, 3) centred and turned (``upright``: about z), so that second moments (of x and y) are diagonal.
 
     The largest lies along x, the smallest along z (``upright``: the smaller along y).
@@ -64,14 +64,14 @@ def onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
     moments = (centred.transpose(1, 2) @ centred).double()  # (B, 3, 3)
     if upright:
         longer = torch.atan2(2 * moments[:, 0, 1], moments[:, 0, 0] - moments[:, 1, 1]) / 2
-        return centred @ turns(longer).to(clouds.dtype)
+        return centred @ make_turns(longer).to(clouds.dtype)
     axes = torch.linalg.eigh(moments)[1].flip(2)  # columns
     axes = axes * torch.linalg.det(axes).sign()[:, None, None]
     return centred @ axes.to(clouds.dtype)
 
 
-def into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
-    """Clouds (B, P, 3) centred and scaled as ``data_prep.geometry.unit_ball.to_unit_ball`` does it, all of them at once.
+def scale_into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
+    """Clouds (B, P, 3) centred and scaled as ``data_prep.geometry.unit_ball.move_to_unit_ball`` does it, all of them at once.
 
     A cloud whose points all coincide stays at the origin.
     """

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis, zernike_basis
-from data_prep.layout import fold, index
+from data_prep.layout import fold, list_indices
 from data_prep.transforms.invariants import degree_norms
 from data_prep.transforms.zernike import zernike_functions
 from pretext.data.standardise import Standardiser
@@ -42,7 +42,7 @@ RADII = 256
 Y_00 = 1 / np.sqrt(4 * np.pi)
 
 
-def need_points_in_basis(basis: Basis, points: int) -> None:
+def require_points(basis: Basis, points: int) -> None:
     """Raise a UserError unless the maps of a basis are means over a known number of points.
 
     Parameters
@@ -62,7 +62,7 @@ def need_points_in_basis(basis: Basis, points: int) -> None:
         raise UserError("number of points", "none in the map file", "set task.points")
 
 
-def sampling_noise(standardise: Standardiser, points: int) -> Tensor:
+def estimate_sampling_noise(standardise: Standardiser, points: int) -> Tensor:
     """Standard deviation of each coefficient over samples of independent points, in standardised units.
 
     Parameters
@@ -81,7 +81,7 @@ def sampling_noise(standardise: Standardiser, points: int) -> Tensor:
     mean, std = standardise.mean.double().numpy(), standardise.std.double().numpy()
     # a map file has 1 in place of the deviation of a constant
     squares = mean**2 + np.where(std == 1.0, 0.0, std) ** 2  # (K, L+1, L+1)
-    k, ell, m = index(basis).T
+    k, ell, m = list_indices(basis).T
     first = m == -ell  # one for each (k, l)
     known = degree_norms(np.sqrt(squares), basis) ** 2 / (2 * ell[first] + 1)
     drawn = _mean_squares(basis, mean[:, 0, 0])[k[first], ell[first]]
@@ -112,14 +112,14 @@ def _along_a_ray(basis: Basis) -> tuple[Any, Any, Any]:
     """Distances (R,), squares of f_kl0 / sqrt(2l + 1) there (R, K, L+1), and c_000, c_100, c_200 to E r^2, E r^4."""
     radii = (np.arange(RADII) + 0.5) / RADII
     on_ray = radii[:, None] * [0.0, 0.0, 1.0]
-    k, ell, m = index(basis).T
+    k, ell, m = list_indices(basis).T
     values = zernike_functions(on_ray, basis)[:, m == 0]
     squares = np.zeros((RADII, basis.radial, basis.degree + 1))
     squares[:, k[m == 0], ell[m == 0]] = values**2 / (2 * ell[m == 0] + 1)
     # r^2 and r^4 are combinations of the three lowest functions without direction: solved for at three places
     lowest = zernike_basis(4)
     three = np.array([0.2, 0.6, 1.0])
-    columns = [int(np.flatnonzero((index(lowest) == (channel, 0, 0)).all(axis=1))[0]) for channel in range(3)]
+    columns = [int(np.flatnonzero((list_indices(lowest) == (channel, 0, 0)).all(axis=1))[0]) for channel in range(3)]
     functions = zernike_functions(three[:, None] * [0.0, 0.0, 1.0], lowest)[:, columns]
     powers = np.stack([three**2, three**4], axis=1)
     return radii, squares, np.linalg.solve(functions, powers).T

@@ -73,23 +73,24 @@ def losses_of_training() -> list[float]:
     import torch
 
     from data_prep.basis import zernike_basis
-    from data_prep.layout import valid_cells
+    from data_prep.layout import find_valid_cells
     from pretext.data.batch import Batch
     from pretext.data.standardise import Standardiser
     from pretext.method import build_seeded
     from pretext.methods.regression import Regression, RegressionConfig
+    from pretext.optimisation import run_whole_batch
     from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
     from pretext.training.trainer import seeded_generator
 
     basis = zernike_basis(DEGREE)
     standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
-    maps = np.random.default_rng(0).normal(size=(SAMPLES, *basis.shape)).astype(np.float32) * valid_cells(basis)
+    maps = np.random.default_rng(0).normal(size=(SAMPLES, *basis.shape)).astype(np.float32) * find_valid_cells(basis)
     task = DenoiseConfig()
     config = RegressionConfig(width=4, code=16)
     method = build_seeded(Regression, 0, config, denoise_problem(basis, task))
     method.total_steps = STEPS
     example = denoise(Batch(standardise(maps), standardise), task, seeded_generator(0, "self-test"))
-    return [method.training_step(example, seeded_generator(0, "step", step))["loss"] for step in range(STEPS)]
+    return [run_whole_batch(method, example, seeded_generator(0, "step", step))["loss"] for step in range(STEPS)]
 
 
 def transforms() -> tuple[bool, str, float]:

@@ -9,14 +9,14 @@ from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES
 from data_prep.sources.pairs import one_side
-from data_prep.transforms.radial_harmonics import need_embree
+from data_prep.transforms.radial_harmonics import require_embree
 from downstream.features.store import SCHEMA as FEATURES_SCHEMA
 from downstream.features.store import read_features
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import schema_of
+from spectral_ssl.ground.hdf5 import read_schema
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import find_source
+from spectral_ssl.planning.prep_plan import find_source
 
 OBJECTS = 8  # made again from the raw data
 
@@ -98,7 +98,7 @@ def _source(
     square = maps.basis.kind == "pixels" and height == width
     try:
         if maps.basis.kind == "radial":
-            need_embree()
+            require_embree()
         for pixels in (None, height) if size is None and square else (size,):
             source = find_source(dataset, root, place, pixels)
             if side or own_side:
@@ -120,7 +120,7 @@ def _fits(maps: MapFile, source: Source) -> bool:
 def _schema(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
-            return schema_of(file)
+            return read_schema(file)
     except (OSError, RuntimeError):
         return ""  # verify_maps says what is wrong with it
 

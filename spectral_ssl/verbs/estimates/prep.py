@@ -1,9 +1,8 @@
-"""``prep --dry-run``: what would be done, and how long it would take, measured on a few of the objects."""
+"""``prep --dry-run``: tell what ``prep`` would do and how long it would take, measured on a few objects."""
 
 import math
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -12,91 +11,71 @@ import numpy as np
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import TURNS
 from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, object_to_map
-from data_prep.pipeline.shape_to_map import refuse_unfit
-from data_prep.pipeline.work_folder import folder_for
+from data_prep.pipeline.shape_to_map import check_settings
+from data_prep.pipeline.work_folder import get_work_folder
 from data_prep.source import Source, Up
 from data_prep.sources.catalogue import split_name
-from data_prep.sources.download.fetch import DOWNLOADS
+from data_prep.sources.download.catalogue import DOWNLOADS
 from data_prep.transforms import moment_sums as moments
 from spectral_ssl.ground.errors import NoRawData, ObjectError, UserError, unknown_name
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import settle_prep
+from spectral_ssl.planning.options import takes_options
+from spectral_ssl.planning.prep_options import PrepOptions
+from spectral_ssl.planning.prep_plan import PrepPlan, plan_prep
 
 MEASURED = 24  # objects
-MOST_SECONDS = 20.0  # of measuring
-BYTES_BESIDE = 340  # an object's share of the tables of HDF5, its name and label, measured
-WORKERS_START = 3.0  # seconds until worker processes have imported what they need
+MOST_SECONDS = 20.0  # for measuring
+BYTES_OF_TABLES = 340  # of HDF5 tables, name and label of an object, measured
+WORKERS_START = 3.0  # seconds until worker processes have finished their imports
 
 
-def estimate_prep(
-    dataset: str = "shapes",
-    *,
-    workers: int | None = None,
-    up: str | None = None,
-    overwrite: bool = False,
-    download: bool = False,
-    scheduler: str | None = None,
-    workspace: str | Path | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """What ``prep`` would do with the same arguments; nothing is fetched, and nothing is left behind.
-
-    Parameters
-    ----------
-    dataset, workers, up, overwrite, download, scheduler, workspace, **options
-        As for ``prep``.
+@takes_options(PrepOptions)
+def estimate_prep(options: PrepOptions) -> dict[str, Any]:
+    """Tell what ``prep`` would do with the same arguments. Nothing is fetched, and nothing is left behind.
 
     Returns
     -------
     dict
-        ``dataset``, ``out``, ``exists`` (``prep`` would refuse, or replace with ``overwrite``), ``unfinished`` (work to
-        go on with lies there), ``objects`` and ``splits``, ``shape`` of a map, ``basis``, ``keeps_points``,
-        ``megabytes`` of the file and ``megabytes_free`` where it goes, ``workers``, ``measured`` (objects),
-        ``seconds_each`` on one core, ``seconds`` in all, ``not_usable`` (of the measured).
+        ``dataset``, ``out``, ``exists`` (``prep`` would refuse, or replace with ``overwrite``), ``unfinished`` (there
+        is unfinished work to resume), ``objects`` and ``splits``, ``shape`` of a map, ``basis``, ``keeps_points``,
+        ``megabytes`` of the file and ``megabytes_free`` on its disk, ``workers``, ``measured`` (objects),
+        ``seconds_each`` on one core, ``seconds`` in all, ``not_usable`` (failed objects among the measured).
 
     Raises
     ------
     UserError
-        Where ``prep`` would refuse for its data or its options.
+        Where ``prep`` would refuse its data or its options.
     """
-    place = Workspace.find(workspace)
-    try:
-        source, basis, target, keep_points = settle_prep(dataset, place, **options)
-    except NoRawData as error:
-        key = split_name(dataset)[0]
-        if download and key in DOWNLOADS:
-            most = sum(file.most_bytes for file in DOWNLOADS[key]) / 1e6
-            what_to_do = "leave out --dry-run; it can tell more once the data is there"
-            raise UserError(f"{dataset} would be fetched first", f"at most {most:.0f} MB", what_to_do) from error
-        raise
+    plan = _plan(options)
+    source, basis = plan.source, plan.basis
     count = len(source.items)
     if not count:
-        raise UserError("nothing to prepare", f"{source.name!r} is empty", "look at --root")
-    refuse_unfit(basis, keep_points)
-    turn = next((axis for axis in TURNS if axis == (up or source.up)), None)
+        raise UserError("nothing to prepare", f"{source.name!r} is empty", "check --root")
+    check_settings(basis, plan.keep_points)
+    turn = next((axis for axis in TURNS if axis == (options.up or source.up)), None)
     if turn is None:
-        raise unknown_name("up axis", str(up), TURNS)
+        raise unknown_name("up axis", str(options.up), TURNS)
     seconds, failed, measured = _measure(source, basis, turn)
-    processes = joblib.cpu_count() if workers is None else max(1, workers)
-    if workers is None and count < TOO_FEW_FOR_WORKERS:
+    processes = joblib.cpu_count() if options.workers is None else max(1, options.workers)
+    if options.workers is None and count < TOO_FEW_FOR_WORKERS:
         processes = 1
     start = WORKERS_START if processes > 1 else 0.0
-    each = BYTES_BESIDE + 4 * math.prod(basis.shape) + (6 * basis.points if keep_points else 0)
-    nearest = next(folder for folder in (target.parent, *target.resolve().parents) if folder.is_dir())
+    each = BYTES_OF_TABLES + 4 * math.prod(basis.shape) + (6 * basis.points if plan.keep_points else 0)
+    nearest = next(folder for folder in (plan.out.parent, *plan.out.resolve().parents) if folder.is_dir())
     return {
-        "dataset": dataset,
-        "out": str(target),
-        "exists": target.exists() and not overwrite,
-        "unfinished": folder_for(target).is_dir(),
+        "dataset": options.dataset,
+        "out": str(plan.out),
+        "exists": plan.out.exists() and not options.overwrite,
+        "unfinished": get_work_folder(plan.out).is_dir(),
         "objects": count,
         "splits": {split: sum(item.split == split for item in source.items) for split in ("train", "val", "test")},
         "shape": list(basis.shape),
         "basis": basis.kind,
-        "keeps_points": keep_points,
+        "keeps_points": plan.keep_points,
         "megabytes": round(each * count / 1e6, 1),
         "megabytes_free": round(shutil.disk_usage(nearest).free / 1e6),
-        "workers": scheduler or processes,
+        "workers": options.scheduler or processes,
         "measured": measured,
         "not_usable": failed,
         "seconds_each": round(seconds, 5),
@@ -104,9 +83,22 @@ def estimate_prep(
     }
 
 
+def _plan(options: PrepOptions) -> PrepPlan:
+    """Settle what ``prep`` does; raise a UserError if it would fetch the raw data first."""
+    try:
+        return plan_prep(options, Workspace.find(options.workspace))
+    except NoRawData as error:
+        key = split_name(options.dataset)[0]
+        if not options.download or key not in DOWNLOADS:
+            raise
+        most = sum(file.most_bytes for file in DOWNLOADS[key]) / 1e6
+        what_to_do = "leave out --dry-run; a dry run needs the raw data"
+        raise UserError(f"{options.dataset} would be fetched first", f"at most {most:.0f} MB", what_to_do) from error
+
+
 def _measure(source: Source, basis: Basis, up: Up) -> tuple[float, int, int]:
-    """Seconds an object takes on one core; how many of those tried cannot be used, and how many were tried."""
-    items = [source.items[place] for place in np.linspace(0, len(source.items) - 1, MEASURED + 1).astype(int)]
+    """Measure the seconds for an object on one core; return also how many objects failed, and how many were tried."""
+    items = [source.items[index] for index in np.linspace(0, len(source.items) - 1, MEASURED + 1).astype(int)]
     if basis.kind != "pixels":
         with quiet():
             moments.precompile()
@@ -114,7 +106,7 @@ def _measure(source: Source, basis: Basis, up: Up) -> tuple[float, int, int]:
     started = time.monotonic()
     for item in dict.fromkeys(items):  # each once
         if tried == 1:
-            started = time.monotonic()  # with the first object tables are made, once
+            started = time.monotonic()  # the first object also builds tables, once
         tried += 1
         try:
             object_to_map(item, basis, up)

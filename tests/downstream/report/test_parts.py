@@ -13,7 +13,7 @@ from PIL import Image
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
-from data_prep.layout import valid_cells
+from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import open_maps
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.source import Shape
@@ -125,7 +125,7 @@ def test_surfaces_are_there_where_there_is_a_density() -> None:
 
 def test_noise_is_shown_coarser() -> None:
     basis = zernike_basis(20)
-    noise = np.random.default_rng(0).normal(size=(1, *basis.shape)) * valid_cells(basis)
+    noise = np.random.default_rng(0).normal(size=(1, *basis.shape)) * find_valid_cells(basis)
     (shape,) = surfaces(noise, basis)
     assert shape is not None
     assert shape.faces is not None
