@@ -1,4 +1,4 @@
-"""The commands about features: export, cluster and neighbors."""
+"""The commands about features: probe, export, cluster and neighbors."""
 
 import json
 from pathlib import Path
@@ -8,36 +8,26 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.options import JsonOption, OverwriteOption, QuietOption, RunOption, WorkspaceOption
-from spectral_ssl.cli.tables import print_table
-from spectral_ssl.ground.terminal import show
+from spectral_ssl.cli.tables import print_probe, print_table
+from spectral_ssl.ground.terminal import process_rank, show
+from spectral_ssl.planning.run_options import ExportOptions, ProbeOptions
 
 
-def export(
-    run: RunOption = None,
-    data: Annotated[Path | None, typer.Option(help="Map file [the run's].")] = None,
-    layer: Annotated[
-        str, typer.Option(help="What of the network: a name of `list layers`, or several joined by +.")
-    ] = "default",
-    components: Annotated[
-        int, typer.Option(help="So many principal components of the features [0: the features themselves].")
-    ] = 0,
-    kind: Annotated[
-        str,
-        typer.Option("--format", help="Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export."),
-    ] = "hdf5",
-    out: Annotated[
-        Path | None, typer.Option(help="File to write [WS/features/RUN-DATA[-LAYER][-pcaK].h5, WS/encoders/RUN.onnx].")
-    ] = None,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
+def export(options: ExportOptions, quiet: QuietOption = False) -> None:
     """Write features, or the encoder, to a file."""
-    path = spectral_ssl.export(
-        run, data=data, layer=layer, components=components, format=kind, out=out, overwrite=overwrite,
-        workspace=workspace,
-    )  # fmt: skip
-    show(path)
+    show(spectral_ssl.export(**vars(options)))
+
+
+def probe(options: ProbeOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Score a run's features. Baselines that need no training are scored with them."""
+    result = spectral_ssl.probe(**vars(options))
+    if process_rank() != 0:
+        return
+    if as_json:
+        print(Path(result["path"]).read_text(encoding="utf-8"), end="")
+        return
+    print_probe(result)
+    show(f"written to {result['path']}")
 
 
 def cluster(

@@ -1,18 +1,24 @@
-"""Options that several commands have, and what the shell completes them with."""
+"""Options of commands: those that several commands share, those made from a dataclass, and completion in the shell."""
 
 import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import Field
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.options import Option, described
 
 
-def _hush(context: typer.Context, given: bool) -> None:
-    if given:
-        context.with_resource(quiet())  # until the command ends: it may be called from Python, which goes on
+def _hush(context: typer.Context, is_quiet: bool) -> None:
+    """Silence the command until it ends; a Python program that called it may go on and print again."""
+    if is_quiet:
+        context.with_resource(quiet())
 
 
 WorkspaceOption = Annotated[
@@ -20,48 +26,52 @@ WorkspaceOption = Annotated[
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-# acts by being given, wherever it stands: no command looks at it
+# its callback acts, so no command reads the value
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_hush, help="No progress and no notices: results and errors only.")
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only print what would be done and how long it takes, measured on a small part."),
 ]
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Names of the workspace's runs."""
+    """List the runs of the workspace whose names begin with a text."""
     return [run.name for run in Workspace.find().runs() if run.name.startswith(incomplete)]
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Names of the data sets."""
+    """List the data sets whose names begin with a text."""
     from data_prep.sources.catalogue import SOURCES
 
     return [name for name in SOURCES if name.startswith(incomplete)]
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Names of the recipes."""
+    """List the recipes whose names begin with a text."""
     folder = Path(__file__).parents[1] / "recipes"
     return sorted(path.stem for path in folder.glob("*.toml") if path.stem.startswith(incomplete))
 
 
 def complete_method(incomplete: str) -> list[str]:
-    """Names of the methods."""
+    """List the methods whose names begin with a text."""
     return [name for name in keys_of("methods/catalogue.py", "METHODS") if name.startswith(incomplete)]
 
 
 def complete_task(incomplete: str) -> list[str]:
-    """Names of the tasks."""
+    """List the tasks whose names begin with a text."""
     return [name for name in keys_of("tasks/catalogue.py", "TASKS") if name.startswith(incomplete)]
 
 
 def keys_of(file: str, name: str) -> list[str]:
-    """The keys of a dict written out in a file of ``pretext``, without importing it: the shell would wait for torch."""
+    """Read the keys of a dict from the source of a file of ``pretext``; an import would load torch, which is slow."""
     import importlib.util
 
-    found = importlib.util.find_spec("pretext")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("pretext")
+    if package is None or not package.submodule_search_locations:
         return []
-    tree = ast.parse((Path(found.submodule_search_locations[0]) / file).read_text(encoding="utf-8"))
+    tree = ast.parse((Path(package.submodule_search_locations[0]) / file).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and ast.unparse(node.target) == name:
             return [str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)]
@@ -72,3 +82,75 @@ RunOption = Annotated[
     Path | None,
     typer.Option(help="Run folder, or its name in the workspace [the latest].", autocompletion=complete_run),
 ]
+COMPLETIONS = {
+    "datasets": complete_dataset,
+    "methods": complete_method,
+    "recipes": complete_recipe,
+    "runs": complete_run,
+    "tasks": complete_task,
+}
+
+
+def make_command(options: type, run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command whose options are the fields of a dataclass.
+
+    Parameters
+    ----------
+    options : type
+        A dataclass of options (``spectral_ssl.planning.options``).
+    run : callable
+        Does the work of the command. It takes an object of the dataclass, and the options of the command line alone
+        by name; its docstring is the help text.
+
+    Returns
+    -------
+    callable
+        A function for ``typer``: its signature lists the fields of the dataclass, then the own options of ``run``,
+        and the workspace last.
+    """
+    fields = {each.name: (each, about) for each, about in described(options)}
+    generated = {name: _make_parameter(each, about) for name, (each, about) in fields.items()}
+    only_here = list(inspect.signature(run).parameters.values())[1:]
+    workspace = generated.pop("workspace")
+    parameters = [*generated.values(), *only_here, workspace]
+
+    @wraps(run)
+    def command(**values: Any) -> None:
+        chosen = {name: _read(values.pop(name), about) for name, (_, about) in fields.items()}
+        run(options(**chosen), **values)
+
+    about: Any = command
+    about.__signature__ = inspect.Signature(parameters)
+    about.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _make_parameter(each: Field[Any], about: Option) -> inspect.Parameter:
+    """Make the parameter of a command from a field."""
+    kind: Any = each.type if about.reads is None else about.reads
+    default = each.default
+    if about.is_repeatable:
+        kind, default = list[kind] | None, None
+    elif about.has_commas:
+        default = ",".join(default)
+    elif default is None and about.reads is not None:
+        kind = kind | None
+    completion = COMPLETIONS.get(about.completes)
+    annotation = Annotated[kind, typer.Option(_flag(each, about), help=about.help, autocompletion=completion)]
+    return inspect.Parameter(each.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+def _flag(each: Field[Any], about: Option) -> str:
+    """Return the name of an option on the command line; a switch that is off by default has no --no-."""
+    flag = f"--{each.name.replace('_', '-')}"
+    is_switch = each.type in (bool, bool | None)
+    return about.flag or (f"{flag}/--no-{flag[2:]}" if is_switch and each.default is not False else flag)
+
+
+def _read(value: Any, about: Option) -> Any:
+    """Return the value of an option from what the command line gives."""
+    if about.is_repeatable:
+        return tuple(value or ())
+    if about.has_commas:
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value

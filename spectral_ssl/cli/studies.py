@@ -88,7 +88,7 @@ def results(
 
 
 def _print_results(found: dict[str, Any]) -> None:
-    from downstream.study.results_page import COLUMNS, estimate_text
+    from downstream.study.results_page import COLUMNS, format_estimate
 
     show(
         f"{found['kind']} study of {found['data']}: {found['participants']} participants, {found['answers']} answers, "
@@ -98,7 +98,7 @@ def _print_results(found: dict[str, Any]) -> None:
         show(f"  {row['method']}")
         for name, title in COLUMNS.items():
             if name in row:
-                show(f"    {title:26} {estimate_text(row[name])}")
+                show(f"    {title:26} {format_estimate(row[name])}")
     alpha = found["agreement"]["krippendorff_alpha"]
     show(
         f"  guessing: {found['scores'][0]['chance']:.3f}; agreement (alpha): {'-' if alpha is None else f'{alpha:.3f}'}"

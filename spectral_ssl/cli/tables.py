@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spectral_ssl.ground.progress import in_words
+from spectral_ssl.ground.progress import format_duration
 from spectral_ssl.ground.terminal import printable, show
 
 
@@ -98,7 +98,7 @@ def print_run(run: dict[str, Any]) -> None:
     trained = f"{run['epoch']} of {run['epochs']} epochs, {run['step']} steps"
     lines = {
         "run": run["folder"],
-        "state": f"{run['state']}, {trained}" + (f", {in_words(60 * minutes)}" if minutes else ""),
+        "state": f"{run['state']}, {trained}" + (f", {format_duration(60 * minutes)}" if minutes else ""),
         "trained": f"{run['method']} on {run['task']}",
         "data": run["data"],
         "size": f"{run['megabytes']:g} MB",
@@ -164,7 +164,7 @@ def print_prep_estimate(found: dict[str, Any]) -> None:
     processes = (
         f"the Dask workers of {workers}" if isinstance(workers, str) else f"{workers} process{'es' * (workers != 1)}"
     )
-    print(f"  about {in_words(found['seconds'])} with {processes} ({each})")
+    print(f"  about {format_duration(found['seconds'])} with {processes} ({each})")
     if found["not_usable"]:
         print(f"  {found['not_usable']} of the {found['measured']} cannot be used")
 
@@ -179,8 +179,8 @@ def print_pretrain_estimate(found: dict[str, Any]) -> None:
     print(f"pretrain {found['method']} on {found['task']}: {found['maps']} maps of {found['data']}")
     print(f"  {found['parameters']:,} parameters, {found['epochs']} epochs of batches of {found['batch_size']}", end="")
     print(f": {found['steps']} steps; a checkpoint of {found['megabytes']:g} MB, kept twice")
-    before = f", {in_words(found['seconds_before'])} before the first" if found["seconds_before"] >= 1 else ""
-    print(f"  about {in_words(found['seconds'])}", end=" ")
+    before = f", {format_duration(found['seconds_before'])} before the first" if found["seconds_before"] >= 1 else ""
+    print(f"  about {format_duration(found['seconds'])}", end=" ")
     print(f"({1000 * found['seconds_each']:.3g} ms a step, measured on {found['measured']}{before})")
     if found["stopped_by_limit"]:
         print("  the limit of time ends it before its last epoch")

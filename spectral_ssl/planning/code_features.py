@@ -13,47 +13,46 @@ from data_prep.pipeline.single_file import image_file_to_map
 from downstream.features.export import export_features
 from downstream.features.store import read_features
 from pretext.data.batch import Batch, Example
-from pretext.networks.feature_layers import pooling_in_words
+from pretext.networks.feature_layers import describe_pooling
 from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.tasks.catalogue import TaskEntry
 from pretext.tasks.codes.feature_codes import settle_codes
-from pretext.tasks.codes.from_code import LABELS, NONE, FromCodeConfig
+from pretext.tasks.codes.from_code import LABELS, NONE
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 
 
-def find_features(given: str | Path | None, task_config: Any, maps: MapFile, place: Workspace) -> Any:
-    """The task's config with its features settled; of other tasks the config as it is.
+def find_features(task: TaskEntry, task_config: Any, maps: MapFile, workspace: Workspace) -> Any:
+    """Find the features of a task whose conditions are codes; export them if the config names a run.
 
     Parameters
     ----------
-    given : path or str, optional
-        A feature file, a run's folder, "labels" or "none"; by default what the config says.
+    task : TaskEntry
+        The task.
     task_config : object
-        Of any task.
+        The config of the task. Its setting ``features`` is a feature file, the folder of a run, "labels" or "none".
     maps : MapFile
-        The data whose features are wanted.
-    place : Workspace
-        Where features of a run are exported to.
+        The maps that must have features.
+    workspace : Workspace
+        The workspace to which the features of a run are exported.
 
     Returns
     -------
     object
-        The config.
+        The config with a feature file; the config itself if the task has no codes.
 
     Raises
     ------
     UserError
-        When the task takes no features, or the features do not fit the data.
+        When the features do not fit the maps.
     """
-    if not isinstance(task_config, FromCodeConfig):
-        if given is not None:
-            raise UserError("features are for the task from-code", f"--features {given}", "give --task from-code")
+    if task.codes is None:
         return task_config
-    features = str(given) if given is not None else task_config.features
-    config = replace(task_config, features=features, extractor="")
+    features = task_config.features
+    config = replace(task_config, extractor="")
     if features not in (NONE, LABELS) and Path(features).is_dir():
-        path = _export(Path(features), maps, place)
+        path = _export(Path(features), maps, workspace)
         config = replace(config, features=str(path), extractor=str(Path(features).resolve()))
     return settle_codes(config, maps)
 
@@ -71,7 +70,7 @@ def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
             "checkpoint_digest": trained.checkpoint_digest,
             "data_digest": maps.digest,
             "layer": trained.layer,
-            "pooling": pooling_in_words(trained.layer),  # of principal components it is another
+            "pooling": describe_pooling(trained.layer),  # of principal components it is another
         }
         if all(about[name] == value for name, value in wanted.items()):
             return path
@@ -108,7 +107,7 @@ def code_of_image(run: TrainedRun, path: Path) -> Example:
         When the image cannot be read, the run makes no images, or its features came from a file whose run is not known.
     """
     config = run.plan.task_config
-    if not isinstance(config, FromCodeConfig):
+    if run.plan.task_entry.codes is None:
         raise UserError("nothing to make alike", f"the task {run.plan.task} has no codes", "give a run of lsc-gan")
     if run.basis.kind != "pixels" or run.basis.layout == PAIR:
         raise UserError("an image is nothing like these maps", f"maps of kind {run.basis.kind!r}", "give an id")

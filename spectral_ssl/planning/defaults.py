@@ -6,13 +6,9 @@ denoising, which needs nothing but maps. A method of a task of its own keeps tha
 """
 
 import math
-import os
 from typing import Any
 
-from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile
-from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS
-from data_prep.source import Source
 from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import find_task
 from spectral_ssl.ground.errors import UserError
@@ -72,30 +68,3 @@ def has_bfloat16() -> bool:
 
     abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(value is True for name, value in abilities.items() if "bf16" in name)
-
-
-def prep_hints(source: Source, basis: Basis, workers: int | None) -> list[str]:
-    """What would make ``prep`` quicker.
-
-    Parameters
-    ----------
-    source : Source
-        What is to be prepared.
-    basis : Basis
-        As what.
-    workers : int or None
-        Processes asked for.
-
-    Returns
-    -------
-    list of str
-        A line for each slow choice; mostly none.
-    """
-    hints = []
-    cores = os.cpu_count() or 1
-    if workers in (0, 1) and cores > 1 and len(source.items) >= TOO_FEW_FOR_WORKERS:
-        hints.append(f"one process for {len(source.items)} objects: without --workers all {cores} cores would be used")
-    if basis.sampling == "farthest":
-        # docs/spectral-maps.md: 32 against 2.5 ms a mesh
-        hints.append("farthest points take about ten times as long as --sampling area")
-    return hints

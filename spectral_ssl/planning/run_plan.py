@@ -1,203 +1,160 @@
-"""What ``pretrain`` is to do: a recipe, options and settings made into one plan, and the maps it is for."""
+"""Settle what ``pretrain`` does: make one plan of a recipe, options and settings, and find its maps."""
 
-import time
-import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile, open_maps
-from data_prep.pipeline.work_folder import BEING_MADE
-from data_prep.sources.catalogue import SOURCES, split_name
-from pretext.methods.catalogue import find_method
+from pretext.methods.catalogue import METHODS, find_method
 from pretext.runs.trained_run import Plan
-from pretext.tasks.catalogue import find_task
+from pretext.tasks.catalogue import TASKS, find_task
 from pretext.training.trainer import TrainConfig
-from spectral_ssl.ground.config import build_config, parse_settings, read_toml
-from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.config import (
+    bare_key,
+    build_config,
+    flatten,
+    merge_settings,
+    parse_settings,
+    setting_keys,
+)
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import find_features
 from spectral_ssl.planning.defaults import sections_for
-from spectral_ssl.verbs.prep import default_out, prep
-
-RUN_KEYS = ("method", "task", "dataset")
-RECIPE_SECTIONS = ("run", "prep", "train", "method", "task")
+from spectral_ssl.planning.find_data import find_maps, wait_for_maps
+from spectral_ssl.planning.options import settings_of
+from spectral_ssl.planning.prep_plan import prepare_dataset
+from spectral_ssl.planning.pretrain_options import PretrainOptions
+from spectral_ssl.planning.recipe import Sections, check_recipe, find_recipe_prep, read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipePrep:
-    """How a recipe wants its data set prepared; see ``prep``.
+class _Names:
+    """The method and the task of a plan."""
 
-    Attributes
+    method: str
+    task: str
+
+
+def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapFile]:
+    """Settle what ``pretrain`` does to the last setting, and open the maps; missing maps are prepared.
+
+    Parameters
     ----------
-    size, degree : int or None
-    side, basis : str or None
-    keep_points : bool or None
+    options : PretrainOptions
+        The options of the call. ``device``, ``resume``, ``out`` and ``report`` are not used.
+    workspace : Workspace
+        The workspace. Features of a run are exported to it.
+
+    Returns
+    -------
+    Plan
+        The plan of the run.
+    MapFile
+        The maps to train on.
+
+    Raises
+    ------
+    UserError
+        When options, recipe and settings are invalid, or the task cannot work on the maps.
     """
-
-    size: int | None = None
-    side: str | None = None
-    basis: str | None = None
-    degree: int | None = None
-    keep_points: bool | None = None
-
-
-def plan_run(
-    data: str | Path | MapFile | None,
-    *,
-    method: str | None,
-    task: str | None,
-    recipe: str | None,
-    given: dict[str, Any],
-    settings: Sequence[str],
-    features: str | Path | None,
-    place: Workspace,
-) -> tuple[Plan, MapFile]:
-    """What ``pretrain`` is to do, settled to the last setting, and the maps it is to do it on; see there.
-
-    ``given`` holds the settings of the training that have options of their own.
-    """
-    if recipe:
-        recipe = str(recipe)
-        sections = read_recipe(recipe)
-        plan_parts = _merge(method, task, sections, given, settings)
-        maps = find_maps(data, place) if data else _recipe_maps(recipe, place)
+    if options.recipe:
+        recipe = str(options.recipe)
+        parts = _merge(options, read_recipe(recipe))
+        maps = find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace)
     else:
-        for name, find in ((method, find_method), (task, find_task)):
-            if name:
-                find(name)  # a mistake is said before anything is prepared
-        maps = find_maps(data, place)
-        plan_parts = _merge(method, task, sections_for(maps, method, task), given, settings)
-    plan_parts["task_config"] = find_features(features, plan_parts["task_config"], maps, place)
-    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **plan_parts)
-    plan.task_entry.problem(maps.basis, plan.task_config)  # says at once when the task cannot work on such data
+        # a wrong name is reported before anything is prepared
+        if options.method:
+            find_method(options.method)
+        if options.task:
+            find_task(options.task)
+        maps = find_maps(options.data, workspace)
+        parts = _merge(options, sections_for(maps, options.method, options.task))
+    task = find_task(parts["task"])
+    parts["task_config"] = find_features(task, parts["task_config"], maps, workspace)
+    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **parts)
+    plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps
     return plan, maps
 
 
-def _merge(
-    method: str | None,
-    task: str | None,
-    sections: dict[str, dict[str, Any]],
-    given: dict[str, Any],
-    settings: Sequence[str],
-) -> dict[str, Any]:
-    """A recipe's sections, then options, then settings, each over the one before; then names to configs."""
-    for section, values in sections.items():
-        if not isinstance(values, dict):
-            raise UserError("unreadable recipe", f"{section} = {values!r}", f"write a section [{section}]")
-    names = sections.get("run", {})
-    for key in names:
-        if key not in RUN_KEYS:
-            raise unknown_name("setting in [run] of the recipe", key, RUN_KEYS)
-    for section in sections:
-        if section not in RECIPE_SECTIONS:
-            raise unknown_name("section of the recipe", section, RECIPE_SECTIONS)
-    build_config(RecipePrep, sections.get("prep", {}), "prep")
-    for key, value in names.items():
-        if not isinstance(value, str):
-            raise UserError(f"unreadable {key} in the recipe", repr(value), "write a name")
-    # a recipe that names one of the two gets what goes with it
-    recipes_method = names.get("method", find_task(task or names.get("task", "denoise")).method)
-    if method and method != recipes_method and "method" in sections:
-        # the same recipe with another method, e.g. a baseline: what both know is kept, so that sizes stay the same
-        known = [field.name for field in fields(find_method(method).config)]
-        left_out = [key for key in sections["method"] if key not in known]
-        sections["method"] = {key: value for key, value in sections["method"].items() if key in known}
-        if left_out:
-            say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
-    method = method or recipes_method
-    task = task or names.get("task", "views" if method == "joint-embedding" else find_method(method).task)
-    configs = {"train": TrainConfig, "method": find_method(method).config, "task": find_task(task).config}
-    texts = parse_settings(settings, configs)
-    built: dict[str, Any] = {
-        section: build_config(
-            config, {**sections.get(section, {}), **(given if section == "train" else {}), **texts[section]}, section
-        )
-        for section, config in configs.items()
-    }
+def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
+    """Merge a recipe, ``settings`` and the options that stand for a setting into the parts of a plan.
+
+    A later source overrides the ones before: the recipe, options of the training, ``settings``, options of the method
+    and the task.
+    """
+    check_recipe(sections)
+    names = _choose_names(options, sections)
+    configs = {"train": TrainConfig, "method": find_method(names.method).config, "task": find_task(names.task).config}
+    texts = parse_settings(options.settings, configs)
+    short = {section: settings_of(options, section) for section in configs}
+    _check_short(short, names)
+    values = {section: {key: value for key, (_, value) in short[section].items()} for section in configs}
+    built: dict[str, Any] = {}
+    for section, config in configs.items():
+        before, after = (values[section], {}) if section == "train" else ({}, values[section])
+        merged = merge_settings(config, section, sections.get(section, {}), before, texts[section], after)
+        built[section] = build_config(config, merged, section)
     return {
-        "method": method,
-        "task": task,
+        "method": names.method,
+        "task": names.task,
         "train": built["train"],
         "method_config": built["method"],
         "task_config": built["task"],
     }
 
 
-def recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(entry.name.removesuffix(".toml") for entry in files("spectral_ssl").joinpath("recipes").iterdir())
+def _choose_names(options: PretrainOptions, sections: Sections) -> _Names:
+    """Choose the method and the task; with another method than the recipe's, keep the settings that both know."""
+    names = sections.get("run", {})
+    # a recipe that names only one of the two gets the other one that goes with it
+    recipes_method = names.get("method", find_task(options.task or names.get("task", "denoise")).method)
+    method = options.method or recipes_method
+    if method != recipes_method and "method" in sections:
+        # the same recipe with another method, e.g. a baseline: what both know stays, so that sizes stay the same
+        sections["method"], left_out = _known_settings(find_method(method).config, sections["method"])
+        if left_out:
+            say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
+    default_task = "views" if method == "joint-embedding" else find_method(method).task
+    return _Names(method=method, task=options.task or names.get("task", default_task))
 
 
-def read_recipe(recipe: str) -> dict[str, dict[str, Any]]:
-    """A recipe's sections, from its name or its file.
-
-    Raises
-    ------
-    UserError
-        When there is none of that name, or the file is not TOML.
-    """
-    if recipe in recipes():
-        text = files("spectral_ssl").joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
-    elif recipe.endswith(".toml") and Path(recipe).is_file():
-        return read_toml(Path(recipe))
-    else:
-        raise unknown_name("recipe", recipe, recipes())
-    return tomllib.loads(text)
+def _known_settings(config: type, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that a config knows, and the keys of the others."""
+    keys = setting_keys(config)
+    known = {*keys, *map(bare_key, keys)}
+    # another method may hold the same setting in another group
+    flat = {key if key in known else bare_key(key): value for key, value in flatten(values).items()}
+    return {key: value for key, value in flat.items() if key in known}, [key for key in flat if key not in known]
 
 
-def find_maps(data: str | Path | MapFile | None, place: Workspace) -> MapFile:
-    """The map file given, the workspace's newest, or the built-in shapes, prepared, where there is none."""
-    if isinstance(data, MapFile):
-        return data
-    path = Path(data) if data else place.newest_maps()
-    if path is None:
-        say("no map file yet: preparing the built-in shapes")
-        return _prepared(lambda: prep(workspace=place.root))
-    return open_maps(path)
+def _check_short(short: dict[str, dict[str, tuple[str, Any]]], names: _Names) -> None:
+    """Raise a UserError if an option stands for a setting that the method or the task does not have."""
+    for section, entries, name in (("method", METHODS, names.method), ("task", TASKS, names.task)):
+        for key, (option, value) in short[section].items():
+            owners = [other for other, entry in entries.items() if _has_setting(entry.config, key)]
+            if name not in owners:
+                what_to_do = f"leave it out, or give --{section} {' or '.join(owners)}"
+                raise UserError(f"the {section} {name} has no {option}", f"--{option} {value}", what_to_do)
 
 
-def _prepared(work: Callable[[], MapFile]) -> MapFile:
-    """The map file that ``work`` makes, or that another run is making at this moment."""
-    told = False
-    while True:
-        try:
-            return work()
-        except UserError as error:
-            if error.what != BEING_MADE:
-                raise
-            if not told:
-                say(f"{error.got} is being prepared by another process: waiting for it")
-                told = True
-            time.sleep(1.0)
+def _has_setting(config: type, key: str) -> bool:
+    """Tell whether a config has a setting of that bare key."""
+    return key in {bare_key(full) for full in setting_keys(config)}
 
 
-def _recipe_maps(recipe: str, place: Workspace) -> MapFile:
-    """The map file of the data set that a recipe names, prepared as it says; any map file where it names none."""
-    path, wanted = recipe_maps_at(recipe, place)
-    if path is None:
-        return find_maps(None, place)
+def _open_recipe_maps(recipe: str, workspace: Workspace) -> MapFile:
+    """Open the map file that a recipe names, prepared as it says; any map file if it names none."""
+    options = find_recipe_prep(recipe, workspace)
+    if options is None:
+        return find_maps(None, workspace)
+    path = Path(str(options.out))
     if path.exists():
-        maps, degree = open_maps(path), wanted["degree"]
-        if degree is not None and maps.basis.degree != degree:
-            what = f"{path} of degree {maps.basis.degree}"
-            raise UserError("the recipe wants another degree", f"{what}, not {degree}", "move it away, or give --data")
+        maps = open_maps(path)
+        if options.degree is not None and maps.basis.degree != options.degree:
+            got = f"{path} of degree {maps.basis.degree}, not {options.degree}"
+            raise UserError("the recipe wants another degree", got, "move it away, or give --data")
         return maps
-    say(f"{wanted['dataset']} is not prepared for this recipe yet: preparing {path}")
-    return _prepared(lambda: prep(**wanted, out=path, workspace=place.root))
-
-
-def recipe_maps_at(recipe: str, place: Workspace) -> tuple[Path | None, dict[str, Any]]:
-    """Where the map file that a recipe names is or would be, and how ``prep`` is to make it; None if it names none."""
-    sections = read_recipe(str(recipe))
-    dataset = sections.get("run", {}).get("dataset")
-    if dataset is None:
-        return None, {}
-    options = asdict(build_config(RecipePrep, sections.get("prep", {}), "prep"))
-    basis = options["basis"] or "zernike"
-    images = SOURCES[split_name(dataset)[0]].kind == "images"
-    path = default_out(dataset, place, "pixels" if images else basis, options)
-    return path, {**options, "dataset": dataset, "basis": basis}
+    say(f"{options.dataset} is not prepared for this recipe yet: preparing {path}")
+    return wait_for_maps(lambda: prepare_dataset(replace(options, workspace=workspace.root)))

@@ -9,12 +9,10 @@ import numpy as np
 from data_prep.maps.reader import MapFile
 from downstream.figures.moments import draw_moments
 from downstream.figures.predictions import draw_images
-from downstream.figures.run import draw_run, image_columns
+from downstream.figures.run import build_image_columns, draw_run
 from pretext.data.batch import Example
 from pretext.data.training_split import check_same_basis
-from pretext.methods.cgml.model import CGML
-from pretext.methods.joint_cgml import cgml_of
-from pretext.methods.mr_gan.model import MRGAN
+from pretext.method import LatentModel
 from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run
 from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.config import check_range
@@ -82,7 +80,7 @@ def complete(
     check_range("count", count, 1, 10_000_000)
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
-    trained.need_answers()
+    trained.require_completions()
     maps = find_run_data(data, trained.plan)
     check_same_basis(trained.basis, maps)
     target = Path(out) if out else trained.folder / "completions.h5"
@@ -119,7 +117,7 @@ def complete(
                 drawn = Example(*(part[:ROWS_DRAWN] for part in example)), answers[:ROWS_DRAWN]
     ids = ids[:ROWS_DRAWN]
     draw_run(target.parent, target.stem, trained, *drawn, ids)
-    if isinstance(trained.method, MRGAN) and trained.basis.kind == "pixels" and problem.target[1:] != (1, 1):
+    if trained.method.moment_family is not None and trained.basis.kind == "pixels" and problem.target[1:] != (1, 1):
         draw_moments(target.with_name(f"{target.stem}-moments.png"), trained, trained.method, *drawn, ids)
     if path:
         _draw_path(target.with_name(f"{target.stem}-path.png"), trained, drawn[0], ids, seed)
@@ -134,12 +132,12 @@ def _image_file(like: str | Path, maps: MapFile) -> Path:
     return Path(like)
 
 
-def _check_path(run: TrainedRun) -> CGML:
+def _check_path(run: TrainedRun) -> LatentModel:
     """The run's method, whose latent paths can be drawn. Raises UserError when they cannot."""
-    method = cgml_of(run.method)
+    method = run.method.latent_model
     if method is None:
         raise UserError("no latent path to draw", f"method {run.plan.method!r}", "leave out --path")
-    if run.basis.kind != "pixels" or run.plan.task == "toy":
+    if run.basis.kind != "pixels" or run.plan.task_entry.predicts == "curve":
         raise UserError("latent paths are drawn of images", f"data of kind {run.basis.kind!r}", "leave out --path")
     return method
 
@@ -151,7 +149,7 @@ def _draw_path(picture: Path, run: TrainedRun, example: Example, ids: list[str],
     moments = sorted({round(part * count / 4) for part in range(5)})
     generator = seeded_generator(seed, "complete path")
     answers, _ = method.complete_along_path(example.condition, 1, generator, at=moments)  # (moments, B, 1, C, H, W)
-    titles, columns = image_columns(run, example, answers[:, :, 0].transpose(0, 1))
+    titles, columns = build_image_columns(run, example, answers[:, :, 0].transpose(0, 1))
     titles[1:-1] = [f"step {moment}" for moment in moments]
     draw_images(picture, titles, columns, ids)
 

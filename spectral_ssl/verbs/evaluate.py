@@ -11,27 +11,25 @@ import torch
 from torch import Tensor
 
 from data_prep.maps.reader import MapFile, open_maps
-from downstream.figures.predictions import draw_convergence
+from downstream.figures.error_by_degree import draw_degree_errors
 from downstream.figures.toy import draw_toy
-from downstream.metrics.error_by_degree import degree_errors, draw_degree_errors
-from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
-from downstream.metrics.lpips import SMALLEST_SIDE, load_distance
-from downstream.metrics.modes import mark_scores, path_report
+from downstream.figures.training_curves import draw_convergence
+from downstream.metrics.error_by_degree import compute_degree_errors
+from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
+from downstream.metrics.lpips import SMALLEST_SIDE, load_perceptual_distance
+from downstream.metrics.modes import score_marks, summarise_path
 from downstream.metrics.prediction_scores import (
-    ImageMeasures,
-    image_scores,
-    mixture_scores,
-    reconstruction_rows,
-    spectral_scores,
-    toy_scores,
+    ImageMetrics,
+    score_images,
+    score_methods,
+    score_mixture,
+    score_spectral_maps,
+    score_toy,
 )
 from pretext.data.batch import Example
 from pretext.losses.reconstruction import compose
-from pretext.methods.joint_cgml import cgml_of
 from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run, need_comparable
-from pretext.tasks.alternate import AlternateConfig
-from pretext.tasks.toys.mixture import MixtureConfig
-from pretext.training.distributed import together
+from pretext.training.distributed import join_processes
 from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
@@ -105,7 +103,7 @@ def evaluate(
     main = main.with_task_settings(settings)
     others = [other if isinstance(other, TrainedRun) else load_run(place.find_run(other)) for other in beside]
     for each in (main, *others):
-        each.need_answers()  # said before the data is looked for
+        each.require_completions()  # said before the data is looked for
     maps = find_run_data(data, main.plan)
     need_comparable(main, others, maps)
     problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
@@ -119,8 +117,8 @@ def evaluate(
         methods |= _answers_of(each, modes, seed, methods)
     score, measured_by = _scorer(main, example, weights, seed)
     path_out = main.folder / f"evaluation-{maps.path.stem}{_suffix(settings)}.json"
-    with together() as processes:
-        rows_of_table = reconstruction_rows(methods, example, score, processes)
+    with join_processes() as processes:
+        rows_of_table = score_methods(methods, example, score, processes)
     result: dict[str, Any] = {
         "run": str(main.folder),
         "beside": [str(other.folder) for other in others],
@@ -136,17 +134,17 @@ def evaluate(
         "rows": rows_of_table,
         "environment": environment(),
     }
-    if not processes.first:
+    if not processes.is_main:
         return {**result, "path": str(path_out)}
-    cgml = cgml_of(main.method)
-    if cgml is not None:
-        _, path = cgml.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
-        report = path_report(path)
+    latent_model = main.method.latent_model
+    if latent_model is not None:
+        _, path = latent_model.complete_along_path(example.condition, min(modes, 4), _latents(seed), at=(0,))
+        report = summarise_path(path)
         result["latent_path"] = {"rho": report.rho, "converged": report.converged, "steps": report.steps}
     samples, suffix = main.folder / "samples", _suffix(settings)
-    if main.plan.task == "toy" and cgml is not None:
+    if main.plan.task_entry.predicts == "curve" and latent_model is not None:
         regression = next((other for other in others if other.plan.method == "regression"), None)
-        draw_toy(samples / f"toy{suffix}.png", cgml, regression.method if regression else None)
+        draw_toy(samples / f"toy{suffix}.png", latent_model, regression.method if regression else None)
     elif main.basis.kind != "pixels":
         result["error_by_degree"] = _by_degree(
             main, maps, rows, example, methods, second, samples / f"degrees{suffix}.png"
@@ -175,7 +173,7 @@ def _answers_of(run: TrainedRun, modes: int, seed: int, taken: Any) -> dict[str,
     same = sum(other == name or other.startswith((f"{name},", f"{name} (")) for other in taken)
     if same:
         name = f"{name} ({same + 1}: {run.folder.name})"
-    completion = cgml_of(method)
+    completion = method.latent_model
     if completion is None:
         return {name: lambda example: method.complete(example.condition, modes, _latents(seed))}
 
@@ -195,16 +193,17 @@ def _scorer(
     run: TrainedRun, example: Example, weights: str | Path | None, seed: int
 ) -> tuple[Callable[[Tensor], dict[str, float]], dict[str, str]]:
     """The function that scores one row's answers, and what it measures with."""
-    if run.plan.task == "toy":
-        return lambda answers: toy_scores(example, answers), {}
-    if isinstance(run.plan.task_config, MixtureConfig):
-        spread = run.plan.task_config.spread
-        return lambda answers: mixture_scores(answers, spread), {}
+    entry, config = run.plan.task_entry, run.plan.task_config
+    if entry.predicts == "curve":
+        return lambda answers: score_toy(example, answers), {}
+    if entry.predicts == "points":
+        spread = config.spread
+        return lambda answers: score_mixture(answers, spread), {}
     if run.basis.kind != "pixels":
         valid = run.standardise.valid
 
         def spectral(answers: Tensor) -> dict[str, float]:
-            return spectral_scores(example.target, compose(example, answers), valid, seeded_generator(seed, "pairs"))
+            return score_spectral_maps(example.target, compose(example, answers), valid, seeded_generator(seed, "pairs"))
 
         return spectral, {"values": "standardised coefficients"}
     folder = Path(weights) if weights else None
@@ -214,25 +213,26 @@ def _scorer(
     inception = folder / "inception.pt" if folder and (folder / "inception.pt").exists() else None
     if folder is not None and lpips is None and inception is None:
         raise UserError("no weights in this folder", str(folder), "see docs/metrics.md for what must lie in it")
-    distance = load_distance(lpips)
+    distance = load_perceptual_distance(lpips)
     large_enough = min(example.target.shape[2:]) >= SMALLEST_SIDE[distance.name]
     network = load_feature_network(inception)
-    entry, config = run.plan.task_entry, run.plan.task_config
-    truth = entry.picture(example.condition, example.target, config)
-    of_truth = image_features(network, truth)
-    measures = ImageMeasures(distance if large_enough else None, network, of_truth)
+    truth = entry.to_image(example.condition, example.target, config)
+    of_truth = compute_image_features(network, truth)
+    measures = ImageMetrics(distance if large_enough else None, network, of_truth)
     measured_by = {
         "perceptual": distance.name if large_enough else "none: too small",
         "Frechet": network.name,
         "warning": frechet_distance(of_truth, of_truth).warning,
     }
 
+    mark = entry.absent_mark(config, *example.target.shape[2:]) if entry.absent_mark is not None else None
+
     def images(answers: Tensor) -> dict[str, float]:
         composed = compose(example, answers)
-        shown = [entry.picture(example.condition, answer, config) for answer in composed.unbind(1)]
-        scores = image_scores(truth, torch.stack(shown, dim=1), measures, seeded_generator(seed, "pairs"))
-        if isinstance(config, AlternateConfig) and config.rate == 0:  # without marks the targets are the clean images
-            scores |= mark_scores(example.target, composed, config)
+        shown = [entry.to_image(example.condition, answer, config) for answer in composed.unbind(1)]
+        scores = score_images(truth, torch.stack(shown, dim=1), measures, seeded_generator(seed, "pairs"))
+        if mark is not None:
+            scores |= score_marks(example.target, composed, mark)
         return scores
 
     return images, measured_by
@@ -260,7 +260,7 @@ def _by_degree(
         alike = replace(other.basis, seed=maps.basis.seed)
         if other.digest == maps.digest:
             raise UserError("the second sampling is the first", str(other.path), "prepare it with another --seed")
-        if maps.basis.conflicts(alike) or alike.points != maps.basis.points:
+        if maps.basis.find_conflicts(alike) or alike.points != maps.basis.points:
             raise UserError(
                 "the second sampling has another basis", str(other.path), "prepare it with the same options"
             )
@@ -269,7 +269,7 @@ def _by_degree(
     found = {"the corrupted input": example.condition} if example.condition.shape == example.target.shape else {}
     found |= {name: compose(example, answer(example))[:, 0] for name, answer in methods.items()}
     errors = {
-        name: degree_errors(truth, run.standardise.undo(answer).numpy(), run.basis, noisy)
+        name: compute_degree_errors(truth, run.standardise.undo(answer).numpy(), run.basis, noisy)
         for name, answer in found.items()
     }
     draw_degree_errors(picture, errors)

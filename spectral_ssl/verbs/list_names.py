@@ -65,9 +65,10 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
 
         return {name: entry.description for name, entry in TASKS.items()}
     if kind == "recipes":
-        from spectral_ssl.planning.run_plan import read_recipe, recipes
+        from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
-        return {name: " ".join(f"{k}={v}" for k, v in read_recipe(name).get("run", {}).items()) for name in recipes()}
+        runs = {name: read_recipe(name).get("run", {}) for name in list_recipes()}
+        return {name: " ".join(f"{key}={value}" for key, value in run.items()) for name, run in runs.items()}
     if kind == "runs":
         return {
             path.parent.name: f"{path.parent} ({_state(path.parent)})"

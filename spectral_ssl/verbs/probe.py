@@ -8,24 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile, open_maps
-from data_prep.sources.catalogue import SOURCES
 from downstream.figures.confusion import draw_confusion
 from downstream.probes.cache import BaselineCache
+from downstream.probes.rotated_maps import Pose
 from downstream.probes.rows import DEFAULT_PROBES
 from downstream.probes.table import probe_run
-from downstream.probes.turned_maps import Pose
 from downstream.report.page import leave_report
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.trained_run import TrainedRun, find_run_data, load_run
-from pretext.training.distributed import together
-from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.training.distributed import join_processes
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
-from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.prep import default_out, maps_stem, prep
+from spectral_ssl.planning.find_data import open_target
 
 
 def probe(
@@ -85,11 +82,11 @@ def probe(
         raise UserError("number of seeds out of range", seeds, "give one from 1 to 100")
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
-    with together() as processes:
+    with join_processes() as processes:
         if isinstance(target, MapFile):
             maps = target
         else:
-            maps = open_maps(processes.by_first(lambda: str(open_target(target, trained, place).path)))
+            maps = open_maps(processes.run_on_main(lambda: str(open_target(target, trained, place).path)))
         table = probe_run(
             trained,
             maps,
@@ -115,7 +112,7 @@ def probe(
     stem = f"probe-{maps.path.stem}" + ("" if pose == "aligned" else f"-{pose}")
     stem += "" if layer == DEFAULT else f"-{layer}"
     path = trained.folder / f"{stem}.json"
-    if not processes.first:
+    if not processes.is_main:
         return {**result, "path": str(path)}
     write_text(path, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     row = next(row for row in table.rows if row.features == "trained network")
@@ -134,62 +131,3 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(part) for part in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def open_target(target: str | Path | None, run: TrainedRun, place: Workspace) -> MapFile:
-    """The map file a target means: a path, or a data set's name.
-
-    Raises
-    ------
-    UserError
-        When there is no such file or data set, or its raw data is not there.
-    """
-    if target is None:
-        return find_run_data(None, run.plan)
-    name = str(target)
-    if name.partition(":")[0] not in SOURCES:
-        if name.endswith(".h5"):
-            return open_maps(name)
-        raise unknown_name("target", name, [*SOURCES, "FILE.h5"])
-    size = run.basis.shape[1] if run.basis.kind == "pixels" else None
-    sized = default_out(name, place, run.basis.kind, {"size": size})
-    own = place.maps(maps_stem(name), run.basis.kind)
-    # a data set in its own size will do where that is the run's
-    fits = own.exists() and not (size and run.basis.conflicts(open_maps(own).basis))
-    path = own if fits else sized
-    if path.exists():
-        return open_maps(path)
-    say(f"{name} is not prepared yet: preparing it with the run's basis")
-    try:
-        return _prep_like(name, run.basis, place)
-    except NoRawData as error:
-        # what it advises is said to `prep`
-        do = f"put it there, or a link to it; --root and --download are options of `spectral-ssl prep`: {error.do}"
-        raise NoRawData(error.what, error.got, do) from error
-
-
-def _prep_like(name: str, basis: Basis, place: Workspace) -> MapFile:
-    if basis.kind == "pixels":
-        return prep(name, size=basis.shape[1], workspace=place.root)
-    if basis.kind == "radial":
-        return prep(
-            name,
-            basis="sh",
-            sphere="radial",
-            degree=basis.degree,
-            centre=basis.centre,
-            reach=basis.reach,
-            workspace=place.root,
-        )
-    return prep(
-        name,
-        basis=basis.kind,
-        degree=basis.degree,
-        radial=None if basis.truncation == "triangular" else basis.radial,
-        points=basis.points,
-        seed=basis.seed,
-        sampling=basis.sampling,
-        centre=basis.centre,
-        reach=basis.reach,
-        workspace=place.root,
-    )

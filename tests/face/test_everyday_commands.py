@@ -22,8 +22,8 @@ from spectral_ssl.cli.app import app
 from spectral_ssl.cli.options import complete_method, complete_recipe, complete_run, complete_task
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import quiet, say
-from spectral_ssl.planning.defaults import prep_hints
-from spectral_ssl.planning.run_plan import recipes
+from spectral_ssl.planning.prep_plan import list_slow_choices
+from spectral_ssl.planning.recipe import list_recipes
 
 TINY = ("--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8")
 
@@ -118,7 +118,7 @@ def test_the_shell_completes_names_without_waiting_for_torch(home: Path) -> None
 def test_completion_knows_all_names() -> None:
     assert complete_method("") == list(METHODS)
     assert complete_task("") == list(TASKS)
-    assert complete_recipe("") == recipes()
+    assert complete_recipe("") == list_recipes()
     assert complete_run("fi") == ["first"]
     assert complete_run("x") == []
 
@@ -166,9 +166,9 @@ def test_slow_choices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     shapes = open_source("shapes")
-    assert prep_hints(shapes, zernike_basis(4), None) == []
-    assert "all 8 cores" in prep_hints(shapes, zernike_basis(4), 0)[0]
-    assert "--sampling area" in prep_hints(shapes, replace(zernike_basis(4), sampling="farthest"), None)[0]
+    assert list_slow_choices(shapes, zernike_basis(4), None) == []
+    assert "all 8 cores" in list_slow_choices(shapes, zernike_basis(4), 0)[0]
+    assert "--sampling area" in list_slow_choices(shapes, replace(zernike_basis(4), sampling="farthest"), None)[0]
 
 
 def test_a_run_encodes_whatever_holds_maps(home: Path, random_maps: MapFile) -> None:

@@ -12,7 +12,7 @@ from data_prep.maps.writer import MapWriter
 from pretext.training.trainer import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.planning.defaults import has_bfloat16, sections_for
-from spectral_ssl.planning.run_plan import read_recipe
+from spectral_ssl.planning.recipe import read_recipe
 
 
 def with_clouds(path: Path, train: int) -> MapFile:

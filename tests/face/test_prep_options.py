@@ -27,7 +27,7 @@ def test_ways_of_sampling(meshes: str, sampling: str, tmp_path: Path) -> None:
     assert len(maps) == 4
     assert maps.basis.sampling == sampling
     assert spectral_ssl.verify(maps.path) == []
-    same_meaning = maps.basis.conflicts(zernike_basis(6)) == []
+    same_meaning = maps.basis.find_conflicts(zernike_basis(6)) == []
     assert same_meaning == (sampling != "solid")
 
 
@@ -46,7 +46,7 @@ def test_centre_and_reach_are_recorded(meshes: str, tmp_path: Path) -> None:
         ({"basis": "sh", "sampling": "quadrature"}, "without Zernike"),
         ({"sphere": "radial"}, "take --basis sh alone"),
         ({"basis": "sh", "sphere": "radial", "radial": 3}, "take --basis sh alone"),
-        ({"basis": "sh", "sphere": "radial", "sampling": "area"}, "no points are drawn"),
+        ({"basis": "sh", "sphere": "radial", "sampling": "area"}, "no points are sampled"),
         ({"sampling": "quadrature", "keep_points": True}, "keep-points"),
         ({"sampling": "solid", "reach": 0.9}, "no stray points"),
     ],

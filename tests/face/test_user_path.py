@@ -33,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     done = call("prep", "--degree", "8", "--points", "256", folder=home, workspace=home / "ws")
     assert done.returncode == 0, done.stderr
-    assert "720 maps (480 train, 240 test) of shape (5, 9, 9), 0 objects not used" in done.stdout
+    assert "720 maps (480 train, 240 test) of shape (5, 9, 9), failed objects: 0" in done.stdout
     done = call("pretrain", "--epochs", "2", *TINY, folder=home, workspace=home / "ws")
     assert done.returncode == 0, done.stderr
     return home

@@ -4,7 +4,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,109 +14,81 @@ from typing import Any
 import torch
 
 from data_prep.maps.reader import MapFile, open_maps
-from pretext.data.training_split import TrainingMaps
-from pretext.method import LearnsFirst, Method
+from pretext.data.training_split import TrainingSplit
+from pretext.method import LearnsBeforeTraining, Method
 from pretext.runs.trained_run import Plan
-from pretext.tasks.codes.from_code import FromCodeConfig
 from pretext.training.batch_step import BatchStep
 from pretext.training.checkpoint import save_checkpoint
 from pretext.training.checks import check_accumulation
 from pretext.training.devices import choose_device
-from pretext.training.feature_statistics import FeatureWatch
+from pretext.training.feature_statistics import FeatureMonitor
 from pretext.training.precision import choose_precision
-from pretext.training.trainer import SHOWN_FIRST, Place, seeded_generator
+from pretext.training.trainer import MAPS_BEFORE_TRAINING, Place, seeded_generator
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.planning.run_plan import plan_run, recipe_maps_at
+from spectral_ssl.planning.options import takes_options
+from spectral_ssl.planning.prep_options import PrepOptions
+from spectral_ssl.planning.pretrain_options import PretrainOptions
+from spectral_ssl.planning.recipe import find_recipe_prep
+from spectral_ssl.planning.run_plan import plan_run
+from spectral_ssl.planning.run_start import build_new_network, open_training_split
 from spectral_ssl.verbs.estimates.prep import estimate_prep
-from spectral_ssl.verbs.pretrain import fresh_network, training_maps
 
 STEPS = 12
 MOST_SECONDS = 15.0  # of steps
 
 
-def estimate_pretrain(
-    data: str | Path | MapFile | None = None,
-    *,
-    method: str | None = None,
-    task: str | None = None,
-    recipe: str | None = None,
-    epochs: int | None = None,
-    max_minutes: float | None = None,
-    seed: int | None = None,
-    variant: str | None = None,
-    features: str | Path | None = None,
-    precision: str | None = None,
-    compile: bool | None = None,  # noqa: A002 - as torch and the setting call it
-    settings: Sequence[str] = (),
-    out: str | Path | None = None,
-    workspace: str | Path | None = None,
-) -> dict[str, Any]:
-    """What ``pretrain`` would do with the same arguments; nothing is left behind.
-
-    Parameters
-    ----------
-    data, method, task, recipe, epochs, max_minutes, seed, variant, features : optional
-        As for ``pretrain``.
-    precision, compile, settings, out, workspace : optional
-        As for ``pretrain``.
+@takes_options(PretrainOptions)
+def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
+    """Tell what ``pretrain`` would do with the same arguments. Nothing is left behind.
 
     Returns
     -------
     dict
-        ``prep``: what ``estimate_prep`` says of the data where it is not prepared yet, and then nothing else can be
-        known; else None, and ``method``, ``task``, ``data``, ``maps`` trained on, ``parameters``, ``epochs``,
+        ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can be known then.
+        Else None, and ``method``, ``task``, ``data``, ``maps`` trained on, ``parameters``, ``epochs``,
         ``batch_size``, ``steps``, ``measured`` (steps), ``seconds_each`` (median), ``seconds_before`` the first step,
-        ``seconds_an_epoch`` of watching and saving, ``seconds`` in all, ``stopped_by_limit`` (whether ``max_minutes``
-        ends it before), ``megabytes`` of a checkpoint.
+        ``seconds_an_epoch`` of feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
+        ``max_minutes`` ends the training before its last epoch), ``megabytes`` of a checkpoint.
 
     Raises
     ------
     UserError
-        Where ``pretrain`` would refuse.
+        Where ``pretrain`` would refuse; and when a run is to be resumed.
     """
-    place = Workspace.find(workspace)
-    if out is not None:
-        refuse_existing(Path(out), overwrite=False)
-    maps, wanted = _maps_at_hand(data, recipe, place)
+    if options.resume is not None:
+        raise UserError("--dry-run with --resume", str(options.resume), "leave one of them out")
+    workspace = Workspace.find(options.workspace)
+    if options.out is not None:
+        refuse_existing(Path(options.out), overwrite=False)
+    maps, prep_options = _find_existing_maps(options, workspace)
     if maps is None:
-        return {"prep": estimate_prep(**wanted, workspace=place.root)}
-    short = {
-        "epochs": epochs, "max_minutes": max_minutes, "seed": seed, "precision": precision, "compile": compile,
-    }  # fmt: skip
+        return {"prep": estimate_prep(**vars(prep_options))}
     with TemporaryDirectory(prefix="spectral-ssl-") as temporary, quiet():
-        plan, maps = plan_run(
-            maps,
-            method=method,
-            task=task,
-            recipe=recipe,
-            given={key: value for key, value in short.items() if value is not None},
-            settings=settings if variant is None else (*settings, f"method.variant={variant}"),
-            features=features,
-            place=Workspace(Path(temporary)),  # features of a run are exported there
-        )
-        return {"prep": None, **_measure(_own_codes(plan, Path(temporary)), maps, Path(temporary), place)}
+        folder = Path(temporary)
+        plan, maps = plan_run(replace(options, data=maps), Workspace(folder))  # exports features of a run to the folder
+        return {"prep": None, **_measure(_copy_features(plan, folder), maps, folder, workspace)}
 
 
-def _maps_at_hand(
-    data: str | Path | MapFile | None, recipe: str | None, place: Workspace
-) -> tuple[MapFile | None, dict[str, Any]]:
-    """The maps that would be trained on; or None, and the arguments with which ``prep`` would be called first."""
-    if isinstance(data, MapFile):
-        return data, {}
-    if data is not None:
-        return open_maps(data), {}
-    path, wanted = recipe_maps_at(recipe, place) if recipe else (None, {})
-    if path is None:
-        path = place.newest_maps()
-    return (open_maps(path), {}) if path is not None and path.exists() else (None, wanted)
+def _find_existing_maps(options: PretrainOptions, workspace: Workspace) -> tuple[MapFile | None, PrepOptions]:
+    """Open the maps to train on, or return None and the options with which ``prep`` would be called first."""
+    prep_options = PrepOptions(workspace=workspace.root)
+    if isinstance(options.data, MapFile):
+        return options.data, prep_options
+    if options.data is not None:
+        return open_maps(options.data), prep_options
+    recipe_prep = find_recipe_prep(str(options.recipe), workspace) if options.recipe else None
+    path = workspace.newest_maps() if recipe_prep is None else Path(str(recipe_prep.out))
+    maps = open_maps(path) if path is not None and path.exists() else None
+    return maps, recipe_prep or prep_options
 
 
-def _own_codes(plan: Plan, folder: Path) -> Plan:
-    """A plan whose features, if it has any, lie in the folder: what is mined in them is kept beside them."""
+def _copy_features(plan: Plan, folder: Path) -> Plan:
+    """Copy the features of a plan, if it has any, to the folder: neighbours found in them are stored next to them."""
     config = plan.task_config
-    if not isinstance(config, FromCodeConfig) or not Path(config.features).is_file():
+    if plan.task_entry.codes is None or not Path(config.features).is_file():
         return plan
     copy = folder / Path(config.features).name
     if not copy.exists():
@@ -124,25 +96,26 @@ def _own_codes(plan: Plan, folder: Path) -> Plan:
     return replace(plan, task_config=replace(config, features=str(copy)))
 
 
-def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[str, Any]:
+def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> dict[str, Any]:
+    """Measure a few steps, the feature statistics and a checkpoint; return the estimate of the whole training."""
     config = plan.train
     started = time.monotonic()
-    training = training_maps(maps, plan)
-    network, _ = fresh_network(plan, training, place)
+    training = open_training_split(plan, maps)
+    network, _ = build_new_network(plan, training, workspace)
     check_accumulation(network, config.accumulate)
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
-    if isinstance(network, LearnsFirst):
+    if isinstance(network, LearnsBeforeTraining):
         generator = seeded_generator(config.seed, "first")
-        shown = torch.randperm(len(training), generator=generator)[:SHOWN_FIRST]
-        network.learn_first(training.batch(shown).maps, generator)
+        shown = torch.randperm(len(training), generator=generator)[:MAPS_BEFORE_TRAINING]
+        network.learn_before_training(training.batch(shown).maps, generator)
     before = time.monotonic() - started
     torch.set_flush_denormal(True)  # as in training
     times = _step_times(network, plan, training)
     watching = 0.0
     if config.watch and config.epochs:
         generator = seeded_generator(config.seed, "watched features")
-        watch = FeatureWatch(training, plan.view, config.watch, generator)
+        watch = FeatureMonitor(training, plan.view, config.watch, generator)
         # in short epochs features are watched less often than once an epoch
         watching = _seconds(lambda: watch.measure(network, 0))
     saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Place())))
@@ -170,7 +143,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, place: Workspace) -> dict[
     }
 
 
-def _step_times(network: Method, plan: Plan, training: TrainingMaps) -> list[float]:
+def _step_times(network: Method, plan: Plan, training: TrainingSplit) -> list[float]:
     """Seconds of each of a few real steps."""
     order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
     batches = order.split(plan.train.batch_size)

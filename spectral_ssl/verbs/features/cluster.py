@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from downstream.features.clusters import Clustering, cluster_features, cluster_scores, neighbour_purity
+from downstream.features.clusters import Clustering, cluster_features, compute_neighbour_purity, score_clusters
 from downstream.features.store import read_features
 from pretext.neighbours.exact import Metric
 from spectral_ssl.ground.errors import UserError
@@ -77,9 +77,9 @@ def cluster(
     assigned = cluster_features(values, count, how, seed)
     result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
     if len(np.unique(labels[labels >= 0])) > 1:
-        result["scores"] = cluster_scores(assigned, labels)
+        result["scores"] = score_clusters(assigned, labels)
     if neighbours:
-        result["neighbours"] = neighbour_purity(values, labels, metric=metric)
+        result["neighbours"] = compute_neighbour_purity(values, labels, metric=metric)
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("ids", data=[found.ids[row] for row in rows.tolist()], dtype=h5py.string_dtype())
         file.create_dataset("clusters", data=assigned)

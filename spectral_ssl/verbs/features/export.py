@@ -4,10 +4,10 @@ from pathlib import Path
 
 from data_prep.maps.reader import MapFile
 from downstream.features.export import export_features, extract_features
-from downstream.features.formats import ENDINGS, FeatureFormat, need_pyarrow, write_features_as
+from downstream.features.formats import ENDINGS, FeatureFormat, import_pyarrow, write_features_as
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun, find_run_data, load_run
-from pretext.training.distributed import together
+from pretext.training.distributed import join_processes
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import refuse_existing
@@ -66,8 +66,8 @@ def export(
         if components:
             raise UserError("principal components are of features", f"--format {format}", "leave --components out")
         encoder: EncoderFormat = format
-        with together() as processes:
-            return processes.by_first(
+        with join_processes() as processes:
+            return processes.run_on_main(
                 lambda: export_encoder(
                     run, format=encoder, data=data, layer=layer, out=out, overwrite=overwrite, workspace=workspace
                 )
@@ -75,7 +75,7 @@ def export(
     if format not in ENDINGS:
         raise unknown_name("format", format, (*ENDINGS, *ENCODER_ENDINGS))
     if format == "parquet":
-        need_pyarrow()
+        import_pyarrow()
     place = Workspace.find(workspace)
     trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
     maps = find_run_data(data, trained.plan)
@@ -85,12 +85,12 @@ def export(
     usual = place.features(trained.folder.resolve().name, stem)
     target = Path(out) if out else usual.with_name(f"{usual.name.removesuffix('.h5')}{ENDINGS[format]}")
     refuse_existing(target, overwrite)  # before the work, and once more when the file is put in place
-    with together() as processes:
+    with join_processes() as processes:
         if format == "hdf5":
             export_features(target, trained, maps, components=components, overwrite=overwrite, processes=processes)
         else:
             features = extract_features(trained, maps, processes, components=components)
-            if processes.first:
+            if processes.is_main:
                 write_features_as(target, features, format, overwrite=overwrite)
-        processes.by_first(lambda: None)  # it is written when any of them goes on
+        processes.run_on_main(lambda: None)  # it is written when any of them goes on
     return target

@@ -14,7 +14,7 @@ from data_prep.maps.reader import MapFile
 from data_prep.pipeline.single_file import SingleMap, file_to_map
 from data_prep.source import Shape
 from data_prep.transforms.inverse import reconstruct
-from downstream.features.nearest import Metric, check_metric, nearest
+from downstream.features.nearest import FeatureMetric, check_metric, find_nearest
 from downstream.figures.predictions import draw_images
 from downstream.figures.shapes import draw_shapes
 from pretext.data.training_split import check_same_basis
@@ -36,7 +36,7 @@ def neighbors(
     run: str | Path | TrainedRun | None = None,
     data: str | Path | MapFile | None = None,
     count: int = 8,
-    metric: Metric = "cosine",
+    metric: FeatureMetric = "cosine",
     split: str | None = None,
     layer: str = DEFAULT,
     up: str | None = None,
@@ -105,7 +105,7 @@ def neighbors(
         rows, feature, asked = rows[rows != own], features[own], _of_data(maps, own)
     else:
         feature = trained.encode(asked.values[None])[0]
-    found, distances = nearest(feature, features[rows], count, metric)
+    found, distances = find_nearest(feature, features[rows], count, metric)
     answers = [
         {
             "rank": rank + 1,

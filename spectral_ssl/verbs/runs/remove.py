@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_folder import is_held, read_status
+from spectral_ssl.ground.run_folder import is_locked, read_status
 from spectral_ssl.ground.workspace import Workspace
 
 
@@ -54,7 +54,7 @@ def removable_run(run: str | Path, *, workspace: str | Path | None = None) -> Pa
         raise UserError("not a run of this workspace", f"{folder}, not in {runs}", "remove it by hand")
     if not (folder / "config.toml").is_file():
         raise UserError("not a run folder", f"no config.toml in {folder}", "remove it by hand if it is to go")
-    if read_status(folder)["state"] == "running" or is_held(folder):
+    if read_status(folder)["state"] == "running" or is_locked(folder):
         what_to_do = "stop it first (Ctrl-C); if it is not being trained any more, remove the folder by hand"
         raise UserError("a run under way", str(folder), what_to_do)
     return folder

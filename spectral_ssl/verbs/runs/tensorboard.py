@@ -6,7 +6,7 @@ from typing import Any
 
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
-from spectral_ssl.ground.run_folder import is_held, read_metrics, read_status
+from spectral_ssl.ground.run_folder import is_locked, read_metrics, read_status
 from spectral_ssl.ground.workspace import Workspace
 
 TIMES = ("epoch", "step", "seconds")
@@ -90,4 +90,4 @@ def _add(writer: Any, rows: list[dict[str, Any]]) -> None:
 def _is_under_way(run: Path) -> bool:
     """Whether a process trains there; one that has just begun has not said so in ``status.json`` yet."""
     state = read_status(run)["state"]
-    return state == "running" or (state == "unknown" and is_held(run))
+    return state == "running" or (state == "unknown" and is_locked(run))

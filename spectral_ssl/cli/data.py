@@ -1,0 +1,63 @@
+"""The commands about data: prep and list."""
+
+import json
+from typing import Annotated
+
+import typer
+
+import spectral_ssl
+from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.tables import print_prep_estimate
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.terminal import show
+from spectral_ssl.planning.prep_options import PrepOptions
+
+
+def prep(
+    options: PrepOptions,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn raw data into a map file."""
+    if dry_run:
+        estimate = spectral_ssl.estimate_prep(**vars(options))
+        print(json.dumps(estimate, indent=1)) if as_json else print_prep_estimate(estimate)
+        return
+    maps = spectral_ssl.prep(**vars(options))
+    counts = {split: len(maps.rows(split)) for split in ("train", "val", "test") if len(maps.rows(split))}
+    if as_json:
+        result = {"path": str(maps.path), "maps": counts, "shape": maps.basis.shape, "not_used": dict(maps.failures)}
+        print(json.dumps(result, indent=1))
+        return
+    splits = ", ".join(f"{count} {split}" for split, count in counts.items())
+    show(f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, failed objects: {len(maps.failures)}")
+
+
+def list_command(
+    what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs, maps or layers.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="With datasets: a name; says where it is to be had, its terms and its layouts.")
+    ] = None,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say what there is to choose from."""
+    if name is not None:
+        if what != "datasets":
+            raise UserError("a name goes with datasets only", f"{what} {name}", "write `list datasets NAME`")
+        from data_prep.sources.catalogue import build_help_text
+
+        print(json.dumps({name: build_help_text(name)}) if as_json else build_help_text(name))
+        return
+    listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
+    if as_json:
+        print(json.dumps(listed, indent=1))
+        return
+    for kind, names in listed.items():
+        show(f"{kind}:" if names else f"{kind}: none")
+        widest = max((len(name) for name in names), default=0)
+        for name, description in names.items():
+            show(f"  {name:{widest}} {description}")

@@ -1,0 +1,157 @@
+"""Find the map file that an argument means, and prepare it where it is missing."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from data_prep.basis import Basis
+from data_prep.maps.reader import MapFile, open_maps
+from data_prep.pipeline.work_folder import BEING_MADE
+from data_prep.sources.catalogue import SOURCES
+from pretext.runs.trained_run import TrainedRun, find_run_data
+from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.prep_options import PrepOptions
+from spectral_ssl.planning.prep_plan import default_out, maps_stem, prepare_dataset
+
+SECONDS_BETWEEN_TRIES = 1.0
+
+
+def find_maps(data: str | Path | MapFile | None, workspace: Workspace) -> MapFile:
+    """Open a map file, by default the newest one of the workspace.
+
+    Parameters
+    ----------
+    data : path or MapFile, optional
+        The map file. If it is None and the workspace has none, the built-in shapes are prepared.
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    MapFile
+        The map file.
+    """
+    if isinstance(data, MapFile):
+        return data
+    path = Path(data) if data else workspace.newest_maps()
+    if path is None:
+        say("no map file yet: preparing the built-in shapes")
+        return wait_for_maps(lambda: prepare_dataset(PrepOptions(workspace=workspace.root)))
+    return open_maps(path)
+
+
+def wait_for_maps(prepare: Callable[[], MapFile]) -> MapFile:
+    """Prepare a map file; while another process prepares the same file, wait for it.
+
+    Parameters
+    ----------
+    prepare : callable
+        Prepares the map file and returns it.
+
+    Returns
+    -------
+    MapFile
+        The map file.
+    """
+    has_told = False
+    while True:
+        try:
+            return prepare()
+        except UserError as error:
+            if error.what != BEING_MADE:
+                raise
+            if not has_told:
+                say(f"another process prepares {error.got}: waiting for it")
+                has_told = True
+            time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace) -> MapFile:
+    """Open the map file that a probe's target means.
+
+    Parameters
+    ----------
+    target : str or path, optional
+        A map file, or the name of a data set, which is prepared with the run's basis where it is missing; the data of
+        the run by default.
+    run : TrainedRun
+        The run that is probed.
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    MapFile
+        The map file.
+
+    Raises
+    ------
+    UserError
+        When there is no such file or data set, or its raw data is missing.
+    """
+    if target is None:
+        return find_run_data(None, run.plan)
+    name = str(target)
+    if name.partition(":")[0] not in SOURCES:
+        if name.endswith(".h5"):
+            return open_maps(name)
+        raise unknown_name("target", name, [*SOURCES, "FILE.h5"])
+    options = options_for_basis(name, run.basis, workspace)
+    unscaled = workspace.maps(maps_stem(name), run.basis.kind)
+    # images of unchanged size will do if they have the size of the run's
+    fits = unscaled.exists() and not (options.size and run.basis.find_conflicts(open_maps(unscaled).basis))
+    path = unscaled if fits else default_out(options, workspace, run.basis.kind)
+    if path.exists():
+        return open_maps(path)
+    say(f"{name} is not prepared yet: preparing it with the run's basis")
+    try:
+        return prepare_dataset(options)
+    except NoRawData as error:
+        # the advice of this error names options of `prep`, which the user did not call
+        do = f"put it there, or a link to it; --root and --download are options of `spectral-ssl prep`: {error.do}"
+        raise NoRawData(error.what, error.got, do) from error
+
+
+def options_for_basis(dataset: str, basis: Basis, workspace: Workspace) -> PrepOptions:
+    """Return the options with which ``prep`` gives a data set the basis of another map file.
+
+    Parameters
+    ----------
+    dataset : str
+        The name of the data set.
+    basis : Basis
+        The basis that the maps must have.
+    workspace : Workspace
+        The workspace.
+
+    Returns
+    -------
+    PrepOptions
+        The options.
+    """
+    if basis.kind == "pixels":
+        return PrepOptions(dataset, size=basis.shape[1], workspace=workspace.root)
+    if basis.kind == "radial":
+        return PrepOptions(
+            dataset,
+            basis="sh",
+            sphere="radial",
+            degree=basis.degree,
+            centre=basis.centre,
+            reach=basis.reach,
+            workspace=workspace.root,
+        )
+    return PrepOptions(
+        dataset,
+        basis=basis.kind,
+        degree=basis.degree,
+        radial=None if basis.truncation == "triangular" else basis.radial,
+        points=basis.points,
+        seed=basis.seed,
+        sampling=basis.sampling,
+        centre=basis.centre,
+        reach=basis.reach,
+        workspace=workspace.root,
+    )

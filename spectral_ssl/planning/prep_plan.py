@@ -1,0 +1,254 @@
+"""Settle what ``prep`` does, and do it: find the raw data, choose the basis and the file, write the maps."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
+from data_prep.maps.reader import MapFile
+from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_image_basis, prepare_maps
+from data_prep.source import Source
+from data_prep.sources.catalogue import SOURCES, open_source, split_name
+from data_prep.sources.pairs import one_side
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.prep_options import PrepOptions
+
+DEFAULT_DEGREES = {"zernike": 20, "sh": 15, "radial": 63}
+DEFAULT_SHELLS = 8
+FAILURES_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepPlan:
+    """What ``prep`` does, settled to the last option.
+
+    Attributes
+    ----------
+    source : Source
+        The raw data.
+    basis : Basis
+        The basis of the maps.
+    out : Path
+        The map file.
+    keep_points : bool
+        Whether the point clouds are stored with the maps.
+    """
+
+    source: Source
+    basis: Basis
+    out: Path
+    keep_points: bool
+
+
+def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
+    """Settle what ``prep`` does. Nothing is fetched and nothing is written.
+
+    Parameters
+    ----------
+    options : PrepOptions
+        The options of the call.
+    workspace : Workspace
+        The workspace, for default paths.
+
+    Returns
+    -------
+    PrepPlan
+        The plan.
+
+    Raises
+    ------
+    UserError
+        When data or options are invalid, or do not fit each other.
+    """
+    source = find_source(options.dataset, options.root, workspace, options.size)
+    if options.side is not None:
+        source = one_side(source, options.side)
+    basis = _choose_basis(source, options)
+    keep_points = options.keep_points
+    if keep_points is None:
+        keep_points = basis.kind in ("zernike", "sh") and basis.sampling not in ("quadrature", "solid")
+    out = Path(options.out) if options.out else default_out(options, workspace, basis.kind)
+    return PrepPlan(source=source, basis=basis, out=out, keep_points=keep_points)
+
+
+def prepare_dataset(options: PrepOptions) -> MapFile:
+    """Write the map file that the options describe; see ``prep``.
+
+    Parameters
+    ----------
+    options : PrepOptions
+        The options of the call.
+
+    Returns
+    -------
+    MapFile
+        The finished map file.
+
+    Raises
+    ------
+    UserError
+        When data or options are invalid; nothing is written then.
+    """
+    workspace = Workspace.find(options.workspace)
+    if options.download:
+        _download(options, workspace)
+    plan = plan_prep(options, workspace)
+    for line in (plan.source.note, *list_slow_choices(plan.source, plan.basis, options.workers)):
+        if line:
+            say(line)
+    with progress("prep", len(plan.source.items) + len(plan.source.missing)) as advance:
+        finished = 0
+
+        def show(done: int, total: int) -> None:
+            nonlocal finished
+            advance(done - finished)
+            finished = done
+
+        maps = prepare_maps(
+            plan.source,
+            plan.basis,
+            plan.out,
+            workers=options.workers,
+            up=options.up,
+            overwrite=options.overwrite,
+            keep_points=plan.keep_points,
+            progress=show,
+            scheduler=options.scheduler,
+        )
+    for identity, reason in maps.failures[:FAILURES_SHOWN]:
+        say(f"failed: {identity}: {reason}")
+    if len(maps.failures) > FAILURES_SHOWN:
+        say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
+    return maps
+
+
+def list_slow_choices(source: Source, basis: Basis, workers: int | None) -> list[str]:
+    """List the options that make ``prep`` slow.
+
+    Parameters
+    ----------
+    source : Source
+        The raw data.
+    basis : Basis
+        The basis of the maps.
+    workers : int or None
+        The number of worker processes that was asked for.
+
+    Returns
+    -------
+    list of str
+        A line for each slow choice; usually none.
+    """
+    hints = []
+    cores = os.cpu_count() or 1
+    if workers in (0, 1) and cores > 1 and len(source.items) >= TOO_FEW_FOR_WORKERS:
+        hints.append(f"one process for {len(source.items)} objects: without --workers, prep uses all {cores} cores")
+    if basis.sampling == "farthest":
+        # docs/spectral-maps.md: 32 ms a mesh instead of 2.5 ms
+        hints.append("farthest points take about ten times as long as --sampling area")
+    return hints
+
+
+def find_source(dataset: str, root: str | Path | None, workspace: Workspace, size: int | None = None) -> Source:
+    """Open the raw data of a data set, at ``root`` or in the workspace.
+
+    Raises
+    ------
+    UserError
+        When the name is unknown, or the data is missing.
+    """
+    return open_source(dataset, _raw_folder(dataset, root, workspace), size)
+
+
+def default_out(options: PrepOptions, workspace: Workspace, kind: str) -> Path:
+    """Return the default path of a map file, ``WS/maps/DATASET[-SIDE][-SIZE]-KIND.h5``.
+
+    Parameters
+    ----------
+    options : PrepOptions
+        The data set, and the side and the size of its images.
+    workspace : Workspace
+        The workspace.
+    kind : str
+        The kind of the basis.
+
+    Returns
+    -------
+    Path
+        The path; nothing is written.
+    """
+    parts = (maps_stem(options.dataset), options.side, options.size)
+    return workspace.maps("-".join(str(part) for part in parts if part is not None), kind)
+
+
+def maps_stem(dataset: str) -> str:
+    """Return the name of a data set in file names: the set and the choice, or the last folder of a path."""
+    key, rest = split_name(dataset)
+    if SOURCES[key].after_colon == "path" and rest:
+        return Path(rest).expanduser().resolve().name
+    return f"{key}-{rest}".replace("/", "-").replace("\\", "-") if rest else key  # a name, not a path
+
+
+def _raw_folder(dataset: str, root: str | Path | None, workspace: Workspace) -> Path:
+    """Return the folder of the raw data."""
+    return Path(root) if root else workspace.raw(split_name(dataset)[0])
+
+
+def _download(options: PrepOptions, workspace: Workspace) -> None:
+    """Download the raw data unless it is complete already."""
+    from data_prep.sources.download.catalogue import download  # imports pooch, which nothing else needs
+
+    key, _ = split_name(options.dataset)
+    folder = _raw_folder(options.dataset, options.root, workspace)
+    try:
+        open_source(options.dataset, folder)
+        say(f"{options.dataset} is in {folder} already")
+        return
+    except UserError:
+        pass  # the data is missing or incomplete
+    last = time.monotonic()
+
+    def show(name: str, done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{name}: {done / 2**20:.1f} of {f'{total / 2**20:.1f}' if total else '?'} MiB")
+
+    download(key, folder, where=SOURCES[key].where, tell=say, progress=show)
+
+
+def _choose_basis(source: Source, options: PrepOptions) -> Basis:
+    """Return the basis that the options describe, with its ways of sampling and centring; images have neither."""
+    if source.kind == "images":
+        if options.degree is not None or options.radial is not None or options.basis != "zernike":
+            got = f"such options with {source.name!r}"
+            raise UserError("images have no degree and no basis", got, "leave them out")
+        return find_image_basis(source)
+    basis = _radial_basis(options) if options.sphere == "radial" else _point_basis(options)
+    if basis.kind == "radial" and options.sampling is not None:
+        got = options.sampling
+        raise UserError("--sampling with --sphere radial", got, "leave it out: no points are sampled")
+    # the options have checked both names
+    sampling, centre = cast(Sampling, options.sampling or "area"), cast(Centre, options.centre)
+    return replace(basis, sampling=sampling, centre=centre, reach=options.reach)
+
+
+def _radial_basis(options: PrepOptions) -> Basis:
+    """Return the basis of the distance of the surface along rays."""
+    if options.basis != "sh" or options.radial is not None:
+        got = f"--basis {options.basis}" if options.basis != "sh" else "--radial"
+        raise UserError("--sphere radial is a single map of spherical harmonics", got, "take --basis sh alone")
+    return radial_basis(DEFAULT_DEGREES["radial"] if options.degree is None else options.degree)
+
+
+def _point_basis(options: PrepOptions) -> Basis:
+    """Return the basis of sampled points: Zernike moments, or spherical harmonics in shells."""
+    degree = DEFAULT_DEGREES[options.basis] if options.degree is None else options.degree
+    if options.basis == "zernike":
+        return zernike_basis(degree, options.radial, options.points, options.seed)
+    shells = DEFAULT_SHELLS if options.radial is None else options.radial
+    return harmonics_basis(degree, shells, options.points, options.seed)

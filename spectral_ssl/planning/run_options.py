@@ -1,0 +1,228 @@
+"""The options of the verbs that work on a trained run: complete, evaluate, probe and export."""
+
+# ruff: noqa: RUF009 - `option` makes a field with a default, as `dataclasses.field` does
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectral_ssl.ground.config import within
+from spectral_ssl.planning.options import (
+    check_options,
+    data_option,
+    option,
+    run_option,
+    workspace_option,
+)
+
+if TYPE_CHECKING:  # the command line prints its help without loading torch
+    from data_prep.maps.reader import MapFile
+    from pretext.runs.trained_run import TrainedRun
+
+MOST_MODES = 1000
+MOST_MAPS = 10_000_000
+
+
+@dataclass(frozen=True)
+class CompleteOptions:
+    """The options of ``complete``; the texts of the fields describe them."""
+
+    run: "str | Path | TrainedRun | None" = run_option()
+    _: KW_ONLY
+    data: "str | Path | MapFile | None" = data_option()
+    modes: int = option(
+        4,
+        "Predictions for each map.",
+        "The number of predictions for each map, from as many random latents.",
+        limits=within(1, MOST_MODES),
+    )
+    count: int = option(
+        64,
+        "Maps to complete.",
+        "The number of maps, spread over the test split, or over all maps if there is no test split.",
+        limits=within(1, MOST_MAPS),
+    )
+    seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
+    like: str | Path | None = option(
+        None,
+        "Only this one: an id of the data, or (task from-code) an image file.",
+        "A single sample instead of held-out maps: the id of a sample of the data, or an image file (task from-code on "
+        "images).",
+        kind="str or path",
+        reads=str,
+    )
+    path: bool = option(
+        False,
+        "Draw also how predictions form while the latent moves.",
+        "Whether to draw also how predictions form while the latent moves (cGML on images): ``OUT-path.png``.",
+    )
+    out: str | Path | None = option(
+        None,
+        "HDF5 file to write [RUN/completions.h5].",
+        "The HDF5 file to write; ``RUN/completions.h5`` by default. An image is written next to it.",
+        reads=Path,
+    )
+    overwrite: bool = option(False, "Replace an existing file.", "Whether to replace existing files.")
+    workspace: str | Path | None = workspace_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The options of ``evaluate``; the texts of the fields describe them."""
+
+    run: "str | Path | TrainedRun | None" = run_option()
+    _: KW_ONLY
+    beside: "Sequence[str | Path | TrainedRun]" = option(
+        (),
+        "Another run to score on the same inputs; repeatable.",
+        "Other runs, scored on the very same inputs. Their tasks must have conditions and targets of the same shapes.",
+        kind="sequence of paths or TrainedRuns",
+        reads=Path,
+        is_repeatable=True,
+    )
+    data: "str | Path | MapFile | None" = option(
+        None,
+        "Map file [the run's].",
+        "The map file; the one that the run was trained on by default. The test split is used, or all maps if there is "
+        "none.",
+        kind="path or MapFile",
+        reads=Path,
+    )
+    count: int = option(
+        256, "Maps to complete.", "The number of maps, spread over the split.", limits=within(1, MOST_MAPS)
+    )
+    modes: int = option(
+        20, "Predictions for each.", "The number of predictions for each map.", limits=within(1, MOST_MODES)
+    )
+    seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
+    settings: Sequence[str] = option(
+        (),
+        "key=value over the task's settings, e.g. share=0.25; repeatable.",
+        'Texts "key=value" that override settings of the task, e.g. "share=0.25" for masks of a size that was never '
+        "trained on.",
+        kind="sequence of str",
+        reads=str,
+        flag="--set",
+        is_repeatable=True,
+    )
+    second: "str | Path | MapFile | None" = option(
+        None,
+        "Spectral maps of the same objects from other points: the noise floor.",
+        "Spectral maps of the same objects from other points (``prep --seed 1``): the noise floor of the error by "
+        "degree.",
+        kind="path or MapFile",
+        reads=Path,
+    )
+    weights: str | Path | None = option(
+        None,
+        "Folder with the weights of LPIPS or FID, see docs/metrics.md.",
+        "A folder with the weights of LPIPS (alexnet.pth, alex.pth) or of FID (inception.pt), see docs/metrics.md. "
+        "They replace ST-LPIPS and EfficientNet-Lite0.",
+        reads=Path,
+    )
+    workspace: str | Path | None = workspace_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """The options of ``probe``; the texts of the fields describe them."""
+
+    target: "str | Path | MapFile | None" = option(
+        None,
+        "A data set's name or a map file [the run's data].",
+        "The name of a data set (prepared with the run's basis if it is missing), or a map file; the data of the run "
+        "by default. The features of other data are made with the run's statistics.",
+        kind="str, path or MapFile",
+        reads=str,
+    )
+    _: KW_ONLY
+    run: "str | Path | TrainedRun | None" = run_option()
+    seeds: int = option(
+        3, "Number of seeds.", "The number of seeds; the protocol takes 0 .. seeds - 1.", limits=within(1, 100)
+    )
+    probes: Sequence[str] = option(
+        ("linear", "neighbours"),
+        "Of linear, svm, layer, neighbours, few-shot, retrieval, fine-tune; by commas.",
+        "Names among linear, svm, layer, neighbours, few-shot, retrieval and fine-tune, see docs/probing.md.",
+        kind="sequence of str",
+        reads=str,
+        has_commas=True,
+    )
+    layer: str = option(
+        "default",
+        "Layer of the network: a name of `list layers`, several joined by +, auto, or all.",
+        'The layer of the network: a name of ``list layers``, several joined by "+", "auto" (the best one by '
+        'cross-validation inside the training split) or "all" (a row for each layer).',
+    )
+    pose: str = option(
+        "aligned",
+        "Random rotation of all objects: aligned (none), vertical, so3 (any rotation).",
+        "Whether the objects of both splits keep their pose, or each one is rotated at random about the vertical or by "
+        "any rotation.",
+        kind='{"aligned", "vertical", "so3"}',
+    )
+    references: bool = option(
+        False,
+        "Images: add features learnt with ImageNet's labels, an upper reference.",
+        "Whether to add features that others learnt with labels (images only): an upper reference.",
+    )
+    report: bool = option(
+        True, "Leave a short report.html in the run.", "Whether to write the run's short ``report.html`` anew."
+    )
+    workspace: str | Path | None = workspace_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The options of ``export``; the texts of the fields describe them."""
+
+    run: "str | Path | TrainedRun | None" = run_option()
+    _: KW_ONLY
+    data: "str | Path | MapFile | None" = option(
+        None,
+        "Map file [the run's].",
+        "The map file; the one that the run was trained on by default. Another file is standardised with the run's "
+        "statistics. An exported encoder is checked on it.",
+        kind="path or MapFile",
+        reads=Path,
+    )
+    layer: str = option(
+        "default",
+        "Layer of the network: a name of `list layers`, or several joined by +.",
+        'The layer of the network: a name of ``list layers``, or several joined by "+".',
+    )
+    components: int = option(
+        0,
+        "Number of principal components of the features [0: the features themselves].",
+        "The number of principal components of the features, fitted on the training split; 0 for the features "
+        "themselves.",
+        limits=within(0, 1_000_000),
+    )
+    format: str = option(
+        "hdf5",
+        "Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export.",
+        "The format of the features (``downstream.features.formats``), or of the encoder (``export_encoder``).",
+        kind='{"hdf5", "npz", "parquet", "onnx", "torch-export"}',
+    )
+    out: str | Path | None = option(
+        None,
+        "File to write [WS/features/RUN-DATA[-LAYER][-pcaK].h5, WS/encoders/RUN.onnx].",
+        "The file to write; ``WS/features/RUN-DATA[-LAYER][-pcaK].h5`` by default, with the ending of the format, and "
+        "encoders in ``WS/encoders``.",
+        reads=Path,
+    )
+    overwrite: bool = option(False, "Replace an existing file.", "Whether to replace an existing file.")
+    workspace: str | Path | None = workspace_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)

@@ -1,0 +1,237 @@
+"""Prepare the start of a training: a new run, or a run that is resumed."""
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.maps.reader import MapFile, open_maps
+from pretext.data.training_split import TrainingSplit
+from pretext.method import Method
+from pretext.runs.reuse_predictor import take_known_predictor
+from pretext.runs.trained_run import (
+    FOLDER_EXISTS,
+    Plan,
+    TrainedRun,
+    describe_run,
+    load_run,
+    read_plan,
+    run_under_way,
+    start_run,
+)
+from pretext.training.checkpoint import put_aside_damaged
+from pretext.training.checks import check_accumulation
+from pretext.training.trainer import TrainConfig
+from spectral_ssl.ground.config import build_config
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.run_folder import drop_metrics_after, lock_run
+from spectral_ssl.ground.terminal import count_restarts
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.find_data import find_maps
+from spectral_ssl.planning.options import settings_of
+from spectral_ssl.planning.pretrain_options import PretrainOptions
+from spectral_ssl.planning.run_plan import plan_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStart:
+    """Everything that a training starts from.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder; it exists.
+    plan : Plan
+        The plan of the run.
+    maps : MapFile
+        The map file.
+    training : TrainingSplit
+        The training split of the map file.
+    network : Method
+        The network, new or as in the last checkpoint.
+    progress : dict or None
+        The progress at the last checkpoint; None at the beginning.
+    """
+
+    folder: Path
+    plan: Plan
+    maps: MapFile
+    training: TrainingSplit
+    network: Method
+    progress: dict[str, Any] | None
+
+
+def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack) -> RunStart:
+    """Prepare the run that the options of ``pretrain`` describe; the main process calls this.
+
+    Parameters
+    ----------
+    options : PretrainOptions
+        The options of the call.
+    workspace : Workspace
+        The workspace.
+    locks : ExitStack
+        Holds the lock of the run folder until the training has ended.
+
+    Returns
+    -------
+    RunStart
+        A new run in a new folder, or the run to resume.
+
+    Raises
+    ------
+    UserError
+        When data or settings are invalid.
+    """
+    if options.resume is not None:
+        short = {key: value for key, (_, value) in settings_of(options, "train").items()}
+        return _resume_run(workspace.find_run(options.resume), options.data, short, workspace, locks)
+    out = Path(options.out) if options.out else None
+    if out is not None and not count_restarts():
+        refuse_existing(out, overwrite=False)
+    plan, maps = plan_run(options, workspace)
+    if count_restarts():
+        # a launcher has restarted the processes: their run may exist already
+        folders = [out] if out else sorted((workspace.root / "runs").glob("*"), reverse=True)
+        interrupted = run_under_way(plan, folders)
+        if interrupted is not None:
+            return _resume_run(interrupted, maps, {}, workspace, locks)
+    training = open_training_split(plan, maps)
+    network, predictor_run = build_new_network(plan, training, workspace)
+    check_accumulation(network, plan.train.accumulate)  # fails before the folder is made
+    folder = _make_folder(out, plan, workspace)
+    locks.enter_context(lock_run(folder))
+    if predictor_run is not None:
+        say(f"taking the predictor of {predictor_run}")
+    say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
+    return RunStart(folder=folder, plan=plan, maps=maps, training=training, network=network, progress=None)
+
+
+def join_run(folder: str, plan_text: str, progress: dict[str, Any] | None) -> RunStart:
+    """Prepare in this process the run that the main process has prepared.
+
+    The parameters of the network are sent when the training begins.
+
+    Parameters
+    ----------
+    folder : str
+        The run folder.
+    plan_text : str
+        The plan as TOML.
+    progress : dict or None
+        The progress at the last checkpoint.
+
+    Returns
+    -------
+    RunStart
+        The same start as in the main process.
+    """
+    plan = Plan.from_toml(plan_text)
+    maps = open_maps(plan.data)
+    training = open_training_split(plan, maps)
+    network = build_network(plan, training) if progress is None else load_run(folder).method
+    return RunStart(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, progress=progress)
+
+
+def open_training_split(plan: Plan, maps: MapFile) -> TrainingSplit:
+    """Open the training split of a map file, with all that the task needs."""
+    return plan.task_entry.open_training_split(maps, plan.task_config)
+
+
+def build_new_network(plan: Plan, training: TrainingSplit, workspace: Workspace) -> tuple[Method, Path | None]:
+    """Build an untrained network with everything that it takes from elsewhere before its first step.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the run.
+    training : TrainingSplit
+        The training split.
+    workspace : Workspace
+        The workspace, whose runs may hold a predictor that fits.
+
+    Returns
+    -------
+    Method
+        The network.
+    Path or None
+        The run from which a predictor was taken.
+    """
+    network = build_network(plan, training)
+    if training.codes is not None:
+        network.learn_code_statistics(training.codes)
+    return network, take_known_predictor(network, plan, workspace.root / "runs")
+
+
+def build_network(plan: Plan, training: TrainingSplit) -> Method:
+    """Build an untrained network; raise a UserError if the memory is too small for it."""
+    try:
+        return plan.build(training.standardise)
+    except (RuntimeError, MemoryError) as error:
+        if "alloc" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        got = str(error)[:100]
+        raise UserError("not enough memory for the network", got, "lower method.width or method.code") from error
+
+
+def _make_folder(out: Path | None, plan: Plan, workspace: Workspace) -> Path:
+    """Make the run folder. A folder without a given name gets one that no other process has just taken."""
+    if out:
+        start_run(out, plan)
+        return out
+    while True:
+        folder = workspace.new_run(plan.method, plan.task)
+        try:
+            start_run(folder, plan)
+        except UserError as error:
+            if error.what != FOLDER_EXISTS:
+                raise
+            continue
+        return folder
+
+
+def _resume_run(
+    folder: Path, data: str | Path | MapFile | None, short: dict[str, Any], workspace: Workspace, locks: ExitStack
+) -> RunStart:
+    """Prepare a run at its last sound checkpoint, or at the beginning if it was killed before the first one.
+
+    ``short`` holds the settings of the training that the options change.
+    """
+    run = _load_interrupted(folder, locks)
+    before = run.plan if run is not None else read_plan(folder)
+    maps = find_maps(before.data if data is None else data, workspace)
+    if maps.digest != before.data_digest:
+        got = f"{maps.path}, digest {maps.digest[:12]}"
+        raise UserError("other data than the run's", got, f"give the file of the run: {before.data}")
+    train = build_config(TrainConfig, asdict(before.train) | short, "train")
+    plan = replace(before, train=train, data=str(maps.path.resolve()))
+    training = open_training_split(plan, maps)
+    metrics, progress = folder / "metrics.jsonl", None
+    if run is None:
+        drop_metrics_after(metrics, -1)
+        network, _ = build_new_network(plan, training, workspace)
+        say(f"resuming {folder} from the start: it has no checkpoint yet")
+    else:
+        if run.checkpoint_path.name != "last.pt":
+            put_aside_damaged(folder / "checkpoints")
+        network, progress = run.method, run.checkpoint["place"]
+        # samples that no row of the metrics counts yet will be in a row of the same step as the checkpoint
+        drop_metrics_after(metrics, progress["step"] - (progress["samples"] > 0))
+        say(f"resuming {folder} at epoch {progress['epoch']}, step {progress['step']}")
+    describe_run(folder, plan)
+    return RunStart(folder=folder, plan=plan, maps=maps, training=training, network=network, progress=progress)
+
+
+def _load_interrupted(folder: Path, locks: ExitStack) -> TrainedRun | None:
+    """Lock a run folder, remove half-written files, and load the last sound checkpoint if there is any."""
+    if not (folder / "config.toml").is_file():
+        load_run(folder)  # raises the error that tells what is missing
+    locks.enter_context(lock_run(folder))
+    checkpoints = folder / "checkpoints"
+    for rest in (*folder.glob(".*.part"), *checkpoints.glob(".*.part")):
+        rest.unlink()  # was being written when the run was killed
+    if (checkpoints / "last.pt").exists() or (checkpoints / "previous.pt").exists():
+        return load_run(folder)
+    return None
