@@ -26,7 +26,7 @@ from pretext.tasks.catalogue import TASKS, find_task
 from pretext.training.trainer import TrainConfig
 from spectral_ssl.cli import app as cli
 from spectral_ssl.ground.config import build_config, parse_settings
-from spectral_ssl.planning.run_plan import read_recipe, recipes
+from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")
@@ -101,14 +101,14 @@ def test_commands_and_their_settings_are_understood(line: manual.Command) -> Non
     options = parsed(line.words[1:])
     settings = list(options.get("settings") or ())
     for recipe in {options.get("recipe")} - {None, "NAME", "FILE.toml"}:
-        assert recipe in recipes()
+        assert recipe in list_recipes()
     if line.refused:  # what it says is seen where it is run
         return
     if line.words[1] != "pretrain":
         for setting in settings:
             is_a_setting(setting)
         return
-    sections = read_recipe(options["recipe"]) if options["recipe"] in recipes() else {}
+    sections = read_recipe(options["recipe"]) if options["recipe"] in list_recipes() else {}
     names = {key: None if options[key] == "NAME" else options[key] for key in ("method", "task")}
     configs, kept = configs_of(names["method"], names["task"], sections.get("run", {}))
     if options["variant"]:
@@ -233,7 +233,7 @@ def test_examples_run(
         ("verb", [verb for verb in spectral_ssl.VERBS if verb != "list_names"]),
         ("method", list(METHODS)),
         ("task", list(TASKS)),
-        ("recipe", recipes()),
+        ("recipe", list_recipes()),
         ("source", list(SOURCES)),
     ],
 )
