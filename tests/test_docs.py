@@ -67,6 +67,13 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert pages == {line for line in listed if line and not line.startswith(":")}
 
 
+def test_every_path_of_the_architecture_page_exists() -> None:
+    table = re.findall(r"^\| .* \| `(\S+)` \|$", PAGES["architecture"], flags=re.MULTILINE)
+    assert len(table) == 25
+    for path in table:
+        assert (manual.ROOT / path).is_file(), path
+
+
 def parsed(words: tuple[str, ...]) -> dict[str, Any]:
     """What the real parser makes of a command, without its name; exits or raises where it does not understand."""
     at: Any = typer.main.get_command(cli.app)
