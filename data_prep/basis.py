@@ -1,10 +1,10 @@
-"""What an array of coefficients means. A Basis travels with every such array, in memory and in files.
+"""The meaning of an array of coefficients. Every such array, in memory and in files, has a Basis.
 
 Conventions: real, orthonormal functions without the Condon-Shortley phase; +z is up.
 
-Coefficients are addressed by (k, l, m): radial channel k, angular degree l, order m = -l..l. They are listed in
-lexicographic order of (k, l, m) wherever they form a vector, and in the folded square layout of ``data_prep.layout``
-wherever they form a map.
+A coefficient has the address (k, l, m): radial channel k, angular degree l, order m = -l..l. In a
+vector coefficients are in lexicographic order of (k, l, m). In a map they have the folded square
+layout of ``data_prep.layout``.
 
 ==========  ============  =========================================  =======================
 kind        truncation    radial channel k                           degrees l of channel k
@@ -31,7 +31,7 @@ Truncation = Literal["triangular", "rectangular", "none"]
 PAIR = "image-pair"
 DIRECTIONS = ("AtoB", "BtoA")
 
-# Degrees up to which the float64 recurrences were checked against high-precision values (tests/data_prep).
+# Tests in tests/data_prep compare the float64 recurrences with high-precision values up to this degree.
 HIGHEST_DEGREE = 100
 
 
@@ -42,34 +42,37 @@ class Basis:
     Attributes
     ----------
     kind : {"zernike", "sh", "radial", "pixels"}
-        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the distance of the surface
-        from the centre, or plain images.
+        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the distance
+        of the surface from the centre, or plain images.
     degree : int
         Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for images.
     radial : int
         Number of radial channels K (zernike: k; sh: shells); for images the number of colour channels.
     truncation : {"triangular", "rectangular", "none"}
-        Which (k, l) are present, see the table above.
+        The rule for which (k, l) are present; see the table in the module's docstring.
     shape : tuple of int
         (channels, height, width) of one map.
     normalization, phase, layout : str
-        Conventions, spelled out so that files say them. The layout is "folded" for coefficients, "image" for pictures,
-        "image-pair" for two pictures: the left one's channels (A), then as many of the right one (B).
+        Conventions, stored so that files document themselves. The layout is "folded" for
+        coefficients, "image" for images, and "image-pair" for two images: the channels of the left
+        image (A), then as many channels of the right image (B).
     up : str
         The axis that points up in the maps.
     points : int
-        Points drawn (or kept) per object; 0 where it does not apply.
+        Number of points sampled per object; 0 if it does not apply.
     seed : int
-        Seed of the drawing.
+        Seed of the sampling.
     sampling : {"area", "farthest", "quadrature", "solid"}
-        How meshes become points: stratified by area, farthest points, exact quadrature of the surface; or of the solid
-        inside it. Clouds stay as they are.
+        Method that turns meshes into points: sampling stratified by area, farthest-point sampling,
+        exact quadrature of the surface, or exact quadrature of the solid inside it. It does not
+        apply to clouds.
     centre : {"mean", "area"}
-        What comes to lie at the origin: the mean of the points, or the area-weighted centroid where there is a mesh.
+        The point that moves to the origin: the mean of the points, or the area-weighted centroid of
+        a mesh.
     reach : float
-        The part of the points that the unit sphere holds, see ``unit_ball``.
+        The fraction of the points within the unit sphere, see ``data_prep.geometry.unit_ball``.
 
-    The last three came later: files without them were made with the defaults.
+    Files without ``sampling``, ``centre`` and ``reach`` have the defaults.
     """
 
     kind: Kind
@@ -88,12 +91,12 @@ class Basis:
     reach: float = 1.0
 
     def to_json(self) -> str:
-        """The basis as a JSON object with sorted keys."""
+        """Write the basis as a JSON object with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "Basis":
-        """Read what ``to_json`` wrote.
+        """Read a basis from the text that ``to_json`` writes.
 
         Raises
         ------
@@ -104,7 +107,7 @@ class Basis:
             values: dict[str, Any] = json.loads(text)
             values["shape"] = tuple(int(side) for side in values["shape"])
             basis = Basis(**values)
-            if rebuild(basis) != basis:
+            if _rebuild(basis) != basis:
                 raise ValueError("its fields contradict each other")
             return basis
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -112,12 +115,12 @@ class Basis:
                 "unreadable basis", f"{text[:60]!r} ({error})", "prepare the file again with this version"
             ) from error
 
-    def conflicts(self, other: "Basis") -> list[str]:
-        """Fields in which two bases differ so that maps of the one mean nothing in the other.
+    def find_conflicts(self, other: "Basis") -> list[str]:
+        """List the fields that make maps of one basis meaningless in the other.
 
-        What changes the sampling noise and not the meaning never conflicts: ``points``, ``seed``, ``sampling`` of the
-        surface, and ``centre``, whose two choices are the same place up to that noise. Solids are other objects than
-        surfaces, and ``reach`` changes the objects' size.
+        Fields that change only the sampling noise never conflict: ``points``, ``seed``, ``sampling``
+        of the surface, and ``centre``, whose two choices agree up to that noise. A solid differs from
+        its surface, so "solid" conflicts. ``reach`` conflicts because it changes the objects' size.
         """
         different = [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
         noise = {"points", "seed", "centre"}
@@ -129,21 +132,37 @@ class Basis:
 
 
 def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 2048, seed: int = 0) -> Basis:
-    """3D Zernike moments: triangular up to order ``degree``, or rectangular ``[radial, degree+1, degree+1]``.
+    """Build the basis of 3D Zernike moments Omega_klm, see ``data_prep.transforms.zernike`` for formulas and source.
 
     Parameters
     ----------
     degree : int
         Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to 100.
     radial : int, optional
-        Number of radial channels of the rectangular truncation.
+        Number of radial channels of the rectangular truncation; triangular by default.
     points, seed : int
-        Recorded with the coefficients.
+        Number of sampled points and seed, recorded with the coefficients.
+
+    Returns
+    -------
+    Basis
+        Maps have shape (degree//2 + 1, degree+1, degree+1), or (radial, degree+1, degree+1).
 
     Raises
     ------
     UserError
         When a number is out of range.
+
+    Notes
+    -----
+    Up to order 100 the functions are within 1e-12 of high-precision values.
+
+    Examples
+    --------
+    >>> zernike_basis(degree=20).shape
+    (11, 21, 21)
+    >>> zernike_basis(degree=15, radial=8).shape
+    (8, 16, 16)
     """
     _check_degree(degree)
     if radial is None:
@@ -151,7 +170,7 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
         truncation: Truncation = "triangular"
     else:
         _check_range("number of radial channels", radial, 1, 64)
-        # order n = l + 2k of the last channel must stay where the recurrences were checked
+        # The order n = l + 2k of the last channel must stay within the tested range of the recurrences.
         _check_range("highest order degree + 2 (radial - 1)", degree + 2 * (radial - 1), 0, HIGHEST_DEGREE)
         channels, truncation = radial, "rectangular"
     return Basis(
@@ -166,21 +185,37 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
 
 
 def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed: int = 0) -> Basis:
-    """Spherical harmonics of point masses in ``radial`` shells of equal width.
+    """Build the basis of spherical harmonics of point masses in ``radial`` shells of equal width.
+
+    Formulas and source are in ``data_prep.transforms.shell_harmonics``.
 
     Parameters
     ----------
     degree : int
         Highest angular degree l, 1 to 100.
     radial : int
-        Number of shells.
+        Number of shells, 1 to 64.
     points, seed : int
-        Recorded with the coefficients.
+        Number of sampled points and seed, recorded with the coefficients.
+
+    Returns
+    -------
+    Basis
+        Maps have shape (radial, degree+1, degree+1).
 
     Raises
     ------
     UserError
         When a number is out of range.
+
+    Notes
+    -----
+    Up to degree 100 the functions are within 1e-13 of high-precision values.
+
+    Examples
+    --------
+    >>> harmonics_basis(degree=15, radial=8).shape
+    (8, 16, 16)
     """
     _check_degree(degree)
     _check_range("number of shells", radial, 1, 64)
@@ -196,24 +231,66 @@ def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed:
 
 
 def radial_basis(degree: int = 63) -> Basis:
-    """Spherical harmonics of r(u), the distance of the surface from the centre in direction u (see ``ray_casting``).
+    """Build the basis of spherical harmonics of r(u), the distance of the surface from the centre along u.
+
+    Formulas and source are in ``data_prep.transforms.radial_harmonics``.
 
     Parameters
     ----------
     degree : int
         Highest angular degree l, 1 to 100; the default fills 64 x 64 cells.
 
+    Returns
+    -------
+    Basis
+        Maps have shape (1, degree+1, degree+1).
+
     Raises
     ------
     UserError
         When the degree is out of range.
+
+    Notes
+    -----
+    Up to degree 100 the functions are within 1e-13 of high-precision values.
+
+    Examples
+    --------
+    >>> radial_basis().shape
+    (1, 64, 64)
     """
     _check_degree(degree)
     return Basis(kind="radial", degree=degree, radial=1, truncation="rectangular", shape=(1, degree + 1, degree + 1))
 
 
 def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False) -> Basis:
-    """Plain images: a map is the picture itself, scaled to [-1, 1], or two pictures one after the other."""
+    """Build the basis of plain images: a map is the image, scaled to [-1, 1] by value / 127.5 - 1.
+
+    Parameters
+    ----------
+    channels : int
+        Number of colour channels; of both images together if they are paired.
+    height, width : int
+        Size of an image in pixels.
+    paired : bool
+        Whether a map holds two images, one after the other in its channels.
+
+    Returns
+    -------
+    Basis
+        Maps have shape (channels, height, width).
+
+    Notes
+    -----
+    The scaling has the rounding error of float32, 6e-8.
+
+    Examples
+    --------
+    >>> pixel_basis(3, 32, 32).layout
+    'image'
+    >>> pixel_basis(6, 256, 256, paired=True).layout
+    'image-pair'
+    """
     return Basis(
         kind="pixels",
         degree=0,
@@ -227,8 +304,8 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
     )
 
 
-def rebuild(basis: Basis) -> Basis:
-    """The basis as its own function would make it: what differs from it contradicts itself.
+def _rebuild(basis: Basis) -> Basis:
+    """Build the basis again from its main fields; a different result means that its fields contradict each other.
 
     Raises
     ------
@@ -244,27 +321,27 @@ def rebuild(basis: Basis) -> Basis:
         raise ValueError(f"sampling {basis.sampling!r}, centre {basis.centre!r}, reach {basis.reach!r}")
     if basis.kind == "zernike":
         radial = None if basis.truncation == "triangular" else basis.radial
-        made = zernike_basis(basis.degree, radial, basis.points, basis.seed)
+        built = zernike_basis(basis.degree, radial, basis.points, basis.seed)
     elif basis.kind == "sh":
-        made = harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
+        built = harmonics_basis(basis.degree, basis.radial, basis.points, basis.seed)
     elif basis.kind == "radial":
-        made = radial_basis(basis.degree)
+        built = radial_basis(basis.degree)
     else:
         raise ValueError(f"kind {basis.kind!r}")
-    return replace(made, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
+    return replace(built, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
 
 
 def split_pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
-    """Which channels of a map of two pictures are the condition, and which the target.
+    """Return the channels of the condition and those of the target in a map of two images.
 
-    A file serves both directions: the choice belongs to the task, not to the data.
+    A map file serves both directions: the direction belongs to the task, not to the data.
 
     Parameters
     ----------
     basis : Basis
-        That of a map file of paired images.
+        The basis of a map file of paired images.
     direction : {"AtoB", "BtoA"}
-        From the left picture to the right one, or back.
+        Translation from the left image to the right image, or back.
 
     Returns
     -------
@@ -273,7 +350,12 @@ def split_pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, s
     Raises
     ------
     UserError
-        When the maps are no pairs, or there is no such direction.
+        When the maps are not pairs, or the direction is unknown.
+
+    Examples
+    --------
+    >>> split_pair_channels(pixel_basis(6, 256, 256, paired=True), "BtoA")
+    (slice(3, 6, None), slice(0, 3, None))
     """
     if basis.layout != PAIR:
         raise UserError("not a map file of paired images", f"layout {basis.layout!r}", "prepare facades or pairs:PATH")
@@ -290,4 +372,4 @@ def _check_degree(degree: int) -> None:
 
 def _check_range(what: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise UserError(f"{what} out of range", value, f"give one from {low} to {high}")
+        raise UserError(f"{what} out of range", value, f"give {low} to {high}")

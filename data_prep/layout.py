@@ -1,13 +1,13 @@
-"""Where each coefficient stands: in a vector, and in the folded square map.
+"""The position of each coefficient in a vector and in the folded square map.
 
 Vectors list (k, l, m) lexicographically. Maps have one square of side L + 1 per radial channel k::
 
     M[l, m] = c(l, m)  for m >= 0     lower triangle with the diagonal
     M[m - 1, l] = c(l, -m)  for m > 0     strictly above the diagonal
 
-All coefficients of degrees 0..l fill exactly the upper left square of side l + 1. With the rectangular truncation
-every cell holds a coefficient; with the triangular one channel k fills its upper left square of side L - 2k + 1 and
-the other cells hold zero.
+The coefficients of degrees 0..l fill exactly the upper left square of side l + 1. With the
+rectangular truncation every cell holds a coefficient. With the triangular truncation channel k
+fills its upper left square of side L - 2k + 1, and the other cells hold zero.
 """
 
 from functools import lru_cache
@@ -21,7 +21,7 @@ from spectral_ssl.ground.errors import UserError
 
 
 def list_indices(basis: Basis) -> NDArray[np.int64]:
-    """The (k, l, m) of each coefficient of a vector.
+    """List (k, l, m) of each coefficient of a vector.
 
     Returns
     -------
@@ -31,13 +31,19 @@ def list_indices(basis: Basis) -> NDArray[np.int64]:
     ------
     UserError
         When the basis is that of images.
+
+    Examples
+    --------
+    >>> from data_prep.basis import zernike_basis
+    >>> list_indices(zernike_basis(degree=1)).tolist()
+    [[0, 0, 0], [0, 1, -1], [0, 1, 0], [0, 1, 1]]
     """
     _refuse_images(basis)
     return _index(basis.degree, basis.radial, basis.truncation == "triangular")
 
 
 def find_valid_cells(basis: Basis) -> NDArray[np.bool_]:
-    """Which cells of a map hold a coefficient; all of them for images.
+    """Mark the cells of a map that hold a coefficient; all cells for images.
 
     Returns
     -------
@@ -51,7 +57,7 @@ def find_valid_cells(basis: Basis) -> NDArray[np.bool_]:
 
 
 def find_cells(basis: Basis) -> NDArray[np.int64]:
-    """The place of each coefficient of a vector in the flattened map.
+    """Return the index of each coefficient of a vector in the flattened map.
 
     Returns
     -------
@@ -67,13 +73,14 @@ def find_cells(basis: Basis) -> NDArray[np.int64]:
 
 
 def fold(coefficients: NDArray[Any], basis: Basis) -> NDArray[Any]:
-    """Vectors to maps.
+    """Arrange vectors of coefficients as maps.
 
     Parameters
     ----------
     coefficients : (..., n) array of any dtype
+        Vectors in lexicographic order of (k, l, m).
     basis : Basis
-        Not of images.
+        Any basis except that of images.
 
     Returns
     -------
@@ -83,24 +90,31 @@ def fold(coefficients: NDArray[Any], basis: Basis) -> NDArray[Any]:
     ------
     UserError
         When the basis is that of images or n is not its number of coefficients.
+
+    Examples
+    --------
+    >>> from data_prep.basis import zernike_basis
+    >>> fold([1, 2, 3, 4], zernike_basis(degree=1)).tolist()  # c(0, 0, 0), c(0, 1, -1), c(0, 1, 0), c(0, 1, 1)
+    [[[1, 2], [3, 4]]]
     """
-    places = find_cells(basis)
+    cells = find_cells(basis)
     values = np.asarray(coefficients)
-    if values.shape[-1:] != places.shape:
-        raise UserError("shape of the coefficients", values.shape, f"give (..., {places.size})")
+    if values.shape[-1:] != cells.shape:
+        raise UserError("shape of the coefficients", values.shape, f"give (..., {cells.size})")
     maps = np.zeros((*values.shape[:-1], int(np.prod(basis.shape))), values.dtype)
-    maps[..., places] = values
+    maps[..., cells] = values
     return maps.reshape(*values.shape[:-1], *basis.shape)
 
 
 def unfold(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
-    """Maps to vectors; the inverse of ``fold``. Cells that hold no coefficient are left out.
+    """Arrange maps as vectors of coefficients: the inverse of ``fold``, without the cells that hold none.
 
     Parameters
     ----------
     maps : (..., K, L+1, L+1) array of any dtype
+        Folded maps.
     basis : Basis
-        Not of images.
+        Any basis except that of images.
 
     Returns
     -------
@@ -109,14 +123,20 @@ def unfold(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     Raises
     ------
     UserError
-        When the basis is that of images or the maps have another shape than it says.
+        When the basis is that of images or the maps do not have its shape.
+
+    Examples
+    --------
+    >>> from data_prep.basis import zernike_basis
+    >>> unfold([[[1, 2], [3, 4]]], zernike_basis(degree=1)).tolist()
+    [1, 2, 3, 4]
     """
-    places = find_cells(basis)
-    return _flat(maps, basis)[..., places]
+    cells = find_cells(basis)
+    return _flatten(maps, basis)[..., cells]
 
 
 def find_degrees(basis: Basis) -> NDArray[np.int64]:
-    """The angular degree l of each cell of a map, -1 where there is no coefficient.
+    """Return the angular degree l of each cell of a map; -1 in cells without a coefficient.
 
     Returns
     -------
@@ -131,7 +151,7 @@ def find_degrees(basis: Basis) -> NDArray[np.int64]:
 
 
 def find_orders(basis: Basis) -> NDArray[np.int64]:
-    """The polynomial order n = l + 2k of each cell of a map (spherical harmonics: l), -1 where there is none.
+    """Return the polynomial order n = l + 2k of each cell (spherical harmonics: l); -1 in cells without a coefficient.
 
     Returns
     -------
@@ -147,7 +167,7 @@ def find_orders(basis: Basis) -> NDArray[np.int64]:
 
 
 def find_azimuthal_orders(basis: Basis) -> NDArray[np.int64]:
-    """The signed order m of each cell of a map, 0 where there is no coefficient (see ``valid_cells``).
+    """Return the signed order m of each cell of a map; 0 in cells without a coefficient (see ``find_valid_cells``).
 
     Returns
     -------
@@ -162,7 +182,9 @@ def find_azimuthal_orders(basis: Basis) -> NDArray[np.int64]:
 
 
 def find_opposite_cells(basis: Basis) -> NDArray[np.int64]:
-    """The place of c(k, l, -m) for each c(k, l, m), both in the flattened map; other cells name themselves.
+    """Return, for each cell of the flattened map with c(k, l, m), the cell with c(k, l, -m).
+
+    A cell without a coefficient gets its own index.
 
     Returns
     -------
@@ -173,15 +195,15 @@ def find_opposite_cells(basis: Basis) -> NDArray[np.int64]:
     UserError
         When the basis is that of images.
     """
-    places = find_cells(basis)
-    # within one (k, l) the orders run from -l to l, so the opposite order is 2 m entries back
-    partner = np.arange(places.size) - 2 * list_indices(basis)[:, 2]
+    cells = find_cells(basis)
+    # Within one (k, l) the orders go from -l to l, so the opposite order is 2 m entries back.
+    partner = np.arange(cells.size) - 2 * list_indices(basis)[:, 2]
     result = np.arange(int(np.prod(basis.shape)))
-    result[places] = places[partner]
+    result[cells] = cells[partner]
     return result
 
 
-def _flat(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
+def _flatten(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     values = np.asarray(maps)
     if values.shape[-3:] != basis.shape:
         raise UserError("shape of the maps", values.shape, f"give (..., {', '.join(map(str, basis.shape))})")
@@ -194,7 +216,7 @@ def _spread(values: NDArray[np.int64], basis: Basis) -> NDArray[np.int64]:
 
 def _refuse_images(basis: Basis) -> None:
     if basis.kind == "pixels":
-        raise UserError("basis", "one of images", "this needs maps of coefficients (basis zernike or sh)")
+        raise UserError("basis", "that of images", "give maps of coefficients (basis zernike or sh)")
 
 
 @lru_cache(maxsize=32)
@@ -216,6 +238,6 @@ def _index(degree: int, radial: int, triangular: bool) -> NDArray[np.int64]:
 def _cells(degree: int, radial: int, triangular: bool) -> NDArray[np.int64]:
     k, ell, m = _index(degree, radial, triangular).T
     row, column = np.where(m >= 0, ell, -m - 1), np.where(m >= 0, m, ell)
-    places: NDArray[np.int64] = (k * (degree + 1) + row) * (degree + 1) + column
-    places.flags.writeable = False
-    return places
+    cells: NDArray[np.int64] = (k * (degree + 1) + row) * (degree + 1) + column
+    cells.flags.writeable = False
+    return cells

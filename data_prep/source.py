@@ -1,7 +1,8 @@
-"""What every source gives: a list of items, each with an id, a label, a split and a way to load it.
+"""The contract of a source: a list of items, each with an id, a label, a split and a loader.
 
-A source is one file of this folder with a function ``open_source(root) -> Source`` and a string ``HELP`` (where the
-data comes from, under what terms, which layouts are read); ``data_prep.sources.SOURCES`` lists them.
+A source is one file of ``data_prep/sources`` with a function ``open_source(root) -> Source`` and the
+strings ``WHERE`` and ``HELP`` (origin of the data, terms, layouts);
+``data_prep.sources.catalogue.SOURCES`` lists all sources.
 """
 
 from collections.abc import Callable
@@ -11,28 +12,28 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-# Axis that points up in a source's own files, before it is turned to +z.
+# The axis that points up in a source's files, before objects are turned to +z.
 Up = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One 3D object: a mesh, or a cloud where there are no faces.
+    """One 3D object: a mesh, or a cloud if it has no faces.
 
     Attributes
     ----------
     points : ndarray, shape (N, 3), float64
-        Vertices or cloud points, in the object's own units.
+        Vertices or cloud points, in the units of the object's file.
     faces : ndarray, shape (F, 3), int64, or None
-        Corner indices of the triangles; None for a cloud.
+        Vertex indices of the triangles; None for a cloud.
     """
 
     points: NDArray[np.float64]
     faces: NDArray[np.int64] | None = None
 
 
-# An image is (channels, height, width) uint8.
+# An image has shape (channels, height, width) and dtype uint8.
 Image = NDArray[np.uint8]
 
 
@@ -43,14 +44,14 @@ class Item:
     Attributes
     ----------
     id : str
-        Unique and stable: it names the object in every file and seeds its sampling.
+        A unique and stable name. It identifies the object in every file and seeds its sampling.
     label : int
-        Index into the source's classes, -1 for none.
+        Index into the source's classes; -1 for an object without a class.
     split : {"train", "val", "test"}
-        The official split, "train" where there is none.
+        The official split; "train" if there is none.
     load : callable
-        Takes nothing, gives a Shape or an Image; picklable, so that worker processes can call it.
-        Raises ObjectError when this one object is unusable.
+        Function without arguments that returns a Shape or an Image. It is picklable, so that worker
+        processes can call it. It raises ObjectError when this object is unusable.
     """
 
     id: str
@@ -61,28 +62,31 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that was found and listed; nothing of it has been loaded yet.
+    """A data set whose objects are listed and not loaded.
 
     Attributes
     ----------
     name : str
         The dataset's name on the command line.
     kind : {"shapes", "images"}
-        What its items load.
+        The type of object that its items load.
     classes : tuple of str
         Class names in label order: a fixed list, never directory order.
     items : tuple of Item
-        In a fixed order.
+        The objects, in a fixed order.
     up : str
-        The files' own up axis (shapes only).
+        The axis that points up in the files (shapes only).
     digest : str
-        SHA-256 over what identifies the source's content (names and sizes of files, or the generator's parameters).
+        SHA-256 of what identifies the source's content: names and sizes of files, or the generator's
+        parameters.
     missing : tuple of (id, reason)
-        Objects the source itself knows to be absent or unusable before loading, e.g. listed without a file.
+        Objects that are known to be absent or unusable before loading, for example listed without a
+        file.
     note : str
-        One line for the user: the layout found, the count against the official one.
+        One line for the user: the layout, and the number of objects against the official number.
     paired : bool
-        Whether each image is two pictures of one size, one after the other in its channels (images only).
+        Whether each image holds two images of one size, one after the other in its channels (images
+        only).
     """
 
     name: str

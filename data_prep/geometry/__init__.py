@@ -1,1 +1,1 @@
-"""Meshes and clouds: into the unit ball, to points, to quadrature nodes, and surfaces out of values."""
+"""Geometry of meshes and clouds: unit ball, sampled points, quadrature nodes, level surfaces."""

@@ -1,1 +1,1 @@
-"""The map file: reading it and writing it."""
+"""The map file: a reader and a writer."""

@@ -1,1 +1,1 @@
-"""From a source to a map file, in several processes, with one writer."""
+"""Preparation of a source into a map file, with several worker processes and one writer."""

@@ -1,1 +1,1 @@
-"""A file on disk to vertices, faces, points or pixels."""
+"""Readers of files: vertices and faces, points, voxels, pixels."""

@@ -1,1 +1,1 @@
-"""The data sets that can be prepared, one file each; ``catalogue`` lists them."""
+"""The supported data sets, one file each; ``catalogue`` lists them."""

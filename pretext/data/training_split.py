@@ -17,7 +17,7 @@ LARGEST_IN_MEMORY = 64 * 2**20
 
 def check_same_basis(wanted: Basis, maps: MapFile) -> None:
     """Raise a UserError when a map file's basis differs from ``wanted`` in anything that changes its meaning."""
-    conflicts = wanted.conflicts(maps.basis)
+    conflicts = wanted.find_conflicts(maps.basis)
     if conflicts:
         raise UserError(
             "map file of another basis than the run's",
@@ -26,7 +26,7 @@ def check_same_basis(wanted: Basis, maps: MapFile) -> None:
         )
 
 
-class TrainingMaps:
+class TrainingSplit:
     """The maps of one split, handed out in standardised batches.
 
     Parameters
@@ -43,6 +43,8 @@ class TrainingMaps:
     UserError
         When the split is empty, values are not finite, or the clouds are wanted and not in the file.
     """
+
+    codes: Tensor | None = None  # of splits with codes, see ``pretext.tasks.codes``
 
     def __init__(self, maps: MapFile, split: str | None = "train", with_points: bool = False) -> None:
         self.maps = maps

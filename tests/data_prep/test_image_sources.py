@@ -113,7 +113,7 @@ def test_pairs_to_maps_and_both_directions(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a map file of paired images"):
         split_pair_channels(pixel_basis(6, 8, 8))
     # plain images of as many channels are something else
-    assert pixel_basis(6, 8, 8).conflicts(maps.basis)
+    assert pixel_basis(6, 8, 8).find_conflicts(maps.basis)
 
 
 def test_own_pairs(tmp_path: Path) -> None:

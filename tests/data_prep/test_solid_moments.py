@@ -98,6 +98,6 @@ def test_maps_of_solids() -> None:
     maps = [shape_to_map(_mesh(mesh), SOLID, "+z", np.random.default_rng(0))[0] for mesh in (cone, separate)]
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)  # corners at the same place are one
     assert np.abs(unfold(maps[0], SOLID)[1:4]).max() < 1e-6  # the centre of mass is at the origin
-    assert SOLID.conflicts(zernike_basis(12)) == ["sampling solid against area"]
+    assert SOLID.find_conflicts(zernike_basis(12)) == ["sampling solid against area"]
     surface = shape_to_map(_mesh(cone), replace(SOLID, sampling="quadrature"), "+z", np.random.default_rng(0))[0]
     assert np.abs(surface - maps[0]).max() > 0.05

@@ -171,5 +171,5 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
         prepare_maps(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", keep_points=True)
     made = prepare_maps(source, replace(zernike_basis(4), sampling="quadrature"), tmp_path / "a.h5", workers=0)
     assert made.basis.sampling == "quadrature"
-    assert made.basis.conflicts(zernike_basis(4)) == []
-    assert made.basis.conflicts(replace(zernike_basis(4), reach=0.99)) == ["reach 1.0 against 0.99"]
+    assert made.basis.find_conflicts(zernike_basis(4)) == []
+    assert made.basis.find_conflicts(replace(zernike_basis(4), reach=0.99)) == ["reach 1.0 against 0.99"]

@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_refused() -> None:
     basis = zernike_basis(3)
     augment = SpectralAugment(basis)
     maps = torch.zeros(2, *basis.shape)
-    with pytest.raises(UserError, match="one of images"):
+    with pytest.raises(UserError, match="that of images"):
         SpectralAugment(pixel_basis(1, 4, 4))
     with pytest.raises(UserError, match="only one"):
         SpectralAugment(basis, mean=np.zeros(basis.shape))

@@ -1,1 +1,1 @@
-"""Fetching raw data: what may be fetched, resuming, unpacking."""
+"""Download of raw data: the catalogue of files, a download that resumes, and safe unpacking."""
