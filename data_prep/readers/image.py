@@ -1,4 +1,4 @@
-"""Reading one image file, grey or colour, eight bits; and bringing an image to a size."""
+"""Reader of one image file, grey or colour, with eight bits; and scaling of images."""
 
 import math
 import warnings
@@ -14,9 +14,10 @@ from data_prep.source import Image, Shape, Source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # whatever the name says: Pillow would run programs for others
-LARGEST_SIDE = 16384  # refused before decoding, as
-MOST_PIXELS = 1 << 26  # 64 million, which take 256 MiB
+# Pillow detects the format by content, and for some other formats it would start external programs.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+LARGEST_SIDE = 16384  # This limit and the next are checked before decoding.
+MOST_PIXELS = 1 << 26  # 64 million pixels take 256 MiB.
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
@@ -32,51 +33,52 @@ def read_image(path: Path) -> Image:
     Returns
     -------
     ndarray, shape (1 or 3, H, W), uint8
-        Grey images have one channel, all others are turned to RGB; transparency is left out.
+        Grey images have one channel; all others are converted to RGB. Transparency is dropped.
 
     Raises
     ------
     ObjectError
         When the file is missing, damaged, or far too large.
     """
-    from PIL import Image as Pillow  # 0.1 s at import
+    from PIL import Image as Pillow  # The import takes 0.1 s.
 
     try:
-        if not path.is_file():  # to open a pipe would be to wait for ever
-            raise ObjectError("no such file" if not path.exists() else "no file: a pipe, folder or device")
-        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS) as picture:
-            warnings.simplefilter("ignore")  # of large pictures and odd entries beside them
-            if max(picture.size) > LARGEST_SIDE or math.prod(picture.size) > MOST_PIXELS:
-                most = f"{LARGEST_SIDE} on a side or {MOST_PIXELS} in all"
-                raise ObjectError(f"{picture.size[0]}x{picture.size[1]} pixels, more than {most}")
-            if picture.mode in DEEP_MODES:
-                # Pillow would cut the values off at 255 and turn nearly all of the picture white
-                raise ObjectError(f"more than 8 bits a value (mode {picture.mode}): convert it to 8 bits first")
-            pixels = np.asarray(picture.convert("L" if picture.mode in GREY_MODES else "RGB"))
+        if not path.is_file():  # Opening a pipe could block for ever.
+            raise ObjectError("no such file" if not path.exists() else "not a regular file: a pipe, folder or device")
+        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS) as image:
+            warnings.simplefilter("ignore")  # Pillow warns of large images and unusual metadata.
+            if max(image.size) > LARGEST_SIDE or math.prod(image.size) > MOST_PIXELS:
+                most = f"{LARGEST_SIDE} on a side or {MOST_PIXELS} in total"
+                raise ObjectError(f"{image.size[0]}x{image.size[1]} pixels, more than {most}")
+            if image.mode in DEEP_MODES:
+                # Pillow would clip values at 255 and turn nearly all of the image white.
+                raise ObjectError(f"more than 8 bits a value (mode {image.mode}): convert it to 8 bits first")
+            pixels = np.asarray(image.convert("L" if image.mode in GREY_MODES else "RGB"))
     except ObjectError:
         raise
-    except Exception as error:  # damaged files make Pillow raise nearly anything, from KeyError to struct.error
+    except Exception as error:  # Damaged files make Pillow raise many types, from KeyError to struct.error.
         raise ObjectError(f"unreadable image: {str(error)[:200] or type(error).__name__}") from error
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
 def resize_square(image: Image, size: int) -> Image:
-    """Cut the largest square out of the middle and scale it.
+    """Crop the largest square from the middle and scale it.
 
     Parameters
     ----------
     image : ndarray, shape (C, H, W), uint8
-        Any number of channels: each is scaled on its own.
+        An image with any number of channels; each channel is scaled separately.
     size : int
         Pixels on a side of the result.
 
     Returns
     -------
     ndarray, shape (C, size, size), uint8
-        Each pixel is the mean over the area it covers where the image shrinks (no ringing at the edges of label maps,
-        as sharper filters would give), and bicubic where it grows.
+        The scaled square. When the image shrinks, each pixel is the mean over the area it covers:
+        sharper filters would cause ringing at the edges of label maps. When the image grows, the
+        interpolation is bicubic.
     """
-    from PIL import Image as Pillow  # 0.1 s at import
+    from PIL import Image as Pillow  # The import takes 0.1 s.
 
     _, height, width = image.shape
     side = min(height, width)
@@ -95,7 +97,7 @@ SMALLEST, LARGEST = 4, 512  # pixels on a side
 
 
 def resize_source(source: Source, size: int) -> Source:
-    """The same source with images of ``size`` x ``size`` pixels, cut from the middle and scaled.
+    """Return a source whose images are the middle squares, scaled to ``size`` x ``size`` pixels.
 
     Raises
     ------
@@ -105,11 +107,11 @@ def resize_source(source: Source, size: int) -> Source:
     if source.kind != "images":
         raise UserError("only images have a size", f"--size with {source.name!r}", "leave it out")
     if not SMALLEST <= size <= LARGEST:
-        raise UserError("size of images out of range", size, f"give one from {SMALLEST} to {LARGEST}")
+        raise UserError("size of images out of range", size, f"give {SMALLEST} to {LARGEST}")
     return replace(
         source,
         items=tuple(replace(item, load=partial(_load, item.load, size)) for item in source.items),
-        # maps of another size are other data
+        # The digest includes the size, because maps of another size are different data.
         digest=sha256(f"{source.digest} {size}".encode()).hexdigest(),
         note=f"{source.note}; middle square, scaled to {size}x{size}",
     )

@@ -1,7 +1,7 @@
-"""Check what a file asks for before a reader takes memory for it: glTF, PLY, text of numbers, compressed HDF5.
+"""Checks of the size that a file announces, before a reader allocates memory: glTF, PLY, text, compressed HDF5.
 
-A glTF file is a table of contents that may name the same numbers many times over: a megabyte can ask for a hundred
-million triangles, or for arrays that are in no buffer at all and would be made of zeros.
+A glTF file is a table of contents that may name the same numbers many times. A megabyte can announce
+a hundred million triangles, or arrays that are in no buffer and would be filled with zeros.
 """
 
 import json
@@ -15,26 +15,26 @@ import h5py
 
 from spectral_ssl.ground.errors import ObjectError
 
-MOST_NODES = 20_000  # a chain of so many takes trimesh some seconds
+MOST_NODES = 20_000  # trimesh needs some seconds for a chain of this length.
 MOST_BUFFERS = 64
-MOST_CORNERS = 1 << 26  # vertices and corners of faces in all parts, as often as the scene shows them
+MOST_CORNERS = 1 << 26  # vertices and corners of faces in all parts, counted once per appearance in the scene
 MOST_ACCESSOR_BYTES = 1 << 30
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 NUMBERS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 
 
 def check_gltf(data: bytes) -> None:
-    """Add up what a file asks for.
+    """Check that a glTF file announces no more than the limits of this module.
 
     Parameters
     ----------
     data : bytes
-        Of the whole .gltf or .glb file.
+        Content of the whole .gltf or .glb file.
 
     Raises
     ------
     ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, struct.error
-        When it asks for more than the limits above, or is damaged.
+        When the file announces more, or is damaged.
     """
     tree = json.loads(_contents(data))
     nodes, meshes, accessors = (tree.get(name, []) for name in ("nodes", "meshes", "accessors"))
@@ -50,7 +50,7 @@ def check_gltf(data: bytes) -> None:
 
 
 def _contents(data: bytes) -> bytes:
-    """The table of contents: the first part of a .glb file, all of a .gltf file."""
+    """Return the table of contents: the first part of a .glb file, all of a .gltf file."""
     if data[:4] != b"glTF":
         return data
     length, kind = struct.unpack_from("<I4s", data, 12)
@@ -69,8 +69,8 @@ def _bytes(accessor: dict[str, Any]) -> int:
 
 
 def _corners(primitive: dict[str, Any], accessors: list[dict[str, Any]]) -> int:
-    named = [primitive["attributes"]["POSITION"], *([primitive["indices"]] if "indices" in primitive else [])]
-    return sum(int(accessors[place]["count"]) for place in named)
+    used = [primitive["attributes"]["POSITION"], *([primitive["indices"]] if "indices" in primitive else [])]
+    return sum(int(accessors[number]["count"]) for number in used)
 
 
 LONGEST_HEADER = 1 << 16
@@ -83,17 +83,17 @@ PROPERTY_BYTES = {
 
 
 def check_ply(data: bytes) -> None:
-    """See that as many elements as a .ply file announces can be in it.
+    """Check that a .ply file is long enough for the elements that its header announces.
 
     Parameters
     ----------
     data : bytes
-        Of the whole file.
+        Content of the whole file.
 
     Raises
     ------
     ObjectError
-        When they cannot, or the header is damaged.
+        When the file is too short, or the header is damaged.
     """
     head, end, body = data.partition(b"end_header")
     if not end or len(head) > LONGEST_HEADER:
@@ -109,26 +109,26 @@ def check_ply(data: bytes) -> None:
                 if count < 0:
                     raise ValueError(f"{count} elements")
             elif words[:1] == ["property"]:
-                # in text a digit and a space; of a list at least its length
+                # In text a value takes at least a digit and a space. A list takes at least its length.
                 needed += count * (2 if text else PROPERTY_BYTES[words[2] if words[1] == "list" else words[1]])
         except (IndexError, KeyError, ValueError) as error:
             raise ObjectError(f"unreadable header of a .ply file: {error}") from None
-    if needed > len(body) + 1:  # the last line may lack its end
+    if needed > len(body) + 1:  # The last line may have no line end.
         raise ObjectError(f"truncated: at least {needed} bytes announced, {len(body)} follow")
     if text:
         check_words(body)
 
 
-MOST_WORDS = 1 << 24  # measured: up to 130 bytes each while they are read, 2 GiB in all
+MOST_WORDS = 1 << 24  # Measured: a reader needs up to 130 bytes per word, 2 GiB for this number.
 
 
 def check_words(data: bytes) -> None:
-    """See that a text has not too many words.
+    """Check that a text has at most ``MOST_WORDS`` words.
 
     Raises
     ------
     ObjectError
-        When it has more than ``MOST_WORDS``, counted by the spaces and the ends of lines between them.
+        When it has more, counted by the spaces, commas and line ends between words.
     """
     gaps = sum(data.count(sign) for sign in (b" ", b"\t", b"\n", b",", b"\r"))
     if gaps > MOST_WORDS:
@@ -138,34 +138,34 @@ def check_words(data: bytes) -> None:
 MOST_BYTES_OF_A_CHUNK = 256 << 20
 
 
-def check_chunks(found: h5py.Dataset) -> None:
-    """See that each compressed chunk unpacks to what it should: HDF5 itself makes room for whatever comes out.
+def check_chunks(column: h5py.Dataset) -> None:
+    """Check that each compressed chunk unpacks to its announced size; HDF5 itself would allocate any size.
 
     Raises
     ------
     ValueError
-        When one does not, or the values were never written.
+        When a chunk has another size, or values were never written.
     """
-    filters = found.id.get_create_plist()
+    filters = column.id.get_create_plist()
     names = [filters.get_filter(number)[0] for number in range(filters.get_nfilters())]
     if names[-1:] != [h5py.h5z.FILTER_DEFLATE] or any(name != h5py.h5z.FILTER_SHUFFLE for name in names[:-1]):
-        if names or found.id.get_storage_size() < found.size * found.dtype.itemsize:
-            raise ValueError(f"{found.name}: values that are missing or packed in another way than by gzip")
+        if names or column.id.get_storage_size() < column.size * column.dtype.itemsize:
+            raise ValueError(f"{column.name}: values are missing, or compressed by another method than gzip")
         return
-    size = math.prod(found.chunks) * found.dtype.itemsize
-    if size > MOST_BYTES_OF_A_CHUNK or found.id.get_num_chunks() != math.prod(
-        math.ceil(side / part) for side, part in zip(found.shape, found.chunks, strict=True)
+    size = math.prod(column.chunks) * column.dtype.itemsize
+    if size > MOST_BYTES_OF_A_CHUNK or column.id.get_num_chunks() != math.prod(
+        math.ceil(side / part) for side, part in zip(column.shape, column.chunks, strict=True)
     ):
-        raise ValueError(f"{found.name}: chunks of {size} bytes, or some that are missing")
+        raise ValueError(f"{column.name}: chunks of {size} bytes, or missing chunks")
 
     def check(chunk: Any) -> None:
         if chunk.filter_mask:
             return
-        with Path(found.file.filename).open("rb") as stream:
+        with Path(column.file.filename).open("rb") as stream:
             stream.seek(chunk.byte_offset)
             packed = stream.read(chunk.size)
         unpacker = zlib.decompressobj()
         if len(unpacker.decompress(packed, size + 1)) != size or not unpacker.eof:
-            raise ValueError(f"{found.name}: a chunk that does not unpack to {size} bytes")
+            raise ValueError(f"{column.name}: a chunk that does not unpack to {size} bytes")
 
-    found.id.chunk_iter(check)
+    column.id.chunk_iter(check)

@@ -1,7 +1,7 @@
-"""The Object File Format (.off): counts, vertices, polygons, as text.
+"""Reader of the Object File Format (.off): counts, vertices and polygons as text.
 
-Reading meshes takes most of the time of preparing them, so the common file (one triangle a line, nothing else on the
-line) goes through numpy's own number parser in two calls; any other file is read line by line.
+Reading takes most of the time of preparing meshes. So numpy's number parser reads the common file in
+two calls: one triangle per line and nothing else on the line. Any other file is read line by line.
 """
 
 import re
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from data_prep.readers.limits import check_words
 from spectral_ssl.ground.errors import ObjectError
 
-# Keyword and what may follow it on the same line; "OFF490 518 0" without a space is common in ModelNet40. The letters
-# before OFF announce more numbers on each vertex line (ST texture, C colour, N normal), after the coordinates.
+# The keyword and the rest of its line. "OFF490 518 0" without a space is common in ModelNet40. The letters before OFF
+# announce more numbers on each vertex line (ST texture, C colour, N normal), after the coordinates.
 HEADER = re.compile(rb"\s*(?:ST)?C?N?OFF(?!\w*[A-Za-z])[ \t]*([^\n]*)(?:\n|$)")
 COMMENT = re.compile(rb"#[^\n]*")
 SHORTEST_VERTEX = 6  # bytes of "0 0 0\n"
@@ -25,24 +25,27 @@ Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def parse_off(data: bytes) -> Mesh:
-    """Vertices and triangles of an OFF file.
+    """Parse the vertices and triangles of an OFF file.
 
     Parameters
     ----------
     data : bytes
-        The whole file. Comments, Windows line ends, normals or colours after the coordinates of a vertex, and colours
-        after the corners of a polygon are understood and left out.
+        Content of the whole file. The parser skips comments, normals or colours after the
+        coordinates of a vertex, and colours after the corners of a polygon. It accepts Windows line
+        ends.
 
     Returns
     -------
     vertices : ndarray, shape (N, 3), float64
     faces : ndarray, shape (F, 3), int64
-        Polygons with more than three corners are cut into a fan from their first corner; those with fewer are left out.
+        A polygon with more than three corners becomes a fan of triangles from its first corner. A
+        polygon with fewer corners is dropped.
 
     Raises
     ------
     ObjectError
-        When the file is truncated, is not of this format, or a face names a vertex that is not there.
+        When the file is truncated, is not of this format, or a face names a vertex that does not
+        exist.
     """
     if b"#" in data:
         data = COMMENT.sub(b"", data)
@@ -52,10 +55,10 @@ def parse_off(data: bytes) -> Mesh:
     if header is None:
         raise ObjectError("not an OFF file: it does not begin with the word OFF and counts")
     counts, start = header.group(1).split(), header.end()
-    while not counts and start < len(data):  # the counts on a line of their own, perhaps after empty ones
+    while not counts and start < len(data):  # The counts may be on a later line, after empty lines.
         line, _, _ = data[start : start + 4096].partition(b"\n")
         counts, start = line.split(), start + len(line) + 1
-    num_vertices, num_faces = _counts(counts, len(data) - start)
+    num_vertices, num_faces = _parse_counts(counts, len(data) - start)
     vertices, faces = _read_plain(data[start:], num_vertices, num_faces) or _read_lines(
         data[start:], num_vertices, num_faces
     )
@@ -66,15 +69,15 @@ def parse_off(data: bytes) -> Mesh:
     return vertices, faces
 
 
-def _counts(words: list[bytes], bytes_left: int) -> tuple[int, int]:
-    """Numbers of vertices and faces, refused when so many cannot be in the rest of the file."""
+def _parse_counts(words: list[bytes], bytes_left: int) -> tuple[int, int]:
+    """Parse the numbers of vertices and faces; refuse numbers that the rest of the file cannot hold."""
     try:
         num_vertices, num_faces = int(words[0]), int(words[1])
     except (IndexError, ValueError):
         raise ObjectError(f"unreadable counts {b' '.join(words)[:40]!r}") from None
     if num_vertices < 0 or num_faces < 0:
         raise ObjectError(f"negative counts {num_vertices} {num_faces}")
-    # the last line may lack its end
+    # The last line may have no line end.
     if SHORTEST_VERTEX * num_vertices + SHORTEST_FACE * num_faces > bytes_left + 1:
         raise ObjectError(
             f"truncated: {num_vertices} vertices and {num_faces} faces announced, {bytes_left} bytes follow"
@@ -83,7 +86,7 @@ def _counts(words: list[bytes], bytes_left: int) -> tuple[int, int]:
 
 
 def _read_plain(body: bytes, num_vertices: int, num_faces: int) -> Mesh | None:
-    """Three numbers on each vertex line, ``3 a b c`` on each face line; None if the file is not like that."""
+    """Read a file with three numbers per vertex line and ``3 a b c`` per face line; return None for other files."""
     ends = np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n"))
     if num_vertices == 0 or len(ends) < num_vertices:
         return None
@@ -99,11 +102,11 @@ def _read_plain(body: bytes, num_vertices: int, num_faces: int) -> Mesh | None:
 
 
 def _numbers(text: bytes, dtype: type) -> NDArray[Any] | None:
-    """All numbers of a text, or None when there is anything else in it."""
+    """Parse a text of numbers; return None if it contains anything else."""
     if not text.strip():
         return np.empty(0, dtype)
     with warnings.catch_warnings():
-        # numpy announces unreadable text by a deprecation warning or, in newer versions, by an error
+        # For unreadable text numpy gives a deprecation warning or, in newer versions, raises an error.
         warnings.simplefilter("error")
         try:
             return np.fromstring(text, dtype, sep=" ")
@@ -112,7 +115,7 @@ def _numbers(text: bytes, dtype: type) -> NDArray[Any] | None:
 
 
 def _read_lines(body: bytes, num_vertices: int, num_faces: int) -> Mesh:
-    """The general case, line by line."""
+    """Read any file of this format line by line."""
     check_words(body)
     lines = [words for line in body.split(b"\n") if (words := line.split())]
     if len(lines) < num_vertices + num_faces:

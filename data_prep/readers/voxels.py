@@ -1,7 +1,7 @@
-"""Voxel grids as clouds: the centres of the occupied voxels. Grids come as 3D arrays or as .binvox files.
+"""Conversion of voxel grids to clouds: the centres of the occupied voxels. Grids are 3D arrays or .binvox files.
 
-An occupied voxel of a solid grid lies inside as often as on the surface, so maps of solid and of hollow grids differ;
-that is the data's own meaning and is left alone.
+In a solid grid the voxels inside are occupied too. So maps of solid and of hollow grids differ. The
+reader does not hollow solid grids.
 """
 
 import re
@@ -14,22 +14,23 @@ from spectral_ssl.ground.errors import ObjectError
 
 MOST_ON_A_SIDE = 1024
 MOST_VOXELS = 1 << 28  # 256 MiB of bytes, a grid of 645^3
-MOST_OCCUPIED = 1 << 22  # their centres take 24 bytes each
+MOST_OCCUPIED = 1 << 22  # The centre of a voxel takes 24 bytes.
 HEADER = re.compile(rb"#binvox[^\n]*\n(?P<fields>[^\0]{0,4096}?\n)data\r?\n")
 
 
 def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
-    """Centres of the voxels that are not zero.
+    """Return the centres of the occupied voxels.
 
     Parameters
     ----------
     grid : ndarray, shape (X, Y, Z)
-        Booleans or numbers; of floats (occupancies, as networks write them) those above one half count.
+        Booleans or integers, where every value except zero means occupied; or floats (occupancies,
+        as networks write them), where values above 0.5 mean occupied.
 
     Returns
     -------
     ndarray, shape (N, 3), float64
-        In units of a voxel; the first index is x.
+        Centres in units of a voxel; the first index is x.
 
     Raises
     ------
@@ -49,13 +50,14 @@ def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def parse_binvox(data: bytes) -> NDArray[np.float64]:
-    """Centres of the occupied voxels of a .binvox file, in the coordinates of the mesh it was made from.
+    """Parse a .binvox file: return the centres of the occupied voxels, in the coordinates of the original mesh.
 
     Parameters
     ----------
     data : bytes
-        The whole file: a text header with ``dim`` and perhaps ``translate`` and ``scale``, then pairs of bytes (value,
-        how often), with y running fastest, then z, then x.
+        Content of the whole file: a text header with ``dim`` and optionally ``translate`` and
+        ``scale``, then pairs of bytes (value, number of repetitions), with y running fastest, then z,
+        then x.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     if translate.shape != (3,) or not np.isfinite(translate).all() or not (np.isfinite(scale) and scale > 0):
         raise ObjectError("unreadable header of a binvox file: translate and scale")
     sides = np.array([depth, height, width])
-    # before anything is unpacked: two bytes can stand for 255 voxels
+    # This check comes before unpacking, because two bytes can stand for 255 voxels.
     if sides.min() < 1 or sides.max() > MOST_ON_A_SIDE or depth * height * width > MOST_VOXELS:
         raise ObjectError(f"a grid of {depth}x{height}x{width} voxels")
     body = np.frombuffer(data, np.uint8, offset=header.end())
@@ -88,7 +90,7 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     if total != depth * height * width:
         raise ObjectError(f"{total} voxels of {depth * height * width}: truncated or damaged")
     if values.max(initial=0) > 1:
-        raise ObjectError("voxels that are neither 0 nor 1")
+        raise ObjectError("voxel values other than 0 and 1")
     grid = np.repeat(values, counts).reshape(depth, height, width)  # x, z, y
     centres = find_voxel_centres(grid)[:, [0, 2, 1]]
     return np.asarray(centres / sides.max() * scale + translate)

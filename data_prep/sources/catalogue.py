@@ -101,7 +101,7 @@ SOURCES: dict[str, SourceEntry] = {
         "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
     ),
     "pairs": SourceEntry(
-        "pairs", "images", True, "your own images side by side: pairs:PATH", "open_own", after_colon="path"
+        "pairs", "images", True, "your own images side by side: pairs:PATH", "open_pairs", after_colon="path"
     ),
     "folder": SourceEntry(
         "folder", "either", True, "your own meshes, clouds or images: folder:PATH", after_colon="path"

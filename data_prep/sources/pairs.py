@@ -52,7 +52,7 @@ def open_pairs(root: Path) -> Source:
     return _open(f"pairs:{root.resolve().name}", root)
 
 
-def one_side(source: Source, side: str) -> Source:
+def select_side(source: Source, side: str) -> Source:
     """Only the left (A) or the right (B) pictures of a source of pairs, as a source of single images.
 
     Raises

@@ -64,7 +64,7 @@ def test_binvox_axes_and_units() -> None:
         (_binvox(body=b"\1\4\0\5"), "9 voxels of 8"),
         (_binvox(body=b""), "0 voxels of 8"),
         (_binvox(body=b"\1\4\0"), "4 voxels of 8"),
-        (_binvox(body=b"\2\4\0\4"), "neither 0 nor 1"),
+        (_binvox(body=b"\2\4\0\4"), "other than 0 and 1"),
         (_binvox(body=b"\0\4\0\4"), "empty voxel grid"),
     ],
 )

@@ -8,7 +8,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES
-from data_prep.sources.pairs import one_side
+from data_prep.sources.pairs import select_side
 from data_prep.transforms.radial_harmonics import require_embree
 from downstream.features.store import SCHEMA as FEATURES_SCHEMA
 from downstream.features.store import read_features
@@ -102,7 +102,7 @@ def _source(
         for pixels in (None, height) if size is None and square else (size,):
             source = find_source(dataset, root, place, pixels)
             if side or own_side:
-                source = one_side(source, side or own_side)
+                source = select_side(source, side or own_side)
             if _fits(maps, source):
                 break
     except UserError as error:
