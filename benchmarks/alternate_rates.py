@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 import spectral_ssl
-from spectral_ssl.verbs.probe import without_nan
+from spectral_ssl.ground.files import replace_nan
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("with the mark", "without", "between", "both found")
@@ -42,7 +42,7 @@ def main() -> None:
         result = spectral_ssl.evaluate(run, settings=["rate=0"], workspace=arguments.workspace)
         rows.append({"rate": rate, "steps": run.checkpoint["place"]["step"], "evaluation": result})
     out = ROOT / "benchmarks" / "results" / "alternate-rates.json"
-    out.write_text(json.dumps(without_nan({"rows": rows}), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(replace_nan({"rows": rows}), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axis, which in zip(figure.subplots(1, 2, sharey=True), ("random z", "z moved by Z"), strict=True):
         for name in NAMES:

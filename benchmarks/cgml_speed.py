@@ -26,8 +26,9 @@ from pretext.data.batch import Example, Problem
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.cgml.model import CGML, CGMLConfig
-from pretext.networks import basic_layers as onednn_linear
-from pretext.training.trainer import seeded_generator
+from pretext.networks import basic_layers
+from pretext.optimisation import run_whole_batch
+from pretext.randomness import seeded_generator
 from spectral_ssl.ground.provenance import environment
 
 # name: shape of the map, batch, settings
@@ -101,7 +102,7 @@ class PartTimes:
     def shares(self, seconds: float) -> dict[str, float]:
         """Of a step's median time."""
         found = {part: statistics.median(times[WARM_UP:]) / seconds for part, times in self.parts.items()}
-        return {**found, "encoder_and_generator": 1 - sum(found.values())}
+        return {**found, "build_encoder_and_generator": 1 - sum(found.values())}
 
 
 def compare(name: str, batches: int) -> dict[str, Any]:
@@ -118,17 +119,17 @@ def compare(name: str, batches: int) -> dict[str, Any]:
     transcription = load_transcription().Algorithm1(make())
     variants: dict[str, Any] = {"transcription": transcription, "each-step": each_step, "whole-path": whole_path}
 
-    work, kept = {}, onednn_linear.available
-    onednn_linear.available = False  # torch's counter does not know it
+    work, kept = {}, basic_layers.available
+    basic_layers.available = False  # torch's counter does not know it
     for variant, counted in (
         ("transcription", load_transcription().Algorithm1(make())),
         ("each-step", make()),
         ("whole-path", make(latent_updates="whole-path")),
     ):
         with FlopCounterMode(display=False) as counter:
-            counted.training_step(made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
+            run_whole_batch(counted, made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
         work[variant] = counter.get_total_flops()
-    onednn_linear.available = kept
+    basic_layers.available = kept
 
     parts = {"each-step": PartTimes(each_step), "whole-path": PartTimes(whole_path)}
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
@@ -138,7 +139,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # none is always first
         for variant in order:
             begin = time.perf_counter()
-            losses[variant].append(variants[variant].training_step(example, seeded_generator("step", step)))
+            losses[variant].append(run_whole_batch(variants[variant], example, seeded_generator("step", step)))
             seconds[variant].append(time.perf_counter() - begin)
 
     held_out = made_up_batch(shape, size, bounded, seeded_generator("held out"))

@@ -18,8 +18,8 @@ import torch
 
 import spectral_ssl
 from pretext.runs.trained_run import TrainedRun, load_run
+from spectral_ssl.ground.files import replace_nan
 from spectral_ssl.ground.run_folder import read_metrics
-from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("cgml", "regression", "context-encoder", "pix2pix")
@@ -66,7 +66,7 @@ def main() -> None:
         "evaluations": evaluations,
     }
     out = RESULTS / f"completion-{arguments.name}.json"
-    out.write_text(json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(replace_nan(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(out)
 
 

@@ -36,9 +36,9 @@ def border_effect(codes: NDArray[Any], labels: NDArray[np.int64], right: NDArray
     float
         Positive where borders fail more; NaN where all codes are of one kind.
     """
-    from pretext.neighbours.exact import exact_neighbours
+    from pretext.neighbours.exact import find_exact_neighbours
 
-    nearest = exact_neighbours(codes, neighbours).nearest
+    nearest = find_exact_neighbours(codes, neighbours).nearest
     amid = (labels[nearest] == labels[:, None]).all(axis=1)
     if amid.all() or not amid.any():
         return float("nan")

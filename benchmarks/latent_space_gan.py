@@ -33,25 +33,24 @@ from latent_space_figure import border_effect, draw_latent_space
 
 import spectral_ssl
 from data_prep.maps.reader import MapFile, open_maps
-from downstream.features.clusters import neighbour_purity
+from downstream.features.clusters import compute_neighbour_purity
 from downstream.features.store import Features, read_features, write_features
 from downstream.metrics.class_score import (
     ClassifierNetwork,
-    RealClassifier,
-    class_score,
-    conditional_accuracy,
-    disturbed_labels,
-    neighbour_conditional_accuracy,
+    SampleClassifier,
+    add_label_noise,
+    compute_class_score,
+    match_classes,
+    match_classes_by_neighbour,
     train_classifier,
 )
-from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
+from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.pretrained.efficientnet_lite import load_class_head
 from pretext.data.standardise import Standardiser
-from pretext.runs.trained_run import TrainedRun, held_out_rows, load_run
-from pretext.tasks.image_views import PictureViewsConfig
-from spectral_ssl.ground.files import atomic_path, write_text
+from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
+from pretext.tasks.image_views import ImageViewsConfig
+from spectral_ssl.ground.files import atomic_path, replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
-from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"
 ROWS_AT_ONCE = 256
@@ -71,7 +70,7 @@ ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv + diff": (("same_weight=0",), "given"),
     "adv + same + diff": ((), "given"),
 }
-VIEWS = PictureViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # of photographs, for the classifier
+VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # of photographs, for the classifier
 NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -110,7 +109,7 @@ def main() -> None:
 def compare(cells: dict[str, tuple[tuple[str, ...], str]], arguments: argparse.Namespace) -> None:
     """Train every cell with every seed, score all by the same classifier."""
     maps = open_maps(arguments.data)
-    classifier = real_classifier(maps, arguments)
+    classifier = load_or_train_classifier(maps, arguments)
     rows = []
     for name in arguments.cells or cells:
         settings, source = cells[name]
@@ -125,11 +124,11 @@ def compare(cells: dict[str, tuple[tuple[str, ...], str]], arguments: argparse.N
 def robustness(arguments: argparse.Namespace) -> None:
     """Couples on the features of a classifier that learnt noisy labels, against a GAN given those labels."""
     maps = open_maps(arguments.data)
-    classifier = real_classifier(maps, arguments)
+    classifier = load_or_train_classifier(maps, arguments)
     rows = []
     for share in arguments.noise:
         features, labels = noisy_features(maps, share, arguments)
-        purity = neighbour_purity(read_features(features).values[maps.rows("test")], maps.labels[maps.rows("test")])
+        purity = compute_neighbour_purity(read_features(features).values[maps.rows("test")], maps.labels[maps.rows("test")])
         given_labels = ("conditioning=code", "reconstruction_weight=0", *BATCH_MINED)
         cells = {"couples": ((), features), "CGAN": (given_labels, labels)}
         for name in arguments.cells or cells:
@@ -145,7 +144,7 @@ def robustness(arguments: argparse.Namespace) -> None:
 def curves(arguments: argparse.Namespace) -> None:
     """Scores of the cells of ``main`` as they are trained."""
     maps = open_maps(arguments.data)
-    classifier = real_classifier(maps, arguments)
+    classifier = load_or_train_classifier(maps, arguments)
     rows: list[dict[str, Any]] = []
     for name in arguments.cells or MAIN:
         settings, source = MAIN[name]
@@ -189,7 +188,7 @@ def structure(arguments: argparse.Namespace) -> None:
     for source in arguments.features:
         path = spectral_ssl.export(source, data=maps, out=feature_path(source, arguments), overwrite=True,
                                    workspace=arguments.workspace) if source.is_dir() else source  # fmt: skip
-        found = neighbour_purity(read_features(path).values[train], maps.labels[train], threads=arguments.threads)
+        found = compute_neighbour_purity(read_features(path).values[train], maps.labels[train], threads=arguments.threads)
         rows.append({"cell": source.stem, "same class": {str(order): share for order, share in found.items()}})
         print_row(rows[-1])
         write({"samples": len(train), "metric": "l1", "rows": rows}, arguments)
@@ -228,13 +227,13 @@ def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     return Path(arguments.workspace) / "runs" / title
 
 
-def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments: argparse.Namespace) -> dict[str, Any]:
+def scores(run: TrainedRun, maps: MapFile, classifier: SampleClassifier, arguments: argparse.Namespace) -> dict[str, Any]:
     """What a run's samples for codes of the test split are worth."""
-    rows = held_out_rows(maps, arguments.count)
+    rows = select_held_out_rows(maps, arguments.count)
     blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
     answers = torch.cat([run.complete(maps, block, 1, first=place)[1] for place, block in enumerate(blocks)])
     labels = maps.labels[rows]
-    right = conditional_accuracy(classifier, answers, labels)[:, 0]
+    right = match_classes(classifier, answers, labels)[:, 0]
     error = float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
     samples, real = answers[:, 0], run.standardise(maps.read(rows))
     place = run.checkpoint["place"]
@@ -242,8 +241,8 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
     found: dict[str, Any] = {
         "conditional accuracy": float(right.mean()),
         "standard error": error,
-        "class score (classifier)": class_score(classifier.logits(samples)),
-        "class score of real samples (classifier)": class_score(classifier.logits(real)),
+        "class score (classifier)": compute_class_score(classifier.logits(samples)),
+        "class score of real samples (classifier)": compute_class_score(classifier.logits(real)),
         "Fréchet distance (classifier)": frechet_distance(
             classifier.features(samples), classifier.features(real)
         ).value,
@@ -261,32 +260,32 @@ def scores(run: TrainedRun, maps: MapFile, classifier: RealClassifier, arguments
     if maps.basis.kind != "pixels":
         train = maps.rows("train")
         known = run.standardise(maps.read(train)).numpy()
-        near = neighbour_conditional_accuracy(known, maps.labels[train], samples.numpy(), labels)
+        near = match_classes_by_neighbour(known, maps.labels[train], samples.numpy(), labels)
         found["nearest real map is of the class"] = float(near.mean())
-        ceiling = neighbour_conditional_accuracy(known, maps.labels[train], real.numpy(), labels)
+        ceiling = match_classes_by_neighbour(known, maps.labels[train], real.numpy(), labels)
         found["the same of real test maps"] = float(ceiling.mean())
     elif arguments.frechet:
         network = load_feature_network()
-        first, second = (image_features(network, part[: arguments.frechet]) for part in (samples, real))
+        first, second = (compute_image_features(network, part[: arguments.frechet]) for part in (samples, real))
         found[network.name] = frechet_distance(first, second).value
         head = load_class_head()  # ImageNet's classes: few of them are in these data
         for what, features in (("", first), (" of real samples", second)):
             logits = head(torch.from_numpy(features).float()).numpy()
-            found[f"class score{what} (EfficientNet-Lite0)"] = class_score(logits)
+            found[f"class score{what} (EfficientNet-Lite0)"] = compute_class_score(logits)
     return found
 
 
-def borders(run: TrainedRun, maps: MapFile, classifier: RealClassifier) -> float:
+def borders(run: TrainedRun, maps: MapFile, classifier: SampleClassifier) -> float:
     """How much more often samples fail whose codes lie at the border of their class; drawn in the run's samples."""
-    rows = held_out_rows(maps, BORDER_CODES)
+    rows = select_held_out_rows(maps, BORDER_CODES)
     example, answers = run.complete(maps, rows, BORDER_MODES, seed=1)
-    right = conditional_accuracy(classifier, answers, maps.labels[rows]).mean(axis=1)
+    right = match_classes(classifier, answers, maps.labels[rows]).mean(axis=1)
     codes = example.condition.flatten(1).numpy()
     draw_latent_space(run.folder / "samples" / "codes.png", codes, maps.labels[rows], right, maps.classes)
     return border_effect(codes, maps.labels[rows], right)
 
 
-def real_classifier(maps: MapFile, arguments: argparse.Namespace) -> RealClassifier:
+def load_or_train_classifier(maps: MapFile, arguments: argparse.Namespace) -> SampleClassifier:
     """The classifier of a map file, trained once."""
     epochs, width = arguments.classifier_epochs, arguments.classifier_width
     name = f"classifier-{maps.digest[:16]}-{epochs}-{width}{'-views' if arguments.classifier_views else ''}.pt"
@@ -295,7 +294,7 @@ def real_classifier(maps: MapFile, arguments: argparse.Namespace) -> RealClassif
         content = torch.load(path, weights_only=True)
         network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
         network.load_state_dict(content["network"])
-        return RealClassifier(network, content["accuracy"])
+        return SampleClassifier(network, content["accuracy"])
     views = VIEWS if arguments.classifier_views else None
     classifier = train_classifier(maps, Standardiser.of(maps), epochs=epochs, width=width, views=views)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -317,7 +316,7 @@ def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -
     blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
     values = np.concatenate([extractor.features(standardise(maps.read(block))) for block in blocks])
     labels = maps.labels.copy()  # those of the test split stay right: they are asked for
-    labels[train] = disturbed_labels(maps.labels[train], len(maps.classes), share, seed=1)
+    labels[train] = add_label_noise(maps.labels[train], len(maps.classes), share, seed=1)
     one_hot = np.eye(len(maps.classes), dtype=np.float32)[labels]
     about = {
         "layer": "last",
@@ -342,7 +341,7 @@ def print_row(row: dict[str, Any]) -> None:
 
 def write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Write what is known so far."""
-    result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
+    result = replace_nan({"threads": arguments.threads, "environment": environment(), **found})
     RESULTS.mkdir(exist_ok=True)
     write_text(result_path(arguments), json.dumps(result, indent=1, allow_nan=False) + "\n")
 

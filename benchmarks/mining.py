@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from pretext.neighbours.approximate import approximate_neighbours
-from pretext.neighbours.exact import exact_neighbours
+from pretext.neighbours.approximate import find_approximate_neighbours
+from pretext.neighbours.exact import find_exact_neighbours
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.provenance import environment
 
@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=1_000_000, help="of the approximate part")
     parser.add_argument("--out", type=Path, default=RESULTS / "mining.json")
     arguments = parser.parse_args()
-    exact_neighbours(features(300, 8), threads=1)  # compiles
-    exact_neighbours(features(300, 8), 1, "l2", threads=1)
+    find_exact_neighbours(features(300, 8), threads=1)  # compiles
+    find_exact_neighbours(features(300, 8), 1, "l2", threads=1)
     result: dict[str, Any] = {"threads": arguments.threads}
     if "exact" in arguments.parts:
         result["exact"] = [exact(arguments.samples, metric, arguments.threads) for metric in arguments.metrics]
@@ -69,7 +69,7 @@ def exact(samples: int, metric: Any, threads: int) -> dict[str, Any]:
     from scipy.spatial.distance import cdist
 
     values = features(samples, 256)
-    found, seconds, processor = timed(lambda: exact_neighbours(values, 1, metric, threads=threads))
+    found, seconds, processor = timed(lambda: find_exact_neighbours(values, 1, metric, threads=threads))
     rows = np.random.default_rng(1).permutation(samples)[:CHECKED]
     name = "cityblock" if metric == "l1" else "euclidean"
     distances = cdist(values[rows].astype(np.float64), values.astype(np.float64), name)
@@ -101,7 +101,7 @@ def exact(samples: int, metric: Any, threads: int) -> dict[str, Any]:
 def approximate(samples: int, threads: int) -> dict[str, Any]:
     """Nearest and farthest of nearly all samples of 128 dimensions."""
     values = features(samples, 128)
-    found, seconds, processor = timed(lambda: approximate_neighbours(values, 1, "l2", threads=threads))
+    found, seconds, processor = timed(lambda: find_approximate_neighbours(values, 1, "l2", threads=threads))
     row = {
         "metric": "l2",
         "samples": samples,

@@ -24,19 +24,19 @@ import torch
 
 import spectral_ssl
 from downstream.figures.mixture import draw_points
-from downstream.metrics.prediction_scores import mixture_scores
+from downstream.metrics.prediction_scores import score_mixture
 from pretext.data.batch import Example, Problem
 from pretext.losses.moment_matching import VARIANTS
 from pretext.method import build_seeded
 from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.optimisation import run_whole_batch
+from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import TrainedRun, load_run
-from pretext.tasks.toys.mixture import MixtureConfig, mixture_centres
-from pretext.training.trainer import seeded_generator
+from pretext.tasks.toys.mixture import MixtureConfig, compute_mixture_centres
 from spectral_ssl.ground.errors import unknown_name
-from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.files import replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.run_folder import read_metrics
-from spectral_ssl.verbs.probe import without_nan
 
 RESULTS = Path(__file__).parent / "results"
 TOY_MINUTES = 2.0
@@ -139,7 +139,7 @@ def toy(arguments: argparse.Namespace) -> None:
         generator = seeded_generator(1, "moment-gan")
         points = run.method.complete(torch.zeros(TOY_POINTS // 20, 1, 1, 1), 20, generator)
         spread = run.plan.task_config.spread
-        row = {"cell": name, **training(run), **mixture_scores(points, spread)}
+        row = {"cell": name, **training(run), **score_mixture(points, spread)}
         row["variance of the answers"] = points.flatten(0, 1).flatten(1).var(dim=0).mean().item()
         row["bar"] = row["modes found"] == 8 and row["within 3 sigma"] >= 0.9
         rows.append(row)
@@ -150,7 +150,7 @@ def toy(arguments: argparse.Namespace) -> None:
         )
     spread = MixtureConfig().spread
     generator = seeded_generator(0, "truth")
-    centres = mixture_centres()[torch.randint(8, (TOY_POINTS,), generator=generator)]
+    centres = compute_mixture_centres()[torch.randint(8, (TOY_POINTS,), generator=generator)]
     truth = {"data": centres + spread * torch.randn(TOY_POINTS, 2, generator=generator)}
     figure = RESULTS / f"moment-gan-{arguments.name}{arguments.part}.png"
     draw_points(figure, truth | panels, spread)
@@ -263,7 +263,7 @@ def cost(arguments: argparse.Namespace) -> None:
             times = []
             for step in range(8):
                 started = time.process_time()  # of the processor: others may use it too
-                method.training_step(example, seeded_generator(step))
+                run_whole_batch(method, example, seeded_generator(step))
                 times.append(time.process_time() - started)
             seconds[f"{samples}, graded {graded or samples}"] = statistics.median(times[2:])
         first, *others = seconds.values()
@@ -289,7 +289,7 @@ def print_row(row: dict[str, Any]) -> None:
 
 def write(part: str, found: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Write what is known so far."""
-    result = without_nan({"threads": arguments.threads, "environment": environment(), **found})
+    result = replace_nan({"threads": arguments.threads, "environment": environment(), **found})
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"moment-gan-{arguments.name}{part}.json"
     write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -25,7 +25,7 @@ from pretext.methods.pix2pix import Pix2PixConfig
 from pretext.methods.regression import RegressionConfig
 from pretext.networks import basic_layers
 from pretext.optimisation import run_whole_batch
-from pretext.training.trainer import seeded_generator
+from pretext.randomness import seeded_generator
 from spectral_ssl.ground.provenance import environment
 
 BATCH = 10

@@ -122,7 +122,7 @@ def main() -> None:
     crowd: list[Decide] = [oracle] * given.oracles
     crowd += [mistaken(ERROR_RATE, 100 + number) for number in range(given.mistaken)]
     crowd += [coin(number) for number in range(given.coins)] + [always_left] * given.lefts
-    with sync_playwright() as playwright, listen(study, port=0).beside() as served:
+    with sync_playwright() as playwright, listen(study, port=0).in_background() as served:
         browser = launch(playwright)
         for decide in crowd:
             context = browser.new_context(viewport={"width": 1000, "height": 800})

@@ -28,8 +28,8 @@ import spectral_ssl
 from data_prep.layout import unfold
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from downstream.probes.classifiers.logistic import fit_probe
-from downstream.probes.turned_maps import Pose, turn_maps
+from downstream.probes.classifiers.logistic import fit_logistic
+from downstream.probes.rotated_maps import Pose, rotate_maps
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.provenance import created_by, environment
 from spectral_ssl.ground.run_folder import read_metrics
@@ -181,7 +181,7 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
         "training_seconds": metrics[-1]["seconds"],
         "last_epoch": metrics[-1],
         "pose": cell.pose,
-        **score(run.encode_file(turn_maps(maps, cell.pose)), maps, seed),
+        **score(run.encode_file(rotate_maps(maps, cell.pose)), maps, seed),
         **circumstances(maps),
     }
     append(row)
@@ -190,7 +190,7 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
 def score(features: np.ndarray, maps: MapFile, seed: int) -> dict[str, Any]:
     """Accuracy on the held-out part of the training split, over objects and over classes."""
     train, held_out = maps.rows("train"), maps.rows("test")
-    probe = fit_probe(features[train], maps.labels[train], seed)
+    probe = fit_logistic(features[train], maps.labels[train], seed)
     hits = probe.predict(features[held_out]) == maps.labels[held_out]
     classes = [float(hits[maps.labels[held_out] == label].mean()) for label in np.unique(maps.labels)]
     return {

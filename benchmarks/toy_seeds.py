@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 import spectral_ssl
+from spectral_ssl.ground.files import replace_nan
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.run_folder import read_metrics
-from spectral_ssl.verbs.probe import without_nan
 
 OUT = Path(__file__).parent / "results" / "toy-seeds.json"
 
@@ -40,7 +40,7 @@ def main() -> None:
         rows.append({"seed": seed, "seconds": seconds, **moved})
         print(rows[-1])
     found = {"config": run.plan.to_toml(), "rows": rows, "environment": environment()}
-    OUT.write_text(json.dumps(without_nan(found), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    OUT.write_text(json.dumps(replace_nan(found), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(OUT)
 
 

@@ -12,7 +12,7 @@ import torch
 from data_prep.source import Shape
 from data_prep.sources.catalogue import open_source
 from downstream.figures.shapes import draw_shapes
-from pretext.tasks.views import ViewsConfig, altered
+from pretext.tasks.views import ViewsConfig, alter_clouds
 
 CLASSES = ("chair", "lamp", "mug", "table")
 POINTS = 2048
@@ -44,7 +44,7 @@ def main() -> None:
         shape = next(item for item in source.items if item.label == source.classes.index(name)).load()
         assert isinstance(shape, Shape)
         cloud = cloud_of(shape, draw)
-        views = [altered(cloud, ViewsConfig(), 1.0, generator)[0].numpy() for _ in range(2)]
+        views = [alter_clouds(cloud, ViewsConfig(), 1.0, generator)[0].numpy() for _ in range(2)]
         forms = {"object": cloud[0].numpy(), "one view": views[0], "another view": views[1]}
         rows.append((name, {title: Shape(points.astype(float)) for title, points in forms.items()}))
     draw_shapes(arguments.out, rows)

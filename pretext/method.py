@@ -1,6 +1,10 @@
-"""What the engine, the probes and the verbs expect of a pretext method."""
+"""The contract of a pretext method: what the training loop, the probes and the verbs use of it.
 
-from collections.abc import Iterator
+A method is an ``nn.Module`` with the members of ``Method``. ``MethodDefaults`` has those that most methods share, so
+that a method's own file holds what is special about it.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -8,77 +12,239 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pretext.data.batch import Example
-from pretext.optimisation import Descents
+from pretext.losses.moment_matching import Family, Moments
+from pretext.networks.feature_layers import pool_activations
+from pretext.optimisation import OptimisationSteps
+
+
+class LatentModel(Protocol):
+    """A model whose latent moves step by step at inference (cGML, ``pretext.methods.cgml.model``)."""
+
+    config: Any
+    encoder: Any
+    generator: Any
+    latent_optimiser: Any
+
+    def infer_path(
+        self, bottleneck: Tensor, modes: int, generator: torch.Generator, first: Tensor | None = None
+    ) -> Any:
+        """Move ``modes`` latents of each bottleneck, and return their path."""
+        ...
+
+    def complete_along_path(
+        self,
+        condition: Tensor,
+        modes: int,
+        generator: torch.Generator,
+        at: Sequence[int] | None = None,
+        first: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """Decode the latents at some steps of their path: predictions (len(at), B, modes, C', H, W) and the path."""
+        ...
+
+    def oracle(self, example: Example, modes: int, generator: torch.Generator) -> Tensor:
+        """Predict from latents that follow the gradient of the true error: an upper bound, no inference."""
+        ...
+
+
+class ReusablePredictor(Protocol):
+    """A part of a method that is trained first, and that a later run on the same data and task may reuse."""
+
+    family: Family
+    finished: Tensor
+    steps: int
+    steps_done: Tensor
+
+    def take(self, other: Any) -> None:
+        """Copy a trained predictor of the same network, and be finished."""
+        ...
 
 
 class Method(Protocol):
-    """A pretext method: one file of this folder, an ``nn.Module`` with these members.
+    """A pretext method.
 
     Attributes
     ----------
     optimizers : dict of str to Optimizer
-        All optimisers, so that checkpoints hold all of them.
-    answers : bool
-        Whether there is a ``complete``; a method may give features only.
+        All optimisers; checkpoints hold their states.
+    has_completions : bool
+        Whether ``complete`` can be called. Some methods learn features only.
+    needs_whole_batches : bool
+        Whether a batch cannot be worked through in parts (``train.accumulate``).
     total_steps : int
-        Steps of the whole training. The engine sets it before the first one, for learning rates that depend on it.
+        Number of steps of the whole training, for learning rates that depend on it. The training loop sets it before
+        the first step.
     """
 
     optimizers: dict[str, Optimizer]
-    answers: bool
+    has_completions: bool
+    needs_whole_batches: bool
     total_steps: int
 
-    def training_step(self, example: Example, generator: torch.Generator) -> dict[str, float]:
-        """Update the parameters once on a batch; give the losses by name, ``"loss"`` being the one to watch."""
-        ...
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
+        """Work through a batch and yield each loss with its optimiser (``pretext.optimisation``).
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
-        """What ``training_step`` does, handed out piece by piece (``pretext.optimisation``)."""
-        ...
-
-    def encode(self, condition: Tensor) -> Tensor:
-        """Features (B, D) of maps (B, C, H, W). No argument could carry a target."""
-        ...
-
-    def features(self, condition: Tensor) -> Tensor:
-        """What ``encode`` gives, with a gradient: for fine-tuning."""
-        ...
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """Features (B, D) of the encoder's layers by name (``pretext.networks.feature_layers``), with a gradient."""
-        ...
-
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Several answers (B, modes, C', H, W) to conditions (B, C, H, W). No argument could carry a target.
-
-        Methods with ``answers = False`` lack this member.
+        The returned losses by name have a ``"loss"``, the one that progress lines show.
         """
         ...
 
+    def encode(self, condition: Tensor) -> Tensor:
+        """Compute features (B, D) of conditions (B, C, H, W) for use; they require no gradient."""
+        ...
+
+    def features(self, condition: Tensor) -> Tensor:
+        """Compute the features of ``encode`` for fine-tuning; they require a gradient."""
+        ...
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """Compute features (B, D) of all layers by name (``pretext.networks.feature_layers``); they require a gradient."""
+        ...
+
+    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Predict ``modes`` completions (B, modes, C', H, W) of each condition (B, C, H, W).
+
+        Only for methods with ``has_completions``.
+        """
+        ...
+
+    @property
+    def latent_model(self) -> LatentModel | None:
+        """The model whose latent moves at inference, if there is one: for figures of its path and for ``evaluate``."""
+        ...
+
+    @property
+    def reusable_predictor(self) -> ReusablePredictor | None:
+        """The part that a later run may reuse, if there is one; the config then has a field ``predictor``."""
+        ...
+
+    @property
+    def moment_family(self) -> Family | None:
+        """The family of moments that completions are trained to match; None if they are not."""
+        ...
+
+    def predicted_moments(self, condition: Tensor) -> Moments | None:
+        """Predict centre and dispersion of the completions (B, C', H, W) directly; None without such a predictor."""
+        ...
+
+    def learn_code_statistics(self, codes: Tensor) -> None:
+        """Learn what the method must know of the training split's codes (N, D), before the first step of a new run."""
+        ...
+
+    def describe_untrained(self, step: int) -> str:
+        """Describe what is still untrained after ``step`` steps, for the user; an empty text if nothing is."""
+        ...
+
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All that can be trained, as of ``nn.Module``."""
+        """List all parameters, as ``nn.Module`` does."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Parameters, as of ``nn.Module``."""
+        """Return parameters and buffers by name, as ``nn.Module`` does."""
         ...
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take parameters over, as of ``nn.Module``."""
+        """Load parameters and buffers, as ``nn.Module`` does."""
         ...
 
 
-@runtime_checkable
-class LearnsFirst(Protocol):
-    """A method that learns something from clean maps before its first step; a resumed run does not do it again."""
+class MethodDefaults:
+    """The members that most methods share.
 
-    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+    A method inherits from this class and from ``nn.Module``. It has an ``encoder``, a network with ``features`` and
+    ``activations``; if its features come from another network, it overrides ``_feature_network``, or ``features`` and
+    ``_activations``. It defines ``_sample_completions`` if it has completions. All of these are given conditions only,
+    so none can depend on a target.
+    """
+
+    has_completions = True
+    needs_whole_batches = False
+    total_steps = 0
+    encoder: Any
+
+    @torch.no_grad()
+    def encode(self, condition: Tensor) -> Tensor:
+        """Compute features (B, D) of standardised maps (B, C, H, W); they require no gradient."""
+        return self.features(condition)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """Compute the features of ``encode``; they require a gradient."""
+        features: Tensor = self._feature_network().features(condition)
+        return features
+
+    def layers(self, condition: Tensor) -> dict[str, Tensor]:
+        """Compute features (B, D) of all layers by name (``pretext.networks.feature_layers``); they require a gradient."""
+        return pool_activations(self._activations(condition))
+
+    def _feature_network(self) -> Any:
+        """Return the network whose ``features`` and ``activations`` are used."""
+        return self.encoder
+
+    def _activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """Compute the activations of the feature network's layers by name."""
+        activations: dict[str, Tensor] = self._feature_network().activations(condition)
+        return activations
+
+    @torch.no_grad()
+    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Predict several completions of each condition.
+
+        Parameters
+        ----------
+        condition : Tensor, shape (B, C, H, W), float32
+            Standardised conditions, as the task makes them.
+        modes : int
+            Number K of completions of each condition.
+        generator : torch.Generator
+            The source of everything random in the completions.
+
+        Returns
+        -------
+        Tensor, shape (B, K, C', H, W), float32
+        """
+        return self._sample_completions(condition, modes, generator)
+
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+        """Predict completions (B, K, C', H, W); the method's own part of ``complete``."""
+        raise NotImplementedError(f"{type(self).__name__} learns features only")
+
+    @property
+    def latent_model(self) -> LatentModel | None:
+        """None: no latent moves at inference."""
+        return None
+
+    @property
+    def reusable_predictor(self) -> ReusablePredictor | None:
+        """None: no part can be reused by another run."""
+        return None
+
+    @property
+    def moment_family(self) -> Family | None:
+        """None: completions are not trained to match moments."""
+        return None
+
+    def predicted_moments(self, condition: Tensor) -> Moments | None:
+        """Return None: moments are not predicted."""
+        return None
+
+    def learn_code_statistics(self, codes: Tensor) -> None:
+        """Learn nothing of the codes."""
+
+    def describe_untrained(self, step: int) -> str:
+        """Return an empty text: all parts are trained from the first step on."""
+        return ""
+
+
+@runtime_checkable
+class LearnsBeforeTraining(Protocol):
+    """A method that learns something from clean maps before its first step; a resumed run does not repeat it."""
+
+    def learn_before_training(self, maps: Tensor, generator: torch.Generator) -> None:
         """Learn from standardised maps (N, C, H, W), some of the training split."""
         ...
 
 
 def build_seeded(build: type[nn.Module], seed: int, *arguments: Any) -> Any:
-    """Make a module whose initial parameters depend on ``seed`` alone; torch's global generator is left as it was."""
+    """Build a module whose initial parameters depend on ``seed`` alone; torch's global generator is left unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(*arguments)

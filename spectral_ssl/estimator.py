@@ -32,8 +32,9 @@ from data_prep.pipeline.prepare import make_object_generator
 from data_prep.pipeline.shape_to_map import shape_to_map
 from data_prep.source import Shape
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.trained_run import TrainedRun, load_run, start_run
-from pretext.training.trainer import train
+from pretext.runs.folder import make_run_folder
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.training.trainer import Trainer
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.provenance import created_by
@@ -265,8 +266,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         plan, maps = plan_run(options, workspace)
         training = open_training_split(plan, maps)
         folder = workspace.root / "run"
-        start_run(folder, plan)
-        train(
+        make_run_folder(folder, plan)
+        Trainer(
             build_network(plan, training),
             plan.corrupt,
             plan.view,
@@ -275,7 +276,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             folder,
             plan.to_toml(),
             mixes=plan.task_entry.mixes,
-        )
+        ).run()
         run = load_run(folder)
         return run.at_layer(self.layer) if self.layer != DEFAULT else run
 

@@ -15,8 +15,9 @@ import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from pretext.data.standardise import Standardiser
 from pretext.methods.catalogue import METHODS
-from pretext.runs import trained_run as runs
-from pretext.training.distributed import together
+from pretext.runs import plan as run_plan
+from pretext.runs.trained_run import load_run
+from pretext.training.distributed import join_processes
 from spectral_ssl.verbs import pretrain as pretrain_verb
 
 SMALL = ("width=4", "code=8")
@@ -73,19 +74,19 @@ IN_PARTS = [
 @contextmanager
 def without_pictures() -> Iterator[None]:
     """The pictures at the end of a training take longer than these trainings."""
-    with patch.object(pretrain_verb, "_finish", lambda folder, *_: runs.load_run(folder)):
+    with patch.object(pretrain_verb, "_finish", lambda folder, *_: load_run(folder)):
         yield
 
 
 @contextmanager
 def in_double() -> Iterator[None]:
     """Everything is computed in float64: what remains of a difference is a mistake and no rounding."""
-    standardise, build = Standardiser.__call__, runs.build_seeded
+    standardise, build = Standardiser.__call__, run_plan.build_seeded
     torch.set_default_dtype(torch.float64)
     try:
         with (
             patch.object(Standardiser, "__call__", lambda self, maps: standardise(self, maps).double()),
-            patch.object(runs, "build_seeded", lambda *given: build(*given).double()),
+            patch.object(run_plan, "build_seeded", lambda *given: build(*given).double()),
         ):
             yield
     finally:
@@ -117,8 +118,8 @@ def train_some(folder: Path, names: Iterable[str], *more: str) -> None:
 
 def main(folder: Path) -> None:
     """What the processes do."""
-    with together() as processes:
-        assert processes.count == int(os.environ["WORLD_SIZE"]) > 1
+    with join_processes() as processes:
+        assert processes.world_size == int(os.environ["WORLD_SIZE"]) > 1
         with in_double():
             train_some(folder / "several", CASES)
             spectral_ssl.pretrain(resume=folder / "stopped", max_minutes=0)
@@ -127,7 +128,7 @@ def main(folder: Path) -> None:
         spectral_ssl.export(folder / "one32" / "joint-embedding", components=3, out=folder / "several-pca.h5")
         spectral_ssl.evaluate(folder / "one32" / "cgml", count=10, modes=2)
         scores = spectral_ssl.probe(run=folder / "one32" / "joint-embedding", seeds=1)
-        (folder / f"probe-{processes.place}.json").write_text(json.dumps([row["mean"] for row in scores["rows"]]))
+        (folder / f"probe-{processes.rank}.json").write_text(json.dumps([row["mean"] for row in scores["rows"]]))
 
 
 if __name__ == "__main__":

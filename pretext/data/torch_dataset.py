@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from data_prep.maps.reader import MAKE_AGAIN, MapFile, open_maps
 from pretext.data.standardise import Standardiser
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import dataset
+from spectral_ssl.ground.hdf5 import open_dataset
 
 
 class MapDataset(Dataset[tuple[Tensor, ...]]):
@@ -89,7 +89,7 @@ class MapDataset(Dataset[tuple[Tensor, ...]]):
         if self._file is None or self._process != os.getpid():  # a file opened before a fork must not be used after it
             self._file, self._process = h5py.File(self.maps.path, "r"), os.getpid()
         order, places = np.unique(rows, return_inverse=True)  # HDF5 takes rising row numbers only
-        return np.asarray(dataset(self._file, name, MAKE_AGAIN)[order], np.float32)[places]
+        return np.asarray(open_dataset(self._file, name, MAKE_AGAIN)[order], np.float32)[places]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}

@@ -16,25 +16,20 @@ Letters in shapes: B batch, C channels, S side lengths, F and s channels and sid
 D dimensions of z, K modes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
 from pretext.losses.reconstruction import Loss, sample_error
-from pretext.networks.discriminators import (
-    PatchDiscriminator,
-    PointDiscriminator,
-    discriminator_loss,
-    generator_loss,
-    shown,
-)
-from pretext.networks.encoder_decoder import bottleneck_of, encoder_and_generator
-from pretext.networks.feature_layers import pooled
-from pretext.optimisation import Descent, Descents, whole_step
+from pretext.method import MethodDefaults
+from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
+from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
+from pretext.optimisation import OptimisationStep, OptimisationSteps
 from pretext.randomness import randn
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 
 LOG_LIMITS = (-20.0, 20.0)  # of variances
 
@@ -63,28 +58,21 @@ class BicycleGANConfig:
         Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
     """
 
-    latent: int = 8
+    latent: int = field(default=8, metadata=within(1, 4096))
     loss: Loss = "l1"
-    reconstruction_weight: float = 10.0
-    adversarial_weight: float = 1.0
-    divergence_weight: float = 0.01
-    latent_weight: float = 0.5
+    reconstruction_weight: float = field(default=10.0, metadata=within(0.0, 1e6))
+    adversarial_weight: float = field(default=1.0, metadata=within(0.0, 1e6))
+    divergence_weight: float = field(default=0.01, metadata=within(0.0, 1e6))
+    latent_weight: float = field(default=0.5, metadata=within(0.0, 1e6))
     skips: bool = True
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
-    beta1: float = 0.5
-    width: int = 64
-    code: int = 512
+    learning_rate: float = field(default=2e-4, metadata=within(0.0, 10.0))
+    discriminator_learning_rate: float = field(default=2e-4, metadata=within(0.0, 10.0))
+    beta1: float = field(default=0.5, metadata=within(0.0, 0.9999))
+    width: int = field(default=64, metadata=within(1, 4096))
+    code: int = field(default=512, metadata=within(1, 65536))
 
     def __post_init__(self) -> None:
-        check_range("method.latent", self.latent, 1, 4096)
-        for name in ("reconstruction_weight", "adversarial_weight", "divergence_weight", "latent_weight"):
-            check_range(f"method.{name}", getattr(self, name), 0.0, 1e6)
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
-        check_range("method.beta1", self.beta1, 0.0, 0.9999)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.code", self.code, 1, 65536)
+        check_ranges(self, "method")
 
 
 class LatentReader(nn.Module):
@@ -93,7 +81,7 @@ class LatentReader(nn.Module):
     def __init__(self, problem: Problem, width: int, code: int, latent: int) -> None:
         super().__init__()
         of_answers = replace(problem, condition=problem.target)
-        self.encoder, _, size = encoder_and_generator(of_answers, width, code, latent=0)
+        self.encoder, _, size = build_encoder_and_generator(of_answers, width, code, latent=0)
         self.last = nn.Linear(size, 2 * latent)
 
     def forward(self, answers: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,7 +90,7 @@ class LatentReader(nn.Module):
         return mean, log_variance.clamp(*LOG_LIMITS)
 
 
-class BicycleGAN(nn.Module):
+class BicycleGAN(MethodDefaults, nn.Module):
     """H, G, Q, D1 and D2 with their optimisers.
 
     Parameters
@@ -113,14 +101,11 @@ class BicycleGAN(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-
     def __init__(self, config: BicycleGANConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, config.latent)
+        self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)
         self.reader = LatentReader(problem, config.width, config.code, config.latent)
         channels = problem.condition[0] + problem.target[0]
         self.discriminators = nn.ModuleList(
@@ -138,7 +123,7 @@ class BicycleGAN(nn.Module):
             ),
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step D1 and D2, then H, G and Q, once on a batch.
 
         Parameters
@@ -155,15 +140,15 @@ class BicycleGAN(nn.Module):
             ``discriminator`` (mean of the two).
         """
         config = self.config
-        bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
         mean, log_variance = self.reader(example.target)  # (B, D) each
         drawn = randn(2, *mean.shape, generator=generator, rows_in=1)
         given = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]
         answers = [self.generator(bottleneck, latent, skips) for latent in given]
         real = torch.cat([example.condition, example.target], dim=1)
-        seen = [torch.cat([example.condition, shown(answer, example)], dim=1) for answer in answers]
+        seen = [torch.cat([example.condition, fill_from_target(answer, example)], dim=1) for answer in answers]
         judgement = self._judge(real, [one.detach() for one in seen])
-        yield Descent(self.optimizers["discriminator"], judgement)
+        yield OptimisationStep(self.optimizers["discriminator"], judgement)
 
         self.discriminators.requires_grad_(False)  # they only hand gradients on to G
         losses = [generator_loss(judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)]
@@ -176,7 +161,7 @@ class BicycleGAN(nn.Module):
         self.reader.requires_grad_(True)
         total = 2 * config.adversarial_weight * adversarial + config.reconstruction_weight * error
         total = total + config.divergence_weight * divergence + config.latent_weight * latent
-        yield Descent(self.optimizers["main"], total)
+        yield OptimisationStep(self.optimizers["main"], total)
         self.discriminators.requires_grad_(True)
         parts = {"loss": error, "divergence": divergence, "latent": latent, "adversarial": adversarial}
         return {name: part.item() for name, part in parts.items()} | {"discriminator": judgement.item()}
@@ -188,22 +173,8 @@ class BicycleGAN(nn.Module):
         ]
         return torch.stack(losses).mean()
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """What ``encode`` gives, with a gradient."""
-        return self.encoder.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z ~ N(0, 1)."""
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         latents = randn(modes, len(condition), self.config.latent, generator=generator, rows_in=1)
         return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

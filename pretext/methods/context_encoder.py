@@ -12,24 +12,19 @@ the target's (``pretext.networks.discriminators``). The paper trains H and G at 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
 from pretext.losses.reconstruction import Loss, sample_error
-from pretext.networks.discriminators import (
-    GlobalDiscriminator,
-    PointDiscriminator,
-    discriminator_loss,
-    generator_loss,
-    shown,
-)
-from pretext.networks.encoder_decoder import bottleneck_of, encoder_and_generator
-from pretext.networks.feature_layers import pooled
-from pretext.optimisation import Descent, Descents, whole_step
-from spectral_ssl.ground.config import check_range
+from pretext.method import MethodDefaults
+from pretext.networks.discriminators import GlobalDiscriminator, PointDiscriminator
+from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
+from pretext.optimisation import OptimisationStep, OptimisationSteps
+from spectral_ssl.ground.config import check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +50,20 @@ class ContextEncoderConfig:
     """
 
     loss: Loss = "l2"
-    reconstruction_weight: float = 0.999
-    adversarial_weight: float = 0.001
+    reconstruction_weight: float = field(default=0.999, metadata=within(0.0, 1e6))
+    adversarial_weight: float = field(default=0.001, metadata=within(0.0, 1e6))
     skips: bool = False
-    learning_rate: float = 1e-3
-    discriminator_learning_rate: float = 1e-4
-    beta1: float = 0.5
-    width: int = 64
-    code: int = 512
+    learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
+    discriminator_learning_rate: float = field(default=1e-4, metadata=within(0.0, 10.0))
+    beta1: float = field(default=0.5, metadata=within(0.0, 0.9999))
+    width: int = field(default=64, metadata=within(1, 4096))
+    code: int = field(default=512, metadata=within(1, 65536))
 
     def __post_init__(self) -> None:
-        check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
-        check_range("method.adversarial_weight", self.adversarial_weight, 0.0, 1e6)
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
-        check_range("method.beta1", self.beta1, 0.0, 0.9999)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.code", self.code, 1, 65536)
+        check_ranges(self, "method")
 
 
-class ContextEncoder(nn.Module):
+class ContextEncoder(MethodDefaults, nn.Module):
     """H, G and D with their optimisers.
 
     Parameters
@@ -85,14 +74,11 @@ class ContextEncoder(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-
     def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, latent=0)
+        self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, latent=0)
         self.discriminator: nn.Module
         if problem.target[1:] == (1, 1):
             self.discriminator = PointDiscriminator(problem.target[0], config.code)
@@ -107,7 +93,7 @@ class ContextEncoder(nn.Module):
             ),
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step D, then H and G, once on a batch; nothing is drawn.
 
         Parameters
@@ -123,38 +109,24 @@ class ContextEncoder(nn.Module):
             ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
         """
         answer = self._answer(example.condition)
-        seen = shown(answer, example)
+        seen = fill_from_target(answer, example)
         judgement = discriminator_loss(self.discriminator(example.target), self.discriminator(seen.detach()))
-        yield Descent(self.optimizers["discriminator"], judgement)
+        yield OptimisationStep(self.optimizers["discriminator"], judgement)
 
         self.discriminator.requires_grad_(False)  # it only hands gradients on to G
         error = sample_error(answer, example, self.config.loss, self.problem).mean()
         adversarial = generator_loss(self.discriminator(seen))
         total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
-        yield Descent(self.optimizers["main"], total)
+        yield OptimisationStep(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
         return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
 
     def _answer(self, condition: Tensor) -> Tensor:
         """The answers (B, C, S, S) to conditions (B, C, S, S)."""
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
         return answer
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features (B, F s s) of maps (B, C, S, S)."""
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        return self.encoder.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Its one answer to each condition (B, C, S, S), ``modes`` times: (B, K, C, S, S); nothing is drawn."""
         return self._answer(condition)[:, None].repeat(1, modes, 1, 1, 1)

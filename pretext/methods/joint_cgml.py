@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.vicreg import vicreg
+from pretext.method import MethodDefaults
 from pretext.methods.cgml.model import CGML, CGMLConfig
-from pretext.methods.joint_embedding import projector, vicreg
-from pretext.numerics import in_full
-from pretext.optimisation import Descent, Descents, Gather, whole_step
-from pretext.randomness import batch_rows
+from pretext.methods.joint_embedding import projector
+from pretext.numerics import to_full_precision
+from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps
+from pretext.randomness import count_batch_rows
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -54,7 +56,7 @@ class JointCGMLConfig(CGMLConfig):
         check_range("method.joint_rate", self.joint_rate, 0.0, 10.0)
 
 
-class JointCGML(nn.Module):
+class JointCGML(MethodDefaults, nn.Module):
     """H, G, Z and a projector with their optimisers.
 
     Parameters
@@ -70,10 +72,7 @@ class JointCGML(nn.Module):
         When condition and target differ in shape, or two stages are asked for.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-    whole_batches = True  # variances and covariances are of all of it
-    total_steps = 0
+    needs_whole_batches = True  # variances and covariances are of all of it
 
     def __init__(self, config: JointCGMLConfig, problem: Problem) -> None:
         super().__init__()
@@ -95,7 +94,7 @@ class JointCGML(nn.Module):
             ),
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Algorithm 1 on a batch, then the joint loss on it.
 
         Parameters
@@ -111,36 +110,26 @@ class JointCGML(nn.Module):
             Those of cGML, and ``joint``.
         """
         self.completion.total_steps = self.total_steps
-        losses = yield from self.completion.descents(example, generator)
-        if batch_rows(len(example.condition), generator) < 2:
+        losses = yield from self.completion.optimisation_steps(example, generator)
+        if count_batch_rows(len(example.condition), generator) < 2:
             return {**losses, "joint": 0.0}
         features = self.completion.encoder.features(torch.cat([example.condition, example.target]))  # (2 B, D)
-        first, second = yield Gather(tuple(in_full(self.projector(features)).chunk(2)))  # (B, E)
+        first, second = yield Gather(tuple(to_full_precision(self.projector(features)).chunk(2)))  # (B, E)
         config = self.config
         invariance, variance, covariance = vicreg(first, second)
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
-        yield Descent(self.optimizers["joint"], loss, of_all=True)
+        yield OptimisationStep(self.optimizers["joint"], loss, of_all=True)
         return {**losses, "joint": loss.item()}
 
-    def encode(self, condition: Tensor) -> Tensor:
-        """Features (B, D) of maps (B, C, S, S), from before the projector."""
-        return self.completion.encode(condition)
+    def _feature_network(self) -> nn.Module:
+        """Return H, which both losses train; features are from before the projector."""
+        return self.completion.encoder
 
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        return self.completion.features(condition)
+    @property
+    def latent_model(self) -> CGML:
+        """The cGML inside."""
+        return self.completion
 
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return self.completion.layers(condition)
-
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S), as of cGML."""
         return self.completion.complete(condition, modes, generator)
-
-
-def cgml_of(method: object) -> CGML | None:
-    """The CGML that a method is or has inside, None for all others."""
-    if isinstance(method, JointCGML):
-        return method.completion
-    return method if isinstance(method, CGML) else None

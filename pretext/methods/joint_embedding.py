@@ -25,16 +25,15 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.vicreg import vicreg
+from pretext.method import MethodDefaults
 from pretext.networks.choose_encoder import EncoderName, build_encoder
-from pretext.networks.feature_layers import pooled
-from pretext.networks.image_encoder import PictureEncoder
-from pretext.numerics import full_precision, in_full
-from pretext.optimisation import Descent, Descents, Gather, rate_at, whole_step
-from pretext.randomness import batch_rows
+from pretext.networks.image_encoder import ImageEncoder
+from pretext.numerics import to_full_precision
+from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps, rate_at
+from pretext.randomness import count_batch_rows
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
-
-SMALLEST_SPREAD = 1e-4  # added to the variance before its root, as in the source's code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class JointEmbeddingConfig:
         check_range("method.cosine_steps", self.cosine_steps, 0, 1_000_000_000)
 
 
-class JointEmbedding(nn.Module):
+class JointEmbedding(MethodDefaults, nn.Module):
     """Encoder and projector with their optimiser.
 
     Parameters
@@ -114,10 +113,8 @@ class JointEmbedding(nn.Module):
         When condition and target differ in shape, or the encoder does not suit the data.
     """
 
-    answers = False
-    training_step = whole_step  # a batch in one piece
-    whole_batches = True  # variances and covariances are of all of it
-    total_steps = 0
+    has_completions = False
+    needs_whole_batches = True  # variances and covariances are of all of it
     steps_done: Tensor
 
     def __init__(self, config: JointEmbeddingConfig, problem: Problem) -> None:
@@ -143,12 +140,12 @@ class JointEmbedding(nn.Module):
             )
         }
 
-    def learn_first(self, maps: Tensor, generator: torch.Generator) -> None:
+    def learn_before_training(self, maps: Tensor, generator: torch.Generator) -> None:
         """Learn what is learnt before training: the patch filters, from clean pictures (N, C, H, W)."""
-        if isinstance(self.encoder, PictureEncoder) and self.encoder.patches is not None:
+        if isinstance(self.encoder, ImageEncoder) and self.encoder.patches is not None:
             self.encoder.patches.learn(maps, generator)
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step encoder and projector once on a batch of pairs; nothing is drawn.
 
         Parameters
@@ -166,11 +163,11 @@ class JointEmbedding(nn.Module):
         names = ("loss", "invariance", "variance", "covariance")
         done = int(self.steps_done)
         self.steps_done += 1
-        if batch_rows(len(example.condition), generator) < 2:
+        if count_batch_rows(len(example.condition), generator) < 2:
             return dict.fromkeys(names, 0.0)
         # one pass: the projector normalises each view by the statistics of both
         embeddings = self.projector(self.encoder(torch.cat([example.condition, example.target])))  # (2 B, E)
-        first, second = yield Gather(tuple(in_full(embeddings).chunk(2)))
+        first, second = yield Gather(tuple(to_full_precision(embeddings).chunk(2)))
         invariance, variance, covariance = vicreg(first, second)
         config = self.config
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
@@ -178,23 +175,9 @@ class JointEmbedding(nn.Module):
         rate = config.learning_rate * rate_at(done, config.warm_up, config.cosine_steps or self.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        yield Descent(optimizer, loss, of_all=True)
+        yield OptimisationStep(optimizer, loss, of_all=True)
         values = (loss.item(), invariance.item(), variance.item(), covariance.item())
         return dict(zip(names, values, strict=True))
-
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Features of maps (B, C, H, W), standardised: (B, D) float32, from before the projector."""
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        features: Tensor = self.encoder.features(condition)
-        return features
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
 
 
 def projector(features: int, width: int) -> nn.Sequential:
@@ -208,24 +191,3 @@ def projector(features: int, width: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(width, width, bias=False),
     )
-
-
-def vicreg(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of the loss without their weights, scalars, of the embeddings (B, E) of the two views."""
-    invariance = (first - second).square().mean()
-    variance = (spread_shortfall(first) + spread_shortfall(second)) / 2
-    return invariance, variance, off_diagonal_covariance(first) + off_diagonal_covariance(second)
-
-
-def spread_shortfall(embeddings: Tensor) -> Tensor:
-    """v: by how much the standard deviations of embeddings (B, E) fall short of 1, on average; a scalar."""
-    return torch.relu(1 - (embeddings.var(dim=0) + SMALLEST_SPREAD).sqrt()).mean()
-
-
-def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
-    """c: sum of the squared covariances of different dimensions of embeddings (B, E), over E; a scalar."""
-    count, width = embeddings.shape
-    centred = embeddings - embeddings.mean(dim=0)
-    with full_precision(centred):
-        covariance = centred.T @ centred / (count - 1)  # (E, E)
-    return (covariance.square().sum() - covariance.diagonal().square().sum()) / width

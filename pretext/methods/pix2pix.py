@@ -15,25 +15,20 @@ Letters in shapes: B batch, C channels, S side lengths, F and s channels and sid
 D dimensions of z, K modes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
 from pretext.losses.reconstruction import Loss, sample_error
-from pretext.networks.discriminators import (
-    PatchDiscriminator,
-    PointDiscriminator,
-    discriminator_loss,
-    generator_loss,
-    shown,
-)
-from pretext.networks.encoder_decoder import bottleneck_of, encoder_and_generator
-from pretext.networks.feature_layers import pooled
-from pretext.optimisation import Descent, Descents, whole_step
+from pretext.method import MethodDefaults
+from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
+from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
+from pretext.optimisation import OptimisationStep, OptimisationSteps
 from pretext.randomness import rand, randn
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,31 +57,23 @@ class Pix2PixConfig:
         Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
     """
 
-    latent: int = 10
-    dropout: float = 0.5
+    latent: int = field(default=10, metadata=within(0, 4096))
+    dropout: float = field(default=0.5, metadata=within(0.0, 0.99))
     loss: Loss = "l1"
-    reconstruction_weight: float = 100.0
-    adversarial_weight: float = 1.0
+    reconstruction_weight: float = field(default=100.0, metadata=within(0.0, 1e6))
+    adversarial_weight: float = field(default=1.0, metadata=within(0.0, 1e6))
     skips: bool = True
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
-    beta1: float = 0.5
-    width: int = 64
-    code: int = 512
+    learning_rate: float = field(default=2e-4, metadata=within(0.0, 10.0))
+    discriminator_learning_rate: float = field(default=2e-4, metadata=within(0.0, 10.0))
+    beta1: float = field(default=0.5, metadata=within(0.0, 0.9999))
+    width: int = field(default=64, metadata=within(1, 4096))
+    code: int = field(default=512, metadata=within(1, 65536))
 
     def __post_init__(self) -> None:
-        check_range("method.latent", self.latent, 0, 4096)
-        check_range("method.dropout", self.dropout, 0.0, 0.99)
-        check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
-        check_range("method.adversarial_weight", self.adversarial_weight, 0.0, 1e6)
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
-        check_range("method.beta1", self.beta1, 0.0, 0.9999)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.code", self.code, 1, 65536)
+        check_ranges(self, "method")
 
 
-class Pix2Pix(nn.Module):
+class Pix2Pix(MethodDefaults, nn.Module):
     """H, G and D with their optimisers.
 
     Parameters
@@ -97,14 +84,11 @@ class Pix2Pix(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-
     def __init__(self, config: Pix2PixConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, _ = encoder_and_generator(problem, config.width, config.code, config.latent)
+        self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)
         channels = problem.condition[0] + problem.target[0]
         self.discriminator: nn.Module
         if problem.target[1:] == (1, 1):
@@ -120,7 +104,7 @@ class Pix2Pix(nn.Module):
             ),
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step D, then H and G, once on a batch.
 
         Parameters
@@ -135,18 +119,18 @@ class Pix2Pix(nn.Module):
         dict of str to float
             ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
         """
-        bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
         answer = self._answer(bottleneck, skips, generator)
-        seen = torch.cat([example.condition, shown(answer, example)], dim=1)
+        seen = torch.cat([example.condition, fill_from_target(answer, example)], dim=1)
         real = torch.cat([example.condition, example.target], dim=1)
         judgement = discriminator_loss(self.discriminator(real), self.discriminator(seen.detach()))
-        yield Descent(self.optimizers["discriminator"], judgement)
+        yield OptimisationStep(self.optimizers["discriminator"], judgement)
 
         self.discriminator.requires_grad_(False)  # it only hands gradients on to G
         error = sample_error(answer, example, self.config.loss, self.problem).mean()
         adversarial = generator_loss(self.discriminator(seen))
         total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
-        yield Descent(self.optimizers["main"], total)
+        yield OptimisationStep(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
         return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
 
@@ -159,21 +143,7 @@ class Pix2Pix(nn.Module):
         answer: Tensor = self.generator(bottleneck, latent, skips)
         return answer
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features (B, F s s) of maps (B, C, S, S), without dropout."""
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        return self.encoder.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z and a dropout of its own."""
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         return torch.stack([self._answer(bottleneck, skips, generator) for _ in range(modes)], dim=1)

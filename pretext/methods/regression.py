@@ -6,17 +6,17 @@ can do is their median (L1) or their mean (L2), which need not be valid itself.
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.reconstruction import Loss, sample_error
-from pretext.networks.encoder_decoder import EncoderName, bottleneck_of, encoder_and_generator
-from pretext.networks.feature_layers import pooled
-from pretext.optimisation import Descent, Descents, whole_step
-from spectral_ssl.ground.config import check_range
+from pretext.method import MethodDefaults
+from pretext.networks.encoder_decoder import BottleneckEncoderName, build_encoder_and_generator, compute_bottleneck
+from pretext.optimisation import OptimisationStep, OptimisationSteps
+from spectral_ssl.ground.config import check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +41,16 @@ class RegressionConfig:
 
     loss: Loss = "l1"
     skips: bool = False
-    learning_rate: float = 1e-3
-    encoder: EncoderName = "map"
-    width: int = 64
-    code: int = 512
+    learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
+    encoder: BottleneckEncoderName = "map"
+    width: int = field(default=64, metadata=within(1, 4096))
+    code: int = field(default=512, metadata=within(1, 65536))
 
     def __post_init__(self) -> None:
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.code", self.code, 1, 65536)
+        check_ranges(self, "method")
 
 
-class Regression(nn.Module):
+class Regression(MethodDefaults, nn.Module):
     """H and G with their optimiser.
 
     Parameters
@@ -63,21 +61,18 @@ class Regression(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-
     def __init__(self, config: RegressionConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, _ = encoder_and_generator(
+        self.encoder, self.generator, _ = build_encoder_and_generator(
             problem, config.width, config.code, latent=0, encoder=config.encoder
         )
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step H and G once on a batch; nothing is drawn.
 
         Parameters
@@ -93,29 +88,15 @@ class Regression(nn.Module):
             ``loss``.
         """
         error = sample_error(self._answer(example.condition), example, self.config.loss, self.problem).mean()
-        yield Descent(self.optimizers["main"], error)
+        yield OptimisationStep(self.optimizers["main"], error)
         return {"loss": error.item()}
 
     def _answer(self, condition: Tensor) -> Tensor:
         """The answers (B, C, S, S) to conditions (B, C, S, S)."""
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
         return answer
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Features (B, D) of maps (B, C, S, S): the bottleneck, D = F s s, or what the grid gives."""
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        return self.encoder.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Its one answer to each condition (B, C, S, S), ``modes`` times: (B, K, C, S, S); nothing is drawn."""
         return self._answer(condition)[:, None].repeat(1, modes, 1, 1, 1)

@@ -12,7 +12,7 @@ that costs nothing. Features are a layer's activations. Two networks:
 Letters in shapes: B batch, C channels, S side lengths, D number of features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
-from pretext.networks.basic_layers import norm
-from pretext.networks.feature_layers import pooled
-from pretext.numerics import in_full
-from pretext.optimisation import Descent, Descents, whole_step
-from spectral_ssl.ground.config import check_range
+from pretext.method import MethodDefaults
+from pretext.networks.basic_layers import build_norm
+from pretext.numerics import to_full_precision
+from pretext.optimisation import OptimisationStep, OptimisationSteps
+from spectral_ssl.ground.config import check_range, check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 TURNS = 4
@@ -56,23 +56,19 @@ class RotationPredictionConfig:
     """
 
     network: Literal["blocks", "alexnet"] = "blocks"
-    side: int = 0
-    layer: int = 3
-    pool: int = 4
-    width: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
+    side: int = field(default=0, metadata=within(0, 1024))
+    layer: int = field(default=3, metadata=within(1, max(STAGES.values())))
+    pool: int = field(default=4, metadata=within(0, 1024))
+    width: int = field(default=32, metadata=within(1, 4096))
+    learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
+    weight_decay: float = field(default=1e-4, metadata=within(0.0, 10.0))
 
     def __post_init__(self) -> None:
-        check_range("method.side", self.side, 0, 1024)
+        check_ranges(self, "method")
         check_range("method.layer", self.layer, 1, STAGES[self.network])
-        check_range("method.pool", self.pool, 0, 1024)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.weight_decay", self.weight_decay, 0.0, 10.0)
 
 
-class RotationPrediction(nn.Module):
+class RotationPrediction(MethodDefaults, nn.Module):
     """The network with its optimiser.
 
     Parameters
@@ -88,8 +84,7 @@ class RotationPrediction(nn.Module):
         When the data are no pictures, not square, or too small.
     """
 
-    answers = False
-    training_step = whole_step  # a batch in one piece
+    has_completions = False
 
     def __init__(self, config: RotationPredictionConfig, problem: Problem) -> None:
         super().__init__()
@@ -114,7 +109,7 @@ class RotationPrediction(nn.Module):
             )
         }
 
-    def _activations(self, pictures: Tensor, stages: int) -> list[Tensor]:
+    def _stage_activations(self, pictures: Tensor, stages: int) -> list[Tensor]:
         """Activations (B, F, s, s) after each of the first so many stages."""
         if self.config.side:
             size = (self.config.side, self.config.side)
@@ -125,7 +120,7 @@ class RotationPrediction(nn.Module):
             found.append(pictures)
         return found
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step the network once on all four rotations of a batch; nothing is drawn.
 
         Parameters
@@ -143,27 +138,22 @@ class RotationPrediction(nn.Module):
         pictures = example.target
         turned = torch.cat([torch.rot90(pictures, turns, dims=(2, 3)) for turns in range(TURNS)])  # (4 B, C, S, S)
         truth = torch.arange(TURNS).repeat_interleave(len(pictures))
-        logits = self.judge(self._activations(turned, len(self.stages))[-1].mean(dim=(2, 3)))
-        loss = functional.cross_entropy(in_full(logits), truth)
-        yield Descent(self.optimizers["main"], loss)
+        logits = self.judge(self._stage_activations(turned, len(self.stages))[-1].mean(dim=(2, 3)))
+        loss = functional.cross_entropy(to_full_precision(logits), truth)
+        yield OptimisationStep(self.optimizers["main"], loss)
         return {"loss": loss.item(), "accuracy": (logits.argmax(dim=1) == truth).float().mean().item()}
-
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Features (B, D) of pictures (B, C, S, S): the layer's activations, averaged to ``pool`` x ``pool`` places."""
-        return self.features(condition)
 
     def features(self, condition: Tensor) -> Tensor:
         """What ``encode`` gives, with a gradient."""
-        activations = self._activations(condition, self.config.layer)[-1]
+        activations = self._stage_activations(condition, self.config.layer)[-1]
         if self.config.pool and self.config.pool < activations.shape[2]:
             activations = functional.adaptive_avg_pool2d(activations, self.config.pool)
         return activations.flatten(1)
 
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """All stages as ``stage1`` .., see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        activations = self._activations(condition, len(self.stages))
-        return pooled({f"stage{number + 1}": values for number, values in enumerate(activations)})
+    def _activations(self, condition: Tensor) -> dict[str, Tensor]:
+        """Compute the activations of all stages by name: ``stage1`` .."""
+        activations = self._stage_activations(condition, len(self.stages))
+        return {f"stage{number}": values for number, values in enumerate(activations, 1)}
 
 
 def block_stages(channels: int, width: int) -> list[nn.Module]:
@@ -172,7 +162,7 @@ def block_stages(channels: int, width: int) -> list[nn.Module]:
     for place, (before, after) in enumerate(pairwise((channels, width, 2 * width, 4 * width, 8 * width))):
         layers: list[nn.Module] = [nn.MaxPool2d(2)] if place else []
         for first, second in ((before, after), (after, after)):
-            layers += [nn.Conv2d(first, second, 3, padding=1, bias=False), norm(second), nn.ReLU()]
+            layers += [nn.Conv2d(first, second, 3, padding=1, bias=False), build_norm(second), nn.ReLU()]
         stages.append(nn.Sequential(*layers))
     return stages
 

@@ -1,6 +1,6 @@
-"""The encoder of a run as one module, from maps as they lie in a map file to features: what can be exported.
+"""The encoder of a run as one module that can be exported: from maps as stored in a map file to features.
 
-Standardising is part of it, so that whoever loads it needs neither statistics nor this toolkit.
+The module standardises the maps itself, so that a program that loads it needs neither statistics nor this package.
 """
 
 import torch
@@ -13,17 +13,17 @@ from spectral_ssl.ground.errors import UserError
 
 
 class EncoderGraph(nn.Module):
-    """Maps (N, C, H, W) float32, not standardised, to features (N, D) float32; the same as ``TrainedRun.encode``.
+    """Maps (N, C, H, W) float32, not standardised, to features (N, D) float32: those of ``TrainedRun.encode``.
 
     Parameters
     ----------
     run : TrainedRun
-        At the layer whose features are wanted.
+        The run, at the layer whose features are wanted.
 
     Raises
     ------
     UserError
-        When its features are taken from several looks at each object: those are made outside of the network.
+        If the features are computed from several views of each object, which are made outside of the network.
     """
 
     mean: Tensor
@@ -32,10 +32,10 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
-        looks = run.plan.looks(torch.zeros(1, *run.basis.shape).numpy(), run.standardise)
-        if len(list(looks)) > 1:
-            found = f"several looks at each object, task {run.plan.task!r} with pose {run.plan.task_config.pose!r}"
-            raise UserError("features that no single network gives", found, "export features instead of the encoder")
+        views = run.plan.inference_views(torch.zeros(1, *run.basis.shape).numpy(), run.standardise)
+        if len(list(views)) > 1:
+            got = f"several views of each object, task {run.plan.task!r} with pose {run.plan.task_config.pose!r}"
+            raise UserError("no single network computes these features", got, "export features, not the encoder")
         self.run = run
         self.network = run.method  # registered, so that its parameters are part of the module
         self.register_buffer("mean", run.standardise.mean)
@@ -43,6 +43,6 @@ class EncoderGraph(nn.Module):
         self.register_buffer("valid", run.standardise.valid)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Features of maps."""
+        """Compute features of maps."""
         standard = ((maps - self.mean) / self.std * self.valid).clamp(-LARGEST_VALUE, LARGEST_VALUE)
         return self.run.features(self.run.plan.view(Batch(standard, self.run.standardise)))

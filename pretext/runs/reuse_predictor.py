@@ -1,119 +1,119 @@
-"""Taking over the predictor of an earlier run, in place of training the same one again (``method.predictor``).
+"""Reuse the predictor of an earlier run instead of training the same one again (``method.predictor``).
 
-A predictor belongs to its data, task and network: those of the two runs must be the same. With ``predictor = "auto"``
-the newest run of the workspace is taken that trained it with the same settings altogether; where there is none it is
-trained.
+A predictor belongs to its data, task and network. These must be the same in both runs. With ``predictor = "auto"`` the
+newest run of the workspace is used that trained its predictor with exactly the same settings. If there is none, the
+predictor is trained.
 """
 
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pretext.method import Method
-from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
-from pretext.methods.mr_gan.predictor import Predictor
-from pretext.runs.trained_run import Plan, TrainedRun, load_run
+from pretext.method import Method, ReusablePredictor
+from pretext.runs.plan import Plan
+from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError
 
 AUTO = "auto"
-# settings of the method that say what network the predictor is, and how it is trained
+# settings of the method that determine the predictor's network, and its training
 NETWORK = ("base", "width", "code", "skips")
 TRAINING = ("predictor_steps", "slack", "learning_rate", "beta1", "weight_decay", "clip")
 
 
-def take_known_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
-    """Give a method the predictor that its settings name, if they name one.
+def reuse_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
+    """Copy into a method the predictor that its settings name, if they name one.
 
     Parameters
     ----------
     method : Method
-        Untrained; changed in place.
+        The untrained method, changed in place.
     plan : Plan
-        What it shall do.
+        The plan of the run.
     runs : Path
         The workspace's runs, searched with ``auto``.
 
     Returns
     -------
     Path or None
-        The run it was taken from.
+        The run whose predictor was copied.
 
     Raises
     ------
     UserError
-        When the run named is of another data set, task, variant or network, or its predictor is not trained.
+        If the named run has another data set, task, variant or network, or its predictor is not trained.
     """
-    config = plan.method_config
-    if not isinstance(method, MRGAN) or not isinstance(config, MRGANConfig) or not config.predictor:
+    config, predictor = plan.method_config, method.reusable_predictor
+    if not getattr(config, "predictor", ""):
         return None
-    if method.predictor is None:
-        what_to_do = "take a proxy variant, or leave method.predictor out"
+    if predictor is None:
+        what_to_do = "choose a proxy variant, or leave method.predictor out"
         raise UserError("the variant has no predictor", f"{config.variant} with {config.predictor}", what_to_do)
     if config.predictor == AUTO:
-        run = _find(method, plan, runs)
+        run = _find_run(method, plan, runs)
         if run is None:
             return None
     else:
         run = load_run(config.predictor)
-        _check(method, plan, run)
-    method.predictor.take(_predictor_of(run))
+        _check_same(method, plan, run)
+    predictor.take(_trained_predictor(run))
     return run.folder
 
 
-def _predictor_of(run: TrainedRun) -> Predictor:
-    """A run's trained predictor. Raises a UserError when it has none."""
-    predictor = run.method.predictor if isinstance(run.method, MRGAN) else None
+def _trained_predictor(run: TrainedRun) -> ReusablePredictor:
+    """Return a run's trained predictor, or raise a UserError if it has none."""
+    predictor = run.method.reusable_predictor
     if predictor is None:
         what_to_do = "give a run of mr-gan with a proxy variant"
         raise UserError("a run without a predictor", f"{run.folder}, method {run.plan.method}", what_to_do)
     if not bool(predictor.finished):
         steps = f"{int(predictor.steps_done)} of {predictor.steps} steps in {run.folder}"
-        raise UserError("the predictor is not trained yet", steps, "go on with `spectral-ssl pretrain --resume`")
+        raise UserError("the predictor is not trained yet", steps, "finish it with `spectral-ssl pretrain --resume`")
     return predictor
 
 
-def _check(method: MRGAN, plan: Plan, run: TrainedRun) -> None:
-    """Raise a UserError when a run's predictor is not one of this data, task, family and network."""
-    assert method.predictor is not None
-    other, its = run.plan, _predictor_of(run)
+def _check_same(method: Method, plan: Plan, run: TrainedRun) -> None:
+    """Raise a UserError unless a run's predictor has this data, task, family of moments and network."""
+    predictor, other, other_predictor = method.reusable_predictor, run.plan, _trained_predictor(run)
+    assert predictor is not None
     if other.data_digest != plan.data_digest:
-        found = f"{other.data}, not {plan.data}"
-        raise UserError("a predictor of another data set", found, "leave method.predictor out, or train on that file")
+        got = f"{other.data}, not {plan.data}"
+        raise UserError("a predictor of another data set", got, "leave method.predictor out, or train on that file")
     if (other.task, other.task_config) != (plan.task, plan.task_config):
-        found = f"{other.task} with {other.task_config}"
-        raise UserError("a predictor of another task", found, "leave method.predictor out, or set the task as it was")
-    if its.family != method.predictor.family:
-        found = f"{its.family}, not {method.predictor.family}"
-        raise UserError("a predictor of other moments", found, "leave method.predictor out, or take its variant")
-    mine, theirs = _network(method, plan), _network(run.method, other)
-    if mine != theirs:
-        found = ", ".join(f"{name} = {theirs[name]}, not {mine[name]}" for name in mine if mine[name] != theirs[name])
-        raise UserError("a predictor of another network", found, "leave method.predictor out, or set the same")
+        got = f"{other.task} with {other.task_config}"
+        raise UserError("a predictor of another task", got, "leave method.predictor out, or set the task of that run")
+    if other_predictor.family != predictor.family:
+        got = f"{other_predictor.family}, not {predictor.family}"
+        raise UserError("a predictor of other moments", got, "leave method.predictor out, or choose its variant")
+    wanted, found = _network_settings(method, plan), _network_settings(run.method, other)
+    if wanted != found:
+        differences = [f"{name} = {found[name]}, not {wanted[name]}" for name in wanted if wanted[name] != found[name]]
+        what_to_do = "leave method.predictor out, or set the same"
+        raise UserError("a predictor of another network", ", ".join(differences), what_to_do)
 
 
-def _network(method: Any, plan: Plan) -> dict[str, Any]:
-    """What decides about the predictor's network; the base by the name it was found to be."""
+def _network_settings(method: Any, plan: Plan) -> dict[str, Any]:
+    """Return what determines the predictor's network; the base as the method has chosen it."""
     return {name: getattr(plan.method_config, name) for name in NETWORK} | {"base": method.base}
 
 
-def _training(plan: Plan) -> list[Any]:
-    """What decides about the predictor's training, its data and task aside."""
+def _training_settings(plan: Plan) -> list[Any]:
+    """Return what determines the predictor's training, except data and task."""
     settings = [getattr(plan.method_config, name) for name in TRAINING]
     return [plan.train.seed, plan.train.batch_size, *settings]
 
 
-def _find(method: MRGAN, plan: Plan, runs: Path) -> TrainedRun | None:
-    """The newest run whose predictor was trained just as this one would be."""
+def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:
+    """Find the newest run whose predictor was trained exactly as this one would be."""
     for path in sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         folder = path.parent.parent
         try:
             if tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["run"]["method"] != plan.method:
                 continue
             run = load_run(folder)
-            _check(method, plan, run)
+            _check_same(method, plan, run)
         except (OSError, KeyError, ValueError, UserError):
-            continue  # an unreadable run, or one of something else
-        its_own = run.plan.method_config.predictor in ("", AUTO)
-        if its_own and _training(run.plan) == _training(plan):
+            continue  # an unreadable run, or a predictor that does not fit
+        was_trained_there = run.plan.method_config.predictor in ("", AUTO)
+        if was_trained_there and _training_settings(run.plan) == _training_settings(plan):
             return run
     return None

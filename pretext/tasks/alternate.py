@@ -1,13 +1,15 @@
-"""An alternate mode: a white mark stands in the hidden part of some targets, and nothing in the condition tells of it.
+"""An alternate mode: the hidden part of some targets has a white mark, which the condition does not reveal.
 
-The first paper's second experiment on MNIST (cGML, section 5.1): a small white box on the top part of the target at
-increasing rates; from a rate of about 0.3 on the method shall find both modes, with and without the box, from other
-latents. Places are the poster's, in a frame of 32 pixels: rows 4:14 and columns 4:20 are hidden, the mark is a line in
-rows 8:11 and columns 6:16. The paper does not say where its box is; ours is rows 6:12 and columns 9:15. Everything is
-scaled to the size of the images.
+Source: the first paper's second experiment on MNIST (cGML, section 5.1). There a small white box is
+added to the top part of targets at increasing rates. From a rate of about 0.3 on, different latents
+should give both modes, with and without the box.
+
+The positions are those of the poster, in a frame of 32 pixels: rows 4:14 and columns 4:20 are
+hidden, and the mark is a line in rows 8:11 and columns 6:16. The paper does not give the position
+of its box; here it is rows 6:12 and columns 9:15. Everything is scaled to the size of the images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from data_prep.basis import Basis
 from pretext.data.batch import Batch, Example, Problem, need_pictures
 from pretext.randomness import rand
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 
 Rectangle = tuple[int, int, int, int]  # first row, row after the last, first column, column after the last
 
@@ -34,27 +36,28 @@ class AlternateConfig:
     rate : float
         Probability of the mark.
     mark : {"box", "line"}
-        The paper's or the poster's.
+        The mark of the paper or that of the poster.
     together : bool
-        Whether the mark stands in all targets of a batch or in none (poster), or each is drawn by itself.
+        Whether all targets of a batch have the mark or none has it (poster), or each target is
+        drawn separately.
     """
 
-    rate: float = 0.3
+    rate: float = field(default=0.3, metadata=within(0.0, 1.0))
     mark: Literal["box", "line"] = "box"
     together: bool = False
 
     def __post_init__(self) -> None:
-        check_range("task.rate", self.rate, 0.0, 1.0)
+        check_ranges(self, "task")
 
 
 def alternate_problem(basis: Basis, config: AlternateConfig) -> Problem:
-    """Pictures in, pictures out. Raises UserError where hole and mark would be less than a pixel."""
+    """Build the problem from images to images, or raise a UserError if they are too small for hole and mark."""
     need_pictures("alternate", basis, smallest_side=8)
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 
 def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator) -> Example:
-    """Hide a part of the images, and put the mark into some of the targets.
+    """Hide a part of the images, and add the mark to some of the targets.
 
     Parameters
     ----------
@@ -63,18 +66,18 @@ def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator)
     config : AlternateConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Example
-        Images with zeros in the hole, the images with a white mark (1 in all channels) in some, weight 1 in the hole
-        and 0 elsewhere.
+        Images with zeros in the hole; the images, some with a white mark (1 in all channels);
+        weight 1 in the hole and 0 elsewhere.
     """
     images = batch.maps
     samples, _, height, width = images.shape
-    hole, mark = rectangle(HOLE, height, width), rectangle(MARKS[config.mark], height, width)
-    if config.together:  # one number for all, whoever works on the batch
+    hole, mark = make_rectangle(HOLE, height, width), make_rectangle(MARKS[config.mark], height, width)
+    if config.together:  # a single number for the whole batch, also if several processes share it
         draws = torch.rand(1, 1, 1, 1, generator=generator)
     else:
         draws = rand(samples, 1, 1, 1, generator=generator)
@@ -83,8 +86,16 @@ def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator)
     return Example(condition, target, hole.expand_as(target).to(target.dtype))
 
 
-def rectangle(frame: Rectangle, height: int, width: int) -> Tensor:
-    """A rectangle of the frame of 32 pixels in one of H x W: (1, 1, H, W) bool."""
+def find_absent_mark(config: AlternateConfig, height: int, width: int) -> Tensor | None:
+    """Find the pixels (1, 1, H, W), bool, where the mark would be, if no target has it; else return None.
+
+    Predictions can then be compared with the clean images.
+    """
+    return make_rectangle(MARKS[config.mark], height, width) if config.rate == 0 else None
+
+
+def make_rectangle(frame: Rectangle, height: int, width: int) -> Tensor:
+    """Return the mask (1, 1, H, W), bool, of a rectangle, scaled from the frame of 32 pixels to H x W."""
     top, bottom, left, right = frame
     inside = torch.zeros(1, 1, height, width, dtype=torch.bool)
     rows = slice(round(top * height / FRAME), round(bottom * height / FRAME))

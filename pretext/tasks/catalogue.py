@@ -1,12 +1,12 @@
-"""Pretext tasks: each takes clean maps and gives what the network sees, what it shall give, and where that counts.
+"""The list of pretext tasks. A task turns clean maps into conditions, targets and weights.
 
-To add one: a file here with a frozen config dataclass and two functions like ``denoise_problem`` and ``denoise``, and
-an entry in ``TASKS``.
+To add a task, write a module here with a frozen config dataclass and two functions like
+``denoise_problem`` and ``denoise``, and add an entry to ``TASKS``.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
+from data_prep.maps.reader import MapFile
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import Standardiser
-from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem
+from pretext.data.training_split import TrainingSplit
+from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem, find_absent_mark
+from pretext.tasks.codes.feature_codes import find_codes_if_any
 from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
-from pretext.tasks.colorize import ColorizeConfig, colorize, colorize_problem, coloured, lightness_view
+from pretext.tasks.codes.neighbour_pairs import CodedTrainingSplit
+from pretext.tasks.colorize import ColorizeConfig, colorize, colorize_problem, lightness_view, to_colour_image
 from pretext.tasks.complete_shape import CompleteShapeConfig, complete_shape, complete_shape_problem
 from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
-from pretext.tasks.image_views import PictureViewsConfig, picture_views, picture_views_problem
+from pretext.tasks.image_views import ImageViewsConfig, image_views, image_views_problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.super_resolve import (
     SuperResolveConfig,
@@ -33,64 +37,97 @@ from pretext.tasks.super_resolve import (
 from pretext.tasks.toys.curve import ToyConfig, toy, toy_problem
 from pretext.tasks.toys.mixture import MixtureConfig, mixture, mixture_problem, mixture_view
 from pretext.tasks.translate import TranslateConfig, translate, translate_problem, translate_view
-from pretext.tasks.views import ViewsConfig, framed_view, looks, views, views_problem
+from pretext.tasks.views import ViewsConfig, inference_views, principal_view, views, views_problem
 from spectral_ssl.ground.errors import unknown_name
 
 
-def whole_maps(batch: Batch, config: Any) -> Tensor:
-    """The clean maps themselves: what the encoder is shown when features are wanted."""
+def return_maps(batch: Batch, config: Any) -> Tensor:
+    """Return the clean maps, which are the encoder's input for features."""
     return batch.maps
 
 
-def as_it_is(condition: Tensor, answer: Tensor, config: Any) -> Tensor:
-    """The answer itself, clamped to [-1, 1]: how to look at it where it is an image."""
-    return answer.clamp(-1, 1)
+def clamp_to_image(condition: Tensor, prediction: Tensor, config: Any) -> Tensor:
+    """Clamp predictions that are images to [-1, 1]."""
+    return prediction.clamp(-1, 1)
 
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """A task.
+    """A pretext task.
 
     Attributes
     ----------
     config : type
-        Its config's type.
+        The dataclass of its settings.
     apply : callable
-        (batch, config, generator) -> Example; pure, the generator its only source of randomness.
+        (batch, config, generator) -> Example. The generator is its only source of random numbers.
     description : str
-        One line.
+        A description of one line.
     problem : callable
-        (basis, config) -> Problem; raises a UserError when the task cannot work on such data.
+        (basis, config) -> Problem. It raises a UserError if the task cannot work on such data.
     view : callable
-        (batch, config) -> conditions (B, C, H, W) without corruption, from which features are taken.
-    looks : callable, optional
-        (maps (B, C, H, W) not standardised, standardiser, config) -> the conditions (B, C, H, W), several, from which
-        features are taken together; ``view`` then is what they are watched by while training.
+        (batch, config) -> conditions (B, C, H, W) without corruption, the input for features.
+    inference_views : callable, optional
+        (maps (B, C, H, W) not standardised, standardiser, config) -> iterator of conditions (B, C,
+        H, W). At test time features are computed from all of them together; the collapse monitor
+        uses ``view`` alone.
     needs_points : bool
-        Whether batches must bring the clouds along.
-    picture : callable
-        (conditions, answers, config) -> images (B, 1 or 3, H, W) in [-1, 1] to look at and to measure; for images only.
+        Whether batches must contain the clouds.
+    to_image : callable
+        (conditions, predictions, config) -> images (B, 1 or 3, H, W) in [-1, 1], for display and
+        metrics; images only.
     method : str
-        What is trained on it when nothing is said.
+        The method that is trained on the task by default.
     mixes : bool
-        Whether samples of a batch find their way into others, so that it cannot be given a part of the batch.
+        Whether a sample of a batch may change others. The task must then receive the whole batch at
+        once.
+    predicts : {"maps", "curve", "points"}
+        Kind of the predictions: images or coefficients; values of the toy's curve; points in the
+        plane, of Gaussians of standard deviation ``config.spread``.
+    codes : callable, optional
+        Only if conditions are codes: (config, maps, rows) -> codes (N, D) of these rows of a map
+        file, or None if the config uses none. Such a config has the fields ``features``,
+        ``dimensions`` and ``extractor``.
+    training_split : callable, optional
+        (maps, config) -> the training split, if it must hold more than maps and clouds.
+    absent_mark : callable, optional
+        (config, H, W) -> pixels (1, 1, H, W), bool, of a mark that other settings of the task add
+        to targets, if these targets have none; else None.
     """
 
     config: type
     apply: Callable[[Batch, Any, torch.Generator], Example]
     description: str
     problem: Callable[[Basis, Any], Problem]
-    view: Callable[[Batch, Any], Tensor] = whole_maps
-    looks: Callable[[NDArray[np.float32], Standardiser, Any], Iterator[Tensor]] | None = None
+    view: Callable[[Batch, Any], Tensor] = return_maps
+    inference_views: Callable[[NDArray[np.float32], Standardiser, Any], Iterator[Tensor]] | None = None
     needs_points: bool = False
-    picture: Callable[[Tensor, Tensor, Any], Tensor] = as_it_is
+    to_image: Callable[[Tensor, Tensor, Any], Tensor] = clamp_to_image
     method: str = "cgml"
     mixes: bool = False
+    predicts: Literal["maps", "curve", "points"] = "maps"
+    codes: Callable[[Any, MapFile, NDArray[np.int64]], NDArray[np.float32] | None] | None = None
+    training_split: Callable[[MapFile, Any], TrainingSplit] | None = None
+    absent_mark: Callable[[Any, int, int], Tensor | None] | None = None
+
+    def open_training_split(self, maps: MapFile, config: Any) -> TrainingSplit:
+        """Open the training split of a map file with all that the task needs."""
+        if self.training_split is not None:
+            return self.training_split(maps, config)
+        return TrainingSplit(maps, with_points=self.needs_points)
+
+    def show_condition(self, example: Example) -> Example:
+        """Return an example whose condition can be displayed: the target takes the place of a code."""
+        return example if self.codes is None else example._replace(condition=example.target)
 
 
 TASKS: dict[str, TaskEntry] = {
     "alternate": TaskEntry(
-        AlternateConfig, alternate, "a white mark stands in the hidden part of some targets", alternate_problem
+        AlternateConfig,
+        alternate,
+        "the hidden part of some targets has a white mark",
+        alternate_problem,
+        absent_mark=find_absent_mark,
     ),
     "colorize": TaskEntry(
         ColorizeConfig,
@@ -98,19 +135,19 @@ TASKS: dict[str, TaskEntry] = {
         "lightness in, colours out (CIELAB)",
         colorize_problem,
         lightness_view,
-        picture=coloured,
+        to_image=to_colour_image,
     ),
     "complete-shape": TaskEntry(
         CompleteShapeConfig,
         complete_shape,
-        "one side of a shape's points is missing; give the map of the whole",
+        "one side of a shape's points is missing; predict the map of the whole shape",
         complete_shape_problem,
         needs_points=True,
     ),
     "corrupted": TaskEntry(
         CorruptedConfig,
         corrupt_halves,
-        "some images are spoilt, a part of the top half is hidden",
+        "some images are corrupted, and a part of the top half is hidden; recover it",
         corrupted_problem,
         mixes=True,
     ),
@@ -120,43 +157,48 @@ TASKS: dict[str, TaskEntry] = {
     "from-code": TaskEntry(
         FromCodeConfig,
         from_code,
-        "from features (or a class, or nothing) to a picture or spectral map",
+        "from features (or a class, or noise alone) to an image or a spectral map",
         from_code_problem,
         method="lsc-gan",
+        codes=find_codes_if_any,
+        training_split=CodedTrainingSplit,
     ),
-    "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of a picture is hidden; paint it in", inpaint_problem),
+    "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of an image is hidden; predict it", inpaint_problem),
     "picture-views": TaskEntry(
-        PictureViewsConfig,
-        picture_views,
-        "two altered copies of each picture, for joint-embedding",
-        picture_views_problem,
+        ImageViewsConfig,
+        image_views,
+        "two altered copies of each image, for joint-embedding",
+        image_views_problem,
         method="joint-embedding",
     ),
     "mixture": TaskEntry(
         MixtureConfig,
         mixture,
-        "a point of eight Gaussians on a circle, and nothing to go by",
+        "a point of eight Gaussians on a circle, from a condition without information",
         mixture_problem,
         mixture_view,
+        predicts="points",
     ),
     "super-resolve": TaskEntry(
         SuperResolveConfig,
         super_resolve,
-        "from a small picture to one four times as large",
+        "from a small image to one with four times as many rows and columns",
         super_resolve_problem,
         super_resolve_view,
     ),
-    "toy": TaskEntry(ToyConfig, toy, "one number with two answers, y = +-4 (x, x^2, x^3)", toy_problem),
+    "toy": TaskEntry(
+        ToyConfig, toy, "one number x with two solutions, y = +-4 (x, x^2, x^3)", toy_problem, predicts="curve"
+    ),
     "translate": TaskEntry(
-        TranslateConfig, translate, "from one picture of a pair to the other", translate_problem, translate_view
+        TranslateConfig, translate, "from one image of a pair to the other", translate_problem, translate_view
     ),
     "views": TaskEntry(
         ViewsConfig,
         views,
         "two altered copies of each shape's points, for joint-embedding",
         views_problem,
-        framed_view,
-        looks,
+        principal_view,
+        inference_views,
         needs_points=True,
         method="joint-embedding",
     ),
@@ -164,12 +206,12 @@ TASKS: dict[str, TaskEntry] = {
 
 
 def find_task(name: str) -> TaskEntry:
-    """The task of that name.
+    """Return the task of a name.
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is no such task.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)

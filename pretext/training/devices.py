@@ -1,6 +1,6 @@
-"""Where a network is trained: on the processor, or on a GPU. Nothing but training happens there.
+"""Devices on which networks are trained: the CPU or a GPU. Everything but training runs on the CPU.
 
-No line of this has ever run on a GPU; it is written by torch's manual and tested as far as a processor can.
+This module has never run on a GPU. It follows torch's manual, and its tests run on a CPU.
 """
 
 import os
@@ -17,26 +17,26 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def choose_device(wanted: str = "cpu") -> torch.device:
-    """The device of that name; "auto" is a GPU if there is one. Of several GPUs each process takes its own.
+    """Choose a device by name; "auto" is a GPU if there is one. With several GPUs each process uses one.
 
     Raises
     ------
     UserError
-        When there is none of that name.
+        If this machine has no such device.
     """
     if wanted not in get_args(Device):
         raise unknown_name("device", wanted, get_args(Device))
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = next(name for name, found in there.items() if found) if wanted == "auto" else wanted
-    if not there[name]:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(name for name, is_available in available.items() if is_available) if wanted == "auto" else wanted
+    if not available[name]:
         raise UserError("no such device here", f"--device {wanted}", "take --device auto, or a torch built for it")
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 
-def move(method: Method, device: torch.device) -> None:
-    """Bring a method to a device, with what its optimisers remember."""
+def move_to_device(method: Method, device: torch.device) -> None:
+    """Move a method and the states of its optimisers to a device."""
     if device.type == "cpu":
         return
     assert isinstance(method, nn.Module)
@@ -47,12 +47,12 @@ def move(method: Method, device: torch.device) -> None:
 
 
 def compile_networks(method: Method) -> None:
-    """Let torch's compiler make kernels of a method's networks when they are first called.
+    """Have torch's compiler make kernels of a method's networks when they are first called.
 
     Raises
     ------
     UserError
-        When there is no compiler.
+        If there is no C++ compiler.
     """
     compilers = [os.environ.get("CXX", ""), "g++", "clang++"]
     if not any(name and shutil.which(name) for name in compilers):

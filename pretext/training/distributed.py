@@ -1,10 +1,12 @@
-"""Several processes that train one network: who they are, what they hand each other, and how each finds its rows.
+"""Several processes that train one network: their ranks, their messages, and each one's rows of a batch.
 
-They are started by torch's own launcher (``torchrun --nproc-per-node 2 -m spectral_ssl pretrain``) and talk by gloo, or
-by nccl where the networks are on GPUs. Each has the whole network, works on its rows of each batch, and gradients are
-summed before each step of an optimiser, all of them in one message (``pretext.optimisation``). torch's
-DistributedDataParallel is not used: it hooks into *one* backward pass of *one* forward pass, while the methods here
-step several networks in turn within a batch, freeze some of them meanwhile, and follow gradients of latents (cGML).
+torch's launcher starts the processes (``torchrun --nproc-per-node 2 -m spectral_ssl pretrain``). They exchange messages
+by gloo, or by nccl if the networks are on GPUs. Each process has the whole network and works on its rows of each batch.
+Before each step of an optimiser, one message sums the gradients of all processes (``pretext.optimisation``).
+
+torch's DistributedDataParallel is not used. It hooks into *one* backward pass of *one* forward pass, but the methods
+here step several networks in turn within a batch, freeze some of them meanwhile, and follow gradients of latents
+(cGML).
 
 Letters in shapes: B rows of a batch.
 """
@@ -23,44 +25,47 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from pretext.randomness import Share
-from spectral_ssl.ground.errors import SaidByAnother, UserError
-from spectral_ssl.ground.terminal import process_count, process_place, restarts
+from spectral_ssl.ground.errors import ReportedElsewhere, UserError
+from spectral_ssl.ground.terminal import count_restarts, process_rank, world_size
 
-# A process that is waited for longer than this is taken for dead. The others wait while the first prepares data.
-PATIENCE = timedelta(hours=2)
+# A process that sends nothing for this long counts as dead. The others wait this long while the main process prepares
+# data.
+TIMEOUT = timedelta(hours=2)
 
 Result = TypeVar("Result")
 
 
-class Processes:
-    """One process and the others beside it.
+class Distributed:
+    """This process among the processes of a run.
 
     Parameters
     ----------
-    place, count : int
-        This process's place in the order, from 0, and how many there are.
+    rank : int
+        Number of this process, from 0.
+    world_size : int
+        Number of processes.
     device : torch.device
-        Where messages must lie.
+        The device that messages must be on.
     """
 
-    def __init__(self, place: int = 0, count: int = 1, device: torch.device | None = None) -> None:
-        self.place, self.count = place, count
+    def __init__(self, rank: int = 0, world_size: int = 1, device: torch.device | None = None) -> None:
+        self.rank, self.world_size = rank, world_size
         self.device = device or torch.device("cpu")
-        self.idle = False  # whether the rows under way are not this process's own, see ``Share``
+        self.idle = False  # whether the rows of the step belong to another process, see ``Share``
 
     @property
-    def first(self) -> bool:
-        """Whether it is the one that writes and speaks."""
-        return self.place == 0
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and messages."""
+        return self.rank == 0
 
     @property
-    def several(self) -> bool:
-        """Whether there are others."""
-        return self.count > 1
+    def has_others(self) -> bool:
+        """Whether there are other processes."""
+        return self.world_size > 1
 
     def shares(self, rows: int, parts: int = 1) -> list[Share]:
-        """Its rows of a batch, in so many parts (fewer where there are not so many rows)."""
-        start, stop = (rows * place // self.count for place in (self.place, self.place + 1))
+        """Divide this process's rows of a batch into ``parts``, or fewer if there are not so many rows."""
+        start, stop = (rows * rank // self.world_size for rank in (self.rank, self.rank + 1))
         if start == stop:
             return [Share(min(start, rows - 1), 1, rows, idle=True)]
         parts = min(parts, stop - start)
@@ -68,159 +73,161 @@ class Processes:
         return [Share(first, last - first, rows, part=part) for part, (first, last) in enumerate(pairwise(edges))]
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace floating tensors of one dtype by their sums over all processes, in one message."""
+        """Replace floating-point tensors of one dtype by their sums over all processes, in one message."""
         joined = torch.cat([tensor.reshape(-1).to(self.device) for tensor in tensors])
-        with hearing():
+        with explain_lost_process():
             dist.all_reduce(joined)
         for tensor, part in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view(tensor.shape))
 
     def gather(self, rows: Tensor) -> list[Tensor]:
-        """The rows (b, ...) of all processes in their order; their numbers may differ, the other dimensions not."""
+        """Return the rows (b, ...) of all processes by rank; their numbers may differ, the other dimensions may not."""
         sent = rows.detach().to(self.device)
         sent = sent.to(torch.uint8) if rows.dtype == torch.bool else sent
-        lengths = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.count)]
-        with hearing():
+        lengths = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.world_size)]
+        with explain_lost_process():
             dist.all_gather(lengths, torch.tensor([len(rows)], device=self.device))
             longest = max(int(length) for length in lengths)
             padded = torch.cat([sent, sent.new_zeros(longest - len(sent), *sent.shape[1:])])
-            found = [torch.empty_like(padded) for _ in range(self.count)]
-            dist.all_gather(found, padded)
-        return [part[: int(length)].to(rows.device, rows.dtype) for part, length in zip(found, lengths, strict=True)]
+            received = [torch.empty_like(padded) for _ in range(self.world_size)]
+            dist.all_gather(received, padded)
+        return [part[: int(length)].to(rows.device, rows.dtype) for part, length in zip(received, lengths, strict=True)]
 
-    def sums(self, values: Sequence[float]) -> list[float]:
-        """The sums of values over all processes."""
-        if not self.several:
+    def sum_values(self, values: Sequence[float]) -> list[float]:
+        """Sum each value over all processes."""
+        if not self.has_others:
             return list(values)
         joined = torch.tensor(values, dtype=torch.float64)
         if self.device.type == "mps":
             joined = joined.float()
         joined = joined.to(self.device)
-        with hearing():
+        with explain_lost_process():
             dist.all_reduce(joined)
         return [float(value) for value in joined]
 
-    def take_over(self, module: nn.Module) -> None:
-        """Give all the first process's parameters and buffers."""
-        if self.several:
-            with torch.no_grad(), hearing():
+    def copy_from_main(self, module: nn.Module) -> None:
+        """Copy the main process's parameters and buffers into all others."""
+        if self.has_others:
+            with torch.no_grad(), explain_lost_process():
                 for tensor in (*module.parameters(), *module.buffers()):
                     sent = tensor.detach().to(self.device).contiguous()
                     sent = sent.to(torch.uint8) if sent.dtype == torch.bool else sent
                     dist.broadcast(sent, 0)
                     tensor.copy_(sent)
 
-    def check_alike(self, module: nn.Module) -> None:
-        """Raise a UserError when the processes' networks are not the same any more."""
-        if not self.several:
+    def check_equal(self, module: nn.Module) -> None:
+        """Raise a UserError unless the networks of all processes are still the same."""
+        if not self.has_others:
             return
-        own = torch.stack([parameter.detach().cpu().double().sum() for parameter in module.parameters()])
-        found = self.gather(own[None])
-        if not all(torch.equal(found[0], other) for other in found):
-            what_to_do = "go on from the last checkpoint with --resume, and report it: this should not happen"
-            raise self.once(UserError("the processes have come apart", "other parameters in each", what_to_do))
+        sums = torch.stack([parameter.detach().cpu().double().sum() for parameter in module.parameters()])
+        gathered = self.gather(sums[None])
+        if not all(torch.equal(gathered[0], other) for other in gathered):
+            what_to_do = "resume from the last checkpoint with --resume, and report it: this should not happen"
+            raise self.report_once(UserError("the processes no longer agree", "their parameters differ", what_to_do))
 
-    def once(self, error: UserError) -> UserError:
-        """An error that all processes raise at the same place: one of them shall say it."""
-        return error if self.first else SaidByAnother(error.what, error.got, error.do)
+    def report_once(self, error: UserError) -> UserError:
+        """Return an error that all processes raise at this point; only the main process prints it."""
+        return error if self.is_main else ReportedElsewhere(error.what, error.got, error.do)
 
-    def by_first(self, work: Callable[[], Result]) -> Result:
-        """What the first process's ``work`` gives, for all of them; if it raises, all do."""
-        if not self.several:
+    def run_on_main(self, work: Callable[[], Result]) -> Result:
+        """Run ``work`` in the main process, and return its result in all; if it raises, all processes raise."""
+        if not self.has_others:
             return work()
-        answer: list[Any] = [None, None]
+        outcome: list[Any] = [None, None]  # the result, the error
         try:
-            if self.first:
+            if self.is_main:
                 try:
-                    answer = [work(), None]
+                    outcome = [work(), None]
                 except BaseException as error:
-                    answer = [None, str(error) or type(error).__name__]
+                    outcome = [None, str(error) or type(error).__name__]
                     raise
         finally:
-            with hearing():
-                dist.broadcast_object_list(answer, 0, device=self.device)
-        if answer[1] is not None:
-            raise SaidByAnother("the first process failed", answer[1], "see what it says")
-        result: Result = answer[0]
+            with explain_lost_process():
+                dist.broadcast_object_list(outcome, 0, device=self.device)
+        if outcome[1] is not None:
+            raise ReportedElsewhere("the main process failed", outcome[1], "see its message")
+        result: Result = outcome[0]
         return result
 
-    def in_turn(self, work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
-        """Results of independent pieces of work, done by all processes together, in order, to the first process.
+    def run_in_turn(self, work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
+        """Distribute independent pieces of work over the processes; the main process gets the results in order.
 
         Parameters
         ----------
         work : sequence of callable
-            The same in all processes. Each piece is done by one of them.
+            The pieces, the same in all processes. One process runs each piece.
 
         Yields
         ------
         object
-            In the first process; in the others, which must iterate too, nothing.
+            The results, in the main process. The other processes must iterate too, and get nothing.
         """
-        for start in range(0, len(work), self.count):
-            mine = work[start + self.place]() if start + self.place < len(work) else None
-            if not self.several:
+        for start in range(0, len(work), self.world_size):
+            mine = work[start + self.rank]() if start + self.rank < len(work) else None
+            if not self.has_others:
                 yield mine  # type: ignore[misc]
                 continue
-            found: list[Any] | None = [None] * self.count if self.first else None
-            with hearing():
-                dist.gather_object(mine, found, 0)
-            if found is not None:
-                yield from found[: len(work) - start]
+            received: list[Any] | None = [None] * self.world_size if self.is_main else None
+            with explain_lost_process():
+                dist.gather_object(mine, received, 0)
+            if received is not None:
+                yield from received[: len(work) - start]
 
-    def for_all(self, results: Iterable[Result]) -> list[Result]:
-        """What the first process has got ``in_turn``, for all."""
+    def share_with_all(self, results: Iterable[Result]) -> list[Result]:
+        """List in all processes the results that the main process gets from ``run_in_turn``."""
         listed = list(results)
-        return self.by_first(lambda: listed)
+        return self.run_on_main(lambda: listed)
 
 
-ALONE = Processes()
+ALONE = Distributed()
 
 
 @contextmanager
-def hearing() -> Iterator[None]:
-    """Say in one line what it means when a message does not get through."""
+def explain_lost_process() -> Iterator[None]:
+    """Turn the error of a message that does not arrive into a UserError that says what it means."""
     try:
         yield
-    except RuntimeError as error:  # what torch raises when a process has gone
-        reason = (str(error).splitlines() or ["no answer"])[0][:120]
-        what_to_do = "see what it says; `spectral-ssl pretrain --resume RUN` goes on from the last checkpoint"
+    except RuntimeError as error:  # what torch raises when a process has ended
+        reason = (str(error).splitlines() or ["no message"])[0][:120]
+        what_to_do = "see its message; `spectral-ssl pretrain --resume RUN` resumes from the last checkpoint"
         raise UserError("another process of this run has ended", reason, what_to_do) from error
 
 
 @contextmanager
-def together(device: torch.device | None = None) -> Iterator[Processes]:
-    """All processes that the launcher started for this run; ``ALONE`` where there is none but this.
+def join_processes(device: torch.device | None = None) -> Iterator[Distributed]:
+    """Join the processes that the launcher started for this run.
 
     Parameters
     ----------
     device : torch.device, optional
-        Where the networks are; of several GPUs each process of a machine takes its own.
+        The device of the networks. If a machine has several GPUs, each of its processes uses one.
 
     Yields
     ------
-    Processes
+    Distributed
+        ``ALONE`` if there is no other process.
     """
-    if process_count() == 1:
+    if world_size() == 1:
         yield ALONE
         return
     device = device or torch.device("cpu")
-    own = dist.is_initialized()
-    if not own:
+    was_joined = dist.is_initialized()
+    if not was_joined:
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            # the launcher's store outlives a restart: with names of its own a new start finds no addresses of the dead
-            store, place, count = next(iter(rendezvous("env://", timeout=PATIENCE)))
-            store = PrefixStore(f"start {restarts()} of {count}", store)
-            dist.init_process_group(backend, store=store, rank=place, world_size=count, timeout=PATIENCE)
+            # The launcher's store outlives a restart. Names of its own keep a new start from finding addresses of dead
+            # processes.
+            store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+            store = PrefixStore(f"start {count_restarts()} of {size}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
             raise UserError("the processes do not find each other", reason, "start them with torchrun") from error
     try:
         messages = torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else torch.device("cpu")
-        yield Processes(process_place(), process_count(), messages)
+        yield Distributed(process_rank(), world_size(), messages)
     finally:
-        if not own:
+        if not was_joined:
             dist.destroy_process_group()

@@ -1,13 +1,14 @@
-"""What features are worth while they are learnt: a watcher beside the training, of which the method knows nothing.
+"""Feature statistics during training: a monitor that can see whether features collapse or separate classes.
 
-Some samples of the training split are encoded now and then, always the same ones and undamaged:
+Now and then the monitor encodes some samples of the training split, always the same ones, without corruption:
 
-* ``effective_rank``: in how many dimensions their features live;
-* ``knn_accuracy``: where they have labels, the share of them whose 10 most similar others vote for their class.
+* ``effective_rank``: the number of dimensions that their features occupy;
+* ``knn_accuracy``: if they have labels, the share of samples whose 10 most similar others vote for their class.
 
-The labels stay in here. Nothing is drawn but the samples, once, so that a watched training is the unwatched one.
+The method gets neither labels nor statistics. Only the choice of the samples is random, and it is made once. A monitored
+training is therefore the same as one without a monitor.
 
-Letters in shapes: B batch, C, H, W of the maps, N samples watched, D features.
+Letters in shapes: B batch, C, H, W of the maps, N monitored samples, D features.
 """
 
 import math
@@ -19,106 +20,107 @@ from torch import Tensor
 from torch.nn import functional
 
 from pretext.data.batch import Batch
-from pretext.data.training_split import TrainingMaps
+from pretext.data.training_split import TrainingSplit
 from pretext.method import Method
 from spectral_ssl.ground.progress import say
 
 NEIGHBOURS = 10
-# So many samples are trained on for each one watched: a forward pass costs a third of a step: about 4 %.
+# Samples of training for each monitored one. A forward pass costs a third of a step, so the monitor costs about 4 %.
 SPACING = 8
-FEWEST = 128  # in small splits more than their share is watched: fewer would say nothing
+FEWEST = 128  # monitored samples of a small split, where an eighth would be too few for statistics
 ROWS_AT_ONCE = 256
-# Features that live in fewer dimensions than this have all but collapsed; not said of the first steps.
+# Features with a smaller effective rank have all but collapsed. The first steps raise no alarm.
 ALARM = 3.0
 ALARM_AFTER = 30
 
 
-class FeatureWatch:
-    """Watched samples of a training split.
+class FeatureMonitor:
+    """The monitored samples of a training split.
 
     Parameters
     ----------
-    data : TrainingMaps
+    data : TrainingSplit
         The training split.
     view : callable
-        The task's: (batch) -> conditions (B, C, H, W) without corruption.
+        The task's view: (batch) -> conditions (B, C, H, W) without corruption.
     most : int
-        Most samples watched; no more than an eighth of the split, or 128.
+        Largest number of monitored samples. There are at most an eighth of the split, or 128.
     generator : torch.Generator
-        Draws them.
+        The source of the random choice of samples.
     """
 
     def __init__(
-        self, data: TrainingMaps, view: Callable[[Batch], Tensor], most: int, generator: torch.Generator
+        self, data: TrainingSplit, view: Callable[[Batch], Tensor], most: int, generator: torch.Generator
     ) -> None:
         self.data = data
         self.view = view
         count = min(most, len(data), max(len(data) // SPACING, FEWEST))
-        self.places = torch.randperm(len(data), generator=generator)[:count].sort().values
-        labels = torch.from_numpy(np.asarray(data.maps.labels[data.rows[self.places.numpy()]]))
+        self.positions = torch.randperm(len(data), generator=generator)[:count].sort().values
+        labels = torch.from_numpy(np.asarray(data.maps.labels[data.rows[self.positions.numpy()]]))
         self.labelled = labels >= 0
         self.labels = labels[self.labelled]
-        # data that has few dimensions itself (the toy's one number) cannot have features of more
+        # Data of few dimensions (the toy's single number) cannot have features of more.
         some = torch.cat([part.flatten(1) for part in self._conditions()[:1]])[:FEWEST]
         self.alarm = min(ALARM, effective_rank(some))
-        self._warned = False
+        self._has_warned = False
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.positions)
 
-    def due(self, trained: int) -> bool:
-        """Whether to look again after so many samples of training."""
+    def is_due(self, trained: int) -> bool:
+        """Tell whether to measure again after so many samples of training."""
         return trained >= SPACING * len(self)
 
     def measure(self, method: Method, step: int, device: torch.device | None = None) -> dict[str, float]:
-        """Encode the watched samples; say once when their features have collapsed.
+        """Encode the monitored samples, and warn once if their features have collapsed.
 
         Parameters
         ----------
         method : Method
-            Left as it is.
+            The method, which is not changed.
         step : int
-            Finished steps.
+            Number of finished steps.
         device : torch.device, optional
-            Where the method is.
+            The method's device.
 
         Returns
         -------
         dict of str to float
-            ``effective_rank``, and ``knn_accuracy`` where at least two classes are among the samples.
+            ``effective_rank``, and ``knn_accuracy`` if the samples have at least two classes.
         """
         features = torch.cat([method.encode(part.to(device)).cpu() for part in self._conditions()])  # (N, D)
         rank = effective_rank(features)
-        if rank < self.alarm and step >= ALARM_AFTER and len(self) > 4 * ALARM and not self._warned:
+        if rank < self.alarm and step >= ALARM_AFTER and len(self) > 4 * ALARM and not self._has_warned:
             say(f"the features are collapsing: effective rank {rank:.1f} at step {step}")
-            self._warned = True
-        found = {"effective_rank": rank}
+            self._has_warned = True
+        statistics = {"effective_rank": rank}
         if len(self.labels.unique()) > 1:
-            found["knn_accuracy"] = knn_accuracy(features[self.labelled], self.labels)
-        return found
+            statistics["knn_accuracy"] = knn_accuracy(features[self.labelled], self.labels)
+        return statistics
 
     def _conditions(self) -> list[Tensor]:
-        return [self.view(self.data.alone(places)) for places in self.places.split(ROWS_AT_ONCE)]
+        """Read the monitored samples as conditions, in blocks."""
+        return [self.view(self.data.alone(positions)) for positions in self.positions.split(ROWS_AT_ONCE)]
 
 
 def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS) -> float:
-    """Share of samples whose most similar others vote for their class.
+    """Compute the share of samples whose most similar others vote for their class.
 
-    As the probe ``neighbours`` (``downstream.probes.classifiers.knn``), but each sample asks all the others.
+    This is the nearest-neighbour probe (``downstream.probes.classifiers.knn``) with each sample left out in turn.
 
     Parameters
     ----------
     features : Tensor, shape (N, D), float32
-        At least two; standardised here.
+        At least two; they are standardised here.
     labels : Tensor, shape (N,), int64
-        Not negative.
+        Class of each sample, not negative.
     neighbours : int
-        Voters; of classes with as many votes the one with the more similar voters wins.
+        Number of voters. If classes have equally many votes, the one with the more similar voters wins.
 
     Returns
     -------
     float
-        NaN where a feature is not finite.
+        NaN if a feature is not finite.
     """
     if not torch.isfinite(features).all():
         return math.nan
@@ -128,16 +130,16 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
     similarity = (directions @ directions.T).fill_diagonal_(-math.inf)  # (N, N)
     nearest = similarity.topk(min(neighbours, len(features) - 1), dim=1)
     votes = torch.zeros(len(features), int(labels.max()) + 1)
-    # a vote counts 1, plus a similarity too small to outweigh another vote
+    # A vote counts 1, plus a similarity too small to outweigh another vote.
     votes.scatter_add_(1, labels[nearest.indices], 1.0 + nearest.values / (2.0 * neighbours))
     return float((votes.argmax(dim=1) == labels).float().mean())
 
 
 def effective_rank(features: Tensor) -> float:
-    """Effective rank of features (N, D): exp of the entropy of their normalised singular values, centred.
+    """Compute the effective rank of features (N, D): exp of the entropy of their normalised singular values, centred.
 
-    Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). 1 for features on a line, at most min(N - 1, D); 0
-    where all are the same, NaN where one is not finite.
+    Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). It is 1 for features on a line, and at most
+    min(N - 1, D). It is 0 if all features are the same, and NaN if one is not finite.
     """
     if not torch.isfinite(features).all():
         return math.nan

@@ -1,6 +1,6 @@
-"""Examples made one step ahead in a thread, while the step before them is trained on.
+"""Examples made one step ahead in a thread, while the network trains on the step before.
 
-Everything drawn for a step follows from (seed, step), so that it does not matter who draws it or when.
+Everything random in a step follows from (seed, step). It does not matter which thread generates it, or when.
 """
 
 import time
@@ -15,27 +15,28 @@ Made = TypeVar("Made")
 
 
 class Feeder(Generic[Work, Made]):
-    """What ``make`` gives for each piece of work, in their order, one ahead. Use it as an iterator, and close it.
+    """An iterator over ``make(piece)`` for each piece of work in order, one ahead. It must be closed.
 
     Parameters
     ----------
     make : callable
         Called in the thread, in order.
     work : iterable
-        Iterated in the caller's thread.
+        The pieces of work, iterated in the caller's thread.
 
     Attributes
     ----------
     waited : float
-        Seconds for which the caller was kept waiting, all in all.
+        Seconds for which the caller has waited so far.
     """
 
     def __init__(self, make: Callable[[Work], Made], work: Iterable[Work]) -> None:
         self.waited = 0.0
         self._pool = ThreadPoolExecutor(1, "feeder", initializer=torch.set_flush_denormal, initargs=(True,))
-        self._made = self._ahead(make, work)
+        self._made = self._make_ahead(make, work)
 
-    def _ahead(self, make: Callable[[Work], Made], work: Iterable[Work]) -> Iterator[Made]:
+    def _make_ahead(self, make: Callable[[Work], Made], work: Iterable[Work]) -> Iterator[Made]:
+        """Submit each piece before the result of the one before is taken."""
         ahead = None
         for piece in work:
             ahead, now = self._pool.submit(make, piece), ahead

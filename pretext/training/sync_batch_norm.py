@@ -1,6 +1,6 @@
-"""Batch normalisation over the rows of all processes: the layer as it would be with the whole batch in one place.
+"""Batch normalisation over the rows of all processes: the layer gives what it would give for the whole batch.
 
-torch's SyncBatchNorm does the same on GPUs and refuses to work on a processor.
+torch's SyncBatchNorm does the same on GPUs, and does not work on a CPU.
 
     mean = sum over all rows x / n;  variance = sum (x - mean)^2 / n;  y = (x - mean) / sqrt(variance + eps) w + b
 
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pretext.numerics import in_full
-from pretext.training.distributed import Processes
+from pretext.numerics import to_full_precision
+from pretext.training.distributed import Distributed
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; what comes back is summed too, for all of them have used it."""
+    """The sum of a tensor over all processes. Its gradient is summed too, because all processes use the sum."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, processes: Processes) -> Tensor:
+    def forward(ctx: Any, values: Tensor, processes: Distributed) -> Tensor:
         ctx.processes = processes
         total = values.clone()
         processes.add_up([total])
@@ -35,26 +35,26 @@ class _Sum(torch.autograd.Function):
         return total, None
 
 
-def share_statistics(module: nn.Module, processes: Processes) -> None:
-    """Make all batch normalisation inside a module that of all processes; parameters and buffers stay as they are."""
-    if processes.several:
+def share_statistics(module: nn.Module, processes: Distributed) -> None:
+    """Make all batch normalisation in a module use the rows of all processes; parameters and buffers are unchanged."""
+    if processes.has_others:
         for layer in module.modules():
             if isinstance(layer, _BatchNorm):
                 layer.forward = partial(_normalise, layer, layer.forward, processes)  # type: ignore[method-assign]
 
 
-def _normalise(layer: _BatchNorm, alone: Any, processes: Processes, given: Tensor) -> Tensor:
-    """The layer's output (B, C, ...) of this process's rows."""
+def _normalise(layer: _BatchNorm, plain_forward: Any, processes: Distributed, inputs: Tensor) -> Tensor:
+    """Compute the layer's output (B, C, ...) for this process's rows."""
     if not layer.training or not torch.is_grad_enabled():
-        result: Tensor = alone(given)
+        result: Tensor = plain_forward(inputs)
         return result
-    values = in_full(given)
-    dimensions = [place for place in range(values.dim()) if place != 1]
+    values = to_full_precision(inputs)
+    dimensions = [dimension for dimension in range(values.dim()) if dimension != 1]
     shape = [1, -1] + [1] * (values.dim() - 2)
     counted = 0.0 if processes.idle else 1.0
-    own = values.sum(dim=dimensions) * counted
-    count = torch.full_like(own[:1], counted * values.numel() / values.shape[1])
-    joined = _Sum.apply(torch.cat([own, count.detach()]), processes)  # type: ignore[no-untyped-call]
+    local = values.sum(dim=dimensions) * counted
+    count = torch.full_like(local[:1], counted * values.numel() / values.shape[1])
+    joined = _Sum.apply(torch.cat([local, count.detach()]), processes)  # type: ignore[no-untyped-call]
     number = joined[-1].detach()
     mean = joined[:-1] / number
     centred = values - mean.view(shape)
@@ -69,4 +69,4 @@ def _normalise(layer: _BatchNorm, alone: Any, processes: Processes, given: Tenso
     normal = centred * torch.rsqrt(variance + layer.eps).view(shape)
     if layer.weight is not None:
         normal = normal * layer.weight.view(shape) + layer.bias.view(shape)
-    return normal.to(given.dtype)
+    return normal.to(inputs.dtype)

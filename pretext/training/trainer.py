@@ -1,7 +1,7 @@
-"""The training loop: seeded, saved, logged. It knows nothing of any method or task beyond their contracts.
+"""The training loop: seeded, saved, logged. It knows methods and tasks by their contracts only.
 
-All randomness is a function of (seed, epoch) for the order of the samples and of (seed, step) for everything drawn
-inside a step, so a resumed run draws what an uninterrupted one would have drawn.
+All randomness is a function of the seed. The order of the samples follows from (seed, epoch), everything random within a
+step from (seed, step). A resumed run therefore uses the same random numbers as an uninterrupted one.
 """
 
 import math
@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,365 +19,325 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Batch, Example
-from pretext.data.training_split import TrainingMaps
+from pretext.data.training_split import TrainingSplit
 from pretext.losses.reconstruction import sample_error
-from pretext.method import LearnsFirst, Method
-from pretext.randomness import StepGenerator
+from pretext.method import LearnsBeforeTraining, Method
+from pretext.randomness import seeded_generator
 from pretext.training.batch_step import BatchStep, Part
-from pretext.training.checkpoint import save_checkpoint
+from pretext.training.checkpoint import Progress, save_checkpoint
 from pretext.training.checks import agree, check_accumulation, check_finite, check_parameters
-from pretext.training.devices import choose_device, compile_networks, move
-from pretext.training.distributed import ALONE, Processes
-from pretext.training.feature_statistics import FeatureWatch
-from pretext.training.precision import Mixed, Precision, choose_precision
+from pretext.training.config import TrainConfig
+from pretext.training.devices import choose_device, compile_networks, move_to_device
+from pretext.training.distributed import ALONE, Distributed
+from pretext.training.feature_statistics import FeatureMonitor
+from pretext.training.precision import MixedPrecision, choose_precision
 from pretext.training.prefetch import Feeder
 from pretext.training.sync_batch_norm import share_statistics
-from spectral_ssl.ground.config import check_range
-from spectral_ssl.ground.errors import Stopped, UserError
-from spectral_ssl.ground.progress import progress, say
+from spectral_ssl.ground.errors import Interrupted, UserError
+from spectral_ssl.ground.progress import Advance, progress, say
 from spectral_ssl.ground.run_folder import append_metrics, sync_metrics, write_status
 
-# Samples whose answers are watched during training, always with the same corruption: what curves can be compared by.
-WATCHED = 64
+# Samples whose error is logged during training. Their corruption is always the same, so that curves can be compared.
+MONITORED = 64
 # Maps shown to a method that learns something before its first step.
-SHOWN_FIRST = 5000
+MAPS_BEFORE_TRAINING = 5000
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of the loop.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the training split.
-    batch_size : int
-        Samples a step, of all processes together; the last, smaller batch of an epoch is used too.
-    accumulate : int
-        Parts in which each process works through its rows of a batch, one after the other: less memory, the same step.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        Of the layers in training, see ``pretext.training.precision``. On processors that multiply bfloat16 themselves it can
-        take half the time, on others it takes more.
-    compile : bool
-        Whether torch's compiler makes kernels of the networks first; that takes minutes.
-    max_minutes : float
-        Stop cleanly at the end of the step that passes this; 0 means no limit.
-    checkpoint_every : int
-        Epochs between checkpoints; one is always written at the end.
-    checkpoint_minutes : float
-        Most time between checkpoints, inside an epoch too; 0 means no limit.
-    log_every : int
-        Steps between rows of ``metrics.jsonl``, beside the row at the end of each epoch; 0 for none.
-    watch : int
-        Most samples of the training split whose features are watched (``pretext.training.feature_statistics``); 0 for none.
-    seed : int
-        Of everything random.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    accumulate: int = 1
-    precision: Precision = "auto"
-    compile: bool = False
-    max_minutes: float = 0.0
-    checkpoint_every: int = 1
-    checkpoint_minutes: float = 10.0
-    log_every: int = 0
-    watch: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_range("train.epochs", self.epochs, 0, 1_000_000)
-        check_range("train.batch_size", self.batch_size, 1, 1_000_000)
-        check_range("train.accumulate", self.accumulate, 1, 1_000_000)
-        check_range("train.max_minutes", self.max_minutes, 0.0, 1e7)
-        check_range("train.checkpoint_every", self.checkpoint_every, 1, 1_000_000)
-        check_range("train.checkpoint_minutes", self.checkpoint_minutes, 0.0, 1e7)
-        check_range("train.log_every", self.log_every, 0, 1_000_000_000)
-        check_range("train.watch", self.watch, 0, 100_000)
-        check_range("train.seed", self.seed, 0, 2**31 - 1)
-
-
-def seeded_generator(*parts: int | str) -> StepGenerator:
-    """A generator whose stream is a function of the parts, e.g. (seed, "step", 12)."""
-    digest = sha256(":".join(str(part) for part in parts).encode()).digest()
-    generator = StepGenerator()
-    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    return generator
-
-
-@dataclass
-class Place:
-    """How far a run is; saved in every checkpoint, so that a run goes on where it was, inside an epoch too.
-
-    Attributes
-    ----------
-    epoch, batch, step : int
-        Finished epochs, finished batches of the epoch under way, finished steps in all.
-    samples : int
-        Samples seen since the last row of metrics.
-    sums : dict of str to float
-        Losses summed over those samples.
-    seconds : float
-        Time of training so far, over all its parts.
-    unwatched : int
-        Samples seen since features were last watched.
-    scaling : dict of str to float
-        Of float16, see ``pretext.training.precision``.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    samples: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    unwatched: int = 0
-    scaling: dict[str, float] = field(default_factory=dict)
-
-    def count(self, losses: dict[str, float], samples: int) -> None:
-        """Note one finished step."""
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * samples
-        self.batch += 1
-        self.step += 1
-        self.samples += samples
-        self.unwatched += samples
-
-    def end_epoch(self) -> None:
-        """Note a finished epoch."""
-        self.epoch += 1
-        self.batch = 0
-
-    def take_means(self) -> dict[str, float]:
-        """The mean losses since the last time they were taken."""
-        means = {name: value / self.samples for name, value in self.sums.items()}
-        self.samples, self.sums = 0, {}
-        return means
-
-
-def train(
-    method: Method,
-    corrupt: Callable[[Batch, torch.Generator], Example],
-    view: Callable[[Batch], Tensor],
-    data: TrainingMaps,
-    config: TrainConfig,
-    run: Path,
-    resolved: str,
-    start: dict[str, Any] | None = None,
-    *,
-    mixes: bool = False,
-    processes: Processes = ALONE,
-    device: torch.device | None = None,
-) -> Place:
-    """Train a method on a task and leave checkpoints, metrics and a status in the run folder.
+class Trainer:
+    """Trains a method on a task. Checkpoints, metrics and a status are left in the run folder.
 
     Parameters
     ----------
     method : Method
-        Trained in place.
+        The method, trained in place.
     corrupt : callable
         The task with its config filled in: (batch, generator) -> Example.
     view : callable
         The task's view with its config filled in: (batch) -> conditions without corruption.
-    data : TrainingMaps
+    data : TrainingSplit
         The training split.
     config : TrainConfig
         Settings of the loop.
     run : Path
-        The run folder; it exists.
+        The run folder, which exists.
     resolved : str
         The whole resolved config as TOML, for the checkpoints.
     start : dict, optional
-        The ``place`` of the checkpoint whose state the method has taken over.
+        The ``place`` of the checkpoint whose state the method has; by default the training begins.
     mixes : bool
         Whether the task mixes samples of a batch.
-    processes : Processes
-        This process and those that train along; the first one writes.
+    processes : Distributed
+        This process and the others of the run; only the main process writes files.
     device : torch.device, optional
-        Where it is trained, the processor by default.
-
-    Returns
-    -------
-    Place
-        How far it came; less than ``config.epochs`` when the time ran out.
+        Where the network is trained, the CPU by default.
 
     Raises
     ------
     UserError
-        When the loss is not finite, or nothing can be written; the last checkpoint stays. When another process has
-        ended.
-    Stopped
-        After Ctrl-C or SIGTERM, when the step under way is finished and a checkpoint written.
+        If the precision or the number of parts does not suit the method or the device.
     """
-    # products of tiny numbers (squared gradients in Adam) make the processor crawl unless they are flushed to zero;
-    # this stays on in the process, because threads that torch has started keep it anyway
-    torch.set_flush_denormal(True)
-    started = time.monotonic()
-    place = Place(**start) if start else Place()
-    steps_an_epoch = math.ceil(len(data) / config.batch_size)
-    method.total_steps = config.epochs * steps_an_epoch
-    device = device or choose_device()
-    products, reason = choose_precision(config.precision, device)
-    say(f"precision {reason}")
-    if isinstance(products, Mixed):
-        products.take(place.scaling)
-    how = BatchStep(processes=processes, products=products, accumulate=config.accumulate, mixes=mixes, device=device)
-    check_accumulation(method, config.accumulate)
-    assert isinstance(method, nn.Module)
 
-    before = place.seconds
-    saved = logged = started
-    waited = 0.0
+    # set by ``run``
+    interrupted: Callable[[], int]
+    advance: Advance
+    feeder: Feeder[tuple[Tensor, int], tuple[Tensor, list[Part]]]
 
-    def save(state: str) -> None:
-        nonlocal saved
-        place.seconds = before + time.monotonic() - started
-        place.scaling = products.state() if isinstance(products, Mixed) else {}
-        check_parameters(method, place.step, processes)
-        processes.check_alike(method)
-        saved = time.monotonic()
-        if not processes.first:
+    def __init__(
+        self,
+        method: Method,
+        corrupt: Callable[[Batch, torch.Generator], Example],
+        view: Callable[[Batch], Tensor],
+        data: TrainingSplit,
+        config: TrainConfig,
+        run: Path,
+        resolved: str,
+        start: dict[str, Any] | None = None,
+        *,
+        mixes: bool = False,
+        processes: Distributed = ALONE,
+        device: torch.device | None = None,
+    ) -> None:
+        # Products of tiny numbers (squared gradients in Adam) slow the CPU down greatly unless they are flushed to zero.
+        # This stays on in the process, because threads that torch has started keep it anyway.
+        torch.set_flush_denormal(True)
+        self.started = time.monotonic()
+        assert isinstance(method, nn.Module)
+        self.method, self.module = method, method
+        self.corrupt, self.data, self.config = corrupt, data, config
+        self.run_folder, self.resolved = run, resolved
+        self.is_new = start is None
+        self.processes = processes
+        self.device = device or choose_device()
+        self.progress = Progress(**start) if start else Progress()
+        self.seconds_before = self.progress.seconds
+        self.saved_at = self.logged_at = self.started
+        self.waited = 0.0  # seconds, up to the last row of metrics
+        self.steps_an_epoch = math.ceil(len(data) / config.batch_size)
+        method.total_steps = config.epochs * self.steps_an_epoch
+        self.precision, reason = choose_precision(config.precision, self.device)
+        say(f"precision {reason}")
+        if isinstance(self.precision, MixedPrecision):
+            self.precision.load_state(self.progress.scaling)
+        self.batch_step = BatchStep(
+            processes=processes,
+            precision=self.precision,
+            accumulate=config.accumulate,
+            mixes=mixes,
+            device=self.device,
+        )
+        check_accumulation(method, config.accumulate)
+        self.monitored = self._monitored_example() if method.has_completions else None
+        self.monitor: FeatureMonitor | None = None
+        if config.watch and config.epochs:
+            self.monitor = FeatureMonitor(data, view, config.watch, seeded_generator(config.seed, "watched features"))
+
+    def run(self) -> Progress:
+        """Train until all epochs are finished, the time limit has passed, or the user interrupts.
+
+        Returns
+        -------
+        Progress
+            How far the run is; fewer than ``config.epochs`` epochs if the time limit has passed.
+
+        Raises
+        ------
+        UserError
+            If the loss is not finite or a file cannot be written; the last checkpoint stays. If another process has
+            ended.
+        Interrupted
+            After Ctrl-C or SIGTERM, once the current step is finished and a checkpoint is written.
+        """
+        total = self.config.epochs * self.steps_an_epoch
+        try:
+            self.set_up()
+            with (
+                hold_interrupt() as self.interrupted,
+                progress("pretrain", total, 60 * self.config.max_minutes) as self.advance,
+                Feeder(self._make_parts, self._batches()) as self.feeder,
+            ):
+                self.advance(self.progress.step)
+                is_late = False
+                while self.progress.epoch < self.config.epochs and not is_late:
+                    is_late = self.run_epoch()
+                self.save("finished" if self.progress.epoch >= self.config.epochs else "stopped")
+        except Interrupted:
+            raise
+        except BaseException as error:
+            self._write_failure(error)
+            if isinstance(error, OSError):
+                what_to_do = f"saved files are kept: make room, then `spectral-ssl pretrain --resume {self.run_folder}`"
+                got = f"{error.strerror or error}, {error.filename or self.run_folder}"
+                raise UserError("the training cannot continue", got, what_to_do) from error
+            raise
+        return self.progress
+
+    def set_up(self) -> None:
+        """Prepare the network for its first step."""
+        if self.processes.is_main:
+            write_status(self.run_folder, "running", self.progress.epoch, self.progress.step)
+        if self.is_new:
+            learn_before_training(self.method, self.data, self.config.seed)
+        move_to_device(self.method, self.device)
+        self.processes.copy_from_main(self.module)
+        share_statistics(self.module, self.processes)
+        if self.config.compile:
+            compile_networks(self.method)
+
+    def run_epoch(self) -> bool:
+        """Take the remaining steps of an epoch, and tell whether the time limit has passed."""
+        is_late = False
+        for _ in range(self.progress.batch, self.steps_an_epoch):
+            is_late = self.step()
+            if is_late:
+                break
+        if self.progress.batch == self.steps_an_epoch:
+            self.progress.end_epoch()
+            self.log()
+        is_due = self.progress.epoch % self.config.checkpoint_every == 0
+        if not is_late and is_due and self.progress.epoch < self.config.epochs:
+            self.save("running")
+        return is_late
+
+    def step(self) -> bool:
+        """Train on one batch, then log and save if it is time to; tell whether the time limit has passed."""
+        rows, parts = next(self.feeder)
+        losses = self.batch_step.step(self.method, parts)
+        wishes = (
+            self.interrupted() > 0,
+            _has_passed(self.config.max_minutes, self.started),
+            _has_passed(self.config.checkpoint_minutes, self.saved_at),
+        )
+        # All processes agree on what happens next.
+        losses, (must_stop, is_late, is_due) = agree(self.processes, losses, wishes)
+        whole, ids = partial(self.batch_step.whole, parts), self.data.ids(rows)
+        check_finite(losses, self.progress.step, self.run_folder, whole, ids, self.processes)
+        self.progress.add_step(losses, len(rows))
+        log_every = self.config.log_every
+        if log_every and self.progress.step % log_every == 0 and self.progress.batch < self.steps_an_epoch:
+            self.log()
+        if must_stop:
+            self.save("stopped")
+            resume = f"resume with `spectral-ssl pretrain --resume {self.run_folder}`"
+            raise Interrupted(
+                f"stopped at step {self.progress.step}; {resume}", 128 + (self.interrupted() or signal.SIGINT)
+            )
+        self.advance(1, f"loss {losses['loss']:.4f}")
+        if is_due and not is_late:
+            self.save("running")
+        return is_late
+
+    def save(self, state: str) -> None:
+        """Check that the processes agree, and write a checkpoint and the status."""
+        self.progress.seconds = self.seconds_before + time.monotonic() - self.started
+        self.progress.scaling = self.precision.state() if isinstance(self.precision, MixedPrecision) else {}
+        check_parameters(self.method, self.progress.step, self.processes)
+        self.processes.check_equal(self.module)
+        self.saved_at = time.monotonic()
+        if not self.processes.is_main:
             return
-        sync_metrics(run / "metrics.jsonl")
-        save_checkpoint(run / "checkpoints", method, data.standardise, resolved, asdict(place))
-        write_status(run, state, place.epoch, place.step)
+        sync_metrics(self.run_folder / "metrics.jsonl")
+        folder, standardise = self.run_folder / "checkpoints", self.data.standardise
+        save_checkpoint(folder, self.method, standardise, self.resolved, asdict(self.progress))
+        write_status(self.run_folder, state, self.progress.epoch, self.progress.step)
 
-    def work() -> Iterator[tuple[Tensor, int]]:
-        step, first = place.step, place.batch
-        for epoch in range(place.epoch, config.epochs):
-            order = torch.randperm(len(data), generator=seeded_generator(config.seed, "order", epoch))
-            for rows in order.split(config.batch_size)[first:]:
+    def log(self) -> None:
+        """Append a row to the metrics: mean losses, the error of the monitored samples, feature statistics."""
+        if not self.processes.is_main:
+            self.progress.take_means()
+            return
+        row = self._times() | self.progress.take_means()
+        if self.monitored is not None:
+            row["answer_error"] = self._monitored_error(self.monitored)
+        if self.monitor is not None and (not self.progress.batch or self.monitor.is_due(self.progress.unwatched)):
+            with self.batch_step.on_device():
+                row |= self.monitor.measure(self.method, self.progress.step, self.device)
+            self.progress.unwatched = 0
+        append_metrics(self.run_folder / "metrics.jsonl", row)
+
+    def _times(self) -> dict[str, float]:
+        """Return how far the run is, its seconds, and the share of time it has waited for data since the last row."""
+        now = time.monotonic()
+        waiting = round((self.feeder.waited - self.waited) / max(now - self.logged_at, 1e-9), 4)
+        self.logged_at, self.waited = now, self.feeder.waited
+        position = self.progress
+        epoch = position.epoch + position.batch / self.steps_an_epoch if position.batch else position.epoch
+        seconds = round(self.seconds_before + now - self.started, 3)
+        return {"epoch": epoch, "step": position.step, "seconds": seconds, "waiting": waiting}
+
+    def _monitored_example(self) -> Example:
+        """Corrupt the samples whose error is logged."""
+        rows = torch.linspace(0, len(self.data) - 1, min(MONITORED, len(self.data))).long()
+        return self.corrupt(self.data.batch(rows), seeded_generator(self.config.seed, "watched"))
+
+    def _monitored_error(self, example: Example) -> float:
+        """Compute the mean error of one completion of each monitored sample."""
+        generator = seeded_generator(self.config.seed, "watched answers")
+        generator.target_device = None if self.device.type == "cpu" else self.device
+        with self.batch_step.on_device():
+            completions = self.method.complete(example.condition.to(self.device), 1, generator).cpu()
+        return sample_error(completions[:, 0], example).mean().item()
+
+    def _batches(self) -> Iterator[tuple[Tensor, int]]:
+        """Generate the remaining batches, as positions in the split, each with the number of its step."""
+        step, first = self.progress.step, self.progress.batch
+        for epoch in range(self.progress.epoch, self.config.epochs):
+            order = torch.randperm(len(self.data), generator=seeded_generator(self.config.seed, "order", epoch))
+            for rows in order.split(self.config.batch_size)[first:]:
                 yield rows, step
                 step += 1
             first = 0
 
-    def prepare(work: tuple[Tensor, int]) -> tuple[Tensor, list[Part]]:
-        rows, step = work
-        return rows, how.parts(data, corrupt, rows, partial(seeded_generator, config.seed, "step", step))
+    def _make_parts(self, batch: tuple[Tensor, int]) -> tuple[Tensor, list[Part]]:
+        """Read and corrupt this process's parts of a batch; called in the feeder's thread."""
+        rows, step = batch
+        seeded = partial(seeded_generator, self.config.seed, "step", step)
+        return rows, self.batch_step.parts(self.data, self.corrupt, rows, seeded)
 
-    watched: Example | None = None
-    if method.answers:
-        rows = torch.linspace(0, len(data) - 1, min(WATCHED, len(data))).long()
-        watched = corrupt(data.batch(rows), seeded_generator(config.seed, "watched"))
-    features: FeatureWatch | None = None
-    if config.watch and config.epochs:
-        features = FeatureWatch(data, view, config.watch, seeded_generator(config.seed, "watched features"))
-
-    def log() -> None:
-        nonlocal logged, waited
-        if not processes.first:
-            place.take_means()
-            return
-        now = time.monotonic()
-        waiting = round((feeder.waited - waited) / max(now - logged, 1e-9), 4)
-        logged, waited = now, feeder.waited
-        epoch = place.epoch + place.batch / steps_an_epoch if place.batch else place.epoch
-        row = {"epoch": epoch, "step": place.step, "seconds": round(before + now - started, 3), "waiting": waiting}
-        row |= place.take_means()
-        if watched is not None:
-            generator = seeded_generator(config.seed, "watched answers")
-            generator.at_home = None if device.type == "cpu" else device
-            with how.there():
-                answers = method.complete(watched.condition.to(device), 1, generator).cpu()
-            row["answer_error"] = sample_error(answers[:, 0], watched).mean().item()
-        if features is not None and (not place.batch or features.due(place.unwatched)):
-            with how.there():
-                row |= features.measure(method, place.step, device)
-            place.unwatched = 0
-        append_metrics(run / "metrics.jsonl", row)
-
-    def passed(minutes: float, since: float) -> bool:
-        return bool(minutes) and time.monotonic() - since >= 60 * minutes
-
-    try:
-        if processes.first:
-            write_status(run, "running", place.epoch, place.step)
-        if start is None and isinstance(method, LearnsFirst):
-            generator = seeded_generator(config.seed, "first")
-            shown = torch.randperm(len(data), generator=generator)[:SHOWN_FIRST]
-            method.learn_first(data.batch(shown).maps, generator)
-        move(method, device)
-        processes.take_over(method)
-        share_statistics(method, processes)
-        if config.compile:
-            compile_networks(method)
-        with (
-            hold_interrupt() as interrupted,
-            progress("pretrain", config.epochs * steps_an_epoch, 60 * config.max_minutes) as advance,
-            Feeder(prepare, work()) as feeder,
-        ):
-            advance(place.step)
-            late = False
-            while place.epoch < config.epochs and not late:
-                for _ in range(place.batch, steps_an_epoch):
-                    rows, parts = next(feeder)
-                    losses = how.step(method, parts)
-                    # all processes agree on what happens next
-                    wishes = (
-                        interrupted() > 0,
-                        passed(config.max_minutes, started),
-                        passed(config.checkpoint_minutes, saved),
-                    )
-                    losses, (stopped, late, due) = agree(processes, losses, wishes)
-                    check_finite(losses, place.step, run, partial(how.whole, parts), data.ids(rows), processes)
-                    place.count(losses, len(rows))
-                    if config.log_every and place.step % config.log_every == 0 and place.batch < steps_an_epoch:
-                        log()
-                    if stopped:
-                        save("stopped")
-                        line = f"stopped at step {place.step}; go on with `spectral-ssl pretrain --resume {run}`"
-                        raise Stopped(line, 128 + (interrupted() or signal.SIGINT))
-                    advance(1, f"loss {losses['loss']:.4f}")
-                    if late:
-                        break
-                    if due:
-                        save("running")
-                if place.batch == steps_an_epoch:
-                    place.end_epoch()
-                    log()
-                if not late and place.epoch % config.checkpoint_every == 0 and place.epoch < config.epochs:
-                    save("running")
-            save("finished" if place.epoch >= config.epochs else "stopped")
-    except Stopped:
-        raise
-    except BaseException as error:
+    def _write_failure(self, error: BaseException) -> None:
+        """Write the status of a run that ended by an error."""
         with suppress(OSError, UserError):  # the disk may be what failed
-            ended = isinstance(error, KeyboardInterrupt | SystemExit)
-            if processes.first:
-                write_status(run, "killed" if ended else "failed", place.epoch, place.step)
-        if isinstance(error, OSError):
-            what_to_do = f"what is saved stays: make room, then `spectral-ssl pretrain --resume {run}`"
-            raise UserError(
-                "cannot go on", f"{error.strerror or error}, {error.filename or run}", what_to_do
-            ) from error
-        raise
-    return place
+            was_killed = isinstance(error, KeyboardInterrupt | SystemExit)
+            if self.processes.is_main:
+                state = "killed" if was_killed else "failed"
+                write_status(self.run_folder, state, self.progress.epoch, self.progress.step)
+
+
+def learn_before_training(method: Method, data: TrainingSplit, seed: int) -> None:
+    """Show clean maps to a method that learns something before its first step."""
+    if isinstance(method, LearnsBeforeTraining):
+        generator = seeded_generator(seed, "first")
+        rows = torch.randperm(len(data), generator=generator)[:MAPS_BEFORE_TRAINING]
+        method.learn_before_training(data.batch(rows).maps, generator)
+
+
+def _has_passed(minutes: float, since: float) -> bool:
+    """Tell whether so many minutes have passed; never with 0 minutes."""
+    return bool(minutes) and time.monotonic() - since >= 60 * minutes
 
 
 @contextmanager
 def hold_interrupt() -> Iterator[Callable[[], int]]:
-    """Keep Ctrl-C and SIGTERM until the step under way is finished; a second one ends the process at once.
+    """Hold Ctrl-C and SIGTERM back until the current step is finished; a second signal ends the process at once.
 
     Yields
     ------
     callable
-        The number of the signal that has come; 0 when none has.
+        Returns the number of the signal that has arrived, 0 if none has.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield lambda: 0
         return
-    came = 0
+    arrived = 0
 
     def note(number: int, frame: object) -> None:
-        nonlocal came
-        if came:
+        nonlocal arrived
+        if arrived:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-        came = number
+        arrived = number
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: came
+        yield lambda: arrived
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,7 +8,8 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.work_folder import BEING_MADE
 from data_prep.sources.catalogue import SOURCES
-from pretext.runs.trained_run import TrainedRun, find_run_data
+from pretext.runs.folder import find_run_data
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace

@@ -6,9 +6,9 @@ from typing import Any
 
 from data_prep.maps.reader import MapFile, open_maps
 from pretext.methods.catalogue import METHODS, find_method
-from pretext.runs.trained_run import Plan
+from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import TASKS, find_task
-from pretext.training.trainer import TrainConfig
+from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import (
     bare_key,
     build_config,

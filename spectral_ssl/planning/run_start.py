@@ -8,20 +8,13 @@ from typing import Any
 from data_prep.maps.reader import MapFile, open_maps
 from pretext.data.training_split import TrainingSplit
 from pretext.method import Method
-from pretext.runs.reuse_predictor import take_known_predictor
-from pretext.runs.trained_run import (
-    FOLDER_EXISTS,
-    Plan,
-    TrainedRun,
-    describe_run,
-    load_run,
-    read_plan,
-    run_under_way,
-    start_run,
-)
-from pretext.training.checkpoint import put_aside_damaged
+from pretext.runs.folder import FOLDER_EXISTS, describe_run, find_interrupted_run, make_run_folder, read_plan
+from pretext.runs.plan import Plan
+from pretext.runs.reuse_predictor import reuse_predictor
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.training.checkpoint import replace_damaged
 from pretext.training.checks import check_accumulation
-from pretext.training.trainer import TrainConfig
+from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
@@ -95,7 +88,7 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
     if count_restarts():
         # a launcher has restarted the processes: their run may exist already
         folders = [out] if out else sorted((workspace.root / "runs").glob("*"), reverse=True)
-        interrupted = run_under_way(plan, folders)
+        interrupted = find_interrupted_run(plan, folders)
         if interrupted is not None:
             return _resume_run(interrupted, maps, {}, workspace, locks)
     training = open_training_split(plan, maps)
@@ -162,7 +155,7 @@ def build_new_network(plan: Plan, training: TrainingSplit, workspace: Workspace)
     network = build_network(plan, training)
     if training.codes is not None:
         network.learn_code_statistics(training.codes)
-    return network, take_known_predictor(network, plan, workspace.root / "runs")
+    return network, reuse_predictor(network, plan, workspace.root / "runs")
 
 
 def build_network(plan: Plan, training: TrainingSplit) -> Method:
@@ -179,12 +172,12 @@ def build_network(plan: Plan, training: TrainingSplit) -> Method:
 def _make_folder(out: Path | None, plan: Plan, workspace: Workspace) -> Path:
     """Make the run folder. A folder without a given name gets one that no other process has just taken."""
     if out:
-        start_run(out, plan)
+        make_run_folder(out, plan)
         return out
     while True:
         folder = workspace.new_run(plan.method, plan.task)
         try:
-            start_run(folder, plan)
+            make_run_folder(folder, plan)
         except UserError as error:
             if error.what != FOLDER_EXISTS:
                 raise
@@ -215,7 +208,7 @@ def _resume_run(
         say(f"resuming {folder} from the start: it has no checkpoint yet")
     else:
         if run.checkpoint_path.name != "last.pt":
-            put_aside_damaged(folder / "checkpoints")
+            replace_damaged(folder / "checkpoints")
         network, progress = run.method, run.checkpoint["place"]
         # samples that no row of the metrics counts yet will be in a row of the same step as the checkpoint
         drop_metrics_after(metrics, progress["step"] - (progress["samples"] > 0))

@@ -7,12 +7,12 @@ from typing import Any
 from data_prep.maps.reader import MapFile
 from downstream.figures.predictions import draw_losses
 from downstream.figures.run import draw_run
-from downstream.report.evidence import Answered
+from downstream.report.evidence import Predictions
 from downstream.report.page import leave_report
-from pretext.runs.trained_run import TrainedRun, held_out_rows, load_run
+from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from pretext.training.devices import choose_device
 from pretext.training.distributed import join_processes
-from pretext.training.trainer import train
+from pretext.training.trainer import Trainer
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
@@ -52,7 +52,7 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
 
         sent = processes.run_on_main(prepare)
         start = prepared[0] if prepared else join_run(*sent)
-        train(
+        Trainer(
             start.network,
             start.plan.corrupt,
             start.plan.view,
@@ -64,7 +64,7 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
             mixes=start.plan.task_entry.mixes,
             processes=processes,
             device=device,
-        )
+        ).run()
         processes.run_on_main(lambda: None)  # wait until the last checkpoint is written
         return _finish(start.folder, start.maps, options.report) if processes.is_main else load_run(start.folder)
 
@@ -75,16 +75,16 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     untrained = run.method.describe_untrained(run.checkpoint["place"]["step"])
     if untrained:
         say(untrained)
-    answered = None
+    predictions = None
     if run.method.has_completions:
-        rows = held_out_rows(maps, SAMPLES)
+        rows = select_held_out_rows(maps, SAMPLES)
         example, answers = run.complete(maps, rows, MODES)
         ids = [maps.ids[row] for row in rows]
         draw_run(folder / "samples", "answers", run, example, answers, ids, shapes=0)  # `complete` draws shapes
-        answered = Answered(example, answers, ids)
+        predictions = Predictions(example, answers, ids)
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
     if report:
-        leave_report(run, maps, answered)
+        leave_report(run, maps, predictions)
     return run

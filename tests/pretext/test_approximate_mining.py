@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pretext.neighbours import approximate as approximate_mining
-from pretext.neighbours.approximate import approximate_neighbours
-from pretext.neighbours.exact import exact_neighbours
+from pretext.neighbours.approximate import find_approximate_neighbours
+from pretext.neighbours.exact import find_exact_neighbours
 
 
 def clusters(count: int, dimensions: int = 12) -> np.ndarray:
@@ -19,8 +19,8 @@ def clusters(count: int, dimensions: int = 12) -> np.ndarray:
 @pytest.mark.parametrize("metric", ["l1", "l2"])
 def test_the_recall_reported_is_the_recall(metric: Literal["l1", "l2"]) -> None:
     features = clusters(4000)
-    found = approximate_neighbours(features, 2, metric, recall=0.9)
-    truth = exact_neighbours(features, 2, metric)
+    found = find_approximate_neighbours(features, 2, metric, recall=0.9)
+    truth = find_exact_neighbours(features, 2, metric)
     nearest = np.mean(found.neighbours.nearest[:, 0] == truth.nearest[:, 0])
     farthest = np.mean(found.neighbours.farthest[:, 0] == truth.farthest[:, 0])
     assert nearest >= 0.85
@@ -34,8 +34,8 @@ def test_the_recall_reported_is_the_recall(metric: Literal["l1", "l2"]) -> None:
 def test_duplicates_are_neighbours_and_no_sample_its_own() -> None:
     features = clusters(1500)
     features[700:720] = features[3]
-    found = approximate_neighbours(features, 1, "l2", recall=1.0)
-    truth = exact_neighbours(features, 1, "l2")
+    found = find_approximate_neighbours(features, 1, "l2", recall=1.0)
+    truth = find_exact_neighbours(features, 1, "l2")
     assert np.array_equal(found.neighbours.nearest[700:720], truth.nearest[700:720])
     assert np.mean(found.neighbours.nearest_distances == truth.nearest_distances) > 0.99
     assert (found.neighbours.nearest[:, 0] != np.arange(1500)).all()
@@ -43,7 +43,7 @@ def test_duplicates_are_neighbours_and_no_sample_its_own() -> None:
 
 def test_threads_change_nothing() -> None:
     features = clusters(1200)
-    one, two = (approximate_neighbours(features, 1, "l1", recall=0.8, threads=threads) for threads in (1, 3))
+    one, two = (find_approximate_neighbours(features, 1, "l1", recall=0.8, threads=threads) for threads in (1, 3))
     assert one.probes == two.probes
     assert np.array_equal(one.neighbours.nearest, two.neighbours.nearest)
     assert np.array_equal(one.neighbours.farthest, two.neighbours.farthest)
@@ -52,6 +52,6 @@ def test_threads_change_nothing() -> None:
 def test_cells_with_too_few_samples_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approximate_mining, "FEWEST_PROBES", 1)
     features = clusters(200)
-    found = approximate_neighbours(features, 120, "l2", recall=0.0)
-    truth = exact_neighbours(features, 120, "l2")
+    found = find_approximate_neighbours(features, 120, "l2", recall=0.0)
+    truth = find_exact_neighbours(features, 120, "l2")
     assert np.array_equal(found.neighbours.nearest, truth.nearest)

@@ -8,10 +8,12 @@ import torch
 from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import fill_from_target
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.catalogue import METHODS
 from pretext.networks import discriminators
+from pretext.optimisation import run_whole_batch
 
 SHAPE = (2, 9, 9)
 SMALL = {
@@ -48,7 +50,7 @@ def test_inference_cannot_see_the_target(name: str) -> None:
     state = {key: value.clone() for key, value in method.state_dict().items()}
     answers, features = [], []
     for shift in (0.0, 100.0):
-        method.training_step(example._replace(target=example.target + shift), seeded())
+        run_whole_batch(method, example._replace(target=example.target + shift), seeded())
         method.load_state_dict(state)
         answers.append(method.complete(example.condition, 3, seeded()))
         features.append(method.encode(example.condition))
@@ -87,7 +89,7 @@ def test_dropout_keeps_the_mean_of_the_bottleneck() -> None:
 def test_a_step_moves_every_parameter_and_each_has_one_optimiser(name: str) -> None:
     method = make(name)
     before = {key: value.clone() for key, value in method.named_parameters()}
-    losses = method.training_step(batch(), seeded())
+    losses = run_whole_batch(method, batch(), seeded())
     assert "loss" in losses
     for key, value in method.named_parameters():
         assert not torch.equal(value, before[key]), f"{key} did not move"
@@ -107,7 +109,7 @@ def test_each_optimiser_moves_only_its_own_network(name: str, still: str) -> Non
     rate = "learning_rate" if still == "main" else "discriminator_learning_rate"
     method = make(name, **{rate: 0.0})
     before = {key: value.clone() for key, value in method.named_parameters()}
-    method.training_step(batch(), seeded())
+    run_whole_batch(method, batch(), seeded())
     for key, value in method.named_parameters():
         moved = not torch.equal(value, before[key])
         assert moved == (key.startswith("discriminator") == (still == "main")), key
@@ -119,7 +121,7 @@ def test_the_watched_loss_is_the_error_of_the_answer_before_the_step(name: str) 
     method, example = make(name, problem), batch()
     answer = method.complete(example.condition, 1, seeded())[:, 0]
     expected = sample_error(answer, example, method.config.loss, problem).mean().item()
-    assert method.training_step(example, seeded())["loss"] == pytest.approx(expected, rel=1e-5)
+    assert run_whole_batch(method, example, seeded())["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["context-encoder", "pix2pix"])
@@ -136,7 +138,7 @@ def test_adversarial_losses_are_those_of_the_papers(name: str) -> None:
         of_real, of_fake = torch.sigmoid(method.discriminator(real)), torch.sigmoid(method.discriminator(fake))
     one, zero = torch.ones_like(of_real), torch.zeros_like(of_real)
     judgement = functional.binary_cross_entropy(of_real, one) + functional.binary_cross_entropy(of_fake, zero)
-    losses = method.training_step(example, seeded())
+    losses = run_whole_batch(method, example, seeded())
     assert losses["discriminator"] == pytest.approx(judgement.item() / 2, rel=1e-4)
     assert losses["adversarial"] == pytest.approx(functional.binary_cross_entropy(of_fake, one).item(), rel=1e-4)
 
@@ -146,7 +148,7 @@ def test_the_loss_falls_and_ends_near_the_target(name: str) -> None:
     method = make(name, width=16)
     pattern = torch.randn(1, *SHAPE, generator=seeded(0)).sign().expand(16, -1, -1, -1)
     example = Example(torch.zeros(16, *SHAPE), pattern, torch.ones(16, *SHAPE))
-    losses = [method.training_step(example, seeded(step))["loss"] for step in range(120)]
+    losses = [run_whole_batch(method, example, seeded(step))["loss"] for step in range(120)]
     assert losses[-1] < 0.3 * losses[0]
     assert (method.complete(example.condition[:1], 2, seeded()) - pattern[0]).abs().mean() < 0.4
 
@@ -160,7 +162,7 @@ def test_the_adversary_alone_draws_answers_to_the_targets(name: str) -> None:
     means = []
     for step in range(100):
         target = 2 + 0.3 * torch.randn(16, *SHAPE, generator=seeded(step))
-        method.training_step(Example(nothing, target, weight), seeded(1000 + step))
+        run_whole_batch(method, Example(nothing, target, weight), seeded(1000 + step))
         means.append(method.complete(nothing[:4], 4, seeded(5)).mean().item())
     assert abs(means[0]) < 0.5
     assert sum(means[-20:]) / 20 > 1.2
@@ -184,7 +186,7 @@ def test_maps_of_any_size_are_trained_on(
 ) -> None:
     method = make(name, Problem(condition, target, bounded), width=4)
     example = Example(batch(2, condition).condition, *batch(2, target)[1:])
-    losses = method.training_step(example, seeded())
+    losses = run_whole_batch(method, example, seeded())
     assert all(torch.isfinite(torch.tensor(list(losses.values()))))
     answers = method.complete(example.condition, 2, seeded())
     assert answers.shape == (2, 2, *target)
@@ -219,6 +221,6 @@ def test_patches_are_judged_by_what_is_near_them(height: int) -> None:
 def test_values_without_weight_are_shown_as_the_target_has_them() -> None:
     example = batch()
     weight = (example.weight > 0.5).float()
-    seen = discriminators.shown(torch.full_like(example.target, 7.0), example._replace(weight=weight))
+    seen = fill_from_target(torch.full_like(example.target, 7.0), example._replace(weight=weight))
     assert torch.equal(seen[weight == 0], example.target[weight == 0])
     assert (seen[weight > 0] == 7.0).all()

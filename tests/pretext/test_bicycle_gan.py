@@ -12,6 +12,7 @@ from pretext.data.batch import Example, Problem
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
+from pretext.optimisation import run_whole_batch
 
 SHAPE = (2, 9, 9)
 
@@ -49,7 +50,7 @@ def test_the_terms_are_those_of_the_paper() -> None:
             "latent": (method.reader(second)[0] - drawn[1]).abs().mean().item(),
             "divergence": kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0, 1)).sum(dim=1).mean().item(),
         }
-    losses = method.training_step(example, seeded())
+    losses = run_whole_batch(method, example, seeded())
     for name, value in expected.items():
         assert losses[name] == pytest.approx(value, rel=1e-4), name
 
@@ -59,7 +60,7 @@ def test_the_latent_error_teaches_the_generator_and_not_the_reader(term: str) ->
     nothing = {"reconstruction_weight": 0.0, "adversarial_weight": 0.0, "divergence_weight": 0.0, "latent_weight": 0.0}
     method = make(**{**nothing, term: 1.0})
     before = {name: value.clone() for name, value in method.named_parameters()}
-    method.training_step(batch(), seeded())
+    run_whole_batch(method, batch(), seeded())
     moved = {name.split(".")[0] for name, value in method.named_parameters() if not torch.equal(value, before[name])}
     expected = {"encoder", "generator"} if term == "latent_weight" else {"reader"}
     assert moved == expected | {"discriminators"}
@@ -68,7 +69,7 @@ def test_the_latent_error_teaches_the_generator_and_not_the_reader(term: str) ->
 def test_a_step_moves_every_parameter_and_each_has_one_optimiser() -> None:
     method = make()
     before = {name: value.clone() for name, value in method.named_parameters()}
-    method.training_step(batch(), seeded())
+    run_whole_batch(method, batch(), seeded())
     still = [name for name, value in method.named_parameters() if torch.equal(value, before[name])]
     assert not still
     groups = [group for optimizer in method.optimizers.values() for group in optimizer.param_groups]
@@ -84,7 +85,7 @@ def test_two_modes_are_told_apart() -> None:
     nothing, weight = torch.zeros(64, 1, 1, 1), torch.ones(64, 1, 1, 1)
     for step in range(300):
         target = torch.randint(2, (64, 1, 1, 1), generator=seeded(step)) * 2.0 - 1
-        method.training_step(Example(nothing, target, weight), seeded(1000 + step))
+        run_whole_batch(method, Example(nothing, target, weight), seeded(1000 + step))
     answers = method.complete(nothing[:1], 200, seeded(5)).flatten()
     assert 0.2 < (answers > 0).float().mean() < 0.8
     assert ((answers.abs() - 1).abs() < 0.4).float().mean() > 0.7

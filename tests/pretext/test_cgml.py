@@ -13,7 +13,7 @@ from pretext.method import build_seeded
 from pretext.methods.cgml.latent_path import Domain, draw_latents
 from pretext.methods.cgml.model import CGML, CGMLConfig
 from pretext.methods.joint_cgml import JointCGML, JointCGMLConfig
-from pretext.optimisation import Descents, follow_descents
+from pretext.optimisation import OptimisationSteps, run_optimisation_steps, run_whole_batch
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)
@@ -61,7 +61,7 @@ def test_the_split_first_layer_is_the_layer_on_h_and_z_side_by_side() -> None:
         stride=2,
         padding=1,
     )
-    split = generator.prepare(bottleneck).first + generator.first_z(tiled)
+    split = generator.precompute(bottleneck).first + generator.first_z(tiled)
     torch.testing.assert_close(split, joined, rtol=1e-5, atol=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(
     example = batch(dtype=torch.float64)
     bottleneck = method.encoder(example.condition).detach()
     first = draw_latents(5, 4, method.config.domain, seeded()).double()
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, first)
+    path, _ = method.latent_path(method.generator.precompute(bottleneck), example, first)
     for sample in range(5):
         latent, velocity = first[sample], torch.zeros(4, dtype=torch.float64)
         for step in range(6):
@@ -102,10 +102,10 @@ def test_latent_gradient_agrees_with_finite_differences() -> None:
 def test_a_samples_path_does_not_depend_on_its_batch() -> None:
     method, example = make(), batch(5)
     bottleneck = method.encoder(example.condition).detach()
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), example, starts())
+    path, _ = method.latent_path(method.generator.precompute(bottleneck), example, starts())
     first = path[0]
     alone = Example(*(part[2:3] for part in example))
-    path_alone, _ = method.latent_path(method.generator.prepare(bottleneck[2:3]), alone, first[2:3])
+    path_alone, _ = method.latent_path(method.generator.precompute(bottleneck[2:3]), alone, first[2:3])
     torch.testing.assert_close(path_alone[:, 0], path[:, 2], rtol=1e-4, atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
     for domain, low in (("ball", 0.0), ("sphere", 1.0)):
         method = make(domain=domain, step_size=1e4)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts(domain))
+        path, _ = method.latent_path(method.generator.precompute(bottleneck), batch(), starts(domain))
         inferred = method.infer_path(bottleneck, 3, seeded()).latents
         lengths = torch.cat([path.norm(dim=2).flatten(), inferred.norm(dim=3).flatten()])
         assert lengths.max() <= 1 + 1e-5
@@ -129,7 +129,7 @@ def test_latents_stay_in_their_domain_and_first_ones_fill_the_ball_uniformly() -
 def test_the_latent_descends_the_error() -> None:
     method, example = make(steps=50, step_size=0.5), batch()
     bottleneck = method.encoder(example.condition).detach()
-    path, start = method.latent_path(method.generator.prepare(bottleneck), example, starts())
+    path, start = method.latent_path(method.generator.precompute(bottleneck), example, starts())
     end = sample_error(method.generator(bottleneck, path[-1]), example).mean().item()
     assert end < start
 
@@ -137,7 +137,7 @@ def test_the_latent_descends_the_error() -> None:
 def test_training_step_moves_every_network_and_only_its_own_optimiser_moves_it() -> None:
     method, example = make(), batch()
     before = {name: value.clone() for name, value in method.named_parameters()}
-    losses = method.training_step(example, seeded())
+    losses = run_whole_batch(method, example, seeded())
     assert set(losses) == {"loss", "loss_start", "lipschitz", "path", "rho"}
     for name, value in method.named_parameters():
         assert not torch.equal(value, before[name]), f"{name} did not move"
@@ -150,23 +150,23 @@ def test_training_step_moves_every_network_and_only_its_own_optimiser_moves_it()
 
 def test_generator_is_thawed_after_the_latent_path() -> None:
     method = make()
-    method.latent_path(method.generator.prepare(method.encoder(batch().condition).detach()), batch(), starts())
+    method.latent_path(method.generator.precompute(method.encoder(batch().condition).detach()), batch(), starts())
     assert all(parameter.requires_grad for parameter in method.parameters())
 
 
 def train_z(method: CGML, bottleneck: torch.Tensor, path: torch.Tensor) -> float:
-    def descents() -> Descents:
+    def optimisation_steps() -> OptimisationSteps:
         loss = yield from method._train_latent_optimiser(bottleneck, path, seeded())
         return {"path": loss}
 
-    return follow_descents(descents())["path"]
+    return run_optimisation_steps(optimisation_steps())["path"]
 
 
 @pytest.mark.parametrize("updates", ["each-step", "whole-path"])
 def test_z_learns_the_path_it_watches(updates: str) -> None:
     method = make(latent_updates=updates, latent_learning_rate=1e-2)
     bottleneck = method.encoder(batch().condition).detach()
-    path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
+    path, _ = method.latent_path(method.generator.precompute(bottleneck), batch(), starts())
     losses = [train_z(method, bottleneck, path) for _ in range(80)]
     assert losses[-1] < 0.3 * losses[0]
 
@@ -177,7 +177,7 @@ def test_whole_path_loss_is_the_mean_of_the_each_step_losses_while_z_stands_stil
     for updates in ("each-step", "whole-path"):
         method = make(latent_updates=updates, **settings)
         bottleneck = method.encoder(batch().condition).detach()
-        path, _ = method.latent_path(method.generator.prepare(bottleneck), batch(), starts())
+        path, _ = method.latent_path(method.generator.precompute(bottleneck), batch(), starts())
         losses.append(train_z(method, bottleneck, path))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -191,7 +191,7 @@ def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by(
         method = make(step_power=0.0, step_size=0.01)
         bottleneck = method.encoder(example.condition).detach()
         monkeypatch.setattr(method, "error", lambda answer, shown, scale=scale: scale * sample_error(answer, shown))
-        paths.append(method.latent_path(method.generator.prepare(bottleneck), example, 0.5 * starts())[0])
+        paths.append(method.latent_path(method.generator.precompute(bottleneck), example, 0.5 * starts())[0])
     torch.testing.assert_close(paths[0], paths[1], rtol=1e-5, atol=1e-6)
     lengths = (paths[0][1:] - paths[0][:-1]).norm(dim=-1)
     torch.testing.assert_close(lengths, torch.full_like(lengths, 0.01), rtol=1e-3, atol=0)
@@ -230,7 +230,7 @@ def test_inference_follows_equation_4() -> None:
 
 def test_a_latent_at_its_goal_stays_and_gives_no_nan() -> None:
     method = make()
-    method.latent_optimiser.from_prepared = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))
+    method.latent_optimiser.from_precomputed = lambda prepared, latent: (latent.clone(), torch.ones(len(latent)))
     bottleneck = method.encoder(batch().condition).detach()
     found = method.infer_path(bottleneck, 1, seeded())
     torch.testing.assert_close(found.latents[-1, 0], draw_latents(5, 4, "ball", seeded()))
@@ -250,7 +250,7 @@ def test_inference_cannot_see_the_target() -> None:
     example = batch()
     answers, features = [], []
     for shift in (0.0, 100.0):
-        method.training_step(example._replace(target=example.target + shift), seeded())
+        run_whole_batch(method, example._replace(target=example.target + shift), seeded())
         method.load_state_dict(state)
         answers.append(method.complete(example.condition, 3, seeded()))
         features.append(method.encode(example.condition))
@@ -292,7 +292,7 @@ def test_both_modes_of_an_ambiguous_target_are_found(weight: float) -> None:
     ones = torch.ones(32, *SHAPE)
     for _ in range(150):
         sign = (torch.rand(32, 1, 1, 1, generator=generator) < 0.5).float() * 2 - 1
-        method.training_step(Example(torch.zeros(32, *SHAPE), sign * pattern, ones), generator)
+        run_whole_batch(method, Example(torch.zeros(32, *SHAPE), sign * pattern, ones), generator)
     answers = method.complete(torch.zeros(1, *SHAPE), 200, seeded(5))[0]
     to_plus = (answers - pattern).abs().mean(dim=(1, 2, 3))
     to_minus = (answers + pattern).abs().mean(dim=(1, 2, 3))
@@ -303,7 +303,7 @@ def test_both_modes_of_an_ambiguous_target_are_found(weight: float) -> None:
 def test_the_inferred_term_is_the_best_answer_of_inference_and_leaves_z_alone() -> None:
     method, example = make(inferred_weight=1.0, inferred_answers=3), batch()
     bottleneck = method.encoder(example.condition)
-    prepared = method.generator.prepare(bottleneck)
+    prepared = method.generator.precompute(bottleneck)
     term = method._inferred_error(prepared, bottleneck, example, seeded())
     answers = method.complete(example.condition, 3, seeded())
     errors = torch.stack([method.error(answer, example) for answer in answers.unbind(1)])
@@ -319,13 +319,13 @@ def test_joint_cgml_learns_both_and_completes_as_cgml_does() -> None:
     config = JointCGMLConfig(**SMALL, projector=16)
     method: JointCGML = build_seeded(JointCGML, 0, config, Problem(SHAPE, SHAPE, False))
     plain, example, generator = make(), batch(16), seeded()
-    first = method.training_step(example, generator)
+    first = run_whole_batch(method, example, generator)
     # algorithm 1 comes first and is that of cGML, up to and with its losses
-    found = plain.training_step(example, seeded())
+    found = run_whole_batch(plain, example, seeded())
     assert {key: first[key] for key in found} == found
-    alone = method.training_step(Example(*(part[:1] for part in example)), generator)
+    alone = run_whole_batch(method, Example(*(part[:1] for part in example)), generator)
     assert alone["joint"] == 0
-    losses = [method.training_step(example, generator) for _ in range(40)]
+    losses = [run_whole_batch(method, example, generator) for _ in range(40)]
     assert losses[-1]["joint"] < 0.8 * first["joint"]
     assert losses[-1]["loss"] < first["loss"]
     answers = method.complete(example.condition, 2, seeded())
@@ -342,9 +342,9 @@ def test_the_grid_reads_whole_maps_of_zernike_moments_only() -> None:
     method: CGML = build_seeded(CGML, 0, CGMLConfig(**SMALL, encoder="grid"), problem)
     assert method.complete(maps, 2, seeded()).shape == (3, 2, *basis.shape)
     assert torch.equal(method.encode(maps), method.encoder.grid.features(maps))
-    before = method.training_step(Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
+    before = run_whole_batch(method, Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
     for _ in range(20):
-        after = method.training_step(Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
+        after = run_whole_batch(method, Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
     assert after < before
     for problem in (Problem((3, 16, 16), (3, 16, 16), True), Problem((2, 7, 7), (2, 7, 7), False, None, standardise)):
         with pytest.raises(UserError, match="Zernike"):
@@ -357,7 +357,7 @@ def test_rates_fall_to_a_hundredth_where_they_are_told_to() -> None:
         method.total_steps = 4
         rates = []
         for _ in range(5):
-            method.training_step(batch(), seeded())
+            run_whole_batch(method, batch(), seeded())
             rates.append([method.optimizers[name].param_groups[0]["lr"] for name in ("main", "latent")])
         found = [rates[step] for step in (0, 2, 4)]
         assert found == [pytest.approx([1e-3 * part, 1e-2 * part]) for part in expected]

@@ -13,10 +13,10 @@ from conftest import write_random_maps
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.features.store import Features, write_features
-from pretext.neighbours.exact import exact_neighbours
+from pretext.neighbours.exact import find_exact_neighbours
 from pretext.tasks.codes.feature_codes import find_codes, settle_codes
 from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
-from pretext.tasks.codes.neighbour_pairs import CodedMaps, how_long
+from pretext.tasks.codes.neighbour_pairs import CodedTrainingSplit, describe_duration
 from spectral_ssl.ground.errors import UserError
 
 
@@ -53,9 +53,9 @@ def test_codes_are_matched_by_their_ids(random_maps: MapFile, coded: FromCodeCon
 
 def test_neighbours_follow_the_samples(random_maps: MapFile, coded: FromCodeConfig) -> None:
     settled = settle_codes(replace(coded, nearest="set", farthest="set"), random_maps)
-    data = CodedMaps(random_maps, settled)
+    data = CodedTrainingSplit(random_maps, settled)
     codes = expected(random_maps)[random_maps.rows("train")]
-    found = exact_neighbours(codes)
+    found = find_exact_neighbours(codes)
     places = torch.tensor([3, 40, 7])
     batch = data.batch(places)
     assert batch.codes is not None
@@ -73,14 +73,16 @@ def test_kept_neighbours_are_the_mined_ones(
     tmp_path: Path, random_maps: MapFile, coded: FromCodeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled = settle_codes(coded, random_maps)
-    first = CodedMaps(random_maps, settled)
+    first = CodedTrainingSplit(random_maps, settled)
     (kept,) = tmp_path.glob("*neighbours*.npz")
-    monkeypatch.setattr("pretext.tasks.codes.neighbour_pairs.exact_neighbours", None)  # what is kept is not mined again
-    assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
+    monkeypatch.setattr(
+        "pretext.tasks.codes.neighbour_pairs.find_exact_neighbours", None
+    )  # what is kept is not mined again
+    assert torch.equal(CodedTrainingSplit(random_maps, settled).followers[0], first.followers[0])
     monkeypatch.undo()
     kept.write_bytes(b"damaged")
-    assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
-    other = CodedMaps(random_maps, replace(settled, metric="l2", nearest="set"))
+    assert torch.equal(CodedTrainingSplit(random_maps, settled).followers[0], first.followers[0])
+    other = CodedTrainingSplit(random_maps, replace(settled, metric="l2", nearest="set"))
     assert len(list(tmp_path.glob("*neighbours*.npz"))) == 2
     assert len(other.followers[0]) == len(first.followers[0])
 
@@ -91,7 +93,7 @@ def test_kept_neighbours_of_somebody_else_are_mined_again(
     damage: str, tmp_path: Path, random_maps: MapFile, coded: FromCodeConfig
 ) -> None:
     settled = settle_codes(coded, random_maps)
-    first = CodedMaps(random_maps, settled)
+    first = CodedTrainingSplit(random_maps, settled)
     (kept,) = tmp_path.glob("*neighbours*.npz")
     count = len(first.followers[0])
     with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED if damage == "compressed" else zipfile.ZIP_STORED) as archive:
@@ -103,7 +105,7 @@ def test_kept_neighbours_of_somebody_else_are_mined_again(
             )
             archive.writestr(f"{side}.npy", head.getvalue() + bytes(8 * count - (damage == "length")))
             archive.infolist()[-1].flag_bits |= damage == "encrypted"  # as a single turned bit says
-    assert torch.equal(CodedMaps(random_maps, settled).followers[0], first.followers[0])
+    assert torch.equal(CodedTrainingSplit(random_maps, settled).followers[0], first.followers[0])
     with np.load(kept) as written:  # as they were
         assert np.array_equal(written["nearest"], first.followers[0].numpy())
 
@@ -117,7 +119,7 @@ def test_labels_are_the_codes_of_the_labelled_baseline(random_maps: MapFile) -> 
 
 def test_without_features_there_is_one_code_for_all(random_maps: MapFile) -> None:
     config = settle_codes(FromCodeConfig(), random_maps)
-    example = from_code(CodedMaps(random_maps, config).batch(torch.arange(4)), config, torch.Generator())
+    example = from_code(CodedTrainingSplit(random_maps, config).batch(torch.arange(4)), config, torch.Generator())
     assert torch.equal(example.condition, torch.zeros(4, 1, 1, 1))
     assert not from_code_problem(random_maps.basis, config).coded
 
@@ -148,12 +150,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, random_maps: MapFile, code
     alone = write_random_maps(tmp_path / "alone.h5", zernike_basis(4), train=1, test=3)
     few = write_codes(tmp_path / "few.h5", list(alone.ids), values[:4])
     with pytest.raises(UserError, match="constant features"):
-        CodedMaps(alone, settle_codes(few, alone))
+        CodedTrainingSplit(alone, settle_codes(few, alone))
 
 
 def test_a_long_search_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     # differences of N² D: about 19 min at most, above that neighbours are approximate
-    said = {count: how_long(np.broadcast_to(np.float32(0), (count, 10_000))) for count in (5_000, 30_000, 40_000)}
+    said = {
+        count: describe_duration(np.broadcast_to(np.float32(0), (count, 10_000))) for count in (5_000, 30_000, 40_000)
+    }
     assert said[5_000] == said[40_000] == ""
     assert said[30_000].startswith(", about 17 min (")

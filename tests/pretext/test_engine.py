@@ -12,9 +12,9 @@ import spectral_ssl
 from data_prep.basis import pixel_basis
 from data_prep.maps.reader import MapFile
 from pretext.methods.catalogue import METHODS
+from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import load_run
-from pretext.training.checkpoint import content_digest, load_checkpoint
-from pretext.training.trainer import Place, seeded_generator
+from pretext.training.checkpoint import Progress, content_digest, load_checkpoint
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -125,12 +125,12 @@ def test_resume_refuses_other_data_and_other_settings(random_maps: MapFile, tmp_
 
 
 def test_the_mean_loss_of_an_epoch_counts_the_small_last_batch_by_its_size() -> None:
-    place = Place()
-    place.count({"loss": 1.0}, 10)
-    place.count({"loss": 4.0}, 5)
-    place.end_epoch()
-    assert place.take_means() == {"loss": 2.0}
-    assert (place.epoch, place.step, place.batch, place.samples) == (1, 2, 0, 0)
+    progress = Progress()
+    progress.add_step({"loss": 1.0}, 10)
+    progress.add_step({"loss": 4.0}, 5)
+    progress.end_epoch()
+    assert progress.take_means() == {"loss": 2.0}
+    assert (progress.epoch, progress.step, progress.batch, progress.samples) == (1, 2, 0, 0)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(random_maps: MapFile, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from pretext.tasks.catalogue import TASKS
 from pretext.tasks.colorize import (
     ColorizeConfig,
     colorize,
+    compute_spread_error,
     lab_to_rgb,
     lightness_view,
     rgb_to_lab,
-    spread_error,
     to_rgb,
 )
-from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, random_others
+from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, draw_others
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
 from pretext.tasks.translate import TranslateConfig, translate
 from spectral_ssl.ground.errors import UserError
@@ -110,9 +110,9 @@ def test_what_shows_around_the_hidden_rectangle(seen: str) -> None:
 
 
 def test_others_are_never_the_same_unless_there_is_only_one() -> None:
-    others = random_others(1000, seeded())
+    others = draw_others(1000, seeded())
     assert (others != torch.arange(1000)).all()
-    assert set(random_others(200, seeded()).tolist()) <= set(range(200))
+    assert set(draw_others(200, seeded()).tolist()) <= set(range(200))
     alone = pictures(1, 1, 8)
     assert torch.equal(corrupt_halves(alone, CorruptedConfig(share=1.0), seeded()).target, alone.maps)
 
@@ -262,7 +262,7 @@ def test_the_extra_error_is_the_divergence_from_uniform() -> None:
         chances = np.exp(np.maximum(blurred, 1e-4))
         chances /= chances.sum()
         expected += (chances * np.log(chances * 36)).sum()
-    assert spread_error(answer, first, 0.5).item() == pytest.approx(0.5 * expected, rel=1e-9)
+    assert compute_spread_error(answer, first, 0.5).item() == pytest.approx(0.5 * expected, rel=1e-9)
     # a sample's term depends on that sample alone, and moves the answer
     several = torch.randn(5, 2, 16, 16, generator=seeded(), requires_grad=True)
     values = problem.extra_error(several, example)

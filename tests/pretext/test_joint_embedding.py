@@ -17,16 +17,15 @@ from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.transforms.rotation import rotate_about_vertical
 from pretext.data.batch import Example, Problem
 from pretext.data.standardise import Standardiser
+from pretext.losses.vicreg import off_diagonal_covariance, spread_shortfall
 from pretext.method import build_seeded
 from pretext.methods.joint_embedding import (
     JointEmbedding,
     JointEmbeddingConfig,
-    off_diagonal_covariance,
-    spread_shortfall,
 )
-from pretext.networks.coefficient_encoder import PerceptronEncoder
+from pretext.networks.coefficient_encoder import CoefficientEncoder
 from pretext.networks.grid_encoder import GridEncoder
-from pretext.optimisation import rate_at
+from pretext.optimisation import rate_at, run_whole_batch
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -90,7 +89,7 @@ def test_the_minimisers() -> None:
 def test_the_loss_is_the_weighted_sum_and_training_lowers_it() -> None:
     settings = {"invariance": 3.0, "variance": 5.0, "covariance": 7.0, "learning_rate": 1e-2}
     method, example = make(**settings), pairs()
-    losses = [method.training_step(example, seeded()) for _ in range(20)]
+    losses = [run_whole_batch(method, example, seeded()) for _ in range(20)]
     first = losses[0]
     total = 3 * first["invariance"] + 5 * first["variance"] + 7 * first["covariance"]
     assert first["loss"] == pytest.approx(total, rel=1e-5)
@@ -100,7 +99,7 @@ def test_the_loss_is_the_weighted_sum_and_training_lowers_it() -> None:
 def test_nothing_is_learnt_from_a_lone_pair() -> None:
     method = make()
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    assert set(method.training_step(pairs(1), seeded()).values()) == {0.0}
+    assert set(run_whole_batch(method, pairs(1), seeded()).values()) == {0.0}
     changed = [name for name, value in method.state_dict().items() if not torch.equal(value, before[name])]
     assert changed == ["steps_done"]
 
@@ -115,7 +114,7 @@ def test_the_learning_rate_follows_the_steps_done() -> None:
         method.total_steps = total_steps
         rates = []
         for _ in range(5):
-            method.training_step(pairs(), seeded())
+            run_whole_batch(method, pairs(), seeded())
             rates.append(method.optimizers["main"].param_groups[0]["lr"])
         assert rates == pytest.approx([0.5 * rate_at(step, 0, 4) for step in range(5)])
 
@@ -139,7 +138,7 @@ def test_encode_sees_the_condition_alone_and_each_map_by_itself(encoder: str) ->
     state = {key: value.clone() for key, value in method.state_dict().items()}
     features = []
     for shift in (0.0, 100.0):
-        method.training_step(example._replace(target=example.target + shift), seeded())
+        run_whole_batch(method, example._replace(target=example.target + shift), seeded())
         method.load_state_dict(state)
         features.append(method.encode(example.condition))
     assert torch.equal(features[0], features[1])
@@ -168,7 +167,7 @@ def test_the_grid_holds_the_density_of_the_points() -> None:
 @pytest.mark.parametrize("basis", [BASIS, harmonics_basis(5, 3)])
 def test_the_perceptron_reads_ring_norms_that_no_turn_changes(basis: Any) -> None:
     standardise = standardiser(basis)
-    encoder = PerceptronEncoder(standardise, 0, 16, 8)
+    encoder = CoefficientEncoder(standardise, 0, 16, 8)
     seen: list[Tensor] = []
     encoder.first.register_forward_hook(lambda module, given, out: seen.append(given[0]))
     maps = standardise.undo(pairs(basis=basis).condition).numpy()
@@ -197,7 +196,7 @@ def test_encoders_refuse_what_they_cannot_read() -> None:
         make(harmonics_basis(4, 2), encoder="grid")
     with pytest.raises(UserError, match="two views of one shape"):
         JointEmbedding(JointEmbeddingConfig(), Problem((1, 8, 8), (2, 8, 8), True))
-    with pytest.raises(UserError, match="take encoder=pictures"):
+    with pytest.raises(UserError, match="set encoder=pictures"):
         JointEmbedding(JointEmbeddingConfig(encoder="perceptron"), Problem((1, 8, 8), (1, 8, 8), True))
 
 

@@ -14,7 +14,7 @@ from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.features.store import read_features
 from pretext.methods.catalogue import METHODS
-from pretext.networks.feature_layers import DEFAULT, chosen, pooled, pooling_in_words
+from pretext.networks.feature_layers import DEFAULT, describe_pooling, pool_activations, select_layer
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 
@@ -80,7 +80,7 @@ def test_data_without_extent_has_layers_of_units(tmp_path: Path) -> None:
 
 def test_what_pooling_gives() -> None:
     convolution = torch.arange(2 * 3 * 4 * 6.0).view(2, 3, 4, 6)
-    found = pooled({"a": convolution, "cube": torch.ones(2, 3, 4, 4, 4), "small": torch.ones(2, 3, 1, 1)})
+    found = pool_activations({"a": convolution, "cube": torch.ones(2, 3, 4, 4, 4), "small": torch.ones(2, 3, 1, 1)})
     assert {name: tuple(values.shape) for name, values in found.items()} == {
         "a": (2, 3),
         "a-parts": (2, 12),
@@ -98,10 +98,10 @@ def test_what_pooling_gives() -> None:
 def test_mistakes_in_a_layers_name_are_said() -> None:
     layers: dict[str, Tensor] = {"stage1": torch.ones(1, 2), "code": torch.ones(1, 3)}
     with pytest.raises(UserError, match="did you mean 'stage1'"):
-        chosen(layers, "stgae1")
+        select_layer(layers, "stgae1")
     with pytest.raises(UserError, match="twice"):
-        chosen(layers, "code+code")
-    assert chosen(layers, "code + stage1").shape == (1, 5)
+        select_layer(layers, "code+code")
+    assert select_layer(layers, "code + stage1").shape == (1, 5)
 
 
 def test_export_writes_the_layer_and_says_which(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_export_writes_the_layer_and_says_which(tmp_path: Path) -> None:
     assert path.name == "run-images-stage1-parts+code.h5"
     features = read_features(path)
     assert features.about["layer"] == "stage1-parts+code"
-    assert features.about["pooling"] == pooling_in_words("stage1-parts+code")
+    assert features.about["pooling"] == describe_pooling("stage1-parts+code")
     assert features.about["pooling"].startswith("averages over 2 parts")
     assert features.values.shape == (72, 4 * 4 + 8)
     plain = spectral_ssl.export(run, workspace=tmp_path / "ws")

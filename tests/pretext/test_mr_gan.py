@@ -14,7 +14,7 @@ from pretext.losses.moment_matching import VARIANTS, likelihood
 from pretext.method import build_seeded
 from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
 from pretext.methods.mr_gan.predictor import Predictor, held_out_samples
-from pretext.optimisation import Descents, follow_descents
+from pretext.optimisation import OptimisationSteps, run_optimisation_steps, run_whole_batch
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)
@@ -48,7 +48,7 @@ def ready(name: str = "map", **settings: object) -> Any:
     """A method whose predictor is trained already, if it has one."""
     method = make(name, **settings)
     while method.predictor is not None and not method.predictor.finished:
-        method.training_step(batch(name, seed=int(method.predictor.steps_done)), seeded())
+        run_whole_batch(method, batch(name, seed=int(method.predictor.steps_done)), seeded())
     return method
 
 
@@ -73,7 +73,7 @@ def test_inference_cannot_see_the_target(name: str) -> None:
     state = {key: value.clone() for key, value in method.state_dict().items()}
     answers, features = [], []
     for shift in (0.0, 100.0):
-        method.training_step(example._replace(target=example.target + shift), seeded())
+        run_whole_batch(method, example._replace(target=example.target + shift), seeded())
         method.load_state_dict(state)
         answers.append(method.complete(example.condition, 3, seeded()))
         features.append(method.encode(example.condition))
@@ -105,11 +105,11 @@ def test_every_variant_trains_first_its_predictor_and_then_the_others(variant: s
     if VARIANTS[variant].proxy:
         for step in range(2):
             before = parameters(method)
-            losses = method.training_step(batch(name, seed=step), seeded(step))
+            losses = run_whole_batch(method, batch(name, seed=step), seeded(step))
             assert moved(method, before) - {"predictor.best"} == {"predictor.network"}
             assert losses["loss"] == losses["predictor"] != 0
     before = parameters(method)
-    losses = method.training_step(batch(name), seeded())
+    losses = run_whole_batch(method, batch(name), seeded())
     assert moved(method, before) == {"generator", "discriminator"}
     assert losses["centre"] != 0
     assert (losses["dispersion"] != 0) == (variant.endswith("proxy-mr2"))
@@ -141,7 +141,7 @@ def test_the_discriminator_steps_once_in_n_steps_of_the_generator() -> None:
     history, judgements = [], []
     for step in range(6):
         before = parameters(method)
-        losses = method.training_step(batch(), seeded(step))
+        losses = run_whole_batch(method, batch(), seeded(step))
         history.append("discriminator" in moved(method, before))
         judgements.append(losses["discriminator"])
     assert history == [True, False, False, True, False, False]
@@ -151,7 +151,7 @@ def test_the_discriminator_steps_once_in_n_steps_of_the_generator() -> None:
 
 def test_gradients_are_clipped_by_value() -> None:
     method = ready(clip=1e-3)
-    method.training_step(batch(), seeded())
+    run_whole_batch(method, batch(), seeded())
     largest = max(value.grad.abs().max().item() for value in method.generator.parameters())
     assert largest == pytest.approx(1e-3)
 
@@ -162,7 +162,7 @@ def test_without_a_variant_it_is_a_plain_gan_with_a_reconstruction_loss(adversar
     method, example = make(**settings), batch()
     answers = method.complete(example.condition, 3, seeded())
     before = parameters(method)
-    losses = method.training_step(example, seeded())
+    losses = run_whole_batch(method, example, seeded())
     expected = (answers - example.target[:, None]).abs().mean().item()
     assert losses["error"] == pytest.approx(expected, rel=1e-4)
     assert losses["loss"] == pytest.approx(2 * expected, rel=1e-4)
@@ -187,7 +187,7 @@ def test_with_a_gradient_of_one_sample_all_are_still_drawn_and_judged(name: str)
 
     method._samples, method._moment_losses = drawing, judging
     before = parameters(method)
-    method.training_step(batch(name), seeded())
+    run_whole_batch(method, batch(name), seeded())
     assert drawn == [(1, True), (3, False)]
     (samples,) = judged
     assert samples.shape[:2] == (5, 4)
@@ -204,7 +204,7 @@ def test_a_gradient_of_more_samples_than_there_are_is_refused_with_what_to_do() 
 def test_the_error_falls_on_l1_alone() -> None:
     settings = {"variant": "none", "reconstruction_weight": 1.0, "adversarial_weight": 0.0, "samples": 1}
     method, example = make("translate", **settings), batch("translate")
-    errors = [method.training_step(example, seeded(step))["error"] for step in range(60)]
+    errors = [run_whole_batch(method, example, seeded(step))["error"] for step in range(60)]
     assert errors[-1] < 0.8 * errors[0]
 
 
@@ -242,11 +242,11 @@ def line(step: int, size: int = 200) -> Example:
 
 
 def train_predictor(predictor: Predictor, example: Example, optimizer: torch.optim.Optimizer) -> None:
-    def descents() -> Descents:
-        loss = yield from predictor.descents(example, optimizer, 0.0, 10.0)
+    def optimisation_steps() -> OptimisationSteps:
+        loss = yield from predictor.optimisation_steps(example, optimizer, 0.0, 10.0)
         return {"loss": loss}
 
-    follow_descents(descents())
+    run_optimisation_steps(optimisation_steps())
 
 
 def test_the_predictor_finds_conditional_mean_and_variance() -> None:
@@ -295,15 +295,15 @@ def test_what_is_held_out_does_not_move_the_predictor_and_its_best_state_is_kept
 def test_a_predictor_that_was_stopped_goes_on_as_if_it_had_not_been() -> None:
     whole, first = make(predictor_steps=6), make(predictor_steps=6)
     for step in range(8):
-        whole.training_step(batch(seed=step), seeded(step))
+        run_whole_batch(whole, batch(seed=step), seeded(step))
     for step in range(4):
-        first.training_step(batch(seed=step), seeded(step))
+        run_whole_batch(first, batch(seed=step), seeded(step))
     second = make(seed=5, predictor_steps=6)
     second.load_state_dict(first.state_dict())
     for name, optimizer in second.optimizers.items():
         optimizer.load_state_dict(first.optimizers[name].state_dict())
     for step in range(4, 8):
-        second.training_step(batch(seed=step), seeded(step))
+        run_whole_batch(second, batch(seed=step), seeded(step))
     one, two = whole.state_dict(), second.state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -327,7 +327,7 @@ def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -
     method = ready(average=0.75)
     means: list[torch.Tensor] = []
     for step in range(4):
-        follow_descents(method.descents(batch(seed=step), seeded(step)))
+        run_optimisation_steps(method.optimisation_steps(batch(seed=step), seeded(step)))
         now = [parameter.detach().clone() for parameter in method.generator.parameters()]
         means = [0.75 * mean + 0.25 * each for mean, each in zip(means, now, strict=True)] if means else now
     condition = batch().condition

@@ -7,10 +7,10 @@ import torch
 from made_up import pictures, seeded
 
 from data_prep.basis import pixel_basis, zernike_basis
-from downstream.metrics.prediction_scores import mixture_scores
+from downstream.metrics.prediction_scores import score_mixture
 from pretext.tasks.catalogue import TASKS
 from pretext.tasks.super_resolve import SuperResolveConfig, super_resolve, super_resolve_problem
-from pretext.tasks.toys.mixture import MixtureConfig, mixture, mixture_centres, mixture_problem
+from pretext.tasks.toys.mixture import MixtureConfig, compute_mixture_centres, mixture, mixture_problem
 from spectral_ssl.ground.errors import UserError
 
 
@@ -53,11 +53,11 @@ def test_points_lie_around_eight_centres_and_nothing_tells_which() -> None:
     example = mixture(batch, MixtureConfig(), seeded())
     assert example.condition.eq(0).all()
     points = example.target.flatten(1)
-    distance, which = torch.cdist(points, mixture_centres()).min(dim=1)
+    distance, which = torch.cdist(points, compute_mixture_centres()).min(dim=1)
     assert torch.bincount(which, minlength=8).min() > 850
     # within three standard deviations lies 1 - exp(-9 / 2) of a Gaussian of two dimensions
     assert (distance < 0.3).double().mean().item() == pytest.approx(1 - math.exp(-4.5), abs=5e-3)
-    offset = points - mixture_centres()[which]
+    offset = points - compute_mixture_centres()[which]
     assert offset.std().item() == pytest.approx(0.1, rel=0.03)
     assert points.var(dim=0).mean().item() == pytest.approx(0.5 + 0.01, rel=0.03)
     with pytest.raises(UserError, match="one pixel"):
@@ -65,13 +65,13 @@ def test_points_lie_around_eight_centres_and_nothing_tells_which() -> None:
 
 
 def test_modes_are_counted_by_the_answers_within_their_reach() -> None:
-    centres = mixture_centres()
+    centres = compute_mixture_centres()
     # 100 answers: 90 on five modes, 3 on a sixth, 2 on a seventh (less than 2.5 %), 5 in the middle
     points = torch.cat([centres[:5].repeat(18, 1), centres[5:6].repeat(3, 1), centres[6:7].repeat(2, 1)])
     points = torch.cat([points + 0.2, torch.zeros(5, 2)])[:, :, None, None].view(10, 10, 2, 1, 1)
-    found = mixture_scores(points, 0.1)
+    found = score_mixture(points, 0.1)
     assert found["within 3 sigma"] == pytest.approx(0.95)
     assert found["modes found"] == 6
     assert found["smallest share"] == 0
     assert found["largest share"] == pytest.approx(0.18)
-    assert mixture_scores(points, 0.09)["within 3 sigma"] == 0  # 0.28 away is out of reach
+    assert score_mixture(points, 0.09)["within 3 sigma"] == 0  # 0.28 away is out of reach

@@ -14,11 +14,12 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from downstream.features.kmeans_patches import PatchConfig, learn_patch_features
 from pretext.data.batch import Example, Problem
-from pretext.method import LearnsFirst, build_seeded
+from pretext.method import LearnsBeforeTraining, build_seeded
 from pretext.methods.joint_embedding import JointEmbedding, JointEmbeddingConfig
-from pretext.networks.image_encoder import PictureEncoder
-from pretext.networks.patch_dictionary import learn_dictionary, own_contrast
+from pretext.networks.image_encoder import ImageEncoder
+from pretext.networks.patch_dictionary import learn_dictionary, normalise_contrast
 from pretext.networks.patch_layer import CONTRAST, SIDE, THRESHOLD, PatchLayer, draw_patches
+from pretext.optimisation import run_whole_batch
 
 SETTINGS = ("width=4", "code=8", "projector=12", "filters=5", "side=10", "batch_size=8", "warm_up=1")
 
@@ -57,7 +58,7 @@ def test_the_patch_layer_follows_its_formula_at_every_place() -> None:
     for top in range(9):
         for left in range(6):
             patch = given[4, :, top : top + SIDE, left : left + SIDE].flatten()
-            white = (own_contrast(patch, CONTRAST) - dictionary.mean) @ dictionary.whiten
+            white = (normalise_contrast(patch, CONTRAST) - dictionary.mean) @ dictionary.whiten
             active[top, left] = (directions @ white - THRESHOLD).clamp(min=0)
     parts = [active[rows, columns].mean(dim=(0, 1)) for rows in halves(9) for columns in halves(6)]
     torch.testing.assert_close(found[4], torch.cat(parts), atol=1e-3, rtol=1e-3)
@@ -91,7 +92,7 @@ def test_whitened_patches_are_white_and_the_baseline_learns_the_same_dictionary(
     given = pictures(40)
     patches = draw_patches(given, 20_000, seeded())
     dictionary = learn_dictionary(patches, 4, CONTRAST, 1e-6, 0)
-    white = ((own_contrast(patches, CONTRAST) - dictionary.mean) @ dictionary.whiten).double()
+    white = ((normalise_contrast(patches, CONTRAST) - dictionary.mean) @ dictionary.whiten).double()
     values = torch.linalg.eigvalsh(white.T @ white / len(white))
     # one direction is missing: patches have no mean
     assert values[0] < 0.05
@@ -102,7 +103,7 @@ def test_whitened_patches_are_white_and_the_baseline_learns_the_same_dictionary(
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (9, 7), (3, 2)])
 def test_one_encoder_reads_pictures_of_any_size(height: int, width: int) -> None:
-    encoder = build_seeded(PictureEncoder, 0, 3, 4, 8, 5)
+    encoder = build_seeded(ImageEncoder, 0, 3, 4, 8, 5)
     given = pictures(6, 3, height, width)
     features = encoder.features(given)
     assert features.shape == (6, 4 * 14 * 4 + 8 + 20)
@@ -115,18 +116,18 @@ def test_the_loss_leaves_the_filters_alone_and_clean_pictures_change_them() -> N
     problem = Problem((3, 12, 12), (3, 12, 12), True)
     config = JointEmbeddingConfig(width=4, code=8, projector=12, filters=5)
     method = build_seeded(JointEmbedding, 0, config, problem)
-    assert isinstance(method, LearnsFirst)
+    assert isinstance(method, LearnsBeforeTraining)
     drawn = method.encoder.patches.weight.clone()
     first = method.encode(pictures(12, 3, 12, 12))
     example = Example(pictures(12, 3, 12, 12), pictures(12, 3, 12, 12).flip(3), torch.ones(12, 3, 12, 12))
-    method.training_step(example, seeded())
+    run_whole_batch(method, example, seeded())
     assert torch.equal(method.encoder.patches.weight, drawn)
-    method.learn_first(pictures(12, 3, 12, 12), seeded())
+    method.learn_before_training(pictures(12, 3, 12, 12), seeded())
     assert not torch.equal(method.encoder.patches.weight, drawn)
     second = method.encode(pictures(12, 3, 12, 12))
     assert not torch.equal(first[:, -20:], second[:, -20:])
     plain = build_seeded(JointEmbedding, 0, JointEmbeddingConfig(width=4, code=8, projector=12), problem)
-    plain.learn_first(pictures(12, 3, 12, 12), seeded())  # nothing to learn
+    plain.learn_before_training(pictures(12, 3, 12, 12), seeded())  # nothing to learn
     assert plain.encode(pictures(12, 3, 12, 12)).shape[1] == first.shape[1] - 20
 
 

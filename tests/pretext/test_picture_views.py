@@ -12,13 +12,13 @@ from pretext.data.standardise import Standardiser
 from pretext.tasks.image_views import (
     LIGHTNESS,
     TO_YUV,
-    PictureViewsConfig,
-    colour_matrices,
-    one_view,
-    picture_views,
-    picture_views_problem,
-    random_frames,
-    recoloured,
+    ImageViewsConfig,
+    build_colour_matrices,
+    draw_frames,
+    image_views,
+    image_views_problem,
+    make_view,
+    recolour,
 )
 from pretext.tasks.views import ViewsConfig, views_problem
 from spectral_ssl.ground.errors import UserError
@@ -43,7 +43,7 @@ def batch_of(pictures: Tensor) -> Batch:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_unaltered_views_are_the_pictures(channels: int) -> None:
     pictures = noise(channels=channels)
-    example = picture_views(batch_of(pictures), PictureViewsConfig(**PLAIN), seeded())
+    example = image_views(batch_of(pictures), ImageViewsConfig(**PLAIN), seeded())
     torch.testing.assert_close(example.condition, pictures, atol=1e-5, rtol=0)
     torch.testing.assert_close(example.target, pictures, atol=1e-5, rtol=0)
     assert (example.weight == 1).all()
@@ -52,25 +52,25 @@ def test_unaltered_views_are_the_pictures(channels: int) -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_views_are_pictures_of_the_size_asked_for_and_the_two_differ(channels: int) -> None:
     pictures = noise(channels=channels)
-    config = PictureViewsConfig(side=6)
-    example = picture_views(batch_of(pictures), config, seeded())
+    config = ImageViewsConfig(side=6)
+    example = image_views(batch_of(pictures), config, seeded())
     assert example.condition.shape == (12, channels, 6, 6)
-    assert picture_views_problem(pixel_basis(channels, 9, 12), config).condition == (channels, 6, 6)
+    assert image_views_problem(pixel_basis(channels, 9, 12), config).condition == (channels, 6, 6)
     assert example.condition.abs().max() <= 1
     assert (example.condition - example.target).flatten(1).abs().amax(dim=1).min() > 0.05
-    again = picture_views(batch_of(pictures), config, seeded())
+    again = image_views(batch_of(pictures), config, seeded())
     assert torch.equal(example.condition, again.condition)
     assert torch.equal(example.target, again.target)
-    other = picture_views(batch_of(pictures), config, seeded(1))
+    other = image_views(batch_of(pictures), config, seeded(1))
     assert not torch.equal(example.condition, other.condition)
 
 
 def test_each_picture_is_altered_by_itself() -> None:
     pictures = noise()
-    view = one_view(pictures, PictureViewsConfig(), seeded())
+    view = make_view(pictures, ImageViewsConfig(), seeded())
     changed = pictures.clone()
     changed[3] = -changed[3]
-    others = one_view(changed, PictureViewsConfig(), seeded())
+    others = make_view(changed, ImageViewsConfig(), seeded())
     same = [bool(torch.equal(before, after)) for before, after in zip(view, others, strict=True)]
     assert same == [row != 3 for row in range(12)]
 
@@ -79,9 +79,9 @@ def test_a_cut_of_a_picture_without_edges_is_its_interpolation() -> None:
     # a plane is given back by bilinear interpolation wherever it is cut, away from the border's half pixels
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     plane = (0.5 * rows + 0.25 * columns) / 64 - 0.4
-    config = PictureViewsConfig(**{**PLAIN, "crop": 0.3, "ratio": 1.5, "side": 16})
-    views = one_view(plane.expand(50, 1, 64, 64), config, seeded())
-    frames = random_frames(50, config, seeded())
+    config = ImageViewsConfig(**{**PLAIN, "crop": 0.3, "ratio": 1.5, "side": 16})
+    views = make_view(plane.expand(50, 1, 64, 64), config, seeded())
+    frames = draw_frames(50, config, seeded())
     centres = (torch.arange(16.0) + 0.5) / 8 - 1  # of the view's pixels, from -1 to 1
     x = frames[:, 0, 0, None] * centres + frames[:, 0, 2, None]
     y = frames[:, 1, 1, None] * centres + frames[:, 1, 2, None]
@@ -91,8 +91,8 @@ def test_a_cut_of_a_picture_without_edges_is_its_interpolation() -> None:
 
 
 def test_the_law_of_the_frames() -> None:
-    config = PictureViewsConfig(crop=0.25, ratio=1.2)
-    frames = random_frames(6000, config, seeded())
+    config = ImageViewsConfig(crop=0.25, ratio=1.2)
+    frames = draw_frames(6000, config, seeded())
     width, height = frames[:, 0, 0], frames[:, 1, 1]
     assert (frames[:, 0, 1] == 0).all()
     assert (frames[:, 1, 0] == 0).all()
@@ -108,18 +108,18 @@ def test_the_law_of_the_frames() -> None:
     assert abs(stretch.std().item() - math.log(1.2) / math.sqrt(3)) < 0.01
     small = (area < 0.5).sum() / 6000  # none of these is cut off: uniform in [0.25, 1]
     assert abs(small.item() - 1 / 3) < 0.03
-    never = random_frames(500, PictureViewsConfig(mirror=False), seeded())
+    never = draw_frames(500, ImageViewsConfig(mirror=False), seeded())
     assert (never[:, 0, 0] > 0).all()
 
 
-def one_change(name: str, largest: float) -> PictureViewsConfig:
+def one_change(name: str, largest: float) -> ImageViewsConfig:
     still = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
-    return PictureViewsConfig(**{**PLAIN, **still, "jittered": 1.0, name: largest})
+    return ImageViewsConfig(**{**PLAIN, **still, "jittered": 1.0, name: largest})
 
 
 def test_brightness_multiplies_the_values_from_0_to_1() -> None:
     pictures = noise(2000, 3, 2, 2)
-    found = (recoloured(pictures, one_change("brightness", 0.4), seeded()) + 1) / ((pictures + 1).clamp(min=1e-3))
+    found = (recolour(pictures, one_change("brightness", 0.4), seeded()) + 1) / ((pictures + 1).clamp(min=1e-3))
     sure = (pictures > -0.9).all(dim=1).all(dim=1).all(dim=1)
     factors = found[sure].flatten(1)
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), atol=1e-3, rtol=0)
@@ -130,7 +130,7 @@ def test_brightness_multiplies_the_values_from_0_to_1() -> None:
 
 def test_contrast_keeps_the_mean_lightness() -> None:
     pictures = noise(500)
-    found = recoloured(pictures, one_change("contrast", 0.5), seeded())
+    found = recolour(pictures, one_change("contrast", 0.5), seeded())
     lightness = torch.tensor(LIGHTNESS)
     means = [part.mean(dim=(2, 3)) @ lightness for part in (pictures, found)]
     torch.testing.assert_close(means[0], means[1], atol=1e-5, rtol=0)
@@ -143,7 +143,7 @@ def test_contrast_keeps_the_mean_lightness() -> None:
 @pytest.mark.parametrize(("name", "largest"), [("saturation", 0.5), ("hue", 0.3), ("grey", 1.0)])
 def test_colours_change_and_lightness_and_greys_stay(name: str, largest: float) -> None:
     pictures = 0.5 * noise()
-    found = recoloured(pictures, one_change(name, largest), seeded())
+    found = recolour(pictures, one_change(name, largest), seeded())
     lightness = torch.tensor(LIGHTNESS)
     torch.testing.assert_close(
         torch.einsum("bchw,c->bhw", found, lightness),
@@ -152,7 +152,7 @@ def test_colours_change_and_lightness_and_greys_stay(name: str, largest: float) 
         rtol=0,
     )
     greys = pictures[:, :1].expand(-1, 3, -1, -1)
-    torch.testing.assert_close(recoloured(greys, one_change(name, largest), seeded()), greys, atol=1e-5, rtol=0)
+    torch.testing.assert_close(recolour(greys, one_change(name, largest), seeded()), greys, atol=1e-5, rtol=0)
     assert (found - pictures).abs().max() > 0.05
     if name == "grey":
         torch.testing.assert_close(found, found[:, :1].expand_as(found), atol=1e-5, rtol=0)
@@ -161,7 +161,7 @@ def test_colours_change_and_lightness_and_greys_stay(name: str, largest: float) 
 def test_a_turn_of_the_colours_is_a_rotation_of_their_differences() -> None:
     to_yuv = torch.tensor(TO_YUV)
     angle, factor = 0.7, 1.3
-    matrix = colour_matrices(torch.tensor([factor]), torch.tensor([angle]))[0]
+    matrix = build_colour_matrices(torch.tensor([factor]), torch.tensor([angle]))[0]
     colour = torch.tensor([0.8, 0.3, 0.1])
     before, after = to_yuv @ colour, to_yuv @ matrix @ colour
     assert after[0].item() == pytest.approx(before[0].item(), abs=1e-5)
@@ -171,21 +171,21 @@ def test_a_turn_of_the_colours_is_a_rotation_of_their_differences() -> None:
 
 def test_shares_of_changed_and_of_grey_pictures() -> None:
     pictures = 0.3 * noise(3000, 3, 2, 2)
-    config = PictureViewsConfig(**{**PLAIN, "jittered": 0.7})
-    same = torch.isclose(recoloured(pictures, config, seeded()), pictures, atol=1e-5).flatten(1).all(dim=1)
+    config = ImageViewsConfig(**{**PLAIN, "jittered": 0.7})
+    same = torch.isclose(recolour(pictures, config, seeded()), pictures, atol=1e-5).flatten(1).all(dim=1)
     assert abs(same.float().mean().item() - 0.3) < 0.03
-    grey = recoloured(pictures, PictureViewsConfig(**{**PLAIN, "grey": 0.2}), seeded())
+    grey = recolour(pictures, ImageViewsConfig(**{**PLAIN, "grey": 0.2}), seeded())
     shares = (grey.std(dim=1).amax(dim=(1, 2)) < 1e-4).float().mean()
     assert abs(shares.item() - 0.2) < 0.03
 
 
 def test_pictures_and_shapes_are_shown_to_each_other() -> None:
     with pytest.raises(UserError, match=r"picture-views works on pictures.*take the task views"):
-        picture_views_problem(zernike_basis(4), PictureViewsConfig())
+        image_views_problem(zernike_basis(4), ImageViewsConfig())
     with pytest.raises(UserError, match="picture-views"):
         views_problem(pixel_basis(3, 8, 8), ViewsConfig())
     with pytest.raises(UserError, match="--side A"):
-        picture_views_problem(pixel_basis(6, 8, 8, paired=True), PictureViewsConfig())
+        image_views_problem(pixel_basis(6, 8, 8, paired=True), ImageViewsConfig())
     for bad in ({"crop": 0.0}, {"ratio": 0.5}, {"hue": 0.6}, {"grey": 1.1}, {"side": -1}):
         with pytest.raises(UserError, match=next(iter(bad))):
-            PictureViewsConfig(**bad)
+            ImageViewsConfig(**bad)

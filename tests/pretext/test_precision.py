@@ -7,11 +7,12 @@ import torch
 from every_method import CASES, train_some, write_data
 
 import spectral_ssl
-from pretext.numerics import full_precision, in_full
-from pretext.runs.trained_run import Plan, load_run
+from pretext.numerics import full_precision, to_full_precision
+from pretext.runs.plan import Plan
+from pretext.runs.trained_run import load_run
+from pretext.training.config import TrainConfig
 from pretext.training.devices import choose_device
-from pretext.training.precision import Mixed, choose_precision
-from pretext.training.trainer import TrainConfig
+from pretext.training.precision import MixedPrecision, choose_precision
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -51,7 +52,7 @@ def test_float16_goes_on_with_its_factor(folder: Path, name: str) -> None:
 
 def test_what_is_chosen_and_why() -> None:
     assert choose_precision("auto", CPU)[1] == "fp32: the default on cpu"
-    assert isinstance(choose_precision("bf16", CPU)[0], Mixed)
+    assert isinstance(choose_precision("bf16", CPU)[0], MixedPrecision)
     with pytest.raises(UserError, match="unknown precision"):
         choose_precision("bf61", CPU)  # type: ignore[arg-type]
     assert TrainConfig().precision == "auto"
@@ -65,8 +66,8 @@ def test_what_needs_all_digits_has_them() -> None:
             fine = values @ values
     assert coarse.dtype == torch.bfloat16
     assert fine.dtype == torch.float32
-    assert in_full(coarse).dtype == torch.float32
-    assert in_full(fine.double()).dtype == torch.float64
+    assert to_full_precision(coarse).dtype == torch.float32
+    assert to_full_precision(fine.double()).dtype == torch.float64
 
 
 def test_devices_that_are_not_there_are_the_users_mistake() -> None:

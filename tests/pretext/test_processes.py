@@ -13,7 +13,7 @@ from every_method import CASES, IN_PARTS, in_double, train_some, write_data
 import spectral_ssl
 from downstream.features.store import read_features
 from pretext.training.checkpoint import load_checkpoint
-from pretext.training.distributed import Processes
+from pretext.training.distributed import Distributed
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -145,7 +145,7 @@ def test_losses_of_the_whole_batch_refuse_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "count", "parts"), [(20, 1, 1), (20, 2, 3), (7, 3, 2), (2, 3, 1), (1, 2, 4)])
 def test_every_row_is_worked_on_once(rows: int, count: int, parts: int) -> None:
-    shares = [share for place in range(count) for share in Processes(place, count).shares(rows, parts)]
+    shares = [share for place in range(count) for share in Distributed(place, count).shares(rows, parts)]
     counted = [row for share in shares if not share.idle for row in range(rows)[share.slice]]
     assert counted == list(range(rows))
     assert sum(share.weight for share in shares) == pytest.approx(1)

@@ -9,6 +9,7 @@ from made_up import seeded
 from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
 from pretext.methods.rotation_prediction import RotationPrediction, RotationPredictionConfig
+from pretext.optimisation import run_whole_batch
 from spectral_ssl.ground.errors import UserError
 
 PROBLEM = Problem((1, 1, 1), (1, 16, 16), True)
@@ -28,9 +29,9 @@ def upright(samples: int, seed: int = 0) -> Example:
 
 def test_it_learns_which_way_up_pictures_are() -> None:
     method = build(width=4)
-    first = method.training_step(upright(8), seeded())
+    first = run_whole_batch(method, upright(8), seeded())
     for step in range(25):
-        last = method.training_step(upright(8, step), seeded())
+        last = run_whole_batch(method, upright(8, step), seeded())
     assert last["accuracy"] > 0.9
     assert last["loss"] < first["loss"]
 
@@ -38,8 +39,8 @@ def test_it_learns_which_way_up_pictures_are() -> None:
 def test_the_condition_plays_no_part() -> None:
     case = upright(4)
     one, other = build(width=4), build(width=4)
-    one.training_step(case, seeded())
-    other.training_step(case._replace(condition=torch.ones(4, 1, 1, 1)), seeded())
+    run_whole_batch(one, case, seeded())
+    run_whole_batch(other, case._replace(condition=torch.ones(4, 1, 1, 1)), seeded())
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 

@@ -41,13 +41,13 @@ import pretext.training.trainer
 import spectral_ssl
 from pretext.data.batch import Batch, Example
 from pretext.methods.catalogue import METHODS
-from pretext.runs.trained_run import Plan
+from pretext.runs.plan import Plan
 from pretext.training import checkpoint
 from pretext.training.batch_step import BatchStep
 from pretext.training.checkpoint import content_digest, load_checkpoint
 from pretext.training.prefetch import Feeder
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_folder import held_run, read_status
+from spectral_ssl.ground.run_folder import lock_run, read_status
 
 CASES = cases()
 
@@ -382,7 +382,7 @@ def test_runs_at_once_in_one_workspace(data: Path, tmp_path: Path) -> None:
 def test_a_run_is_resumed_by_one_process_at_a_time(data: Path, tmp_path: Path) -> None:
     run, log, mine = tmp_path / "run", tmp_path / "log", tmp_path / "mine"
     assert child(with_fault(CASE, "SIGKILL in a step", 5, lambda: start(CASE, data, run)), log) == -9
-    with held_run(run):
+    with lock_run(run):
         assert read_status(run)["state"] == "running"
         assert child(lambda: typed("pretrain", "--resume", str(run)), mine) == 2
     one_line(mine, "another process is training in this run", str(run))

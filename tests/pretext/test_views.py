@@ -213,7 +213,7 @@ def test_jitter_moves_points_by_its_standard_deviation() -> None:
 
 def test_what_has_no_clouds_is_refused() -> None:
     for basis in (pixel_basis(1, 8, 8), radial_basis(4)):
-        with pytest.raises(UserError, match="made from points"):
+        with pytest.raises(UserError, match="computed from points"):
             views_problem(basis, ViewsConfig())
     batch = batch_of(zernike_basis(4), boxes(2))
     with pytest.raises(UserError, match="--keep-points"):

@@ -14,10 +14,10 @@ import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.figures.predictions import draw_losses
-from downstream.probes.classifiers.knn import neighbour_predictions
-from pretext.data.training_split import TrainingMaps
+from downstream.probes.classifiers.knn import predict_by_neighbours
+from pretext.data.training_split import TrainingSplit
 from pretext.methods.catalogue import METHODS
-from pretext.training.feature_statistics import ALARM_AFTER, SPACING, FeatureWatch, effective_rank, knn_accuracy
+from pretext.training.feature_statistics import ALARM_AFTER, SPACING, FeatureMonitor, effective_rank, knn_accuracy
 from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "code=8", "batch_size=16")
@@ -38,8 +38,8 @@ class Encoder:
         return condition.flatten(1)[:, : len(self.factors)] * self.factors
 
 
-def watch(maps: MapFile, most: int = 2000) -> FeatureWatch:
-    return FeatureWatch(TrainingMaps(maps), lambda batch: batch.maps, most, seeded())
+def watch(maps: MapFile, most: int = 2000) -> FeatureMonitor:
+    return FeatureMonitor(TrainingSplit(maps), lambda batch: batch.maps, most, seeded())
 
 
 def test_effective_rank_of_known_matrices() -> None:
@@ -75,7 +75,7 @@ def test_knn_accuracy_is_the_neighbour_probe_with_each_sample_left_out() -> None
     assert found == pytest.approx(right / 60)
     assert 0.4 < found < 1
     # with itself among the voters a sample would nearly always be right
-    with_itself = (neighbour_predictions(features, labels, features, 1) == labels).mean()
+    with_itself = (predict_by_neighbours(features, labels, features, 1) == labels).mean()
     assert with_itself == 1
     assert math.isnan(knn_accuracy(torch.full((5, 2), math.nan), torch.zeros(5, dtype=torch.int64)))
 
@@ -97,8 +97,8 @@ def test_a_large_split_is_watched_by_an_eighth(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "large.h5", zernike_basis(2), train=1600, test=2)
     watched = watch(maps)
     assert len(watched) == 200
-    assert not watched.due(200 * SPACING - 1)
-    assert watched.due(200 * SPACING)
+    assert not watched.is_due(200 * SPACING - 1)
+    assert watched.is_due(200 * SPACING)
 
 
 def test_a_collapse_is_said_once_and_not_of_the_first_steps(

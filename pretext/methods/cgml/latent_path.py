@@ -92,12 +92,12 @@ def follow(
     """
     modes, batch, dimensions = first.shape
     latent = first.reshape(-1, dimensions)  # (K B, D)
-    prepared = latent_optimiser.prepare(bottleneck).repeat(modes, 1)  # (K B, hidden)
+    prepared = latent_optimiser.precompute(bottleneck).repeat(modes, 1)  # (K B, hidden)
     taken = torch.full((modes * batch,), steps)
     moving = torch.ones(modes * batch, 1, dtype=torch.bool)
     latents, lengths = [latent], []
     for step in range(steps):
-        towards, rho = latent_optimiser.from_prepared(prepared, latent)
+        towards, rho = latent_optimiser.from_precomputed(prepared, latent)
         direction = towards - latent
         length = direction.norm(dim=1, keepdim=True)
         settling = step >= steps - settle

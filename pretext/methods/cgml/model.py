@@ -53,12 +53,17 @@ from torch import Tensor, nn
 from pretext.data.batch import Example, Problem
 from pretext.losses.flow import PathLoss, path_losses
 from pretext.losses.reconstruction import Loss, sample_error
+from pretext.method import MethodDefaults
 from pretext.methods.cgml.latent_path import Domain, InferredPath, draw_latents, follow, project
-from pretext.networks.encoder_decoder import EncoderName, LatentOptimiser, bottleneck_of, encoder_and_generator
-from pretext.networks.feature_layers import pooled
-from pretext.networks.pointwise import Prepared
-from pretext.optimisation import Descent, Descents, rate_at, whole_step
-from pretext.randomness import leads, randn
+from pretext.networks.encoder_decoder import (
+    BottleneckEncoderName,
+    LatentOptimiser,
+    build_encoder_and_generator,
+    compute_bottleneck,
+)
+from pretext.networks.pointwise import Precomputed
+from pretext.optimisation import OptimisationStep, OptimisationSteps, rate_at
+from pretext.randomness import is_main, randn
 from spectral_ssl.ground.config import check_range
 
 SHORTEST_GRADIENT = 1e-12  # below it there is no direction
@@ -153,7 +158,7 @@ class CGMLConfig:
     learning_rate: float = 1e-3
     latent_learning_rate: float = 1e-4
     decay: Literal["none", "cosine"] = "none"
-    encoder: EncoderName = "map"
+    encoder: BottleneckEncoderName = "map"
     width: int = 64
     code: int = 512
     hidden: int = 512
@@ -180,7 +185,7 @@ class CGMLConfig:
         check_range("method.hidden", self.hidden, 1, 65536)
 
 
-class CGML(nn.Module):
+class CGML(MethodDefaults, nn.Module):
     """H, G and Z with their optimisers.
 
     Parameters
@@ -191,16 +196,13 @@ class CGML(nn.Module):
         Shapes of the conditions and of the answers.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-    total_steps = 0  # the engine says, before the first step
     steps_done: Tensor
 
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
         super().__init__()
         self.config = config
         self.problem = problem
-        self.encoder, self.generator, size = encoder_and_generator(
+        self.encoder, self.generator, size = build_encoder_and_generator(
             problem, config.width, config.code, config.latent, config.latent_gain, config.encoder
         )
         self.latent_optimiser = LatentOptimiser(size, config.latent, config.hidden)  # Z
@@ -211,7 +213,7 @@ class CGML(nn.Module):
             "latent": torch.optim.Adam(self.latent_optimiser.parameters(), lr=config.latent_learning_rate, fused=True),
         }
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Algorithm 1 on one batch.
 
         Parameters
@@ -232,10 +234,10 @@ class CGML(nn.Module):
         train_main = self.config.schedule == "joint" or first_stage
         train_latent = self.config.schedule == "joint" or not first_stage
         with torch.set_grad_enabled(train_main):
-            bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)  # (B, F, s, s)
+            bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)  # (B, F, s, s)
             # what depends on h alone is computed once, for the latent path and for the last answer
-            prepared = self.generator.prepare(bottleneck, skips)
-        frozen = Prepared(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
+            prepared = self.generator.precompute(bottleneck, skips)
+        frozen = Precomputed(prepared.first.detach(), tuple(skip.detach() for skip in prepared.skips))
         first = self._first_latents(1, len(bottleneck), generator)[0]  # (B, D)
         path, start_error = self.latent_path(frozen, example, first)  # (M + 1, B, D)
         path_loss = 0.0
@@ -244,7 +246,7 @@ class CGML(nn.Module):
 
         latent = path[-1]  # (B, D), carries no gradient
         with torch.set_grad_enabled(train_main):
-            answer = self.generator.from_prepared(prepared, latent)  # (B, C, S, S)
+            answer = self.generator.from_precomputed(prepared, latent)  # (B, C, S, S)
             error = self.error(answer, example).mean()
             e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
             moved = self.generator(bottleneck + e_h, latent + e_z, skips)
@@ -252,8 +254,8 @@ class CGML(nn.Module):
             inferred = self._inferred_error(prepared, bottleneck, example, generator)
         if train_main:
             total = error + self.config.lipschitz * lipschitz + self.config.inferred_weight * inferred
-            yield Descent(self.optimizers["main"], total)
-        if leads(generator):
+            yield OptimisationStep(self.optimizers["main"], total)
+        if is_main(generator):
             self.steps_done += 1
 
         last_move = (path[-1] - path[max(len(path) - 2, 0)]).norm(dim=1).mean()
@@ -276,15 +278,26 @@ class CGML(nn.Module):
                 group["lr"] = rate * part
 
     def _inferred_error(
-        self, prepared: Prepared, bottleneck: Tensor, example: Example, generator: torch.Generator
+        self, prepared: Precomputed, bottleneck: Tensor, example: Example, generator: torch.Generator
     ) -> Tensor:
         """Mean over the batch of the smallest E among the answers at latents that Z moved, a scalar."""
         if not self.config.inferred_weight:
             return torch.zeros(())
         with torch.no_grad():
             latents = self.infer_path(bottleneck, self.config.inferred_answers, generator).latents[-1]  # (K, B, D)
-        errors = [self.error(self.generator.from_prepared(prepared, latent), example) for latent in latents]
+        errors = [self.error(self.generator.from_precomputed(prepared, latent), example) for latent in latents]
         return torch.stack(errors).amin(0).mean()
+
+    @property
+    def latent_model(self) -> "CGML":
+        """This model itself."""
+        return self
+
+    def describe_untrained(self, step: int) -> str:
+        """Say that Z is not trained yet, if its stage has not begun after ``step`` steps."""
+        if self.config.schedule == "two-stage" and step <= self.config.first_stage:
+            return f"the latent optimiser Z is not trained yet: its stage begins after step {self.config.first_stage}"
+        return ""
 
     def error(self, answer: Tensor, example: Example) -> Tensor:
         """E of each sample, (B,)."""
@@ -295,12 +308,12 @@ class CGML(nn.Module):
         drawn = draw_latents(modes * batch, self.config.latent, self.config.domain, generator, modes)
         return drawn.view(modes, batch, -1)
 
-    def latent_path(self, prepared: Prepared, example: Example, first: Tensor) -> tuple[Tensor, float]:
+    def latent_path(self, prepared: Precomputed, example: Example, first: Tensor) -> tuple[Tensor, float]:
         """The latents z_0 .. z_M that descend the true error; this needs the target: for training and the oracle only.
 
         Parameters
         ----------
-        prepared : Prepared
+        prepared : Precomputed
             What of G depends on the condition alone, detached.
         example : Example
             Gives target and weight.
@@ -319,13 +332,15 @@ class CGML(nn.Module):
         velocity = torch.zeros_like(latent)
         if not self.config.steps:
             with torch.no_grad():
-                return latent[None], self.error(self.generator.from_prepared(prepared, latent), example).mean().item()
+                return latent[None], self.error(
+                    self.generator.from_precomputed(prepared, latent), example
+                ).mean().item()
         start_error = 0.0
         # G is frozen here: without this each step would also compute the gradients of all its weights
         self.generator.requires_grad_(False)
         for _ in range(self.config.steps):
             latent = latent.detach().requires_grad_()
-            error = self.error(self.generator.from_prepared(prepared, latent), example)  # (B,)
+            error = self.error(self.generator.from_precomputed(prepared, latent), example)  # (B,)
             if len(path) == 1:
                 start_error = error.mean().item()
             (gradient,) = torch.autograd.grad(error.sum(), latent)
@@ -340,7 +355,7 @@ class CGML(nn.Module):
 
     def _train_latent_optimiser(
         self, bottleneck: Tensor, path: Tensor, generator: torch.Generator
-    ) -> Generator[Descent, float, float]:
+    ) -> Generator[OptimisationStep, float, float]:
         """Step Z along the path (M + 1, B, D), or once on the whole of it, and give its mean loss."""
         config, total, steps = self.config, 0.0, 0
         for loss in path_losses(
@@ -353,39 +368,14 @@ class CGML(nn.Module):
             lipschitz=config.lipschitz,
             noise=config.lipschitz_noise,
         ):
-            whole = yield Descent(self.optimizers["latent"], loss)
+            whole = yield OptimisationStep(self.optimizers["latent"], loss)
             total, steps = total + whole, steps + 1
         return total / max(steps, 1)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return self.config.lipschitz_noise * randn(*like.shape, generator=generator)
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """Bottleneck features.
-
-        Parameters
-        ----------
-        condition : Tensor, shape (B, C, S, S), float32
-            Standardised maps.
-
-        Returns
-        -------
-        Tensor, shape (B, D), float32
-            The bottleneck, D = F s s; of the grid its parts and its last layer.
-        """
-        return self.features(condition)
-
-    def features(self, condition: Tensor) -> Tensor:
-        """The same with a gradient, for whoever trains on."""
-        return self.encoder.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """The encoder's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.encoder.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Several answers to each condition, by equation 4 from as many random latents.
 
         Parameters
@@ -401,7 +391,7 @@ class CGML(nn.Module):
         -------
         Tensor, shape (B, K, C, S, S), float32
         """
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         latents = self.infer_path(bottleneck, modes, generator).latents[-1]  # (K, B, D)
         return self._decode(bottleneck, skips, latents)
 
@@ -431,7 +421,7 @@ class CGML(nn.Module):
         path : InferredPath
             The whole of it.
         """
-        bottleneck, skips = bottleneck_of(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         path = self.infer_path(bottleneck, modes, generator, first)
         wanted = range(len(path.latents)) if at is None else at
         return torch.stack([self._decode(bottleneck, skips, path.latents[step]) for step in wanted]), path
@@ -442,8 +432,8 @@ class CGML(nn.Module):
         From the same generator the latents start where those of ``complete`` do.
         """
         with torch.no_grad():
-            bottleneck, skips = bottleneck_of(self.encoder, example.condition, self.config.skips)
-            prepared = self.generator.prepare(bottleneck, skips)
+            bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
+            prepared = self.generator.precompute(bottleneck, skips)
         first = self._first_latents(modes, len(bottleneck), generator)  # (K, B, D)
         # mode by mode, so that memory does not grow with their number
         last = torch.stack([self.latent_path(prepared, example, latent)[0][-1] for latent in first])
@@ -471,5 +461,5 @@ class CGML(nn.Module):
 
     def _decode(self, bottleneck: Tensor, skips: tuple[Tensor, ...], latents: Tensor) -> Tensor:
         """Answers (B, K, C, S, S) of bottlenecks (B, F, s, s) and latents (K, B, D)."""
-        prepared = self.generator.prepare(bottleneck, skips)
-        return torch.stack([self.generator.from_prepared(prepared, latent) for latent in latents], dim=1)
+        prepared = self.generator.precompute(bottleneck, skips)
+        return torch.stack([self.generator.from_precomputed(prepared, latent) for latent in latents], dim=1)

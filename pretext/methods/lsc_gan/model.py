@@ -37,16 +37,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import generator_loss, real_fake_cross_entropy
 from pretext.losses.reconstruction import sample_error
+from pretext.losses.triple_coupled import triple_coupled_loss
+from pretext.method import MethodDefaults
 from pretext.methods.lsc_gan.networks import CodeGenerator, SpectralDiscriminator
-from pretext.neighbours.exact import batch_neighbours
-from pretext.networks.feature_layers import pooled
-from pretext.numerics import in_full
-from pretext.optimisation import Descent, Descents, Gather, follow, running_mean, whole_step
-from pretext.randomness import Share, batch_rows, randn
+from pretext.neighbours.exact import find_batch_neighbours
+from pretext.numerics import to_full_precision
+from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps, moving_average, update_moving_average
+from pretext.randomness import Share, count_batch_rows, randn
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -115,7 +116,7 @@ class LSCGANConfig:
         check_range("method.beta2", self.beta2, 0.0, 0.999999)
 
 
-class LSCGAN(nn.Module):
+class LSCGAN(MethodDefaults, nn.Module):
     """G and D with their optimisers.
 
     Parameters
@@ -131,9 +132,7 @@ class LSCGAN(nn.Module):
         When the condition is no code, or there is none where one is needed.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
-    whole_batches = True  # spectral normalisation moves on with each part
+    needs_whole_batches = True  # spectral normalisation moves on with each part
     steps_done: Tensor
     code_mean: Tensor
     code_deviation: Tensor
@@ -162,7 +161,7 @@ class LSCGAN(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() == 4:  # with channels side by side in memory a step takes a quarter less time
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.averaged = running_mean(self.generator, config.average)
+        self.averaged = moving_average(self.generator, config.average)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_deviation", torch.ones(code))
@@ -175,7 +174,7 @@ class LSCGAN(nn.Module):
         betas = (self.config.beta1, self.config.beta2)
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
 
-    def take_codes(self, codes: Tensor) -> None:
+    def learn_code_statistics(self, codes: Tensor) -> None:
         """Learn mean and deviation of the training split's codes (N, D); a constant value counts for nothing."""
         if len(self.code_mean):
             deviation = codes.std(dim=0, correction=0)
@@ -189,7 +188,7 @@ class LSCGAN(nn.Module):
             return condition.new_zeros(len(condition), 0)
         return (condition.flatten(1) - self.code_mean) / self.code_deviation
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step G, and D every n-th time, once on a batch.
 
         Parameters
@@ -210,7 +209,7 @@ class LSCGAN(nn.Module):
         names = ["loss", "discriminator", "adversarial", "same", "different"]
         found = dict.fromkeys([*names, "error"] if self.config.reconstruction_weight else names, 0.0)
         batch = len(example.condition) // (1 + len(self.problem.followers))
-        if batch_rows(batch, generator) < 2:
+        if count_batch_rows(batch, generator) < 2:
             return found
         condition, real = example.condition[:batch], example.target[:batch]
         code = self._code(condition)
@@ -218,15 +217,14 @@ class LSCGAN(nn.Module):
 
         self.discriminator.requires_grad_(False)  # it only hands gradients on to G
         judged = self._judge(real, fake, code)
-        minimax = self.config.generator_loss == "minimax"
-        loss = -functional.softplus(judged).mean() if minimax else functional.softplus(-judged).mean()
+        loss = generator_loss(judged, self.config.generator_loss)
         if self.config.reconstruction_weight:
             own = Example(*(part[:batch] for part in (example.condition, real, example.weight)))
             error = sample_error(fake, own).mean()
             loss = loss + self.config.reconstruction_weight * error
             found["error"] = error.item()
-        yield Descent(self.optimizers["main"], loss)
-        follow(self.averaged, self.generator, generator)
+        yield OptimisationStep(self.optimizers["main"], loss)
+        update_moving_average(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
 
         found |= {"loss": loss.item(), "adversarial": judged.detach().sigmoid().mean().item()}
@@ -243,26 +241,29 @@ class LSCGAN(nn.Module):
         if self.config.conditioning == "couples":
             other = torch.cat([real, other], dim=1)
         logits: Tensor = self.discriminator(other, code)
-        return in_full(logits)
+        return to_full_precision(logits)
 
     def _train_discriminator(
         self, example: Example, real: Tensor, fake: Tensor, code: Tensor, generator: torch.Generator
-    ) -> Descents:
+    ) -> OptimisationSteps:
         """Step D; give its loss and its judgements."""
         config = self.config
         if config.conditioning != "couples":
             true, false = self._judge(real, torch.cat([real, fake]), code.repeat(2, 1)).chunk(2)
-            loss = functional.softplus(-true).mean() + functional.softplus(false).mean()
-            yield Descent(self.optimizers["discriminator"], loss)
+            loss = real_fake_cross_entropy(true, false)
+            yield OptimisationStep(self.optimizers["discriminator"], loss)
             return {"discriminator": loss.item(), "same": true.detach().sigmoid().mean().item()}
         near, far = yield from self._neighbours(example, generator)
         same, different, adversarial = self._judge(real.repeat(3, 1, 1, 1), torch.cat([near, far, fake]), code).chunk(3)
-        loss = (
-            config.adversarial_weight * functional.softplus(adversarial).mean()  # - log(1 - D)
-            + config.same_weight * functional.softplus(-same).mean()  # - log D
-            + config.different_weight * functional.softplus(different).mean()
+        loss = triple_coupled_loss(
+            adversarial,
+            same,
+            different,
+            adversarial_weight=config.adversarial_weight,
+            same_weight=config.same_weight,
+            different_weight=config.different_weight,
         )
-        yield Descent(self.optimizers["discriminator"], loss)
+        yield OptimisationStep(self.optimizers["discriminator"], loss)
         judgements = {"same": same, "different": different}
         return {"discriminator": loss.item()} | {
             name: logits.detach().sigmoid().mean().item() for name, logits in judgements.items()
@@ -291,23 +292,14 @@ class LSCGAN(nn.Module):
         given = dict(zip(self.problem.followers, following, strict=True))
         if len(given) < 2:
             codes, maps = batch or (example.condition[: len(samples)].flatten(1), samples)
-            near, far = batch_neighbours(codes, self.problem.metric)
+            near, far = find_batch_neighbours(codes, self.problem.metric)
             given = {"nearest": maps[near[rows]], "farthest": maps[far[rows]]} | given
         return given["nearest"], given["farthest"]
-
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """D's last activations (B, F s s) of maps (B, C, S, S), each coupled with itself; no code is needed."""
-        return self.features(condition)
 
     def features(self, condition: Tensor) -> Tensor:
         """What ``encode`` gives, with a gradient."""
         *_, last = self._activations(condition).values()
         return last.flatten(1)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """D's layers, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self._activations(condition))
 
     def _activations(self, condition: Tensor) -> dict[str, Tensor]:
         """D's activations (B, F, s, s) by name, of maps (B, C, S, S) each coupled with itself."""
@@ -317,8 +309,7 @@ class LSCGAN(nn.Module):
         self.discriminator.train()
         return found
 
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Samples (B, K, C, S, S) for codes (B, D, 1, 1), each from noise of its own."""
         parts, generate = [], self.averaged or self.generator
         for rows in condition.split(max(1, ANSWERS_AT_ONCE // modes)):  # so that memory does not grow with their number

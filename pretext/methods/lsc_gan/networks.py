@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.encoder_decoder import Geometry, plan
 
 EMBEDDED_UNITS = 256  # units of what scales and shifts
@@ -72,9 +72,9 @@ class CodeGenerator(nn.Module):
         # a code of many values shall not drown the noise
         self.code_scale = min(1.0, math.sqrt(latent / code)) if code else 1.0
         self.first = nn.Linear(latent + code, widths[0] * math.prod(self.geometry.side))
-        self.first_norm = norm(widths[0])
+        self.first_norm = build_norm(widths[0])
         self.grow = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after), nn.ReLU())
+            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), build_norm(after), nn.ReLU())
             for before, after in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], shape[0], 3, padding=1)

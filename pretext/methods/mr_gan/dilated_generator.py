@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.discriminators import GlobalDiscriminator
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
@@ -30,11 +30,11 @@ def _layer(before: int, after: int, side: int = 3, stride: int = 1, dilation: in
     """A convolution that keeps the size (but for the stride), normalisation, ReLU."""
     padding = dilation * (side - 1) // 2
     convolution = nn.Conv2d(before, after, side, stride=stride, padding=padding, dilation=dilation)
-    return nn.Sequential(convolution, norm(after), nn.ReLU())
+    return nn.Sequential(convolution, build_norm(after), nn.ReLU())
 
 
 def _double(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after), nn.ReLU())
+    return nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), build_norm(after), nn.ReLU())
 
 
 class DilatedGenerator(nn.Module):
@@ -74,7 +74,7 @@ class DilatedGenerator(nn.Module):
         # the convolution of the first noise in two parts: one sees what all samples share
         self.enter_shared = nn.Conv2d(middle, middle, 3, padding=1)
         self.enter_noise = nn.Conv2d(noise, middle, 3, padding=1, bias=False) if noise else None
-        self.enter_rest = nn.Sequential(norm(middle), nn.ReLU())
+        self.enter_rest = nn.Sequential(build_norm(middle), nn.ReLU())
         self.dilated = nn.ModuleList(
             _layer(middle + (noise if place < NOISY_DILATIONS else 0), middle, dilation=dilation)
             for place, dilation in enumerate(DILATIONS)

@@ -30,16 +30,16 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.moment_matching import MomentLosses, Moments, find_variant, moment_losses, thin_gradient
+from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
+from pretext.losses.moment_matching import Family, MomentLosses, Moments, find_variant, moment_losses, thin_gradient
 from pretext.losses.reconstruction import Loss, sample_error
+from pretext.method import MethodDefaults
 from pretext.methods.mr_gan.choose_networks import BaseName, Judge, build_generator, choose_base
 from pretext.methods.mr_gan.predictor import Predictor
-from pretext.networks.discriminators import discriminator_loss, generator_loss, shown
-from pretext.networks.feature_layers import pooled
 from pretext.networks.latent_generator import repeat
-from pretext.numerics import in_full
-from pretext.optimisation import Descent, Descents, follow, running_mean, whole_step
-from pretext.randomness import leads
+from pretext.numerics import to_full_precision
+from pretext.optimisation import OptimisationStep, OptimisationSteps, moving_average, update_moving_average
+from pretext.randomness import is_main
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -151,7 +151,7 @@ class MRGANConfig:
         check_range("method.code", self.code, 1, 65536)
 
 
-class MRGAN(nn.Module):
+class MRGAN(MethodDefaults, nn.Module):
     """G, D and P with their optimisers.
 
     Parameters
@@ -167,8 +167,6 @@ class MRGAN(nn.Module):
         When pictures are too small for the networks.
     """
 
-    answers = True
-    training_step = whole_step  # a batch in one piece
     steps_done: Tensor
     judgement: Tensor
 
@@ -181,7 +179,7 @@ class MRGAN(nn.Module):
         build = partial(build_generator, base, problem, width=config.width, code=config.code, skips=config.skips)
         channels = problem.target[0]
         self.generator = build(channels, noise=config.noise_channels)
-        self.averaged = running_mean(self.generator, config.average)  # not in the paper
+        self.averaged = moving_average(self.generator, config.average)  # not in the paper
         self.discriminator = Judge(base, problem, config.width, config.code)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
         self.register_buffer("judgement", torch.zeros((), dtype=torch.float64))  # D's last loss
@@ -205,7 +203,7 @@ class MRGAN(nn.Module):
             network.parameters(), lr=rate, betas=betas, weight_decay=decay, amsgrad=True, fused=True
         )
 
-    def descents(self, example: Example, generator: torch.Generator) -> Descents:
+    def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step P as long as it is its turn; then G, and D every n-th time.
 
         Parameters
@@ -226,8 +224,10 @@ class MRGAN(nn.Module):
         found = dict.fromkeys(names, 0.0)
         if self.predictor is not None and not bool(self.predictor.finished):
             optimizer = self.optimizers["predictor"]
-            config, counts = self.config, leads(generator)
-            likelihood = yield from self.predictor.descents(example, optimizer, config.slack, config.clip, counts)
+            config, counts = self.config, is_main(generator)
+            likelihood = yield from self.predictor.optimisation_steps(
+                example, optimizer, config.slack, config.clip, counts
+            )
             return found | {"loss": likelihood, "predictor": likelihood}
         config = self.config
         graded = config.graded_samples or config.samples  # k
@@ -239,7 +239,7 @@ class MRGAN(nn.Module):
             samples = thin_gradient(own, rest)
         if config.adversarial_weight and int(self.steps_done) % config.generator_updates == 0:
             loss = self._judge(example, samples[:, 0].detach())
-            self.judgement.fill_((yield Descent(self.optimizers["discriminator"], loss, clip=config.clip)))
+            self.judgement.fill_((yield OptimisationStep(self.optimizers["discriminator"], loss, clip=config.clip)))
         many, flat = Example(*(repeat(part, config.samples) for part in example)), samples.flatten(0, 1)
         error = sample_error(flat, many, config.loss, self.problem).mean()
         centre, dispersion = self._moment_losses(example, samples)
@@ -249,13 +249,13 @@ class MRGAN(nn.Module):
         if config.adversarial_weight:
             self.discriminator.requires_grad_(False)  # it only hands gradients on to G
             flat, many = own.flatten(0, 1), Example(*(repeat(part, graded) for part in example))
-            adversarial = generator_loss(self.discriminator(shown(flat, many), many))
+            adversarial = generator_loss(self.discriminator(fill_from_target(flat, many), many))
             total = loss + config.adversarial_weight * adversarial
             found["adversarial"] = adversarial.item()
-        yield Descent(self.optimizers["main"], total, clip=config.clip)
-        follow(self.averaged, self.generator, generator)
+        yield OptimisationStep(self.optimizers["main"], total, clip=config.clip)
+        update_moving_average(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
-        if leads(generator):
+        if is_main(generator):
             self.steps_done += 1
         parts = {"loss": loss, "centre": centre, "dispersion": dispersion, "error": error}
         found |= {name: part.item() for name, part in parts.items()}
@@ -278,33 +278,33 @@ class MRGAN(nn.Module):
     def _judge(self, example: Example, answers: Tensor) -> Tensor:
         """D's loss on targets and on one answer (B, C, S, S) to each."""
         real = self.discriminator(example.target, example)
-        return discriminator_loss(real, self.discriminator(shown(answers, example), example))
+        return discriminator_loss(real, self.discriminator(fill_from_target(answers, example), example))
 
     def _samples(self, network: nn.Module, condition: Tensor, samples: int, generator: torch.Generator) -> Tensor:
         """K answers (B, K, C, S, S) of G, or of its mean, to each condition (B, C, S, S)."""
         answers: Tensor = network(condition, samples, generator)
-        answers = in_full(answers)  # moments of few samples need all digits, whatever the layers computed in
+        answers = to_full_precision(answers)  # moments of few samples need all digits, whatever the layers computed in
         return torch.tanh(answers) if self.problem.bounded else answers
 
-    @torch.no_grad()
-    def encode(self, condition: Tensor) -> Tensor:
-        """What G knows before the first noise, (B, D), of maps (B, C, S, S): of the U-Net its innermost activation."""
-        return self.features(condition)
+    def _feature_network(self) -> nn.Module:
+        """Return G: its features and activations are those before the first noise; the U-Net's innermost activation."""
+        return self.generator
 
-    def features(self, condition: Tensor) -> Tensor:
-        """What ``encode`` gives, with a gradient."""
-        return self.generator.features(condition)
-
-    def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """G's layers before the first noise, see ``pretext.networks.feature_layers``: features (B, D) by name, with a gradient."""
-        return pooled(self.generator.activations(condition))
-
-    @torch.no_grad()
-    def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
+    def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from noise of its own."""
         rows = condition.split(max(1, ANSWERS_AT_ONCE // modes))  # so that memory does not grow with their number
         network = self.averaged or self.generator
         return torch.cat([self._samples(network, part, modes, generator) for part in rows])
+
+    @property
+    def moment_family(self) -> Family:
+        """The family of the variant's moments; without a variant means and variances are reported."""
+        return self.variant.family if self.variant is not None else "gaussian"
+
+    @property
+    def reusable_predictor(self) -> Predictor | None:
+        """P, which a later run on the same data and task may reuse."""
+        return self.predictor
 
     def predicted_moments(self, condition: Tensor) -> Moments | None:
         """P's centre and dispersion (B, C, S, S) for conditions (B, C, S, S); None for variants without P."""

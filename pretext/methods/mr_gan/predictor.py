@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example
 from pretext.losses.moment_matching import Family, Moments, likelihood
-from pretext.numerics import in_full
-from pretext.optimisation import Descent, Gather
+from pretext.numerics import to_full_precision
+from pretext.optimisation import Gather, OptimisationStep
 
 HELD_OUT = 10  # one of so many samples
 CHECKS = 20
@@ -64,7 +64,7 @@ class Predictor(nn.Module):
     def _predict(self, network: nn.Module, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Centre and log dispersion, each (B, C', S, S)."""
         centre, log_dispersion = network(condition, 1)[:, 0].chunk(2, dim=1)
-        centre, log_dispersion = in_full(centre), in_full(log_dispersion)
+        centre, log_dispersion = to_full_precision(centre), to_full_precision(log_dispersion)
         return torch.tanh(centre) if self.bounded else centre, log_dispersion.clamp(*LOG_LIMITS)
 
     def _loss(self, example: Example, slack: float) -> Tensor:
@@ -77,9 +77,9 @@ class Predictor(nn.Module):
         centre, log_dispersion = self._predict(self.best, condition)
         return Moments(centre, log_dispersion.exp())
 
-    def descents(
+    def optimisation_steps(
         self, example: Example, optimizer: torch.optim.Optimizer, slack: float, clip: float, counts: bool = True
-    ) -> Generator[Descent | Gather, Any, float]:
+    ) -> Generator[OptimisationStep | Gather, Any, float]:
         """Step the network once on a batch, without what is held out of it; give the loss.
 
         Parameters
@@ -112,7 +112,7 @@ class Predictor(nn.Module):
         # a process with none left takes the same steps as the others, on one that does not count
         kept = kept if part else torch.arange(len(kept), device=kept.device) == 0
         loss = self._loss(Example(*(each[kept] for each in example)), slack)
-        whole: float = yield Descent(optimizer, loss, clip=clip, part=part)
+        whole: float = yield OptimisationStep(optimizer, loss, clip=clip, part=part)
         if not counts:
             return whole
         self.steps_done += 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -42,7 +42,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, noise: int) -> None:
         super().__init__()
         self.first = NoisyConvolution(width, width, noise)
-        self.rest = nn.Sequential(norm(width), nn.PReLU(), nn.Conv2d(width, width, 3, padding=1), norm(width))
+        self.rest = nn.Sequential(
+            build_norm(width), nn.PReLU(), nn.Conv2d(width, width, 3, padding=1), build_norm(width)
+        )
 
     def forward(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
         """Maps (B K, F, s, s)."""
@@ -87,10 +89,12 @@ class ResidualGenerator(nn.Module):
         # the first block's first convolution in two parts: one sees what all samples share
         self.enter_shared = nn.Conv2d(width, width, 3, padding=1)
         self.enter_noise = nn.Conv2d(noise, width, 3, padding=1, bias=False) if noise else None
-        self.enter_rest = nn.Sequential(norm(width), nn.PReLU(), nn.Conv2d(width, width, 3, padding=1), norm(width))
+        self.enter_rest = nn.Sequential(
+            build_norm(width), nn.PReLU(), nn.Conv2d(width, width, 3, padding=1), build_norm(width)
+        )
         self.blocks = nn.ModuleList(ResidualBlock(width, noise) for _ in range(BLOCKS - 1))
         self.after = NoisyConvolution(width, width, noise)
-        self.after_norm = norm(width)
+        self.after_norm = build_norm(width)
         doublings = zoom.bit_length() - 1
         self.grow = nn.ModuleList(
             NoisyConvolution(width, 4 * width, noise if place == 0 else 0) for place in range(doublings)

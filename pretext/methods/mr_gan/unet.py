@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks.basic_layers import norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -61,7 +61,7 @@ class UNet(nn.Module):
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise([channels, *widths])
         )
         # none after the first, as in pix2pix, and none on the last, where a map may have no extent
-        self.halve_norm = nn.ModuleList(norm(width) for width in widths[1:-1])
+        self.halve_norm = nn.ModuleList(build_norm(width) for width in widths[1:-1])
         after = [out_channels, *widths[:-1]]  # channels that each level gives
         self.of_skip = nn.ModuleList(
             nn.ConvTranspose2d(skip, out, 4, stride=2, padding=1) for skip, out in zip(widths, after, strict=True)
@@ -75,7 +75,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(count, out, 4, stride=2, padding=1, bias=False) if count else nn.Identity()
             for count, out in zip(own, after, strict=True)
         )
-        self.double_norm = nn.ModuleList(norm(out) for out in after[1:])
+        self.double_norm = nn.ModuleList(build_norm(out) for out in after[1:])
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
         """What each halving gives, by name, the innermost last."""

@@ -1,7 +1,9 @@
-"""The codes of a data set: features out of a feature file, matched to the maps by their ids.
+"""The codes of a data set: features from a feature file, matched to the maps by their ids.
 
-Of the feature file only ``/features`` and ``/ids`` are read: the labels in it are never touched. One-hot labels, for
-baselines that are given them, come from the map file.
+Only ``/features`` and ``/ids`` of a feature file are read, never its labels. The one-hot labels of
+label-conditioned baselines come from the map file.
+
+Letters in shapes: N maps, M rows of a feature file, D values of a code.
 """
 
 from dataclasses import replace
@@ -16,19 +18,19 @@ from numpy.typing import NDArray
 from data_prep.maps.reader import MapFile
 from pretext.tasks.codes.from_code import LABELS, NONE, FromCodeConfig
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import dataset, open_hdf5, texts
+from spectral_ssl.ground.hdf5 import open_dataset, open_hdf5, read_texts
 
 FEATURE_SCHEMA = "spectral-ssl features 1"
 MAKE_AGAIN = "spectral-ssl export"
 
 
 def settle_codes(config: FromCodeConfig, maps: MapFile) -> FromCodeConfig:
-    """The config with what its features turn out to be: dimensions and digest.
+    """Return the config with the dimensions and the digest of its features.
 
     Raises
     ------
     UserError
-        As ``find_codes``; and when all codes of the training split are the same.
+        For the reasons of ``find_codes``, or if all codes of the training split are equal.
     """
     if config.features == NONE:
         return replace(config, dimensions=0, features_digest="", extractor="")
@@ -38,20 +40,22 @@ def settle_codes(config: FromCodeConfig, maps: MapFile) -> FromCodeConfig:
     codes = find_codes(replace(config, dimensions=0), maps)
     training = codes[maps.rows("train")] if len(maps.rows("train")) else codes
     if (training == training[0]).all():
-        got = f"{len(training)} times the same in {config.features}"
-        raise UserError("constant features", got, "they say nothing of the data; give other features")
+        got = f"{len(training)} equal rows in {config.features}"
+        raise UserError("constant features", got, "give features that differ between samples")
     return replace(config, dimensions=codes.shape[1])
 
 
 def find_codes(config: FromCodeConfig, maps: MapFile, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-    """Codes (N, D) float32 of the given rows of a map file, of all in its order by default.
+    """Return the codes of rows of a map file.
 
     Parameters
     ----------
     config : FromCodeConfig
-        Where features are set to a file or to ``labels``.
+        Settings, whose ``features`` are a file or ``labels``.
     maps : MapFile
+        The map file.
     rows : ndarray, shape (N,), int64, optional
+        Rows of the map file; by default all in their order.
 
     Returns
     -------
@@ -60,49 +64,55 @@ def find_codes(config: FromCodeConfig, maps: MapFile, rows: NDArray[np.int64] | 
     Raises
     ------
     UserError
-        When the feature file is missing, damaged, not finite or another one than the run's, or lacks some of the rows;
-        with ``labels``, when maps have none or there is but one class.
+        If the feature file is missing, damaged, not finite, not that of the run, or lacks some of
+        the rows. With ``labels``, if a map has no label or there is only one class.
     """
     if config.features == LABELS:
-        return _one_hot(maps) if rows is None else _one_hot(maps)[rows]
+        return _encode_labels(maps) if rows is None else _encode_labels(maps)[rows]
     path = Path(config.features)
-    values, place, digest = _read(path, _stamp(path))
+    values, row_of, digest = _read(path, _stamp(path))
     if config.features_digest and digest != config.features_digest:
         got = f"{path} with digest {digest[:12]}, not {config.features_digest[:12]}"
-        raise UserError("other features than the run's", got, "put the file back that it was trained with")
+        raise UserError("features differ from those of the run", got, "restore the feature file of the training")
     ids = maps.ids if rows is None else [maps.ids[row] for row in rows]
-    missing = [identity for identity in ids if identity not in place]
+    missing = [identity for identity in ids if identity not in row_of]
     if missing:
         got = f"{len(missing)} of {len(ids)} maps lack features, e.g. {missing[0]}; {path} has {len(values)}"
-        raise UserError("features whose ids do not match the data", got, "export the features of this very map file")
-    codes = values[[place[identity] for identity in ids]]
+        raise UserError("features whose ids do not match the data", got, "export the features of this map file")
+    codes = values[[row_of[identity] for identity in ids]]
     if config.dimensions not in (0, codes.shape[1]):
         got = f"{codes.shape[1]} dimensions, not {config.dimensions}"
-        raise UserError("other features than the run's", got, "put the file back that it was trained with")
+        raise UserError("features differ from those of the run", got, "restore the feature file of the training")
     return codes
 
 
-def _one_hot(maps: MapFile) -> NDArray[np.float32]:
+def find_codes_if_any(config: FromCodeConfig, maps: MapFile, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Return the codes of rows as ``find_codes`` does, or None if the config uses none."""
+    return None if config.features == NONE else find_codes(config, maps, rows)
+
+
+def _encode_labels(maps: MapFile) -> NDArray[np.float32]:
+    """Return one-hot labels (N, classes) of all maps, or raise a UserError if some have none or all are equal."""
     if (maps.labels < 0).any():
         got = f"{int((maps.labels < 0).sum())} maps without a label in {maps.path}"
-        raise UserError("labels wanted where there are none", got, "give features in place of labels")
+        raise UserError("the task needs labels, and maps have none", got, "give features in place of labels")
     if len(np.unique(maps.labels)) < 2:
         raise UserError("a single class", f"all maps of {maps.path} have one label", "give data of several classes")
     return np.eye(len(maps.classes), dtype=np.float32)[maps.labels]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file's content: its size and time; (0, 0) where there is none."""
+    """Return size and time of a file, which change with its content; (0, 0) if there is no file."""
     return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
 
 
-@lru_cache(maxsize=1)  # blocks of one file are asked for one after the other
+@lru_cache(maxsize=1)  # blocks of one file are read one after the other
 def _read(path: Path, stamp: tuple[int, int]) -> tuple[NDArray[np.float32], dict[str, int], str]:
-    """Values (M, D), the row of each id, and a digest of both."""
+    """Read features (M, D) and the row of each id, and compute a digest of both."""
     with open_hdf5(path, FEATURE_SCHEMA, MAKE_AGAIN) as file:
         try:
-            values: NDArray[Any] = np.asarray(dataset(file, "features", MAKE_AGAIN)[:], np.float32)
-            ids = texts(dataset(file, "ids", MAKE_AGAIN))
+            values: NDArray[Any] = np.asarray(open_dataset(file, "features", MAKE_AGAIN)[:], np.float32)
+            ids = read_texts(open_dataset(file, "ids", MAKE_AGAIN))
         except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError("damaged feature file", f"{path} ({error})", f"make it again: `{MAKE_AGAIN}`") from error
     if values.ndim != 2 or len(values) != len(ids) or not values.shape[1]:

@@ -1,20 +1,23 @@
-"""From a code: a picture (or spectral map) of which only features are given.
+"""From a code: an image or a spectral map is generated from features of it alone.
 
-The condition is the code of a sample as a map of one place, (D, 1, 1); the target is the sample itself. Where codes
-come from is the setting ``features``:
+The condition is the code of a sample as a map of one cell, (D, 1, 1). The target is the sample
+itself. The setting ``features`` says where codes come from:
 
-* a feature file (`spectral-ssl export`), matched to the data by ids; of a run one is made first (`pretrain
-  --features`);
-* ``labels``: the sample's class, one value for each class; for label-conditioned baselines, the only use of labels
-  here;
-* ``none``: the same single 0 for all, for methods that give a picture out of noise alone.
+* A feature file (`spectral-ssl export`), matched to the data by ids. Given a run (`pretrain
+  --features`), such a file is exported first.
+* ``labels``: the sample's class, one value for each class. This is for label-conditioned baselines,
+  and the only use of labels in pretext training.
+* ``none``: a single 0 for all samples, for methods that generate images from noise alone.
 
-For the latent-space-conditioned GAN (``pretext.methods.lsc_gan.model``) each sample's neighbours in the space of codes can follow it
-in a batch: those over the whole training split (``set``); or the method looks among the batch, as printed in the
-paper's algorithm 1 (``batch``).
+For the latent-space-conditioned GAN (``pretext.methods.lsc_gan.model``) a sample's neighbours in
+the space of codes can be found in two ways. With ``set`` they come from the whole training split
+and follow the samples in a batch. With ``batch`` the method finds them in the batch, as the paper's
+algorithm 1 prints it.
+
+Letters in shapes: B batch, C, H, W of the maps, D values of a code.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -22,7 +25,7 @@ import torch
 from data_prep.basis import PAIR, Basis
 from pretext.data.batch import Batch, Example, Problem
 from pretext.neighbours.exact import Metric
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 NONE, LABELS = "none", "labels"
@@ -37,40 +40,40 @@ class FromCodeConfig:
     features : str
         A feature file, "labels" or "none".
     nearest, farthest : {"set", "batch"}
-        Where a sample's neighbours are looked for: in the training split, or in the batch it is in.
+        Where a sample's neighbours are searched: in the training split or in its batch.
     metric : {"l1", "l2"}
         Distance of codes.
     dimensions : int
-        D; filled in when a run is made.
+        Number D of values of a code; set when a run is made.
     features_digest : str
-        Of ids and values of the feature file; filled in when a run is made.
+        Digest of ids and values of the feature file; set when a run is made.
     extractor : str
-        The run whose features they are, if it is known; filled in when a run is made.
+        The run that computed the features, if it is known; set when a run is made.
     """
 
     features: str = NONE
     nearest: Literal["set", "batch"] = "set"
     farthest: Literal["set", "batch"] = "batch"
     metric: Metric = "l1"
-    dimensions: int = 0
+    dimensions: int = field(default=0, metadata=within(0, 10_000_000))
     features_digest: str = ""
     extractor: str = ""
 
     def __post_init__(self) -> None:
-        check_range("task.dimensions", self.dimensions, 0, 10_000_000)
+        check_ranges(self, "task")
 
     @property
     def followers(self) -> tuple[str, ...]:
-        """Which neighbours are looked for in the training split."""
-        wanted = {"nearest": self.nearest, "farthest": self.farthest}
-        return tuple(side for side, where in wanted.items() if where == "set" and self.features not in (NONE, LABELS))
+        """The kinds of neighbours that are searched in the training split."""
+        sources = {"nearest": self.nearest, "farthest": self.farthest}
+        return tuple(side for side, where in sources.items() if where == "set" and self.features not in (NONE, LABELS))
 
 
 def from_code_problem(basis: Basis, config: FromCodeConfig) -> Problem:
-    """A code in, a picture or a spectral map out. Raises a UserError for paired images and data without extent."""
+    """Build the problem from codes to maps, or raise a UserError for paired images and data without extent."""
     if basis.kind == "pixels" and (basis.layout == PAIR or basis.shape[1:] == (1, 1)):
         got = "paired images" if basis.layout == PAIR else "images of one pixel"
-        raise UserError("the task from-code works on single pictures and spectral maps", got, "give other --data")
+        raise UserError("the task from-code works on single images and spectral maps", got, "give other --data")
     return Problem(
         condition=(max(1, config.dimensions), 1, 1),
         target=basis.shape,
@@ -82,7 +85,7 @@ def from_code_problem(basis: Basis, config: FromCodeConfig) -> Problem:
 
 
 def from_code(batch: Batch, config: FromCodeConfig, generator: torch.Generator) -> Example:
-    """Codes (B, D, 1, 1), the maps themselves, weight 1 in all cells that hold something. Nothing is drawn."""
+    """Return codes (B, D, 1, 1), the maps themselves and weight 1 for all valid cells; no random numbers are needed."""
     codes = batch.codes
     if codes is None:
         if config.features != NONE:

@@ -79,8 +79,8 @@ def losses_of_training() -> list[float]:
     from pretext.method import build_seeded
     from pretext.methods.regression import Regression, RegressionConfig
     from pretext.optimisation import run_whole_batch
+    from pretext.randomness import seeded_generator
     from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
-    from pretext.training.trainer import seeded_generator
 
     basis = zernike_basis(DEGREE)
     standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))

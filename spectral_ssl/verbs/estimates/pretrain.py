@@ -15,15 +15,16 @@ import torch
 
 from data_prep.maps.reader import MapFile, open_maps
 from pretext.data.training_split import TrainingSplit
-from pretext.method import LearnsBeforeTraining, Method
-from pretext.runs.trained_run import Plan
+from pretext.method import Method
+from pretext.randomness import seeded_generator
+from pretext.runs.plan import Plan
 from pretext.training.batch_step import BatchStep
-from pretext.training.checkpoint import save_checkpoint
+from pretext.training.checkpoint import Progress, save_checkpoint
 from pretext.training.checks import check_accumulation
 from pretext.training.devices import choose_device
 from pretext.training.feature_statistics import FeatureMonitor
 from pretext.training.precision import choose_precision
-from pretext.training.trainer import MAPS_BEFORE_TRAINING, Place, seeded_generator
+from pretext.training.trainer import learn_before_training
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
@@ -105,10 +106,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
     check_accumulation(network, config.accumulate)
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
-    if isinstance(network, LearnsBeforeTraining):
-        generator = seeded_generator(config.seed, "first")
-        shown = torch.randperm(len(training), generator=generator)[:MAPS_BEFORE_TRAINING]
-        network.learn_before_training(training.batch(shown).maps, generator)
+    learn_before_training(network, training, config.seed)
     before = time.monotonic() - started
     torch.set_flush_denormal(True)  # as in training
     times = _step_times(network, plan, training)
@@ -118,7 +116,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
         watch = FeatureMonitor(training, plan.view, config.watch, generator)
         # in short epochs features are watched less often than once an epoch
         watching = _seconds(lambda: watch.measure(network, 0))
-    saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Place())))
+    saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Progress())))
     # the first step warms caches up and the last batch of an epoch may be smaller: the median of the others
     each = statistics.median(times[1:] or times)
     between = watching + saving / config.checkpoint_every
@@ -147,8 +145,8 @@ def _step_times(network: Method, plan: Plan, training: TrainingSplit) -> list[fl
     """Seconds of each of a few real steps."""
     order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
     batches = order.split(plan.train.batch_size)
-    products, _ = choose_precision(plan.train.precision, choose_device())
-    how = BatchStep(products=products, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
+    precision, _ = choose_precision(plan.train.precision, choose_device())
+    how = BatchStep(precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
     times: list[float] = []
     for step in range(STEPS):
 

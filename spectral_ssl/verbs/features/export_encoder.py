@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from data_prep.maps.reader import MapFile
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.export_graph import EncoderGraph
-from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run
+from pretext.runs.folder import find_run_data
+from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import say
@@ -87,7 +88,7 @@ def export_encoder(
     if format == "onnx":
         _need_onnx()
     maps = find_run_data(data, trained.plan)
-    rows = held_out_rows(maps, CHECKED)
+    rows = select_held_out_rows(maps, CHECKED)
     examples = maps.read(rows)
     with atomic_path(target, overwrite=overwrite) as temporary:
         write = _write_onnx if format == "onnx" else _write_torch

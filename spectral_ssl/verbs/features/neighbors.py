@@ -19,7 +19,8 @@ from downstream.figures.predictions import draw_images
 from downstream.figures.shapes import draw_shapes
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.trained_run import TrainedRun, find_run_data, load_run
+from pretext.runs.folder import find_run_data
+from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing

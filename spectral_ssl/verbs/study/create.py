@@ -8,7 +8,8 @@ from data_prep.maps.reader import MapFile
 from downstream.study.design import KINDS, SHOWN_FOR, Kind, StudyConfig, check_methods
 from downstream.study.folder import Study
 from downstream.study.items import CONSENT_TEXT, make_study
-from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows, load_run, need_comparable
+from pretext.runs.folder import find_run_data
+from pretext.runs.trained_run import TrainedRun, load_run, require_comparable, select_held_out_rows
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
 
@@ -81,9 +82,9 @@ def create_study(
     loaded = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in runs or (None,)]
     main = loaded[0].with_task_settings(settings)
     maps = find_run_data(real, main.plan)
-    need_comparable(main, loaded[1:], maps)
+    require_comparable(main, loaded[1:], maps)
     folder = Path(out) if out else place.root / "studies" / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
-    return make_study(folder, config, [main, *loaded[1:]], maps, held_out_rows(maps, MOST_ROWS), text)
+    return make_study(folder, config, [main, *loaded[1:]], maps, select_held_out_rows(maps, MOST_ROWS), text)
 
 
 def _consent(path: str | Path | None) -> str:

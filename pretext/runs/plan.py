@@ -1,0 +1,117 @@
+"""The plan of a run: everything that says what it trains, and on which data."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pretext.data.batch import Batch, Example
+from pretext.data.standardise import Standardiser
+from pretext.method import Method, build_seeded
+from pretext.methods.catalogue import find_method
+from pretext.tasks.catalogue import TaskEntry, find_task
+from pretext.training.config import TrainConfig
+from spectral_ssl.ground.config import build_config, to_toml
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that says what a run does.
+
+    Attributes
+    ----------
+    method, task : str
+        Names of the method and of the task.
+    train : TrainConfig
+        Settings of the training loop.
+    method_config, task_config : object
+        Settings of the method and of the task.
+    data, data_digest : str
+        The map file's absolute path, and the digest of its content.
+    """
+
+    method: str
+    task: str
+    train: TrainConfig
+    method_config: Any
+    task_config: Any
+    data: str
+    data_digest: str
+
+    def to_toml(self) -> str:
+        """Write the text of ``config.toml``."""
+        run = {"method": self.method, "task": self.task, "data": self.data, "data_digest": self.data_digest}
+        sections = {"run": run, "train": self.train, "method": self.method_config, "task": self.task_config}
+        return to_toml(sections)
+
+    @staticmethod
+    def from_toml(text: str) -> "Plan":
+        """Read what ``to_toml`` wrote; unknown keys are errors."""
+        sections = tomllib.loads(text)
+        run = sections["run"]
+        method, task = find_method(run["method"]), find_task(run["task"])
+        # Version 0.1 had the precision in the settings of joint-embedding.
+        older = sections.get("method", {}).pop("precision", None)
+        if older is not None:
+            sections.setdefault("train", {}).setdefault("precision", {"bfloat16": "bf16"}.get(older, "fp32"))
+        return Plan(
+            method=run["method"],
+            task=run["task"],
+            train=build_config(TrainConfig, sections.get("train", {}), "train"),
+            method_config=build_config(method.config, sections.get("method", {}), "method"),
+            task_config=build_config(task.config, sections.get("task", {}), "task"),
+            data=run["data"],
+            data_digest=run["data_digest"],
+        )
+
+    def build(self, standardiser: Standardiser, seed: int | None = None) -> Method:
+        """Build the untrained method; its initial parameters follow from ``seed``, the plan's own by default."""
+        problem = replace(self.task_entry.problem(standardiser.basis, self.task_config), standardise=standardiser)
+        seed = self.train.seed if seed is None else seed
+        method: Method = build_seeded(find_method(self.method).build, seed, self.method_config, problem)
+        return method
+
+    @property
+    def task_entry(self) -> TaskEntry:
+        """The task's entry in the catalogue."""
+        return find_task(self.task)
+
+    def corrupt(self, batch: Batch, generator: torch.Generator) -> Example:
+        """Apply the task to a batch."""
+        return self.task_entry.apply(batch, self.task_config, generator)
+
+    def view(self, batch: Batch) -> torch.Tensor:
+        """Return the conditions of a batch without corruption, from which features are computed."""
+        return self.task_entry.view(batch, self.task_config)
+
+    def inference_views(self, maps: NDArray[np.float32], standardise: Standardiser) -> Iterator[torch.Tensor]:
+        """Generate the conditions (B, C, H, W) from which the features of maps, not standardised, are computed.
+
+        Most tasks have one view of each map. The features of several views are combined.
+        """
+        if self.task_entry.inference_views is not None:
+            yield from self.task_entry.inference_views(maps, standardise, self.task_config)
+        else:
+            yield self.view(Batch(standardise(maps), standardise))
+
+    def check_sizes(self, standardiser: Standardiser, parameters: dict[str, torch.Tensor]) -> None:
+        """Check that stored parameters have the shapes of the plan's network, before memory is reserved for it.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is missing or has another shape.
+        """
+        try:
+            with torch.device("meta"):  # shapes without values
+                wanted = self.build(standardiser).state_dict()
+        except (RuntimeError, TypeError):
+            return  # a network whose construction depends on values
+        for name, value in wanted.items():
+            if name not in parameters or parameters[name].shape != value.shape:
+                there = tuple(parameters[name].shape) if name in parameters else "nothing"
+                raise ValueError(f"{name} of shape {tuple(value.shape)} in the config, {there} in the file")
