@@ -10,13 +10,13 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.checks import doctor, verify
-from spectral_ssl.cli.completions import complete, evaluate
 from spectral_ssl.cli.data import list_command, prep
-from spectral_ssl.cli.features import cluster, export, neighbors, probe
+from spectral_ssl.cli.features import cluster, neighbors
 from spectral_ssl.cli.options import make_command
 from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
-from spectral_ssl.cli.training import demo, pretrain, report
+from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, report
+from spectral_ssl.cli.training import demo, pretrain
 from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError
 from spectral_ssl.ground.terminal import printable, process_rank
 from spectral_ssl.planning.prep_options import PrepOptions

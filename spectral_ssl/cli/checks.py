@@ -14,11 +14,11 @@ from spectral_ssl.ground.terminal import show
 def verify(
     path: Annotated[Path, typer.Argument(help="A map file or a feature file.")],
     dataset: Annotated[
-        str | None, typer.Option(help="Data set to make some objects again from [the one the file names, if at hand].")
+        str | None, typer.Option(help="Data set from which some maps are made again [the one that the file names].")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Where its raw data lies [WS/raw/DATASET].")] = None,
-    size: Annotated[int | None, typer.Option(help="Size to which images were brought [the file's].")] = None,
-    side: Annotated[str | None, typer.Option(help="Side of paired images that was taken [the file's].")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of its raw data [WS/raw/DATASET].")] = None,
+    size: Annotated[int | None, typer.Option(help="Size to which images were scaled [the file's].")] = None,
+    side: Annotated[str | None, typer.Option(help="Side of paired images that was used [the file's].")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
@@ -40,7 +40,7 @@ def doctor(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Check that machine, versions and workspace are sound. Exit status 1 when something fails."""
+    """Check that machine, versions and workspace are sound. The exit status is 1 if something fails."""
     result = spectral_ssl.doctor(workspace=workspace)
     if as_json:
         print(json.dumps(result, indent=1))

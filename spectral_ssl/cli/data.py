@@ -37,14 +37,14 @@ def prep(
 def list_command(
     what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs, maps or layers.")] = None,
     name: Annotated[
-        str | None, typer.Argument(help="With datasets: a name; says where it is to be had, its terms and its layouts.")
+        str | None, typer.Argument(help="With datasets: a name; prints its source, its terms and its layouts.")
     ] = None,
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Say what there is to choose from."""
+    """List the names to choose from."""
     if name is not None:
         if what != "datasets":
             raise UserError("a name goes with datasets only", f"{what} {name}", "write `list datasets NAME`")

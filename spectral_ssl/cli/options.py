@@ -128,7 +128,7 @@ def make_command(options: type, run: Callable[..., None]) -> Callable[..., None]
 def _make_parameter(each: Field[Any], about: Option) -> inspect.Parameter:
     """Make the parameter of a command from a field."""
     kind: Any = each.type if about.reads is None else about.reads
-    default = each.default
+    default: Any = each.default
     if about.is_repeatable:
         kind, default = list[kind] | None, None
     elif about.has_commas:

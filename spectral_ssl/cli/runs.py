@@ -15,7 +15,7 @@ from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
 from spectral_ssl.ground.workspace import Workspace
 
-runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at runs, compare them, remove them.")
+runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show, compare and remove runs.")
 
 RunArgument = Annotated[
     Path | None, typer.Argument(help="Run folder, or its name [the latest].", autocompletion=complete_run)
@@ -25,7 +25,7 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace: what was trained, how far."""
+    """List the runs of the workspace, with what was trained and how far."""
     runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
@@ -40,38 +40,38 @@ def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace
 def show_command(
     run: RunArgument = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Write its curves for TensorBoard into a folder of its name in this one.")
+        Path | None, typer.Option(help="Write the curves of the run for TensorBoard into this folder.")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="With --tensorboard: go on as the run does, until its training ends.")
+        bool, typer.Option("--follow", help="With --tensorboard: follow the run until its training ends.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Say what a run is: state, settings, last metrics, probes."""
+    """Show a run: state, settings, last metrics, probes."""
     if follow:
         if tensorboard is None:
-            raise UserError("--follow", "no --tensorboard", "say into which folder: --tensorboard DIR")
+            raise UserError("--follow", "no --tensorboard", "give the folder: --tensorboard DIR")
         from spectral_ssl.verbs.runs.tensorboard import run_to_follow
 
         run = run_to_follow(run, Workspace.find(workspace))
-    found = spectral_ssl.show_run(run, workspace=workspace)
+    result = spectral_ssl.show_run(run, workspace=workspace)
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(result, indent=1))
     else:
-        print_run(found)
+        print_run(result)
     if tensorboard is not None:
-        sys.stdout.flush()  # what was said of the run is read while it is followed
-        written = tensorboard / found["name"]
+        sys.stdout.flush()  # the lines above can be read while the run is followed
+        written = tensorboard / result["name"]
         try:
-            # by its folder: "the latest" may be another one by now
-            spectral_ssl.to_tensorboard(found["folder"], tensorboard, follow=follow, workspace=workspace)
+            # by its folder: the latest run may be another one now
+            spectral_ssl.to_tensorboard(result["folder"], tensorboard, follow=follow, workspace=workspace)
         except KeyboardInterrupt:
             if not follow:
                 raise
-            say(f"followed no longer; the training of {found['name']} goes on")
-        if not written.exists():  # Ctrl-C came before the first of them
+            say(f"no longer following {result['name']}; its training continues")
+        if not written.exists():  # Ctrl-C came before the first curve
             return
         say(f"curves in {written}; look at them with: tensorboard --logdir {tensorboard}")
 
@@ -80,12 +80,12 @@ def show_command(
 def compare(
     runs: RunsArgument, as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None
 ) -> None:
-    """Lay runs side by side: settings that differ, metrics, probes."""
-    found = spectral_ssl.compare_runs(runs, workspace=workspace)
+    """Compare runs side by side: settings that differ, metrics, probes."""
+    result = spectral_ssl.compare_runs(runs, workspace=workspace)
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(result, indent=1))
     else:
-        print_comparison(found)
+        print_comparison(result)
 
 
 @runs_app.command("rm")
@@ -95,10 +95,10 @@ def remove(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Remove runs of the workspace. It asks first; runs under way and folders elsewhere are refused."""
+    """Remove runs of the workspace, after a prompt. Runs in training and folders elsewhere are refused."""
     from spectral_ssl.verbs.runs.remove import removable_run
 
-    folders = [removable_run(run, workspace=workspace) for run in runs]  # all of them, before the first is removed
+    folders = [removable_run(run, workspace=workspace) for run in runs]  # checks all runs before it removes the first
     if not yes:
         for folder in folders:
             size = spectral_ssl.show_run(folder, workspace=workspace)["megabytes"]

@@ -1,4 +1,4 @@
-"""Results of verbs as tables on the screen."""
+"""Print results of verbs as tables."""
 
 import sys
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from spectral_ssl.ground.terminal import printable, show
 
 
 def _plain(text: str) -> Any:
-    """A text as it is: names of classes and runs may hold what rich takes for styles, or commands to a terminal."""
+    """Return a text without styles: names of classes and runs may hold commands for rich or for the terminal."""
     from rich.text import Text
 
     return Text("\n".join(map(printable, text.split("\n"))))
 
 
 def print_probe(result: dict[str, Any]) -> None:
-    """The table of ``probe``."""
+    """Print the table of ``probe``."""
     from rich.console import Console
     from rich.table import Table
 
-    turned = "" if result["pose"] == "aligned" else f"; turned at random: {result['pose']}"
+    rotated = "" if result["pose"] == "aligned" else f"; rotated at random: {result['pose']}"
     other = result["trained_on_digest"] != result["maps_digest"]
     elsewhere = f", trained on {result['trained_on']}" if other else ""
     title = (
         f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
-        f"(split: {result['split']}){turned}; run {Path(result['run']).name}{elsewhere}\n"
+        f"(split: {result['split']}){rotated}; run {Path(result['run']).name}{elsewhere}\n"
         f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
     )
     columns = _probe_columns(result)
@@ -35,7 +35,7 @@ def print_probe(result: dict[str, Any]) -> None:
         table.add_column(_plain(name), justify="left" if name == "features" else "right")
     for cells in columns:
         table.add_row(*map(_plain, cells.values()))
-    # rich breaks lines at 80 columns where the output is no terminal, which would tear the table
+    # where the output is no terminal, rich breaks lines at 80 columns, which makes the table unreadable
     Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
     for choice in result["layer_choices"]:
         best = f"{choice['scores'][choice['layer']]:.3f} by cross-validation on {choice['samples']} training samples"
@@ -43,7 +43,7 @@ def print_probe(result: dict[str, Any]) -> None:
 
 
 def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
-    """The cells of each row by their columns: those of the probes that were asked for."""
+    """Return the cells of each row, by the columns of the probes that were run."""
     probes, several = result["probes"], len(result["seeds"]) > 1
 
     def spread(scores: dict[str, Any], shown: bool) -> str:
@@ -73,16 +73,15 @@ def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def print_scores(result: dict[str, Any]) -> None:
-    """The table of ``evaluate``."""
+    """Print the table of ``evaluate``."""
     from rich.console import Console
     from rich.table import Table
 
-    title = (
-        f"{result['task']} on {result['data']}: {result['inputs']} inputs, {result['answers_to_each']} answers to each"
-    )
+    modes = f"{result['answers_to_each']} predictions for each"
+    title = f"{result['task']} on {result['data']}: {result['inputs']} inputs, {modes}"
     table = Table(title=_plain(title))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
-    table.add_column("answers")
+    table.add_column("predictions")
     for name in names:
         table.add_column(_plain(name), justify="right")
     for row in result["rows"]:
@@ -93,7 +92,7 @@ def print_scores(result: dict[str, Any]) -> None:
 
 
 def print_run(run: dict[str, Any]) -> None:
-    """One run, as ``show_run`` gives it."""
+    """Print what ``show_run`` returns."""
     minutes = run["minutes"]
     trained = f"{run['epoch']} of {run['epochs']} epochs, {run['step']} steps"
     lines = {
@@ -121,66 +120,75 @@ def print_run(run: dict[str, Any]) -> None:
 
 
 def print_comparison(result: dict[str, Any]) -> None:
-    """Several runs side by side, as ``compare_runs`` gives them."""
+    """Print what ``compare_runs`` returns."""
     for part, title in (("settings", "where settings differ"), ("metrics", "the last of each"), ("probes", "probes")):
         if result[part]:
             print_table(title, ["", *result["runs"]], [[name, *map(_short, row)] for name, row in result[part].items()])
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; the first column is text, and where the output is no terminal no line is broken."""
+    """Print a table whose first column is text; no line is broken where the output is no terminal."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title) or None, title_justify="left")
-    for place, name in enumerate(columns):
-        table.add_column(escape(name), justify="left" if place == 0 else "right", overflow="fold")
+    for index, name in enumerate(columns):
+        table.add_column(escape(name), justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    widest = [max(len(row[place]) for row in (columns, *rows)) for place in range(len(columns))]
+    widest = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
     Console(width=None if sys.stdout.isatty() else sum(widest) + 3 * len(widest) + 1).print(table)
 
 
 def _short(value: object) -> str:
+    """Return a value in few digits, and "-" for none."""
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def print_prep_estimate(found: dict[str, Any]) -> None:
-    """What ``estimate_prep`` gives."""
-    splits = ", ".join(f"{count} {split}" for split, count in found["splits"].items() if count)
-    points = ", with their clouds" if found["keeps_points"] else ""
-    print(f"prep {found['dataset']}: {found['objects']} objects ({splits}) -> {found['out']}")
-    print(f"  {found['basis']} maps of shape {tuple(found['shape'])}{points}: {found['megabytes']:g} MB of", end=" ")
-    print(f"{found['megabytes_free']} MB free")
-    if found["exists"]:
-        print("  the file exists: it would be refused without --overwrite")
-    if found["unfinished"]:
-        print("  unfinished work lies there: it would be gone on with, and takes less than this")
-    each = f"{1000 * found['seconds_each']:.3g} ms an object on one core, measured on {found['measured']}"
-    workers = found["workers"]
+def print_prep_estimate(estimate: dict[str, Any]) -> None:
+    """Print what ``estimate_prep`` returns."""
+    splits = ", ".join(f"{count} {split}" for split, count in estimate["splits"].items() if count)
+    points = ", with their point clouds" if estimate["keeps_points"] else ""
+    print(f"prep {estimate['dataset']}: {estimate['objects']} objects ({splits}) -> {estimate['out']}")
+    print(
+        f"  {estimate['basis']} maps of shape {tuple(estimate['shape'])}{points}: {estimate['megabytes']:g} MB of",
+        end=" ",
+    )
+    print(f"{estimate['megabytes_free']} MB free")
+    if estimate["exists"]:
+        print("  the file exists: prep would refuse without --overwrite")
+    if estimate["unfinished"]:
+        print("  there is unfinished work: prep would resume it and take less time")
+    each = f"{1000 * estimate['seconds_each']:.3g} ms an object on one core, measured on {estimate['measured']}"
+    workers = estimate["workers"]
     processes = (
         f"the Dask workers of {workers}" if isinstance(workers, str) else f"{workers} process{'es' * (workers != 1)}"
     )
-    print(f"  about {format_duration(found['seconds'])} with {processes} ({each})")
-    if found["not_usable"]:
-        print(f"  {found['not_usable']} of the {found['measured']} cannot be used")
+    print(f"  about {format_duration(estimate['seconds'])} with {processes} ({each})")
+    if estimate["not_usable"]:
+        print(f"  {estimate['not_usable']} of the {estimate['measured']} failed")
 
 
-def print_pretrain_estimate(found: dict[str, Any]) -> None:
-    """What ``estimate_pretrain`` gives."""
-    if found["prep"] is not None:
-        print("the data is not prepared yet; that comes first:")
-        print_prep_estimate(found["prep"])
-        print("then the training: ask again once the map file is there")
+def print_pretrain_estimate(estimate: dict[str, Any]) -> None:
+    """Print what ``estimate_pretrain`` returns."""
+    if estimate["prep"] is not None:
+        print("the data is not prepared yet; this comes first:")
+        print_prep_estimate(estimate["prep"])
+        print("then the training: repeat the dry run when the map file exists")
         return
-    print(f"pretrain {found['method']} on {found['task']}: {found['maps']} maps of {found['data']}")
-    print(f"  {found['parameters']:,} parameters, {found['epochs']} epochs of batches of {found['batch_size']}", end="")
-    print(f": {found['steps']} steps; a checkpoint of {found['megabytes']:g} MB, kept twice")
-    before = f", {format_duration(found['seconds_before'])} before the first" if found["seconds_before"] >= 1 else ""
-    print(f"  about {format_duration(found['seconds'])}", end=" ")
-    print(f"({1000 * found['seconds_each']:.3g} ms a step, measured on {found['measured']}{before})")
-    if found["stopped_by_limit"]:
-        print("  the limit of time ends it before its last epoch")
+    print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['maps']} maps of {estimate['data']}")
+    print(
+        f"  {estimate['parameters']:,} parameters, {estimate['epochs']} epochs of batches of {estimate['batch_size']}",
+        end="",
+    )
+    print(f": {estimate['steps']} steps; a checkpoint of {estimate['megabytes']:g} MB, stored twice")
+    before = (
+        f", {format_duration(estimate['seconds_before'])} before the first" if estimate["seconds_before"] >= 1 else ""
+    )
+    print(f"  about {format_duration(estimate['seconds'])}", end=" ")
+    print(f"({1000 * estimate['seconds_each']:.3g} ms a step, measured on {estimate['measured']}{before})")
+    if estimate["stopped_by_limit"]:
+        print("  the time limit ends it before its last epoch")

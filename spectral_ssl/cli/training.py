@@ -1,4 +1,4 @@
-"""The commands that train a run and report on it: pretrain, report and demo."""
+"""The commands that train a run: pretrain and demo."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, WorkspaceOption
 from spectral_ssl.cli.tables import print_pretrain_estimate, print_probe
-from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.terminal import process_rank, show
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 
@@ -32,31 +31,8 @@ def pretrain(
         show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, images in {run.folder / 'samples'}")
 
 
-def report(
-    runs: Annotated[list[Path] | None, typer.Argument(help="With --compare: the run folders.")] = None,
-    run: RunOption = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Lay several runs side by side.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="HTML file to write [RUN/report.html, RUN/comparison.html of the first].")
-    ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Probe first what was not probed since its last step.")
-    ] = False,
-    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = False,
-    quiet: QuietOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Write all there is to see of a run into one HTML file."""
-    if compare != bool(runs):
-        raise UserError(
-            "--compare and run folders go together", f"{len(runs or ())} folders", "write --compare RUN RUN"
-        )
-    path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
-    show(path)
-
-
 def demo(
-    max_minutes: Annotated[float, typer.Option(help="Most time for the training.")] = 1.5,
+    max_minutes: Annotated[float, typer.Option(help="Longest time for the training, in minutes.")] = 1.5,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
@@ -67,5 +43,5 @@ def demo(
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return
     print_probe(result)
-    for what, path in result["paths"].items():
-        show(f"{what:9} {path}")
+    for name, path in result["paths"].items():
+        show(f"{name:9} {path}")

@@ -3,12 +3,15 @@
 Also here: reading small text files, and the digest of a file.
 """
 
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from spectral_ssl.ground.errors import UserError
 
@@ -64,7 +67,8 @@ def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
     """
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
-    # mkstemp makes private files, but a file that the user asked for needs the usual permissions of a new file
+    # mkstemp makes private files, but a file that the user asked for needs the usual permissions of
+    # a new file
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
@@ -113,6 +117,20 @@ def write_text(target: Path, text: str) -> None:
     """Write a small text file atomically, as UTF-8."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write nested dicts and lists atomically as indented JSON; NaN becomes null."""
+    write_text(target, json.dumps(replace_nan(value), indent=1, allow_nan=False) + "\n")
+
+
+def replace_nan(value: Any) -> Any:
+    """Return the same nested dicts and lists with None for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: replace_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [replace_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def read_small_text(path: Path, most_bytes: int = LARGEST_TEXT) -> str:

@@ -11,7 +11,7 @@ from data_prep.maps.reader import MapFile
 from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_image_basis, prepare_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, open_source, split_name
-from data_prep.sources.pairs import one_side
+from data_prep.sources.pairs import select_side
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
 from spectral_ssl.ground.workspace import Workspace
@@ -66,7 +66,7 @@ def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
     """
     source = find_source(options.dataset, options.root, workspace, options.size)
     if options.side is not None:
-        source = one_side(source, options.side)
+        source = select_side(source, options.side)
     basis = _choose_basis(source, options)
     keep_points = options.keep_points
     if keep_points is None:

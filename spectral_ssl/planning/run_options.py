@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from spectral_ssl.ground.config import within
 from spectral_ssl.planning.options import (
@@ -19,6 +19,9 @@ from spectral_ssl.planning.options import (
 if TYPE_CHECKING:  # the command line prints its help without loading torch
     from data_prep.maps.reader import MapFile
     from pretext.runs.trained_run import TrainedRun
+
+Pose = Literal["aligned", "vertical", "so3"]
+ExportFormat = Literal["hdf5", "npz", "parquet", "onnx", "torch-export"]
 
 MOST_MODES = 1000
 MOST_MAPS = 10_000_000
@@ -161,12 +164,13 @@ class ProbeOptions:
         'The layer of the network: a name of ``list layers``, several joined by "+", "auto" (the best one by '
         'cross-validation inside the training split) or "all" (a row for each layer).',
     )
-    pose: str = option(
+    pose: Pose = option(
         "aligned",
         "Random rotation of all objects: aligned (none), vertical, so3 (any rotation).",
         "Whether the objects of both splits keep their pose, or each one is rotated at random about the vertical or by "
         "any rotation.",
-        kind='{"aligned", "vertical", "so3"}',
+        reads=str,
+        names=get_args(Pose),
     )
     references: bool = option(
         False,
@@ -208,11 +212,12 @@ class ExportOptions:
         "themselves.",
         limits=within(0, 1_000_000),
     )
-    format: str = option(
+    format: ExportFormat = option(
         "hdf5",
         "Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export.",
         "The format of the features (``downstream.features.formats``), or of the encoder (``export_encoder``).",
-        kind='{"hdf5", "npz", "parquet", "onnx", "torch-export"}',
+        reads=str,
+        names=get_args(ExportFormat),
     )
     out: str | Path | None = option(
         None,

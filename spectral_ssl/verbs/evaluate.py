@@ -282,7 +282,7 @@ def _read_second_sampling(second: str | Path | MapFile, maps: MapFile, rows: NDA
     if other.digest == maps.digest:
         raise UserError("the second sampling is the first", str(other.path), "prepare it with another --seed")
     same_seed = replace(other.basis, seed=maps.basis.seed)
-    if maps.basis.conflicts(same_seed) or same_seed.points != maps.basis.points:
+    if maps.basis.find_conflicts(same_seed) or same_seed.points != maps.basis.points:
         got = str(other.path)
         raise UserError("the second sampling has another basis", got, "prepare it with the same options")
     return other.read(np.array([row_of[maps.ids[row]] for row in rows]))

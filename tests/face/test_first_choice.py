@@ -9,7 +9,7 @@ from conftest import write_random_maps
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from pretext.training.trainer import TrainConfig
+from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.planning.defaults import has_bfloat16, sections_for
 from spectral_ssl.planning.recipe import read_recipe

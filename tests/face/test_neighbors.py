@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import spectral_ssl
 from data_prep.basis import pixel_basis
 from data_prep.pipeline.single_file import image_file_to_map
-from downstream.features.nearest import nearest
+from downstream.features.nearest import find_nearest
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
@@ -83,7 +83,7 @@ def test_the_command_prints_a_table_or_json(home: Path) -> None:
     arguments = ["neighbors", "boxes/0.obj", "--count", "2", "--workspace", str(home / "ws")]
     shown = CliRunner().invoke(app, arguments).stdout
     assert "boxes/" in shown
-    assert "picture: " in shown
+    assert "image: " in shown
     found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert [answer["rank"] for answer in found["answers"]] == [1, 2]
 
@@ -133,11 +133,11 @@ def test_nearest_is_what_all_distances_say() -> None:
     generator = np.random.default_rng(1)
     items = generator.normal(size=(50, 7)).astype(np.float32) * generator.uniform(0.1, 9, 7).astype(np.float32) + 3
     query = generator.normal(size=7).astype(np.float32)
-    rows, distances = nearest(query, items, 5, "l2")
+    rows, distances = find_nearest(query, items, 5, "l2")
     every = np.array([np.sqrt(np.square(item - query).sum()) for item in items])
     assert rows.tolist() == every.argsort()[:5].tolist()
     np.testing.assert_allclose(distances, np.sort(every)[:5], rtol=1e-5)
-    rows, distances = nearest(query, items, 50, "cosine")
+    rows, distances = find_nearest(query, items, 50, "cosine")
     standard, asked = ((part - items.mean(0)) / items.std(0) for part in (items, query))
     cosines = [1 - item @ asked / np.linalg.norm(item) / np.linalg.norm(asked) for item in standard]
     assert rows.tolist() == np.argsort(cosines).tolist()

@@ -84,7 +84,7 @@ def test_json_is_the_file_itself_and_the_picture_lies_beside_it(trained: dict[st
 def test_turned_objects_have_a_file_of_their_own(trained: dict[str, tuple[Path, Path]]) -> None:
     aligned = json.loads(call(trained["spectral"], "--json"))
     table = call(trained["spectral"], "--pose", "so3")
-    assert "turned at random: so3" in " ".join(table.split())
+    assert "rotated at random: so3" in " ".join(table.split())
     turned = json.loads((trained["spectral"][1] / "probe-spectral-so3.json").read_text())
     assert (aligned["pose"], turned["pose"]) == ("aligned", "so3")
     assert aligned["maps_digest"] == turned["maps_digest"]

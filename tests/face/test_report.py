@@ -74,8 +74,8 @@ def test_runs_side_by_side(runs: list[Path], tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for part in ("runs", "learning", "answers", "settings", "reproduce"):
         assert f'id="{part}"' in text
-    assert "1: run-0, answer 1" in text
-    assert "2: run-1, answer 1" in text  # the same maps and the same corruption
+    assert "1: run-0, prediction 1" in text
+    assert "2: run-1, prediction 1" in text  # the same maps and the same corruption
     assert "train.seed" in text
     assert "train.batch_size" not in text[text.index('id="settings"') : text.index('id="reproduce"')]
 
@@ -136,4 +136,4 @@ def test_the_toys_have_reports_too(tmp_path: Path) -> None:
     run = spectral_ssl.pretrain(maps, recipe="toy", epochs=1, settings=settings, out=tmp_path / "run")
     text = spectral_ssl.report(run).read_text(encoding="utf-8")
     assert 'id="latent-path"' in text
-    assert "answers and truth" in text
+    assert "predictions and ground truth" in text

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import spectral_ssl
 from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, held_run, read_status, write_status
+from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, lock_run, read_status, write_status
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.runs.tensorboard import run_to_follow
 
@@ -62,7 +62,7 @@ def test_a_run_is_shown_by_name_or_folder(place: Workspace) -> None:
 
 def test_runs_are_listed_with_what_became_of_them(place: Workspace) -> None:
     make_run(place.root / "runs" / "dead", state="running")
-    with held_run(make_run(place.root / "runs" / "alive", state="running")):
+    with lock_run(make_run(place.root / "runs" / "alive", state="running")):
         listed = json.loads(call("runs", "list", "--json").stdout)
     assert set(listed) == {"one", "two", "dead", "alive"}
     assert "killed" in listed["dead"]
@@ -139,7 +139,7 @@ def test_a_workspace_whose_runs_are_a_link_is_left_alone(tmp_path: Path) -> None
 
 
 def test_a_run_under_way_is_refused_and_so_are_all_named_with_it(place: Workspace) -> None:
-    with held_run(make_run(place.root / "runs" / "alive", state="running")):
+    with lock_run(make_run(place.root / "runs" / "alive", state="running")):
         done = call("runs", "rm", "one", "alive", "--yes")
     assert isinstance(done.exception, UserError)
     assert "under way" in str(done.exception)
@@ -193,7 +193,7 @@ def test_a_run_is_followed_while_it_is_trained(
     run = make_run(place.root / "runs" / "alive", state="running")
     metrics, board = run / "metrics.jsonl", tmp_path / "board" / "alive"
     metrics.unlink()  # its first epoch is not over
-    with ThreadPoolExecutor(1) as pool, held_run(run):
+    with ThreadPoolExecutor(1) as pool, lock_run(run):
         following = pool.submit(spectral_ssl.to_tensorboard, run, tmp_path / "board", follow=True)
         wait_for(board.is_dir)
         append_metrics(metrics, {"epoch": 1, "step": 4, "seconds": 1.0, "loss": 1.0})
@@ -218,7 +218,7 @@ def test_following_ends_with_the_run_that_was_killed(
 ) -> None:
     run = make_run(place.root / "runs" / "alive", state="running")
     with ThreadPoolExecutor(1) as pool:
-        with held_run(run):
+        with lock_run(run):
             following = pool.submit(spectral_ssl.to_tensorboard, run, tmp_path / "board", follow=True)
             wait_for((tmp_path / "board" / "alive").is_dir)
             assert not following.done()
@@ -231,7 +231,7 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
     run = make_run(place.root / "runs" / "alive", state="running")
     command = [sys.executable, "-m", "spectral_ssl", "runs", "show", "alive", "--tensorboard", "board", "--follow"]
-    with held_run(run):
+    with lock_run(run):
         # a shell that starts the tests in the background hands an ignored SIGINT down to them
         started = subprocess.Popen(
             command,
@@ -257,7 +257,7 @@ def test_without_a_name_the_run_under_way_is_followed(place: Workspace) -> None:
     run = make_run(place.root / "runs" / "alive", state="running")
     (run / "checkpoints" / "last.pt").unlink()  # in its first epoch it is not the latest
     make_run(place.root / "runs" / "dead", state="running")
-    with held_run(run):
+    with lock_run(run):
         assert place.latest_run() != run
         assert run_to_follow(None, place) == run
         (run / "status.json").unlink()  # it has just begun

@@ -19,7 +19,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from downstream.study.folder import Study
-from pretext.runs.trained_run import TrainedRun, held_out_rows
+from pretext.runs.trained_run import TrainedRun, select_held_out_rows
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("method.width=4", "method.code=8")
@@ -126,7 +126,7 @@ def test_items_are_real_images_and_answers_to_the_same_hole(runs: list[TrainedRu
         runs, kind="psychophysical", trials=8, checks=2, settings=("share=0.25",), out=tmp_path / "study"
     )
     maps = open_maps(runs[0].plan.data)
-    held_out = {maps.ids[row] for row in held_out_rows(maps, 1000)}
+    held_out = {maps.ids[row] for row in select_held_out_rows(maps, 1000)}
     names = [row["id"] for row in (*study.rows, *study.check_rows)]
     assert len(set(names)) == 10
     assert set(names) <= held_out

@@ -63,7 +63,7 @@ def report(
     _refuse_other(path)
     if probe:
         for each in runs:
-            evidence = gather(each, whole=False)
+            evidence = gather(each, full=False)
             if not any(evidence.is_current(result) for result in evidence.probes):
                 probe_run(run=each, report=False, workspace=place.root)
     if compare:

@@ -1,0 +1,71 @@
+"""The commands that use a trained run: complete, evaluate, probe, export and report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import spectral_ssl
+from spectral_ssl.cli.options import JsonOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.tables import print_probe, print_scores
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.terminal import process_rank, show
+from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, ExportOptions, ProbeOptions
+
+
+def complete(options: CompleteOptions, quiet: QuietOption = False) -> None:
+    """Complete corrupted maps, several times each."""
+    written = spectral_ssl.complete(**vars(options))
+    show(f"{written} and {written.with_suffix('.png')}")
+
+
+def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Evaluate a run's predictions for corrupted maps. Other runs can be evaluated on the same inputs."""
+    result = spectral_ssl.evaluate(**vars(options))
+    if process_rank() != 0:
+        return
+    if as_json:
+        print(Path(result["path"]).read_text(encoding="utf-8"), end="")
+        return
+    print_scores(result)
+    show(f"written to {result['path']}")
+
+
+def probe(options: ProbeOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Probe a run's features. The table compares them with baselines that need no training."""
+    result = spectral_ssl.probe(**vars(options))
+    if process_rank() != 0:
+        return
+    if as_json:
+        print(Path(result["path"]).read_text(encoding="utf-8"), end="")
+        return
+    print_probe(result)
+    show(f"written to {result['path']}")
+
+
+def export(options: ExportOptions, quiet: QuietOption = False) -> None:
+    """Write features, or the encoder, to a file."""
+    show(spectral_ssl.export(**vars(options)))
+
+
+def report(
+    runs: Annotated[list[Path] | None, typer.Argument(help="With --compare: the run folders.")] = None,
+    run: RunOption = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Compare several runs side by side.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write [RUN/report.html, RUN/comparison.html of the first].")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="First probe runs that were not probed since their last step.")
+    ] = False,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in the browser.")] = False,
+    quiet: QuietOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write everything about a run into one HTML file."""
+    if compare != bool(runs):
+        raise UserError(
+            "--compare and run folders go together", f"{len(runs or ())} folders", "write --compare RUN RUN"
+        )
+    path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
+    show(path)
