@@ -1,15 +1,16 @@
-"""A mesh's surface as weighted points whose moments are those of the surface itself, without sampling noise.
+"""Quadrature of a mesh's surface: weighted points whose moments are those of the surface, without sampling noise.
 
-Each triangle gets a Gauss rule on collapsed coordinates (Stroud's conical product): with a the corner opposite to the
-shortest edge bc, and nodes u, v in (0, 1)::
+Each triangle gets a Gauss rule on collapsed coordinates (Stroud's conical product). With a the corner
+opposite to the shortest edge bc, and nodes u, v in (0, 1)::
 
     x = a + u (b - a + v (c - b)),    integral over the triangle = 2 area * integral of f(x) u du dv
 
-Gauss-Jacobi nodes in u (weight u) and Gauss-Legendre nodes in v, p and q of them, integrate polynomials of degree
-2 min(p, q) - 1 exactly. Spectral functions of order n are polynomials of degree n, so (n + 2) // 2 nodes each way are
-always enough; triangles that are small next to the functions' wave length need far fewer, and thin ones need few
-across. The numbers of nodes follow from the lengths, so that a mesh costs in proportion to its area where triangles
-are large, and one point for each where they are many and small.
+p Gauss-Jacobi nodes in u (weight u) and q Gauss-Legendre nodes in v integrate polynomials of degree
+2 min(p, q) - 1 exactly. Spectral functions of order n are polynomials of degree n, so (n + 2) // 2
+nodes in each direction always suffice. Triangles that are small compared with the functions' wave
+length need far fewer, and thin triangles need few across. The numbers of nodes follow from the
+lengths. So the cost of a mesh is proportional to its area if triangles are large, and one point per
+triangle if they are many and small.
 """
 
 from functools import lru_cache
@@ -21,43 +22,45 @@ from numpy.typing import NDArray
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-# Largest error of one node rule on a wave, relative to its amplitude; see ``nodes_needed``.
+# Largest error of a rule on a wave, relative to the wave's amplitude; see ``count_nodes``.
 TOLERANCE = 1e-3
 
 
 def compute_surface_quadrature(
     shape: Shape, degree: int, *, tolerance: float = TOLERANCE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted points of a mesh in the unit ball.
+    """Compute weighted points of a mesh in the unit ball.
 
     Parameters
     ----------
     shape : Shape
-        A mesh within the unit ball: lengths are compared with the functions' wave length there.
+        A mesh within the unit ball, because lengths are compared with the functions' wave length
+        there.
     degree : int
-        Highest order of the functions that will be integrated.
+        Highest order of the functions to integrate.
     tolerance : float
-        Largest error on a wave of that order, per triangle and relative; 0 for rules that are exact.
+        Largest relative error per triangle on a wave of that order; 0 for exact rules.
 
     Returns
     -------
     points : (P, 3) float64 array
-        Inside their triangles.
+        Points inside the triangles.
     weights : (P,) float64 array
-        Positive; they sum to one.
+        Positive weights with sum one.
 
     Raises
     ------
     UserError
-        When degree or tolerance make no sense.
+        When degree or tolerance are negative.
     ObjectError
         When the mesh has no faces, no area, or corners that are not finite.
 
     Notes
     -----
-    Zernike moments of order up to 20 with the default tolerance, against the exact rule on 100 ModelNet10 meshes:
-    largest error 6e-4, median of the root mean square 3e-6 (benchmarks/sampling.py). With tolerance 0 moments agree
-    with those of rules of degree n + 8 to 1e-13.
+    Zernike moments of order up to 20 with the default tolerance, against the exact rule on 100
+    ModelNet10 meshes: the largest error is 6e-4, the median of the root mean square is 3e-6
+    (benchmarks/sampling.py). With tolerance 0 the moments agree with those of rules of degree n + 8
+    to 1e-13.
     """
     points, share, face = compute_surface_nodes(shape, degree, tolerance)
     _, areas = find_triangles(shape)
@@ -68,40 +71,49 @@ def compute_surface_quadrature(
 def compute_surface_nodes(
     shape: Shape, degree: int, tolerance: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The nodes of each triangle: points (P, 3), their parts of their triangle (P,), and which of ``triangles`` (P,).
+    """Compute the quadrature nodes of each triangle.
+
+    Returns
+    -------
+    points : (P, 3) float64 array
+        The nodes.
+    shares : (P,) float64 array
+        The share of each node in its triangle's area.
+    faces : (P,) int64 array
+        The triangle of each node, an index into ``find_triangles``.
 
     Raises
     ------
     UserError
-        When degree or tolerance make no sense.
+        When degree or tolerance are negative.
     ObjectError
-        As ``triangles``.
+        When the mesh has no faces, no area, or corners that are not finite.
     """
     if degree < 0 or tolerance < 0:
-        raise UserError("degree or tolerance of a quadrature", (degree, tolerance), "give numbers from 0 on")
+        raise UserError("degree or tolerance of a quadrature", (degree, tolerance), "give 0 or more for both")
     corners, _ = find_triangles(shape)
-    # the first corner is the one opposite to the shortest edge
+    # The first corner is opposite to the shortest edge.
     edges = np.linalg.norm(corners[[2, 0, 1]] - corners[[1, 2, 0]], axis=2)
     first = edges.argmin(axis=0)
-    everyone = np.arange(first.size)
-    apex, left, right = (corners[(first + step) % 3, everyone] for step in range(3))
+    triangle = np.arange(first.size)
+    apex, left, right = (corners[(first + step) % 3, triangle] for step in range(3))
     across = count_nodes(edges.min(axis=0), degree, tolerance)
     along = np.maximum(count_nodes(edges.max(axis=0), degree, tolerance), across)
     points, parts, faces = [], [], []
     kinds, kind = np.unique(along * 1000 + across, return_inverse=True)
     for number, key in enumerate(kinds):
-        own = np.flatnonzero(kind == number)
-        u, v, share = _rule(int(key) // 1000, int(key) % 1000)
-        start, side = left[own] - apex[own], right[own] - left[own]
-        nodes = apex[own, None] + u[:, None] * (start[:, None] + v[:, None] * side[:, None])
+        alike = np.flatnonzero(kind == number)  # the triangles with this rule
+        u, v, share = _compute_rule(int(key) // 1000, int(key) % 1000)
+        start, side = left[alike] - apex[alike], right[alike] - left[alike]
+        nodes = apex[alike, None] + u[:, None] * (start[:, None] + v[:, None] * side[:, None])
         points.append(nodes.reshape(-1, 3))
-        parts.append(np.tile(share, own.size))
-        faces.append(np.repeat(own, share.size))
+        parts.append(np.tile(share, alike.size))
+        faces.append(np.repeat(alike, share.size))
     return np.concatenate(points), np.concatenate(parts), np.concatenate(faces)
 
 
 def compute_surface_centroid(shape: Shape) -> NDArray[np.float64]:
-    """The area-weighted centroid of a mesh's surface, in its own units; exact.
+    """Compute the area-weighted centroid of a mesh's surface, in the mesh's units; exact.
 
     Returns
     -------
@@ -117,7 +129,7 @@ def compute_surface_centroid(shape: Shape) -> NDArray[np.float64]:
 
 
 def find_triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The corners (3, F, 3) and areas (F,) of the triangles that have an area.
+    """Find the triangles with an area: return their corners (3, F, 3) and areas (F,).
 
     Raises
     ------
@@ -138,10 +150,11 @@ def find_triangles(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def count_nodes(lengths: NDArray[np.float64], degree: int, tolerance: float) -> NDArray[np.int64]:
-    """How many Gauss nodes integrate waves of a degree along pieces of given lengths.
+    """Count the Gauss nodes that integrate waves of a degree along pieces of given lengths within the tolerance.
 
-    The error of q nodes on cos(s t), -1 < t < 1, is at most s^2q 2^(2q+1) (q!)^4 / ((2q + 1) (2q)!^3); a piece of
-    length h sees functions of order n with s = n h / 2. Never more than are exact for every polynomial of the degree.
+    The error of q nodes on cos(s t), -1 < t < 1, is at most
+    s^2q 2^(2q+1) (q!)^4 / ((2q + 1) (2q)!^3). On a piece of length h, functions of order n have
+    s = n h / 2. The result never exceeds the number that is exact for every polynomial of the degree.
     """
     exact = (degree + 2) // 2
     if tolerance == 0:
@@ -154,12 +167,12 @@ def count_nodes(lengths: NDArray[np.float64], degree: int, tolerance: float) -> 
 
 
 @lru_cache(maxsize=1024)
-def _rule(along: int, across: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes u, v and weights of the unit triangle (they sum to one), each (along * across,)."""
+def _compute_rule(along: int, across: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compute nodes u, v and weights (with sum one) of the unit triangle, each (along * across,)."""
     from scipy.special import roots_jacobi
 
-    one, one_weight = roots_jacobi(along, 0, 1)
-    other, other_weight = roots_jacobi(across, 0, 0)
-    u, v = (part.ravel() for part in np.meshgrid((one + 1) / 2, (other + 1) / 2, indexing="ij"))
-    share = np.outer(one_weight / one_weight.sum(), other_weight / other_weight.sum()).ravel()
+    u_roots, u_weight = roots_jacobi(along, 0, 1)
+    v_roots, v_weight = roots_jacobi(across, 0, 0)
+    u, v = (part.ravel() for part in np.meshgrid((u_roots + 1) / 2, (v_roots + 1) / 2, indexing="ij"))
+    share = np.outer(u_weight / u_weight.sum(), v_weight / v_weight.sum()).ravel()
     return u, v, share

@@ -1,4 +1,4 @@
-"""Bringing a cloud into the unit ball with +z up: every transform of this package starts from there."""
+"""Motion of a cloud into the unit ball with +z up, the frame of every transform of this package."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from data_prep.source import Up
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-# The farthest point comes to lie at 1/1.0001: the radial polynomials explode outside the ball, and rounding to float32
-# (6e-8) must not bring a point there.
+# The farthest point moves to radius 1/1.0001: the radial polynomials grow rapidly outside the ball, and rounding to
+# float32 (6e-8) must not move a point there.
 MARGIN = 1.0001
 
-# For each up axis the rotation (never a reflection) that turns it to +z: which old axis, with which sign, becomes x,
-# y and z.
+# For each up axis, the rotation (never a reflection) that turns it to +z: the old axis and the sign that become x, y
+# and z.
 TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "+z": ((0, 1, 2), (1, 1, 1)),
     "-z": ((0, 1, 2), (1, -1, -1)),
@@ -37,19 +37,21 @@ def move_to_unit_ball(
     points : ndarray, shape (N, 3)
         A cloud in any units.
     up : {"+x", "-x", "+y", "-y", "+z", "-z"}
-        The axis that points up in it.
+        The axis that points up in the cloud.
     weights : ndarray, shape (N,), optional
-        Masses of the points, for their centroid and the part within reach; all the same by default.
+        Masses of the points, used for the centroid and for ``reach``; equal by default.
     centre : ndarray, shape (3,), optional
-        What comes to lie at the origin, in the cloud's own units; the centroid by default.
+        The point that moves to the origin, in the cloud's units; the centroid by default.
     reach : float
-        The part of the mass, above 0 and up to 1, that the unit sphere shall hold. Below 1 a few stray points do not
-        shrink the object: points outside are drawn in to the sphere, so that their number and mass stay.
+        The fraction of the mass, above 0 and up to 1, that must lie within the unit sphere. Below 1,
+        a few stray points do not shrink the object: points outside move radially to the sphere, so
+        that their number and mass stay.
 
     Returns
     -------
     ndarray, shape (N, 3), float32
-        All norms are below 1; unless ``centre`` or ``reach`` say otherwise the mean is zero to rounding.
+        Points with norms below 1. With the default ``centre`` and ``reach`` the mean is zero to
+        rounding.
 
     Raises
     ------
@@ -66,13 +68,13 @@ def move_to_unit_ball(
         raise ObjectError("coordinates that are not finite")
     axes, signs = TURNS[up]
     turned = points.astype(np.float64)[:, axes] * signs
-    # through the middle of the box first: the mean of coordinates near 1e300 would overflow
+    # Coordinates are scaled by their box first: the mean of coordinates near 1e300 would overflow.
     low, high = turned.min(axis=0), turned.max(axis=0)
     with np.errstate(over="ignore"):
         extent = float(np.max(high - low))
     if not np.isfinite(extent):
         raise ObjectError("coordinates too large")
-    # an extent within rounding of the coordinates' own size is no shape but noise
+    # An extent within rounding of the coordinates' size is noise, not a shape.
     if extent <= 1e-12 * max(float(np.abs(turned).max()), 1e-300):
         raise ObjectError("zero extent: all points coincide")
     turned = (turned - low) / extent
@@ -92,8 +94,8 @@ def move_to_unit_ball(
 
 
 def _quantile(distances: NDArray[np.float64], weights: NDArray[np.floating] | None, part: float) -> float:
-    """The smallest distance within which that part of the mass lies."""
+    """Find the smallest distance that contains this part of the mass."""
     order = distances.argsort()
     mass = np.cumsum(np.ones(len(order)) if weights is None else weights[order].astype(np.float64))
-    # rounding of the sum may lead past the end
+    # Rounding of the sum could lead past the end.
     return float(distances[order[min(int(np.searchsorted(mass, part * mass[-1])), len(order) - 1)]])

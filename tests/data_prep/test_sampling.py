@@ -112,5 +112,5 @@ def test_farthest_points_against_the_definition() -> None:
         nearest = np.linalg.norm(cloud[:, None] - chosen[None, :number], axis=2).min(axis=1)
         np.testing.assert_array_equal(chosen[number], cloud[nearest.argmax()])
     np.testing.assert_array_equal(sample_farthest_points(cloud, 10, np.random.default_rng(7)), chosen[:10])
-    with pytest.raises(ObjectError, match="300 points, 301 wanted"):
+    with pytest.raises(ObjectError, match="300 points, fewer than the 301"):
         sample_farthest_points(cloud, 301, np.random.default_rng(0))
