@@ -1,4 +1,4 @@
-"""Losses as importable units: plain functions of tensors, without a network and without an optimiser.
+"""Losses as importable units: plain functions of tensors, without networks.
 
 =====================  ==========================================================================
 ``vicreg``             variance, invariance and covariance of two views (joint embedding)

@@ -1,9 +1,10 @@
 """Adversarial losses: the cross-entropy of a discriminator, and what its generator minimises.
 
-D gives a logit for each map, or for each patch of it; sigmoid(logit) is the probability that the map is real.
-Sources: Goodfellow et al., "Generative adversarial nets" (NeurIPS 2014) for the minimax loss log(1 - D) and the
-non-saturating loss -log D; Isola et al., "Image-to-image translation with conditional adversarial networks" (CVPR 2017)
-for D's loss divided by 2. All logarithms are computed as softplus of the logits, which does not overflow::
+D gives a logit for each map, or for each patch of it; sigmoid(logit) is the probability that the
+map is real. Sources: Goodfellow et al., "Generative adversarial nets" (NeurIPS 2014) for the
+minimax loss log(1 - D) and the non-saturating loss -log D; Isola et al., "Image-to-image
+translation with conditional adversarial networks" (CVPR 2017) for D's loss divided by 2. All
+logarithms are computed as softplus of the logits, which does not overflow::
 
     -log sigmoid(t) = softplus(-t),    -log(1 - sigmoid(t)) = softplus(t)
 
@@ -39,7 +40,7 @@ def real_fake_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Compute half of ``real_fake_cross_entropy``, which slows D down relative to G (Isola et al., 2017).
+    """Compute half of ``real_fake_cross_entropy``, the loss of D in Isola et al. (2017).
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def generator_loss(fake: Tensor, kind: GeneratorLoss = "non-saturating") -> Tens
 
 
 def fill_from_target(prediction: Tensor, example: Example) -> Tensor:
-    """Replace the values of weight 0 by those of the target, so that D can tell maps apart only by what counts.
+    """Replace the values of weight 0 by those of the target, so that D ignores them.
 
     Weight 0 have the cells that hold no coefficient, and the values that a task leaves unchanged.
 

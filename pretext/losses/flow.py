@@ -1,13 +1,16 @@
-"""The losses of cGML's latent optimiser Z: it learns how latents move along a path of gradient steps.
+"""The losses of cGML's latent optimiser Z along a path of gradient steps.
 
 Source: cGML, algorithm 1. For each step of the path, with noise e::
 
-    L1(Z(h, z_t), (z_{t+1}, rho_t)) + lambda L1(Z(h+e, z_t+e), Z(h, z_t)),    rho_t = |z_{t+1} - z_t|
+    L1(Z(h, z_t), (z_{t+1}, rho_t)) + lambda L1(Z(h+e, z_t+e), Z(h, z_t))
 
-The path does not depend on Z. So it makes no difference whether Z is optimised while the path is computed or after it.
+with rho_t = |z_{t+1} - z_t|.
 
-Letters in shapes: B batch, D dimensions of z, M latent steps, m of these taken together, F and s channels and side
-lengths of the bottleneck h.
+The path does not depend on Z. So it makes no difference whether Z is optimised while the path is
+computed or after it.
+
+Letters in shapes: B batch, D dimensions of z, M latent steps, m of these taken together, F and s
+channels and side lengths of the bottleneck h.
 """
 
 from collections.abc import Iterator
@@ -32,7 +35,7 @@ class PathPredictor(Protocol):
         ...
 
     def from_precomputed(self, precomputed: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the next latents (B, D) and the step lengths (B) from the result of ``precompute`` and z (B, D)."""
+        """Compute next latents (B, D) and step lengths (B) from ``precomputed`` and z (B, D)."""
         ...
 
 
@@ -92,7 +95,8 @@ def path_losses(
     if not len(lengths):
         return
     flat = bottleneck.flatten(1)  # (B, F s s)
-    # h and h + e pass through Z as one batch; only the rows of h + e are computed anew for each step
+    # h and h + e pass through Z as one batch; only the rows of h + e are computed anew for each
+    # step
     both = flat.repeat(2, 1)  # (2 B, F s s)
     for part in torch.arange(len(lengths)).split(len(lengths) if whole else 1):
         current, following = path[part].flatten(0, 1), path[part + 1].flatten(0, 1)  # (m B, D)

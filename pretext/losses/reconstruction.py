@@ -1,4 +1,4 @@
-"""The reconstruction error: how far a prediction is from its target, weighted, for each sample of a batch.
+"""The reconstruction error: the weighted distance of each prediction from its target.
 
 For a prediction y of a target t with weights w, summed over the values i of a sample's map::
 
@@ -56,9 +56,10 @@ def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", proble
 
 
 def compose(example: Example, predictions: Tensor) -> Tensor:
-    """Replace the values of weight 0 in predictions by those of the condition, if the shapes allow it.
+    """Replace the values of weight 0 in predictions by those of the condition.
 
-    When a hole is completed, the image outside it is known, and the network was not trained to predict it.
+    When a hole is completed, the image outside it is known, and the network was not trained to
+    predict it.
 
     Parameters
     ----------

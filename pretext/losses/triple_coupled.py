@@ -1,16 +1,17 @@
 """The triple coupled loss: a discriminator of pairs of images learns which two belong together.
 
-Source: Durall et al., *Latent Space Conditioning on Generative Adversarial Networks*, VISAPP 2021, algorithm 2. D sees
-a real image x with a second image, side by side in channels, and never the code f of x. There are three kinds of pairs,
-``nearest`` and ``farthest`` being the neighbours of x in the space of codes::
+Source: Durall et al., *Latent Space Conditioning on Generative Adversarial Networks*, VISAPP 2021,
+algorithm 2. D sees a real image x with a second image, side by side in channels, and never the code
+f of x. There are three kinds of pairs, ``nearest`` and ``farthest`` being the neighbours of x in
+the space of codes::
 
     adv  = log(1 - D([x, G(z, f)]))         x and an image generated from its code f
     same = log D([x, nearest(x)])
     diff = log(1 - D([x, farthest(x)]))
 
-D ascends a adv + s same + d diff. The printed algorithm has a plus before D's and before G's gradient; only D's is an
-ascent here. G's loss is ``pretext.losses.adversarial.generator_loss`` of the logits of the pairs [x, G(z, f)]. The
-paper gives no weights a, s, d.
+D ascends a adv + s same + d diff. The printed algorithm has a plus before D's and before G's
+gradient; only D's is an ascent here. G's loss is ``pretext.losses.adversarial.generator_loss`` of
+the logits of the pairs [x, G(z, f)]. The paper gives no weights a, s, d.
 
 ``pretext.neighbours.exact.find_batch_neighbours`` finds the neighbours in a batch.
 """

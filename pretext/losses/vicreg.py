@@ -1,15 +1,17 @@
 """VICReg: variance, invariance and covariance of the embeddings of two views.
 
-Source: Bardes, Ponce and LeCun, "VICReg: variance-invariance-covariance regularization for self-supervised learning"
-(ICLR 2022). For the embeddings Z and Z' of n pairs of views, each (n, d)::
+Source: Bardes, Ponce and LeCun, "VICReg: variance-invariance-covariance regularization for
+self-supervised learning" (ICLR 2022). For the embeddings Z and Z' of n pairs of views, each (n,
+d)::
 
     invariance   s(Z, Z') = 1/n sum_i |z_i - z'_i|^2 / d
     variance     v(Z) = 1/d sum_j max(0, 1 - sqrt(Var(z^j) + 1e-4))          Var with n - 1
     covariance   c(Z) = 1/d sum_{i != j} Cov(Z)_ij^2                         Cov with n - 1
     loss         lambda s(Z, Z') + mu (v(Z) + v(Z')) / 2 + nu (c(Z) + c(Z'))
 
-The paper's formula divides s by n alone and adds the two v. The authors' code divides s by n d and halves the sum of
-the v. The paper's weights lambda, mu, nu = 25, 25, 1 belong to that code, and these functions follow it.
+The paper's formula divides s by n alone and adds the two v. The authors' code divides s by n d and
+halves the sum of the v. The paper's weights lambda, mu, nu = 25, 25, 1 belong to that code, and
+these functions follow it.
 
 Letters in shapes: B batch (n above), E dimensions of the embeddings (d above).
 """

@@ -1,7 +1,8 @@
-"""The compiled loops of neighbour mining: sums of differences, and short sorted lists of the extremes.
+"""The compiled loops of neighbour mining: distances, and sorted lists of the extremes.
 
-A list holds the best items by (distance, row): among equal distances the lowest row comes first. Rows are visited in
-ascending order, so a later row enters the list only if it is strictly better than the last entry.
+A list holds the best items by (distance, row): among equal distances the lowest row comes first.
+Rows are visited in ascending order, so a later row enters the list only if it is strictly better
+than the last entry.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ TILE_BYTES = 1 << 16  # rows of this size are compared with all queries of a blo
 def compute_distances(
     queries: NDArray[np.float64], items: NDArray[np.float32], candidates: NDArray[np.int64], squared: bool
 ) -> NDArray[np.float64]:
-    """Compute sums (Q, K) of absolute or squared differences between queries (Q, D) and their candidates (Q, K).
+    """Compute sums (Q, K) of absolute or squared differences to the candidates (Q, K).
 
     Candidates are rows of ``items`` (N, D); ``squared`` says which differences are summed.
     """

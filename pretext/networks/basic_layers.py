@@ -1,10 +1,11 @@
 """Layers that several networks share: a linear layer on oneDNN, and the group normalisation.
 
-The latent optimiser Z computes one large product in every step. On processors that are not Intel's, torch's matrix
-product (MKL) reaches half the speed of oneDNN, the library of torch's convolutions (AMD EPYC, one core, 128 x 4608
-times 4608 x 512: 92 against 196 Gflop/s). torch has no public switch for that, so ``apply_linear`` calls the operation
-that torch's compiler emits. Where the operation is missing, or the data is not float32 on the processor, torch's own
-layer is used. The sums are the same up to rounding.
+The latent optimiser Z computes one large product in every step. On processors that are not Intel's,
+torch's matrix product (MKL) reaches half the speed of oneDNN, the library of torch's convolutions
+(AMD EPYC, one core, 128 x 4608 times 4608 x 512: 92 against 196 Gflop/s). torch has no public
+switch for that, so ``apply_linear`` calls the operation that torch's compiler emits. Where the
+operation is missing, or the data is not float32 on the processor, torch's own layer is used. The
+sums are the same up to rounding.
 
 Letters in shapes: R rows, I and O numbers of input and output values.
 """
@@ -33,7 +34,8 @@ def _is_operation_correct() -> bool:
         return False
 
 
-# torch's counter of operations does not count this one, so code that counts sets ``available`` to False meanwhile
+# torch's counter of operations does not count this one, so code that counts sets ``available`` to
+# False meanwhile
 available = _is_operation_correct()
 
 
@@ -83,5 +85,8 @@ def apply_linear(rows: Tensor, layer: nn.Linear) -> Tensor:
 
 
 def build_norm(channels: int) -> nn.GroupNorm:
-    """Build a group normalisation of at most 8 groups; it normalises each sample by itself, whatever its batch."""
+    """Build a group normalisation of at most 8 groups.
+
+    Each sample is normalised by itself, so the result does not depend on its batch.
+    """
     return nn.GroupNorm(math.gcd(8, channels), channels)

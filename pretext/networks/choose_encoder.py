@@ -1,7 +1,8 @@
 """Choose the encoder of the joint embedding that suits the data.
 
-Each encoder is an ``nn.Module`` for standardised maps (B, C, H, W). Its ``forward`` returns the input of the projector,
-(B, code); ``features`` returns the features, (B, D); ``activations`` returns all of its layers by name.
+Each encoder is an ``nn.Module`` for standardised maps (B, C, H, W). Its ``forward`` returns the
+input of the projector, (B, code); ``features`` returns the features, (B, D); ``activations``
+returns all of its layers by name.
 """
 
 from typing import Literal
@@ -14,7 +15,8 @@ from spectral_ssl.ground.errors import UserError
 
 EncoderName = Literal["auto", "grid", "perceptron", "pictures"]
 
-# For each channel of the other encoders' first convolution the perceptron has so many units: about as many products.
+# For each channel of the other encoders' first convolution the perceptron has so many units: about
+# as many products.
 UNITS_PER_CHANNEL = 16
 
 
@@ -26,7 +28,8 @@ def build_encoder(
     Parameters
     ----------
     name : {"auto", "grid", "perceptron", "pictures"}
-        The encoder. "auto" takes "pictures" for images, "grid" for Zernike moments and "perceptron" otherwise.
+        The encoder. "auto" takes "pictures" for images, "grid" for Zernike moments and "perceptron"
+        otherwise.
     problem : Problem
         Shape of the conditions, and basis and statistics of the data.
     highest_order : int

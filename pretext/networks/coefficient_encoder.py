@@ -1,11 +1,12 @@
 """A residual perceptron on the coefficients of spectral maps.
 
-It reads the standardised coefficients up to some order, together with their ring norms
-sqrt(c(k, l, m)^2 + c(k, l, -m)^2). Ring norms do not change when an object turns about the vertical axis. They are
-products, which a perceptron could only approximate. They are computed from the coefficients in their original units and
-divided by their root mean square over the training set.
+It reads the standardised coefficients up to some order, together with their ring norms sqrt(c(k, l,
+m)^2 + c(k, l, -m)^2). Ring norms do not change when an object turns about the vertical axis. They
+are products, which a perceptron could only approximate. They are computed from the coefficients in
+their original units and divided by their root mean square over the training set.
 
-Letters in shapes: B batch, C, H, W of the map, N coefficients read, R rings, U hidden units, D features.
+Letters in shapes: B batch, C, H, W of the map, N coefficients read, R rings, U hidden units, D
+features.
 """
 
 import numpy as np
@@ -70,7 +71,8 @@ class CoefficientEncoder(nn.Module):
         read = np.flatnonzero(order <= (highest_order or order.max()))
         m = list_indices(basis)[read, 2]
         rings = np.flatnonzero(m >= 0)
-        # these buffers are not part of a checkpoint: they follow from the settings and the basis in it
+        # these buffers are not part of a checkpoint: they follow from the settings and the basis in
+        # it
         self.register_buffer("places", torch.from_numpy(find_cells(basis)[read]), persistent=False)
         # the orders of one (k, l) run from -m to m, and either all of them are read or none
         self.register_buffer("upper", torch.from_numpy(rings), persistent=False)

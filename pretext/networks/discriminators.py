@@ -1,12 +1,15 @@
 """Discriminators of the adversarial methods. Their losses are in ``pretext.losses.adversarial``.
 
-* ``GlobalDiscriminator`` classifies a whole map: strided 4x4 convolutions down to about 4x4, and a linear layer over
-  all of that (Radford et al. 2016, DCGAN; Pathak et al. 2016).
-* ``PatchDiscriminator`` classifies every patch of a map: at most three strided 4x4 convolutions and a 3x3 one. Its
-  input is usually the condition with a prediction, side by side in channels (Isola et al. 2017).
-* ``PointDiscriminator`` replaces both for data without extent (maps of 1 x 1): a perceptron of three layers.
+* ``GlobalDiscriminator`` classifies a whole map: strided 4x4 convolutions down to about 4x4, and a
+  linear layer over all of that (Radford et al. 2016, DCGAN; Pathak et al. 2016).
+* ``PatchDiscriminator`` classifies every patch of a map: at most three strided 4x4 convolutions and
+  a 3x3 one. Its input is usually the condition with a prediction, side by side in channels (Isola
+  et al. 2017).
+* ``PointDiscriminator`` replaces both for data without extent (maps of 1 x 1): a perceptron of
+  three layers.
 
-Group normalisation replaces batch normalisation, as in ``pretext.networks.encoder_decoder``. The first layer has none.
+Group normalisation replaces batch normalisation, as in ``pretext.networks.encoder_decoder``. The
+first layer has none.
 
 Letters in shapes: B batch, C channels, S side lengths, P patches.
 """

@@ -1,20 +1,22 @@
 """The convolutional encoder H, generator G and latent optimiser Z, for maps of any size.
 
-The architecture follows the context-encoder-like networks of the first paper (cGML, section 3). Strided 4x4
-convolutions halve the map until about 4x4 is left. A layer over all of that gives a code. A second layer turns the code
-into the bottleneck h (width x 2^(levels-1) channels), and the generator turns h back into a map. The latent z is tiled
-over the bottleneck and joined to it.
+The architecture follows the context-encoder-like networks of the first paper (cGML, section 3).
+Strided 4x4 convolutions halve the map until about 4x4 is left. A layer over all of that gives a
+code. A second layer turns the code into the bottleneck h (width x 2^(levels-1) channels), and the
+generator turns h back into a map. The latent z is tiled over the bottleneck and joined to it.
 
-There are two deviations: group normalisation replaces batch normalisation, and there is no dropout. The reason is the
-same for both: a sample's latent path must not depend on its batch.
+There are two deviations: group normalisation replaces batch normalisation, and there is no dropout.
+The reason is the same for both: a sample's latent path must not depend on its batch.
 
-With ``skips`` each activation of H is added to the activation of the same size in G (the paper's networks for colours
-and for 128 pixels). Details that the condition shows then need not pass through the bottleneck.
+With ``skips`` each activation of H is added to the activation of the same size in G (the paper's
+networks for colours and for 128 pixels). Details that the condition shows then need not pass
+through the bottleneck.
 
-Data without extent (maps of 1 x 1: the toy) uses perceptrons of three layers instead, ``pretext.networks.pointwise``.
+Data without extent (maps of 1 x 1: the toy) uses perceptrons of three layers instead,
+``pretext.networks.pointwise``.
 
-Letters in shapes: B batch, C channels of the map, S side lengths of the map, s those of the bottleneck, F channels of
-the bottleneck, D dimensions of z.
+Letters in shapes: B batch, C channels of the map, S side lengths of the map, s those of the
+bottleneck, F channels of the bottleneck, D dimensions of z.
 """
 
 import math
@@ -138,12 +140,15 @@ class Encoder(nn.Module):
         return bottleneck.flatten(1)
 
     def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Compute the bottleneck h, (B, F, s, s), and the activations before it, the smallest (B, F', 2s, 2s) first."""
+        """Compute the bottleneck h, (B, F, s, s), and the activations before it.
+
+        The smallest activation, (B, F', 2s, 2s), comes first.
+        """
         *stages, _, bottleneck = self.activations(condition).values()
         return bottleneck, tuple(stages[-2::-1])
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: ``stage1`` .. (B, F', s', s') of the convolutions, ``code``, ``bottleneck``."""
+        """Compute all layers by name: ``stage1`` .. (B, F', s', s'), ``code``, ``bottleneck``."""
         result: dict[str, Tensor] = {}
         activation = functional.pad(condition, self.geometry.padding)
         for number, halve in enumerate(self.halve):
@@ -154,7 +159,9 @@ class Encoder(nn.Module):
 
 
 class GridBottleneck(nn.Module):
-    """The encoder H for Zernike moments, (B, C, S, S) -> (B, F, s, s): a ``GridEncoder`` and a layer that gives h.
+    """The encoder H for Zernike moments, (B, C, S, S) -> (B, F, s, s).
+
+    It is a ``GridEncoder`` with a layer that gives h.
 
     Parameters
     ----------
@@ -213,8 +220,9 @@ class GridBottleneck(nn.Module):
 class Generator(nn.Module):
     """The generator G from bottleneck and latent to a map, (B, F, s, s), (B, D) -> (B, C, S, S).
 
-    The first layer acts on h and z joined. It is linear, so it is stored as the sum of a layer on h and a layer on z.
-    ``precompute`` computes the part of h once for all the latents that are tried on it.
+    The first layer acts on h and z joined. It is linear, so it is stored as the sum of a layer on h
+    and a layer on z. ``precompute`` computes the part of h once for all the latents that are tried
+    on it.
 
     Parameters
     ----------
@@ -261,7 +269,10 @@ class Generator(nn.Module):
             self.last = nn.Conv2d(after_first, out_channels, 3, padding=1)
 
     def precompute(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Precomputed:
-        """Compute the part that depends on the condition alone, of h (B, F, s, s) and H's activations (or none)."""
+        """Compute the part that depends on the condition alone.
+
+        It needs h (B, F, s, s), and H's activations if the generator uses any.
+        """
         # all layers that follow are faster if the channels of a cell are adjacent in memory
         bottleneck, *last_skips = (part.contiguous(memory_format=torch.channels_last) for part in (bottleneck, *skips))
         return Precomputed(self.first_h(bottleneck), tuple(last_skips))
@@ -282,14 +293,18 @@ class Generator(nn.Module):
         return torch.tanh(maps) if self.bounded else maps
 
     def forward(self, bottleneck: Tensor, latent: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
-        """Compute maps (B, C, S, S) from bottlenecks h (B, F, s, s), latents z (B, D) and H's activations (or none)."""
+        """Compute maps (B, C, S, S) from bottlenecks h (B, F, s, s) and latents z (B, D).
+
+        H's activations are ``skips``, if the generator uses any.
+        """
         return self.from_precomputed(self.precompute(bottleneck, skips), latent)
 
 
 class LatentOptimiser(nn.Module):
-    """The latent optimiser Z: the next latent r and the step length rho, (B, F, s, s), (B, D) -> (B, D), (B).
+    """The latent optimiser Z, (B, F, s, s), (B, D) -> (B, D), (B).
 
-    It has two hidden layers. Each dimension of r lies in [-1, 1], and rho is not negative.
+    It predicts the next latent r and the length rho of the step to it. It has two hidden layers.
+    Each dimension of r lies in [-1, 1], and rho is not negative.
 
     Parameters
     ----------
@@ -317,12 +332,12 @@ class LatentOptimiser(nn.Module):
         self.last = nn.Linear(hidden, latent + 1)
 
     def precompute(self, bottleneck: Tensor) -> Tensor:
-        """Compute the part of the first layer that depends on h alone, (B, F, s, s) -> (B, hidden)."""
+        """Compute the first layer's part that depends on h alone, (B, F, s, s) -> (B, hidden)."""
         with full_precision(bottleneck):  # the steps of a latent and the effects of noise are too small for 16 bits
             return basic_layers.apply_linear(to_full_precision(bottleneck.flatten(1)), self.first_h)
 
     def from_precomputed(self, precomputed: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute r (B, D) and rho (B) from the result of ``precompute`` (B, hidden) and latents (B, D)."""
+        """Compute r (B, D) and rho (B) from the result of ``precompute`` and latents (B, D)."""
         with full_precision(precomputed):
             hidden = functional.leaky_relu(precomputed + self.first_z(latent), 0.2)
             out = self.last(functional.leaky_relu(self.second(hidden), 0.2))  # (B, D + 1)
@@ -336,7 +351,10 @@ class LatentOptimiser(nn.Module):
 def compute_bottleneck(
     encoder: Encoder | PointwiseEncoder | GridBottleneck, condition: Tensor, skips: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Compute the bottleneck h (B, F, s, s) of conditions (B, C, S, S), and H's activations if ``skips`` is true."""
+    """Compute the bottleneck h (B, F, s, s) of conditions (B, C, S, S).
+
+    H's activations follow if ``skips`` is true, and an empty tuple otherwise.
+    """
     if skips:
         return encoder.with_skips(condition)
     return encoder(condition), ()

@@ -1,10 +1,11 @@
 """The layers of an encoder as features, by name.
 
-An encoder gives its activations by name: (B, F) of a linear layer, (B, F, S, S) or (B, F, S, S, S) of a convolution.
-Each activation of a convolution gives three kinds of features:
+An encoder gives its activations by name: (B, F) of a linear layer, (B, F, S, S) or (B, F, S, S, S)
+of a convolution. Each activation of a convolution gives three kinds of features:
 
 * ``NAME``, averaged over all positions;
-* ``NAME-parts``, averaged over 2 x 2 (x 2) parts of the map, which keeps a coarse sense of position;
+* ``NAME-parts``, averaged over 2 x 2 (x 2) parts of the map, which keeps a coarse sense of
+  position;
 * ``NAME-flat``, all values.
 
 Names are joined by ``+``: ``stage2-parts+code``.
@@ -90,7 +91,7 @@ def select_layer(features: Mapping[str, Tensor], layer: str) -> Tensor:
 
 
 def describe_pooling(layer: str) -> str:
-    """Describe how the features of a layer are computed from its activations, for a feature file."""
+    """Describe how the features of a layer come from its activations, for a feature file."""
     words = []
     for name in layer.split("+"):
         kinds = {PARTS_NAME: "averages over 2 parts along each axis", FLAT_NAME: "none (flattened)"}

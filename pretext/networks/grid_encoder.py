@@ -1,16 +1,16 @@
 """A convolutional network on the density that a spectral map stands for.
 
-In a map the neighbours of a coefficient (l, m) are not neighbours in space, so a convolution over the map assumes too
-much. The density
+In a map the neighbours of a coefficient (l, m) are not neighbours in space, so a convolution over
+the map assumes too much. The density
 
     f(x) = sum_klm c_klm Z_klm(x)    on the cells of a cube around the unit ball
 
-is the product of the coefficients with a constant matrix. There neighbours are neighbours in space, and a part of an
-object looks the same wherever it lies. Zernike moments up to order n resolve about pi / n: 0.16 at n = 20, which is one
-and a half cells of a grid of 20^3.
+is the product of the coefficients with a constant matrix. There neighbours are neighbours in space,
+and a part of an object looks the same wherever it lies. Zernike moments up to order n resolve about
+pi / n: 0.16 at n = 20, which is one and a half cells of a grid of 20^3.
 
-Letters in shapes: B batch, C, H, W of the map, N coefficients read, G side of the grid, F channels, D' size of the last
-layer.
+Letters in shapes: B batch, C, H, W of the map, N coefficients read, G side of the grid, F channels,
+D' size of the last layer.
 """
 
 import math
@@ -84,13 +84,14 @@ class GridEncoder(nn.Module):
         matrix = np.zeros((len(points), len(read)), np.float32)
         matrix[inside] = zernike_functions(points[inside], basis)[:, read]
         self.grid = grid
-        # these buffers are not part of a checkpoint: they follow from the settings, the basis and the statistics in it
+        # these buffers are not part of a checkpoint: they follow from the settings, the basis and
+        # the statistics in it
         self.register_buffer("matrix", torch.from_numpy(matrix), persistent=False)  # (G^3, N)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("mean", standardise.mean.flatten()[places], persistent=False)
         self.register_buffer("std", standardise.std.flatten()[places], persistent=False)
-        # most of the work is done at half the grid's resolution: at full resolution a training of the same duration
-        # has fewer steps
+        # most of the work is done at half the grid's resolution: at full resolution a training of
+        # the same duration has fewer steps
         widths, strides = (1, width, width, 2 * width), (2, 1, 2)
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Conv3d(before, after, 3, stride=stride, padding=1), build_norm(after), nn.ReLU())
@@ -100,7 +101,7 @@ class GridEncoder(nn.Module):
         self.to_code = nn.Sequential(nn.Linear(widths[-1] * side**3, code), nn.LayerNorm(code), nn.GELU())
 
     def density(self, maps: Tensor) -> Tensor:
-        """Compute the density (B, G, G, G) that standardised maps (B, C, H, W) stand for; 0 outside the ball."""
+        """Compute the density (B, G, G, G) of standardised maps; it is 0 outside the ball."""
         coefficients = maps.flatten(1)[:, self.places] * self.std + self.mean  # (B, N)
         return (coefficients @ self.matrix.T).unflatten(1, (self.grid, self.grid, self.grid))
 
@@ -117,7 +118,7 @@ class GridEncoder(nn.Module):
         return torch.cat([functional.adaptive_avg_pool3d(last, PARTS).flatten(1), code], dim=1)
 
     def activations(self, maps: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: ``stage1`` .. ``stage3`` (B, F, G', G', G') and ``code`` (B, D')."""
+        """Compute all layers by name: ``stage1`` .. (B, F, G', G', G') and ``code`` (B, D')."""
         result: dict[str, Tensor] = {}
         activation = self.density(maps)[:, None]  # (B, 1, G, G, G)
         for number, stage in enumerate(self.stages):

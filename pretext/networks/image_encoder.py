@@ -1,12 +1,16 @@
-"""A convolutional encoder of images that is fast on a processor: it has few channels where there are many pixels.
+"""A convolutional encoder of images that is fast on a processor.
 
-It consists of 3 x 3 convolutions (the first one is 5 x 5 with stride 2), each followed by batch normalisation and ReLU,
-with 2 x 2 max pooling between stages. The features are the averages of every stage over the four quadrants, and the
-last layer: early stages encode colours and edges, late stages what the loss requires. The network works at any image
-size; the same one reads views of 24 pixels and images of 64.
+It has few channels where there are many pixels.
 
-It may also have a layer of patch filters (``pretext.networks.patch_layer``), which is learnt before training. Its
-output is part of the features only: the loss does not depend on it, and it takes no time in training.
+It consists of 3 x 3 convolutions (the first one is 5 x 5 with stride 2), each followed by batch
+normalisation and ReLU, with 2 x 2 max pooling between stages. The features are the averages of
+every stage over the four quadrants, and the last layer: early stages encode colours and edges, late
+stages what the loss requires. The network works at any image size; the same one reads views of 24
+pixels and images of 64.
+
+It may also have a layer of patch filters (``pretext.networks.patch_layer``), which is learnt before
+training. Its output is part of the features only: the loss does not depend on it, and it takes no
+time in training.
 
 Letters in shapes: B batch, C, H, W of the images, F, h, w of a stage, D features.
 """
@@ -21,7 +25,9 @@ from pretext.networks.patch_layer import PatchLayer
 
 
 class ImageEncoder(nn.Module):
-    """A stem, three stages of convolutions, and a last layer on the average of the last stage, (B, C, H, W) -> (B, D).
+    """An encoder of images, (B, C, H, W) -> (B, D).
+
+    It has a stem, three stages of convolutions, and a last layer on the average of the last stage.
 
     Parameters
     ----------
@@ -80,9 +86,10 @@ class ImageEncoder(nn.Module):
         return torch.cat([part if part.dim() == 2 else _average_quadrants(part) for part in parts], dim=1)
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: ``stage1`` .. (B, F, h, w), ``code`` and, if there are filters, ``patches``.
+        """Compute all layers by name: ``stage1`` .. (B, F, h, w), ``code`` and perhaps ``patches``.
 
-        Batch normalisation uses the statistics of training, so the result for an image does not depend on the others.
+        Batch normalisation uses the statistics of training, so the result for an image does not
+        depend on the others.
         """
         training = self.training
         self.eval()
@@ -101,7 +108,7 @@ def _average_quadrants(part: Tensor) -> Tensor:
 
 
 def build_convolution(before: int, after: int, side: int = 3, stride: int = 1) -> nn.Sequential:
-    """Build a convolution from ``before`` to ``after`` channels, followed by batch normalisation and ReLU."""
+    """Build a convolution, followed by batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, side, stride, side // 2, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
     )

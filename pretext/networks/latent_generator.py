@@ -1,10 +1,12 @@
-"""A generator of K samples for each condition, made of cGML's encoder and generator; it suits any data.
+"""A generator of K samples for each condition, made of cGML's encoder and generator.
 
-The noise is one vector z ~ N(0, 1) for each sample, tiled over the bottleneck (``pretext.networks.encoder_decoder``).
-Data without extent uses perceptrons of three layers (``pretext.networks.pointwise``). The part that depends on the
-condition alone is computed once for all its samples.
+The noise is one vector z ~ N(0, 1) for each sample, tiled over the bottleneck
+(``pretext.networks.encoder_decoder``). Data without extent uses perceptrons of three layers
+(``pretext.networks.pointwise``). The part that depends on the condition alone is computed once for
+all its samples.
 
-Letters in shapes: B batch, K samples, C channels, S side lengths, F and s those of the bottleneck, D dimensions of z.
+Letters in shapes: B batch, K samples, C channels, S side lengths, F and s those of the bottleneck,
+D dimensions of z.
 """
 
 from dataclasses import replace
@@ -112,7 +114,7 @@ def draw_noise(like: Tensor, samples: int, channels: int, generator: torch.Gener
 
 
 def add_shared(separate: Tensor, shared: Tensor) -> Tensor:
-    """Add the part that the samples of a condition share (B, C, H, W) to that of each sample (B K, C, H, W)."""
+    """Add the part that samples share (B, C, H, W) to that of each sample (B K, C, H, W)."""
     return (separate.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)
 
 

@@ -1,11 +1,13 @@
 """A dictionary of small image patches: contrast normalisation, whitening and k-means.
 
-Source: A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature Learning*, AISTATS
-2011.
+Source: A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature
+Learning*, AISTATS 2011.
 
 1. The contrast of each patch x is normalised: (x - mean) / sqrt(variance + 10).
-2. Patches are ZCA-whitened: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', where V Lambda V' is their covariance.
-3. k-means finds K centroids c_k, on mini-batches (D. Sculley, *Web-Scale K-Means Clustering*, 2010).
+2. Patches are ZCA-whitened: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', where V Lambda V' is their
+   covariance.
+3. k-means finds K centroids c_k, on mini-batches (D. Sculley, *Web-Scale K-Means Clustering*,
+   2010).
 
 The 10 is for pixel values from 0 to 255. Here values lie in [-1, 1], so it becomes 10 / 127.5^2.
 
@@ -73,7 +75,10 @@ def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening
 
 
 def normalise_contrast(patches: Tensor, contrast: float) -> Tensor:
-    """Subtract from patches (..., P) their mean, and divide by the root of their sample variance plus a constant.
+    """Normalise the contrast of patches (..., P).
+
+    Their mean is subtracted, and they are divided by the root of their sample variance plus a
+    constant.
 
     ``contrast`` is that constant, for pixel values from 0 to 255.
     """

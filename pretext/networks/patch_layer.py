@@ -1,10 +1,12 @@
 """A layer of patch filters that is learnt from patches before training and then fixed.
 
-At every position of an image, the contrast of the patch x is normalised, and the patch is compared with K filters d_k,
-which are unit vectors: f_k = max(0, d_k . w(x) - threshold), where w is the whitening. The features are the averages of
-f over the four quadrants. The filters are the directions of the centroids of ``pretext.networks.patch_dictionary``. The
-soft threshold is the encoding of Coates and Ng, "The importance of encoding versus training with sparse coding and
-vector quantization" (ICML 2011). Before the layer has learnt, its filters are random directions without whitening.
+At every position of an image, the contrast of the patch x is normalised, and the patch is compared
+with K filters d_k, which are unit vectors: f_k = max(0, d_k . w(x) - threshold), where w is the
+whitening. The features are the averages of f over the four quadrants. The filters are the
+directions of the centroids of ``pretext.networks.patch_dictionary``. The soft threshold is the
+encoding of Coates and Ng, "The importance of encoding versus training with sparse coding and vector
+quantization" (ICML 2011). Before the layer has learnt, its filters are random directions without
+whitening.
 
 Letters in shapes: B batch, C, H, W of the images, P = C side^2 values of a patch, K filters.
 """
@@ -58,7 +60,7 @@ class PatchLayer(nn.Module):
         return 4 * len(self.weight)
 
     def learn(self, images: Tensor, generator: torch.Generator) -> None:
-        """Learn the filters from random patches of images (N, C, H, W) in [-1, 1]; the generator draws the patches."""
+        """Learn the filters from random patches of images (N, C, H, W) in [-1, 1]."""
         patches = draw_patches(images, PATCHES, generator)
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
         mean, whiten, centroids = learn_dictionary(patches, len(self.weight), CONTRAST, WHITENING, seed)
@@ -67,7 +69,10 @@ class PatchLayer(nn.Module):
         self.bias[: len(weight)] = -(weight @ mean) - THRESHOLD
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute features (B, 4 K) of images (B, C, H, W) in [-1, 1]; the border of images under 7 pixels repeats."""
+        """Compute features (B, 4 K) of images (B, C, H, W) in [-1, 1].
+
+        Images of less than 7 pixels a side are padded by repeating their border.
+        """
         missing = [max(0, SIDE + 1 - length) for length in images.shape[:1:-1]]  # width, height
         images = functional.pad(images, (0, missing[0], 0, missing[1]), mode="replicate")
         rows, columns = (length - SIDE + 1 for length in images.shape[2:])
@@ -86,7 +91,10 @@ class PatchLayer(nn.Module):
 
 
 def draw_patches(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Draw patches (count, P) from images (N, C, H, W); each comes from a random position of a random image."""
+    """Draw patches (count, P) from images (N, C, H, W).
+
+    Each patch comes from a random position of a random image.
+    """
     height, width = images.shape[2:]
     if min(height, width) < SIDE:
         images = functional.pad(images, (0, max(0, SIDE - width), 0, max(0, SIDE - height)), mode="replicate")

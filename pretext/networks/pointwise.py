@@ -18,7 +18,8 @@ class Precomputed(NamedTuple):
     Attributes
     ----------
     first : Tensor
-        Output of the first layer for h: (B, F) here, (B, F', 2s, 2s) in ``pretext.networks.encoder_decoder``.
+        Output of the first layer for h: (B, F) here, (B, F', 2s, 2s) in
+        ``pretext.networks.encoder_decoder``.
     skips : tuple of Tensor
         Activations of H that are added to those of G; none here.
     """

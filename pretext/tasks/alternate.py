@@ -1,4 +1,6 @@
-"""An alternate mode: the hidden part of some targets has a white mark, which the condition does not reveal.
+"""An alternate mode: the hidden part of some targets has a white mark.
+
+The condition does not reveal which targets have it.
 
 Source: the first paper's second experiment on MNIST (cGML, section 5.1). There a small white box is
 added to the top part of targets at increasing rates. From a rate of about 0.3 on, different latents
@@ -51,7 +53,7 @@ class AlternateConfig:
 
 
 def alternate_problem(basis: Basis, config: AlternateConfig) -> Problem:
-    """Build the problem from images to images, or raise a UserError if they are too small for hole and mark."""
+    """Build the problem, or raise a UserError if images are too small for hole and mark."""
     need_pictures("alternate", basis, smallest_side=8)
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
@@ -87,7 +89,7 @@ def alternate(batch: Batch, config: AlternateConfig, generator: torch.Generator)
 
 
 def find_absent_mark(config: AlternateConfig, height: int, width: int) -> Tensor | None:
-    """Find the pixels (1, 1, H, W), bool, where the mark would be, if no target has it; else return None.
+    """Return the mask (1, 1, H, W), bool, of the mark if no target has it, and None otherwise.
 
     Predictions can then be compared with the clean images.
     """
@@ -95,7 +97,7 @@ def find_absent_mark(config: AlternateConfig, height: int, width: int) -> Tensor
 
 
 def make_rectangle(frame: Rectangle, height: int, width: int) -> Tensor:
-    """Return the mask (1, 1, H, W), bool, of a rectangle, scaled from the frame of 32 pixels to H x W."""
+    """Return the mask (1, 1, H, W), bool, of a rectangle scaled from 32 pixels to H x W."""
     top, bottom, left, right = frame
     inside = torch.zeros(1, 1, height, width, dtype=torch.bool)
     rows = slice(round(top * height / FRAME), round(bottom * height / FRAME))

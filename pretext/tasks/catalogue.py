@@ -117,7 +117,7 @@ class TaskEntry:
         return TrainingSplit(maps, with_points=self.needs_points)
 
     def show_condition(self, example: Example) -> Example:
-        """Return an example whose condition can be displayed: the target takes the place of a code."""
+        """Return an example whose condition can be displayed: the target replaces a code."""
         return example if self.codes is None else example._replace(condition=example.target)
 
 

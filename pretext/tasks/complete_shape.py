@@ -1,15 +1,21 @@
-"""Completing shapes: the map of an object of which one side is missing in, the map of the whole object out.
+"""Shape completion: from the map of an object that lacks one side to the map of the whole object.
 
-This project's own task, in no paper: what lies on the side not seen is open, so that one condition has several good
-answers. The points of an object are kept beside its map (``prep --keep-points``). Of these, one of two parts is left:
+This task is from this project and in no paper. The missing side is not determined, so a condition
+has several good completions. The points of an object must be stored with its map (``prep
+--keep-points``). There are two kinds of parts:
 
-* ``half-space``: in a random direction u a random share of the points, those with the largest x . u, is removed;
-* ``view``: what is seen from a random direction u, as a depth camera far away would: on a grid of square cells
-  across u only points stay that are at most ``depth`` behind the foremost point of their cell.
+* ``half-space``: a random share of the points is removed, those with the largest x . u for a random
+  direction u.
+* ``view``: the points remain that a distant depth camera sees from a random direction u. On a grid
+  of square cells across u, these are the points at most ``depth`` behind the foremost point of
+  their cell.
 
-The map of the part is made as ``prep`` makes that of any cloud (masses sum to one: how much is missing is not given
-away), and standardised as the whole maps are. It stays in the frame of the whole object, its centre and size, unless
-``recentre`` is set: then it is brought into the unit ball by itself, as a scan of an unknown object would be.
+The map of the part is computed as ``prep`` computes that of any cloud, and standardised as the
+whole maps are. Its masses sum to one, so it does not reveal how much is missing. It has the centre
+and size of the whole object. With ``recentre`` the part alone is moved into the unit ball, as a
+scan of an unknown object would be.
+
+Letters in shapes: B batch, P points of a cloud, Q points drawn, C, H, W of the maps.
 """
 
 import math
@@ -39,26 +45,29 @@ class CompleteShapeConfig:
     Attributes
     ----------
     kind : {"half-space", "view"}
-        What is seen of an object.
+        The kind of part that remains.
     smallest, largest : float
-        Limits of the share of the points that a half-space removes (drawn uniformly).
+        Limits of the share of the points that a half-space removes, which is drawn uniformly.
     cells : int
-        Cells on a side of the grid of a view. Each should hold several points of a surface, or what lies behind it is
-        seen through: 2048 points on a sphere of radius 0.8 leave 7 for each of 12 x 12 cells in its middle.
+        Number of cells on a side of the grid of a view. Each cell should hold several points of a
+        surface, or points behind it count as visible: 2048 points on a sphere of radius 0.8 leave 7
+        for each of 12 x 12 cells in its centre.
     depth : float
-        How far behind the foremost point of a cell others are still seen, in radii of the unit ball; about the side of
-        a cell, so that slanting surfaces are not cut into stripes. Plates thinner than that are seen on both sides.
+        Largest distance of a visible point behind the foremost point of its cell, in radii of the
+        unit ball. It should be about the side of a cell, so that slanted surfaces are not cut into
+        stripes. Both sides of plates thinner than that are visible.
     points : int
-        Points of the seen part that its map is made from, drawn at random, repeated where fewer are left; 0 for all
-        that are left.
+        Number of points that the map of the part is computed from, drawn at random and repeated if
+        fewer remain; 0 for all that remain.
     recentre : bool
-        Whether the part gets a centre and a size of its own.
-    stretch, turn : float
-        Each object is first altered as a whole, its map made anew: each axis stretched by e^u, u uniform in
-        +-``stretch``, then turned about the vertical by an angle uniform in +-``turn`` radians. For features: copies
-        of few objects count as more objects.
+        Whether the part is centred and scaled by itself.
+    stretch : float
+        Each object is first altered as a whole, and its map computed again, so that few objects
+        give more varied features. Each axis is stretched by e^u, with u uniform in +-``stretch``.
+    turn : float
+        The stretched object is turned about the vertical by an angle uniform in +-``turn`` radians.
     mirror : bool
-        Whether x and y are mirrored beforehand, each with probability 1/2.
+        Whether x and y are mirrored before that, each with probability 1/2.
     """
 
     kind: Literal["half-space", "view"] = "half-space"
@@ -77,18 +86,24 @@ class CompleteShapeConfig:
 
 
 def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem:
-    """Maps in, maps out. Raises UserError when the maps are not made from points, or nothing is taken away."""
+    """Build the problem from maps to maps.
+
+    Raises
+    ------
+    UserError
+        If the maps are not computed from points, or no points would be removed.
+    """
     if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
-        raise UserError("the task complete-shape needs maps made from points", got, what_to_do)
+        raise UserError("the task complete-shape needs maps computed from points", got, what_to_do)
     if config.kind == "half-space" and config.largest == 0:
-        raise UserError("nothing is taken away from the shapes", "task.largest = 0", "give the largest share removed")
+        raise UserError("no points would be removed from the shapes", "task.largest = 0", "raise task.largest")
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
 
 
 def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.Generator) -> Example:
-    """Take a part of the points of each object away and make the map of the rest.
+    """Remove a part of the points of each object and compute the map of the rest.
 
     Parameters
     ----------
@@ -97,21 +112,21 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     config : CompleteShapeConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Example
-        Maps of the parts, maps of the whole objects, weight 1 wherever there is a coefficient.
+        Maps of the parts, maps of the whole objects, weight 1 for every coefficient.
 
     Raises
     ------
     UserError
-        When the batch has no clouds.
+        If the batch has no clouds.
     """
     if batch.points is None:
         raise UserError("the task complete-shape needs clouds", "maps alone", "prepare them with --keep-points")
-    # stored as float16, a point near the sphere may have been rounded to a place outside it
+    # points are stored as float16, and rounding may move a point near the sphere outside of it
     clouds = batch.points / batch.points.norm(dim=2, keepdim=True).clamp(min=1.0)
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
@@ -123,61 +138,64 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     directions = draw_directions(len(clouds), generator)
     if config.kind == "half-space":
         removed = config.smallest + (config.largest - config.smallest) * rand(len(clouds), generator=generator)
-        kept = select_outside_half_space(clouds, directions, removed)
+        selected = select_outside_half_space(clouds, directions, removed)
     else:
-        kept = select_visible(clouds, directions, config.cells, config.depth)
+        selected = select_visible(clouds, directions, config.cells, config.depth)
     if config.points:
-        clouds, kept = draw_selected(clouds, kept, config.points, generator)
+        clouds, selected = draw_selected(clouds, selected, config.points, generator)
     if config.recentre:
-        clouds = recentre_clouds(clouds, kept, basis)
-    weights = kept.double() / kept.sum(dim=1, keepdim=True)
+        clouds = recentre_clouds(clouds, selected, basis)
+    weights = selected.double() / selected.sum(dim=1, keepdim=True)
     maps = clouds_to_maps(clouds.numpy(), basis, weights.numpy(), threads)
     valid = batch.standardise.valid.expand_as(target).to(target.dtype)
     return Example(batch.standardise(maps), target, valid)
 
 
 def select_outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
-    """Which points stay when those farthest along a direction are removed.
+    """Select the points that remain when those farthest along a direction are removed.
 
     Parameters
     ----------
     clouds : Tensor, shape (B, P, 3)
+        Points of the objects.
     directions : Tensor, shape (B, 3)
+        A direction for each object.
     removed : Tensor, shape (B,)
-        The share of the points to remove, rounded to points; at least one point stays.
+        The share of the points to remove, rounded to points; at least one point remains.
 
     Returns
     -------
     Tensor, shape (B, P), bool
+        True for the points that remain.
     """
     count = clouds.shape[1]
     along = (clouds @ directions[:, :, None])[:, :, 0]  # (B, P)
     order = along.argsort(dim=1, stable=True)  # stable: clouds may repeat points
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(count).expand_as(order))
-    stay = (count - (removed.double() * count).round()).clamp(min=1)
-    return rank < stay[:, None]
+    remaining = (count - (removed.double() * count).round()).clamp(min=1)
+    return rank < remaining[:, None]
 
 
 def select_visible(clouds: Tensor, directions: Tensor, cells: int, depth: float) -> Tensor:
-    """Which points an observer far away in a direction sees.
+    """Select the points that a distant observer sees from a direction.
 
     Parameters
     ----------
     clouds : Tensor, shape (B, P, 3)
-        In the unit ball.
+        Points in the unit ball.
     directions : Tensor, shape (B, 3)
         Unit vectors from the object to the observer.
     cells : int
-        Cells on a side of the grid over the unit disc across the direction.
+        Number of cells on a side of the grid over the unit disc across the direction.
     depth : float
-        How far behind the foremost point of a cell others are still seen.
+        Largest distance of a visible point behind the foremost point of its cell.
 
     Returns
     -------
     Tensor, shape (B, P), bool
-        At least one point of each cloud.
+        True for the visible points, at least one of each cloud.
     """
-    right, up = _across(directions)
+    right, up = _find_perpendicular_axes(directions)
     nearness = (clouds @ directions[:, :, None])[:, :, 0]  # (B, P)
     columns, rows = (
         ((clouds @ axis[:, :, None])[:, :, 0] + 1).mul(cells / DIAMETER).floor().clamp(0, cells - 1).long()
@@ -189,50 +207,67 @@ def select_visible(clouds: Tensor, directions: Tensor, cells: int, depth: float)
     return nearness >= foremost.gather(1, cell) - depth
 
 
-def draw_selected(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """So many of the kept points of each cloud, in random order, all of them again where they are too few.
+def draw_selected(clouds: Tensor, selected: Tensor, points: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a number of the selected points of each cloud, in random order.
+
+    Points repeat if there are too few.
 
     Parameters
     ----------
     clouds : Tensor, shape (B, P, 3)
-    kept : Tensor, shape (B, P), bool
-        At least one of each cloud.
+        Points of the objects.
+    selected : Tensor, shape (B, P), bool
+        The selected points, at least one of each cloud.
     points : int
         Number Q of points to draw.
     generator : torch.Generator
-        Draws the order.
+        The random number generator of the order.
 
     Returns
     -------
     clouds : Tensor, shape (B, Q, 3)
-    kept : Tensor, shape (B, Q), bool
-        True throughout.
+        The drawn points.
+    selected : Tensor, shape (B, Q), bool
+        True for all of them.
     """
-    keys = rand(*kept.shape, generator=generator).masked_fill(~kept, 2.0)
-    order = keys.argsort(dim=1, stable=True)  # kept points first
-    places = torch.arange(points) % kept.sum(dim=1, keepdim=True)  # (B, Q)
-    chosen = order.gather(1, places)
-    drawn = clouds.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+    keys = rand(*selected.shape, generator=generator).masked_fill(~selected, 2.0)
+    order = keys.argsort(dim=1, stable=True)  # selected points first
+    positions = torch.arange(points) % selected.sum(dim=1, keepdim=True)  # (B, Q)
+    rows = order.gather(1, positions)
+    drawn = clouds.gather(1, rows[:, :, None].expand(-1, -1, 3))
     return drawn, torch.ones(drawn.shape[:2], dtype=torch.bool)
 
 
-def recentre_clouds(clouds: Tensor, kept: Tensor, basis: Basis) -> Tensor:
-    """Clouds (B, P, 3) whose kept points fill the unit ball; the others lie at the origin.
+def recentre_clouds(clouds: Tensor, selected: Tensor, basis: Basis) -> Tensor:
+    """Move the selected points of clouds into the unit ball, and all other points to the origin.
 
-    A part that is a single place has no size; it stays where it is.
+    A part whose points all coincide has no size; it does not move.
+
+    Parameters
+    ----------
+    clouds : Tensor, shape (B, P, 3)
+        Points of the objects.
+    selected : Tensor, shape (B, P), bool
+        The selected points, at least one of each cloud.
+    basis : Basis
+        Basis of the maps, which says what share of the points the unit ball must hold.
+
+    Returns
+    -------
+    Tensor, shape (B, P, 3), float32
     """
-    moved = np.zeros(clouds.shape, np.float32)
-    for cloud, keep, into in zip(clouds.numpy(), kept.numpy(), moved, strict=True):
+    result = np.zeros(clouds.shape, np.float32)
+    for cloud, mask, moved in zip(clouds.numpy(), selected.numpy(), result, strict=True):
         try:
-            into[keep] = move_to_unit_ball(cloud[keep], reach=basis.reach)
+            moved[mask] = move_to_unit_ball(cloud[mask], reach=basis.reach)
         except ObjectError:
-            into[keep] = cloud[keep]
-    return torch.from_numpy(moved)
+            moved[mask] = cloud[mask]
+    return torch.from_numpy(result)
 
 
-def _across(directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Two unit vectors (B, 3) at right angles to unit vectors (B, 3) and to each other."""
-    # the axis least along the direction cannot be parallel to it
+def _find_perpendicular_axes(directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Find two unit vectors (B, 3) perpendicular to directions (B, 3) and to each other."""
+    # the coordinate axis with the smallest component along a direction cannot be parallel to it
     axis = torch.nn.functional.one_hot(directions.abs().argmin(dim=1), 3).to(directions.dtype)
     right = torch.linalg.cross(axis, directions)
     right = right / right.norm(dim=1, keepdim=True)

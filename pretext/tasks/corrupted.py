@@ -1,15 +1,17 @@
-"""Corrupted images: some of the training images are spoilt, a part of the top half is hidden, recover it.
+"""Corrupted images: some are corrupted, and a part of the top half of all is hidden.
 
-The first paper's first experiment on MNIST (cGML, section 5.1). Completing digits has one right answer; to give it
-several, the top half of 20 % of the training images is overlapped with the top half of another random image, drawn
-anew every time. Then a rectangle of random size in the top half is hidden. A network that finds the most probable mode
-answers with the clean digit, one that averages shows a ghost of the other.
+Source: the first paper's first experiment on MNIST (cGML, section 5.1). The completion of a digit
+has one solution. To make several possible, the top half of 20 % of the training images is
+overlapped with that of another random image, drawn anew each time. Then a rectangle of random size
+in the top half is hidden. A network that finds the most probable mode predicts the clean digit. A
+network that averages adds a faint copy of other digits.
 
-Overlapping adds the ink, clipped: with -1 no ink and 1 full ink, ``min(a + b + 1, 1)``. The poster of the same work
-puts the other image's half in place of it (``overlap = "replace"``; one other image for all there, one for each here).
+Overlapping adds the ink and clips it: with -1 no ink and 1 full ink, ``min(a + b + 1, 1)``. The
+poster of the same work replaces the half by that of the other image (``overlap = "replace"``).
+There the other image is the same for all; here it differs from sample to sample.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -18,8 +20,8 @@ from torch import Tensor
 from data_prep.basis import Basis
 from pretext.data.batch import Batch, Example, Problem, need_pictures
 from pretext.randomness import rand
-from pretext.tasks.corruption.masks import random_blocks
-from spectral_ssl.ground.config import check_range
+from pretext.tasks.corruption.masks import draw_blocks
+from spectral_ssl.ground.config import check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,36 +31,37 @@ class CorruptedConfig:
     Attributes
     ----------
     share : float
-        Probability with which an image is spoilt; 0 gives plain completion of the clean image, as for testing.
+        Probability that an image is corrupted; 0 gives completion of the clean image, as in tests.
     overlap : {"sum", "replace"}
-        The ink of both halves, or the other's half in place of its own.
+        Whether the ink of both halves is added, or the other image's half replaces the original
+        one.
     seen : {"spoilt", "clean"}
-        Whether the rest of a spoilt top half shows around the hidden rectangle (the paper spoils the data first and
-        hides then), or the network sees the clean image there, so that nothing tells which answer is asked for.
+        The condition around the hidden rectangle: the corrupted image (the paper corrupts the data
+        before it hides parts), or the clean image, so that the condition does not reveal which
+        target is used.
     smallest, largest : float
-        Limits of the rectangle's sides as fractions of the top half's (each side drawn uniformly).
+        Limits of the rectangle's sides as fractions of the top half's sides; each side is drawn
+        uniformly.
     """
 
-    share: float = 0.2
+    share: float = field(default=0.2, metadata=within(0.0, 1.0))
     overlap: Literal["sum", "replace"] = "sum"
     seen: Literal["spoilt", "clean"] = "spoilt"
-    smallest: float = 0.4
-    largest: float = 1.0
+    smallest: float = field(default=0.4, metadata=within(0.0, "largest"))
+    largest: float = field(default=1.0, metadata=within(0.0, 1.0))
 
     def __post_init__(self) -> None:
-        check_range("task.share", self.share, 0.0, 1.0)
-        check_range("task.largest", self.largest, 0.0, 1.0)
-        check_range("task.smallest", self.smallest, 0.0, self.largest)
+        check_ranges(self, "task")
 
 
 def corrupted_problem(basis: Basis, config: CorruptedConfig) -> Problem:
-    """Pictures in, pictures out. Raises UserError where there is no top half."""
+    """Build the problem, or raise a UserError if images are too small to have a top half."""
     need_pictures("corrupted", basis, smallest_side=4)
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 
 def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Generator) -> Example:
-    """Spoil some images, hide a part of all.
+    """Corrupt some images, and hide a part of all images.
 
     Parameters
     ----------
@@ -67,38 +70,52 @@ def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Gener
     config : CorruptedConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Example
-        Images with a rectangle of zeros in their top half, the images with some of them spoilt, weight 1 in the
-        rectangle and 0 elsewhere.
+        Images with a rectangle of zeros in their top half; the images, some of them corrupted;
+        weight 1 in the rectangle and 0 elsewhere.
     """
     images = batch.maps
     samples, _, height, width = images.shape
     half = height // 2
-    chosen = rand(samples, 1, 1, 1, generator=generator) < config.share
-    others = random_others(samples, generator)
-    chosen = chosen & (others != torch.arange(samples))[:, None, None, None]  # the last batch may be a single image
-    spoilt = overlap_halves(images, others, config.overlap)
-    target = torch.where(chosen, spoilt, images)
+    is_corrupted = rand(samples, 1, 1, 1, generator=generator) < config.share
+    others = draw_others(samples, generator)
+    # the last batch may be a single image, which has no other
+    is_corrupted = is_corrupted & (others != torch.arange(samples))[:, None, None, None]
+    target = torch.where(is_corrupted, overlap_halves(images, others, config.overlap), images)
     inside = torch.zeros(samples, 1, height, width, dtype=torch.bool)
-    inside[:, :, :half] = random_blocks(samples, half, width, config.smallest, config.largest, generator)
-    shown = target if config.seen == "spoilt" else images
-    condition = torch.where(inside, 0.0, shown)
+    inside[:, :, :half] = draw_blocks(samples, half, width, config.smallest, config.largest, generator)
+    condition = torch.where(inside, 0.0, target if config.seen == "spoilt" else images)
     return Example(condition, target, inside.expand_as(target).to(target.dtype))
 
 
-def random_others(samples: int, generator: torch.Generator) -> Tensor:
-    """For each sample the place of another one of the batch, (B,) int64; its own where it is alone."""
-    away = 1 + (rand(samples, generator=generator) * (samples - 1)).floor().long()
-    return (torch.arange(samples) + away) % samples
+def draw_others(samples: int, generator: torch.Generator) -> Tensor:
+    """Draw for each sample the row of another one, (B,) int64; 0 for a batch of one sample."""
+    offset = 1 + (rand(samples, generator=generator) * (samples - 1)).floor().long()
+    return (torch.arange(samples) + offset) % samples
 
 
 def overlap_halves(images: Tensor, others: Tensor, overlap: Literal["sum", "replace"]) -> Tensor:
-    """Images (B, C, H, W) in [-1, 1] whose top half (H // 2 rows) is that of both, or of the other of places (B,)."""
+    """Overlap the top half of each image with that of another, or replace it.
+
+    Parameters
+    ----------
+    images : Tensor, shape (B, C, H, W)
+        Images in [-1, 1]; the top half is H // 2 rows.
+    others : Tensor, shape (B,), int64
+        For each image the row of the other image.
+    overlap : {"sum", "replace"}
+        Whether the ink of both halves is added, or the other image's half replaces the original
+        one.
+
+    Returns
+    -------
+    Tensor, shape (B, C, H, W)
+    """
     half = images.shape[2] // 2
-    own, other = images[:, :, :half], images[others][:, :, :half]
-    top = (own + other + 1).clamp(-1, 1) if overlap == "sum" else other
+    original, other = images[:, :, :half], images[others][:, :, :half]
+    top = (original + other + 1).clamp(-1, 1) if overlap == "sum" else other
     return torch.cat([top, images[:, :, half:]], dim=2)

@@ -1,11 +1,14 @@
-"""Denoising: a part of the map is hidden or noised, and the clean map is to be recovered.
+"""Denoising: a part of the map is hidden or noisy, and the network recovers the map.
 
-The first paper's pretext task for 3D shapes ("mask or add noise to a map portion", cGML, section 5.4): maps are
-standardised here, so a hidden value is set to 0, its mean over the training set, and noise is in units of each
-coefficient's standard deviation.
+Source: the first paper's pretext task for 3D shapes ("mask or add noise to a map portion", cGML,
+section 5.4). Maps are standardised here. So a hidden value becomes 0, which is its mean over the
+training set, and noise is in units of each coefficient's standard deviation.
 
-The part is a rectangular block of cells, a band of angular degrees l in all channels, or the whole map with the noise
-that seeing the object through few points would give it (``pretext.tasks.corruption.sampling_noise``).
+The part is a rectangular block of cells, or a band of angular degrees l in all channels. It can
+also be the whole map, with the noise of a sample of few points of the object
+(``pretext.tasks.corruption.sampling_noise``).
+
+Letters in shapes: B batch, C, H, W of the maps, L highest degree.
 """
 
 from dataclasses import dataclass, field
@@ -32,18 +35,18 @@ class DenoiseConfig:
     Attributes
     ----------
     kind : {"block", "band", "sampling-noise"}
-        What is corrupted; the last two need maps of coefficients.
+        The kind of corruption; the last two need maps of coefficients.
     smallest, largest : float
-        Limits of the block's height and width as fractions of the map's (each side drawn uniformly), or of the band's
-        width as a fraction of all degrees.
+        Limits of the block's height and width as fractions of the map's, where each side is drawn
+        uniformly; or of the band's width as a fraction of all degrees.
     hidden_share : float
-        Share of the samples whose block or band is hidden; the others get noise there.
+        Share of the samples whose block or band is hidden; noise is added to that of the others.
     noise : float
-        Standard deviation of the noise in block or band, in units of the (standardised) map.
+        Standard deviation of the noise in the block or band, in units of the standardised map.
     context_weight : float
-        Weight of the values outside the block or band; inside it is 1.
+        Weight of the values outside the block or band; inside the weight is 1.
     points : int
-        Sampling noise is that of so many points; 0 for as many as the maps were made from.
+        Number of points of the sampling noise; 0 for the number that the maps were computed from.
     """
 
     kind: Literal["block", "band", "sampling-noise"] = "block"
@@ -59,17 +62,17 @@ class DenoiseConfig:
 
 
 def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
-    """Maps in, maps out.
+    """Build the problem from maps to maps.
 
     Raises
     ------
     UserError
-        When a band or sampling noise is asked for and the maps have no degrees or come from no points, or the damage
-        covers every value of every map or leaves all of them as they are.
+        If the maps lack the degrees of a band or the points of sampling noise, or the corruption
+        would hide all values of all maps or change none.
     """
     if config.kind == "band" and basis.kind == "pixels":
         what_to_do = "take task.kind=block, or prepare shapes"
-        raise UserError("a band of degrees needs maps of coefficients", "pictures", what_to_do)
+        raise UserError("a band of degrees needs maps of coefficients", "images", what_to_do)
     if config.kind == "sampling-noise":
         require_points(basis, config.points)
     if config.kind != "sampling-noise":
@@ -77,7 +80,7 @@ def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
             raise UserError("everything is hidden from the network", "task.smallest = 1", "lower it or hidden_share")
         if config.largest == 0 or (config.hidden_share == 0 and config.noise == 0):
             got = f"largest {config.largest:g}, hidden_share {config.hidden_share:g}, noise {config.noise:g}"
-            raise UserError("nothing is hidden or noised", got, "raise task.largest, hidden_share or noise")
+            raise UserError("nothing is hidden and no noise is added", got, "raise task.largest, hidden_share or noise")
     return Problem(condition=basis.shape, target=basis.shape, bounded=basis.kind == "pixels")
 
 
@@ -87,11 +90,11 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     Parameters
     ----------
     batch : Batch
-        Clean maps (B, C, H, W); cells that hold no coefficient have weight 0.
+        Clean maps (B, C, H, W); cells without a coefficient get weight 0.
     config : DenoiseConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     maps, valid = batch.maps, batch.standardise.valid
     samples, _, height, width = maps.shape
     if config.kind == "sampling-noise":
-        return _noised(batch, config, generator)
+        return _add_sampling_noise(batch, config, generator)
     if config.kind == "band":
         inside = draw_bands(batch.standardise.basis, samples, config.smallest, config.largest, generator)
     else:
@@ -110,23 +113,24 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     hide = rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
     condition = torch.where(inside, corrupted, maps) * valid
-    # a block can lie wholly on empty cells; the context then still counts a little, so that no sample weighs nothing
+    # a block may cover empty cells only; a small weight of the context prevents samples of total
+    # weight 0
     weight = torch.where(inside, 1.0, max(config.context_weight, 1e-3)) * valid
     return Example(condition, maps, weight)
 
 
 def draw_bands(basis: Basis, samples: int, smallest: float, largest: float, generator: torch.Generator) -> Tensor:
-    """One random band of neighbouring degrees l a sample: (B, C, H, W) bool, True where its coefficients are."""
-    chosen = draw_spans(samples, basis.degree + 1, smallest, largest, generator)  # (B, L + 1)
+    """Draw a band of consecutive degrees l for each sample: (B, C, H, W) bool, True inside."""
+    bands = draw_spans(samples, basis.degree + 1, smallest, largest, generator)  # (B, L + 1)
     ell = torch.from_numpy(find_degrees(basis))  # (C, H, W), -1 where there is no coefficient
-    return chosen[:, ell.clamp(min=0)] & (ell >= 0)
+    return bands[:, ell.clamp(min=0)] & (ell >= 0)
 
 
-def _noised(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
-    """Maps as from fewer points, the clean maps, and weight 1 wherever there is a coefficient."""
+def _add_sampling_noise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> Example:
+    """Return maps with sampling noise, the clean maps, and weight 1 for every coefficient."""
     points = config.points or batch.standardise.basis.points
     level = estimate_sampling_noise(batch.standardise, points)
-    noised = batch.maps + level * randn(*batch.maps.shape, generator=generator)
-    # as standardised maps themselves are clipped
-    condition = noised.clamp(-LARGEST_VALUE, LARGEST_VALUE)
+    noisy = batch.maps + level * randn(*batch.maps.shape, generator=generator)
+    # standardised maps are clipped to the same range
+    condition = noisy.clamp(-LARGEST_VALUE, LARGEST_VALUE)
     return Example(condition, batch.maps, batch.standardise.valid.expand_as(batch.maps).to(batch.maps.dtype))

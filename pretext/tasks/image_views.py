@@ -1,28 +1,33 @@
-"""Two views of one picture: what a joint embedding shall find equal.
+"""Two views of one image, which a joint embedding maps to similar features.
 
-Each picture is altered twice, independently:
+Each image is altered twice, independently:
 
-1. a rectangle of it is cut out and stretched to the whole frame (bilinear): its share of the area uniform in
-   [``crop``, 1], the logarithm of its width over its height (relative to the picture's) uniform within log ``ratio``,
-   its place uniform; what would be longer than the picture is cut off at its length;
-2. it is mirrored left to right with probability 1/2;
-3. with probability ``jittered`` its values v in [0, 1] are multiplied by a factor (brightness), drawn towards or away
-   from the picture's mean lightness (contrast), their colours drawn towards or away from grey (saturation), and turned
-   around the axis of greys (hue); factors are uniform in 1 +- the setting;
-4. with probability ``grey`` only the lightness is left.
+1. A rectangle is cut out and stretched to the whole frame (bilinear). Its share of the area is
+   uniform in [``crop``, 1]. The logarithm of its aspect ratio, relative to the image's, is uniform
+   within log ``ratio``. Its position is uniform. A side that would be longer than the image is
+   reduced to the image's length.
+2. With probability 1/2 the view is mirrored left to right.
+3. With probability ``jittered`` four alterations follow. Values v in [0, 1] are multiplied by a
+   factor (brightness). They are scaled about the image's mean lightness (contrast). Colours are
+   scaled about grey (saturation), and rotated about the axis of greys (hue). Factors are uniform in
+   1 +- the setting.
+4. With probability ``grey`` only the lightness remains.
 
-Steps 3 and 4 are one linear map of a picture's colours: in YUV (ITU-R BT.601) saturation scales the two colour
-differences, hue turns them, grey makes them 0. Values are cut to [-1, 1] once, at the end.
+Steps 3 and 4 are one linear map of an image's colours: in YUV (ITU-R BT.601) saturation scales the
+two colour differences, hue rotates them, and grey sets them to 0. Values are clipped to [-1, 1]
+once, at the end.
 
-The alterations are those of Chen et al., "A simple framework for contrastive learning of visual representations"
-(ICML 2020), appendix A, but for the order (fixed here), the hue (turned in HSV there) and the blur, which they leave
-out for small pictures too.
+The alterations are those of Chen et al., "A simple framework for contrastive learning of visual
+representations" (ICML 2020), appendix A, with three differences: the order is fixed here, the hue
+is rotated in YUV and not in HSV, and there is no blur. Chen et al. omit the blur for small images
+too.
 
-Letters in shapes: B batch, C colour channels (1 or 3; of others only brightness and contrast change), H, W.
+Letters in shapes: B batch, C colour channels (1 or 3; for others only brightness and contrast
+change), H, W.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -31,107 +36,105 @@ from torch.nn import functional
 from data_prep.basis import Basis
 from pretext.data.batch import Batch, Example, Problem, need_pictures
 from pretext.randomness import rand
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 
-# RGB to YUV, ITU-R BT.601: lightness Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y).
+# RGB to YUV, ITU-R BT.601: lightness Y = 0.299 R + 0.587 G + 0.114 B,
+# U = 0.492 (B - Y), V = 0.877 (R - Y).
 LIGHTNESS = (0.299, 0.587, 0.114)
 TO_YUV = (
     LIGHTNESS,
-    tuple(0.492 * (own - part) for own, part in zip((0.0, 0.0, 1.0), LIGHTNESS, strict=True)),
-    tuple(0.877 * (own - part) for own, part in zip((1.0, 0.0, 0.0), LIGHTNESS, strict=True)),
+    tuple(0.492 * (blue - part) for blue, part in zip((0.0, 0.0, 1.0), LIGHTNESS, strict=True)),
+    tuple(0.877 * (red - part) for red, part in zip((1.0, 0.0, 0.0), LIGHTNESS, strict=True)),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureViewsConfig:
+class ImageViewsConfig:
     """Settings of the task.
 
     Attributes
     ----------
     side : int
-        Pixels on a side of the views; 0 for those of the pictures. Smaller views cost less; features are taken from
-        whole pictures.
+        Pixels on a side of the views; 0 for the size of the images. Smaller views need less time.
+        Features are computed from whole images.
     crop : float
-        Smallest share of the area that is cut out; 1 for the whole picture.
+        Smallest share of the area that is cut out; 1 for the whole image.
     ratio : float
-        Largest ratio of the sides of what is cut out, relative to the picture's own.
+        Largest aspect ratio of the rectangle, relative to the image's.
     mirror : bool
-        Whether pictures are mirrored left to right, with probability 1/2.
+        Whether images are mirrored left to right with probability 1/2.
     jittered : float
-        Probability with which the four that follow are applied.
+        Probability that brightness, contrast, saturation and hue are altered.
     brightness, contrast, saturation : float
         Largest deviation of the factors from 1.
     hue : float
-        Largest turn of the colours, as a share of the full circle.
+        Largest rotation of the colours, as a share of the full circle.
     grey : float
-        Probability with which a picture loses its colours.
+        Probability that an image loses its colours.
     """
 
-    side: int = 0
-    crop: float = 0.2
-    ratio: float = 4 / 3
+    side: int = field(default=0, metadata=within(0, 4096))
+    crop: float = field(default=0.2, metadata=within(0.01, 1.0))
+    ratio: float = field(default=4 / 3, metadata=within(1.0, 10.0))
     mirror: bool = True
-    jittered: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.2
-    hue: float = 0.1
-    grey: float = 0.2
+    jittered: float = field(default=0.8, metadata=within(0.0, 1.0))
+    brightness: float = field(default=0.4, metadata=within(0.0, 1.0))
+    contrast: float = field(default=0.4, metadata=within(0.0, 1.0))
+    saturation: float = field(default=0.2, metadata=within(0.0, 1.0))
+    hue: float = field(default=0.1, metadata=within(0.0, 0.5))
+    grey: float = field(default=0.2, metadata=within(0.0, 1.0))
 
     def __post_init__(self) -> None:
-        check_range("task.side", self.side, 0, 4096)
-        check_range("task.crop", self.crop, 0.01, 1.0)
-        check_range("task.ratio", self.ratio, 1.0, 10.0)
-        check_range("task.jittered", self.jittered, 0.0, 1.0)
-        check_range("task.brightness", self.brightness, 0.0, 1.0)
-        check_range("task.contrast", self.contrast, 0.0, 1.0)
-        check_range("task.saturation", self.saturation, 0.0, 1.0)
-        check_range("task.hue", self.hue, 0.0, 0.5)
-        check_range("task.grey", self.grey, 0.0, 1.0)
+        check_ranges(self, "task")
 
 
-def picture_views_problem(basis: Basis, config: PictureViewsConfig) -> Problem:
-    """A view in, a view out. Raises UserError when the maps are no pictures."""
+def image_views_problem(basis: Basis, config: ImageViewsConfig) -> Problem:
+    """Build the problem, or raise a UserError if the maps are no images."""
     need_pictures("picture-views", basis, other="views (for shapes prepared with --keep-points)")
     channels, height, width = basis.shape
     shape = (channels, config.side or height, config.side or width)
     return Problem(condition=shape, target=shape, bounded=True)
 
 
-def picture_views(batch: Batch, config: PictureViewsConfig, generator: torch.Generator) -> Example:
-    """Make two views of each picture.
+def image_views(batch: Batch, config: ImageViewsConfig, generator: torch.Generator) -> Example:
+    """Make two views of each image.
 
     Parameters
     ----------
     batch : Batch
-        Pictures (B, C, H, W) in [-1, 1].
-    config : PictureViewsConfig
+        Images (B, C, H, W) in [-1, 1].
+    config : ImageViewsConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Example
         The two views, weight 1 everywhere.
     """
-    first, second = (one_view(batch.maps, config, generator) for _ in range(2))
+    first, second = (make_view(batch.maps, config, generator) for _ in range(2))
     return Example(first, second, torch.ones_like(first))
 
 
-def one_view(pictures: Tensor, config: PictureViewsConfig, generator: torch.Generator) -> Tensor:
-    """One view of each picture, (B, C, H, W) in [-1, 1] -> (B, C, side, side)."""
-    height, width = pictures.shape[2:]
-    frames = random_frames(len(pictures), config, generator)
-    size = [*pictures.shape[:2], config.side or height, config.side or width]
+def make_view(images: Tensor, config: ImageViewsConfig, generator: torch.Generator) -> Tensor:
+    """Make a view of each image, (B, C, H, W) in [-1, 1] -> (B, C, side, side)."""
+    height, width = images.shape[2:]
+    frames = draw_frames(len(images), config, generator)
+    size = [*images.shape[:2], config.side or height, config.side or width]
     grid = functional.affine_grid(frames, size, align_corners=False)
-    # the frame ends inside the picture, but half a pixel at the border lies outside of the outermost centres
-    cut = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return recoloured(cut, config, generator).clamp_(-1, 1)
+    # the frame lies inside the image, but half a pixel at the border lies outside of the outermost
+    # pixel centres
+    cut = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return recolour(cut, config, generator).clamp_(-1, 1)
 
 
-def random_frames(count: int, config: PictureViewsConfig, generator: torch.Generator) -> Tensor:
-    """What is cut out of each picture: (B, 2, 3), from places in the view to those in the picture, all in [-1, 1]."""
+def draw_frames(count: int, config: ImageViewsConfig, generator: torch.Generator) -> Tensor:
+    """Draw the rectangle cut out of each image.
+
+    The result is affine maps (B, 2, 3) from positions in the view to those in the image, all in
+    [-1, 1].
+    """
     uniform = rand(count, 5, generator=generator)
     area = config.crop + (1 - config.crop) * uniform[:, 0]
     stretch = (math.log(config.ratio) * (2 * uniform[:, 1] - 1)).exp()
@@ -146,9 +149,12 @@ def random_frames(count: int, config: PictureViewsConfig, generator: torch.Gener
     return frames
 
 
-def recoloured(pictures: Tensor, config: PictureViewsConfig, generator: torch.Generator) -> Tensor:
-    """Pictures (B, C, H, W) in [-1, 1] with other brightness, contrast and colours; they may leave the range."""
-    count, channels = pictures.shape[:2]
+def recolour(images: Tensor, config: ImageViewsConfig, generator: torch.Generator) -> Tensor:
+    """Alter brightness, contrast and colours of images (B, C, H, W) in [-1, 1].
+
+    The result may exceed the range.
+    """
+    count, channels = images.shape[:2]
     draws = 2 * rand(count, 4, generator=generator) - 1
     chances = rand(count, 2, generator=generator)
     draws = draws * (chances[:, :1] < config.jittered)
@@ -158,22 +164,26 @@ def recoloured(pictures: Tensor, config: PictureViewsConfig, generator: torch.Ge
     )
     if channels == 3:
         saturation = saturation * (chances[:, 1] >= config.grey)
-        matrices = colour_matrices(saturation, 2 * math.pi * config.hue * draws[:, 3])  # (B, 3, 3)
+        matrices = build_colour_matrices(saturation, 2 * math.pi * config.hue * draws[:, 3])  # (B, 3, 3)
         lightness = torch.tensor(LIGHTNESS)
     else:
         matrices = torch.eye(channels).expand(count, -1, -1)
         lightness = torch.full((channels,), 1 / channels)
-    # with v = (x + 1) / 2: v' = M (m + c (b v - m)), m the mean lightness of b v; in x, where greys map to themselves:
-    mean = pictures.mean(dim=(2, 3)) @ lightness  # (B,)
+    # v = (x + 1) / 2 becomes v' = M (m + c (b v - m)), m being the mean lightness of b v. M maps
+    # greys to themselves, so in x this is:
+    mean = images.mean(dim=(2, 3)) @ lightness  # (B,)
     middle = brightness * (mean + 1) - 1
     shift = middle + contrast * (brightness - 1 - middle)
     factors = (contrast * brightness)[:, None, None] * matrices
-    flat = torch.baddbmm(shift[:, None, None].expand(-1, channels, 1), factors, pictures.flatten(2))
-    return flat.view_as(pictures)
+    flat = torch.baddbmm(shift[:, None, None].expand(-1, channels, 1), factors, images.flatten(2))
+    return flat.view_as(images)
 
 
-def colour_matrices(saturation: Tensor, angles: Tensor) -> Tensor:
-    """Linear maps of RGB, (B, 3, 3), that scale colours by a factor (B) and turn them by angles (B), and keep greys."""
+def build_colour_matrices(saturation: Tensor, angles: Tensor) -> Tensor:
+    """Build linear maps of RGB, (B, 3, 3), that do not change greys.
+
+    They scale colours by factors (B) and rotate them by angles (B).
+    """
     turn = torch.zeros(len(angles), 3, 3)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * angles.cos()

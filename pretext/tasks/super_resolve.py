@@ -1,9 +1,9 @@
-"""Super-resolution: from a small picture to one with ``zoom`` times as many rows and columns.
+"""Super-resolution: from a small image to one with ``zoom`` times as many rows and columns.
 
-MR-GAN (Lee, Ha and Kim, ICLR 2019, section 5 and appendix B.3) goes from 16 to 64 pixels a side. The small picture is
-the mean over squares of zoom x zoom pixels. It is shown at the size of the large one, each of its pixels repeated zoom
-x zoom times, so that every method can be asked; no more can be seen in it than in the small one. The error is that of
-the whole picture.
+MR-GAN (Lee, Ha and Kim, ICLR 2019, section 5 and appendix B.3) goes from 16 to 64 pixels a side. A
+pixel of the small image is the mean over a square of zoom x zoom pixels. The condition repeats it
+zoom x zoom times, so that condition and target have the same size and every method can be trained.
+The condition has no more information than the small image. The error is that of the whole image.
 """
 
 from dataclasses import dataclass
@@ -25,34 +25,35 @@ class SuperResolveConfig:
     Attributes
     ----------
     zoom : {2, 4, 8}
-        How many times larger the answer is.
+        Ratio of the sides of the large and the small image.
     """
 
     zoom: Literal[2, 4, 8] = 4
 
 
 def super_resolve_problem(basis: Basis, config: SuperResolveConfig) -> Problem:
-    """Pictures in, pictures out.
+    """Build the problem from images to images.
 
     Raises
     ------
     UserError
-        When the data are no single pictures, or their sides are no multiples of ``zoom``, from 2 on.
+        If the data are no single images, or a side is no multiple of ``zoom`` or less than twice
+        ``zoom``.
     """
     need_pictures("super-resolve", basis, smallest_side=2 * config.zoom)
     _, height, width = basis.shape
     if height % config.zoom or width % config.zoom:
         got = f"{height} x {width} pixels"
-        raise UserError(f"pictures that cannot be made {config.zoom} times smaller", got, "prepare them with --size 64")
+        raise UserError(f"images that cannot be made {config.zoom} times smaller", got, "prepare them with --size 64")
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, zoom=config.zoom)
 
 
 def super_resolve(batch: Batch, config: SuperResolveConfig, generator: torch.Generator) -> Example:
-    """Pictures (B, C, H, W) with less detail, the pictures themselves, weight 1. Nothing is drawn."""
+    """Return images (B, C, H, W) with less detail, the images themselves and weight 1."""
     return Example(super_resolve_view(batch, config), batch.maps, torch.ones_like(batch.maps))
 
 
 def super_resolve_view(batch: Batch, config: SuperResolveConfig) -> Tensor:
-    """The pictures (B, C, H, W) with less detail: each square of zoom x zoom pixels is its mean."""
+    """Replace each square of zoom x zoom pixels of images (B, C, H, W) by its mean."""
     small = functional.avg_pool2d(batch.maps, config.zoom)
     return small.repeat_interleave(config.zoom, dim=2).repeat_interleave(config.zoom, dim=3)

@@ -1,23 +1,29 @@
-"""Two views of one object: what a joint embedding shall find equal.
+"""Two views of one object, which a joint embedding maps to similar features.
 
-The points of each object are altered twice, independently, and the maps of both clouds are made as ``prep`` makes them:
+The points of each object are altered twice, independently, and the maps of both clouds are computed
+as by ``prep``:
 
-1. a random half-space of them is removed (a share, drawn uniformly up to ``crop``);
-2. of the rest ``points`` are drawn;
-3. each axis is stretched by e^u, u uniform in +-``stretch``; x and y are mirrored, each with probability 1/2;
-4. the object is turned about the vertical by an angle uniform in +-``turn``, or by any rotation at all;
+1. the points in a random half-space are removed (their share is uniform up to ``crop``);
+2. ``points`` of the remaining points are drawn;
+3. each axis is stretched by e^u, u uniform in +-``stretch``; x and y are mirrored, each with
+   probability 1/2;
+4. the object is turned about the vertical by an angle uniform in +-``turn``, or rotated at random;
 5. each point is moved by Gaussian noise of standard deviation ``jitter``;
-6. the cloud is centred and brought into the unit ball.
+6. the cloud is centred and scaled into the unit ball.
 
-Condition and target are the two maps, standardised as the whole maps are. The alterations act on points because that is
-where they are simple: a crop or an uneven stretch mixes coefficients of all degrees, and few points bring the sampling
-noise that real clouds have.
+Condition and target are the two maps, standardised as the whole maps are. The alterations are
+simple on points: on maps, a crop or an uneven stretch mixes coefficients of all degrees. A small
+number of points also brings the sampling noise of real clouds.
 
-With ``pose="principal"`` an object is first turned onto its own principal axes, in one of the four ways that the signs
-of these leave open (``data_prep.transforms.principal_frame``), the same for both views; its longest axis then is x, its shortest
-z, about which step 4 turns. Features are taken in all four ways, their mean and standard deviation handed out. Nothing
-that is learnt or handed out then depends on the pose an object came in, but for rounding. ``principal-upright`` does so
-about the vertical alone, in two ways.
+With ``pose="principal"`` an object is first turned onto its principal axes. Their signs leave four
+orientations open (``data_prep.transforms.principal_frame``); one of them is drawn and used for both
+views. The longest axis of the object is then x and the shortest is z, about which step 4 turns.
+Features are computed in all four orientations, and their mean and standard deviation are returned.
+So neither training nor features depend on the original pose, up to rounding. With
+``principal-upright`` the same holds for turns about the vertical, with two orientations.
+
+Letters in shapes: B batch, P points of a cloud, Q points of a view, K radial channels, L highest
+degree.
 """
 
 import math
@@ -54,7 +60,8 @@ from pretext.tasks.corruption.clouds import (
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
-# how maps get onto principal axes, and the ways that the signs of these leave
+# functions that turn maps onto principal axes, and the orientations that the signs of the axes
+# leave open
 PRINCIPAL = {
     "principal": (turn_to_principal_frame, HALF_TURNS),
     "principal-upright": (turn_to_upright_frame, UPRIGHT_HALF_TURNS),
@@ -70,19 +77,22 @@ class ViewsConfig:
     crop : float
         Largest share of the points that a half-space removes.
     points : int
-        Points drawn of the rest, repeated where fewer are left; 0 for as many as the cloud has.
+        Number of points drawn from the rest, repeated if fewer remain; 0 for the number of points
+        of the cloud.
     stretch : float
-        Largest logarithm of the factor by which an axis is stretched or shrunk.
+        Largest absolute logarithm of the factor by which an axis is stretched.
     mirror : bool
         Whether x and y are mirrored, each with probability 1/2.
     turn : float
-        Largest angle of the turn about the vertical, in radians; pi for any angle.
+        Largest angle of the turn about the vertical in radians; pi for all angles.
     pose : {"upright", "any", "principal", "principal-upright"}
-        Turns about the vertical only; uniformly distributed rotations (``turn`` then does not matter); about the
-        shortest of the object's own axes, onto which it is turned first; about the vertical, after the longer axis in
-        the plane has been turned onto x.
+        "upright": the object is turned about the vertical. "any": it is rotated uniformly, and
+        ``turn`` is ignored. "principal": it is first turned onto its principal axes, and then about
+        the shortest of them. "principal-upright": its longer horizontal axis is first turned onto
+        x, and then it is turned about the vertical.
     jitter : float
-        Standard deviation of the noise of each coordinate, before the cloud is brought into the unit ball.
+        Standard deviation of the noise of each coordinate, before the cloud is scaled into the unit
+        ball.
     """
 
     crop: float = field(default=0.3, metadata=within(0.0, 0.99))
@@ -98,13 +108,13 @@ class ViewsConfig:
 
 
 def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
-    """Maps in, maps out. Raises UserError when the maps are not made from points."""
+    """Build the problem, or raise a UserError if the maps are not computed from points."""
     if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
         if basis.kind == "pixels":
-            what_to_do = "take the task picture-views"
-        raise UserError("the task views needs maps made from points", got, what_to_do)
+            what_to_do = "choose the task picture-views"
+        raise UserError("the task views needs maps computed from points", got, what_to_do)
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
 
 
@@ -118,17 +128,17 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
     config : ViewsConfig
         Settings.
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Example
-        The maps of the two views, weight 1 wherever there is a coefficient.
+        The maps of the two views, weight 1 for every coefficient.
 
     Raises
     ------
     UserError
-        When the batch has no clouds.
+        If the batch has no clouds.
     """
     if batch.points is None:
         raise UserError("the task views needs clouds", "maps alone", "prepare them with --keep-points")
@@ -144,27 +154,29 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
 
 
 def alter_clouds(clouds: Tensor, config: ViewsConfig, reach: float, generator: torch.Generator) -> Tensor:
-    """One view of each cloud.
+    """Make a view of each cloud.
 
     Parameters
     ----------
     clouds : Tensor, shape (B, P, 3)
+        Points of the objects.
     config : ViewsConfig
         Settings.
     reach : float
-        Of the basis, see ``data_prep.geometry.unit_ball``.
+        Share of the points that the unit ball must hold, from the basis
+        (``data_prep.geometry.unit_ball``).
     generator : torch.Generator
-        The only source of randomness.
+        The only source of random numbers.
 
     Returns
     -------
     Tensor, shape (B, Q, 3), of the clouds' dtype
-        In the unit ball; Q is ``points``, or P.
+        Points in the unit ball; Q is ``points``, or P if that is 0.
     """
-    count, held = clouds.shape[:2]
+    count, points = clouds.shape[:2]
     removed = config.crop * rand(count, generator=generator)
-    kept = select_remaining(clouds, draw_directions(count, generator), removed)
-    drawn = sample_points(clouds, kept, config.points or held, generator)
+    remaining = select_remaining(clouds, draw_directions(count, generator), removed)
+    drawn = sample_points(clouds, remaining, config.points or points, generator)
     moved = drawn @ draw_linear_maps(count, config, generator).transpose(1, 2).to(drawn.dtype)
     if config.jitter:
         moved = moved + config.jitter * randn(*moved.shape, generator=generator).to(drawn.dtype)
@@ -172,49 +184,71 @@ def alter_clouds(clouds: Tensor, config: ViewsConfig, reach: float, generator: t
 
 
 def select_remaining(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:
-    """Which points (B, P) stay when shares ``removed`` (B), those farthest along directions (B, 3), are taken away.
+    """Select the points that remain when those farthest along a direction are removed.
 
-    As ``complete_shape.select_outside_half_space`` but for points that lie equally far, and without ranks: numpy sorts values
-    many times as fast as either library sorts places.
-    """
-    count = clouds.shape[1]
-    along = (clouds @ directions[:, :, None].to(clouds.dtype))[:, :, 0].contiguous()  # (B, P)
-    stay = (count - (removed.double() * count).round()).clamp(min=1).long()
-    farthest = torch.from_numpy(np.sort(along.numpy(), axis=1)).gather(1, stay[:, None] - 1)
-    return along <= farthest
-
-
-def sample_points(clouds: Tensor, kept: Tensor, points: int, generator: torch.Generator) -> Tensor:
-    """So many of the kept points of each cloud at random, all of them again where they are too few.
-
-    One permutation serves the whole batch: the points of different clouds have nothing to do with each other.
+    The result differs from that of ``complete_shape.select_outside_half_space`` only for points
+    that lie equally far. This function sorts values and no ranks, because numpy's sort is many
+    times as fast as the argsort of either library.
 
     Parameters
     ----------
     clouds : Tensor, shape (B, P, 3)
-    kept : Tensor, shape (B, P), bool
-        At least one of each cloud.
+        Points of the objects.
+    directions : Tensor, shape (B, 3)
+        A direction for each object.
+    removed : Tensor, shape (B,)
+        The share of the points to remove, rounded to points; at least one point remains.
+
+    Returns
+    -------
+    Tensor, shape (B, P), bool
+        True for the points that remain.
+    """
+    count = clouds.shape[1]
+    along = (clouds @ directions[:, :, None].to(clouds.dtype))[:, :, 0].contiguous()  # (B, P)
+    remaining = (count - (removed.double() * count).round()).clamp(min=1).long()
+    farthest = torch.from_numpy(np.sort(along.numpy(), axis=1)).gather(1, remaining[:, None] - 1)
+    return along <= farthest
+
+
+def sample_points(clouds: Tensor, selected: Tensor, points: int, generator: torch.Generator) -> Tensor:
+    """Draw a number of the selected points of each cloud; points repeat if there are too few.
+
+    A single permutation serves the whole batch, because the points of different clouds are
+    unrelated.
+
+    Parameters
+    ----------
+    clouds : Tensor, shape (B, P, 3)
+        Points of the objects.
+    selected : Tensor, shape (B, P), bool
+        The selected points, at least one of each cloud.
     points : int
         Number Q of points to draw.
     generator : torch.Generator
-        Draws the permutation.
+        The random number generator of the permutation.
 
     Returns
     -------
     Tensor, shape (B, Q, 3)
+        The drawn points.
     """
     order = torch.randperm(clouds.shape[1], generator=generator)
-    kept = kept[:, order]
-    rank = kept.cumsum(dim=1)
-    # the places of the kept points in a row; those of the others go to a last column that nobody reads
-    listed = torch.zeros(len(kept), clouds.shape[1] + 1, dtype=torch.int64)
-    listed.scatter_(1, torch.where(kept, rank - 1, clouds.shape[1]), order.expand_as(kept))
-    chosen = listed.gather(1, torch.arange(points) % rank[:, -1:])  # (B, Q)
-    return clouds.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+    selected = selected[:, order]
+    rank = selected.cumsum(dim=1)
+    # the rows of the selected points come first; those of all others go to an extra last column
+    # that is never read
+    rows = torch.zeros(len(selected), clouds.shape[1] + 1, dtype=torch.int64)
+    rows.scatter_(1, torch.where(selected, rank - 1, clouds.shape[1]), order.expand_as(selected))
+    drawn = rows.gather(1, torch.arange(points) % rank[:, -1:])  # (B, Q)
+    return clouds.gather(1, drawn[:, :, None].expand(-1, -1, 3))
 
 
 def draw_linear_maps(count: int, config: ViewsConfig, generator: torch.Generator) -> Tensor:
-    """Rotation times mirror times stretch of each object, (B, 3, 3) float64: points become ``points @ matrix.T``."""
+    """Draw rotation times mirror times stretch of each object, (B, 3, 3) float64.
+
+    Points become ``points @ matrix.T``.
+    """
     stretch = draw_stretches(count, config.stretch, config.mirror, generator)
     turn = draw_turns(count, config.turn, generator)
     if config.pose == "any":
@@ -223,35 +257,35 @@ def draw_linear_maps(count: int, config: ViewsConfig, generator: torch.Generator
 
 
 def principal_view(batch: Batch, config: ViewsConfig) -> Tensor:
-    """The map as it is, or on the object's principal axes in one of the ways, (B, K, L+1, L+1) standardised."""
+    """Return the standardised maps, or those turned onto principal axes in one orientation."""
     if config.pose not in PRINCIPAL:
         return batch.maps
     standardise = batch.standardise
-    framed, _ = PRINCIPAL[config.pose]
-    return standardise(framed(standardise.undo(batch.maps).numpy(), standardise.basis))
+    turn_to_frame, _ = PRINCIPAL[config.pose]
+    return standardise(turn_to_frame(standardise.undo(batch.maps).numpy(), standardise.basis))
 
 
 def inference_views(maps: NDArray[np.float32], standardise: Standardiser, config: ViewsConfig) -> Iterator[Tensor]:
-    """What features are taken from: the map, or the ways in which it stands on its principal axes.
+    """Yield the inputs for features: the maps, or the maps on principal axes in each orientation.
 
     Parameters
     ----------
     maps : ndarray, shape (B, K, L+1, L+1), float32
-        Not standardised.
+        Maps that are not standardised.
     standardise : Standardiser
-        Of the run.
+        Basis and statistics of the run.
     config : ViewsConfig
         Settings.
 
     Yields
     ------
     Tensor, shape (B, K, L+1, L+1)
-        Standardised.
+        Standardised maps.
     """
     if config.pose not in PRINCIPAL:
         yield standardise(maps)
         return
-    onto, ways = PRINCIPAL[config.pose]
-    framed = onto(maps, standardise.basis)
-    for signs in ways:
-        yield standardise(apply_half_turn(framed, standardise.basis, signs))
+    turn_to_frame, orientations = PRINCIPAL[config.pose]
+    turned = turn_to_frame(maps, standardise.basis)
+    for signs in orientations:
+        yield standardise(apply_half_turn(turned, standardise.basis, signs))

@@ -137,15 +137,15 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, random_maps: MapFile, code
     with pytest.raises(UserError, match="nowhere"):
         settle_codes(FromCodeConfig(features=str(tmp_path / "nowhere.h5")), random_maps)
     write_codes(tmp_path / "codes.h5", ids, values)
-    with pytest.raises(UserError, match="other features than the run's"):
+    with pytest.raises(UserError, match="features differ from those of the run"):
         find_codes(settled, random_maps)
     single = write_random_maps(tmp_path / "single.h5", zernike_basis(4), classes=1)
     with pytest.raises(UserError, match="a single class"):
         settle_codes(FromCodeConfig(features="labels"), single)
     unlabelled = write_random_maps(tmp_path / "unlabelled.h5", zernike_basis(4), labelled=False)
-    with pytest.raises(UserError, match="labels wanted"):
+    with pytest.raises(UserError, match="the task needs labels"):
         settle_codes(FromCodeConfig(features="labels"), unlabelled)
-    with pytest.raises(UserError, match="single pictures"):
+    with pytest.raises(UserError, match="single images"):
         from_code_problem(pixel_basis(6, 8, 8, paired=True), FromCodeConfig())
     alone = write_random_maps(tmp_path / "alone.h5", zernike_basis(4), train=1, test=3)
     few = write_codes(tmp_path / "few.h5", list(alone.ids), values[:4])

@@ -92,7 +92,10 @@ def find_codes_if_any(config: FromCodeConfig, maps: MapFile, rows: NDArray[np.in
 
 
 def _encode_labels(maps: MapFile) -> NDArray[np.float32]:
-    """Return one-hot labels (N, classes) of all maps, or raise a UserError if some have none or all are equal."""
+    """Return one-hot labels (N, classes) of all maps.
+
+    It raises a UserError if a map has no label or all labels are equal.
+    """
     if (maps.labels < 0).any():
         got = f"{int((maps.labels < 0).sum())} maps without a label in {maps.path}"
         raise UserError("the task needs labels, and maps have none", got, "give features in place of labels")

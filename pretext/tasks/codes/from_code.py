@@ -70,7 +70,7 @@ class FromCodeConfig:
 
 
 def from_code_problem(basis: Basis, config: FromCodeConfig) -> Problem:
-    """Build the problem from codes to maps, or raise a UserError for paired images and data without extent."""
+    """Build the problem, or raise a UserError for paired images and data without extent."""
     if basis.kind == "pixels" and (basis.layout == PAIR or basis.shape[1:] == (1, 1)):
         got = "paired images" if basis.layout == PAIR else "images of one pixel"
         raise UserError("the task from-code works on single images and spectral maps", got, "give other --data")
@@ -85,7 +85,7 @@ def from_code_problem(basis: Basis, config: FromCodeConfig) -> Problem:
 
 
 def from_code(batch: Batch, config: FromCodeConfig, generator: torch.Generator) -> Example:
-    """Return codes (B, D, 1, 1), the maps themselves and weight 1 for all valid cells; no random numbers are needed."""
+    """Return codes (B, D, 1, 1), the maps themselves and weight 1 for all valid cells."""
     codes = batch.codes
     if codes is None:
         if config.features != NONE:

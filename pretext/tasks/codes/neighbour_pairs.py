@@ -1,4 +1,4 @@
-"""The training split of the task from-code: maps with their codes, and their neighbours in the space of codes.
+"""The training split of the task from-code: maps, their codes and their neighbours.
 
 The neighbours are mined once over the training split, because the network that computed the
 features is frozen. They depend on the feature file and the config alone, so a resumed run has the
@@ -65,14 +65,17 @@ class CodedTrainingSplit(TrainingSplit):
             self.followers = [torch.from_numpy(neighbours[side]) for side in config.followers]
 
     def batch(self, places: Tensor) -> Batch:
-        """The batch at places (B,) of the split; then as many samples again for each of the followers."""
+        """Return the batch of rows (B,) of the split, followed by their neighbours of each kind."""
         everyone = torch.cat([places, *(follower[places] for follower in self.followers)])
         batch = self.alone(everyone)
         return batch if self.codes is None else batch._replace(codes=self.codes[everyone])
 
 
 def load_or_mine(codes: NDArray[np.float32], config: FromCodeConfig) -> dict[str, NDArray[np.int64]]:
-    """Return the rows (N,) of the ``nearest`` and the ``farthest`` of each code (N, D), mined once for a feature file."""
+    """Return the rows (N,) of the ``nearest`` and the ``farthest`` of each code (N, D).
+
+    They are mined once for a feature file.
+    """
     features = Path(config.features)
     key = sha256(config.metric.encode() + str(codes.shape).encode() + np.ascontiguousarray(codes).tobytes()).hexdigest()
     stored = features.with_name(f"{features.stem}-neighbours-{key[:16]}.npz")
@@ -110,7 +113,7 @@ def describe_duration(codes: NDArray[np.float32]) -> str:
 
 
 def _check_stored(path: Path, count: int) -> None:
-    """Raise a ValueError unless a file of neighbours has the form that ``load_or_mine`` writes for ``count`` codes."""
+    """Raise a ValueError unless a file has the form that ``load_or_mine`` writes."""
     with ZipFile(path) as archive:
         sizes = {part.filename: (part.compress_type, part.file_size) for part in archive.infolist()}
         for side in ("nearest", "farthest"):
@@ -124,7 +127,7 @@ def _check_stored(path: Path, count: int) -> None:
 
 
 def mine_neighbours(codes: NDArray[np.float32], config: FromCodeConfig) -> Neighbours:
-    """Find the neighbours of codes (N, D) over the whole set, exactly unless the set is very large."""
+    """Find the neighbours of codes (N, D), exactly unless the set is very large."""
     threads = torch.get_num_threads()
     if len(codes) ** 2 * codes.shape[1] <= MOST_DIFFERENCES:
         return find_exact_neighbours(codes, 1, config.metric, threads=threads)

@@ -1,4 +1,7 @@
-"""Random changes of clouds, each object's own, that tasks share: directions, rotations, stretches, the unit ball."""
+"""Random alterations of clouds: directions, rotations, stretches, the unit ball.
+
+Each object gets an alteration of its own. Letters in shapes: B objects, P points of a cloud.
+"""
 
 import math
 
@@ -11,13 +14,16 @@ from pretext.randomness import rand, randint, randn
 
 
 def draw_directions(count: int, generator: torch.Generator) -> Tensor:
-    """Unit vectors (B, 3), uniform over the sphere."""
+    """Draw unit vectors (B, 3), uniform over the sphere."""
     vectors = randn(count, 3, generator=generator)
     return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def draw_stretches(count: int, most: float, mirror: bool, generator: torch.Generator) -> Tensor:
-    """Factors of the three axes, (B, 3) float64: e^u, u uniform in +-``most``; with ``mirror`` random signs of x, y."""
+    """Draw factors of the three axes, (B, 3) float64: e^u, u uniform in +-``most``.
+
+    With ``mirror`` the factors of x and y have random signs.
+    """
     stretch = (most * (2 * rand(count, 3, generator=generator, dtype=torch.float64) - 1)).exp()
     signs = 1.0 - 2.0 * (rand(count, 2, generator=generator) < 0.5).double()
     if mirror:
@@ -26,13 +32,16 @@ def draw_stretches(count: int, most: float, mirror: bool, generator: torch.Gener
 
 
 def draw_turns(count: int, most: float, generator: torch.Generator) -> Tensor:
-    """Rotations about the vertical (B, 3, 3) float64, their angles uniform in +-``most`` radians."""
+    """Draw rotations (B, 3, 3) float64 about the vertical, uniform in +-``most`` radians."""
     angle = most * (2 * rand(count, generator=generator, dtype=torch.float64) - 1)
     return make_turns(angle)
 
 
 def make_turns(angle: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) float64 about the vertical by angles (B), from x towards y: points @ matrix.T."""
+    """Make rotations (B, 3, 3) float64 about the vertical by angles (B), from x towards y.
+
+    They act as points @ matrix.T.
+    """
     turn = torch.zeros(len(angle), 3, 3, dtype=torch.float64)
     turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
     turn[:, 1, 0] = angle.sin()
@@ -42,7 +51,7 @@ def make_turns(angle: Tensor) -> Tensor:
 
 
 def draw_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Rotations (B, 3, 3) float64, uniform over all: those of normally distributed quaternions."""
+    """Draw uniform rotations (B, 3, 3) float64, from normally distributed quaternions."""
     from scipy.spatial.transform import Rotation
 
     quaternions = randn(count, 4, generator=generator, dtype=torch.float64)  # the real part first
@@ -50,36 +59,43 @@ def draw_rotations(count: int, generator: torch.Generator) -> Tensor:
 
 
 def draw_half_turns(count: int, generator: torch.Generator, upright: bool = False) -> Tensor:
-    """Signs (B, 3) float64 of x, y and z: unchanged or half a turn about an axis (``upright``: z), equally often."""
-    ways = torch.tensor(UPRIGHT_HALF_TURNS if upright else HALF_TURNS, dtype=torch.float64)
-    return ways[randint(len(ways), count, generator=generator)]
+    """Draw signs (B, 3) float64 of x, y and z: the identity or a half turn about an axis.
+
+    With ``upright`` the axis is z.
+
+    All choices have the same probability.
+    """
+    half_turns = torch.tensor(UPRIGHT_HALF_TURNS if upright else HALF_TURNS, dtype=torch.float64)
+    return half_turns[randint(len(half_turns), count, generator=generator)]
 
 
 def turn_onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
-    """Clouds (B, P, 3) centred and turned (``upright``: about z), so that second moments (of x and y) are diagonal.
+    """Centre clouds (B, P, 3) and turn them so that their second moments are diagonal.
 
-    The largest lies along x, the smallest along z (``upright``: the smaller along y).
+    The largest second moment is then along x, the smallest along z. With ``upright`` clouds are
+    turned about z only, and the larger second moment in the horizontal plane is along x.
     """
     centred = clouds - clouds.mean(dim=1, keepdim=True)
     moments = (centred.transpose(1, 2) @ centred).double()  # (B, 3, 3)
     if upright:
-        longer = torch.atan2(2 * moments[:, 0, 1], moments[:, 0, 0] - moments[:, 1, 1]) / 2
-        return centred @ make_turns(longer).to(clouds.dtype)
+        angle = torch.atan2(2 * moments[:, 0, 1], moments[:, 0, 0] - moments[:, 1, 1]) / 2
+        return centred @ make_turns(angle).to(clouds.dtype)
     axes = torch.linalg.eigh(moments)[1].flip(2)  # columns
     axes = axes * torch.linalg.det(axes).sign()[:, None, None]
     return centred @ axes.to(clouds.dtype)
 
 
 def scale_into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
-    """Clouds (B, P, 3) centred and scaled as ``data_prep.geometry.unit_ball.move_to_unit_ball`` does it, all of them at once.
+    """Centre clouds (B, P, 3) and scale them into the unit ball.
 
-    A cloud whose points all coincide stays at the origin.
+    Each cloud is moved as by ``data_prep.geometry.unit_ball.move_to_unit_ball``, where ``reach`` is
+    explained. A cloud whose points all coincide moves to the origin.
     """
     centred = clouds - clouds.mean(dim=1, keepdim=True)
     distances = centred.norm(dim=2)  # (B, P)
     if reach == 1:
         radius = distances.amax(dim=1, keepdim=True)
     else:
-        place = min(max(math.ceil(reach * clouds.shape[1]), 1), clouds.shape[1])
-        radius = distances.kthvalue(place, dim=1, keepdim=True).values.maximum(distances)
+        rank = min(max(math.ceil(reach * clouds.shape[1]), 1), clouds.shape[1])
+        radius = distances.kthvalue(rank, dim=1, keepdim=True).values.maximum(distances)
     return centred / (MARGIN * radius.clamp(min=1e-12))[:, :, None]

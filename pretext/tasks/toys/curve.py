@@ -1,11 +1,13 @@
-"""The first paper's toy: one number x has two answers, y = +-4 (x, x^2, x^3) (cGML, section 4, figure 3).
+"""The first paper's toy: a number x has two solutions, y = +-4 (x, x^2, x^3).
 
-L1 alone must answer with the middle, y = 0; a method for several answers must find both branches, and nothing between.
-The data are images of one pixel (data set ``toy``) whose 256 levels are spread over their own width here, so that x is
-uniform on [-1, 1]. Which of the two branches a sample shows is drawn anew each time.
+Source: cGML, section 4, figure 3. With an L1 loss alone a network predicts the middle, y = 0. A
+multimodal method should predict both branches and nothing between them.
+
+The data are images of one pixel (data set ``toy``). Uniform noise as wide as one of the 256 grey
+levels is added, so that x is uniform on [-1, 1]. The branch of a sample is drawn anew each time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch import Tensor
 from data_prep.basis import Basis
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 LEVEL = 2 / 255  # between two grey levels of maps in [-1, 1]
@@ -27,32 +29,32 @@ class ToyConfig:
     Attributes
     ----------
     positive : float
-        Share of the samples that show the branch +4 (x, x^2, x^3).
+        Share of the samples on the branch +4 (x, x^2, x^3).
     """
 
-    positive: float = 0.5
+    positive: float = field(default=0.5, metadata=within(0.0, 1.0))
 
     def __post_init__(self) -> None:
-        check_range("task.positive", self.positive, 0.0, 1.0)
+        check_ranges(self, "task")
 
 
-def curve(x: Tensor) -> Tensor:
-    """The positive branch, 4 (x, x^2, x^3): (..., 1, 1, 1) -> (..., 3, 1, 1)."""
+def compute_curve(x: Tensor) -> Tensor:
+    """Compute the positive branch, 4 (x, x^2, x^3): (..., 1, 1, 1) -> (..., 3, 1, 1)."""
     return SCALE * torch.cat([x, x**2, x**3], dim=-3)
 
 
 def toy(batch: Batch, config: ToyConfig, generator: torch.Generator) -> Example:
-    """Numbers x, (B, 1, 1, 1), and one of their two answers each, (B, 3, 1, 1)."""
+    """Draw numbers x, (B, 1, 1, 1), and one of the two solutions for each, (B, 3, 1, 1)."""
     size = len(batch.maps)
     spread = LEVEL * (rand(size, 1, 1, 1, generator=generator) - 0.5)
     x = (batch.maps + spread).clamp(-1, 1)
     positive = rand(size, 1, 1, 1, generator=generator) < config.positive
-    target = torch.where(positive, 1.0, -1.0) * curve(x)
+    target = torch.where(positive, 1.0, -1.0) * compute_curve(x)
     return Example(x, target, torch.ones_like(target))
 
 
 def toy_problem(basis: Basis, config: ToyConfig) -> Problem:
-    """One number to three; raises a UserError for other data."""
+    """Build the problem from one number to three, or raise a UserError for other data."""
     if basis.kind != "pixels" or basis.shape != (1, 1, 1):
         raise UserError("the toy needs images of one pixel", f"maps {basis.shape}", "prepare --dataset toy")
     return Problem((1, 1, 1), (3, 1, 1), bounded=False)
