@@ -1,5 +1,5 @@
-"""The report of a run: one HTML file that holds everything, opens from disk and asks nothing of any network.
+"""The report of a run: one self-contained HTML file that opens from disk without network access.
 
-``page`` puts it together, ``sections`` has one file for each part of the page, ``evidence`` is what they are written
-from. ``comparison`` lays several runs side by side.
+``page`` writes the file. ``sections`` has one file for each part of the page, and ``evidence``
+gathers their content. ``comparison`` writes one page about several runs.
 """

@@ -1,4 +1,4 @@
-"""Several runs side by side: what differs in their settings, their scores, their curves, their answers."""
+"""A page that compares several runs: settings that differ, scores, learning curves and predictions."""
 
 import tomllib
 from collections.abc import Sequence
@@ -10,89 +10,109 @@ from markupsafe import Markup
 from data_prep.source import Shape
 from downstream.figures.predictions import NOT_DRAWN
 from downstream.probes.compared_features import TRAINED
-from downstream.report.evidence import Evidence, number, probed
-from downstream.report.line_chart import line_chart
+from downstream.report.evidence import Evidence, name_probe, to_number
+from downstream.report.line_chart import draw_line_chart
 from downstream.report.page import write_page
-from downstream.report.sections.predictions.completions import FORMS, answer_rows, answer_shapes, is_picture, shape_rows
-from downstream.report.sections.run.learning import WORDS
-from downstream.report.sections.run.reproduce import reproduce
-from downstream.report.table import Table, score
-from downstream.report.templating import fragment, render
+from downstream.report.sections.predictions.completions import (
+    INPUT,
+    PREDICTIONS_AS_SHAPES,
+    TRUTH,
+    build_image_rows,
+    build_shape_rows,
+    predicts_images,
+    rebuild_shapes,
+)
+from downstream.report.sections.run.learning import TITLES
+from downstream.report.sections.run.reproduce import render_reproduction
+from downstream.report.table import Table, make_score
+from downstream.report.templating import render, render_table
 
-MOST_FORMS = 9  # answers to one map that are shown as shapes, of all runs together: with 16 000 triangles each 6 MB
-OF_THE_QUESTION = ("seen", "truth")
+MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
+SHARED = (INPUT, TRUTH)  # shapes that are the same for all runs
 
 
 def write_comparison(path: Path, runs: Sequence[Evidence]) -> None:
-    """Write one page about several runs, in place of an earlier one.
+    """Write one page about several runs; it replaces an earlier one.
 
     Parameters
     ----------
     path : Path
-        HTML file.
+        HTML file to write.
     runs : sequence of Evidence
-        At least two; named after their folders, and numbered.
+        At least two runs, which are numbered and named after their folders.
 
     Raises
     ------
     UserError
-        When the page becomes larger than 10 MB, or cannot be written.
+        If the page becomes larger than 10 MB, or cannot be written.
     """
-    named = {f"{place}: {run.name}": run for place, run in enumerate(runs, 1)}
+    named = {f"{number}: {run.name}": run for number, run in enumerate(runs, 1)}
     parts: dict[str, tuple[str, Markup | None]] = {
-        "runs": ("Runs", fragment(_runs(named))),
-        "probes": ("Probes", _tables(probe_comparison(named))),
-        "evaluations": ("Scores of answers", _tables(_evaluations(named))),
-        "learning": ("Learning curves", _learning(named)),
-        "answers": ("Answers", _answers(named)),
-        "settings": ("Settings that differ", fragment(_settings(named))),
-        "reproduce": ("How to make these runs again", _reproduce(named)),
+        "runs": ("Runs", render_table(_list_runs(named))),
+        "probes": ("Probes", _render_tables(compare_probes(named))),
+        "evaluations": ("Scores of predictions", _render_tables(_compare_evaluations(named))),
+        "learning": ("Learning curves", _draw_learning_curves(named)),
+        "answers": ("Predictions", _compare_predictions(named)),
+        "settings": ("Settings that differ", render_table(_list_settings(named))),
+        "reproduce": ("How to reproduce these runs", _render_commands(named)),
     }
     shown = {name: (title, part) for name, (title, part) in parts.items() if part is not None}
     write_page(path, f"{len(runs)} runs compared", shown)
 
 
-def _runs(named: dict[str, Evidence]) -> Table:
+def _list_runs(named: dict[str, Evidence]) -> Table:
     rows = []
     for name, run in named.items():
-        place = run.run.checkpoint["place"]
-        seconds = number(run.metrics[-1].get("seconds")) if run.metrics else None
+        trained = run.run.checkpoint["place"]
+        seconds = to_number(run.metrics[-1].get("seconds")) if run.metrics else None
         minutes = None if seconds is None else round(seconds / 60, 2)
         data = run.maps.source if run.maps else Path(run.run.plan.data).name
-        rows.append([name, run.run.plan.method, run.run.plan.task, data, place["epoch"], place["step"], minutes])
+        rows.append([name, run.run.plan.method, run.run.plan.task, data, trained["epoch"], trained["step"], minutes])
     columns = ["run", "method", "task", "data", "epochs", "steps", "minutes"]
     return Table(caption="Runs", columns=columns, rows=rows)
 
 
-def probe_comparison(named: dict[str, Evidence]) -> list[Table]:
-    """One table for each target and pose that was probed: the runs, and the best row of each that cost no training."""
+def compare_probes(named: dict[str, Evidence]) -> list[Table]:
+    """Build one table for each probed target and pose: each run, and its best training-free baseline."""
     targets: dict[str, dict[str, dict[str, Any]]] = {}
     for name, run in named.items():
         for result in run.probes:
-            targets.setdefault(probed(result), {})[name] = result
+            targets.setdefault(name_probe(result), {})[name] = result
     tables = []
     for target, results in targets.items():
         rows = []
         for name, result in results.items():
-            own = next((row for row in result["rows"] if row["features"] == TRAINED), None)
-            if own is None:
+            trained = next((row for row in result["rows"] if row["features"] == TRAINED), None)
+            if trained is None:
                 continue
-            free = [row for row in result["rows"] if not row["features"].startswith((TRAINED, "reference"))]
-            scored = [row for row in free if row.get("mean") is not None]
+            baselines = [row for row in result["rows"] if not row["features"].startswith((TRAINED, "reference"))]
+            scored = [row for row in baselines if row.get("mean") is not None]
             best = max(scored, key=lambda row: float(row["mean"])) if scored else None
             old = "" if named[name].is_current(result) else " (earlier checkpoint)"
             rows.append(
-                [f"{name}{old}", own["dimensions"], score(own["mean"], own["std"]), score(own["neighbours"])]
-                + ([best["features"], score(best["mean"])] if best else [None, None])
+                [
+                    f"{name}{old}",
+                    trained["dimensions"],
+                    make_score(trained["mean"], trained["std"]),
+                    make_score(trained["neighbours"]),
+                ]
+                + ([best["features"], make_score(best["mean"])] if best else [None, None])
             )
-        columns = ["run", "dimensions", "linear probe", "10 neighbours", "best without training", "its linear probe"]
+        columns = [
+            "run",
+            "dimensions",
+            "linear probe",
+            "10 neighbours",
+            "best training-free baseline",
+            "linear probe of the baseline",
+        ]
         if rows:
             tables.append(Table(caption=target, columns=columns, rows=rows))
     return tables
 
 
-def _evaluations(named: dict[str, Evidence]) -> list[Table]:
-    """One table for each evaluation (its file names data and settings) with the rows of all runs."""
+def _compare_evaluations(named: dict[str, Evidence]) -> list[Table]:
+    """Build one table for each evaluation, whose file names data and settings, with the rows of all runs."""
     files: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, run in named.items():
         for result in run.evaluations:
@@ -105,68 +125,73 @@ def _evaluations(named: dict[str, Evidence]) -> list[Table]:
             [f"{name}: {row['answers']}", result["inputs"], *(row.get(key) for key in names)]
             for name, result, row in lines
         ]
-        tables.append(Table(caption=file, columns=["answers", "inputs", *names], rows=rows))
+        tables.append(Table(caption=file, columns=["predictions", "inputs", *names], rows=rows))
     return tables
 
 
-def _learning(named: dict[str, Evidence]) -> Markup | None:
+def _draw_learning_curves(named: dict[str, Evidence]) -> Markup | None:
     names = dict.fromkeys(key for run in named.values() for row in run.metrics for key in row if key not in NOT_DRAWN)
     charts = []
-    for key in [*(name for name in WORDS if name in names), *(name for name in names if name not in WORDS)]:
+    for key in [*(name for name in TITLES if name in names), *(name for name in names if name not in TITLES)]:
         curves = {
             name: [(row["epoch"], row[key]) for row in run.metrics if isinstance(row.get(key), int | float)]
             for name, run in named.items()
         }
-        charts.append(line_chart(WORDS.get(key, key), "epoch", key, curves))
+        charts.append(draw_line_chart(TITLES.get(key, key), "epoch", key, curves))
     drawn = [chart for chart in charts if chart is not None]
-    text = "Losses of different methods are different things: only curves of one meaning can be compared."
+    text = "Different methods have different losses. Compare only curves with the same meaning."
     return render("charts.html", text=text, charts=drawn) if drawn else None
 
 
-def _answers(named: dict[str, Evidence]) -> Markup | None:
-    """Answers of all runs of one task to the same maps, in columns one run after the other."""
-    answered = {name: run for name, run in named.items() if run.answered is not None and is_picture(run.run)}
-    if not answered:
+def _compare_predictions(named: dict[str, Evidence]) -> Markup | None:
+    """Render the predictions of all runs with the same inputs, in columns one run after the other."""
+    predicting = {name: run for name, run in named.items() if run.predictions is not None and predicts_images(run.run)}
+    if not predicting:
         return None
-    first = next(iter(answered.values()))
-    asked = {name: run for name, run in answered.items() if _same_question(run, first)}
+    first = next(iter(predicting.values()))
+    comparable = {name: run for name, run in predicting.items() if _have_same_inputs(run, first)}
     titles: list[str] = []
     rows: list[dict[str, Any]] = []
-    for name, run in asked.items():
-        if run.answered is None:
+    for name, run in comparable.items():
+        if run.predictions is None:
             continue
-        own_titles, own_rows = answer_rows(run.run, run.answered)
-        if not rows:
-            titles, rows = [own_titles[0], own_titles[-1]], [
-                {"id": row["id"], "pictures": [row["pictures"][0], row["pictures"][-1]]} for row in own_rows
-            ]  # fmt: skip
-        titles += [f"{name}, {title}" for title in own_titles[1:-1]]
-        for row, own in zip(rows, own_rows, strict=True):
-            row["pictures"] += own["pictures"][1:-1]
-    shapes = [] if first.run.basis.kind == "pixels" else shape_rows([row["id"] for row in rows], _forms(asked))
-    part = render("answers.html", titles=titles, rows=rows, shapes=shapes, tables=[], drawn={})
-    others = ", ".join(name for name in answered if name not in asked)
-    return part + Markup("<p>Asked something else, and not shown here: {}.</p>").format(others) if others else part
+        run_titles, run_rows = build_image_rows(run.run, run.predictions)
+        if not rows:  # input and ground truth are those of the first run
+            titles = [run_titles[0], run_titles[-1]]
+            rows = [{"id": row["id"], "images": [row["images"][0], row["images"][-1]]} for row in run_rows]
+        titles += [f"{name}, {title}" for title in run_titles[1:-1]]
+        for row, run_row in zip(rows, run_rows, strict=True):
+            row["images"] += run_row["images"][1:-1]
+    shapes = []
+    if first.run.basis.kind != "pixels":
+        shapes = build_shape_rows([row["id"] for row in rows], _collect_shapes(comparable))
+    part = render("predictions.html", titles=titles, rows=rows, shapes=shapes, tables=[], drawn={})
+    others = ", ".join(name for name in predicting if name not in comparable)
+    return part + Markup("<p>Not shown, because their inputs differ: {}.</p>").format(others) if others else part
 
 
-def _forms(asked: dict[str, Evidence]) -> dict[str, list[Shape | None]]:
-    """What was seen, the truth and the answers of all runs as surfaces; the more runs, the fewer of each."""
-    forms: dict[str, list[Shape | None]] = {}
-    most = min(FORMS, max(1, MOST_FORMS // len(asked)))
-    for name, run in asked.items():
-        if run.answered is not None:
-            for title, shapes in answer_shapes(run.run, run.answered, most).items():
-                forms.setdefault(title if title in OF_THE_QUESTION else f"{name}, {title}", shapes)
-    return dict(sorted(forms.items(), key=lambda form: form[0] not in OF_THE_QUESTION))  # as in the pictures
+def _collect_shapes(comparable: dict[str, Evidence]) -> dict[str, list[Shape | None]]:
+    """Rebuild inputs, ground truth and the predictions of all runs as surfaces; more runs show fewer of each."""
+    collected: dict[str, list[Shape | None]] = {}
+    most = min(PREDICTIONS_AS_SHAPES, max(1, MOST_SHAPES // len(comparable)))
+    for name, run in comparable.items():
+        if run.predictions is not None:
+            for title, shapes in rebuild_shapes(run.run, run.predictions, most).items():
+                collected.setdefault(title if title in SHARED else f"{name}, {title}", shapes)
+    return dict(sorted(collected.items(), key=lambda titled: titled[0] not in SHARED))  # the order of the images
 
 
-def _same_question(run: Evidence, first: Evidence) -> bool:
-    """Whether two runs were asked the same: data, task and its settings; the corruption has the same seed."""
-    one, other = run.run.plan, first.run.plan
-    return (one.task, one.task_config, one.data_digest) == (other.task, other.task_config, other.data_digest)
+def _have_same_inputs(run: Evidence, other: Evidence) -> bool:
+    """Tell whether two runs have the same inputs: data, task and its settings. The seed of the corruption is fixed."""
+    plan, other_plan = run.run.plan, other.run.plan
+    return (plan.task, plan.task_config, plan.data_digest) == (
+        other_plan.task,
+        other_plan.task_config,
+        other_plan.data_digest,
+    )
 
 
-def _settings(named: dict[str, Evidence]) -> Table:
+def _list_settings(named: dict[str, Evidence]) -> Table:
     flat: dict[str, dict[str, Any]] = {}
     for name, run in named.items():
         sections = tomllib.loads(run.run.plan.to_toml())
@@ -174,13 +199,15 @@ def _settings(named: dict[str, Evidence]) -> Table:
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     differ = [key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1]
     rows = [[key, *(str(values[key]) if key in values else None for values in flat.values())] for key in differ]
-    return Table(caption=f"{len(keys) - len(differ)} others are the same", columns=["setting", *flat], rows=rows)
+    return Table(
+        caption=f"{len(keys) - len(differ)} other settings are the same", columns=["setting", *flat], rows=rows
+    )
 
 
-def _reproduce(named: dict[str, Evidence]) -> Markup:
-    parts = {name: reproduce(run) for name, run in named.items()}
+def _render_commands(named: dict[str, Evidence]) -> Markup:
+    parts = {name: render_reproduction(run) for name, run in named.items()}
     return render("folded.html", parts={name: part for name, part in parts.items() if part is not None})
 
 
-def _tables(tables: list[Table]) -> Markup | None:
-    return Markup("\n").join(fragment(table) for table in tables) if tables else None
+def _render_tables(tables: list[Table]) -> Markup | None:
+    return Markup("\n").join(render_table(table) for table in tables) if tables else None

@@ -1,6 +1,6 @@
-"""What a report is written from: what lies in the run's folder, and what is computed of its network.
+"""The content of a report: files in the run's folder, and features and predictions of its network.
 
-Letters in shapes: B maps answered, N items looked at, D features.
+Letters in shapes: B maps with predictions, N items, D features.
 """
 
 import json
@@ -16,39 +16,41 @@ from torch import Tensor
 from data_prep.maps.reader import MapFile
 from pretext.data.batch import Example
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.trained_run import TrainedRun, find_run_data, held_out_rows
+from pretext.runs.folder import find_run_data
+from pretext.runs.trained_run import TrainedRun, select_held_out_rows
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
-ANSWERED, MODES = 6, 3
+PREDICTED, MODES = 6, 3  # maps with predictions, and predictions for each
 MOST_ITEMS = 2000
 SEED = 0
 
 
-class Answered(NamedTuple):
-    """Some maps as the network saw them, and what it answered."""
+class Predictions(NamedTuple):
+    """Predictions for some maps: the conditions and targets, the samples, and the ids of the maps."""
 
     example: Example
-    answers: Tensor  # (B, modes, C', H, W)
+    samples: Tensor  # (B, modes, C', H, W)
     ids: list[str]
 
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Items of the data as the network sees them.
+    """Items of the data and their features.
 
     Attributes
     ----------
     rows : ndarray, shape (N,), int64
-        Where they lie in the map file, rising.
+        Rows of the map file, in rising order.
     features : ndarray, shape (N, D), float32
+        Features of these rows.
     """
 
     rows: NDArray[np.int64]
     features: NDArray[np.float32]
 
-    def standardised(self) -> NDArray[np.float64]:
-        """The features with mean 0 and deviation 1 in each dimension that varies."""
+    def standardise(self) -> NDArray[np.float64]:
+        """Compute the features with mean 0, and with deviation 1 in each dimension that varies."""
         values = self.features.astype(np.float64)
         deviation = values.std(axis=0)
         return np.asarray((values - values.mean(axis=0)) / np.where(deviation > 1e-12, deviation, 1))
@@ -56,25 +58,27 @@ class Items:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that a report of one run tells.
+    """Everything that the report of one run shows.
 
     Attributes
     ----------
     run : TrainedRun
+        The run.
     maps : MapFile or None
-        Its data; None where it is gone.
+        Its data; None if they are missing.
     no_maps : str
-        Why.
+        Why the data are missing.
     metrics, probes, evaluations : list of dict
-        Rows of ``metrics.jsonl``; contents of ``probe-*.json`` and ``evaluation-*.json``, oldest first.
+        Rows of ``metrics.jsonl``; contents of ``probe-*.json`` and ``evaluation-*.json``, oldest
+        first.
     studies : list of dict
-        Contents of ``human-study-*.json``, which ``study results --into-runs`` puts here.
+        Contents of ``human-study-*.json``, which ``study results --into-runs`` writes.
     environment, status : dict
-        What the files of these names say.
-    answered : Answered or None
-        Of a method that answers.
+        Contents of the files of these names.
+    predictions : Predictions or None
+        Predictions for some held-out maps, if the method makes any.
     items : Items or None
-        None in a short report.
+        Features of up to 2000 items; None in a short report.
     """
 
     run: TrainedRun
@@ -86,7 +90,7 @@ class Evidence:
     studies: list[dict[str, Any]]
     environment: dict[str, Any]
     status: dict[str, Any]
-    answered: Answered | None
+    predictions: Predictions | None
     items: Items | None
 
     @property
@@ -95,29 +99,31 @@ class Evidence:
         return self.run.folder.resolve().name
 
     @property
-    def whole(self) -> bool:
-        """Whether the network was asked for everything, not only its files read."""
+    def is_full(self) -> bool:
+        """Whether the network was run, not only its files read."""
         return self.items is not None
 
     def is_current(self, result: dict[str, Any]) -> bool:
-        """Whether a probe's result is of the checkpoint that lies there now."""
+        """Tell whether the result of a probe belongs to the current checkpoint."""
         return bool(result.get("checkpoint_digest", self.run.checkpoint_digest) == self.run.checkpoint_digest)
 
 
 def gather(
-    run: TrainedRun, maps: MapFile | None = None, *, whole: bool = True, answered: Answered | None = None
+    run: TrainedRun, maps: MapFile | None = None, *, full: bool = True, predictions: Predictions | None = None
 ) -> Evidence:
-    """Read a run's folder, and ask its network.
+    """Read the files of a run and, for a full report, run its network.
 
     Parameters
     ----------
     run : TrainedRun
+        The run to report on.
     maps : MapFile, optional
-        The data it was trained on; looked for by default.
-    whole : bool
-        Whether to encode items and answer maps: about a minute on one core. Else only what lies there is told.
-    answered : Answered, optional
-        Answers that are known already.
+        The data it was trained on; by default they are found by the path that the run stores.
+    full : bool
+        Whether to encode items and predict maps, which takes about a minute on one core. Otherwise
+        only files are read.
+    predictions : Predictions, optional
+        Predictions that exist already.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def gather(
     Raises
     ------
     UserError
-        When a result in the folder is damaged.
+        If a result in the folder is damaged.
     """
     no_maps = ""
     if maps is None:
@@ -135,29 +141,29 @@ def gather(
         except UserError as error:
             no_maps = str(error)
     items = None
-    if maps is not None and whole:
-        rows = item_rows(maps)
+    if maps is not None and full:
+        rows = choose_item_rows(maps)
         items = Items(rows, run.encode_file(maps, rows))
-        if answered is None and run.method.answers:
-            asked = held_out_rows(maps, ANSWERED)
-            answered = Answered(*run.complete(maps, asked, MODES, SEED), [maps.ids[row] for row in asked])
+        if predictions is None and run.method.has_completions:
+            predicted = select_held_out_rows(maps, PREDICTED)
+            predictions = Predictions(*run.complete(maps, predicted, MODES, SEED), [maps.ids[row] for row in predicted])
     return Evidence(
         run=run,
         maps=maps,
         no_maps=no_maps,
         metrics=read_metrics(run.folder / "metrics.jsonl"),
-        probes=_results(run.folder, "probe-*.json"),
-        evaluations=_results(run.folder, "evaluation-*.json"),
-        studies=_results(run.folder, "human-study-*.json"),
-        environment=_content(run.folder / "environment.json"),
-        status=_content(run.folder / "status.json"),
-        answered=answered,
+        probes=_read_results(run.folder, "probe-*.json"),
+        evaluations=_read_results(run.folder, "evaluation-*.json"),
+        studies=_read_results(run.folder, "human-study-*.json"),
+        environment=_read_object(run.folder / "environment.json"),
+        status=_read_object(run.folder / "status.json"),
+        predictions=predictions,
         items=items,
     )
 
 
-def item_rows(maps: MapFile, most: int = MOST_ITEMS) -> NDArray[np.int64]:
-    """Up to ``most`` rows, evenly chosen: half of them of the test split where it has as many."""
+def choose_item_rows(maps: MapFile, most: int = MOST_ITEMS) -> NDArray[np.int64]:
+    """Choose up to ``most`` evenly spaced rows: half of them from the test split if it has as many."""
     test = maps.rows("test")
     others = np.setdiff1d(maps.rows(), test)
     from_test = min(len(test), max(most // 2, most - len(others)))
@@ -168,13 +174,13 @@ def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)] if len(rows) else rows
 
 
-def _results(folder: Path, pattern: str) -> list[dict[str, Any]]:
+def _read_results(folder: Path, pattern: str) -> list[dict[str, Any]]:
     paths = sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    return [{**_content(path), "file": path.name} for path in paths]
+    return [{**_read_object(path), "file": path.name} for path in paths]
 
 
-def _content(path: Path) -> dict[str, Any]:
-    """A JSON object, or nothing where there is no file."""
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; return an empty dict if the file is missing."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -186,13 +192,13 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def number(value: Any) -> float:
-    """A number of a result, NaN where there is none."""
+def to_number(value: Any) -> float:
+    """Convert a value of a result to a number; NaN if it is none."""
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def probed(result: dict[str, Any]) -> str:
-    """What a stored probe was of: the data, and how it was turned."""
+def name_probe(result: dict[str, Any]) -> str:
+    """Compose the name of a stored probe: its data, their rotation, and the layer of the features."""
     pose, layer = result.get("pose", "aligned"), result.get("layer", DEFAULT)
-    turned = "" if pose == "aligned" else f", turned at random: {pose}"
-    return f"{result['target']}{turned}" + ("" if layer == DEFAULT else f", layer {layer}")
+    rotated = "" if pose == "aligned" else f", rotated at random: {pose}"
+    return f"{result['target']}{rotated}" + ("" if layer == DEFAULT else f", layer {layer}")

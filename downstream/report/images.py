@@ -1,4 +1,4 @@
-"""Small pictures inside the page: images, spectral maps and clouds as PNG in data URIs."""
+"""Small images in the page: pixel images, spectral maps and clouds as PNG or JPEG in data URIs."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -12,29 +12,30 @@ from downstream.figures.shapes import AZIMUTH, ELEVATION
 BLUE, RED = np.array([33, 102, 172]), np.array([178, 24, 43])
 JPEG_QUALITY = 80
 NEAR, FAR = np.array([23, 55, 94]), np.array([150, 190, 225])
+ROWS_AT_ONCE = 256
 
 
-def image_pixels(image: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """An image (1 or 3, H, W) of values in [-1, 1] as (H, W, 3) bytes; other channels than the first three are cut."""
+def render_pixels(image: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Convert an image (1 or more, H, W) of values in [-1, 1] to (H, W, 3) bytes; only three channels are shown."""
     shown = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
     return np.asarray(np.round((np.clip(np.nan_to_num(shown), -1, 1) + 1) * 127.5), np.uint8).transpose(1, 2, 0)
 
 
-def map_pixels(channel: NDArray[np.floating], largest: float) -> NDArray[np.uint8]:
-    """One channel (H, W) of a map as (H, W, 3) bytes: blue below zero, red above, full at ``largest``."""
+def render_map(channel: NDArray[np.floating], largest: float) -> NDArray[np.uint8]:
+    """Convert one channel (H, W) of a map to (H, W, 3) bytes: blue below zero, red above, full at ``largest``."""
     share = np.clip(np.nan_to_num(channel) / (largest or 1.0), -1, 1)[..., None]
     colours = 255 + np.where(share < 0, -share * (BLUE - 255), share * (RED - 255))
     return np.asarray(np.round(colours), np.uint8)
 
 
-def cloud_pixels(points: NDArray[np.floating], side: int) -> NDArray[np.uint8]:
-    """A cloud (P, 3) in the unit ball, +z up, seen from a little above: (side, side, 3) bytes on white."""
+def draw_cloud(points: NDArray[np.floating], side: int) -> NDArray[np.uint8]:
+    """Draw a cloud (P, 3) in the unit ball, +z up, from slightly above: (side, side, 3) bytes on white."""
     elevation, azimuth = np.radians(ELEVATION), np.radians(AZIMUTH)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
     towards = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     up = np.cross(towards, right)
     x, y, depth = points @ right, points @ up, points @ towards
-    order = np.argsort(depth)  # what is nearer is drawn later, over the rest
+    order = np.argsort(depth)  # nearer points are drawn last, over the others
     extent = float(np.max(np.abs([x, y]), initial=1e-9)) * 1.05
     column = np.clip(((x / extent + 1) / 2 * side).astype(int), 0, side - 1)[order]
     row = np.clip(((1 - y / extent) / 2 * side).astype(int), 0, side - 1)[order]
@@ -44,19 +45,19 @@ def cloud_pixels(points: NDArray[np.floating], side: int) -> NDArray[np.uint8]:
     return canvas
 
 
-def enlarged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) brought to about ``side`` pixels: repeated or scaled down, and never deformed."""
+def resize(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Scale an image (H, W, 3) to about ``side`` pixels by repeating or averaging; its proportions stay."""
     from PIL import Image
 
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    way = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    return np.asarray(Image.fromarray(pixels).resize(size, way))
+    method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(pixels).resize(size, method))
 
 
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """A picture (H, W, 3) as a PNG in a data URI."""
+def encode_png(pixels: NDArray[np.uint8]) -> str:
+    """Encode an image (H, W, 3) as a PNG in a data URI."""
     from PIL import Image
 
     buffer = BytesIO()
@@ -64,8 +65,8 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
 
 
-def sheet_uri(pixels: NDArray[np.uint8], few_colours: bool) -> str:
-    """A large picture (H, W, 3) in a data URI: a PNG of 32 colours, or a JPEG of more."""
+def encode_sheet(pixels: NDArray[np.uint8], few_colours: bool) -> str:
+    """Encode a large image (H, W, 3) in a data URI: a PNG of 32 colours, or a JPEG of more."""
     from PIL import Image
 
     buffer = BytesIO()
@@ -76,29 +77,26 @@ def sheet_uri(pixels: NDArray[np.uint8], few_colours: bool) -> str:
     return f"data:image/{'png' if few_colours else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
-def sheet(pictures: list[NDArray[np.uint8]], side: int, columns: int) -> NDArray[np.uint8]:
-    """Pictures in cells of side x side pixels, line by line, on white."""
-    lines = -(-len(pictures) // columns)
-    whole = np.full((lines * side, columns * side, 3), 255, np.uint8)
-    for number, picture in enumerate(pictures):
-        small = enlarged(picture, side)
+def arrange_sheet(images: list[NDArray[np.uint8]], side: int, columns: int) -> NDArray[np.uint8]:
+    """Arrange images in cells of side x side pixels, line by line, on white."""
+    lines = -(-len(images) // columns)
+    sheet = np.full((lines * side, columns * side, 3), 255, np.uint8)
+    for number, image in enumerate(images):
+        small = resize(image, side)
         top, left = number // columns * side, number % columns * side
-        whole[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return whole
+        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return sheet
 
 
-ROWS_AT_ONCE = 256
-
-
-def thumbnails(maps: MapFile, rows: NDArray[np.int64], side: int) -> list[NDArray[np.uint8]]:
-    """Pictures of the given rows, (H, W, 3) bytes with the longer side of ``side`` pixels."""
-    pictures: list[NDArray[np.uint8]] = []
+def make_thumbnails(maps: MapFile, rows: NDArray[np.int64], side: int) -> list[NDArray[np.uint8]]:
+    """Draw the given rows as images of (H, W, 3) bytes whose longer side has ``side`` pixels."""
+    images: list[NDArray[np.uint8]] = []
     for block in np.array_split(rows, max(1, -(-len(rows) // ROWS_AT_ONCE))):
         if maps.has_points:
-            pictures += [cloud_pixels(points, side) for points in maps.read_points(block)]
+            images += [draw_cloud(points, side) for points in maps.read_points(block)]
         elif maps.basis.kind == "pixels":
-            pictures += [enlarged(image_pixels(image), side) for image in maps.read(block)]
+            images += [resize(render_pixels(image), side) for image in maps.read(block)]
         else:
             standard = (maps.read(block)[:, 0] - maps.mean[0]) / maps.std[0]
-            pictures += [enlarged(map_pixels(channel, 2.0), side) for channel in standard]
-    return pictures
+            images += [resize(render_map(channel, 2.0), side) for channel in standard]
+    return images

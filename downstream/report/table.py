@@ -1,4 +1,4 @@
-"""A table of the report, which its reader can sort."""
+"""Tables of a report, which readers can sort."""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +8,21 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What a table holds.
+    """The content of a table.
 
     Attributes
     ----------
     caption : str
-        What it is a table of; read out by screen readers, and shown.
+        Caption, which is shown and read out by screen readers.
     columns : sequence of str
-        Their titles.
+        Titles of the columns.
     rows : sequence of sequence
-        Cells: text, numbers, None for nothing, or ``Score``. The first one names its row.
+        Cells of each row: text, numbers, None for an empty cell, or ``Score``. The first cell names
+        the row.
     sortable : bool
-        Whether the titles of the columns are buttons.
+        Whether the titles of the columns are buttons that sort.
     marked : int or None
-        A row to stress.
+        Index of a row to highlight.
     """
 
     caption: str
@@ -33,22 +34,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Score:
-    """A number and the text it is shown as."""
+    """A number, and the text that shows it."""
 
     value: float
     text: str
 
 
-def score(value: Any, deviation: Any = None) -> Score | None:
-    """A score of a stored result with its deviation; None where there is none."""
+def make_score(value: Any, deviation: Any = None) -> Score | None:
+    """Make a cell from a score of a stored result and its deviation; None if there is no score."""
     if value is None:
         return None
     spread = f" ± {deviation:.3f}" if deviation is not None else ""
     return Score(float(value), f"{value:.3f}{spread}")
 
 
-def shown(cell: Any) -> str:
-    """The text of a cell: numbers to four significant digits."""
+def format_cell(cell: Any) -> str:
+    """Format a cell as text; numbers have four significant digits."""
     if cell is None:
         return "–"
     if isinstance(cell, Score):
@@ -61,7 +62,7 @@ def shown(cell: Any) -> str:
 
 
 def sort_key(cell: Any) -> str:
-    """By what a cell is sorted where that is not its text: its number, with all digits; else nothing."""
+    """Return the number by which a cell is sorted, with all digits; "" if it is sorted by its text."""
     value = cell.value if isinstance(cell, Score) else cell
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return repr(value)

@@ -7,18 +7,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from downstream.report.table import Table, shown, sort_key
+from downstream.report.table import Table, format_cell, sort_key
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The HTML of a template of ``report/templates``.
+    """Render a template of ``report/templates`` as HTML.
 
     Parameters
     ----------
     template : str
-        Its name, e.g. ``"settings.html"``.
+        Name of the template, e.g. ``"charts.html"``.
     **values
-        What it names. Text is escaped unless it is ``Markup``, that is, was rendered before.
+        Values for the names in it. Text is escaped unless it is ``Markup``, that is, was rendered
+        before.
 
     Returns
     -------
@@ -27,14 +28,14 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))  # nosec B704  # the environment escapes all values
 
 
-def asset(name: str) -> str:
-    """The text of a style sheet or script of ``report/assets``."""
+def render_table(table: Table) -> Markup:
+    """Render a table as HTML."""
+    return render("table.html", table=table, format_cell=format_cell, sort_key=sort_key)
+
+
+def read_asset(name: str) -> str:
+    """Read a style sheet or script of ``report/assets``."""
     return files("downstream.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def fragment(table: Table) -> Markup:
-    """A table as HTML."""
-    return render("table.html", table=table, shown=shown, sort_key=sort_key)
 
 
 @lru_cache(maxsize=1)

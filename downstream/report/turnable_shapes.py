@@ -1,4 +1,4 @@
-"""Clouds and surfaces that the reader of the page can turn: packed into JSON, drawn by ``assets/turn_shapes.js``."""
+"""Clouds and surfaces that readers can turn: packed into JSON here, drawn by ``assets/turn_shapes.js``."""
 
 from base64 import b64encode
 from typing import Any
@@ -14,60 +14,62 @@ from downstream.report.templating import render
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 SIDE = 28  # cells of the density along each axis: about 8000 triangles and 90 kB a surface
-MOST_TRIANGLES = 16_000  # more are noise, of networks that have not learnt much: shown coarser, by a half
+MOST_TRIANGLES = 16_000  # surfaces with more are noise of little-trained networks, and shown at half the resolution
 SUBDIVISIONS = 4
 MOST_POINTS = 1024
-FULL = 32767  # of 16 bits; shapes lie in the unit ball, surfaces a little beyond
-REACH = 1.1
+LARGEST_INTEGER = 32767  # of 16 bits
+REACH = 1.1  # shapes lie in the unit ball, surfaces slightly beyond
 
 
-def surfaces(maps: NDArray[Any], basis: Basis) -> list[Shape | None]:
-    """The surfaces that maps (N, K, L+1, L+1), not standardised, stand for; None where one stands for none."""
+def rebuild_surfaces(maps: NDArray[Any], basis: Basis) -> list[Shape | None]:
+    """Rebuild surfaces from maps (N, K, L+1, L+1) that are not standardised; None for a map that describes none."""
     if basis.kind == "radial":
         return [build_star_mesh(single, basis, SUBDIVISIONS) for single in maps]
-    found: list[Shape | None] = []
-    for grid in density_grid(maps, basis, SIDE):  # all at once: evaluating the functions costs most
+    rebuilt: list[Shape | None] = []
+    for grid in density_grid(
+        maps, basis, SIDE
+    ):  # one call for all maps, because evaluating the functions takes the longest
         try:
             mesh = build_density_mesh(grid)
             if mesh.faces is not None and len(mesh.faces) > MOST_TRIANGLES:
                 half = SIDE // 2
                 mesh = build_density_mesh(grid.reshape(half, 2, half, 2, half, 2).mean(axis=(1, 3, 5)))
-            found.append(mesh)
+            rebuilt.append(mesh)
         except (ObjectError, UserError):
-            found.append(None)  # a map can be so corrupted that it is no density at all
-    return found
+            rebuilt.append(None)  # a corrupted map may describe no density at all
+    return rebuilt
 
 
-def turnable(shape: Shape | None, name: str, group: str) -> Markup:
-    """A canvas with a shape in it.
+def render_canvas(shape: Shape | None, name: str, group: str) -> Markup:
+    """Render a shape as a canvas that readers can turn.
 
     Parameters
     ----------
     shape : Shape or None
-        In the unit ball, +z up; None leaves an empty place that says so.
+        Shape in the unit ball, +z up; None renders the note "no surface".
     name : str
-        What it shows, for those who hear it.
+        Caption, which screen readers read out.
     group : str
-        Shapes of one group turn together.
+        Group of shapes that turn together.
 
     Returns
     -------
     Markup
     """
     if shape is None:
-        return render("shape.html", name=name, what="no shape", group=group, packed=None)
+        return render("shape.html", name=name, size="no shape", group=group, packed=None)
     points = shape.points
     if shape.faces is None:
         points = points[:: max(1, -(-len(points) // MOST_POINTS))]
         return render(
-            "shape.html", name=name, what=f"{len(points)} points", group=group, packed={"points": _packed(points)}
+            "shape.html", name=name, size=f"{len(points)} points", group=group, packed={"points": _pack(points)}
         )
     kind = np.uint16 if len(points) <= 2**16 else np.uint32
     faces = b64encode(np.ascontiguousarray(shape.faces, dtype=np.dtype(kind).newbyteorder("<")).tobytes()).decode()
-    packed = {"points": _packed(points), "faces": faces, "bytes": np.dtype(kind).itemsize}
-    return render("shape.html", name=name, what=f"{len(shape.faces)} triangles", group=group, packed=packed)
+    packed = {"points": _pack(points), "faces": faces, "bytes": np.dtype(kind).itemsize}
+    return render("shape.html", name=name, size=f"{len(shape.faces)} triangles", group=group, packed=packed)
 
 
-def _packed(points: NDArray[np.floating]) -> str:
-    whole = np.round(np.clip(points / REACH, -1, 1) * FULL).astype("<i2")
-    return b64encode(np.ascontiguousarray(whole).tobytes()).decode()
+def _pack(points: NDArray[np.floating]) -> str:
+    integers = np.round(np.clip(points / REACH, -1, 1) * LARGEST_INTEGER).astype("<i2")
+    return b64encode(np.ascontiguousarray(integers).tobytes()).decode()

@@ -115,7 +115,8 @@ class AnswerStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.exposure, self.plan, self.most, self.clock = exposure, plan, most, clock
-        # one connection and a lock are enough, because SQLite writes one transaction at a time anyway
+        # one connection and a lock are enough, because SQLite writes one transaction at a time
+        # anyway
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -172,7 +173,8 @@ class AnswerStore:
     def current(self, participant: int) -> Showing | None:
         """Return the current trial of a participant, or None if there is none left.
 
-        If its images were shown already (the page was reloaded), the trial gets a new name, and its answer a mark.
+        If its images were shown already (the page was reloaded), the trial gets a new name, and its
+        answer a mark.
         """
         with self._writing() as connection:
             return _find_current(connection, participant)
@@ -206,8 +208,8 @@ class AnswerStore:
         Raises
         ------
         Refused
-            If the trial belongs to someone else, is not the current one, was never shown, or was shown too recently to
-            have been seen; also if there is no such choice.
+            If the trial belongs to someone else, is not the current one, was never shown, or was
+            shown too recently to have been seen; also if there is no such choice.
         """
         with self._writing() as connection:
             showing = _find_named(connection, participant, name, begun=True)

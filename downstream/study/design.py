@@ -1,9 +1,9 @@
 """Settings of a study, and the schedule of each participant: balanced, shuffled, no row twice.
 
-Every participant sees the same rows of the data, each row once, in a random order. The method shown for a row rotates
-from participant to participant (a Latin square). After a full rotation each row has been shown equally often for each
-method. Within one schedule, the counts of the methods differ by at most one. So do the counts of the sides on which the
-real image, or a method, appears.
+Every participant sees the same rows of the data, each row once, in a random order. The method shown
+for a row rotates from participant to participant (a Latin square). After a full rotation each row
+has been shown equally often for each method. Within one schedule, the counts of the methods differ
+by at most one. So do the counts of the sides on which the real image, or a method, appears.
 """
 
 from dataclasses import dataclass, field
@@ -28,13 +28,14 @@ class StudyConfig:
     Attributes
     ----------
     kind : {"psychophysical", "turing", "realism"}
-        "psychophysical": the predictions of all methods for one input; participants pick the most realistic one.
-        "turing": a real image next to a prediction; they pick the real one.
+        "psychophysical": the predictions of all methods for one input; participants pick the most
+        realistic one. "turing": a real image next to a prediction; they pick the real one.
         "realism": one image; they say whether it is real or fake.
     trials : int
         Number of trials for each participant, without attention checks.
     checks : int
-        Number of attention checks among them: an image with shuffled pixels, which every attentive person recognises.
+        Number of attention checks among them: an image with shuffled pixels, which every attentive
+        person recognises.
     exposure : float
         Seconds for which the images are shown.
     seed : int
@@ -62,7 +63,8 @@ class Trial:
     row : int
         Index in the study's list of rows, or in its list of rows for checks.
     shown : tuple of str
-        The sources of the images from left to right: "real", "spoilt", or the index of a method as text.
+        The sources of the images from left to right: "real", "spoilt", or the index of a method as
+        text.
     check : bool
         Whether the trial is an attention check.
     """
@@ -99,7 +101,8 @@ def schedule(config: StudyConfig, methods: int, participant: int) -> list[Trial]
     methods : int
         Number of methods to compare.
     participant : int
-        Number of the participant, from 0 in the order of joining. The schedule depends on it and the settings only.
+        Number of the participant, from 0 in the order of joining. The schedule depends on it and
+        the settings only.
 
     Returns
     -------

@@ -50,8 +50,8 @@ class Study:
     methods : sequence of Compared
         Methods to compare; trials number them in this order.
     rows, check_rows : sequence of mapping
-        The "id" and the image files of each row: "real" and the methods "0", "1", ...; for checks "real" and "spoilt0",
-        "spoilt1", ....
+        The "id" and the image files of each row: "real" and the methods "0", "1", ...; for checks
+        "real" and "spoilt0", "spoilt1", ....
     secret : str
         Secret of the link that participants follow.
     about : dict

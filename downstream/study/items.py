@@ -17,8 +17,8 @@ from downstream.figures.shapes import render_shape
 from downstream.study.design import REAL, SPOILT, StudyConfig, check_methods
 from downstream.study.folder import CONSENT, IMAGES, Compared, Study
 from pretext.losses.reconstruction import compose
+from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import TrainedRun
-from pretext.training.trainer import seeded_generator
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.progress import progress
@@ -70,7 +70,8 @@ def make_study(
     Raises
     ------
     UserError
-        If there are too few rows, if the data cannot be shown as images, or if the folder cannot be made.
+        If there are too few rows, if the data cannot be shown as images, or if the folder cannot be
+        made.
     """
     check_methods(config.kind, len(runs))
     wanted = config.trials + config.checks
@@ -154,8 +155,8 @@ def draw_items(
 
     An image is None if it cannot be drawn.
 
-    All images of shapes are drawn from spectral maps, the real one too. Otherwise details that no map can hold would
-    tell real images from predictions.
+    All images of shapes are drawn from spectral maps, the real one too. Otherwise details that no
+    map can hold would tell real images from predictions.
     """
     first = runs[0]
     _check_image_size(first)

@@ -56,8 +56,9 @@ def study_results(study: Study) -> dict[str, Any]:
     Returns
     -------
     dict
-        "scores" from the participants who are not excluded, and "scores_of_everyone"; "participants", "excluded",
-        "answers", "attention_checks"; "agreement" (Krippendorff's alpha).
+        "scores" from the participants who are not excluded, and "scores_of_everyone";
+        "participants", "excluded", "answers", "attention_checks"; "agreement" (Krippendorff's
+        alpha).
 
     Raises
     ------

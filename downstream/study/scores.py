@@ -27,8 +27,8 @@ class Estimate:
 def rate(hits: NDArray[np.int64], trials: NDArray[np.int64], seed: int = 0) -> Estimate | None:
     """Compute the share of hits among all trials of all participants.
 
-    The interval is the percentile bootstrap over participants (Efron and Tibshirani 1993, chapter 13), because trials
-    of one participant are not independent samples.
+    The interval is the percentile bootstrap over participants (Efron and Tibshirani 1993, chapter
+    13), because trials of one participant are not independent samples.
 
     Parameters
     ----------
@@ -58,11 +58,12 @@ def realism_score(
 ) -> Estimate | None:
     """Compute the realism score 2 - 2F: 1 if fakes are indistinguishable, 0 if participants make no mistake.
 
-    F is the F-measure of detecting fakes, averaged over participants. With h the share of fakes that were detected and
-    a the share of real images taken for fakes, F = 2h / (1 + h + a). This is the F-measure 2PR / (P + R) with weights
-    that make real and fake images equally many. Without the weights the score would depend on the number of methods,
-    because each method has only a part of the fakes. Guessing (h = a = 1/2) gives F = 1/2. The score is above 1 if
-    fewer fakes are detected than by guessing.
+    F is the F-measure of detecting fakes, averaged over participants. With h the share of fakes
+    that were detected and a the share of real images taken for fakes, F = 2h / (1 + h + a). This is
+    the F-measure 2PR / (P + R) with weights that make real and fake images equally many. Without
+    the weights the score would depend on the number of methods, because each method has only a part
+    of the fakes. Guessing (h = a = 1/2) gives F = 1/2. The score is above 1 if fewer fakes are
+    detected than by guessing.
 
     Parameters
     ----------
@@ -110,10 +111,10 @@ def _mean(values: NDArray[np.float64], axis: int = -1) -> Any:
 def krippendorff_alpha(units: Mapping[Hashable, Sequence[Hashable]]) -> float | None:
     """Compute Krippendorff's alpha, the agreement beyond chance: 1 if all agree, 0 for agreement by chance.
 
-    alpha = 1 - D_o / D_e with D_o = sum_u (n_u^2 - sum_c n_uc^2) / (n_u - 1) / n and
-    D_e = (n^2 - sum_c n_c^2) / (n (n - 1)), over the units that at least two participants rated: n_uc of the n_u
-    ratings of unit u are c, n and n_c are sums over units (Krippendorff, Computing Krippendorff's Alpha-Reliability,
-    2011, section E, for nominal data).
+    alpha = 1 - D_o / D_e with D_o = sum_u (n_u^2 - sum_c n_uc^2) / (n_u - 1) / n and D_e = (n^2 -
+    sum_c n_c^2) / (n (n - 1)), over the units that at least two participants rated: n_uc of the n_u
+    ratings of unit u are c, n and n_c are sums over units (Krippendorff, Computing Krippendorff's
+    Alpha-Reliability, 2011, section E, for nominal data).
 
     Parameters
     ----------

@@ -79,7 +79,8 @@ def listen(
     study : Study
         Study to serve.
     address : str
-        Address of this machine to listen on. With any other than a loopback address the link gets a secret.
+        Address of this machine to listen on. With any other than a loopback address the link gets a
+        secret.
     port : int
         Port to listen on; 0 means any free port.
     most : int

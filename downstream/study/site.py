@@ -94,8 +94,8 @@ def build_site(study: Study, store: AnswerStore, *, secret: str | None = None, l
     store : AnswerStore
         The store that receives the answers.
     secret : str, optional
-        Secret of the link that participants must follow. None lets everybody in who can reach the page: use it for
-        addresses of this machine only.
+        Secret of the link that participants must follow. None lets everybody in who can reach the
+        page: use it for addresses of this machine only.
     limits : Limits, optional
         Limits on requests.
 
@@ -194,7 +194,8 @@ class _Gate:
 
     def _respond_with_cookie(self, code: str) -> Response:
         response = _respond({})
-        # Strict: no other page can make a participant's browser answer; HttpOnly: no script can read it
+        # Strict: no other page can make a participant's browser answer; HttpOnly: no script can
+        # read it
         response.set_cookie(
             self.participant_cookie, normalise_code(code), max_age=A_MONTH, httponly=True, samesite="Strict"
         )

@@ -1,9 +1,9 @@
 """Safe reading of HDF5 files that a stranger may have made: one clear error, and no link to another file is followed.
 
-A file can announce far more than it stores: by values that were never written, by compression, or by many strings or
-chunks that share one address. Our own files store every value once and without compression. Nothing that is read from
-them may therefore take more memory than the file has bytes. A file that announces more is refused before memory is
-allocated for it.
+A file can announce far more than it stores: by values that were never written, by compression, or
+by many strings or chunks that share one address. Our own files store every value once and without
+compression. Nothing that is read from them may therefore take more memory than the file has bytes.
+A file that announces more is refused before memory is allocated for it.
 """
 
 import json
@@ -25,7 +25,8 @@ MOST_ATTRIBUTE_BYTES = 64 << 20  # the class names and the config need a few tho
 MOST_BYTES_OF_A_CHUNK = 256 << 20  # in a dataset of strings
 LONGEST_WORD = 64  # characters in the name of a split
 TEXTS_AT_ONCE = 10_000
-# Datasets that passed the check, by the state of their file: adding up a million chunks at every read would be slow.
+# Datasets that passed the check, by the state of their file: adding up a million chunks at every
+# read would be slow.
 _CHECKED: set[tuple[object, ...]] = set()
 
 
@@ -96,7 +97,8 @@ def read_attribute(file: h5py.File, name: str) -> str:
     if name not in file.attrs:
         raise KeyError(f"no attribute {name!r}")
     about = file.attrs.get_id(name)
-    # a single string of variable length is never longer than the file, but an array can repeat a long one many times
+    # a single string of variable length is never longer than the file, but an array can repeat a
+    # long one many times
     if about.shape != () or h5py.check_string_dtype(about.dtype) is None:
         raise ValueError(f"attribute {name!r} is not a text")
     if about.get_storage_size() > MOST_ATTRIBUTE_BYTES:
@@ -116,9 +118,10 @@ def open_dataset(file: h5py.File, name: str, make_again: str) -> h5py.Dataset:
     Raises
     ------
     UserError
-        If it is missing or not a dataset, if its values come from another file (external link, external storage,
-        virtual dataset), if they have another type (references, lists), or if it announces more than the file stores
-        (filters such as compression, values that were never written, many values at one address).
+        If it is missing or not a dataset, if its values come from another file (external link,
+        external storage, virtual dataset), if they have another type (references, lists), or if it
+        announces more than the file stores (filters such as compression, values that were never
+        written, many values at one address).
     """
     if not has_link(file, name) or file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         raise UserError(f"no dataset {name!r} in the file", file.filename, f"make it again with `{make_again}`")
@@ -232,7 +235,8 @@ def check_texts(column: h5py.Dataset) -> None:
 def read_short_texts(column: h5py.Dataset) -> np.ndarray:
     """Read all strings of a one-dimensional string dataset as an array, where each takes the memory of the longest.
 
-    The strings are read block by block, because reading them one by one takes five times the memory.
+    The strings are read block by block, because reading them one by one takes five times the
+    memory.
 
     Raises
     ------

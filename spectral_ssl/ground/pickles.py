@@ -1,8 +1,9 @@
 """A check of a pickle that does not run it, made before a restricted reader loads it.
 
-Restricted readers build known types only. A pickle of a few bytes can still harm them. It can take all memory (a memo
-number of two thousand million) or crash the process (a million nested tuples, used as a key). It can also keep the
-process busy for ever (tuples that hold the one before twice). The check allows what files of arrays and tensors need.
+Restricted readers build known types only. A pickle of a few bytes can still harm them. It can take
+all memory (a memo number of two thousand million) or crash the process (a million nested tuples,
+used as a key). It can also keep the process busy for ever (tuples that hold the one before twice).
+The check allows what files of arrays and tensors need.
 """
 
 import pickletools  # nosec B403  # it parses pickles and runs nothing

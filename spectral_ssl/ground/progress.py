@@ -1,8 +1,8 @@
 """Progress of a long step on stderr: a bar on a terminal, elsewhere a plain line every few seconds.
 
-``progress`` shows how many parts are done and estimates the time left (``TimeLeft``). ``say`` prints one line.
-``quiet`` silences both; results (stdout) and errors are never silenced. rich chooses the colours, and uses none if
-stderr is no terminal or ``NO_COLOR`` is set.
+``progress`` shows how many parts are done and estimates the time left (``TimeLeft``). ``say``
+prints one line. ``quiet`` silences both; results (stdout) and errors are never silenced. rich
+chooses the colours, and uses none if stderr is no terminal or ``NO_COLOR`` is set.
 """
 
 import sys

@@ -114,7 +114,8 @@ def read_status(run: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``state``, ``epoch``, ``step``, ``process``, ``time``. Without a readable file, ``state`` alone, ``unknown``.
+        ``state``, ``epoch``, ``step``, ``process``, ``time``. Without a readable file, ``state``
+        alone, ``unknown``.
     """
     try:
         status = json.loads((run / "status.json").read_text(encoding="utf-8"))

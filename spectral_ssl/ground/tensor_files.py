@@ -1,8 +1,9 @@
 """Checks of files that torch wrote (checkpoints, weights, processed data), made before torch reads them.
 
-``torch.load(..., weights_only=True)`` runs no code. It does not protect against three things: an archive whose parts
-unpack to far more than the file holds, pickles that take all memory (see ``spectral_ssl.ground.pickles``), and tensors
-with a large shape whose elements are all the same stored value. Nothing here imports torch.
+``torch.load(..., weights_only=True)`` runs no code. It does not protect against three things: an
+archive whose parts unpack to far more than the file holds, pickles that take all memory (see
+``spectral_ssl.ground.pickles``), and tensors with a large shape whose elements are all the same
+stored value. Nothing here imports torch.
 """
 
 import zipfile
@@ -26,7 +27,8 @@ STORAGES = (
     *("Byte", "Char", "Short", "Int", "Long", "Bool", "Half", "Float", "Double", "BFloat16"),
     *("ComplexFloat", "ComplexDouble"),
 )
-# These are all the names in pickles of tensors in plain containers. torch allows more, such as arrays of any length.
+# These are all the names in pickles of tensors in plain containers. torch allows more, such as
+# arrays of any length.
 ADMITTED: frozenset[tuple[str, str]] = frozenset(
     {
         ("collections", "OrderedDict"),
@@ -53,7 +55,8 @@ def check_tensor_file(path: Path, admitted: Names = (), *, old: bool = False) ->
     admitted : collection of (module, name)
         Names that its pickle may hold in addition to ``ADMITTED``.
     old : bool
-        Whether the format from before 2020, which is no archive, is allowed: some published weights still have it.
+        Whether the format from before 2020, which is no archive, is allowed: some published weights
+        still have it.
 
     Raises
     ------
@@ -106,7 +109,8 @@ def check_tensors(content: Any) -> None:
     Raises
     ------
     ValueError
-        If a shape announces more than the tensor stores: a copy of it would take more memory than the file has.
+        If a shape announces more than the tensor stores: a copy of it would take more memory than
+        the file has.
     """
     unchecked, checked = [content], set()
     while unchecked:

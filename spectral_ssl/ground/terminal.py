@@ -1,8 +1,9 @@
 """Text that is fit for a terminal, and the variables by which a launcher tells a process its part in a run.
 
-Names of objects come from files and may hold anything: ``printable`` and ``one_line`` make one harmless line of them.
-``torchrun`` sets ``RANK``, ``WORLD_SIZE`` and ``TORCHELASTIC_RESTART_COUNT``. They are read here so that only the main
-process (rank 0) prints results.
+Names of objects come from files and may hold anything: ``printable`` and ``one_line`` make one
+harmless line of them. ``torchrun`` sets ``RANK``, ``WORLD_SIZE`` and
+``TORCHELASTIC_RESTART_COUNT``. They are read here so that only the main process (rank 0) prints
+results.
 """
 
 import os
@@ -19,8 +20,9 @@ def printable(text: object) -> str:
     Returns
     -------
     str
-        Line ends and tabs become spaces. Control characters, marks that change the writing direction, and lone
-        surrogates (of file names that are not UTF-8) become a backslash, x or u, and their number.
+        Line ends and tabs become spaces. Control characters, marks that change the writing
+        direction, and lone surrogates (of file names that are not UTF-8) become a backslash, x or
+        u, and their number.
     """
     line = str(text)
     if line.isprintable():

@@ -1,4 +1,5 @@
-// The map of the features: who points at an item, or goes to it with the arrow keys, sees it; classes can stand alone.
+// The map of the features: an item is shown when readers point at it or reach it with the arrow keys. A button shows
+// one class only.
 (() => {
   "use strict";
   for (const box of document.querySelectorAll(".embedding")) {
@@ -9,7 +10,7 @@
     const pen = card.querySelector("canvas").getContext("2d");
     const sheet = box.querySelector(".sheet");
     const data = JSON.parse(box.querySelector("script").textContent);
-    const places = items.map((item) => [Number(item.getAttribute("cx")), Number(item.getAttribute("cy"))]);
+    const positions = items.map((item) => [Number(item.getAttribute("cx")), Number(item.getAttribute("cy"))]);
     const side = chart.viewBox.baseVal.width;
     let current = -1, alone = null;
 
@@ -17,12 +18,12 @@
 
     function show(number) {
       current = number;
-      const [x, y] = places[number];
+      const [x, y] = positions[number];
       ring.setAttribute("cx", x);
       ring.setAttribute("cy", y);
       const column = number % data.columns, line = Math.floor(number / data.columns);
-      pen.clearRect(0, 0, data.picture, data.picture);
-      pen.drawImage(sheet, column * data.picture, line * data.picture, data.picture, data.picture, 0, 0, data.picture, data.picture);
+      pen.clearRect(0, 0, data.thumbnail, data.thumbnail);
+      pen.drawImage(sheet, column * data.thumbnail, line * data.thumbnail, data.thumbnail, data.thumbnail, 0, 0, data.thumbnail, data.thumbnail);
       card.querySelector("p").textContent = `${data.ids[number]}: ${data.classes[number]}, ${data.splits[number]}`;
       card.hidden = false;
       const scale = chart.clientWidth / side;
@@ -37,12 +38,12 @@
       ring.setAttribute("cy", -20);
     }
 
-    // the nearest item to a place among those that a test lets through; -1 where there is none
-    function nearest(x, y, passes) {
+    // the visible item with the least cost, a function of its offset from a position; -1 if there is none
+    function nearest(x, y, costOf) {
       let best = -1, least = Infinity;
-      places.forEach(([a, b], number) => {
+      positions.forEach(([a, b], number) => {
         if (!visible(number)) return;
-        const cost = passes(a - x, b - y, number);
+        const cost = costOf(a - x, b - y, number);
         if (cost < least) [best, least] = [number, cost];
       });
       return best;
@@ -52,10 +53,10 @@
 
     function step(dx, dy) {
       if (current < 0 || !visible(current)) return show(Math.max(nearest(side / 2, side / 2, distance), 0));
-      const [x, y] = places[current];
+      const [x, y] = positions[current];
       const found = nearest(x, y, (a, b, number) => {
         const ahead = a * dx + b * dy, aside = Math.abs(a * dy) + Math.abs(b * dx);
-        // what lies at the same place is reached one after the other
+        // items at the same position are reached one after the other
         if (a === 0 && b === 0) return number > current && dx + dy > 0 ? 0 : number < current && dx + dy < 0 ? 0 : Infinity;
         return ahead > 0 ? ahead + 2 * aside : Infinity;
       });
@@ -67,7 +68,7 @@
       const scale = side / frame.width;
       const x = (event.clientX - frame.left) * scale, y = (event.clientY - frame.top) * scale;
       const found = nearest(x, y, distance);
-      if (found >= 0 && Math.hypot(places[found][0] - x, places[found][1] - y) < 14 * Math.max(1, scale)) show(found);
+      if (found >= 0 && Math.hypot(positions[found][0] - x, positions[found][1] - y) < 14 * Math.max(1, scale)) show(found);
       else hide();
     });
     chart.addEventListener("pointerleave", hide);

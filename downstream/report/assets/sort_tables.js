@@ -1,11 +1,11 @@
-// A click on a column's title sorts the table by it; a second click turns the order round.
+// A click on the title of a column sorts the table by it; a second click reverses the order.
 (() => {
   "use strict";
   const keyOf = (row, column) => {
     const cell = row.cells[column];
     return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
   };
-  // numbers before text before nothing, whichever way numbers go
+  // in both orders numbers come before text, and text before empty cells
   const kindOf = (key) => (typeof key === "number" ? 0 : key === "–" || key === "" ? 2 : 1);
   const compare = (a, b, sign) => {
     if (kindOf(a) !== kindOf(b)) return kindOf(a) - kindOf(b);

@@ -1,13 +1,13 @@
-// Clouds and surfaces on canvases that turn with the mouse, a finger and the arrow keys.
-// One WebGL canvas behind the page draws them all (browsers allow few), and each is copied to its place. Without WebGL
-// the points alone are drawn, so that there is always something to see.
+// Clouds and surfaces on canvases, which readers turn with the mouse, a finger or the arrow keys.
+// Browsers allow few WebGL canvases, so one hidden canvas draws all shapes, and each image is copied to its own canvas.
+// Without WebGL only the points are drawn.
 (() => {
   "use strict";
   const canvases = [...document.querySelectorAll(".shape canvas")];
   if (!canvases.length) return;
   const START = { yaw: -0.96, pitch: 0.38, zoom: 1 };
   const REACH = 1.1; // as in turnable_shapes.py
-  const views = new Map(); // group -> how it is seen
+  const views = new Map(); // group -> its yaw, pitch and zoom
   const gl = document.createElement("canvas").getContext("webgl", { antialias: true, preserveDrawingBuffer: true });
   const vertex = `
     attribute vec3 position; attribute vec3 normal; uniform mat4 matrix; uniform float size; varying vec3 lit; varying float depth;
@@ -128,7 +128,7 @@
   for (const canvas of canvases) {
     const group = canvas.dataset.group;
     if (!views.has(group)) views.set(group, { ...START });
-    let last = null; // where the pointer was: not every browser tells how far a finger has moved
+    let last = null; // the last position of the pointer: not every browser reports how far a finger has moved
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       last = [event.clientX, event.clientY];

@@ -1,1 +1,1 @@
-"""The sections of a report, one file each; ``catalogue`` lists them."""
+"""The sections of a report, one file for each; ``catalogue`` lists them."""

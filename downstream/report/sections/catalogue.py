@@ -1,6 +1,6 @@
-"""The sections of a report in the order of the page: their titles, and the functions that write them.
+"""The sections of a report in the order of the page: their ids, their titles, and the functions that render them.
 
-Each is (evidence) -> HTML, or None where it has nothing to tell of such a run.
+Each function takes the evidence and returns HTML, or None if it has nothing to show for such a run.
 """
 
 from collections.abc import Callable
@@ -8,37 +8,37 @@ from collections.abc import Callable
 from markupsafe import Markup
 
 from downstream.report.evidence import Evidence
-from downstream.report.sections.data.failures import failures
-from downstream.report.sections.data.objects import objects
-from downstream.report.sections.data.spectra import spectra
-from downstream.report.sections.features.confusion import confusion
-from downstream.report.sections.features.embedding import embedding
-from downstream.report.sections.features.neighbours import neighbours
-from downstream.report.sections.features.rank import rank
-from downstream.report.sections.predictions.completions import answers
-from downstream.report.sections.predictions.human_studies import human_studies
-from downstream.report.sections.predictions.latent_path import latent_path
-from downstream.report.sections.run.learning import learning
-from downstream.report.sections.run.reproduce import reproduce
-from downstream.report.sections.run.settings import environment, settings
-from downstream.report.sections.run.summary import summary
+from downstream.report.sections.data.failures import render_failures
+from downstream.report.sections.data.objects import render_objects
+from downstream.report.sections.data.spectra import render_spectra
+from downstream.report.sections.features.confusion import render_confusion
+from downstream.report.sections.features.embedding import render_embedding
+from downstream.report.sections.features.neighbours import render_neighbours
+from downstream.report.sections.features.rank import render_rank
+from downstream.report.sections.predictions.completions import render_predictions
+from downstream.report.sections.predictions.human_studies import render_human_studies
+from downstream.report.sections.predictions.latent_path import render_latent_path
+from downstream.report.sections.run.learning import render_learning
+from downstream.report.sections.run.reproduce import render_reproduction
+from downstream.report.sections.run.settings import render_environment, render_settings
+from downstream.report.sections.run.summary import render_summary
 
 Section = Callable[[Evidence], Markup | None]
 
 SECTIONS: dict[str, tuple[str, Section]] = {
-    "summary": ("Summary", summary),
-    "learning": ("Learning curves", learning),
-    "objects": ("Objects and what their maps keep of them", objects),
-    "answers": ("Answers", answers),
-    "human-studies": ("What people said", human_studies),
-    "latent-path": ("Paths of the latent", latent_path),
-    "spectra": ("Spectra by degree", spectra),
-    "rank": ("Effective rank", rank),
-    "embedding": ("The features in the plane", embedding),
-    "neighbours": ("Nearest neighbours", neighbours),
-    "confusion": ("Which classes are taken for which", confusion),
-    "failures": ("Objects that could not be used", failures),
-    "settings": ("Settings", settings),
-    "environment": ("Environment", environment),
-    "reproduce": ("How to make this run again", reproduce),
+    "summary": ("Summary", render_summary),
+    "learning": ("Learning curves", render_learning),
+    "objects": ("Objects, and the surfaces rebuilt from their maps", render_objects),
+    "answers": ("Predictions", render_predictions),
+    "human-studies": ("Human studies", render_human_studies),
+    "latent-path": ("Paths of the latents", render_latent_path),
+    "spectra": ("Spectra by degree", render_spectra),
+    "rank": ("Effective rank", render_rank),
+    "embedding": ("The features in the plane", render_embedding),
+    "neighbours": ("Nearest neighbours", render_neighbours),
+    "confusion": ("Confusion matrices", render_confusion),
+    "failures": ("Failed objects", render_failures),
+    "settings": ("Settings", render_settings),
+    "environment": ("Environment", render_environment),
+    "reproduce": ("How to reproduce this run", render_reproduction),
 }

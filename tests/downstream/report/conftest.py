@@ -1,4 +1,4 @@
-"""One small run whose names are as bad as names can be, and its reports."""
+"""A small run with hostile names, and its reports."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ TINY = ("method.width=4", "method.code=16", "method.hidden=8", "method.steps=3",
 
 
 def write_clouds(path: Path, count: int = 60, points: int = 96) -> None:
-    """Boxes of three proportions as clouds, with their maps."""
+    """Write boxes of three proportions as clouds, with their maps."""
     generator = np.random.default_rng(0)
     basis = zernike_basis(6, points=points)
     labels = np.arange(count) % len(CLASSES)
@@ -41,7 +41,7 @@ def write_clouds(path: Path, count: int = 60, points: int = 96) -> None:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    """cGML on completed shapes, trained for an epoch and probed; its folder's name holds what HTML would take amiss."""
+    """Train cGML on shape completion and probe it; the name of its folder holds HTML."""
     home = tmp_path_factory.mktemp("report")
     write_clouds(home / "clouds.h5")
     trained = spectral_ssl.pretrain(
@@ -58,6 +58,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 
 
 @pytest.fixture(scope="session")
-def whole(run: TrainedRun) -> Path:
-    """The whole report of the run."""
-    return spectral_ssl.report(run, out=run.folder.parent / "whole.html")
+def full_report(run: TrainedRun) -> Path:
+    """Write the full report of the run."""
+    return spectral_ssl.report(run, out=run.folder.parent / "full.html")

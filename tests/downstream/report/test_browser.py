@@ -1,4 +1,4 @@
-"""The report as its reader uses it, in Debian's chromium without a window: turning, sorting, pointing, by keys too.
+"""The report in Debian's headless chromium: turning, sorting and pointing, by mouse, finger and keys.
 
 Skipped where there is no chromium (``apt-get install chromium``; ``.ci/run`` does that) or no playwright.
 """
@@ -23,7 +23,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe i
 Browser, Page = playwright.Browser, playwright.Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the browser tests are left out")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 375, "height": 800}
@@ -43,13 +43,13 @@ def browser(running: "playwright.Playwright") -> Iterator["Browser"]:
 
 
 @pytest.fixture
-def opened(browser: "Browser", whole: Path) -> Iterator["Page"]:
-    """The report in a page of its own; whatever the console complains of, and any look beyond the file, fails."""
+def opened(browser: "Browser", full_report: Path) -> Iterator["Page"]:
+    """Open the report in a new page; messages on the console and requests beyond the file fail the test."""
     context = browser.new_context(viewport=DESKTOP)
-    yield from watched(context, whole)
+    yield from open_checked(context, full_report)
 
 
-def watched(context: "playwright.BrowserContext", path: Path) -> Iterator["Page"]:
+def open_checked(context: "playwright.BrowserContext", path: Path) -> Iterator["Page"]:
     page = context.new_page()
     page.set_default_timeout(20_000)
     complaints: list[str] = []
@@ -66,15 +66,15 @@ def watched(context: "playwright.BrowserContext", path: Path) -> Iterator["Page"
 
 
 def shown(page: "Page", canvas: "playwright.Locator") -> NDArray[np.uint8]:
-    """The pixels (H, W, 4) of a canvas, once it was drawn."""
+    """Return the pixels (H, W, 4) of a canvas, once it is drawn."""
     canvas.scroll_into_view_if_needed()
     page.wait_for_function("canvas => canvas.shape !== undefined", arg=canvas.element_handle())
-    page.wait_for_timeout(150)  # drawing waits for a frame
+    page.wait_for_timeout(150)  # a frame later it is drawn
     return pixels_of(canvas)
 
 
 def turn_by_keys(page: "Page", surface: "playwright.Locator") -> None:
-    """Each key changes what is seen; Home leads back."""
+    """Check that each key changes the view, and press Home to reset it."""
     surface.focus()
     for key in ("ArrowLeft", "ArrowUp", "+"):
         before = shown(page, surface)
@@ -89,9 +89,9 @@ def pixels_of(canvas: "playwright.Locator") -> NDArray[np.uint8]:
 
 
 def test_shapes_are_turned_by_mouse_and_keys_and_their_group_with_them(opened: "Page") -> None:
-    cloud, surface = (opened.locator("#objects .pair").first.locator("canvas").nth(place) for place in (0, 1))
+    cloud, surface = (opened.locator("#objects .pair").first.locator("canvas").nth(number) for number in (0, 1))
     first, others = shown(opened, cloud), shown(opened, surface)
-    assert (first[..., 3] > 0).sum() > 50  # something is drawn
+    assert (first[..., 3] > 0).sum() > 50  # a cloud is drawn
     assert (others[..., 3] > 0).sum() > 2000
     box = surface.bounding_box()
     assert box is not None
@@ -102,23 +102,23 @@ def test_shapes_are_turned_by_mouse_and_keys_and_their_group_with_them(opened: "
     dragged = shown(opened, surface)
     assert (dragged != others).any()
     assert (shown(opened, cloud) != first).any()
-    # without a button pressed it stays as it is
+    # without a pressed button the view does not change
     opened.mouse.move(box["x"] + 20, box["y"] + 20, steps=2)
     assert (shown(opened, surface) == dragged).all()
     turn_by_keys(opened, surface)
     assert (shown(opened, surface) == others).all()
-    # other groups were left alone: the keys turn what has the focus
-    answer = opened.locator("#answers .forms").first.locator("canvas")
-    assert answer.count() == 5  # seen, three answers, truth
-    still = shown(opened, answer.first)
+    # other groups do not turn: the keys turn the group with the focus
+    predictions = opened.locator("#answers .forms").first.locator("canvas")
+    assert predictions.count() == 5  # input, three predictions, ground truth
+    still = shown(opened, predictions.first)
     surface.focus()
     opened.keyboard.press("ArrowRight")
-    assert (shown(opened, answer.first) == still).all()
+    assert (shown(opened, predictions.first) == still).all()
 
 
-def test_a_finger_turns_shapes(browser: "Browser", whole: Path) -> None:
+def test_a_finger_turns_shapes(browser: "Browser", full_report: Path) -> None:
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
-    for page in watched(context, whole):
+    for page in open_checked(context, full_report):
         canvas = page.locator("#objects canvas").first
         before = shown(page, canvas)
         box = canvas.bounding_box()
@@ -127,16 +127,16 @@ def test_a_finger_turns_shapes(browser: "Browser", whole: Path) -> None:
         client = context.new_cdp_session(page)
         client.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
         for step in range(1, 6):
-            place = {"x": x + 15 * step, "y": y}
-            client.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
+            point = {"x": x + 15 * step, "y": y}
+            client.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
         client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         assert (shown(page, canvas) != before).any()
 
 
-def test_without_webgl_the_points_are_drawn_and_turned(running: "playwright.Playwright", whole: Path) -> None:
+def test_without_webgl_the_points_are_drawn_and_turned(running: "playwright.Playwright", full_report: Path) -> None:
     plain = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-3d-apis"])
     page = plain.new_page()
-    page.goto(whole.as_uri())
+    page.goto(full_report.as_uri())
     assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
     canvas = page.locator("#objects canvas").first
     before = shown(page, canvas)
@@ -150,9 +150,9 @@ def test_without_webgl_the_points_are_drawn_and_turned(running: "playwright.Play
 def test_tables_are_sorted_by_click_and_key(opened: "Page") -> None:
     table = opened.locator("#summary table.sortable").first
     titles = table.locator("thead th").all_inner_texts()
-    place = next(number for number, title in enumerate(titles) if title.startswith("linear probe"))
-    cells = table.locator(f"tbody tr td:nth-child({place + 1})")
-    title = table.locator("thead th").nth(place)
+    column = next(number for number, title in enumerate(titles) if title.startswith("linear probe"))
+    cells = table.locator(f"tbody tr td:nth-child({column + 1})")
+    title = table.locator("thead th").nth(column)
     original = cells.all_inner_texts()
     title.locator("button").click()
     assert title.get_attribute("aria-sort") == "ascending"
@@ -169,7 +169,7 @@ def test_tables_are_sorted_by_click_and_key(opened: "Page") -> None:
     assert sorted(cells.all_inner_texts()) == sorted(original)
 
 
-def test_whoever_points_at_an_item_sees_it(opened: "Page") -> None:
+def test_pointing_at_an_item_shows_it(opened: "Page") -> None:
     chart = opened.locator(".embedding > svg")
     chart.scroll_into_view_if_needed()
     card = opened.locator(".embedding .card")
@@ -193,18 +193,18 @@ def test_items_are_reached_by_keys(opened: "Page") -> None:
     opened.keyboard.press("Tab")
     assert opened.evaluate("document.activeElement.matches('.embedding > svg')")
     assert card.is_visible()
-    seen = {card.inner_text()}
+    texts = {card.inner_text()}
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
         opened.keyboard.press(key)
-        seen.add(card.inner_text())
-    assert len(seen) > 2
+        texts.add(card.inner_text())
+    assert len(texts) > 2
     ring = chart.locator(".ring")
     assert float(ring.get_attribute("cx") or -1) > 0
     opened.keyboard.press("Escape")
     assert not card.is_visible()
 
 
-def test_a_class_can_stand_alone(opened: "Page") -> None:
+def test_a_button_shows_one_class_only(opened: "Page") -> None:
     buttons = opened.locator("#embedding div.legend button")
     assert buttons.count() == 3
     buttons.nth(1).click()
@@ -217,16 +217,18 @@ def test_a_class_can_stand_alone(opened: "Page") -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_nothing_stands_in_anybodys_way(browser: "Browser", whole: Path, scheme: str, size: dict[str, int]) -> None:
+def test_the_page_is_accessible_and_fits_the_screen(
+    browser: "Browser", full_report: Path, scheme: str, size: dict[str, int]
+) -> None:
     context = browser.new_context(viewport=size, color_scheme=scheme)
-    for page in watched(context, whole):
+    for page in open_checked(context, full_report):
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        found = axe.Axe().run(page).response["violations"]
+        violations = axe.Axe().run(page).response["violations"]
         grave = [
             (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
-            for each in found
+            for each in violations
             if each["impact"] in ("serious", "critical")
         ]
         assert grave == []
@@ -235,9 +237,9 @@ def test_nothing_stands_in_anybodys_way(browser: "Browser", whole: Path, scheme:
         assert light == (scheme == "light")
 
 
-def test_what_is_not_named_does_not_run(browser: "Browser", whole: Path) -> None:
+def test_other_scripts_do_not_run(browser: "Browser", full_report: Path) -> None:
     page = browser.new_page()
-    page.goto(whole.as_uri())
+    page.goto(full_report.as_uri())
     page.evaluate(
         "const added = document.createElement('script'); added.textContent = 'window.added = 1';"
         "document.body.append(added); document.body.setAttribute('onclick', 'window.added = 2'); document.body.click()"
@@ -246,10 +248,10 @@ def test_what_is_not_named_does_not_run(browser: "Browser", whole: Path) -> None
     page.close()
 
 
-def test_without_scripts_everything_is_there_to_read(browser: "Browser", whole: Path) -> None:
+def test_without_scripts_everything_can_be_read(browser: "Browser", full_report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(whole.as_uri())
+    page.goto(full_report.as_uri())
     assert "trained network" in page.locator("#summary table").first.inner_text()
     assert page.locator(".embedding .item").count() == 60
     assert page.locator("#neighbours img").first.is_visible()
@@ -259,23 +261,24 @@ def test_without_scripts_everything_is_there_to_read(browser: "Browser", whole: 
 
 @pytest.fixture(scope="module")
 def both(run: TrainedRun) -> Path:
-    """A comparison: of the run with itself."""
+    """Write a comparison of the run with itself."""
     return spectral_ssl.report(compare=[run, run], out=run.folder.parent / "both.html")
 
 
 def test_shapes_of_a_comparison_are_turned_by_mouse_and_keys(browser: "Browser", both: Path) -> None:
     assert both.stat().st_size < 10_000_000
     context = browser.new_context(viewport=DESKTOP)
-    for page in watched(context, both):
+    for page in open_checked(context, both):
         rows = page.locator("#answers .forms")
         assert rows.count() == 3
         captions = [text.rpartition(": ")[2] for text in rows.first.locator("figcaption").all_inner_texts()]
-        assert captions[:2] == ["seen", "truth"]
-        assert [text.rpartition(", ")[2] for text in captions[2:]] == 2 * ["answer 1", "answer 2", "answer 3"]
+        assert captions[:2] == ["input", "ground truth"]
+        predictions = ["prediction 1", "prediction 2", "prediction 3"]
+        assert [text.rpartition(", ")[2] for text in captions[2:]] == 2 * predictions
         first, last = rows.first.locator("canvas").nth(2), rows.first.locator("canvas").last
         of_one_run, of_the_other = shown(page, first), shown(page, last)
         assert (of_one_run[..., 3] > 0).sum() > 2000
-        assert (of_one_run != shown(page, rows.first.locator("canvas").nth(1))).any()  # the truth is another shape
+        assert (of_one_run != shown(page, rows.first.locator("canvas").nth(1))).any()  # another shape
         below = shown(page, rows.nth(1).locator("canvas").first)
         first.scroll_into_view_if_needed()
         box = first.bounding_box()
@@ -285,7 +288,7 @@ def test_shapes_of_a_comparison_are_turned_by_mouse_and_keys(browser: "Browser",
         page.mouse.move(box["x"] + 80, box["y"] + 55, steps=4)
         page.mouse.up()
         assert (shown(page, first) != of_one_run).any()
-        assert (shown(page, last) != of_the_other).any()  # the other run's answers turn with it
+        assert (shown(page, last) != of_the_other).any()  # the predictions of the other run turn too
         assert (shown(page, rows.nth(1).locator("canvas").first) == below).all()
         turn_by_keys(page, last)
         assert (shown(page, first) == of_one_run).all()
@@ -296,7 +299,7 @@ def test_shapes_of_a_comparison_are_turned_by_mouse_and_keys(browser: "Browser",
 def test_a_comparison_and_a_short_report_open_as_well(browser: "Browser", run: TrainedRun, both: Path) -> None:
     for path in (both, run.folder / "report.html"):
         context = browser.new_context(viewport=PHONE, color_scheme="dark")
-        for page in watched(context, path):
+        for page in open_checked(context, path):
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
             assert page.locator("h2").count() >= 5
             page.locator("table.sortable button").first.click()

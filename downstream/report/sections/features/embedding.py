@@ -1,7 +1,7 @@
-"""The features by t-SNE in the plane; whoever points at an item sees it.
+"""A map of the features by t-SNE in the plane; readers see an item when they point at it.
 
-t-SNE (van der Maaten and Hinton, 2008) keeps neighbours and no distances. Labels, those of the test split too, give the
-colours and nothing else.
+t-SNE (van der Maaten and Hinton, 2008) preserves neighbours, not distances. Labels, including those
+of the test split, determine the colours only.
 """
 
 import numpy as np
@@ -9,32 +9,32 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from downstream.report.evidence import SEED, Evidence
-from downstream.report.images import sheet, sheet_uri, thumbnails
+from downstream.report.images import arrange_sheet, encode_sheet, make_thumbnails
 from downstream.report.table import Table
-from downstream.report.templating import fragment, render
+from downstream.report.templating import render, render_table
 
 FEWEST = 10
 PERPLEXITY = 30.0
-AXES_KEPT = 50  # principal axes before t-SNE, as usual: its time grows with the dimensions
-PICTURE = 56
+AXES_USED = 50  # principal axes as input of t-SNE, as usual: its time grows with the dimensions
+THUMBNAIL = 56
 COLUMNS = 50
 SIDE = 600
 MARGIN = 16
 COLOURS = 20  # in report.css
 
 
-def embedding(evidence: Evidence) -> Markup | None:
-    """A map of up to 2000 items; None in a short report, and where there are too few or no finite features."""
+def render_embedding(evidence: Evidence) -> Markup | None:
+    """Render a map of up to 2000 items; None in a short report, for few items, and if features are not finite."""
     items, maps = evidence.items, evidence.maps
     if items is None or maps is None or len(items.rows) < FEWEST or not np.isfinite(items.features).all():
         return None
-    places = plane(items.standardised())
-    pixels = np.round(MARGIN + places * (SIDE - 2 * MARGIN)).astype(int)
+    positions = project_to_plane(items.standardise())
+    pixels = np.round(MARGIN + positions * (SIDE - 2 * MARGIN)).astype(int)
     labels = maps.labels[items.rows]
     names = [maps.classes[label] if 0 <= label < len(maps.classes) else "no label" for label in labels]
     ids = [maps.ids[row] for row in items.rows]
     splits = [str(split) for split in maps.splits[items.rows]]
-    pictures = sheet(thumbnails(maps, items.rows, PICTURE), PICTURE, COLUMNS)
+    sheet = arrange_sheet(make_thumbnails(maps, items.rows, THUMBNAIL), THUMBNAIL, COLUMNS)
     known = sorted(set(labels[labels >= 0].tolist()))
     table = Table(
         caption=f"{len(ids)} items in the plane",
@@ -51,26 +51,26 @@ def embedding(evidence: Evidence) -> Markup | None:
             for (x, y), label in zip(pixels, labels, strict=True)
         ],
         side=SIDE,
-        data={"ids": ids, "classes": names, "splits": splits, "picture": PICTURE, "columns": COLUMNS},
-        sheet=sheet_uri(pictures, few_colours=maps.basis.kind != "pixels"),
+        data={"ids": ids, "classes": names, "splits": splits, "thumbnail": THUMBNAIL, "columns": COLUMNS},
+        sheet=encode_sheet(sheet, few_colours=maps.basis.kind != "pixels"),
         legend=[(label, label % COLOURS, maps.classes[label]) for label in known if label < len(maps.classes)],
-        table=fragment(table),
+        table=render_table(table),
     )
 
 
-def plane(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places (N, 2) in the unit square of standardised features (N, D), by t-SNE from their first principal axes."""
+def project_to_plane(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Project standardised features (N, D) to the unit square (N, 2), by t-SNE that starts at two principal axes."""
     from sklearn.manifold import TSNE
 
     centred = features - features.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    kept = centred @ axes[:AXES_KEPT].T
-    if not kept.any():
+    reduced = centred @ axes[:AXES_USED].T
+    if not reduced.any():
         return np.full((len(features), 2), 0.5)
-    start = kept[:, :2] if kept.shape[1] > 1 else np.column_stack([kept[:, 0], np.zeros(len(kept))])
-    perplexity = min(PERPLEXITY, (len(kept) - 1) / 3)
+    start = reduced[:, :2] if reduced.shape[1] > 1 else np.column_stack([reduced[:, 0], np.zeros(len(reduced))])
+    perplexity = min(PERPLEXITY, (len(reduced) - 1) / 3)
     first = start / max(float(start[:, 0].std()), 1e-12) * 1e-4
-    found = TSNE(perplexity=perplexity, init=first, random_state=SEED).fit_transform(kept)
-    span = float(np.ptp(found, axis=0).max()) or 1.0
-    middle = (found.max(axis=0) + found.min(axis=0)) / 2
-    return np.asarray((found - middle) / span + 0.5, np.float64)
+    positions = TSNE(perplexity=perplexity, init=first, random_state=SEED).fit_transform(reduced)
+    span = float(np.ptp(positions, axis=0).max()) or 1.0
+    middle = (positions.max(axis=0) + positions.min(axis=0)) / 2
+    return np.asarray((positions - middle) / span + 0.5, np.float64)

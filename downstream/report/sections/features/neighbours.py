@@ -1,4 +1,4 @@
-"""Some held-out items and what lies nearest to them in the space of the features."""
+"""Some held-out items and their nearest neighbours in feature space."""
 
 import numpy as np
 from markupsafe import Markup
@@ -6,39 +6,42 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from downstream.report.evidence import Evidence
-from downstream.report.images import data_uri, thumbnails
+from downstream.report.images import encode_png, make_thumbnails
 from downstream.report.templating import render
 
 QUERIES, NEIGHBOURS = 8, 6
-PICTURE = 72
+THUMBNAIL = 72
 
 
-def neighbours(evidence: Evidence) -> Markup | None:
-    """Eight rows of a query and its six nearest by the cosine of standardised features."""
+def render_neighbours(evidence: Evidence) -> Markup | None:
+    """Render eight queries, each with its six nearest items by the cosine of standardised features."""
     items, maps = evidence.items, evidence.maps
     if items is None or maps is None or not np.isfinite(items.features).all() or len(items.rows) < 2:
         return None
     test = np.flatnonzero(maps.splits[items.rows] == "test")
-    asked = test if len(test) else np.arange(len(items.rows))
-    # not in step with classes that alternate
-    queries = np.sort(np.random.default_rng(0).choice(asked, min(QUERIES, len(asked)), replace=False))
-    values = items.standardised()
+    candidates = test if len(test) else np.arange(len(items.rows))
+    # random, because evenly spaced queries could all have the same class if classes alternate
+    queries = np.sort(np.random.default_rng(0).choice(candidates, min(QUERIES, len(candidates)), replace=False))
+    values = items.standardise()
     directions = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     similarity = directions[queries] @ directions.T
     similarity[np.arange(len(queries)), queries] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(items.rows) - 1)]
     shown = items.rows[np.concatenate([queries[:, None], nearest], axis=1)]  # (Q, 1 + K) rows of the file
-    pictures = thumbnails(maps, shown.reshape(-1), PICTURE)
+    images = make_thumbnails(maps, shown.reshape(-1), THUMBNAIL)
     lines = []
     for number, line in enumerate(shown):
-        cells = [_cell(maps, row, shown[number, 0], pictures[number * len(line) + at]) for at, row in enumerate(line)]
-        lines.append({"query": cells[0], "found": cells[1:]})
+        cells = [
+            _describe(maps, row, shown[number, 0], images[number * len(line) + column])
+            for column, row in enumerate(line)
+        ]
+        lines.append({"query": cells[0], "neighbours": cells[1:]})
     return render("neighbours.html", lines=lines, count=len(items.rows), labelled=bool((maps.labels >= 0).any()))
 
 
-def _cell(maps: MapFile, row: int, query: int, picture: NDArray[np.uint8]) -> dict[str, str]:
-    own, asked = maps.labels[row], maps.labels[query]
-    known = own >= 0 and asked >= 0
-    same = ("same class" if own == asked else "another class") if known else ""
-    name = maps.classes[own] if 0 <= own < len(maps.classes) else ""
-    return {"id": maps.ids[row], "class": name, "same": same, "picture": data_uri(picture)}
+def _describe(maps: MapFile, row: int, query: int, image: NDArray[np.uint8]) -> dict[str, str]:
+    label, query_label = maps.labels[row], maps.labels[query]
+    both_known = label >= 0 and query_label >= 0
+    same = ("same class" if label == query_label else "another class") if both_known else ""
+    name = maps.classes[label] if 0 <= label < len(maps.classes) else ""
+    return {"id": maps.ids[row], "class": name, "same": same, "image": encode_png(image)}

@@ -1,24 +1,29 @@
-"""The commands that make the maps, the run and its results again."""
+"""The commands that reproduce the maps, the run and its results."""
 
 import shlex
 from pathlib import Path
 
 from markupsafe import Markup
 
-from downstream.report.commands import evaluate_command, prep_command, pretrain_command, probe_command
+from downstream.report.commands import (
+    build_evaluate_command,
+    build_prep_command,
+    build_pretrain_command,
+    build_probe_command,
+)
 from downstream.report.evidence import Evidence
 from downstream.report.templating import render
 
 
-def reproduce(evidence: Evidence) -> Markup | None:
-    """What was typed, and the commands that say the same in full."""
+def render_reproduction(evidence: Evidence) -> Markup | None:
+    """Render the commands with all settings, and the command that was typed."""
     plan, folder = evidence.run.plan, evidence.run.folder
     data = Path(plan.data).parent
-    commands = [("the maps", prep_command(evidence.maps))] if evidence.maps else []
-    commands.append(("the training", pretrain_command(plan, folder)))
-    commands += [(f"probe: {result['file']}", probe_command(result, data)) for result in evidence.probes
+    commands = [("the maps", build_prep_command(evidence.maps))] if evidence.maps else []
+    commands.append(("the training", build_pretrain_command(plan, folder)))
+    commands += [(f"probe: {result['file']}", build_probe_command(result, data)) for result in evidence.probes
                  if "maps" in result]  # fmt: skip
-    commands += [(f"evaluation: {result['file']}", evaluate_command(result, plan, data))
+    commands += [(f"evaluation: {result['file']}", build_evaluate_command(result, plan, data))
                  for result in evidence.evaluations]  # fmt: skip
     commands.append(("this report", shlex.join(["spectral-ssl", "report", "--run", str(folder)])))
     return render(

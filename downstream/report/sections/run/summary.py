@@ -1,106 +1,110 @@
-"""What the run is, and the tables of its probes."""
+"""The summary of a run, and the tables of its probes."""
 
 from typing import Any
 
 from markupsafe import Markup
 
 from downstream.probes.compared_features import TRAINED
-from downstream.report.evidence import Evidence, number, probed
-from downstream.report.table import Score, Table, score
-from downstream.report.templating import fragment, render
+from downstream.report.evidence import Evidence, name_probe, to_number
+from downstream.report.table import Score, Table, make_score
+from downstream.report.templating import render, render_table
 
 
-def summary(evidence: Evidence) -> Markup | None:
-    """The run in a few lines; each probe beside its baselines."""
-    run, place = evidence.run, evidence.run.checkpoint["place"]
+def render_summary(evidence: Evidence) -> Markup | None:
+    """Render the run in a few lines, and each probe with its baselines."""
+    run, trained = evidence.run, evidence.run.checkpoint["place"]
     train = evidence.maps.rows("train") if evidence.maps else None
-    seconds = number(evidence.metrics[-1].get("seconds")) if evidence.metrics else float("nan")
+    seconds = to_number(evidence.metrics[-1].get("seconds")) if evidence.metrics else float("nan")
     facts = {
         "method": run.plan.method,
         "task": run.plan.task,
         "data": f"{evidence.maps.source}, {len(evidence.maps)} maps" if evidence.maps else run.plan.data,
         "trained on": f"{len(train)} maps without labels" if train is not None else None,
-        "trained for": f"{place['epoch']} epochs, {place['step']} steps" + _duration(seconds),
+        "trained for": f"{trained['epoch']} epochs, {trained['step']} steps" + _format_duration(seconds),
         "state": evidence.status.get("state"),
         "checkpoint": run.checkpoint_digest[:16],
     }
     return render(
         "summary.html",
         facts={name: value for name, value in facts.items() if value is not None},
-        headline=_headline(evidence),
+        headline=_write_headline(evidence),
         no_maps=evidence.no_maps,
-        probes=[fragment(probe_table(result, evidence.is_current(result))) for result in reversed(evidence.probes)],
+        probes=[
+            render_table(build_probe_table(result, evidence.is_current(result))) for result in reversed(evidence.probes)
+        ],
         run=str(run.folder),
     )
 
 
-def probe_table(result: dict[str, Any], current: bool = True) -> Table:
-    """A probe's stored result as a table.
+def build_probe_table(result: dict[str, Any], is_current: bool = True) -> Table:
+    """Build a table from the stored result of a probe.
 
     Parameters
     ----------
     result : dict
-        What ``probe-MAPS.json`` holds.
-    current : bool
-        Whether it is of the checkpoint that lies there now.
+        Content of ``probe-MAPS.json``.
+    is_current : bool
+        Whether the result belongs to the current checkpoint.
     """
-    old = "" if current else " (of an earlier checkpoint)"
+    old = "" if is_current else " (of an earlier checkpoint)"
     columns = ["features", "dimensions"]
     rows: list[list[Any]] = [[row["features"], row["dimensions"]] for row in result["rows"]]
-    for title, cells in _columns(result).items():
+    for title, cells in _build_columns(result).items():
         columns.append(title)
         for row, cell in zip(rows, cells, strict=True):
             row.append(cell)
     names = [row["features"] for row in result["rows"]]
     caption = (
-        f"{probed(result)}: {result['classes']} classes, {result['train']} training samples, "
+        f"{name_probe(result)}: {result['classes']} classes, {result['train']} training samples, "
         f"{result['test']} test samples{old}"
     )
     return Table(caption=caption, columns=columns, rows=rows, marked=names.index(TRAINED) if TRAINED in names else None)
 
 
-def _columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
-    """The scores of all rows by the titles of their columns: those of the probes that were asked for."""
+def _build_columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
+    """Build the columns of the probes that were run: the scores of all rows by the title of the column."""
     probes, rows = result.get("probes", ()), result["rows"]
-    found: dict[str, list[Score | None]] = {}
+    columns: dict[str, list[Score | None]] = {}
     if "linear" in probes:
-        found["linear probe"] = [score(row["mean"], row["std"]) for row in rows]
-        found["standard error of the test"] = [score(row["standard_error"]) for row in rows]
+        columns["linear probe"] = [make_score(row["mean"], row["std"]) for row in rows]
+        columns["standard error of the test"] = [make_score(row["standard_error"]) for row in rows]
     for probe, title in (("svm", "linear SVM"), ("layer", "single layer")):
         if probe in probes:
-            found[title] = [score(row[probe]["mean"], row[probe]["std"]) if row.get(probe) else None for row in rows]
+            columns[title] = [
+                make_score(row[probe]["mean"], row[probe]["std"]) if row.get(probe) else None for row in rows
+            ]
     if "neighbours" in probes:
-        found["10 neighbours"] = [score(row["neighbours"]) for row in rows]
-    for place, scores in enumerate(rows[0].get("few_shot") or ()):
+        columns["10 neighbours"] = [make_score(row["neighbours"]) for row in rows]
+    for index, scores in enumerate(rows[0].get("few_shot") or ()):
         title = f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"
-        few = [row["few_shot"][place] for row in rows]
-        found[title] = [score(each["mean"], each["std"]) for each in few]
+        few = [row["few_shot"][index] for row in rows]
+        columns[title] = [make_score(each["mean"], each["std"]) for each in few]
     if "retrieval" in probes:
-        found["class mAP"] = [score(row["retrieval"]) for row in rows]
+        columns["class mAP"] = [make_score(row["retrieval"]) for row in rows]
     if "fine-tune" in probes:
         tuned = [row.get("fine_tune") for row in rows]
-        found["fine-tuned (upper reference)"] = [score(each["accuracy"]) if each else None for each in tuned]
-    return found
+        columns["fine-tuned (upper reference)"] = [make_score(each["accuracy"]) if each else None for each in tuned]
+    return columns
 
 
-def _headline(evidence: Evidence) -> str:
-    """The newest linear probe in one sentence, beside the best row that cost no training."""
+def _write_headline(evidence: Evidence) -> str:
+    """Write the newest linear probe in two sentences: the run, and the best training-free baseline."""
     for result in reversed(evidence.probes):
         if "linear" not in result.get("probes", ()) or not evidence.is_current(result):
             continue
-        scores = {row["features"]: number(row["mean"]) for row in result["rows"]}
-        free = {name: mean for name, mean in scores.items() if not name.startswith((TRAINED, "reference"))}
-        if TRAINED not in scores or not free:
+        scores = {row["features"]: to_number(row["mean"]) for row in result["rows"]}
+        baselines = {name: mean for name, mean in scores.items() if not name.startswith((TRAINED, "reference"))}
+        if TRAINED not in scores or not baselines:
             continue
-        best = max(free, key=lambda name: free[name])
+        best = max(baselines, key=lambda name: baselines[name])
         return (
-            f"A linear probe of the features has {scores[TRAINED]:.1%} of the test samples right; "
-            f"the best that cost no training, {best}, has {free[best]:.1%} ({probed(result)})."
+            f"Linear probe on {name_probe(result)}: {scores[TRAINED]:.1%} of {result['test']} test samples correct. "
+            f"Best training-free baseline ({best}): {baselines[best]:.1%}."
         )
     return ""
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if not seconds >= 0:
         return ""
     minutes = round(seconds / 60)
