@@ -1,14 +1,14 @@
-"""The map file: all maps of a data set with their ids, labels, splits, basis, statistics and failures, in HDF5.
+"""Reader of the map file: all maps of a data set with ids, labels, splits, basis, statistics and failures, in HDF5.
 
-Read here, written by ``data_prep.maps.writer``.
+``data_prep.maps.writer`` writes it.
 
 ======================  =======================================================================
-/maps                   (N, C, H, W) float32, one sample a chunk, not compressed
+/maps                   (N, C, H, W) float32, one sample per chunk, not compressed
 /ids, /split            (N,) strings
 /labels                 (N,) int64, -1 = none
 /mean, /std             (C, H, W) float32, over the training split; std is 1 where a value is constant
-/failures               (F,) of (id, reason): the objects that could not be used
-/points                 (N, P, 3) float16, optional: the clouds the maps were made from
+/failures               (F,) of (id, reason): the failed objects
+/points                 (N, P, 3) float16, optional: the clouds that became the maps
 attributes              schema_version, basis (JSON), source, source_digest, source_up, class_names (JSON),
                         content_digest, created_by
 ======================  =======================================================================
@@ -45,11 +45,11 @@ SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
 ROWS_OF_DIGEST = 64
-BYTES_AT_ONCE = 32 << 20  # of maps held by whoever goes through a whole file
+BYTES_AT_ONCE = 32 << 20  # Limit of the maps in memory during a pass over a whole file.
 
 
 def compute_content_digest(file: h5py.File) -> str:
-    """SHA-256 over ids, labels, splits, basis and map values: two files with the same digest hold the same data."""
+    """Compute the SHA-256 of ids, labels, splits, basis and map values; equal digests mean equal data."""
     digest = sha256(str(file.attrs["basis"]).encode())
     for name in ("ids", "split"):
         digest.update("\0".join(read_texts(file[name])).encode())
@@ -62,14 +62,14 @@ def compute_content_digest(file: h5py.File) -> str:
 
 
 def count_rows_at_once(shape: tuple[int, ...], most: int = ROWS_AT_ONCE) -> int:
-    """How many maps of this shape to read at once: as many as fit into ``BYTES_AT_ONCE``, at least one."""
+    """Count the maps of this shape that fit into ``BYTES_AT_ONCE``, between 1 and ``most``."""
     return max(1, min(most, BYTES_AT_ONCE // max(4 * math.prod(shape), 1)))
 
 
 def build_fingerprint(
     basis: Basis, source: str, source_digest: str, classes: Sequence[str], up: str, has_points: bool
 ) -> dict[str, Any]:
-    """What a map file tells of its origin, by names for the user: two files that agree in it hold the same maps."""
+    """Build the description of a map file's origin, by names for the user; equal descriptions mean equal maps."""
     return {
         "source": source,
         "digest of the source": source_digest[:16],
@@ -82,12 +82,12 @@ def build_fingerprint(
 
 @dataclass(frozen=True, eq=False)
 class MapFile:
-    """An opened map file: everything but the maps in memory; ``read`` fetches those.
+    """An open map file: everything except the maps is in memory, and ``read`` returns maps.
 
     Attributes
     ----------
     path : Path
-        The file.
+        Path of the file.
     basis : Basis
         Meaning of the maps.
     source : str
@@ -95,21 +95,21 @@ class MapFile:
     classes : tuple of str
         Class names in label order.
     ids : sequence of str
-        One for each map.
+        Id of each map's object.
     labels : ndarray, shape (N,), int64
-        -1 where there is none.
+        Label of each map; -1 for an object without a class.
     splits : ndarray, shape (N,), str
-        "train", "val" or "test".
+        Split of each map: "train", "val" or "test".
     mean, std : ndarray, shape (C, H, W), float32
-        Over the training split.
+        Statistics of the training split.
     failures : tuple of (id, reason)
-        Objects that could not be used.
+        The failed objects, which have no map.
     digest : str
         The content digest.
     has_points : bool
-        Whether the clouds lie beside the maps.
+        Whether the file stores the clouds with the maps.
     fingerprint : dict
-        Where it comes from and how it was made, see ``fingerprint_of``.
+        Origin and parameters of the maps, see ``build_fingerprint``.
     """
 
     path: Path
@@ -130,13 +130,13 @@ class MapFile:
         return len(self.ids)
 
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
-        """Row numbers of one split, or of all."""
+        """Return the row numbers of one split, or of all splits."""
         if split is None:
             return np.arange(len(self))
         return np.flatnonzero(self.splits == split)
 
     def read(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Maps of the given rows (all of them by default), (B, C, H, W) float32, in the order asked for.
+        """Read the maps of these rows (all by default), (B, C, H, W) float32, in the order of ``rows``.
 
         Raises
         ------
@@ -146,16 +146,16 @@ class MapFile:
         with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             maps = _read_rows(open_dataset(file, "maps", MAKE_AGAIN), rows)
         if not np.isfinite(maps).all():
-            raise UserError("maps that are not finite", str(self.path), "run `spectral-ssl verify` on it")
+            raise UserError("maps with values that are not finite", str(self.path), "run `spectral-ssl verify` on it")
         return maps
 
     def read_points(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Clouds of the given rows, (B, P, 3) float32.
+        """Read the clouds of these rows (all by default), (B, P, 3) float32.
 
         Raises
         ------
         UserError
-            When the file was made without them.
+            When the file has no clouds.
         """
         if not self.has_points:
             raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
@@ -165,28 +165,28 @@ class MapFile:
 
 def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
     wanted = np.arange(len(column)) if rows is None else rows
-    order = np.unique(wanted)  # HDF5 takes rising row numbers only
+    order = np.unique(wanted)  # HDF5 accepts only rising row numbers.
     if len(order) and not 0 <= order[0] <= order[-1] < len(column):
         raise IndexError(f"rows {order[0]} to {order[-1]} of {len(column)}")
-    places = find_row_offsets(column)
-    if places is not None:
-        found = places.read(order)
-        return found if np.array_equal(order, wanted) else found[np.searchsorted(order, wanted)]
-    found = np.empty((len(order), *column.shape[1:]), np.float32)
-    # one slice per run of neighbours: fancy indexing in HDF5 costs several times more
+    offsets = find_row_offsets(column)
+    if offsets is not None:
+        values = offsets.read(order)
+        return values if np.array_equal(order, wanted) else values[np.searchsorted(order, wanted)]
+    values = np.empty((len(order), *column.shape[1:]), np.float32)
+    # Each run of neighbours is read as one slice: fancy indexing in HDF5 takes several times longer.
     for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) > 1) + 1):
         if len(run):
-            found[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]
-    return found[np.searchsorted(order, wanted)]
+            values[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]
+    return values[np.searchsorted(order, wanted)]
 
 
 def open_maps(path: Path | str) -> MapFile:
-    """Open a map file and read everything but the maps.
+    """Open a map file and read everything except the maps.
 
     Parameters
     ----------
     path : Path
-        The file.
+        Path of the file.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def open_maps(path: Path | str) -> MapFile:
             f"maps {shape}, basis {basis.shape}, rows {sorted(rows)} in {path}",
             f"make it again with `{MAKE_AGAIN}`",
         )
-    wrong = _contradiction(opened, kinds)
+    wrong = _find_contradiction(opened, kinds)
     if wrong:
         raise UserError("map file that contradicts itself", f"{wrong} in {path}", f"make it again with `{MAKE_AGAIN}`")
     if not len(opened):
@@ -252,8 +252,8 @@ def open_maps(path: Path | str) -> MapFile:
     return opened
 
 
-def _contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
-    """What a file says that cannot be, or nothing."""
+def _find_contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
+    """Return a description of the first invalid content of a file, or an empty string."""
     if kinds != {"maps": "f", "mean": "f", "std": "f", "labels": "i"}:
         return f"value types {kinds}"
     if len(maps) and not -1 <= maps.labels.min() <= maps.labels.max() < max(len(maps.classes), 1):

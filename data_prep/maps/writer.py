@@ -1,4 +1,4 @@
-"""Writing a map file (see ``data_prep.maps.reader``), batch by batch."""
+"""Writer of a map file, batch by batch. ``data_prep.maps.reader`` describes the format."""
 
 import json
 import math
@@ -15,14 +15,17 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, compute_content_digest
 from spectral_ssl.ground.files import reserve_room
 
-# Room for what comes with the values: index of chunks, id, label, split of a row; attributes and statistics.
+# Disk space in addition to the values: per row for the chunk index, id, label and split; per file for attributes and
+# statistics.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
-# Below this a coefficient counts as constant: float32 moments of a unit mass are uncertain by 4e-7 (data_prep.transforms.moment_sums).
+# Below this a coefficient counts as constant: float32 moments of a unit mass have an error of 4e-7.
 CONSTANT_BELOW = 1e-6
 
 
 class MapWriter:
-    """Writes one map file, batch by batch, in the order of the calls. Use it as a context manager on a temporary path.
+    """Writer of one map file, batch by batch, in the order of the calls.
+
+    Use it as a context manager on a temporary path.
 
     Parameters
     ----------
@@ -33,17 +36,17 @@ class MapWriter:
     source, source_digest, classes, created_by
         Provenance, stored as attributes.
     count : int
-        The most rows that can come.
+        Maximum number of rows.
     keep_points : int
-        Points per cloud to be stored beside the maps, 0 for none.
+        Number of points per cloud to store with the maps; 0 for none.
     source_up : str
-        The up axis the source's files were turned from, "none" for images.
+        The axis that points up in the source's files; "none" for images.
 
     Raises
     ------
     OSError
-        When the disk has no room for so many rows, or another reason not to write. Room is reserved before anything
-        is written, because an HDF5 file whose writing fails cannot be closed again without harm to the process.
+        When the disk has no space for so many rows, or cannot be written. The space is reserved
+        before writing, because an HDF5 file cannot be closed safely after a failed write.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class MapWriter:
         splits: Sequence[str],
         points: NDArray[Any] | None = None,
     ) -> None:
-        """Add a batch: maps (B, C, H, W) and as many ids, labels and splits; points (B, P, 3) if they are kept."""
+        """Add a batch: maps (B, C, H, W) and as many ids, labels and splits; points (B, P, 3) if they are stored."""
         rows = slice(len(self._ids), len(self._ids) + len(maps))
         self._maps[rows] = maps
         if self._points is not None:
@@ -125,7 +128,7 @@ class MapWriter:
             self._others.add(maps[~training])
 
     def fail(self, identity: str, reason: str) -> None:
-        """Record an object that could not be used."""
+        """Record a failed object."""
         self._failures.append((identity, reason))
 
     def __enter__(self) -> Self:
@@ -141,7 +144,7 @@ class MapWriter:
             self._file.close()
         if kind is None:
             with h5py.File(self._path, "r+"):
-                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
+                pass  # When the file is opened and closed again, HDF5 cuts off the unused reserved space.
 
     def _finish(self) -> None:
         rows = len(self._ids)
@@ -157,17 +160,17 @@ class MapWriter:
         failures = self._file.create_dataset("failures", (len(self._failures),), dtype=pair)
         if self._failures:
             failures[:] = np.array(self._failures, dtype=pair)
-        mean, std = (self._training if "train" in self._splits else self._others).mean_and_std()
+        mean, std = (self._training if "train" in self._splits else self._others).compute_mean_and_std()
         self._file.create_dataset("mean", data=mean)
         self._file.create_dataset("std", data=std)
         self._file.attrs["content_digest"] = compute_content_digest(self._file)
 
 
 class _Sums:
-    """Mean and standard deviation of each value, from sums that grow with the rows: nothing is read again for them.
+    """Running sums for the mean and standard deviation of each value, so that no row is read again.
 
-    Squares are of differences from the first row, which lies within a few standard deviations of the mean, so that no
-    digits are lost that count.
+    The sums are of differences from the first row and their squares. The first row lies within a few
+    standard deviations of the mean, so no significant digits are lost.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -177,7 +180,7 @@ class _Sums:
         self._first, self._second = np.zeros(shape), np.zeros(shape)
 
     def add(self, maps: NDArray[np.float32]) -> None:
-        """Take in maps (B, C, H, W)."""
+        """Add maps (B, C, H, W) to the sums."""
         if len(maps) == 0:
             return
         if self._count == 0:
@@ -187,15 +190,15 @@ class _Sums:
         self._second += np.square(differences, out=differences).sum(axis=0)
         self._count += len(maps)
 
-    def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(C, H, W) each; 0 and 1 where no map came, and 1 where a value is constant.
+    def compute_mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Compute mean and standard deviation, (C, H, W) each; 0 and 1 without maps.
 
-        Images are not taken in: they are in [-1, 1] already, and their statistics would say where the objects of this
-        set lie.
+        The standard deviation is 1 where a value is constant. The writer never adds images: they are
+        in [-1, 1] already, and their statistics would reveal the position of this set's objects.
         """
         if self._count == 0:
             return np.zeros(self._shape, np.float32), np.ones(self._shape, np.float32)
-        away = self._first / self._count
-        std = np.sqrt(np.maximum(self._second / self._count - away**2, 0))
+        offset = self._first / self._count
+        std = np.sqrt(np.maximum(self._second / self._count - offset**2, 0))
         std[std < CONSTANT_BELOW] = 1.0
-        return (self._origin + away).astype(np.float32), std.astype(np.float32)
+        return (self._origin + offset).astype(np.float32), std.astype(np.float32)
