@@ -1,4 +1,4 @@
-"""The study as its participants use it, in Debian's chromium without a window, by scripted participants.
+"""The study in Debian's headless chromium, used by scripted participants.
 
 Skipped where there is no chromium (``apt-get install chromium``; ``.ci/run`` does that) or no playwright.
 """
@@ -31,7 +31,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe i
 Browser, Page = playwright.Browser, playwright.Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the browser tests are left out")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "scripted_participants.py"
 DESKTOP, PHONE = {"width": 1000, "height": 800}, {"width": 375, "height": 700}
@@ -64,17 +64,17 @@ def served(study: Study) -> Iterator[ServedStudy]:
 
 @pytest.fixture
 def page(browser: "Browser", served: ServedStudy) -> Iterator["Page"]:
-    yield from watched(browser, served.link)
+    yield from open_checked(browser, served.link)
 
 
-def watched(browser: "Browser", link: str, **options: Any) -> Iterator["Page"]:
-    """A page in a browser of its own; whatever its console complains of, and any request elsewhere, fails."""
+def open_checked(browser: "Browser", link: str, **options: Any) -> Iterator["Page"]:
+    """Open a page in a new browser; messages on its console and requests elsewhere fail the test."""
     context = browser.new_context(**{"viewport": DESKTOP, **options})
     opened = context.new_page()
     opened.set_default_timeout(20_000)
     complaints: list[str] = []
     requests: list[str] = []
-    expected = re.compile("status of (401|409)|ERR_INTERNET_DISCONNECTED")  # not joined; refused; taken offline by us
+    expected = re.compile("status of (401|409)|ERR_INTERNET_DISCONNECTED")  # not joined; refused; offline by the test
     opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("request", lambda request: requests.append(request.url))
@@ -92,51 +92,51 @@ def join(page: "Page", link: str) -> None:
 
 
 def answers(study: Study) -> list[Answer]:
-    return [answer for _, _, given in read_answers(study.answers) for answer in given]
+    return [answer for _, _, stored in read_answers(study.answers) for answer in stored]
 
 
 def test_an_oracle_a_coin_and_one_who_presses_left(
     browser: "Browser", study: Study, served: ServedStudy, scripted: SimpleNamespace
 ) -> None:
     for decide in (scripted.oracle, scripted.coin(1), scripted.always_left):
-        for page in watched(browser, served.link):
+        for page in open_checked(browser, served.link):
             assert scripted.click_through(page, served.link, study, decide) == 16
     (_, _, knowing), (_, _, guessing), (_, _, left) = read_answers(study.answers)
-    assert {len(given) for given in (knowing, guessing, left)} == {16}
+    assert {len(stored) for stored in (knowing, guessing, left)} == {16}
     right = scripted.oracle
     assert all(answer.choice == right(answer.trial) for answer in knowing)
     expected = scripted.coin(1)
     assert [answer.choice for answer in guessing] == [expected(trial) for trial in (each.trial for each in guessing)]
     assert {answer.choice for answer in left} == {0}
     assert all(0 < answer.response < 60_000 for answer in answers(study))
-    # a machine that is busy may be late with a frame: such a trial is marked, and the others are right to the frame
-    well = [answer for answer in answers(study) if not answer.marks]
+    # a busy machine may draw a frame late: such a trial is marked, and all others are correct to one frame
+    valid = [answer for answer in answers(study) if not answer.marks]
     assert all(answer.marks in ((), (TOO_LONG,)) for answer in answers(study))
-    assert len(well) >= 0.5 * 48
-    assert all(abs(answer.exposure - 100) <= 18 for answer in well)
-    if len(well) < 48:
+    assert len(valid) >= 0.5 * 48
+    assert all(abs(answer.exposure - 100) <= 18 for answer in valid)
+    if len(valid) < 48:
         return
     results = study_results(study)
     assert [row["fooling"]["value"] for row in results["scores_of_everyone"]] == [
-        np.mean([right(each.trial) != each.choice for each in answers(study) if place in each.trial.shown])
-        for place in "012"
+        np.mean([right(each.trial) != each.choice for each in answers(study) if method in each.trial.shown])
+        for method in "012"
     ]
-    # left presses the real one of half the pairs and of half the checks: known by its habit and by its checks
+    # the last one is correct in half the pairs and half the checks: its habit and its failed checks exclude it
     (reasons,) = [each["reasons"] for each in results["excluded"] if each["participant"] == 2]
     assert reasons == ["passed 2 of 4 attention checks", "always the same button"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_results_of_known_participants_come_out_as_they_must(
+def test_known_participants_give_the_expected_results(
     browser: "Browser", tmp_path: Path, kind: str, scripted: SimpleNamespace
 ) -> None:
-    """Two oracles, two who err in a fifth of the trials, two coins and one who always presses left."""
+    """Check two oracles, two who err in a fifth of the trials, two coins and one who always presses left."""
     study = write_study(tmp_path / "study", StudyConfig(kind=kind, trials=36, checks=4, exposure=0.1))
-    crowd = [scripted.oracle] * 2 + [*fresh(scripted), scripted.always_left]
+    crowd = [scripted.oracle] * 2 + [*make_deciders(scripted), scripted.always_left]
     with listen(study, port=0).in_background() as served:
         for decide in crowd:
-            for page in watched(browser, served.link):
+            for page in open_checked(browser, served.link):
                 assert scripted.click_through(page, served.link, study, decide) == 40
     measured = scripted.exposures(study)
     print(kind, measured)
@@ -146,11 +146,11 @@ def test_the_results_of_known_participants_come_out_as_they_must(
     assert results["answers"] == 40 * len(crowd)
     assert 6 in [each["participant"] for each in results["excluded"]]
     assert not {each["participant"] for each in results["excluded"]} & set(range(4))
-    # what each participant would have answered, trial by trial, without a browser
-    for (_, _, given), decide in zip(
-        read_answers(study.answers), [*crowd[:2], *fresh(scripted), crowd[-1]], strict=True
+    # each participant gave the same answers, trial by trial, as without a browser
+    for (_, _, stored), decide in zip(
+        read_answers(study.answers), [*crowd[:2], *make_deciders(scripted), crowd[-1]], strict=True
     ):
-        assert [answer.choice for answer in given] == [decide(answer.trial) for answer in given]
+        assert [answer.choice for answer in stored] == [decide(answer.trial) for answer in stored]
     everyone = results["scores_of_everyone"]
     if kind == "psychophysical":  # the first one: 2 always, 2 in four fifths of the trials, the others in a third
         assert everyone[0]["preference"]["value"] == pytest.approx((2 + 2 * 0.8 + 3 / 3) / 7, abs=0.05)
@@ -164,11 +164,11 @@ def test_the_results_of_known_participants_come_out_as_they_must(
         assert mean == pytest.approx(2 - 2 * (2 + 2 * 0.8 + 2 * 0.5) / 7, abs=0.1)
 
 
-def fresh(scripted: SimpleNamespace) -> list[Any]:
+def make_deciders(scripted: SimpleNamespace) -> list[Any]:
     return [scripted.mistaken(0.2, seed) for seed in range(2)] + [scripted.coin(seed) for seed in range(2)]
 
 
-def test_images_are_seen_then_noise(study: Study, served: ServedStudy, page: "Page") -> None:
+def test_images_are_shown_and_then_noise(study: Study, served: ServedStudy, page: "Page") -> None:
     join(page, served.link)
 
     def visible(layer: str) -> list[bool]:
@@ -179,11 +179,11 @@ def test_images_are_seen_then_noise(study: Study, served: ServedStudy, page: "Pa
 
     trial = schedule(study.config, 3, 0)[0]
     assert visible("picture") == visible("mask") == [False, False]
-    for place, canvas in enumerate(page.locator(".picture").all()):  # decoded and drawn before anything is shown
+    for position, canvas in enumerate(page.locator(".picture").all()):  # drawn before the images are shown
         drawn = np.asarray(
             Image.open(BytesIO(b64decode(canvas.evaluate("node => node.toDataURL()").partition(",")[2])))
         )
-        assert (drawn[..., :3] == np.asarray(Image.open(study.image(trial, place)))).all()
+        assert (drawn[..., :3] == np.asarray(Image.open(study.image(trial, position)))).all()
         assert canvas.bounding_box()["width"] > 200
     page.evaluate(
         "new MutationObserver(() => { window.seen = (window.seen ?? '') + stage.dataset.phase + ' '; })"
@@ -199,7 +199,7 @@ def test_images_are_seen_then_noise(study: Study, served: ServedStudy, page: "Pa
     assert [answer.choice for answer in answers(study)] == [1]
 
 
-def test_a_page_out_of_sight_and_a_late_frame_are_marked(study: Study, served: ServedStudy, page: "Page") -> None:
+def test_a_hidden_page_and_a_late_frame_are_marked(study: Study, served: ServedStudy, page: "Page") -> None:
     join(page, served.link)
     hide = (
         "Object.defineProperty(document, 'hidden', {get: () => window.away, configurable: true}); window.away = false"
@@ -215,7 +215,7 @@ def test_a_page_out_of_sight_and_a_late_frame_are_marked(study: Study, served: S
     for place in range(2):
         page.keyboard.press("Space")
         page.wait_for_selector(CHOOSING)
-        page.wait_for_timeout(150)  # no answer is taken before the images can have been seen
+        page.wait_for_timeout(150)  # answers before the images were seen are refused
         page.keyboard.press("1")
         page.wait_for_selector(f"#trial[data-place='{place + 1}'] #ready:enabled")
     away, late = answers(study)
@@ -225,7 +225,7 @@ def test_a_page_out_of_sight_and_a_late_frame_are_marked(study: Study, served: S
     assert late.exposure > 300
 
 
-def test_reloading_is_no_second_look(study: Study, served: ServedStudy, page: "Page") -> None:
+def test_a_second_look_by_reloading_is_marked(study: Study, served: ServedStudy, page: "Page") -> None:
     join(page, served.link)
     page.reload()
     page.wait_for_selector("#ready:enabled")
@@ -241,7 +241,7 @@ def test_reloading_is_no_second_look(study: Study, served: ServedStudy, page: "P
     assert TWICE in answer.marks
 
 
-def test_an_answer_waits_for_the_line(study: Study, served: ServedStudy, page: "Page") -> None:
+def test_an_answer_waits_for_the_connection(study: Study, served: ServedStudy, page: "Page") -> None:
     join(page, served.link)
     page.keyboard.press("Space")
     page.wait_for_selector(CHOOSING)
@@ -254,7 +254,7 @@ def test_an_answer_waits_for_the_line(study: Study, served: ServedStudy, page: "
     assert [answer.choice for answer in answers(study)] == [0]
 
 
-def test_somebody_stops_and_goes_on_elsewhere(
+def test_a_participant_stops_and_continues_elsewhere(
     browser: "Browser", study: Study, served: ServedStudy, page: "Page"
 ) -> None:
     join(page, served.link)
@@ -267,7 +267,7 @@ def test_somebody_stops_and_goes_on_elsewhere(
     assert re.fullmatch("([0-9A-Z]{4}-){3}[0-9A-Z]{4}", code)
     page.reload()
     page.locator("#start").wait_for()
-    for elsewhere in watched(browser, served.link):
+    for elsewhere in open_checked(browser, served.link):
         elsewhere.goto(served.link)
         elsewhere.locator("#code").fill("wrong")
         elsewhere.keyboard.press("Enter")
@@ -278,8 +278,8 @@ def test_somebody_stops_and_goes_on_elsewhere(
         assert elsewhere.locator("#count").inner_text() == "Round 2 of 16"
 
 
-def test_a_finger_is_enough(browser: "Browser", study: Study, served: ServedStudy) -> None:
-    for page in watched(browser, served.link, viewport=PHONE, has_touch=True, is_mobile=True):
+def test_a_touch_screen_is_enough(browser: "Browser", study: Study, served: ServedStudy) -> None:
+    for page in open_checked(browser, served.link, viewport=PHONE, has_touch=True, is_mobile=True):
         page.goto(served.link)
         page.locator("#consent").tap()
         page.locator("#start").tap()
@@ -303,12 +303,12 @@ def test_a_finger_is_enough(browser: "Browser", study: Study, served: ServedStud
     ],
     ids=["two", "two on a phone", "four on a phone", "one"],
 )
-def test_nothing_stands_in_anybodys_way(
+def test_the_pages_are_accessible_and_fit_the_screen(
     browser: "Browser", tmp_path: Path, kind: str, size: dict[str, int], scheme: str
 ) -> None:
     study = write_study(tmp_path / "study", StudyConfig(kind=kind, trials=1, checks=0, exposure=0.05), methods=4)
     with listen(study, port=0).in_background() as served:
-        for page in watched(browser, served.link, viewport=size, color_scheme=scheme):
+        for page in open_checked(browser, served.link, viewport=size, color_scheme=scheme):
 
             def check(section: str, page: "Page" = page) -> None:
                 page.wait_for_selector(f"#{section}:not([hidden])")
@@ -361,7 +361,7 @@ def test_keys_alone_are_enough(study: Study, served: ServedStudy, page: "Page") 
     assert [answer.choice for answer in answers(study)] == [1]
 
 
-def test_the_results_page_can_be_read_by_all(browser: "Browser", study: Study, tmp_path: Path) -> None:
+def test_the_results_page_is_accessible(browser: "Browser", study: Study, tmp_path: Path) -> None:
     numbers = {"value": 0.25, "low": 0.1, "high": 0.4}
     row = {"method": "cgml", "answers": 40, "fooling": numbers, "chance": 0.5}
     results = describe(study) | {
