@@ -1,4 +1,4 @@
-"""Views of pictures: each alteration does what it says, by the laws it says, and each picture by itself."""
+"""Views of images: each alteration does what it says, by the laws it says, and each image by itself."""
 
 import math
 
@@ -34,48 +34,48 @@ def noise(count: int = 12, channels: int = 3, height: int = 9, width: int = 12) 
     return 2 * torch.rand(count, channels, height, width, generator=seeded(5)) - 1
 
 
-def batch_of(pictures: Tensor) -> Batch:
-    basis: Basis = pixel_basis(*pictures.shape[1:])
+def batch_of(images: Tensor) -> Batch:
+    basis: Basis = pixel_basis(*images.shape[1:])
     zero = torch.zeros(basis.shape)
-    return Batch(pictures, Standardiser.from_statistics(basis, zero, zero + 1))
+    return Batch(images, Standardiser.from_statistics(basis, zero, zero + 1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_unaltered_views_are_the_pictures(channels: int) -> None:
-    pictures = noise(channels=channels)
-    example = image_views(batch_of(pictures), ImageViewsConfig(**PLAIN), seeded())
-    torch.testing.assert_close(example.condition, pictures, atol=1e-5, rtol=0)
-    torch.testing.assert_close(example.target, pictures, atol=1e-5, rtol=0)
+def test_unaltered_views_are_the_images(channels: int) -> None:
+    images = noise(channels=channels)
+    example = image_views(batch_of(images), ImageViewsConfig(**PLAIN), seeded())
+    torch.testing.assert_close(example.condition, images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(example.target, images, atol=1e-5, rtol=0)
     assert (example.weight == 1).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_views_are_pictures_of_the_size_asked_for_and_the_two_differ(channels: int) -> None:
-    pictures = noise(channels=channels)
+def test_views_are_images_of_the_size_asked_for_and_the_two_differ(channels: int) -> None:
+    images = noise(channels=channels)
     config = ImageViewsConfig(side=6)
-    example = image_views(batch_of(pictures), config, seeded())
+    example = image_views(batch_of(images), config, seeded())
     assert example.condition.shape == (12, channels, 6, 6)
     assert image_views_problem(pixel_basis(channels, 9, 12), config).condition == (channels, 6, 6)
     assert example.condition.abs().max() <= 1
     assert (example.condition - example.target).flatten(1).abs().amax(dim=1).min() > 0.05
-    again = image_views(batch_of(pictures), config, seeded())
+    again = image_views(batch_of(images), config, seeded())
     assert torch.equal(example.condition, again.condition)
     assert torch.equal(example.target, again.target)
-    other = image_views(batch_of(pictures), config, seeded(1))
+    other = image_views(batch_of(images), config, seeded(1))
     assert not torch.equal(example.condition, other.condition)
 
 
-def test_each_picture_is_altered_by_itself() -> None:
-    pictures = noise()
-    view = make_view(pictures, ImageViewsConfig(), seeded())
-    changed = pictures.clone()
+def test_each_image_is_altered_by_itself() -> None:
+    images = noise()
+    view = make_view(images, ImageViewsConfig(), seeded())
+    changed = images.clone()
     changed[3] = -changed[3]
     others = make_view(changed, ImageViewsConfig(), seeded())
     same = [bool(torch.equal(before, after)) for before, after in zip(view, others, strict=True)]
     assert same == [row != 3 for row in range(12)]
 
 
-def test_a_cut_of_a_picture_without_edges_is_its_interpolation() -> None:
+def test_a_cut_of_an_image_without_edges_is_its_interpolation() -> None:
     # a plane is given back by bilinear interpolation wherever it is cut, away from the border's half pixels
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     plane = (0.5 * rows + 0.25 * columns) / 64 - 0.4
@@ -118,9 +118,9 @@ def one_change(name: str, largest: float) -> ImageViewsConfig:
 
 
 def test_brightness_multiplies_the_values_from_0_to_1() -> None:
-    pictures = noise(2000, 3, 2, 2)
-    found = (recolour(pictures, one_change("brightness", 0.4), seeded()) + 1) / ((pictures + 1).clamp(min=1e-3))
-    sure = (pictures > -0.9).all(dim=1).all(dim=1).all(dim=1)
+    images = noise(2000, 3, 2, 2)
+    found = (recolour(images, one_change("brightness", 0.4), seeded()) + 1) / ((images + 1).clamp(min=1e-3))
+    sure = (images > -0.9).all(dim=1).all(dim=1).all(dim=1)
     factors = found[sure].flatten(1)
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), atol=1e-3, rtol=0)
     assert factors.min() >= 0.6 - 1e-3
@@ -129,12 +129,12 @@ def test_brightness_multiplies_the_values_from_0_to_1() -> None:
 
 
 def test_contrast_keeps_the_mean_lightness() -> None:
-    pictures = noise(500)
-    found = recolour(pictures, one_change("contrast", 0.5), seeded())
+    images = noise(500)
+    found = recolour(images, one_change("contrast", 0.5), seeded())
     lightness = torch.tensor(LIGHTNESS)
-    means = [part.mean(dim=(2, 3)) @ lightness for part in (pictures, found)]
+    means = [part.mean(dim=(2, 3)) @ lightness for part in (images, found)]
     torch.testing.assert_close(means[0], means[1], atol=1e-5, rtol=0)
-    factors = (found - means[0][:, None, None, None]) / (pictures - means[0][:, None, None, None])
+    factors = (found - means[0][:, None, None, None]) / (images - means[0][:, None, None, None])
     middle = factors.flatten(1).median(dim=1).values
     assert 0.5 <= middle.min() < 0.55
     assert 1.45 < middle.max() <= 1.5
@@ -142,18 +142,18 @@ def test_contrast_keeps_the_mean_lightness() -> None:
 
 @pytest.mark.parametrize(("name", "largest"), [("saturation", 0.5), ("hue", 0.3), ("grey", 1.0)])
 def test_colours_change_and_lightness_and_greys_stay(name: str, largest: float) -> None:
-    pictures = 0.5 * noise()
-    found = recolour(pictures, one_change(name, largest), seeded())
+    images = 0.5 * noise()
+    found = recolour(images, one_change(name, largest), seeded())
     lightness = torch.tensor(LIGHTNESS)
     torch.testing.assert_close(
         torch.einsum("bchw,c->bhw", found, lightness),
-        torch.einsum("bchw,c->bhw", pictures, lightness),
+        torch.einsum("bchw,c->bhw", images, lightness),
         atol=1e-5,
         rtol=0,
     )
-    greys = pictures[:, :1].expand(-1, 3, -1, -1)
+    greys = images[:, :1].expand(-1, 3, -1, -1)
     torch.testing.assert_close(recolour(greys, one_change(name, largest), seeded()), greys, atol=1e-5, rtol=0)
-    assert (found - pictures).abs().max() > 0.05
+    assert (found - images).abs().max() > 0.05
     if name == "grey":
         torch.testing.assert_close(found, found[:, :1].expand_as(found), atol=1e-5, rtol=0)
 
@@ -169,17 +169,17 @@ def test_a_turn_of_the_colours_is_a_rotation_of_their_differences() -> None:
     torch.testing.assert_close(torch.view_as_complex(after[1:].clone()), turned, atol=1e-5, rtol=0)
 
 
-def test_shares_of_changed_and_of_grey_pictures() -> None:
-    pictures = 0.3 * noise(3000, 3, 2, 2)
+def test_shares_of_changed_and_of_grey_images() -> None:
+    images = 0.3 * noise(3000, 3, 2, 2)
     config = ImageViewsConfig(**{**PLAIN, "jittered": 0.7})
-    same = torch.isclose(recolour(pictures, config, seeded()), pictures, atol=1e-5).flatten(1).all(dim=1)
+    same = torch.isclose(recolour(images, config, seeded()), images, atol=1e-5).flatten(1).all(dim=1)
     assert abs(same.float().mean().item() - 0.3) < 0.03
-    grey = recolour(pictures, ImageViewsConfig(**{**PLAIN, "grey": 0.2}), seeded())
+    grey = recolour(images, ImageViewsConfig(**{**PLAIN, "grey": 0.2}), seeded())
     shares = (grey.std(dim=1).amax(dim=(1, 2)) < 1e-4).float().mean()
     assert abs(shares.item() - 0.2) < 0.03
 
 
-def test_pictures_and_shapes_are_shown_to_each_other() -> None:
+def test_images_and_shapes_are_shown_to_each_other() -> None:
     with pytest.raises(UserError, match=r"picture-views works on pictures.*take the task views"):
         image_views_problem(zernike_basis(4), ImageViewsConfig())
     with pytest.raises(UserError, match="picture-views"):

@@ -1,4 +1,4 @@
-"""The encoder of pictures and its layer of patch filters: formulas, sizes, what is learnt when."""
+"""The encoder of images and its layer of patch filters: formulas, sizes, what is learnt when."""
 
 from pathlib import Path
 
@@ -28,26 +28,26 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(count: int = 12, channels: int = 3, height: int = 14, width: int = 11) -> Tensor:
-    """Smooth pictures: running sums of noise."""
+def images(count: int = 12, channels: int = 3, height: int = 14, width: int = 11) -> Tensor:
+    """Smooth images: running sums of noise."""
     steps = torch.randn(count, channels, height, width, generator=seeded(1))
     sums = steps.cumsum(dim=2).cumsum(dim=3)
     return sums / sums.abs().amax(dim=(1, 2, 3), keepdim=True)
 
 
-def picture_file(path: Path, channels: int = 3, side: int = 12) -> MapFile:
+def image_file(path: Path, channels: int = 3, side: int = 12) -> MapFile:
     basis = pixel_basis(channels, side, side)
-    maps = pictures(32, channels, side, side).numpy()
+    maps = images(32, channels, side, side).numpy()
     with MapWriter(
         path, basis, source="made-up", source_digest="0", classes=["a", "b"], count=32, created_by="test"
     ) as writer:
-        ids, labels = [f"picture-{row}" for row in range(32)], [row % 2 for row in range(32)]
+        ids, labels = [f"image-{row}" for row in range(32)], [row % 2 for row in range(32)]
         writer.append(maps, ids, labels, ["train"] * 20 + ["test"] * 12)
     return open_maps(path)
 
 
 def test_the_patch_layer_follows_its_formula_at_every_place() -> None:
-    given = pictures()
+    given = images()
     layer = build_seeded(PatchLayer, 0, 3, 7)
     layer.learn(given, seeded())
     found = layer(given)
@@ -74,7 +74,7 @@ def halves(count: int) -> tuple[slice, slice]:
     return slice(count // 2), slice(count // 2, None)
 
 
-def test_patches_are_those_of_the_pictures() -> None:
+def test_patches_are_those_of_the_images() -> None:
     # the value of each pixel says where it is
     places = torch.arange(5 * 9 * 8).view(5, 1, 9, 8).float()
     patches = draw_patches(places, 4000, seeded())
@@ -89,7 +89,7 @@ def test_patches_are_those_of_the_pictures() -> None:
 
 
 def test_whitened_patches_are_white_and_the_baseline_learns_the_same_dictionary() -> None:
-    given = pictures(40)
+    given = images(40)
     patches = draw_patches(given, 20_000, seeded())
     dictionary = learn_dictionary(patches, 4, CONTRAST, 1e-6, 0)
     white = ((normalise_contrast(patches, CONTRAST) - dictionary.mean) @ dictionary.whiten).double()
@@ -102,9 +102,9 @@ def test_whitened_patches_are_white_and_the_baseline_learns_the_same_dictionary(
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (9, 7), (3, 2)])
-def test_one_encoder_reads_pictures_of_any_size(height: int, width: int) -> None:
+def test_one_encoder_reads_images_of_any_size(height: int, width: int) -> None:
     encoder = build_seeded(ImageEncoder, 0, 3, 4, 8, 5)
-    given = pictures(6, 3, height, width)
+    given = images(6, 3, height, width)
     features = encoder.features(given)
     assert features.shape == (6, 4 * 14 * 4 + 8 + 20)
     assert torch.isfinite(features).all()
@@ -112,30 +112,30 @@ def test_one_encoder_reads_pictures_of_any_size(height: int, width: int) -> None
     torch.testing.assert_close(encoder.features(given[2:3]), features[2:3], atol=1e-5, rtol=1e-4)
 
 
-def test_the_loss_leaves_the_filters_alone_and_clean_pictures_change_them() -> None:
+def test_the_loss_leaves_the_filters_alone_and_clean_images_change_them() -> None:
     problem = Problem((3, 12, 12), (3, 12, 12), True)
     config = JointEmbeddingConfig(width=4, code=8, projector=12, filters=5)
     method = build_seeded(JointEmbedding, 0, config, problem)
     assert isinstance(method, LearnsBeforeTraining)
     drawn = method.encoder.patches.weight.clone()
-    first = method.encode(pictures(12, 3, 12, 12))
-    example = Example(pictures(12, 3, 12, 12), pictures(12, 3, 12, 12).flip(3), torch.ones(12, 3, 12, 12))
+    first = method.encode(images(12, 3, 12, 12))
+    example = Example(images(12, 3, 12, 12), images(12, 3, 12, 12).flip(3), torch.ones(12, 3, 12, 12))
     run_whole_batch(method, example, seeded())
     assert torch.equal(method.encoder.patches.weight, drawn)
-    method.learn_before_training(pictures(12, 3, 12, 12), seeded())
+    method.learn_before_training(images(12, 3, 12, 12), seeded())
     assert not torch.equal(method.encoder.patches.weight, drawn)
-    second = method.encode(pictures(12, 3, 12, 12))
+    second = method.encode(images(12, 3, 12, 12))
     assert not torch.equal(first[:, -20:], second[:, -20:])
     plain = build_seeded(JointEmbedding, 0, JointEmbeddingConfig(width=4, code=8, projector=12), problem)
-    plain.learn_before_training(pictures(12, 3, 12, 12), seeded())  # nothing to learn
-    assert plain.encode(pictures(12, 3, 12, 12)).shape[1] == first.shape[1] - 20
+    plain.learn_before_training(images(12, 3, 12, 12), seeded())  # nothing to learn
+    assert plain.encode(images(12, 3, 12, 12)).shape[1] == first.shape[1] - 20
 
 
 @pytest.mark.parametrize(("recipe", "channels"), [("joint-embedding-cifar10", 3), ("joint-embedding-facades", 1)])
-def test_a_recipe_trains_on_pictures_exports_and_is_probed(
+def test_a_recipe_trains_on_images_exports_and_is_probed(
     recipe: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maps = picture_file(tmp_path / "pictures.h5", channels)
+    maps = image_file(tmp_path / "images.h5", channels)
     run = spectral_ssl.pretrain(maps, recipe=recipe, epochs=2, settings=SETTINGS, out=tmp_path / "run")
     path = spectral_ssl.export(run, data=maps, out=tmp_path / "features.h5")
     assert path.is_file()
@@ -151,7 +151,7 @@ def test_a_recipe_trains_on_pictures_exports_and_is_probed(
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    maps = picture_file(tmp_path / "pictures.h5")
+    maps = image_file(tmp_path / "images.h5")
     common = {"recipe": "joint-embedding-cifar10", "settings": SETTINGS}
     whole = spectral_ssl.pretrain(maps, epochs=2, out=tmp_path / "whole", **common)
     spectral_ssl.pretrain(maps, epochs=1, out=tmp_path / "parts", **common)
