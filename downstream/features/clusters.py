@@ -1,7 +1,9 @@
-"""How classes lie in a space of features: neighbours of the same class, and clusters against classes.
+"""Measure how classes are arranged in feature space: by nearest neighbours and by clusters.
 
-Durall et al. (VISAPP 2021, table 2) use the share of samples whose 1st, 2nd and 5th neighbour has their class as an
-upper bound of what a GAN conditioned on these features can reach.
+Durall et al. (VISAPP 2021, table 2) measure the share of samples whose 1st, 2nd and 5th neighbour
+has the same class. They use it as an upper bound for a GAN that is conditioned on the features.
+
+Letters in shapes: N samples, D features, K clusters.
 """
 
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pretext.neighbours.exact import Metric, exact_neighbours
+from pretext.neighbours.exact import Metric, find_exact_neighbours
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 Clustering = Literal["kmeans", "spectral"]
@@ -20,87 +22,120 @@ ITERATIONS, RESTARTS = 50, 5
 GRAPH_NEIGHBOURS = 10
 
 
-def neighbour_purity(
+def compute_neighbour_purity(
     features: NDArray[Any],
     labels: NDArray[np.int64],
     orders: Sequence[int] = (1, 2, 5),
     metric: Metric = "l1",
     threads: int | None = None,
 ) -> dict[int, float]:
-    """Share of samples whose n-th neighbour has their class.
+    """Compute the share of samples whose n-th nearest neighbour has the same class.
 
     Parameters
     ----------
     features : ndarray, shape (N, D), floating
-        Samples without a label (negative) are left out.
+        Features of the samples. Samples without a label (negative) are left out.
     labels : ndarray, shape (N,), int64
+        Class of each sample.
     orders : sequence of int
-        Which neighbours, from 1 on.
+        Numbers n of the neighbours; 1 is the nearest.
     metric : {"l1", "l2"}
+        Distance between features.
     threads : int, optional
-        All processors by default.
+        Number of threads. All processors are used by default.
 
     Returns
     -------
     dict of int to float
-        Chance is the sum of the squared shares of the classes.
+        Share for each n, from 0 to 1. Chance is the sum of the squared shares of the classes.
 
     Raises
     ------
     UserError
-        When there is but a single class, or as ``exact_neighbours``.
+        If the labelled samples have a single class, and in all cases of ``find_exact_neighbours``.
+
+    Notes
+    -----
+    The neighbours are exact. Source: Durall et al., VISAPP 2021, section 4.
+
+    Examples
+    --------
+    >>> features = np.array([[0.0], [1.0], [3.0], [3.5], [10.0]], np.float32)
+    >>> compute_neighbour_purity(features, np.array([0, 0, 1, 0, 1]), orders=(1, 2))
+    {1: 0.4, 2: 0.4}
     """
-    known = labels >= 0
-    if len(np.unique(labels[known])) < 2:
-        raise UserError("a single class", f"{int(known.sum())} labelled samples", "neighbours of one class say nothing")
-    kept = labels[known]
-    nearest = exact_neighbours(features[known], max(orders), metric, threads=threads).nearest
-    return {order: float(np.mean(kept[nearest[:, order - 1]] == kept)) for order in orders}
+    is_labelled = labels >= 0
+    if len(np.unique(labels[is_labelled])) < 2:
+        raise UserError(
+            "a single class",
+            f"{int(is_labelled.sum())} labelled samples",
+            "give samples of at least two classes: with one class every neighbour has the same class",
+        )
+    classes = labels[is_labelled]
+    nearest = find_exact_neighbours(features[is_labelled], max(orders), metric, threads=threads).nearest
+    return {order: float(np.mean(classes[nearest[:, order - 1]] == classes)) for order in orders}
 
 
 def cluster_features(
-    features: NDArray[Any], clusters: int, how: Clustering = "kmeans", seed: int = 0
+    features: NDArray[Any], clusters: int, method: Clustering = "kmeans", seed: int = 0
 ) -> NDArray[np.int64]:
-    """Put samples into clusters, without looking at labels.
+    """Assign samples to clusters without using labels.
 
     Parameters
     ----------
     features : ndarray, shape (N, D), floating
-        Standardised here, dimension by dimension.
+        Features of the samples. Each feature is standardised before clustering.
     clusters : int
         Number K of clusters.
-    how : {"kmeans", "spectral"}
-        faiss k-means, the best of 5 starts; or scikit-learn's spectral clustering of the graph of 10 neighbours, for up
-        to 20,000 samples.
+    method : {"kmeans", "spectral"}
+        "kmeans": k-means of faiss, the best of 5 starts. "spectral": spectral clustering of
+        scikit-learn on the graph of 10 nearest neighbours, for at most 20,000 samples.
     seed : int
+        Seed of the random number generation.
 
     Returns
     -------
     ndarray, shape (N,), int64
-        From 0 to K - 1.
+        Cluster of each sample, from 0 to K - 1.
 
     Raises
     ------
     UserError
-        When there are fewer samples than clusters, too many for ``spectral``, features are constant or not finite.
+        If the method is unknown, there are fewer samples than clusters or too many for
+        "spectral", or the features are constant or not finite.
+
+    Notes
+    -----
+    k-means minimises the sum over samples of min over k of |x - c_k|^2 (S. Lloyd, *Least Squares
+    Quantization in PCM*, 1982). Spectral clustering: U. von Luxburg, *A Tutorial on Spectral
+    Clustering*, 2007. Both find a local optimum, not the global one.
+
+    Examples
+    --------
+    >>> features = np.array([[0.0], [0.1], [9.0], [9.1]], np.float32)
+    >>> clusters = cluster_features(features, 2)
+    >>> bool(clusters[0] == clusters[1] != clusters[2] == clusters[3])
+    True
     """
-    if how not in CLUSTERINGS:
-        raise unknown_name("clustering", how, CLUSTERINGS)
+    if method not in CLUSTERINGS:
+        raise unknown_name("clustering", method, CLUSTERINGS)
     values = np.asarray(features, np.float32)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise UserError("features that cannot be clustered", f"shape {values.shape}", "give finite (N, D)")
     if not 2 <= clusters <= len(values):
         raise UserError(
-            "number of clusters", f"{clusters} of {len(values)} samples", "give at least 2, at most as many"
+            "number of clusters out of range",
+            f"{clusters} clusters for {len(values)} samples",
+            "give at least 2 and at most as many as there are samples",
         )
     deviation = values.std(axis=0)
     if not (deviation > 0).any():
-        raise UserError("constant features", f"{len(values)} times the same", "they say nothing; give other features")
+        raise UserError("constant features", f"{len(values)} equal samples", "give other features")
     standard = (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
-    if how == "kmeans":
-        return _kmeans(standard, clusters, seed)
+    if method == "kmeans":
+        return _run_kmeans(standard, clusters, seed)
     if len(values) > MOST_SPECTRAL:
-        raise UserError("too many samples for spectral clustering", len(values), "take kmeans, or one split")
+        raise UserError("too many samples for spectral clustering", len(values), "use kmeans, or one split")
     from sklearn.cluster import SpectralClustering
 
     neighbours = min(GRAPH_NEIGHBOURS, len(values) - 1)
@@ -108,7 +143,8 @@ def cluster_features(
     return np.asarray(model.fit_predict(standard), np.int64)
 
 
-def _kmeans(values: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:
+def _run_kmeans(values: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:
+    """Assign standardised samples (N, D) to clusters by k-means; return (N,)."""
     import faiss
 
     model = faiss.Kmeans(
@@ -119,27 +155,51 @@ def _kmeans(values: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np
     return np.asarray(model.index.search(np.ascontiguousarray(values), 1)[1][:, 0], np.int64)
 
 
-def cluster_scores(clusters: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
-    """How clusters agree with classes: NMI (arithmetic mean of the entropies), ARI, and purity.
+def score_clusters(clusters: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Compute how well clusters agree with classes.
 
-    Purity is the share of samples of the most frequent class of their cluster; it rises with the number of clusters.
-    Samples without a label (negative) are left out.
+    Parameters
+    ----------
+    clusters : ndarray, shape (N,), int64
+        Cluster of each sample, not negative.
+    labels : ndarray, shape (N,), int64
+        Class of each sample. Samples without a label (negative) are left out.
+
+    Returns
+    -------
+    dict of str to float
+        ``NMI``, from 0 to 1: mutual information over the arithmetic mean of the two entropies.
+        ``ARI``, at most 1: adjusted Rand index, 0 on average for random clusters.
+        ``purity``, from 0 to 1: share of samples that belong to the most frequent class of their
+        cluster. Purity rises with the number of clusters.
 
     Raises
     ------
     UserError
-        When there is but a single class.
+        If the labelled samples have a single class.
+
+    Notes
+    -----
+    NMI and ARI are those of scikit-learn (N. X. Vinh et al., JMLR 2010; L. Hubert, P. Arabie,
+    *Comparing partitions*, 1985).
+
+    Examples
+    --------
+    >>> score_clusters(np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]))
+    {'NMI': 1.0, 'ARI': 1.0, 'purity': 1.0}
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    known = labels >= 0
-    kept, found = labels[known], clusters[known]
-    if len(np.unique(kept)) < 2:
-        raise UserError("a single class", f"{int(known.sum())} labelled samples", "nothing to compare clusters with")
-    table = np.zeros((int(found.max()) + 1, int(kept.max()) + 1), np.int64)
-    np.add.at(table, (found, kept), 1)
+    is_labelled = labels >= 0
+    classes, assigned = labels[is_labelled], clusters[is_labelled]
+    if len(np.unique(classes)) < 2:
+        raise UserError(
+            "a single class", f"{int(is_labelled.sum())} labelled samples", "give samples of at least two classes"
+        )
+    table = np.zeros((int(assigned.max()) + 1, int(classes.max()) + 1), np.int64)
+    np.add.at(table, (assigned, classes), 1)
     return {
-        "NMI": float(normalized_mutual_info_score(kept, found)),
-        "ARI": float(adjusted_rand_score(kept, found)),
-        "purity": float(table.max(axis=1).sum() / len(kept)),
+        "NMI": float(normalized_mutual_info_score(classes, assigned)),
+        "ARI": float(adjusted_rand_score(classes, assigned)),
+        "purity": float(table.max(axis=1).sum() / len(classes)),
     }
