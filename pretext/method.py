@@ -1,7 +1,7 @@
 """The contract of a pretext method: what the training loop, the probes and the verbs use of it.
 
-A method is an ``nn.Module`` with the members of ``Method``. ``MethodDefaults`` has those that most methods share, so
-that a method's own file holds what is special about it.
+A method is an ``nn.Module`` with the members of ``Method``. ``MethodDefaults`` has those that most
+methods share, so that a method's own file holds what is special about it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,8 +72,8 @@ class Method(Protocol):
     needs_whole_batches : bool
         Whether a batch cannot be worked through in parts (``train.accumulate``).
     total_steps : int
-        Number of steps of the whole training, for learning rates that depend on it. The training loop sets it before
-        the first step.
+        Number of steps of the whole training, for learning rates that depend on it. The training
+        loop sets it before the first step.
     """
 
     optimizers: dict[str, Optimizer]
@@ -97,7 +97,7 @@ class Method(Protocol):
         ...
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """Compute features (B, D) of all layers by name (``pretext.networks.feature_layers``); they require a gradient."""
+        """Compute features (B, D) of all layers by name, as ``pretext.networks.feature_layers`` describes."""
         ...
 
     def complete(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
@@ -150,10 +150,10 @@ class Method(Protocol):
 class MethodDefaults:
     """The members that most methods share.
 
-    A method inherits from this class and from ``nn.Module``. It has an ``encoder``, a network with ``features`` and
-    ``activations``; if its features come from another network, it overrides ``_feature_network``, or ``features`` and
-    ``_activations``. It defines ``_sample_completions`` if it has completions. All of these are given conditions only,
-    so none can depend on a target.
+    A method inherits from this class and from ``nn.Module``. It has an ``encoder``, a network with
+    ``features`` and ``activations``; if its features come from another network, it overrides
+    ``_feature_network``, or ``features`` and ``_activations``. It defines ``_sample_completions``
+    if it has completions. All of these are given conditions only, so none can depend on a target.
     """
 
     has_completions = True
@@ -172,7 +172,7 @@ class MethodDefaults:
         return features
 
     def layers(self, condition: Tensor) -> dict[str, Tensor]:
-        """Compute features (B, D) of all layers by name (``pretext.networks.feature_layers``); they require a gradient."""
+        """Compute features (B, D) of all layers by name, as ``pretext.networks.feature_layers`` describes."""
         return pool_activations(self._activations(condition))
 
     def _feature_network(self) -> Any:

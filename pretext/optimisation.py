@@ -1,8 +1,8 @@
 """How a method is trained: it hands out losses, and this module turns their gradients into optimisation steps.
 
-A method's ``optimisation_steps`` is a Python generator that works through a batch. It yields an ``OptimisationStep``
-(a loss and the optimiser that steps on it), or a ``Gather`` (rows that it needs of the whole batch). The caller computes
-the gradient and steps, and then resumes the method::
+A method's ``optimisation_steps`` is a Python generator that works through a batch. It yields an
+``OptimisationStep`` (a loss and the optimiser that steps on it), or a ``Gather`` (rows that it
+needs of the whole batch). The caller computes the gradient and steps, and then resumes the method::
 
     def optimisation_steps(self, example, generator):
         ...
@@ -11,11 +11,12 @@ the gradient and steps, and then resumes the method::
         yield OptimisationStep(self.optimizers["main"], error)
         return {"loss": error.item()}
 
-Loops inside a method stay in its own file: latents that follow a gradient of their own, networks that step in turn. The
-method does not know whether the batch is in one piece. If the batch is in parts (``train.accumulate``, or several
-processes), each part runs through an ``optimisation_steps`` of its own. All parts are brought to the same ``yield``,
-their gradients are summed with the number of samples as weights, and the optimiser steps once. This equals the step on
-the whole batch if the loss is a mean over samples; other losses must gather the rows that they need.
+Loops inside a method stay in its own file: latents that follow a gradient of their own, networks
+that step in turn. The method does not know whether the batch is in one piece. If the batch is in
+parts (``train.accumulate``, or several processes), each part runs through an ``optimisation_steps``
+of its own. All parts are brought to the same ``yield``, their gradients are summed with the number
+of samples as weights, and the optimiser steps once. This equals the step on the whole batch if the
+loss is a mean over samples; other losses must gather the rows that they need.
 """
 
 import math
@@ -47,8 +48,8 @@ class OptimisationStep(NamedTuple):
     part : float, optional
         The loss's weight in the loss of the whole batch; by default the share of the samples.
     of_all : bool
-        Whether the loss already is that of the whole batch, computed from gathered rows. Its gradient then reaches the
-        rows at hand.
+        Whether the loss already is that of the whole batch, computed from gathered rows. Its
+        gradient then reaches the rows at hand.
     """
 
     optimizer: Optimizer
@@ -64,7 +65,8 @@ class Gather(NamedTuple):
     Attributes
     ----------
     rows : tuple of Tensor, each (b, ...)
-        The rows at hand. In the result they keep their gradient; the rows of others require no gradient.
+        The rows at hand. In the result they keep their gradient; the rows of others require no
+        gradient.
     """
 
     rows: tuple[Tensor, ...]
@@ -150,7 +152,8 @@ def run_parts(
     Returns
     -------
     dict of str to float
-        The weighted sums of the parts' losses. If one process has the whole batch, these are the batch's means.
+        The weighted sums of the parts' losses. If one process has the whole batch, these are the
+        batch's means.
     """
     replies: list[Any] = [None] * len(parts)
     while True:
@@ -249,8 +252,9 @@ def _whole_rows(
 def rate_at(step: int, warm_up: int, cosine_steps: int) -> float:
     """Compute the learning rate at a step, relative to the highest rate.
 
-    The rate rises linearly over ``warm_up`` steps, falls to 0.01 by half a cosine over ``cosine_steps``, and stays there.
-    With ``cosine_steps = 0``, when the length of the training is unknown, it does not fall.
+    The rate rises linearly over ``warm_up`` steps, falls to 0.01 by half a cosine over
+    ``cosine_steps``, and stays there. With ``cosine_steps = 0``, when the length of the training is
+    unknown, it does not fall.
     """
     rise = min(1.0, (step + 1) / max(warm_up, 1))
     progress = min(step / cosine_steps, 1.0) if cosine_steps else 0.0
@@ -260,7 +264,8 @@ def rate_at(step: int, warm_up: int, cosine_steps: int) -> float:
 def moving_average(network: nn.Module, decay: float) -> AveragedModel | None:
     """Copy a network whose parameters will be the exponential moving average of the network's own.
 
-    The copy requires no gradient. Update it with ``update_moving_average``. With ``decay = 0`` there is none: None.
+    The copy requires no gradient. Update it with ``update_moving_average``. With ``decay = 0``
+    there is none: None.
     """
     if not decay:
         return None

@@ -1,12 +1,13 @@
 """Random numbers that depend on a seed and a sample, and on nothing else.
 
-Several processes may share a batch, or one process may work through it in parts (``pretext.optimisation``). What is
-random in a sample must not depend on that division. Each process therefore generates the numbers of the whole batch
-and keeps its own rows. Two processes with half a batch each use the same numbers as one process with all of it. This
-costs little.
+Several processes may share a batch, or one process may work through it in parts
+(``pretext.optimisation``). What is random in a sample must not depend on that division. Each
+process therefore generates the numbers of the whole batch and keeps its own rows. Two processes
+with half a batch each use the same numbers as one process with all of it. This costs little.
 
-``rand``, ``randn`` and ``randint`` work like torch's functions, and respect a generator's ``share``. The CPU generates
-all numbers, so that they are the same on every device. They are then moved to the generator's ``target_device``.
+``rand``, ``randn`` and ``randint`` work like torch's functions, and respect a generator's
+``share``. The CPU generates all numbers, so that they are the same on every device. They are then
+moved to the generator's ``target_device``.
 """
 
 from collections.abc import Callable
@@ -27,8 +28,9 @@ class Share(NamedTuple):
     total : int
         Number of rows of the whole batch.
     idle : bool
-        Whether the row belongs to another process, because there are more processes than rows. An idle process works
-        on that row, so that all processes take the same steps, and its result does not count.
+        Whether the row belongs to another process, because there are more processes than rows. An
+        idle process works on that row, so that all processes take the same steps, and its result
+        does not count.
     part : int
         Number of this part among the parts of one process, from 0.
     """
@@ -83,8 +85,8 @@ def rand(*size: int, generator: torch.Generator | None, dtype: torch.dtype | Non
     Parameters
     ----------
     size : int
-        Shape of the tensor. Its dimension ``rows_in`` is the number of rows, or a multiple of it if each row has
-        several consecutive entries.
+        Shape of the tensor. Its dimension ``rows_in`` is the number of rows, or a multiple of it if
+        each row has several consecutive entries.
     generator : torch.Generator
         The source of the numbers.
     dtype : torch.dtype, optional

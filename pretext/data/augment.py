@@ -1,12 +1,13 @@
-"""Turning maps about the vertical and mirroring them, in torch: batched, differentiable, on any device.
+"""Rotate maps about the vertical and mirror them, in torch: batched, differentiable, on any device.
 
-About the vertical the pair c(m), c(-m) turns by the angle m a, and a mirror changes signs::
+A rotation by a about the vertical rotates the pair c(m), c(-m) by the angle m a. A mirror changes
+signs::
 
     c'(m) = cos(m a) c(m) - sin(m a) c(-m),  c'(-m) = sin(m a) c(m) + cos(m a) c(-m)    for m > 0
     x -> -x: (-1)^m for m >= 0, -(-1)^m for m < 0;    y -> -y: -1 for m < 0
 
-Both are exact and cost less than reading the map again. ``data_prep.transforms.rotation`` has the same for numpy, with general
-rotations; the tests hold the two together.
+Both are exact and cost less than reading the map again. ``data_prep.transforms.rotation`` computes
+the same in numpy, and general rotations. Tests compare the two.
 """
 
 from typing import Literal
@@ -21,20 +22,21 @@ from spectral_ssl.ground.errors import UserError
 
 
 class SpectralAugment(torch.nn.Module):
-    """Turns and mirrors of the maps of one basis.
+    """Rotations and mirrors of the maps of one basis.
 
     Parameters
     ----------
     basis : Basis
-        Not of images.
+        The basis of the maps, not that of images.
     mean, std : arrays of shape (C, H, W), optional
-        Where maps were standardised, the statistics used: the formulas hold for the coefficients themselves, so that
-        maps are taken back, moved, and standardised again.
+        The statistics with which maps are standardised. The formulas hold for the coefficients
+        themselves, so that maps are converted to coefficients, moved, and standardised again.
 
     Raises
     ------
     UserError
-        When the basis is that of images, or only one of the statistics is given or its shape is another.
+        If the basis is that of images, if only one of the statistics is given, or if a shape is
+        wrong.
     """
 
     _order: torch.Tensor
@@ -46,28 +48,29 @@ class SpectralAugment(torch.nn.Module):
         super().__init__()
         if (mean is None) != (std is None):
             raise UserError("statistics of the maps", "only one of mean and std", "give both or none")
-        order = find_azimuthal_orders(basis).reshape(-1)  # refuses images
+        order = find_azimuthal_orders(basis).reshape(-1)  # raises a UserError for images
         statistics = []
-        for default, given in ((0.0, mean), (1.0, std)):
-            values = np.full(basis.shape, default) if given is None else np.asarray(given, np.float64)
+        for default, statistic in ((0.0, mean), (1.0, std)):
+            values = np.full(basis.shape, default) if statistic is None else np.asarray(statistic, np.float64)
             if values.shape != basis.shape:
                 raise UserError("shape of the statistics", values.shape, f"give {basis.shape}")
             statistics.append(torch.from_numpy(values.reshape(-1)))
         self.shape = basis.shape
-        # not part of a checkpoint: they follow from the basis and the map file
+        # They are not part of a checkpoint, because they follow from the basis and the map file.
         self.register_buffer("_order", torch.from_numpy(order), persistent=False)
         self.register_buffer("_partner", torch.from_numpy(find_opposite_cells(basis)), persistent=False)
         self.register_buffer("_mean", statistics[0], persistent=False)
         self.register_buffer("_std", statistics[1], persistent=False)
 
     def rotate(self, maps: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-        """Turn each object about the vertical by its own angle.
+        """Rotate each object about the vertical by its own angle.
 
         Parameters
         ----------
         maps : Tensor, shape (B, C, H, W), floating
+            The objects' maps.
         angles : Tensor, shape (B,), floating
-            Radians, from +x towards +y.
+            Angles in radians, from +x towards +y.
 
         Returns
         -------
@@ -77,20 +80,21 @@ class SpectralAugment(torch.nn.Module):
         Raises
         ------
         UserError
-            When shapes do not fit.
+            If shapes do not fit.
 
         Notes
         -----
-        Absolute error: a few roundings of the coefficient pair. Angles m a are multiplied in the angles' dtype: in
-        float32 at m = 20 and a = 6 their rounding is 7e-6.
+        Absolute error: a few roundings of the coefficient pair. Angles m a are multiplied in the
+        angles' dtype: in float32 at m = 20 and a = 6 their rounding is 7e-6.
         """
         values = self._coefficients(maps)
         if angles.shape != maps.shape[:1]:
             raise UserError("shape of the angles", tuple(angles.shape), f"give ({maps.shape[0]},)")
         phase = angles[:, None] * self._order.to(angles.dtype)
-        # sin(m a) is negative for the sine coefficients, m < 0: their sign in the formula
-        turned = phase.cos().to(maps.dtype) * values - phase.sin().to(maps.dtype) * values[:, self._partner]
-        return self._maps(turned, maps)
+        # sin(m a) is negative for the sine coefficients, m < 0, which gives their sign in the
+        # formula.
+        rotated = phase.cos().to(maps.dtype) * values - phase.sin().to(maps.dtype) * values[:, self._partner]
+        return self._maps(rotated, maps)
 
     def mirror(self, maps: torch.Tensor, axis: Literal["x", "y"], chosen: torch.Tensor) -> torch.Tensor:
         """Mirror the chosen objects by changing the sign of one horizontal coordinate.
@@ -98,6 +102,7 @@ class SpectralAugment(torch.nn.Module):
         Parameters
         ----------
         maps : Tensor, shape (B, C, H, W), floating
+            The objects' maps.
         axis : {"x", "y"}
             The coordinate that changes its sign.
         chosen : Tensor, shape (B,), bool
@@ -106,12 +111,12 @@ class SpectralAugment(torch.nn.Module):
         Returns
         -------
         Tensor, shape (B, C, H, W), of the maps' dtype
-            Differentiable in maps; exact where they are not standardised.
+            Differentiable in maps; exact if they are not standardised.
 
         Raises
         ------
         UserError
-            When shapes do not fit or the axis is unknown.
+            If shapes do not fit or the axis is unknown.
         """
         values = self._coefficients(maps)
         if chosen.shape != maps.shape[:1] or chosen.dtype != torch.bool:
@@ -125,15 +130,16 @@ class SpectralAugment(torch.nn.Module):
         return self._maps(mirrored, maps)
 
     def random(self, maps: torch.Tensor, generator: torch.Generator, most: float = float(np.pi)) -> torch.Tensor:
-        """Turn each object by an angle within ``most`` either way and mirror every second one, at random.
+        """Rotate each object by a random angle of at most ``most`` either way, and mirror each with probability 1/2.
 
         Parameters
         ----------
         maps : Tensor, shape (B, C, H, W), floating
+            The objects' maps.
         generator : torch.Generator
-            On the CPU, so that the draw is the same on every device.
+            The source of the random numbers, on the CPU, so that they are the same on every device.
         most : float
-            Radians.
+            Largest angle in radians.
 
         Returns
         -------
@@ -145,9 +151,11 @@ class SpectralAugment(torch.nn.Module):
         return self.rotate(self.mirror(maps, "y", chosen.to(maps.device)), angles.to(maps.device, maps.dtype))
 
     def _coefficients(self, maps: torch.Tensor) -> torch.Tensor:
+        """Compute the coefficients (B, C H W) of standardised maps."""
         if maps.ndim != 4 or tuple(maps.shape[1:]) != self.shape:
             raise UserError("shape of the maps", tuple(maps.shape), f"give (B, {', '.join(map(str, self.shape))})")
         return maps.flatten(1) * self._std.to(maps.dtype) + self._mean.to(maps.dtype)
 
     def _maps(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Standardise coefficients (B, C H W) into maps of the shape and dtype of ``like``."""
         return ((values - self._mean.to(like.dtype)) / self._std.to(like.dtype)).reshape(like.shape)

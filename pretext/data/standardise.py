@@ -11,7 +11,8 @@ from data_prep.basis import Basis
 from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile
 
-# Standardised values beyond this are single outliers of nearly constant coefficients; they would own the gradient.
+# Larger standardised values are single outliers of nearly constant coefficients. They would
+# dominate the gradient.
 LARGEST_VALUE = 10.0
 
 
@@ -36,24 +37,24 @@ class Standardiser:
 
     @staticmethod
     def of(maps: MapFile) -> "Standardiser":
-        """The one whose statistics lie in a map file."""
+        """Make a standardiser with the statistics that a map file holds."""
         return Standardiser.from_statistics(maps.basis, torch.from_numpy(maps.mean), torch.from_numpy(maps.std))
 
     @staticmethod
     def from_statistics(basis: Basis, mean: Tensor, std: Tensor) -> "Standardiser":
-        """The one with the given statistics."""
+        """Make a standardiser with these statistics."""
         return Standardiser(basis, mean, std, torch.from_numpy(find_valid_cells(basis)))
 
     @property
     def bounded(self) -> bool:
-        """Whether standardised maps lie in [-1, 1]: so for images."""
+        """Whether standardised maps are in [-1, 1], as those of images are."""
         return self.basis.kind == "pixels"
 
     def __call__(self, maps: NDArray[np.float32]) -> Tensor:
-        """Standardise maps (B, C, H, W); empty cells are 0, values are clipped at +-10."""
+        """Standardise maps (B, C, H, W); empty cells become 0, and values are clipped at +-10."""
         standard = (torch.from_numpy(maps) - self.mean) / self.std * self.valid
         return standard.clamp_(-LARGEST_VALUE, LARGEST_VALUE)
 
     def undo(self, standard: Tensor) -> Tensor:
-        """Back from standardised maps (..., C, H, W) to coefficients."""
+        """Compute coefficients from standardised maps (..., C, H, W)."""
         return (standard * self.std + self.mean) * self.valid

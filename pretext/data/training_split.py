@@ -1,4 +1,4 @@
-"""The maps of one split, held ready for training."""
+"""The maps of one split, ready for training."""
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ from pretext.data.batch import Batch
 from pretext.data.standardise import Standardiser
 from spectral_ssl.ground.errors import UserError
 
-# Up to this size the maps are held in memory; above it each batch is read when it is needed, one step ahead.
+# Up to this size the maps are kept in memory. Larger splits are read batch by batch, one step
+# ahead.
 LARGEST_IN_MEMORY = 64 * 2**20
 
 
 def check_same_basis(wanted: Basis, maps: MapFile) -> None:
-    """Raise a UserError when a map file's basis differs from ``wanted`` in anything that changes its meaning."""
+    """Raise a UserError if a map file's basis differs from ``wanted`` in anything that changes its meaning."""
     conflicts = wanted.find_conflicts(maps.basis)
     if conflicts:
         raise UserError(
@@ -27,24 +28,30 @@ def check_same_basis(wanted: Basis, maps: MapFile) -> None:
 
 
 class TrainingSplit:
-    """The maps of one split, handed out in standardised batches.
+    """The maps of one split, returned in standardised batches.
 
     Parameters
     ----------
     maps : MapFile
-        Where they come from.
+        The map file.
     split : str or None
-        Which of them, None for all.
+        Name of the split, None for all maps.
     with_points : bool
-        Whether batches bring the clouds along.
+        Whether batches include the clouds.
+
+    Attributes
+    ----------
+    codes : Tensor or None
+        Codes (N, D) of the split's maps, for tasks whose conditions are codes.
 
     Raises
     ------
     UserError
-        When the split is empty, values are not finite, or the clouds are wanted and not in the file.
+        If the split is empty, if values are not finite, or if the clouds are wanted and not in the
+        file.
     """
 
-    codes: Tensor | None = None  # of splits with codes, see ``pretext.tasks.codes``
+    codes: Tensor | None = None
 
     def __init__(self, maps: MapFile, split: str | None = "train", with_points: bool = False) -> None:
         self.maps = maps
@@ -55,10 +62,10 @@ class TrainingSplit:
         self.with_points = with_points
         first_points = maps.read_points(self.rows[:1]) if with_points else np.empty((1, 0))
         size = 4 * len(self.rows) * (int(np.prod(maps.basis.shape)) + first_points.size)
-        self._held: Batch | None = None
+        self._in_memory: Batch | None = None
         if size <= LARGEST_IN_MEMORY:
-            self._held = read_batch(maps, self.standardise, self.rows, with_points)
-            if not bool(torch.isfinite(self._held.maps).all()):
+            self._in_memory = read_batch(maps, self.standardise, self.rows, with_points)
+            if not bool(torch.isfinite(self._in_memory.maps).all()):
                 raise UserError(
                     "maps that are not finite", str(maps.path), "run `spectral-ssl verify` on it and prepare it again"
                 )
@@ -66,23 +73,23 @@ class TrainingSplit:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, places: Tensor) -> Batch:
-        """The batch at places (B,) of the split, as it is trained on."""
-        return self.alone(places)
+    def batch(self, positions: Tensor) -> Batch:
+        """Read the batch at positions (B,) of the split, with everything that is trained on."""
+        return self.read_samples(positions)
 
-    def alone(self, places: Tensor) -> Batch:
-        """The samples at places (B,) of the split and nothing beside them."""
-        if self._held is None:
-            return read_batch(self.maps, self.standardise, self.rows[places.numpy()], self.with_points)
-        points = self._held.points[places] if self._held.points is not None else None
-        return Batch(self._held.maps[places], self.standardise, points)
+    def read_samples(self, positions: Tensor) -> Batch:
+        """Read the samples at positions (B,) of the split alone, without neighbours or codes."""
+        if self._in_memory is None:
+            return read_batch(self.maps, self.standardise, self.rows[positions.numpy()], self.with_points)
+        points = self._in_memory.points[positions] if self._in_memory.points is not None else None
+        return Batch(self._in_memory.maps[positions], self.standardise, points)
 
-    def ids(self, places: Tensor) -> list[str]:
-        """Names of the samples at places (B,) of the split."""
-        return [self.maps.ids[row] for row in self.rows[places.numpy()]]
+    def ids(self, positions: Tensor) -> list[str]:
+        """List the names of the samples at positions (B,) of the split."""
+        return [self.maps.ids[row] for row in self.rows[positions.numpy()]]
 
 
 def read_batch(maps: MapFile, standardise: Standardiser, rows: NDArray[np.int64], with_points: bool) -> Batch:
-    """The given rows of a map file, standardised, with their clouds if they are wanted."""
+    """Read rows of a map file, standardised, with their clouds if these are wanted."""
     points = torch.from_numpy(maps.read_points(rows)) if with_points else None
     return Batch(standardise(maps.read(rows)), standardise, points)

@@ -1,6 +1,7 @@
 """The encoder of a run as one module that can be exported: from maps as stored in a map file to features.
 
-The module standardises the maps itself, so that a program that loads it needs neither statistics nor this package.
+The module standardises the maps itself, so that a program that loads it needs neither statistics
+nor this package.
 """
 
 import torch
@@ -23,7 +24,8 @@ class EncoderGraph(nn.Module):
     Raises
     ------
     UserError
-        If the features are computed from several views of each object, which are made outside of the network.
+        If the features are computed from several views of each object, which are made outside of
+        the network.
     """
 
     mean: Tensor

@@ -1,8 +1,8 @@
 """Reuse the predictor of an earlier run instead of training the same one again (``method.predictor``).
 
-A predictor belongs to its data, task and network. These must be the same in both runs. With ``predictor = "auto"`` the
-newest run of the workspace is used that trained its predictor with exactly the same settings. If there is none, the
-predictor is trained.
+A predictor belongs to its data, task and network. These must be the same in both runs. With
+``predictor = "auto"`` the newest run of the workspace is used that trained its predictor with
+exactly the same settings. If there is none, the predictor is trained.
 """
 
 import tomllib
@@ -40,7 +40,8 @@ def reuse_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
     Raises
     ------
     UserError
-        If the named run has another data set, task, variant or network, or its predictor is not trained.
+        If the named run has another data set, task, variant or network, or its predictor is not
+        trained.
     """
     config, predictor = plan.method_config, method.reusable_predictor
     if not getattr(config, "predictor", ""):

@@ -89,8 +89,8 @@ class TrainedRun:
     def features_of(self, maps: NDArray[np.float32]) -> torch.Tensor:
         """Compute features (B, D) of maps (B, C, H, W), not standardised.
 
-        If the task has several views of each map at inference, these are their mean and standard deviation, 2 D. Neither
-        depends on the order of the views.
+        If the task has several views of each map at inference, these are their mean and standard
+        deviation, 2 D. Neither depends on the order of the views.
         """
         of_views = [self.features(condition) for condition in self.plan.inference_views(maps, self.standardise)]
         if len(of_views) == 1:
@@ -132,8 +132,9 @@ class TrainedRun:
     ) -> NDArray[np.float32]:
         """Compute features (N, D) float32 of some rows of a file, of all by default.
 
-        They are computed in blocks, so that memory does not grow with the maps. The blocks, and so the features, are the
-        same bit for bit for any number of processes. Only the main process gets them; the others get (0, 0).
+        They are computed in blocks, so that memory does not grow with the maps. The blocks, and so
+        the features, are the same bit for bit for any number of processes. Only the main process
+        gets them; the others get (0, 0).
 
         Raises
         ------
@@ -215,7 +216,8 @@ class TrainedRun:
         seed : int
             Seed of the corruption and of the completions.
         first : int
-            Position of the first row in a longer list, so that each block of it has a seed of its own.
+            Position of the first row in a longer list, so that each block of it has a seed of its
+            own.
 
         Returns
         -------

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from pretext.randomness import rand
 from spectral_ssl.ground.config import check_ranges, within
 
@@ -54,7 +54,7 @@ class AlternateConfig:
 
 def alternate_problem(basis: Basis, config: AlternateConfig) -> Problem:
     """Build the problem, or raise a UserError if images are too small for hole and mark."""
-    need_pictures("alternate", basis, smallest_side=8)
+    require_images("alternate", basis, smallest_side=8)
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from spectral_ssl.ground.config import check_ranges, within
 
 LARGEST_COLOUR = 110.0
@@ -60,7 +60,7 @@ class ColorizeConfig:
 
 def colorize_problem(basis: Basis, config: ColorizeConfig) -> Problem:
     """Build the problem, or raise a UserError if the data are no colour images."""
-    need_pictures("colorize", basis, channels=3)
+    require_images("colorize", basis, channels=3)
     _, height, width = basis.shape
     extra = partial(compute_spread_error, weight=config.uniform_weight) if config.uniform_weight > 0 else None
     return Problem(condition=(1, height, width), target=(2, height, width), bounded=True, extra_error=extra)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from pretext.randomness import rand
 from pretext.tasks.corruption.masks import draw_blocks
 from spectral_ssl.ground.config import check_ranges, within
@@ -56,7 +56,7 @@ class CorruptedConfig:
 
 def corrupted_problem(basis: Basis, config: CorruptedConfig) -> Problem:
     """Build the problem, or raise a UserError if images are too small to have a top half."""
-    need_pictures("corrupted", basis, smallest_side=4)
+    require_images("corrupted", basis, smallest_side=4)
     return Problem(condition=basis.shape, target=basis.shape, bounded=True, hole=True)
 
 

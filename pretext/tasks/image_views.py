@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from pretext.randomness import rand
 from spectral_ssl.ground.config import check_ranges, within
 
@@ -90,7 +90,7 @@ class ImageViewsConfig:
 
 def image_views_problem(basis: Basis, config: ImageViewsConfig) -> Problem:
     """Build the problem, or raise a UserError if the maps are no images."""
-    need_pictures("picture-views", basis, other="views (for shapes prepared with --keep-points)")
+    require_images("picture-views", basis, other="views (for shapes prepared with --keep-points)")
     channels, height, width = basis.shape
     shape = (channels, config.side or height, config.side or width)
     return Problem(condition=shape, target=shape, bounded=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from pretext.randomness import rand
 from pretext.tasks.corruption.masks import (
     compute_square_sides,
@@ -79,7 +79,7 @@ def inpaint_problem(basis: Basis, config: InpaintConfig) -> Problem:
     UserError
         If the data are no single images, or a mask would cover all pixels or none.
     """
-    need_pictures("inpaint", basis)
+    require_images("inpaint", basis)
     _, height, width = basis.shape
     for share in config.shares:
         if config.mask == "irregular":

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.basis import Basis
-from pretext.data.batch import Batch, Example, Problem, need_pictures
+from pretext.data.batch import Batch, Example, Problem, require_images
 from spectral_ssl.ground.errors import UserError
 
 
@@ -40,7 +40,7 @@ def super_resolve_problem(basis: Basis, config: SuperResolveConfig) -> Problem:
         If the data are no single images, or a side is no multiple of ``zoom`` or less than twice
         ``zoom``.
     """
-    need_pictures("super-resolve", basis, smallest_side=2 * config.zoom)
+    require_images("super-resolve", basis, smallest_side=2 * config.zoom)
     _, height, width = basis.shape
     if height % config.zoom or width % config.zoom:
         got = f"{height} x {width} pixels"

@@ -1,8 +1,8 @@
 """Checkpoints: everything that a run needs to resume exactly, in one file that loads without unpickling code.
 
-A checkpoint is written to a temporary file, synced and renamed. The one before it is kept as ``previous.pt``. Its content
-holds a digest of itself, because torch does not verify the checksums in its own files: of 200 files with one flipped
-bit it loaded 200, each with a wrong number.
+A checkpoint is written to a temporary file, synced and renamed. The one before it is kept as
+``previous.pt``. Its content holds a digest of itself, because torch does not verify the checksums
+in its own files: of 200 files with one flipped bit it loaded 200, each with a wrong number.
 """
 
 import os
@@ -32,7 +32,8 @@ class Progress:
     Attributes
     ----------
     epoch, batch, step : int
-        Number of finished epochs, of finished batches of the current epoch, and of finished steps in all.
+        Number of finished epochs, of finished batches of the current epoch, and of finished steps
+        in all.
     samples : int
         Samples trained on since the last row of metrics.
     sums : dict of str to float
@@ -146,7 +147,8 @@ def save_tensors(content: dict[str, Any], path: Path) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written. torch itself raises a RuntimeError about positions in the file.
+        If the file cannot be written. torch itself raises a RuntimeError about positions in the
+        file.
     """
     with path.open("wb") as stream:
         recorder: Any = _Recorder(stream)
@@ -273,7 +275,8 @@ def load_last_good(folder: Path) -> tuple[dict[str, Any], Path]:
 def replace_damaged(folder: Path) -> None:
     """Replace a damaged ``last.pt`` by ``previous.pt``; the damaged file becomes ``damaged.pt``.
 
-    Otherwise the next checkpoint would keep the damaged file as the previous one, and lose the sound one.
+    Otherwise the next checkpoint would keep the damaged file as the previous one, and lose the
+    sound one.
     """
     last = folder / "last.pt"
     if last.exists():

@@ -17,11 +17,11 @@ class TrainConfig:
     batch_size : int
         Samples in a step, over all processes. The last, smaller batch of an epoch is used too.
     accumulate : int
-        Number of parts in which each process works through its rows of a batch, one after the other. More parts need
-        less memory, and the step is the same.
+        Number of parts in which each process works through its rows of a batch, one after the
+        other. More parts need less memory, and the step is the same.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Precision of the layers in training (``pretext.training.precision``). bf16 can halve the time on CPUs that
-        multiply bfloat16 in hardware; on others it takes longer.
+        Precision of the layers in training (``pretext.training.precision``). bf16 can halve the
+        time on CPUs that multiply bfloat16 in hardware; on others it takes longer.
     compile : bool
         Whether torch's compiler makes kernels of the networks first, which takes minutes.
     max_minutes : float
@@ -31,7 +31,8 @@ class TrainConfig:
     checkpoint_minutes : float
         Longest time between checkpoints, within an epoch too; 0 means no limit.
     log_every : int
-        Steps between rows of ``metrics.jsonl``, in addition to the row at the end of each epoch; 0 for none.
+        Steps between rows of ``metrics.jsonl``, in addition to the row at the end of each epoch; 0
+        for none.
     watch : int
         Largest number of samples of the training split for the feature statistics
         (``pretext.training.feature_statistics``); 0 for none.

@@ -47,7 +47,7 @@ def move_to_device(method: Method, device: torch.device) -> None:
 
 
 def compile_networks(method: Method) -> None:
-    """Have torch's compiler make kernels of a method's networks when they are first called.
+    """Compile a method's networks by torch's compiler when they are first called.
 
     Raises
     ------

@@ -1,12 +1,13 @@
 """Several processes that train one network: their ranks, their messages, and each one's rows of a batch.
 
-torch's launcher starts the processes (``torchrun --nproc-per-node 2 -m spectral_ssl pretrain``). They exchange messages
-by gloo, or by nccl if the networks are on GPUs. Each process has the whole network and works on its rows of each batch.
-Before each step of an optimiser, one message sums the gradients of all processes (``pretext.optimisation``).
+torch's launcher starts the processes (``torchrun --nproc-per-node 2 -m spectral_ssl pretrain``).
+They exchange messages by gloo, or by nccl if the networks are on GPUs. Each process has the whole
+network and works on its rows of each batch. Before each step of an optimiser, one message sums the
+gradients of all processes (``pretext.optimisation``).
 
-torch's DistributedDataParallel is not used. It hooks into *one* backward pass of *one* forward pass, but the methods
-here step several networks in turn within a batch, freeze some of them meanwhile, and follow gradients of latents
-(cGML).
+torch's DistributedDataParallel is not used. It hooks into *one* backward pass of *one* forward
+pass, but the methods here step several networks in turn within a batch, freeze some of them
+meanwhile, and follow gradients of latents (cGML).
 
 Letters in shapes: B rows of a batch.
 """
@@ -28,15 +29,15 @@ from pretext.randomness import Share
 from spectral_ssl.ground.errors import ReportedElsewhere, UserError
 from spectral_ssl.ground.terminal import count_restarts, process_rank, world_size
 
-# A process that sends nothing for this long counts as dead. The others wait this long while the main process prepares
-# data.
+# A process that sends nothing for this long counts as dead. The others wait this long while the
+# main process prepares data.
 TIMEOUT = timedelta(hours=2)
 
 Result = TypeVar("Result")
 
 
 class Distributed:
-    """This process among the processes of a run.
+    """A process, as one of the processes of a run.
 
     Parameters
     ----------
@@ -217,8 +218,8 @@ def join_processes(device: torch.device | None = None) -> Iterator[Distributed]:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            # The launcher's store outlives a restart. Names of its own keep a new start from finding addresses of dead
-            # processes.
+            # The launcher's store outlives a restart. Names of its own keep a new start from
+            # finding addresses of dead processes.
             store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
             store = PrefixStore(f"start {count_restarts()} of {size}", store)
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)

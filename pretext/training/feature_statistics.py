@@ -1,12 +1,14 @@
 """Feature statistics during training: a monitor that can see whether features collapse or separate classes.
 
-Now and then the monitor encodes some samples of the training split, always the same ones, without corruption:
+Now and then the monitor encodes some samples of the training split, always the same ones, without
+corruption:
 
 * ``effective_rank``: the number of dimensions that their features occupy;
-* ``knn_accuracy``: if they have labels, the share of samples whose 10 most similar others vote for their class.
+* ``knn_accuracy``: if they have labels, the share of samples whose 10 most similar others vote for
+  their class.
 
-The method gets neither labels nor statistics. Only the choice of the samples is random, and it is made once. A monitored
-training is therefore the same as one without a monitor.
+The method gets neither labels nor statistics. Only the choice of the samples is random, and it is
+made once. A monitored training is therefore the same as one without a monitor.
 
 Letters in shapes: B batch, C, H, W of the maps, N monitored samples, D features.
 """
@@ -25,7 +27,8 @@ from pretext.method import Method
 from spectral_ssl.ground.progress import say
 
 NEIGHBOURS = 10
-# Samples of training for each monitored one. A forward pass costs a third of a step, so the monitor costs about 4 %.
+# Samples of training for each monitored one. A forward pass costs a third of a step, so the monitor
+# costs about 4 %.
 SPACING = 8
 FEWEST = 128  # monitored samples of a small split, where an eighth would be too few for statistics
 ROWS_AT_ONCE = 256
@@ -100,13 +103,14 @@ class FeatureMonitor:
 
     def _conditions(self) -> list[Tensor]:
         """Read the monitored samples as conditions, in blocks."""
-        return [self.view(self.data.alone(positions)) for positions in self.positions.split(ROWS_AT_ONCE)]
+        return [self.view(self.data.read_samples(positions)) for positions in self.positions.split(ROWS_AT_ONCE)]
 
 
 def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS) -> float:
     """Compute the share of samples whose most similar others vote for their class.
 
-    This is the nearest-neighbour probe (``downstream.probes.classifiers.knn``) with each sample left out in turn.
+    This is the nearest-neighbour probe (``downstream.probes.classifiers.knn``) with each sample
+    left out in turn.
 
     Parameters
     ----------
@@ -115,7 +119,8 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
     labels : Tensor, shape (N,), int64
         Class of each sample, not negative.
     neighbours : int
-        Number of voters. If classes have equally many votes, the one with the more similar voters wins.
+        Number of voters. If classes have equally many votes, the one with the more similar voters
+        wins.
 
     Returns
     -------
@@ -138,8 +143,8 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
 def effective_rank(features: Tensor) -> float:
     """Compute the effective rank of features (N, D): exp of the entropy of their normalised singular values, centred.
 
-    Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). It is 1 for features on a line, and at most
-    min(N - 1, D). It is 0 if all features are the same, and NaN if one is not finite.
+    Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). It is 1 for features on a line,
+    and at most min(N - 1, D). It is 0 if all features are the same, and NaN if one is not finite.
     """
     if not torch.isfinite(features).all():
         return math.nan

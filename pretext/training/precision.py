@@ -1,8 +1,9 @@
 """Training in 16 bits: layers multiply in 16 bits; sums, norms and losses are computed in 32.
 
-Parameters, optimisers and exported features are always float32. torch's autocast chooses for each operation. The
-smallest float16 number is 6e-8. With float16, losses are therefore multiplied by a large factor before their gradients
-are computed. A step whose gradients are not finite is left out, and the factor is halved (torch's GradScaler).
+Parameters, optimisers and exported features are always float32. torch's autocast chooses for each
+operation. The smallest float16 number is 6e-8. With float16, losses are therefore multiplied by a
+large factor before their gradients are computed. A step whose gradients are not finite is left out,
+and the factor is halved (torch's GradScaler).
 """
 
 from contextlib import AbstractContextManager

@@ -1,6 +1,7 @@
 """Examples made one step ahead in a thread, while the network trains on the step before.
 
-Everything random in a step follows from (seed, step). It does not matter which thread generates it, or when.
+Everything random in a step follows from (seed, step). It does not matter which thread generates it,
+or when.
 """
 
 import time

@@ -2,7 +2,8 @@
 
 torch's SyncBatchNorm does the same on GPUs, and does not work on a CPU.
 
-    mean = sum over all rows x / n;  variance = sum (x - mean)^2 / n;  y = (x - mean) / sqrt(variance + eps) w + b
+    mean = sum over all rows x / n;  variance = sum (x - mean)^2 / n;  y = (x - mean) /
+    sqrt(variance + eps) w + b
 
 Letters in shapes: B rows, C channels.
 """

@@ -1,7 +1,8 @@
 """The training loop: seeded, saved, logged. It knows methods and tasks by their contracts only.
 
-All randomness is a function of the seed. The order of the samples follows from (seed, epoch), everything random within a
-step from (seed, step). A resumed run therefore uses the same random numbers as an uninterrupted one.
+All randomness is a function of the seed. The order of the samples follows from (seed, epoch),
+everything random within a step from (seed, step). A resumed run therefore uses the same random
+numbers as an uninterrupted one.
 """
 
 import math
@@ -37,7 +38,8 @@ from spectral_ssl.ground.errors import Interrupted, UserError
 from spectral_ssl.ground.progress import Advance, progress, say
 from spectral_ssl.ground.run_folder import append_metrics, sync_metrics, write_status
 
-# Samples whose error is logged during training. Their corruption is always the same, so that curves can be compared.
+# Samples whose error is logged during training. Their corruption is always the same, so that curves
+# can be compared.
 MONITORED = 64
 # Maps shown to a method that learns something before its first step.
 MAPS_BEFORE_TRAINING = 5000
@@ -97,8 +99,9 @@ class Trainer:
         processes: Distributed = ALONE,
         device: torch.device | None = None,
     ) -> None:
-        # Products of tiny numbers (squared gradients in Adam) slow the CPU down greatly unless they are flushed to zero.
-        # This stays on in the process, because threads that torch has started keep it anyway.
+        # Products of tiny numbers (squared gradients in Adam) slow the CPU down greatly unless they
+        # are flushed to zero. This stays on in the process, because threads that torch has started
+        # keep it anyway.
         torch.set_flush_denormal(True)
         self.started = time.monotonic()
         assert isinstance(method, nn.Module)
@@ -127,9 +130,7 @@ class Trainer:
         )
         check_accumulation(method, config.accumulate)
         self.monitored = self._monitored_example() if method.has_completions else None
-        self.monitor: FeatureMonitor | None = None
-        if config.watch and config.epochs:
-            self.monitor = FeatureMonitor(data, view, config.watch, seeded_generator(config.seed, "watched features"))
+        self.monitor = make_monitor(data, view, config)
 
     def run(self) -> Progress:
         """Train until all epochs are finished, the time limit has passed, or the user interrupts.
@@ -142,8 +143,8 @@ class Trainer:
         Raises
         ------
         UserError
-            If the loss is not finite or a file cannot be written; the last checkpoint stays. If another process has
-            ended.
+            If the loss is not finite or a file cannot be written; the last checkpoint stays. If
+            another process has ended.
         Interrupted
             After Ctrl-C or SIGTERM, once the current step is finished and a checkpoint is written.
         """
@@ -308,6 +309,13 @@ def learn_before_training(method: Method, data: TrainingSplit, seed: int) -> Non
         generator = seeded_generator(seed, "first")
         rows = torch.randperm(len(data), generator=generator)[:MAPS_BEFORE_TRAINING]
         method.learn_before_training(data.batch(rows).maps, generator)
+
+
+def make_monitor(data: TrainingSplit, view: Callable[[Batch], Tensor], config: TrainConfig) -> FeatureMonitor | None:
+    """Make the monitor of the feature statistics, or return None if the settings ask for none."""
+    if not config.watch or not config.epochs:
+        return None
+    return FeatureMonitor(data, view, config.watch, seeded_generator(config.seed, "watched features"))
 
 
 def _has_passed(minutes: float, since: float) -> bool:

@@ -297,7 +297,7 @@ def test_both_directions(direction: str) -> None:
 @pytest.mark.parametrize(
     ("task", "basis", "message"),
     [
-        *((task, zernike_basis(8), "works on pictures") for task in IMAGE_TASKS if task != "translate"),
+        *((task, zernike_basis(8), "works on images") for task in IMAGE_TASKS if task != "translate"),
         *(
             (task, pixel_basis(6, 32, 32, paired=True), "single pictures")
             for task in IMAGE_TASKS

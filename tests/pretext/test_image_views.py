@@ -180,7 +180,7 @@ def test_shares_of_changed_and_of_grey_images() -> None:
 
 
 def test_images_and_shapes_are_shown_to_each_other() -> None:
-    with pytest.raises(UserError, match=r"picture-views works on pictures.*take the task views"):
+    with pytest.raises(UserError, match=r"picture-views works on images.*take the task views"):
         image_views_problem(zernike_basis(4), ImageViewsConfig())
     with pytest.raises(UserError, match="picture-views"):
         views_problem(pixel_basis(3, 8, 8), ViewsConfig())

@@ -67,7 +67,7 @@ class CodedTrainingSplit(TrainingSplit):
     def batch(self, places: Tensor) -> Batch:
         """Return the batch of rows (B,) of the split, followed by their neighbours of each kind."""
         everyone = torch.cat([places, *(follower[places] for follower in self.followers)])
-        batch = self.alone(everyone)
+        batch = self.read_samples(everyone)
         return batch if self.codes is None else batch._replace(codes=self.codes[everyone])
 
 
