@@ -1,4 +1,4 @@
-"""A study without a model behind it, and a participant without a browser."""
+"""A study without any model, and a participant without a browser."""
 
 import json
 import time
@@ -18,7 +18,7 @@ SECRET = "the-secret-of-the-link"
 
 
 def write_study(folder: Path, config: StudyConfig, methods: int = 3, size: int = 16) -> Study:
-    """A study of images of noise, each of them different."""
+    """Write a study whose images are different samples of noise."""
     generator = np.random.default_rng(0)
     (folder / IMAGES).mkdir(parents=True)
 
@@ -36,7 +36,7 @@ def write_study(folder: Path, config: StudyConfig, methods: int = 3, size: int =
         for row in range(config.checks)
     ]
     (folder / CONSENT).write_text("Agree to <b>this</b>.\n\nAnd to that.\n")
-    compared = [Compared(f"method-{place}", f"/nowhere/run-{place}", f"{place:064d}") for place in range(methods)]
+    compared = [Compared(f"method-{index}", f"/nowhere/run-{index}", f"{index:064d}") for index in range(methods)]
     about = {"task": "inpaint", "data": "made-up", "maps": "made-up.h5", "maps_digest": "0" * 64, "left_out": []}
     study = Study(folder, "0badcafe", config, compared, rows, check_rows, SECRET, about)
     study.write()
@@ -44,7 +44,7 @@ def write_study(folder: Path, config: StudyConfig, methods: int = 3, size: int =
 
 
 def open_store(study: Study, **options: Any) -> AnswerStore:
-    """The study's answers, as the server opens them."""
+    """Open the answers of a study as the server does."""
     methods = len(study.methods)
     return AnswerStore(
         study.answers, study.config.exposure, lambda number: schedule(study.config, methods, number), **options
@@ -52,7 +52,7 @@ def open_store(study: Study, **options: Any) -> AnswerStore:
 
 
 class Client:
-    """Requests to a study that is served on this machine, with the cookies it set."""
+    """A participant who sends requests to a study on this machine, with the cookies that it set."""
 
     def __init__(self, link: str) -> None:
         self.host, _, self.path = link.removeprefix("http://").partition("/")
@@ -62,7 +62,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, dict[str, str]]:
-        """Status, content (JSON read) and headers of the answer."""
+        """Send a request; return the status, content (JSON is parsed) and headers of the reply."""
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} | (headers or {})
         data = None
         if body is not None:
@@ -79,7 +79,7 @@ class Client:
         return response.status, content, dict(response.headers)
 
     def patiently(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """The same, again while it is too often."""
+        """Send a request, and repeat it while the server replies that there are too many."""
         while True:
             status, content, _ = self.ask(method, path, body)
             if status != 429:
@@ -87,18 +87,18 @@ class Client:
             time.sleep(0.1)
 
     def join(self) -> None:
-        """Take part."""
+        """Join the study."""
         status, content = self.patiently("POST", "/join", {"consent": True})
         assert status == 200, content
 
     def trial(self) -> dict[str, Any]:
-        """The trial to be seen now."""
+        """Fetch the current trial."""
         status, content = self.patiently("GET", "/trial")
         assert status == 200, content
         return content
 
     def answer(self, trial: dict[str, Any], choice: int, exposure: float, **changed: Any) -> tuple[int, Any]:
-        """See a trial for so many seconds and answer it."""
+        """Show a trial for ``exposure`` seconds and answer it."""
         status, content = self.patiently("POST", "/begin", {"trial": trial["trial"]})
         if status != 200:
             return status, content
@@ -106,7 +106,7 @@ class Client:
         return self.patiently("POST", "/answer", answer_to(trial, choice, exposure) | changed)
 
     def finish(self, exposure: float, choose: Callable[[dict[str, Any]], int], most: int = 10_000) -> int:
-        """Answer up to so many trials; how many were stored."""
+        """Answer up to ``most`` trials; return the number of stored answers."""
         trial, stored = self.trial(), 0
         while not trial["done"] and stored < most:
             status, trial = self.answer(trial, choose(trial), exposure)
@@ -116,7 +116,7 @@ class Client:
 
 
 def answer_to(trial: dict[str, Any], choice: int, exposure: float) -> dict[str, Any]:
-    """What the page sends, when all went well."""
+    """Build the body that the page sends after a correct exposure."""
     return {
         "trial": trial["trial"], "choice": choice, "exposure": 1000 * exposure, "frame": 16.7, "response": 400.0,
         "hidden": False,

@@ -132,7 +132,7 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def leave_report(run: TrainedRun, maps: MapFile | None = None, predictions: Predictions | None = None) -> None:
+def write_short_report(run: TrainedRun, maps: MapFile | None = None, predictions: Predictions | None = None) -> None:
     """Write the short report ``report.html`` into the folder of a run, without long computations.
 
     A full report of the same checkpoint is kept, because it shows more.

@@ -8,7 +8,7 @@ from data_prep.maps.reader import MapFile
 from downstream.figures.predictions import draw_losses
 from downstream.figures.run import draw_run
 from downstream.report.evidence import Predictions
-from downstream.report.page import leave_report
+from downstream.report.page import write_short_report
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from pretext.training.devices import choose_device
 from pretext.training.distributed import join_processes
@@ -78,13 +78,13 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     predictions = None
     if run.method.has_completions:
         rows = select_held_out_rows(maps, SAMPLES)
-        example, answers = run.complete(maps, rows, MODES)
+        example, completions = run.complete(maps, rows, MODES)
         ids = [maps.ids[row] for row in rows]
-        draw_run(folder / "samples", "answers", run, example, answers, ids, shapes=0)  # `complete` draws shapes
-        predictions = Predictions(example, answers, ids)
+        draw_run(folder / "samples", "answers", run, example, completions, ids, shapes=0)  # `complete` draws shapes
+        predictions = Predictions(example, completions, ids)
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
     if report:
-        leave_report(run, maps, predictions)
+        write_short_report(run, maps, predictions)
     return run

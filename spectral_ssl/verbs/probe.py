@@ -9,7 +9,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from downstream.figures.confusion import draw_confusion
 from downstream.probes.cache import BaselineCache
 from downstream.probes.table import ProbeTable, probe_run
-from downstream.report.page import leave_report
+from downstream.report.page import write_short_report
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
@@ -78,7 +78,7 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
         write_json(path, result)
         _draw_confusion(path.with_suffix(".png"), table, trained)
         if options.report:
-            leave_report(trained)
+            write_short_report(trained)
     return {**result, "path": str(path)}
 
 
