@@ -1,15 +1,14 @@
-"""Self-supervised features as a transformer of scikit-learn, for any pipeline.
+"""Self-supervised features as a transformer of scikit-learn, for use in pipelines.
 
 A sample is one row of X, of one of three kinds::
 
     cloud     (N, P, 3)      points of a shape in any units, +z up; or rows (N, 3 P) with shape=(P, 3)
-    map       (N, C, H, W)   a picture, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
-    numbers   (N, n)         no shape given: written line by line into the smallest square of at least 8 x 8 that holds
-                             them, the rest 0
+    map       (N, C, H, W)   an image, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
+    numbers   (N, n)         without shape; they fill the smallest square of at least 8 x 8 line by line, the rest is 0
 
-``fit`` without a run prepares the clouds (Zernike moments) or scales the pictures to [-1, 1] and trains on them as
-``pretrain`` would, in memory and a temporary folder; with a run it only looks whether X suits it. Labels are not
-looked at.
+Without a run, ``fit`` computes Zernike moments of clouds or scales images to [-1, 1], and trains on them as
+``pretrain`` does, in memory and a temporary folder. With a run, ``fit`` only checks that X fits the run. Labels are not
+used.
 """
 
 from collections.abc import Sequence
@@ -43,47 +42,47 @@ from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_plan import plan_run
 from spectral_ssl.planning.run_start import build_network, open_training_split
 
-MOST_POINTS = 2048  # drawn from each cloud
-SMALLEST_SIDE = 8  # of the square that rows of numbers become: smaller pictures have nothing left after halving
-BLOCK = 64  # rows encoded at a time, always as many: a row's features then do not depend on its neighbours
+MOST_POINTS = 2048  # sampled from each cloud
+SMALLEST_SIDE = 8  # of the square for rows of numbers: a smaller image cannot be halved often enough
+BLOCK = 64  # rows encoded at a time; a constant, so that features of a row do not depend on other rows
 
 
 class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Features of clouds, pictures, maps or rows of numbers.
+    """Features of clouds, images, maps or rows of numbers.
 
     Parameters
     ----------
     run : path, name or TrainedRun, optional
-        A finished run whose encoder is used; by default one is trained by ``fit``.
+        A finished run whose encoder is used; by default ``fit`` trains one.
     shape : tuple of int, optional
-        (P, 3) or (C, H, W): what each row of a two-dimensional X is; taken from X where that has more dimensions.
+        The shape of a sample, (P, 3) or (C, H, W), for a two-dimensional X; taken from X if it has more dimensions.
     layer : str
-        What of the network the features are, see ``list layers``.
+        The layer of the network, see ``list layers``.
     method, task : str, optional
-        What is trained, by default what ``pretrain`` takes: joint embedding on clouds, cGML denoising on the others.
+        The method and the task to train; by default joint embedding on clouds, else cGML denoising, as in ``pretrain``.
     epochs : int, optional
-        Passes over the data.
+        The number of passes over the data.
     settings : sequence of str
-        "key=value", as ``pretrain`` takes them.
+        Texts "key=value", as for ``pretrain``.
     degree : int
-        Of the Zernike moments of clouds.
+        The degree of the Zernike moments of clouds.
     random_state : int, RandomState or None
-        Seed of the training.
+        The seed of the training.
     verbose : bool
         Whether ``fit`` shows its progress on stderr.
 
     Attributes
     ----------
     run_ : TrainedRun
-        What encodes.
+        The run that encodes.
     shape_ : tuple of int
-        Of a sample: (P, 3), (C, H, W), or (n,) for numbers.
+        The shape of a sample: (P, 3), (C, H, W), or (n,) for numbers.
     basis_ : Basis
-        Of the maps that are encoded.
+        The basis of the encoded maps.
     low_, high_ : float
-        Limits of the pictures trained on, which become -1 and 1; values beyond are clipped. With a run -1 and 1.
+        The limits of the training images, which become -1 and 1. Values beyond are clipped. With a run: -1 and 1.
     n_features_in_ : int
-        Numbers of a sample.
+        The number of values of a sample.
     """
 
     def __init__(
@@ -112,26 +111,26 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.verbose = verbose
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: N803
-        """Train on samples, or take the run.
+        """Train on samples, or load the run.
 
         Parameters
         ----------
         X : array-like, shape (N, P, 3), (N, C, H, W) or (N, n)
-            See the module.
+            The samples.
         y : object
             Not used.
 
         Returns
         -------
         SpectralFeatures
-            Itself.
+            This object.
 
         Raises
         ------
         ValueError
-            When X has another shape than was said, is not finite, or a cloud has no extent.
+            When X does not have the given shape, is not finite, or a cloud has no extent.
         UserError
-            When settings are not as they should be, or the run does not suit X.
+            When settings are invalid, or the run does not fit X.
         """
         run = self.run
         if run is not None and not isinstance(run, TrainedRun):
@@ -142,34 +141,35 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if run is not None:
             self.run_ = run.at_layer(self.layer) if self.layer != DEFAULT else run
             self.basis_ = run.basis
-            self._check_suits()
+            self._check_fits()
         else:
-            self.basis_ = self._own_basis()
+            self.basis_ = self._choose_basis()
             if self.basis_.kind == "pixels":
                 self.low_, self.high_ = float(rows.min()), float(rows.max())
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             with TemporaryDirectory(prefix="spectral-ssl-") as folder:
-                self.run_ = self._trained(rows, seed, Path(folder))
+                self.run_ = self._train(rows, seed, Path(folder))
         sizes = self.run_.layers()
         self._n_features_out = sum(sizes[name] for name in self.run_.layer.split("+"))
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
-        """Features of samples.
+        """Compute the features of samples.
 
         Parameters
         ----------
         X : array-like
-            As for ``fit``, with samples of the same shape.
+            The samples, of the same shape as in ``fit``.
 
         Returns
         -------
         ndarray, shape (N, D), float32
+            The features.
 
         Raises
         ------
         ValueError
-            As ``fit``.
+            When X does not have the shape of ``fit``, or is not finite.
         """
         check_is_fitted(self)
         maps, _ = self._maps(self._rows(X, reset=False))
@@ -182,17 +182,18 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return np.concatenate(features)
 
     def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that X may have three dimensions."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
     def _shape_of(self, X: Any, run: TrainedRun | None) -> tuple[int, ...]:  # noqa: N803
-        """What a sample is."""
-        own = _shape(X)[1:]
-        shape = tuple(self.shape) if self.shape is not None else own
-        if len(own) > 1 and self.shape is not None and own != shape:
-            raise ValueError(f"samples of shape {own}, not {shape} as was said")
+        """Return the shape of a sample."""
+        data_shape = _shape(X)[1:]
+        shape = tuple(self.shape) if self.shape is not None else data_shape
+        if len(data_shape) > 1 and self.shape is not None and data_shape != shape:
+            raise ValueError(f"samples of shape {data_shape}, not {shape} as given")
         if len(shape) not in (1, 2, 3) or (len(shape) == 2 and shape[1] != 3):
             raise ValueError(f"samples of shape {shape}: give (N, P, 3), (N, C, H, W) or rows of numbers")
         if len(shape) == 1 and run is not None and shape[0] == prod(run.basis.shape):
@@ -200,7 +201,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return shape
 
     def _rows(self, X: ArrayLike, reset: bool) -> NDArray[np.float64]:  # noqa: N803
-        """X checked, as (N, n) float64."""
+        """Return X as (N, n) float64, checked."""
         shape = _shape(X)
         if len(shape) > 2:
             if not reset and shape[1:] != self.shape_:
@@ -211,7 +212,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise ValueError(f"rows of {rows.shape[1]} numbers, not of {prod(self.shape_)} for shape {self.shape_}")
         return rows
 
-    def _own_basis(self) -> Basis:
+    def _choose_basis(self) -> Basis:
+        """Return the basis of the maps that ``fit`` makes."""
         if len(self.shape_) == 2:
             return zernike_basis(self.degree, points=min(self.shape_[0], MOST_POINTS))
         if len(self.shape_) == 3:
@@ -219,15 +221,16 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         side = max(SMALLEST_SIDE, ceil(sqrt(self.shape_[0])))
         return pixel_basis(1, side, side)
 
-    def _check_suits(self) -> None:
+    def _check_fits(self) -> None:
+        """Raise a UserError unless the run encodes such samples."""
         basis = self.basis_
-        suits = basis.kind != "pixels" if len(self.shape_) == 2 else self.shape_ == basis.shape
-        if not suits or (basis.kind == "radial" and len(self.shape_) == 2):
-            found = f"samples of shape {self.shape_} and a run on {basis.kind!r} maps of shape {basis.shape}"
-            raise UserError("samples that the run cannot encode", found, "give maps of that shape, or another run")
+        fits = basis.kind != "pixels" if len(self.shape_) == 2 else self.shape_ == basis.shape
+        if not fits or (basis.kind == "radial" and len(self.shape_) == 2):
+            got = f"samples of shape {self.shape_} and a run on {basis.kind!r} maps of shape {basis.shape}"
+            raise UserError("samples that the run cannot encode", got, "give maps of that shape, or another run")
 
     def _maps(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The maps (N, C, H, W) of rows, and of clouds the clouds they were made from."""
+        """Compute the maps (N, C, H, W) of rows; return for clouds also the sampled clouds."""
         if len(self.shape_) != 2:
             width = prod(self.basis_.shape) - rows.shape[1]
             middle, half = (self.low_ + self.high_) / 2, (self.high_ - self.low_) / 2 or 1.0
@@ -236,7 +239,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             return filled.reshape(-1, *self.basis_.shape).astype(np.float32), None
         maps, clouds = [], []
         for number, row in enumerate(rows):
-            # the points are drawn by what the cloud is, not by where it stands in X
+            # the seed comes from the cloud itself, not from its position in X
             generator = make_object_generator(self.basis_.seed, sha256(row.tobytes()).hexdigest())
             try:
                 values, cloud = shape_to_map(Shape(row.reshape(-1, 3)), self.basis_, "+z", generator)
@@ -246,8 +249,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             clouds.append(cloud)
         return np.stack(maps), None if clouds[0] is None else np.stack([cloud for cloud in clouds if cloud is not None])
 
-    def _trained(self, rows: NDArray[np.float64], seed: int, folder: Path) -> TrainedRun:
-        """A run trained on all the rows; everything that is written lies in the folder."""
+    def _train(self, rows: NDArray[np.float64], seed: int, folder: Path) -> TrainedRun:
+        """Train a run on all rows; all files are in the folder."""
         options = PretrainOptions(
             self._map_file(rows, folder / "fit.h5"),
             method=self.method,
@@ -281,6 +284,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return run.at_layer(self.layer) if self.layer != DEFAULT else run
 
     def _map_file(self, rows: NDArray[np.float64], path: Path) -> MapFile:
+        """Write a map file of all rows."""
         maps, clouds = self._maps(rows)
         count = len(maps)
         with MapWriter(
@@ -299,5 +303,5 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 
 def _shape(X: Any) -> tuple[int, ...]:  # noqa: N803
-    """The shape of whatever was given: an array, a table, a sparse matrix, nested lists."""
+    """Return the shape of an array, a table, a sparse matrix or nested lists."""
     return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape

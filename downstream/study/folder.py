@@ -131,6 +131,37 @@ def open_study(folder: Path | str) -> Study:
         raise UserError("unreadable study", f"{path} ({error})", "make it again") from error
 
 
+def find_study(study: str | Path | Study | None, studies: Path) -> Study:
+    """Open a study, by default the newest one.
+
+    Parameters
+    ----------
+    study : path or Study, optional
+        The study or its folder.
+    studies : Path
+        The folder that holds the studies of a workspace.
+
+    Returns
+    -------
+    Study
+        The study.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if isinstance(study, Study):
+        return study
+    if study is not None:
+        return open_study(study)
+    paths = sorted(studies.glob(f"*/{DESCRIPTION}"), key=lambda path: path.stat().st_mtime_ns)
+    if not paths:
+        what_to_do = "make one with `spectral-ssl study create` or give its folder"
+        raise UserError("no study yet", f"nothing in {studies}", what_to_do)
+    return open_study(paths[-1].parent)
+
+
 def describe(study: Study) -> dict[str, Any]:
     """Describe a study in its results: settings, methods and data, but no secrets."""
     return {

@@ -53,9 +53,9 @@ def show_command(
     if follow:
         if tensorboard is None:
             raise UserError("--follow", "no --tensorboard", "give the folder: --tensorboard DIR")
-        from spectral_ssl.verbs.runs.tensorboard import run_to_follow
+        from spectral_ssl.verbs.runs.tensorboard import find_run_to_follow
 
-        run = run_to_follow(run, Workspace.find(workspace))
+        run = find_run_to_follow(run, Workspace.find(workspace))
     result = spectral_ssl.show_run(run, workspace=workspace)
     if as_json:
         print(json.dumps(result, indent=1))

@@ -1,4 +1,4 @@
-"""Which features a run of the task from-code is made from: what ``--features`` names, or the setting of the task."""
+"""Find the features that are the conditions of a task such as from-code, and encode new images like them."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -57,12 +57,12 @@ def find_features(task: TaskEntry, task_config: Any, maps: MapFile, workspace: W
     return settle_codes(config, maps)
 
 
-def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
-    """The feature file of a run for a map file: one that lies there, if it is that, or a new one. None is replaced."""
+def _export(run: Path, maps: MapFile, workspace: Workspace) -> Path:
+    """Export the features of a run for a map file, or find the existing file. No file is replaced."""
     trained = load_run(run)
-    usual = place.features(trained.folder.resolve().name, maps.path.stem)
+    default = workspace.features(trained.folder.resolve().name, maps.path.stem)
     digest = sha256(f"{trained.checkpoint_digest} {maps.digest}".encode()).hexdigest()
-    for path in (usual, usual.with_name(f"{usual.stem}-{digest[:12]}.h5")):
+    for path in (default, default.with_name(f"{default.stem}-{digest[:12]}.h5")):
         if not path.exists():
             break
         about = read_features(path).about
@@ -70,36 +70,36 @@ def _export(run: Path, maps: MapFile, place: Workspace) -> Path:
             "checkpoint_digest": trained.checkpoint_digest,
             "data_digest": maps.digest,
             "layer": trained.layer,
-            "pooling": describe_pooling(trained.layer),  # of principal components it is another
+            "pooling": describe_pooling(trained.layer),  # differs for principal components
         }
         if all(about[name] == value for name, value in wanted.items()):
             return path
     else:
-        raise UserError("other features where the run's would be written", str(path), "move that file away")
+        raise UserError("a file of other features in place of the run's", str(path), "move that file away")
     say(f"features of {run} for {maps.path}: writing {path}")
     try:
         export_features(path, trained, maps)
     except UserError:
         if not path.exists():
             raise
-        return _export(run, maps, place)  # another process has written it meanwhile
+        return _export(run, maps, workspace)  # another process has just written the file
     return path
 
 
-def code_of_image(run: TrainedRun, path: Path) -> Example:
-    """Read an image, bring it to the run's size, and encode it with the run whose features the codes are.
+def encode_image_file(run: TrainedRun, path: Path) -> Example:
+    """Read an image, scale it to the size of the run's images, and encode it with the run that made the codes.
 
     Parameters
     ----------
     run : TrainedRun
-        Of the task from-code.
+        A run of the task from-code.
     path : Path
-        An image file.
+        The image file.
 
     Returns
     -------
     Example
-        Of one sample.
+        An example of one sample.
 
     Raises
     ------
@@ -108,16 +108,17 @@ def code_of_image(run: TrainedRun, path: Path) -> Example:
     """
     config = run.plan.task_config
     if run.plan.task_entry.codes is None:
-        raise UserError("nothing to make alike", f"the task {run.plan.task} has no codes", "give a run of lsc-gan")
+        raise UserError("a task without codes", f"the task {run.plan.task}", "give a run of the task from-code")
     if run.basis.kind != "pixels" or run.basis.layout == PAIR:
-        raise UserError("an image is nothing like these maps", f"maps of kind {run.basis.kind!r}", "give an id")
+        got = f"maps of kind {run.basis.kind!r}"
+        raise UserError("an image file for maps that are no single images", got, "give an id")
     if not config.extractor:
         got = f"features = {config.features}"
-        raise UserError("no network that could encode the image", got, "give an id, or train with --features RUN")
+        raise UserError("no network that encodes the image", got, "give an id, or train with --features RUN")
     maps = image_file_to_map(path, run.basis)[None]
     extractor = load_run(config.extractor)
     codes = torch.from_numpy(extractor.encode(maps))
     if codes.shape[1] != config.dimensions:
         got = f"{codes.shape[1]} values of {config.extractor}, not {config.dimensions}"
-        raise UserError("the run that made the features is another by now", got, "give an id of the data")
+        raise UserError("the run that made the features has changed since", got, "give an id of the data")
     return run.plan.corrupt(Batch(run.standardise(maps), run.standardise, codes=codes), torch.Generator())

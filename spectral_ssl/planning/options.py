@@ -175,7 +175,7 @@ def settings_of(options: object, section: str) -> dict[str, tuple[str, Any]]:
         owner, _, key = about.setting.partition(".")
         value = getattr(options, each.name)
         if owner == section and value is not None:
-            chosen[key] = each.name, value
+            chosen[key] = each.name, str(value) if about.reads is str else value
     return chosen
 
 

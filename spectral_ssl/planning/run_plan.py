@@ -21,7 +21,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import find_features
-from spectral_ssl.planning.defaults import sections_for
+from spectral_ssl.planning.defaults import choose_sections
 from spectral_ssl.planning.find_data import find_maps, wait_for_maps
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.prep_plan import prepare_dataset
@@ -70,7 +70,7 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
         if options.task:
             find_task(options.task)
         maps = find_maps(options.data, workspace)
-        parts = _merge(options, sections_for(maps, options.method, options.task))
+        parts = _merge(options, choose_sections(maps, options.method, options.task))
     task = find_task(parts["task"])
     parts["task_config"] = find_features(task, parts["task_config"], maps, workspace)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **parts)

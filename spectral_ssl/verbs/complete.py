@@ -23,7 +23,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.planning.code_features import code_of_image
+from spectral_ssl.planning.code_features import encode_image_file
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import CompleteOptions
 
@@ -92,7 +92,7 @@ def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _C
     if not Path(name).is_file():
         what_to_do = f"give an image file or an id, e.g. {maps.ids[0]}"
         raise UserError("neither an id of the data nor a file", name, what_to_do)
-    return _ChosenMaps(rows=np.array([0]), ids=[Path(name).name], image=code_of_image(run, Path(name)))
+    return _ChosenMaps(rows=np.array([0]), ids=[Path(name).name], image=encode_image_file(run, Path(name)))
 
 
 def _write(

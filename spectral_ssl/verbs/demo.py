@@ -1,4 +1,4 @@
-"""``demo``: everything once on the built-in data."""
+"""``demo``: run prep, pretrain, probe and export once on the built-in data."""
 
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,24 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     Parameters
     ----------
     workspace : path, optional
-        See ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is replaced, runs are kept.
+        The workspace folder, see ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is replaced; its runs stay.
     max_minutes : float
-        Most time for the training.
+        The longest time for the training.
 
     Returns
     -------
     dict
-        The probe's result, with ``paths`` of what was written.
+        The result of the probe, with the ``paths`` of all files.
     """
-    place = Workspace.find(workspace)
+    root = Workspace.find(workspace).root
     say("1 of 4: prep, shapes to spectral maps")
-    maps = prep("shapes", out=place.root / "maps" / "demo.h5", workspace=place.root, overwrite=True)
-    say("2 of 4: pretrain, cGML learns to recover damaged maps")
-    run = pretrain(maps, recipe="quick", max_minutes=max_minutes, workspace=place.root)
-    say("3 of 4: probe, what the features are worth")
-    result = probe(maps, run=run, workspace=place.root)
+    maps = prep("shapes", out=root / "maps" / "demo.h5", workspace=root, overwrite=True)
+    say("2 of 4: pretrain, cGML learns to restore damaged maps")
+    run = pretrain(maps, recipe="quick", max_minutes=max_minutes, workspace=root)
+    say("3 of 4: probe, scores of the features")
+    result = probe(maps, run=run, workspace=root)
     say("4 of 4: export, features to HDF5")
-    features = export(run, data=maps, workspace=place.root, overwrite=True)
+    features = export(run, data=maps, workspace=root, overwrite=True)
     paths = {
         "maps": str(maps.path),
         "run": str(run.folder),

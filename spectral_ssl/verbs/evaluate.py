@@ -48,7 +48,7 @@ ScorePredictions = Callable[[Tensor], dict[str, float]]
 
 @takes_options(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Score a run's predictions for corrupted held-out maps; several processes share the rows of the table.
+    """Compute scores of a run's predictions for corrupted held-out maps; several processes share the rows of the table.
 
     A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what ``complete`` gives), and
     latents that follow the gradient of the true error. The last row is an upper bound that no inference can reach. For

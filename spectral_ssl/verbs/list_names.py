@@ -1,4 +1,4 @@
-"""``list``: what there is to choose from."""
+"""``list``: list the names to choose from."""
 
 from pathlib import Path
 
@@ -7,27 +7,27 @@ from spectral_ssl.ground.run_folder import read_status
 from spectral_ssl.ground.workspace import Workspace
 
 KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
-LAYERS = "layers"  # of one run, so that it is listed on request only
+LAYERS = "layers"  # belongs to one run, so it is listed on request only
 
 
 def list_names(
     what: str | None = None, *, run: str | Path | None = None, workspace: str | Path | None = None
 ) -> dict[str, dict[str, str]]:
-    """Names with a line about each.
+    """List names with a line about each.
 
     Parameters
     ----------
     what : {"datasets", "methods", "tasks", "recipes", "runs", "maps", "layers"}, optional
-        All of them but the layers by default.
+        The kind of names; by default all kinds but the layers.
     run : path, optional
-        With "layers": the run whose layers are listed, the latest by default.
+        With "layers": the run whose layers are listed; the latest run by default.
     workspace : path, optional
-        Whose runs and maps are listed.
+        The workspace folder whose runs and maps are listed.
 
     Returns
     -------
     dict
-        Kind to name to description.
+        Kind -> name -> description.
 
     Raises
     ------
@@ -40,15 +40,15 @@ def list_names(
         sizes = load_run(Workspace.find(workspace).find_run(run)).layers()
         return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
     if run is not None:
-        raise UserError("a run goes with layers only", f"--run {run}", "write `list layers --run RUN`")
+        raise UserError("--run is for layers only", f"--run {run}", "write `list layers --run RUN`")
     if what is not None and what not in KINDS:
         raise unknown_name("kind of list", what, (*KINDS, LAYERS))
     wanted = KINDS if what is None else (what,)
     return {kind: _names(kind, Workspace.find(workspace)) for kind in wanted}
 
 
-def _names(kind: str, place: Workspace) -> dict[str, str]:
-    # each kind imports its own stage: the datasets are listed without loading torch
+def _names(kind: str, workspace: Workspace) -> dict[str, str]:
+    """List the names of one kind. Each kind has its own imports, so that data sets are listed without torch."""
     if kind == "datasets":
         from data_prep.sources.catalogue import SOURCES
 
@@ -72,11 +72,12 @@ def _names(kind: str, place: Workspace) -> dict[str, str]:
     if kind == "runs":
         return {
             path.parent.name: f"{path.parent} ({_state(path.parent)})"
-            for path in sorted((place.root / "runs").glob("*/config.toml"))
+            for path in sorted((workspace.root / "runs").glob("*/config.toml"))
         }
-    return {path.name: str(path) for path in sorted((place.root / "maps").glob("*.h5"))}
+    return {path.name: str(path) for path in sorted((workspace.root / "maps").glob("*.h5"))}
 
 
 def _state(run: Path) -> str:
+    """Describe the state of a run."""
     status = read_status(run)
     return f"{status['state']}, epoch {status['epoch']}" if "epoch" in status else str(status["state"])

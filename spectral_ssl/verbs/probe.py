@@ -23,7 +23,7 @@ from spectral_ssl.planning.run_options import ProbeOptions
 
 @takes_options(ProbeOptions)
 def probe(options: ProbeOptions) -> dict[str, Any]:
-    """Score a run's features, and baselines that need no training, on a labelled target.
+    """Compute scores of a run's features, and of baselines that need no training, on a labelled target.
 
     If a launcher started several processes, they share the rows of the table.
 

@@ -43,11 +43,11 @@ def _clouds(folder: Path, seed: int = 0) -> None:
 def test_built_in_data_is_compared_without_being_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = spectral_ssl.prep("digits", workers=0)
     assert spectral_ssl.verify(maps.path) == []
-    assert "8 objects are made again from the raw data of digits" in capsys.readouterr().err
+    assert "8 maps are made again from the raw data of digits" in capsys.readouterr().err
     _forge(maps.path)
     findings = spectral_ssl.verify(maps.path)
     assert len(findings) == 8
-    assert all("made again differs by" in finding for finding in findings)
+    assert all("computed again, differs by" in finding for finding in findings)
 
 
 def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,11 +55,11 @@ def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest
     maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, up="+y", keep_points=False)
     capsys.readouterr()
     assert spectral_ssl.verify(maps.path) == []
-    assert "no object was made again: say with --dataset or --root" in capsys.readouterr().err
+    assert "no map was made again: give the raw data with --dataset or --root" in capsys.readouterr().err
     _forge(maps.path)
     assert spectral_ssl.verify(maps.path) == []
     for named in ({"dataset": "folder:mine"}, {"root": "mine"}):
-        assert sum("made again differs" in finding for finding in spectral_ssl.verify(maps.path, **named)) == 6
+        assert sum("computed again, differs" in finding for finding in spectral_ssl.verify(maps.path, **named)) == 6
     with pytest.raises(UserError, match="no raw data"):
         spectral_ssl.verify(maps.path, root="nowhere")
 
@@ -71,7 +71,7 @@ def test_other_data_in_the_workspace_is_told(place: Path, capsys: pytest.Capture
     _clouds(other, seed=1)
     np.save(other / "a" / "3.npy", np.ones((5, 3)))
     assert spectral_ssl.verify(maps.path) == []
-    assert "at hand is not what the maps were made from" in capsys.readouterr().err
+    assert "is not the data of the maps" in capsys.readouterr().err
     findings = spectral_ssl.verify(maps.path, root=other)
     assert "its files are not those the maps were made from" in findings[0]
     assert len(findings) == 7
@@ -91,7 +91,7 @@ def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.Cap
         assert maps.basis.shape == (3 if "side" in options else 6, *[options.get("size", 16)] * 2)
         capsys.readouterr()
         assert spectral_ssl.verify(maps.path) == []
-        assert "6 objects are made again" in capsys.readouterr().err
+        assert "6 maps are made again" in capsys.readouterr().err
     assert sorted(path.name for path in (place / "ws" / "maps").iterdir()) == [
         *("facades-8-pixels.h5", "facades-A-pixels.h5", "facades-B-8-pixels.h5", "facades-pixels.h5")
     ]

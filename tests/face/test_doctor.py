@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spectral_ssl.verbs.checks import self_test
-from spectral_ssl.verbs.checks.doctor import judge_openmp
+from spectral_ssl.verbs.checks.doctor import check_openmp
 
 BREAK = {
     "disk": "import shutil, collections; shutil.disk_usage = lambda p: collections.namedtuple('U', 'free')(1000)",
@@ -72,11 +72,11 @@ def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 
 def test_openmp_runtimes() -> None:
-    assert judge_openmp(["libgomp"], 1, "", "linux").state == "ok"
-    assert judge_openmp([], 0, "", "linux").state == "ok"
-    assert judge_openmp(["libgomp"], 2, "", "linux").state == "note"
-    assert judge_openmp(["libomp"], 2, "", "darwin").do
-    assert judge_openmp(["libiomp", "libomp"], 2, "", "linux").state == "FAILS"
+    assert check_openmp(["libgomp"], 1, "", "linux").state == "ok"
+    assert check_openmp([], 0, "", "linux").state == "ok"
+    assert check_openmp(["libgomp"], 2, "", "linux").state == "note"
+    assert check_openmp(["libomp"], 2, "", "darwin").do
+    assert check_openmp(["libiomp", "libomp"], 2, "", "linux").state == "FAILS"
 
 
 def test_the_self_test_notices_wrong_transforms(monkeypatch: pytest.MonkeyPatch) -> None:

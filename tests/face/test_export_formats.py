@@ -20,7 +20,7 @@ from downstream.features.store import read_features
 from pretext.methods.catalogue import METHODS
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.verbs.features.export_encoder import TOLERANCE, averages
+from spectral_ssl.verbs.features.export_encoder import TOLERANCE, average_adaptively
 
 SMALL = {"width=4", "batch_size=16", "epochs=0"}
 MORE = {
@@ -190,7 +190,7 @@ def test_an_unknown_format_gets_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sides", [[2, 2, 2], [3, 2, 1], [1, 1, 1]])
-def test_averages_over_parts_are_torchs(sides: list[int]) -> None:
+def test_average_adaptively_over_parts_are_torchs(sides: list[int]) -> None:
     activation = torch.randn(2, 3, 5, 4, 7, generator=torch.Generator().manual_seed(0))
     wanted = functional.adaptive_avg_pool3d(activation, sides)
-    torch.testing.assert_close(averages(activation, sides), wanted)
+    torch.testing.assert_close(average_adaptively(activation, sides), wanted)

@@ -11,7 +11,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
-from spectral_ssl.planning.defaults import has_bfloat16, sections_for
+from spectral_ssl.planning.defaults import has_bfloat16, choose_sections
 from spectral_ssl.planning.recipe import read_recipe
 
 
@@ -31,7 +31,7 @@ def with_clouds(path: Path, train: int) -> MapFile:
     [(20, 60, 10), (480, 60, 128), (3928, 60, 128), (9843, 26, 128), (40_000, 10, 128)],
 )
 def test_epochs_and_batches_follow_the_data(objects: int, epochs: int, batch: int, tmp_path: Path) -> None:
-    sections = sections_for(with_clouds(tmp_path / "maps.h5", objects))
+    sections = choose_sections(with_clouds(tmp_path / "maps.h5", objects))
     assert sections["run"] == {"method": "joint-embedding", "task": "views"}
     precision = "bf16" if has_bfloat16() else "fp32"
     assert sections["train"] == {"epochs": epochs, "batch_size": batch, "precision": precision}
@@ -46,7 +46,7 @@ def test_what_is_given_is_kept(tmp_path: Path) -> None:
     clouds = with_clouds(tmp_path / "maps.h5", 20)
 
     def names(maps: MapFile, method: str | None, task: str | None) -> tuple[str, str]:
-        run = sections_for(maps, method, task)["run"]
+        run = choose_sections(maps, method, task)["run"]
         return run["method"], run["task"]
 
     assert names(clouds, "joint-embedding", None) == ("joint-embedding", "views")
@@ -55,11 +55,11 @@ def test_what_is_given_is_kept(tmp_path: Path) -> None:
     assert names(clouds, None, "complete-shape") == ("cgml", "complete-shape")
     assert names(clouds, "joint-embedding", "denoise") == ("joint-embedding", "denoise")
     assert names(clouds, "lsc-gan", None) == ("lsc-gan", "from-code")
-    assert "train" not in sections_for(clouds, "regression", None)
+    assert "train" not in choose_sections(clouds, "regression", None)
 
 
 def test_maps_without_clouds_and_pictures_get_cgml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, basis in (("spectral", zernike_basis(3)), ("pictures", pixel_basis(1, 8, 8))):
         maps = write_random_maps(tmp_path / f"{name}.h5", basis)
-        assert sections_for(maps)["run"] == {"method": "cgml", "task": "denoise"}
+        assert choose_sections(maps)["run"] == {"method": "cgml", "task": "denoise"}
         assert ("--keep-points" in capsys.readouterr().err) == (name == "spectral")

@@ -17,7 +17,7 @@ from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, lock_run, read_status, write_status
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.runs.tensorboard import run_to_follow
+from spectral_ssl.verbs.runs.tensorboard import find_run_to_follow
 
 
 def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: int = 1) -> Path:
@@ -166,7 +166,7 @@ def scalars(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[tuple[int,
     pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr("spectral_ssl.verbs.runs.tensorboard.SECONDS_BETWEEN_LOOKS", 0.02)
+    monkeypatch.setattr("spectral_ssl.verbs.runs.tensorboard.SECONDS_BETWEEN_READS", 0.02)
 
     def read(folder: Path) -> list[tuple[int, float]]:
         events = EventAccumulator(str(folder))
@@ -253,16 +253,16 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
 
 
 def test_without_a_name_the_run_under_way_is_followed(place: Workspace) -> None:
-    assert run_to_follow(None, place) == place.latest_run()
+    assert find_run_to_follow(None, place) == place.latest_run()
     run = make_run(place.root / "runs" / "alive", state="running")
     (run / "checkpoints" / "last.pt").unlink()  # in its first epoch it is not the latest
     make_run(place.root / "runs" / "dead", state="running")
     with lock_run(run):
         assert place.latest_run() != run
-        assert run_to_follow(None, place) == run
+        assert find_run_to_follow(None, place) == run
         (run / "status.json").unlink()  # it has just begun
-        assert run_to_follow(None, place) == run
-        assert run_to_follow("one", place).name == "one"
+        assert find_run_to_follow(None, place) == run
+        assert find_run_to_follow("one", place).name == "one"
 
 
 def test_following_needs_a_folder(place: Workspace) -> None:

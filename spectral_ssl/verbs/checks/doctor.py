@@ -1,4 +1,4 @@
-"""``doctor``: is this machine sound?"""
+"""``doctor``: check the versions, this machine and the workspace."""
 
 import os
 import platform
@@ -20,8 +20,8 @@ LEAST_PYTHON = (3, 11)
 GIB = 1 << 30
 LEAST_DISK, LITTLE_DISK = 1 * GIB, 10 * GIB
 LEAST_MEMORY, LITTLE_MEMORY = 1 * GIB, 4 * GIB
-SECONDS = 5.0  # of the self-test, without compiling and importing
-# package to import -> (what to install, what it brings)
+SECONDS = 5.0  # for the self-test, without compiling and importing
+# package to import -> (extra to install, what it adds)
 EXTRAS = {
     "embreex": ("embree", "spherical harmonics of rays, `prep --sphere radial`"),
     "ducc0": ("ducc", "faster spherical harmonics of high degree; GPL"),
@@ -35,18 +35,18 @@ State = Literal["ok", "note", "FAILS"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     name : str
-        What it was.
+        The name of the check.
     state : {"ok", "note", "FAILS"}
-        A note needs no action; what fails will stop or falsify work.
+        A note needs no action. A failure will stop work or make results wrong.
     found : str
-        What was found.
+        The state of the machine.
     do : str
-        What to do about it; empty where nothing need be done.
+        What to do about it; empty if nothing needs to be done.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Finding:
 
 
 def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
-    """Look at the versions, the machine and the workspace, and test the transforms and a training for some seconds.
+    """Check the versions, the machine and the workspace; test the transforms and a training for some seconds.
 
     Parameters
     ----------
     workspace : path, optional
-        See ``Workspace.find``. Nothing is left in it.
+        The workspace folder, see ``Workspace.find``. Nothing is left in it.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
     for name, check in checks:
         try:
             findings += check()
-        except Exception as error:  # whatever is wrong with this machine, the other findings shall be seen
+        except Exception as error:  # the other checks must be seen whatever is wrong with this machine
             reason = f"{type(error).__name__}: {str(error)[:200]}"
             findings.append(Finding(name, "FAILS", reason, "install again with constraints.txt"))
     return {
@@ -98,6 +98,7 @@ def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
 
 
 def _python() -> list[Finding]:
+    """Check the version of Python."""
     found = f"{platform.python_version()} on {platform.platform()}"
     if sys.version_info < LEAST_PYTHON:
         least = ".".join(map(str, LEAST_PYTHON))
@@ -106,7 +107,7 @@ def _python() -> list[Finding]:
 
 
 def _packages() -> list[Finding]:
-    """The packages that are required, against what is installed."""
+    """Compare the required packages with the installed ones."""
     from packaging.requirements import Requirement
 
     wrong, shown = [], []
@@ -129,6 +130,7 @@ def _packages() -> list[Finding]:
 
 
 def _processors() -> list[Finding]:
+    """Compare the threads of torch with the cores of this process."""
     import torch
 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -144,8 +146,8 @@ def _processors() -> list[Finding]:
 
 
 def _libraries() -> list[Finding]:
-    """Which libraries for linear algebra and threads get loaded together, and whether they quarrel."""
-    import faiss  # noqa: F401  loaded to be seen below
+    """Check that the loaded libraries for linear algebra and threads work together."""
+    import faiss  # noqa: F401  loaded for threadpoolctl, see below
     import scipy.linalg  # noqa: F401
     import sklearn.utils  # noqa: F401
     import torch  # noqa: F401
@@ -156,44 +158,45 @@ def _libraries() -> list[Finding]:
     blas = sorted({name for kind, name in names if kind == "blas"})
     runtimes = [each for each in loaded if each["user_api"] == "openmp"]
     families = sorted({each["prefix"] for each in runtimes})
-    places = ", ".join(f"{each['prefix']} of {_owner(each['filepath'])}" for each in runtimes)
-    return [Finding("BLAS", "ok", ", ".join(blas) or "none found"), judge_openmp(families, len(runtimes), places)]
+    owners = ", ".join(f"{each['prefix']} of {_owner(each['filepath'])}" for each in runtimes)
+    return [Finding("BLAS", "ok", ", ".join(blas) or "none found"), check_openmp(families, len(runtimes), owners)]
 
 
-def judge_openmp(families: list[str], count: int, places: str, system: str = sys.platform) -> Finding:
-    """Whether several OpenMP runtimes in one process are known to quarrel.
+def check_openmp(families: list[str], count: int, owners: str, system: str = sys.platform) -> Finding:
+    """Check whether several OpenMP runtimes in one process are known to conflict.
 
     Parameters
     ----------
     families : list of str
-        Their kinds, e.g. ``["libgomp"]``.
+        The kinds of the runtimes, e.g. ``["libgomp"]``.
     count : int
-        How many are loaded.
-    places : str
-        Whose they are, for the user.
+        The number of loaded runtimes.
+    owners : str
+        The packages they belong to, for the message.
     system : str
-        As ``sys.platform``.
+        The system, as in ``sys.platform``.
 
     Returns
     -------
     Finding
+        The result.
     """
-    found = f"{count} OpenMP runtimes: {places}" if count else "no OpenMP runtime"
+    found = f"{count} OpenMP runtimes: {owners}" if count else "no OpenMP runtime"
     if count < 2:
         return Finding("OpenMP", "ok", found)
     if {"libomp", "libiomp"} <= set(families):
-        # known to hang or end the process, see the documentation of threadpoolctl ("multiple OpenMP")
+        # known to hang or end the process, see "multiple OpenMP" in the documentation of threadpoolctl
         return Finding(
             "OpenMP", "FAILS", found, "install torch and faiss from one place (both by pip or both by conda)"
         )
     if system == "darwin":
-        do = "if it ends without a word or hangs: set OMP_NUM_THREADS=1"
+        do = "if the process hangs or ends without a message, set OMP_NUM_THREADS=1"
         return Finding("OpenMP", "note", found, do)
-    return Finding("OpenMP", "note", f"{found}; several copies of one kind get on, each with threads of its own")
+    return Finding("OpenMP", "note", f"{found}; several copies of one kind work together, each with its own threads")
 
 
 def _owner(path: str) -> str:
-    """The package that a library came with, by the folder it lies in."""
+    """Return the package that a library belongs to, by its folder."""
     parts = Path(path).parts
     if "site-packages" not in parts:
         return "the system"
@@ -201,28 +204,29 @@ def _owner(path: str) -> str:
 
 
 def _accelerator() -> list[Finding]:
+    """Look for a GPU."""
     import torch
 
     if torch.cuda.is_available():
         return [Finding("accelerator", "ok", f"CUDA: {torch.cuda.get_device_name(0)}")]
     if torch.backends.mps.is_available():
         return [Finding("accelerator", "ok", "MPS")]
-    return [Finding("accelerator", "ok", "none, which is all right: everything runs on the processor")]
+    return [Finding("accelerator", "ok", "none; everything runs on the processor")]
 
 
 def _disk(root: Path) -> list[Finding]:
-    """Room in the workspace, and whether a file can be made there."""
-    place = root.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    found = f"{free / GIB:.1f} GiB free in {place}"
+    """Check the free space of the workspace, and that a file can be made there."""
+    folder = root.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    found = f"{free / GIB:.1f} GiB free in {folder}"
     try:
-        with tempfile.TemporaryFile(dir=place) as stream:
+        with tempfile.TemporaryFile(dir=folder) as stream:
             stream.write(b"x")
             stream.flush()
     except OSError as error:
-        return [Finding("disk", "FAILS", f"{place}: {error.strerror or error}", "choose another --workspace")]
+        return [Finding("disk", "FAILS", f"{folder}: {error.strerror or error}", "choose another --workspace")]
     if free < LEAST_DISK:
         return [
             Finding(
@@ -235,7 +239,7 @@ def _disk(root: Path) -> list[Finding]:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be had without swapping, where the system says."""
+    """Return the bytes that are available without swapping, or None if the system does not tell."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -249,18 +253,20 @@ def available_memory() -> int | None:
 
 
 def _memory() -> list[Finding]:
+    """Check the free memory."""
     free = available_memory()
     if free is None:
-        return [Finding("memory", "note", "this system does not say how much is free")]
+        return [Finding("memory", "note", "this system does not tell how much is free")]
     found = f"{free / GIB:.1f} GiB free"
     if free < LEAST_MEMORY:
-        return [Finding("memory", "FAILS", found, f"end other programs: {LEAST_MEMORY // GIB} GiB is the least")]
+        return [Finding("memory", "FAILS", found, f"end other programs: {LEAST_MEMORY // GIB} GiB is the minimum")]
     if free < LITTLE_MEMORY:
         return [Finding("memory", "note", found, "give prep fewer --workers, pretrain a smaller train.batch_size")]
     return [Finding("memory", "ok", found)]
 
 
 def _extras() -> list[Finding]:
+    """List the optional packages."""
     findings = []
     for package, (extra, brings) in EXTRAS.items():
         if find_spec(package) is not None:
@@ -273,6 +279,7 @@ def _extras() -> list[Finding]:
 
 
 def _self_tests() -> list[Finding]:
+    """Run the short tests of transforms and training."""
     from data_prep.transforms import moment_sums as moments
     from spectral_ssl.verbs.checks import self_test
 
@@ -280,7 +287,7 @@ def _self_tests() -> list[Finding]:
     if not moments.is_compiled():
         started = time.monotonic()
         moments.precompile()
-        found = f"the moments, once and for all: {time.monotonic() - started:.1f} s"
+        found = f"the moments, only once: {time.monotonic() - started:.1f} s"
         findings.append(Finding("compiling", "ok", found))
     seconds = 0.0
     for name, test in (("transforms", self_test.transforms), ("training step", self_test.training)):
@@ -292,6 +299,6 @@ def _self_tests() -> list[Finding]:
         do = "" if well else "install again with constraints.txt; do not trust results of this machine"
         findings.append(Finding(name, "ok" if well else "FAILS", found, do))
     if seconds > SECONDS:
-        do = "is something else running? see processors above"
+        do = "check for other programs, and the processors above"
         findings.append(Finding("speed", "note", f"the self-test took {seconds:.1f} s, more than {SECONDS:.0f}", do))
     return findings

@@ -1,4 +1,4 @@
-"""Short tests of what everything rests on, for ``doctor``: the transforms, and one method that learns."""
+"""Short tests for ``doctor``: the transforms, and a method that learns."""
 
 import math
 import time
@@ -8,7 +8,7 @@ import numpy as np
 
 # Largest absolute deviation from orthonormality of the functions in float64; measured 2.4e-15 and 2.7e-15.
 ORTHONORMAL_WITHIN = 1e-13
-# Of the float32 moments that maps consist of, against the sum of the functions in float64 (docs/spectral-maps.md).
+# Largest deviation of the float32 moments in maps from the sum of the functions in float64 (docs/spectral-maps.md).
 MOMENTS_WITHIN = 1e-6
 DEGREE = 8
 STEPS = 10
@@ -16,7 +16,7 @@ SAMPLES = 8
 
 
 def zernike_orthonormality() -> float:
-    """Largest deviation of the inner products of all Zernike functions up to ``DEGREE`` from 0 and 1.
+    """Measure how far the inner products of all Zernike functions up to ``DEGREE`` are from 0 and 1.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def zernike_orthonormality() -> float:
 
 
 def harmonics_orthonormality() -> float:
-    """The same for spherical harmonics on the unit sphere."""
+    """Measure the same for spherical harmonics on the unit sphere."""
     from data_prep.transforms.shell_harmonics import spherical_harmonics
 
     nodes, across = np.polynomial.legendre.leggauss(DEGREE + 2)
@@ -51,7 +51,7 @@ def harmonics_orthonormality() -> float:
 
 
 def moments_error() -> float:
-    """Largest deviation of the compiled float32 moments of a cloud from the mean of the functions over its points."""
+    """Measure how far the compiled float32 moments of a cloud are from the mean of the functions over its points."""
     from data_prep.basis import zernike_basis
     from data_prep.transforms.zernike import zernike_functions, zernike_moments
 
@@ -63,12 +63,12 @@ def moments_error() -> float:
 
 
 def losses_of_training() -> list[float]:
-    """The losses of ``STEPS`` steps of the method regression on one batch of the task denoise, always the same.
+    """Compute the losses of ``STEPS`` steps of the method regression, always on the same batch of the task denoise.
 
     Returns
     -------
     list of float
-        They fall, unless something is wrong with what computes them.
+        The losses; they fall on a sound machine.
     """
     import torch
 
@@ -94,7 +94,7 @@ def losses_of_training() -> list[float]:
 
 
 def transforms() -> tuple[bool, str, float]:
-    """Whether the transforms are as exact as they should be, how exact they are, and the seconds it took."""
+    """Test the transforms; return whether they are exact enough, how exact they are, and the seconds of the test."""
     started = time.monotonic()
     zernike, harmonics, moments = zernike_orthonormality(), harmonics_orthonormality(), moments_error()
     seconds = time.monotonic() - started
@@ -107,9 +107,9 @@ def transforms() -> tuple[bool, str, float]:
 
 
 def training() -> tuple[bool, str, float]:
-    """Whether a small network learns a batch by heart, its losses, and the seconds it took."""
+    """Train a small network on one batch; return whether its loss falls, the losses, and the seconds of the test."""
     for module in ("pretext.training.trainer", "pretext.methods.regression", "pretext.tasks.denoise"):
-        import_module(module)  # that they load slowly says nothing about the training
+        import_module(module)  # the imports must not count as time of the training
     started = time.monotonic()
     losses = losses_of_training()
     seconds = time.monotonic() - started

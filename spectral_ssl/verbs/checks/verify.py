@@ -1,4 +1,4 @@
-"""``verify``: is this file sound?"""
+"""``verify``: check that a file is sound."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_plan import find_source
 
-OBJECTS = 8  # made again from the raw data
+OBJECTS = 8  # maps that are made again from the raw data
 
 
 def verify(
@@ -32,40 +32,41 @@ def verify(
 ) -> list[str]:
     """Check a map file or a feature file.
 
-    Some objects of a map file are made again from the raw data, if that is at hand: where ``dataset`` or ``root`` say,
-    else that of the data set the file names, if it is built in or lies in the workspace. A line tells which it was.
+    Some maps are made again from the raw data if it is available. ``dataset`` and ``root`` tell where it is; by default
+    it is the raw data of the data set that the file names, if it is built in or in the workspace. A line tells which
+    raw data was used.
 
     Parameters
     ----------
     path : path
-        The file.
+        The map file or feature file.
     dataset : str, optional
-        The data set it was made from, as for ``prep``; by default the one that the file names.
+        The data set of the maps, as for ``prep``; by default the one that the file names.
     root : path, optional
-        Where the raw data lies; ``WS/raw/DATASET`` by default.
+        The folder of the raw data; ``WS/raw/DATASET`` by default.
     size : int, optional
-        Pixels on a side to which images were brought; by default as in the file.
+        The side in pixels to which images were scaled; by default as in the file.
     side : {"A", "B"}, optional
-        The side of paired images that was taken; by default as in the file.
+        The side of paired images that was used; by default as in the file.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
     list of str
-        What was found wrong; empty for a sound file.
+        The faults; empty for a sound file.
 
     Raises
     ------
     UserError
-        When it is no readable file of this toolkit at all, or the raw data that was named is not there.
+        When the file is not a readable file of this toolkit, or the given raw data is missing.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError("no such file", str(path), "give the path of a map file or a feature file")
-    named = dataset is not None or root is not None
+    is_given = dataset is not None or root is not None
     if _schema(path) == FEATURES_SCHEMA:
-        if named:
+        if is_given:
             raise UserError("--dataset and --root are for map files", str(path), "leave them out")
         return _feature_findings(path)
     try:
@@ -73,26 +74,31 @@ def verify(
     except UserError as error:
         return [str(error)]
     source = _source(maps, dataset, root, size, side, Workspace.find(workspace))
-    if source is None or named:
+    if source is None or is_given:
         return verify_maps(path, source, OBJECTS)
     if not _fits(maps, source):
-        say(f"no object was made again: the raw data of {source.name} at hand is not what the maps were made from")
+        say(f"no map was made again: the raw data of {source.name} is not the data of the maps")
         return verify_maps(path)
-    say(f"{min(OBJECTS, len(maps))} objects are made again from the raw data of {source.name}")
+    say(f"{min(OBJECTS, len(maps))} maps are made again from the raw data of {source.name}")
     return verify_maps(path, source, OBJECTS)
 
 
 def _source(
-    maps: MapFile, dataset: str | None, root: str | Path | None, size: int | None, side: str | None, place: Workspace
+    maps: MapFile,
+    dataset: str | None,
+    root: str | Path | None,
+    size: int | None,
+    side: str | None,
+    workspace: Workspace,
 ) -> Source | None:
-    """What a map file was made from, with the size and the side of its images; None when it is not at hand."""
-    stem, _, own_side = maps.source.partition(" side ")
+    """Open the raw data of a map file, with the size and the side of its images; None if it is not available."""
+    stem, _, file_side = maps.source.partition(" side ")
     key = stem.partition(":")[0]
-    named = dataset is not None or root is not None
-    if not named and (key not in SOURCES or (SOURCES[key].needs_root and not place.raw(key).is_dir())):
-        say("no object was made again: say with --dataset or --root where the raw data lies")
+    is_given = dataset is not None or root is not None
+    if not is_given and (key not in SOURCES or (SOURCES[key].needs_root and not workspace.raw(key).is_dir())):
+        say("no map was made again: give the raw data with --dataset or --root")
         return None
-    if dataset is None:  # of a path the file knows the last folder only
+    if dataset is None:  # the file holds only the last folder of a path
         dataset = f"{key}:{maps.classes[-1]}" if maps.classes and SOURCES[key].after_colon == "choice" else key
     height, width = maps.basis.shape[1:]
     square = maps.basis.kind == "pixels" and height == width
@@ -100,32 +106,35 @@ def _source(
         if maps.basis.kind == "radial":
             require_embree()
         for pixels in (None, height) if size is None and square else (size,):
-            source = find_source(dataset, root, place, pixels)
-            if side or own_side:
-                source = select_side(source, side or own_side)
+            source = find_source(dataset, root, workspace, pixels)
+            if side or file_side:
+                source = select_side(source, side or file_side)
             if _fits(maps, source):
                 break
     except UserError as error:
-        if named:
+        if is_given:
             raise
-        say(f"no object was made again: {error}")
+        say(f"no map was made again: {error}")
         return None
     return source
 
 
 def _fits(maps: MapFile, source: Source) -> bool:
+    """Tell whether raw data is the data of a map file, by its digest."""
     return bool(source.digest[:16] == maps.fingerprint["digest of the source"])
 
 
 def _schema(path: Path) -> str:
+    """Read the schema of a file; empty if it is unreadable."""
     try:
         with h5py.File(path, "r") as file:
             return read_schema(file)
     except (OSError, RuntimeError):
-        return ""  # verify_maps says what is wrong with it
+        return ""  # verify_maps reports the fault
 
 
 def _feature_findings(path: Path) -> list[str]:
+    """Check a feature file."""
     import numpy as np
 
     features = read_features(path)

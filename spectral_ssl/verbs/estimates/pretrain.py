@@ -1,4 +1,4 @@
-"""``pretrain --dry-run``: what would be done, and how long it would take, measured on a few steps."""
+"""``pretrain --dry-run``: tell what ``pretrain`` would do and how long it would take, measured on a few steps."""
 
 import math
 import shutil
@@ -38,7 +38,7 @@ from spectral_ssl.planning.run_start import build_new_network, open_training_spl
 from spectral_ssl.verbs.estimates.prep import estimate_prep
 
 STEPS = 12
-MOST_SECONDS = 15.0  # of steps
+MOST_SECONDS = 15.0  # for the steps
 
 
 @takes_options(PretrainOptions)
@@ -110,16 +110,16 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
     before = time.monotonic() - started
     torch.set_flush_denormal(True)  # as in training
     times = _step_times(network, plan, training)
-    watching = 0.0
+    monitoring = 0.0
     if config.watch and config.epochs:
-        generator = seeded_generator(config.seed, "watched features")
-        watch = FeatureMonitor(training, plan.view, config.watch, generator)
-        # in short epochs features are watched less often than once an epoch
-        watching = _seconds(lambda: watch.measure(network, 0))
-    saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), asdict(Progress())))
-    # the first step warms caches up and the last batch of an epoch may be smaller: the median of the others
+        monitor = FeatureMonitor(training, plan.view, config.watch, seeded_generator(config.seed, "monitor"))
+        # an upper bound: in short epochs features are measured less often than once an epoch
+        monitoring = _seconds(lambda: monitor.measure(network, 0))
+    progress = asdict(Progress())
+    saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), progress))
+    # the median without the first step, which warms up caches; the last batch of an epoch may be smaller
     each = statistics.median(times[1:] or times)
-    between = watching + saving / config.checkpoint_every
+    between = monitoring + saving / config.checkpoint_every
     seconds = before + config.epochs * (steps_an_epoch * each + between)
     limit = 60 * config.max_minutes
     return {
@@ -142,25 +142,26 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
 
 
 def _step_times(network: Method, plan: Plan, training: TrainingSplit) -> list[float]:
-    """Seconds of each of a few real steps."""
+    """Measure the seconds of each of a few real steps."""
     order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
     batches = order.split(plan.train.batch_size)
     precision, _ = choose_precision(plan.train.precision, choose_device())
-    how = BatchStep(precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
+    batch_step = BatchStep(precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
     times: list[float] = []
     for step in range(STEPS):
 
-        def one(step: int = step) -> None:
+        def run(step: int = step) -> None:
             seeded = partial(seeded_generator, plan.train.seed, "step", step)
-            how.step(network, how.parts(training, plan.corrupt, batches[step % len(batches)], seeded))
+            batch_step.step(network, batch_step.parts(training, plan.corrupt, batches[step % len(batches)], seeded))
 
-        times.append(_seconds(one))
+        times.append(_seconds(run))
         if sum(times) > MOST_SECONDS and len(times) > 1:
             break
     return times
 
 
 def _seconds(work: Callable[[], object]) -> float:
+    """Measure the seconds that a function takes."""
     started = time.monotonic()
     work()
     return time.monotonic() - started

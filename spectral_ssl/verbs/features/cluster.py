@@ -1,4 +1,4 @@
-"""``cluster``: put the samples of a feature file into clusters, and compare these with the classes."""
+"""``cluster``: cluster the samples of a feature file, and compare the clusters with the classes."""
 
 from pathlib import Path
 from typing import Any
@@ -28,33 +28,34 @@ def cluster(
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Cluster a feature file without looking at its labels.
+    """Cluster a feature file without its labels.
 
     Parameters
     ----------
     features : path
         A feature file, see ``export``.
     clusters : int, optional
-        How many; as many as there are classes by default.
+        The number of clusters; the number of classes by default.
     how : {"kmeans", "spectral"}
         faiss k-means, or spectral clustering of the graph of 10 neighbours.
     split : str, optional
-        Only these samples; all by default.
+        The split to cluster; all samples by default.
     neighbours : bool
-        Say also how many 1st, 2nd and 5th neighbours have the class of the sample.
+        Whether to count the 1st, 2nd and 5th neighbours that have the class of the sample.
     metric : {"l1", "l2"}
-        Distance of these neighbours.
+        The distance for these neighbours.
     seed : int
+        The seed of the clustering.
     out : path, optional
-        HDF5 file, ``FEATURES-clusters.h5`` by default: ``/ids``, ``/clusters`` (N,) int64.
+        The HDF5 file, ``FEATURES-clusters.h5`` by default: ``/ids``, ``/clusters`` (N,) int64.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Returns
     -------
     dict
-        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) where there are labels of several classes;
-        with ``neighbours`` ``neighbours``.
+        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) if there are labels of several classes;
+        ``neighbours`` if they were asked for.
 
     Raises
     ------
@@ -64,16 +65,18 @@ def cluster(
     path = Path(features)
     target = Path(out) if out else path.with_name(f"{path.stem}-clusters.h5")
     refuse_existing(target, overwrite)
-    found = read_features(path)
-    rows = np.arange(len(found.ids)) if split is None else np.flatnonzero(found.splits == split)
+    stored = read_features(path)
+    rows = np.arange(len(stored.ids)) if split is None else np.flatnonzero(stored.splits == split)
     if not len(rows):
         raise UserError(
-            f"no samples in split {split!r}", str(path), f"give one of: {', '.join(sorted(set(found.splits)))}"
+            f"no samples in split {split!r}", str(path), f"give one of: {', '.join(sorted(set(stored.splits)))}"
         )
-    if clusters is None and len(found.classes) < 2:
-        raise UserError("how many clusters?", f"{len(found.classes)} class names in {path}", "give --clusters")
-    count = len(found.classes) if clusters is None else clusters
-    values, labels = found.values[rows], found.labels[rows]
+    if clusters is None and len(stored.classes) < 2:
+        raise UserError(
+            "an unknown number of clusters", f"{len(stored.classes)} class names in {path}", "give --clusters"
+        )
+    count = len(stored.classes) if clusters is None else clusters
+    values, labels = stored.values[rows], stored.labels[rows]
     assigned = cluster_features(values, count, how, seed)
     result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
     if len(np.unique(labels[labels >= 0])) > 1:
@@ -81,8 +84,8 @@ def cluster(
     if neighbours:
         result["neighbours"] = compute_neighbour_purity(values, labels, metric=metric)
     with atomic_path(target, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("ids", data=[found.ids[row] for row in rows.tolist()], dtype=h5py.string_dtype())
+        file.create_dataset("ids", data=[stored.ids[row] for row in rows.tolist()], dtype=h5py.string_dtype())
         file.create_dataset("clusters", data=assigned)
         about = {"schema_version": SCHEMA, "features": str(path), "how": how, "seed": seed, "created_by": created_by()}
-        file.attrs.update({**about, **result["scores"], "checkpoint_digest": found.about["checkpoint_digest"]})
+        file.attrs.update({**about, **result["scores"], "checkpoint_digest": stored.about["checkpoint_digest"]})
     return result

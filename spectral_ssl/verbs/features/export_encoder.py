@@ -1,8 +1,8 @@
-"""``export --format onnx`` and ``torch-export``: the encoder itself, to be run without this toolkit.
+"""``export --format onnx`` and ``torch-export``: write the encoder itself, to be run without this toolkit.
 
-What is written takes maps (N, C, H, W) float32 as they lie in a map file, for any N, and gives features (N, D) float32.
-It is run after writing, on real maps, in batches of several sizes; it must give what the run gives to within 1e-4 of
-the largest feature, or it is not kept.
+The written file takes maps (N, C, H, W) float32 as in a map file, for any N, and returns features (N, D) float32. It is
+tested on real maps in batches of several sizes. If its features differ from the run's by more than 1e-4 of the largest
+feature, the file is removed.
 """
 
 import json
@@ -47,24 +47,24 @@ def export_encoder(
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
-    """Write a run's encoder in a format that others can run.
+    """Write a run's encoder in a format that other programs can run.
 
     Parameters
     ----------
     run : path, name or TrainedRun, optional
-        The latest run by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
     format : {"onnx", "torch-export"}
-        ONNX (needs the extra ``onnx``), or torch's own (``torch.export.load`` reads it).
+        ONNX (needs the extra ``onnx``), or the format of torch (``torch.export.load`` reads it).
     data : path or MapFile, optional
-        Maps on which it is checked; those of the run by default.
+        The maps on which the encoder is checked; those of the run by default.
     layer : str
-        What of the network the features are.
+        The layer of the network, see ``list layers``.
     out : path, optional
-        ``WS/encoders/RUN[-LAYER].onnx`` or ``.pt2`` by default.
+        The file to write; ``WS/encoders/RUN[-LAYER].onnx`` or ``.pt2`` by default.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Whether to replace an existing file.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
@@ -74,19 +74,19 @@ def export_encoder(
     Raises
     ------
     UserError
-        When the run is missing, its encoder cannot be exported, the library is not installed, or what was written does
-        not give the run's numbers.
+        When the run is missing, its encoder cannot be exported, the library is not installed, or the written encoder
+        does not reproduce the run's features.
     """
     if format not in ENDINGS:
         raise unknown_name("format of an encoder", format, ENDINGS)
-    place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
+    home = Workspace.find(workspace)
+    trained = run if isinstance(run, TrainedRun) else load_run(home.find_run(run))
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     stem = trained.folder.resolve().name + ("" if trained.layer == DEFAULT else f"-{trained.layer}")
-    target = Path(out) if out else place.root / "encoders" / f"{stem}{ENDINGS[format]}"
+    target = Path(out) if out else home.root / "encoders" / f"{stem}{ENDINGS[format]}"
     refuse_existing(target, overwrite)
     if format == "onnx":
-        _need_onnx()
+        _require_onnx()
     maps = find_run_data(data, trained.plan)
     rows = select_held_out_rows(maps, CHECKED)
     examples = maps.read(rows)
@@ -97,40 +97,42 @@ def export_encoder(
                 encode = write(_program(trained, examples), temporary, _about(trained, maps))
         except (UserError, OSError):
             raise
-        except Exception as error:  # what torch raises on what it cannot trace or say is of many types
+        except Exception as error:  # torch raises errors of many types if it cannot trace or export a network
             lines = [line.strip() for line in str(error).splitlines() if "Error: " in line or "rror'>: " in line]
             reason = (lines or str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-            found = f"method {trained.plan.method!r} at layer {trained.layer!r} ({reason})"
+            got = f"method {trained.plan.method!r} at layer {trained.layer!r} ({reason})"
             what_to_do = "take the other --format, or export its features: --format npz"
-            raise UserError(f"an encoder that cannot be exported to {format}", found, what_to_do) from error
+            raise UserError(f"an encoder that cannot be exported to {format}", got, what_to_do) from error
         difference = _largest_difference(encode, trained, examples)
         if not difference <= TOLERANCE:
-            found = f"features that differ by {difference:.1e} of the largest"
-            raise UserError(f"the {format} file does not give the run's numbers", found, "take the other --format")
-    say(f"checked on {len(rows)} maps: it gives the run's features to {max(difference, 1e-9):.0e} of the largest")
+            got = f"features that differ by {difference:.1e} of the largest"
+            raise UserError(f"the {format} file does not reproduce the run's features", got, "take the other --format")
+    bound = f"{max(difference, 1e-9):.0e} of the largest"
+    say(f"checked on {len(rows)} maps: features differ from the run's by at most {bound}")
     return target
 
 
 def _program(run: TrainedRun, examples: NDArray[np.float32]) -> torch.export.ExportedProgram:
-    """The graph of the encoder for any number of maps."""
-    example = torch.from_numpy(examples[:2])  # of two: the number 1 would be taken for a constant
+    """Trace the encoder for any number of maps."""
+    example = torch.from_numpy(examples[:2])  # two maps: torch would take the number 1 for a constant
     if len(example) < 2:
         example = example.repeat(2, 1, 1, 1)
     return torch.export.export(EncoderGraph(run), (example,), dynamic_shapes=({0: torch.export.Dim("maps", min=1)},))
 
 
 def _write_onnx(program: torch.export.ExportedProgram, path: Path, about: dict[str, str]) -> Encode:
+    """Write an ONNX file; return a function that runs it."""
     import onnx
     import onnxruntime
 
     aten = torch.ops.aten
-    words = {  # for what ONNX has no operator
-        aten.adaptive_avg_pool2d.default: averages,
-        aten.adaptive_avg_pool3d.default: averages,
+    replacements = {  # ONNX has no operator for these
+        aten.adaptive_avg_pool2d.default: average_adaptively,
+        aten.adaptive_avg_pool3d.default: average_adaptively,
         aten.hypot.default: lambda first, second: (first.square() + second.square()).sqrt(),
     }
     written = torch.onnx.export(
-        program.run_decompositions(words),
+        program.run_decompositions(replacements),
         input_names=["maps"],
         output_names=["features"],
         opset_version=OPSET,
@@ -138,7 +140,7 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path, about: dict[s
         external_data=False,
         verbose=False,
     )
-    assert written is not None  # given no file name, it is the model
+    assert written is not None  # without a file name the result is the model
     model = written.model_proto
     onnx.helper.set_model_props(model, about)
     path.write_bytes(model.SerializeToString())
@@ -149,6 +151,7 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path, about: dict[s
 
 
 def _write_torch(program: torch.export.ExportedProgram, path: Path, about: dict[str, str]) -> Encode:
+    """Write a file of torch.export; return a function that runs it."""
     with path.open("wb") as stream:
         torch.export.save(program, stream, extra_files={"about.json": json.dumps(about)})
     with path.open("rb") as written:
@@ -161,20 +164,20 @@ def _write_torch(program: torch.export.ExportedProgram, path: Path, about: dict[
     return encode
 
 
-def averages(activation: torch.Tensor, sides: list[int]) -> torch.Tensor:
-    """Adaptive average pooling in words that ONNX has: means over slices.
+def average_adaptively(activation: torch.Tensor, sides: list[int]) -> torch.Tensor:
+    """Compute adaptive average pooling with operators that ONNX has: means over slices.
 
     Parameters
     ----------
     activation : Tensor, shape (B, F, ...)
-        Of any extent.
+        The activation, of any extent.
     sides : list of int
-        Parts along each of the last axes.
+        The number of parts along each of the last axes.
 
     Returns
     -------
     Tensor, shape (B, F, *sides)
-        As of ``torch.nn.functional.adaptive_avg_pool2d`` and ``3d``: part i of p along n values is the mean of
+        The same as ``torch.nn.functional.adaptive_avg_pool2d`` and ``3d``: part i of p along n values is the mean of
         floor(i n / p) .. ceil((i + 1) n / p) - 1.
     """
     for axis, parts in enumerate(sides, start=activation.dim() - len(sides)):
@@ -186,18 +189,19 @@ def averages(activation: torch.Tensor, sides: list[int]) -> torch.Tensor:
 
 
 def _largest_difference(encode: Encode, run: TrainedRun, examples: NDArray[np.float32]) -> float:
-    """From the run's own features, as a part of the largest of them; in batches of one, three and all."""
-    wanted = run.encode(examples)
+    """Measure the largest difference from the run's features, relative to the largest, in batches of 1, 3 and all."""
+    expected = run.encode(examples)
     worst = 0.0
     for count in sorted({1, min(3, len(examples)), len(examples)}):
-        found = encode(examples[:count])
-        if found.shape != wanted[:count].shape:
+        features = encode(examples[:count])
+        if features.shape != expected[:count].shape:
             return float("inf")
-        worst = max(worst, float(np.abs(found - wanted[:count]).max()))
-    return worst / max(float(np.abs(wanted).max()), 1e-12)
+        worst = max(worst, float(np.abs(features - expected[:count]).max()))
+    return worst / max(float(np.abs(expected).max()), 1e-12)
 
 
 def _about(run: TrainedRun, maps: MapFile) -> dict[str, str]:
+    """Return what the file tells about its origin."""
     return {
         "created_by": created_by(),
         "basis": run.basis.to_json(),
@@ -209,7 +213,8 @@ def _about(run: TrainedRun, maps: MapFile) -> dict[str, str]:
     }
 
 
-def _need_onnx() -> None:
+def _require_onnx() -> None:
+    """Raise a UserError unless the packages for ONNX are installed."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -221,7 +226,7 @@ def _need_onnx() -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without the notices of torch's exporter, which are about its own insides."""
+    """Silence the notices of torch's exporter, which tell users nothing."""
     loggers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""``neighbors``: which objects of a data set a run finds most alike to one, known to it or not."""
+"""``neighbors``: find the objects of a data set whose features are most similar to those of one object."""
 
 from difflib import get_close_matches
 from hashlib import sha256
@@ -27,7 +27,7 @@ from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 
-DRAWN = 8  # answers in the picture
+DRAWN = 8  # neighbours in the image
 SIDE = 32  # cells of the grid on which shapes without points are drawn
 
 
@@ -50,30 +50,30 @@ def neighbors(
     Parameters
     ----------
     query : str or path
-        The id of an object of the data (it is not among its own answers), or a file that the toolkit need never have
-        seen: a mesh, a cloud or an image, which is prepared on the run's basis as ``prep`` would.
+        The id of an object of the data, which is not its own neighbour; or any file with a mesh, a cloud or an image,
+        which is prepared with the run's basis as ``prep`` does.
     run : path, name or TrainedRun, optional
-        The latest run by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
     data : path or MapFile, optional
-        Where the answers are looked for; the map file the run was trained on by default.
+        The map file to search; the one that the run was trained on by default.
     count : int
-        Number of answers.
+        The number of neighbours.
     metric : {"cosine", "l2"}
-        See ``downstream.features.nearest``.
+        The distance, see ``downstream.features.nearest``.
     split : str, optional
-        Answers of this split only; of all by default.
+        The split to search; all splits by default.
     layer : str
-        What of the network the features are, see ``list layers``.
+        The layer of the network, see ``list layers``.
     up : str, optional
-        Up axis of the file, e.g. "+y"; that of the data's own files by default.
+        The up axis of the file, e.g. "+y"; that of the data's raw files by default.
     out : path, optional
-        PNG to write, of the query and up to eight answers; ``RUN/samples/neighbors-QUERY.png`` by default, where an
-        earlier one is replaced.
+        The PNG file to write, with the query and up to eight neighbours; ``RUN/samples/neighbors-QUERY.png`` by
+        default, where an earlier file is replaced.
     overwrite : bool
         Whether ``out`` may be replaced.
     workspace : path, optional
-        See ``Workspace.find``. The data's features are kept in ``WS/cache``, so that the next question is answered at
-        once.
+        The workspace folder, see ``Workspace.find``. The features of the data are stored in ``WS/cache`` for later
+        calls.
 
     Returns
     -------
@@ -85,29 +85,29 @@ def neighbors(
     ------
     UserError
         When run or data are missing or do not fit each other, the query is neither an id nor a readable file, or the
-        picture exists.
+        image exists.
     """
     check_range("number of neighbours", count, 1, 1_000_000)
-    check_metric(metric)  # before all features are computed
-    place = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(place.find_run(run))
+    check_metric(metric)  # fails before all features are computed
+    home = Workspace.find(workspace)
+    trained = run if isinstance(run, TrainedRun) else load_run(home.find_run(run))
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     maps = find_run_data(data, trained.plan)
     check_same_basis(trained.basis, maps)
-    known = str(query) in maps.ids
-    name = str(query) if known else Path(query).name
-    picture = Path(out) if out else trained.folder / "samples" / f"neighbors-{_plain(name)}.png"
-    refuse_existing(picture, overwrite or out is None)
-    rows = _searched(maps, split)
-    asked = None if known else _unseen(Path(query), trained, maps, up)
-    features = _features(trained, maps, place)
-    if asked is None:
-        own = maps.ids.index(str(query))
-        rows, feature, asked = rows[rows != own], features[own], _of_data(maps, own)
+    is_known = str(query) in maps.ids
+    name = str(query) if is_known else Path(query).name
+    image = Path(out) if out else trained.folder / "samples" / f"neighbors-{_file_name(name)}.png"
+    refuse_existing(image, overwrite or out is None)
+    rows = _find_rows(maps, split)
+    single = None if is_known else _read_query(Path(query), trained, maps, up)
+    features = _load_features(trained, maps, home)
+    if single is None:
+        query_row = maps.ids.index(str(query))
+        rows, feature, single = rows[rows != query_row], features[query_row], _read_object(maps, query_row)
     else:
-        feature = trained.encode(asked.values[None])[0]
-    found, distances = find_nearest(feature, features[rows], count, metric)
-    answers = [
+        feature = trained.encode(single.values[None])[0]
+    nearest, distances = find_nearest(feature, features[rows], count, metric)
+    neighbours = [
         {
             "rank": rank + 1,
             "id": maps.ids[row],
@@ -115,25 +115,26 @@ def neighbors(
             "split": str(maps.splits[row]),
             "distance": round(float(distance), 6),
         }
-        for rank, (row, distance) in enumerate(zip(rows[found], distances, strict=True))
+        for rank, (row, distance) in enumerate(zip(rows[nearest], distances, strict=True))
     ]
-    drawn = {name: asked}
-    for answer, row in zip(answers[:DRAWN], rows[found][:DRAWN], strict=True):
-        drawn[f"{answer['rank']}: {answer['class'] or answer['id']}"] = _of_data(maps, int(row))
-    _draw(picture, drawn, trained.basis)
+    drawn = {name: single}
+    for neighbour, row in zip(neighbours[:DRAWN], rows[nearest][:DRAWN], strict=True):
+        drawn[f"{neighbour['rank']}: {neighbour['class'] or neighbour['id']}"] = _read_object(maps, int(row))
+    _draw(image, drawn, trained.basis)
     return {
         "query": str(query),
-        "known": known,
+        "known": is_known,
         "run": str(trained.folder),
         "data": str(maps.path),
         "metric": metric,
         "layer": layer,
-        "picture": str(picture),
-        "answers": answers,
+        "picture": str(image),
+        "answers": neighbours,
     }
 
 
-def _searched(maps: MapFile, split: str | None) -> NDArray[np.int64]:
+def _find_rows(maps: MapFile, split: str | None) -> NDArray[np.int64]:
+    """Return the rows to search; raise a UserError if there are none."""
     rows = maps.rows(split)
     if not len(rows):
         raise UserError(
@@ -142,64 +143,67 @@ def _searched(maps: MapFile, split: str | None) -> NDArray[np.int64]:
     return rows
 
 
-def _unseen(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> SingleMap:
-    """The map of a file that is no object of the data."""
+def _read_query(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> SingleMap:
+    """Compute the map of a file that is no object of the data."""
     if not path.is_file():
         near = get_close_matches(str(path), maps.ids, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         what_to_do = f"{hint}give an id, e.g. {maps.ids[0]}, or a mesh, a cloud or an image"
         raise UserError("neither an object of the data nor a file", str(path), what_to_do)
-    own_up = str(maps.fingerprint["up axis of the source"])
-    if up is None and run.basis.kind != "pixels" and own_up != "+z":
-        up = own_up or None
+    data_up = str(maps.fingerprint["up axis of the source"])
+    if up is None and run.basis.kind != "pixels" and data_up != "+z":
+        up = data_up or None
     return file_to_map(path, run.basis, up)
 
 
-def _features(run: TrainedRun, maps: MapFile, place: Workspace) -> NDArray[np.float32]:
-    """The features (N, D) of all maps: those of an earlier question, or new ones, which are kept."""
+def _load_features(run: TrainedRun, maps: MapFile, workspace: Workspace) -> NDArray[np.float32]:
+    """Load the features (N, D) of all maps from the cache, or compute and store them."""
     about = f"{run.checkpoint_digest} {maps.digest} {run.layer} {run.plan.to_toml()}"
-    path = place.root / "cache" / f"features-{sha256(about.encode()).hexdigest()[:24]}.npy"
+    path = workspace.root / "cache" / f"features-{sha256(about.encode()).hexdigest()[:24]}.npy"
     if path.is_file():
         try:
-            kept = np.load(path, allow_pickle=False)
-            if kept.dtype == np.float32 and kept.ndim == 2 and len(kept) == len(maps):
-                return np.asarray(kept)
+            stored = np.load(path, allow_pickle=False)
+            if stored.dtype == np.float32 and stored.ndim == 2 and len(stored) == len(maps):
+                return np.asarray(stored)
         except (OSError, ValueError):
-            pass  # damaged: made again
-    say(f"features of all {len(maps)} objects, once for this run and data")
+            pass  # damaged: computed again
+    say(f"computing the features of all {len(maps)} objects, once for this run and data")
     features = run.encode_file(maps)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, features, allow_pickle=False)
     return features
 
 
-def _of_data(maps: MapFile, row: int) -> SingleMap:
+def _read_object(maps: MapFile, row: int) -> SingleMap:
+    """Read the map of one object, with its cloud if the file holds it."""
     rows = np.array([row])
     return SingleMap(maps.read(rows)[0], maps.read_points(rows)[0] if maps.has_points else None)
 
 
-def _draw(picture: Path, objects: dict[str, SingleMap], basis: Basis) -> None:
-    """The objects in one row under their titles: images as they are, shapes as clouds or as what their maps hold."""
+def _draw(path: Path, objects: dict[str, SingleMap], basis: Basis) -> None:
+    """Draw objects in one row under their titles; shapes as clouds, or else as the shapes that their maps describe."""
     if basis.kind == "pixels":
-        columns = [torch.from_numpy(_one_image(each.values, basis))[None] for each in objects.values()]
-        draw_images(picture, list(objects), columns, [""])
+        columns = [torch.from_numpy(_select_image(each.values, basis))[None] for each in objects.values()]
+        draw_images(path, list(objects), columns, [""])
         return
-    looks = {}
+    shapes = {}
     for title, each in objects.items():
         try:
             points = each.cloud
-            looks[title] = reconstruct(each.values, basis, SIDE) if points is None else Shape(points.astype(np.float64))
+            shapes[title] = (
+                reconstruct(each.values, basis, SIDE) if points is None else Shape(points.astype(np.float64))
+            )
         except ObjectError:
-            continue  # a map that describes no surface; its place stays empty
-    draw_shapes(picture, [("", looks)])
+            continue  # the map describes no surface: its column stays empty
+    draw_shapes(path, [("", shapes)])
 
 
-def _one_image(values: NDArray[np.float32], basis: Basis) -> NDArray[np.float32]:
-    """What is shown of an image (C, H, W): of a pair the left one, of neither 1 nor 3 channels the first."""
+def _select_image(values: NDArray[np.float32], basis: Basis) -> NDArray[np.float32]:
+    """Select the channels of an image (C, H, W) to show: the left image of a pair; else the first of many channels."""
     channels = len(values) // 2 if basis.layout == PAIR else len(values)
     return values[:channels] if channels in (1, 3) else values[:1]
 
 
-def _plain(name: str) -> str:
-    """A name for a file: ids may hold folders."""
+def _file_name(name: str) -> str:
+    """Make a file name of an id, which may hold folders."""
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)[-100:]

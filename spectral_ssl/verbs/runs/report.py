@@ -1,4 +1,4 @@
-"""``report``: a run as one HTML file that opens from disk."""
+"""``report``: write a run as one HTML file that opens from disk."""
 
 import webbrowser
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ def report(
     open_it: bool = False,
     workspace: str | Path | None = None,
 ) -> Path:
-    """Write all there is to see of a run into one HTML file: about a minute on one core.
+    """Write everything about a run into one HTML file. This takes about a minute on one core.
 
     Parameters
     ----------
     run : path or TrainedRun, optional
-        The latest run by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
     compare : sequence of paths or TrainedRuns
-        In place of one run several side by side: at least two, at most eight.
+        Two to eight runs to compare, instead of one run.
     out : path, optional
-        The file; ``RUN/report.html`` by default, ``RUN/comparison.html`` of the first run with ``compare``. An earlier
-        one is replaced; with ``out`` any other file is refused.
+        The file to write; ``RUN/report.html`` by default, ``RUN/comparison.html`` of the first run with ``compare``. An
+        earlier report is replaced, any other file is refused.
     probe : bool
-        Whether to probe a run first that was not probed since its last step (minutes).
+        Whether to probe runs first that were not probed since their last step (minutes).
     open_it : bool
         Whether to open the report in the browser.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
@@ -50,22 +50,22 @@ def report(
     Raises
     ------
     UserError
-        When a run is missing or damaged, or there is another file in the place of the report.
+        When a run is missing or damaged, or another file has the name of the report.
     """
-    place = Workspace.find(workspace)
+    home = Workspace.find(workspace)
     if compare:
         if run is not None:
             raise UserError("--run with --compare", str(run), "name all runs after --compare")
         if not FEWEST_COMPARED <= len(compare) <= MOST_COMPARED:
             raise UserError("number of runs to compare", len(compare), f"give {FEWEST_COMPARED} to {MOST_COMPARED}")
-    runs = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in compare or (run,)]
+    runs = [each if isinstance(each, TrainedRun) else load_run(home.find_run(each)) for each in compare or (run,)]
     path = Path(out) if out else runs[0].folder / ("comparison.html" if compare else NAME)
     _refuse_other(path)
     if probe:
         for each in runs:
             evidence = gather(each, full=False)
             if not any(evidence.is_current(result) for result in evidence.probes):
-                probe_run(run=each, report=False, workspace=place.root)
+                probe_run(run=each, report=False, workspace=home.root)
     if compare:
         write_comparison(path, [gather(each) for each in runs])
     else:
@@ -76,8 +76,8 @@ def report(
 
 
 def _refuse_other(path: Path) -> None:
-    """Refuse to replace what no report is."""
+    """Raise a UserError if the file exists and is no report."""
     if path.is_dir():
-        raise UserError("a folder where a file shall be written", str(path), "choose another --out")
+        raise UserError("a folder in place of the report", str(path), "choose another --out")
     if path.exists() and not is_report(path):
-        raise UserError("another file in the place of the report", str(path), "choose another --out")
+        raise UserError("another file in place of the report", str(path), "choose another --out")

@@ -1,4 +1,4 @@
-"""What a workspace's runs are, from the small files in their folders: nothing is loaded, torch least of all."""
+"""``runs list``, ``show``, ``compare``: describe runs by the small files in their folders, without loading torch."""
 
 import tomllib
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ NOT_COMPARED = ("epoch", "step", "seconds")
 
 
 def show_run(run: str | Path | None = None, *, workspace: str | Path | None = None) -> dict[str, Any]:
-    """All that the files of a run say in short.
+    """Summarise the files of a run.
 
     Parameters
     ----------
     run : path or str, optional
-        A run folder, or the name of one in the workspace; the latest by default.
+        The run folder, or its name in the workspace; the latest run by default.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
 
 
 def _size(file: Path) -> int:
-    """Bytes of a file, 0 of what is none: a run that is trained renames temporary files while they are looked at."""
+    """Return the bytes of a file; 0 if it is gone, because a run in training renames temporary files."""
     try:
         return file.stat().st_size if file.is_file() and not file.is_symlink() else 0
     except FileNotFoundError:
@@ -73,25 +73,25 @@ def _size(file: Path) -> int:
 
 
 def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = None) -> dict[str, Any]:
-    """Several runs side by side: where their settings differ, their last metrics, their probes.
+    """Compare runs: the settings that differ, the last metrics, the probes.
 
     Parameters
     ----------
     runs : sequence of path or str
-        At least two, as for ``show_run``.
+        The runs, at least two, as for ``show_run``.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
     dict
-        ``runs`` (names); ``settings``, ``metrics`` and ``probes``: what to a list with one value a run, None where a
-        run has none. Of the settings only those that differ.
+        ``runs`` (names); ``settings`` (only those that differ), ``metrics`` and ``probes``: each a dict of name -> list
+        with one value for each run, None if a run has no value.
 
     Raises
     ------
     UserError
-        When there are fewer than two, or one is no run.
+        When there are fewer than two runs, or one is no run.
     """
     if len(runs) < 2:
         raise UserError("runs to compare", len(runs), "give at least two")
@@ -106,21 +106,22 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
         {f"{probe}: {features}": score for probe, scores in run["probes"].items() for features, score in scores.items()}
         for run in shown
     ]
-    side_by_side = _beside(settings)
+    side_by_side = _side_by_side(settings)
     return {
         "runs": [run["name"] for run in shown],
         "settings": {name: values for name, values in side_by_side.items() if any(v != values[0] for v in values)},
-        "metrics": _beside([{**extent, **run["metrics"]} for extent, run in zip(extents, shown, strict=True)]),
-        "probes": _beside(probes),
+        "metrics": _side_by_side([{**extent, **run["metrics"]} for extent, run in zip(extents, shown, strict=True)]),
+        "probes": _side_by_side(probes),
     }
 
 
 def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
-    """The runs of a workspace by name, with a line about each: method, task, data, how far, what became of it."""
-    return {folder.name: _in_words(folder) for folder in Workspace.find(workspace).runs()}
+    """List the runs of a workspace by name, with a line about each: method, task, data, progress and state."""
+    return {folder.name: _describe(folder) for folder in Workspace.find(workspace).runs()}
 
 
-def _in_words(folder: Path) -> str:
+def _describe(folder: Path) -> str:
+    """Describe a run in one line."""
     try:
         settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -132,15 +133,16 @@ def _in_words(folder: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty if the file is missing or damaged."""
     try:
-        found = loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_text(encoding="utf-8"))
     except (OSError, JSONDecodeError, UnicodeDecodeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _scores(path: Path) -> dict[str, float]:
-    """Mean scores of the linear probe by features; of a probe without one those of the neighbours."""
+    """Read the mean scores of the linear probe by features, or those of the neighbours if there is no linear probe."""
     scores = {}
     for row in _read_json(path).get("rows", []):
         value = row.get("mean") if row.get("mean") is not None else row.get("neighbours")
@@ -150,12 +152,13 @@ def _scores(path: Path) -> dict[str, float]:
 
 
 def _environment(folder: Path) -> dict[str, Any]:
-    found = _read_json(folder / "environment.json")
-    packages = found.get("packages", {})
-    return {**{name: found.get(name) for name in ("commit", "python", "cores")}, "torch": packages.get("torch")}
+    """Read the environment in which a run was trained."""
+    stored = _read_json(folder / "environment.json")
+    packages = stored.get("packages", {})
+    return {**{name: stored.get(name) for name in ("commit", "python", "cores")}, "torch": packages.get("torch")}
 
 
-def _beside(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """What several dicts say, name by name."""
+def _side_by_side(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Collect the values of several dicts, name by name."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: [column.get(name) for column in columns] for name in names}

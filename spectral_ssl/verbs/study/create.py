@@ -1,4 +1,4 @@
-"""``study create``: sample a human study from runs."""
+"""``study create``: draw the samples of a human study from runs."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
 
 MOST_ROWS = 1_000_000
-FEWEST_CHECKS = 6  # of which whoever guesses passes enough once in nine times
+FEWEST_CHECKS = 6  # a participant who guesses passes enough of them in one of nine cases
 
 
 def create_study(
@@ -31,45 +31,46 @@ def create_study(
     out: str | Path | None = None,
     workspace: str | Path | None = None,
 ) -> Study:
-    """Sample real and generated images into a study folder.
+    """Collect real and generated images in a study folder.
 
     Parameters
     ----------
     runs : sequence of paths or TrainedRuns
-        What is compared; the latest run by default. The first one's task makes the inputs of all.
+        The runs to compare; the latest run by default. The task of the first run makes the inputs of all.
     kind : {"psychophysical", "turing", "realism"}
-        See docs/human-studies.md.
+        The kind of study, see docs/human-studies.md.
     real : path or MapFile, optional
-        Map file of the real data, its test split; the first run's by default.
+        The map file of the real data, whose test split is used; the first run's by default.
     trials : int
-        Of each participant, attention checks not counted.
+        The number of trials of each participant, without the attention checks.
     checks : int, optional
-        Attention checks; one for ten trials, at least six, by default.
+        The number of attention checks; by default one for ten trials, at least six.
     exposure : float, optional
-        Seconds for which images are seen; as the papers have it by default: 5, 1, 1.
+        The seconds for which images are visible; as in the papers by default: 5, 1, 1.
     settings : sequence of str
-        ``key=value`` over the first run's task settings, e.g. ``share=0.25``.
+        Texts ``key=value`` that override settings of the first run's task, e.g. ``share=0.25``.
     consent : path, optional
-        Text file of what participants agree to, in place of ours.
+        A text file of what participants agree to; a built-in text by default.
     seed : int
-        Of everything random.
+        The seed of everything random.
     out : path, optional
-        Folder to make; ``WS/studies/DATE-KIND`` by default.
+        The folder to make; ``WS/studies/DATE-KIND`` by default.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
     Study
+        The study, in its new folder.
 
     Raises
     ------
     UserError
-        When runs or data are missing or do not go together, or there are too few images.
+        When runs or data are missing or do not fit each other, or there are too few images.
     """
     if kind not in KINDS:
         raise unknown_name("kind of study", kind, KINDS)
-    place = Workspace.find(workspace)
+    home = Workspace.find(workspace)
     config = StudyConfig(
         kind=kind,
         trials=trials,
@@ -79,15 +80,16 @@ def create_study(
     )
     text = _consent(consent)
     check_methods(kind, len(runs) or 1)
-    loaded = [each if isinstance(each, TrainedRun) else load_run(place.find_run(each)) for each in runs or (None,)]
+    loaded = [each if isinstance(each, TrainedRun) else load_run(home.find_run(each)) for each in runs or (None,)]
     main = loaded[0].with_task_settings(settings)
     maps = find_run_data(real, main.plan)
     require_comparable(main, loaded[1:], maps)
-    folder = Path(out) if out else place.root / "studies" / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    folder = Path(out) if out else home.root / "studies" / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
     return make_study(folder, config, [main, *loaded[1:]], maps, select_held_out_rows(maps, MOST_ROWS), text)
 
 
 def _consent(path: str | Path | None) -> str:
+    """Read the text that participants agree to."""
     if path is None:
         return CONSENT_TEXT
     try:
@@ -95,5 +97,5 @@ def _consent(path: str | Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError("unreadable text", f"{path} ({error})", "give --consent a text file in UTF-8") from error
     if not text.strip():
-        raise UserError("nothing to agree to", str(path), "write into it what participants shall know")
+        raise UserError("nothing to agree to", str(path), "write into it what participants must know")
     return text

@@ -1,4 +1,4 @@
-"""``study serve``: show a study to people and take their answers."""
+"""``study serve``: show a study to participants and store what they choose."""
 
 import signal
 import threading
@@ -6,15 +6,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from downstream.study.folder import Study
+from downstream.study.folder import Study, find_study
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.verbs.study.results import find_study
 
-WARNING = """WARNING: everyone who can reach {address} can reach this page, and nothing on the way is encrypted.
-Only those who have the secret link above get in: give it to your participants and to nobody else."""
+WARNING = """WARNING: everyone who can reach {address} can reach this page, and the connection is not encrypted.
+Only the secret link above gives access: send it to your participants and to nobody else."""
 
 
 def serve_study(
@@ -25,26 +24,26 @@ def serve_study(
     most: int = 1000,
     workspace: str | Path | None = None,
 ) -> None:
-    """Serve a study until Ctrl-C; answers are in ``answers.sqlite`` of its folder the moment they are given.
+    """Serve a study until Ctrl-C. Each choice of a participant is written to the study's database at once.
 
     Parameters
     ----------
     study : path or Study, optional
-        Its folder; the newest of the workspace by default.
+        The study or its folder; the newest study of the workspace by default.
     address : str
-        IP address of this machine to listen on. With any but 127.0.0.1 and ::1 there is a warning, and a link with a
-        secret.
+        The IP address of this machine to listen on. For all but 127.0.0.1 and ::1 a warning is printed, and the link
+        contains a secret.
     port : int
-        0 for any that is free.
+        The port; 0 for any free one.
     most : int
-        Participants that may join.
+        The largest number of participants.
     workspace : path, optional
-        See ``Workspace.find``.
+        The workspace folder, see ``Workspace.find``.
 
     Raises
     ------
     UserError
-        When there is no such study, the address or port cannot be had, or the extra ``study`` is not installed.
+        When there is no such study, the address or port is not available, or the extra ``study`` is not installed.
     """
     check_range("port", port, 0, 65_535)
     check_range("most participants", most, 1, 1_000_000)
@@ -54,17 +53,18 @@ def serve_study(
         )
     from downstream.study.serving import listen
 
-    found = find_study(study, Workspace.find(workspace))
-    served = listen(found, address=address, port=port, most=most)
-    say(f"{found.config.kind} study {found.folder}; Ctrl-C stops it, answers given are kept")
+    opened = find_study(study, Workspace.find(workspace).root / "studies")
+    served = listen(opened, address=address, port=port, most=most)
+    say(f"{opened.config.kind} study {opened.folder}; Ctrl-C stops it, and all choices so far stay stored")
     print(served.link, flush=True)
     if served.secret:
         say(WARNING.format(address=address))
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _leave)
-        signal.signal(signal.SIGINT, _leave)  # a shell that starts it in the background has it ignored
+        signal.signal(signal.SIGINT, _leave)  # a shell that starts it in the background ignores this signal
     served.run()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    """End the process after a signal."""
     raise SystemExit(0)
