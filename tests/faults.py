@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import open_maps
 from data_prep.maps.writer import MapWriter
 from downstream.features.store import Features, write_features
+from pretext.data.batch import Problem
 from pretext.data.standardise import Standardiser
+from pretext.method import build_seeded
 from pretext.methods.catalogue import METHODS
 from pretext.tasks.catalogue import find_task
 from pretext.tasks.codes.from_code import FromCodeConfig
@@ -75,20 +77,22 @@ class Case:
         tiny = (f"method.{name}={value}" for name, value in TINY.items() if name in known)
         return (*tiny, *self.more, f"batch_size={BATCH}", "log_every=2")
 
-    @property
-    def fits(self) -> bool:
-        """Whether the method can be built for such data."""
-        standardise = _standardiser(BASES[self.data])
+    def build(self) -> tuple[Any, Problem]:
+        """Build the untrained method, and return it with its problem."""
         task = find_task(self.task)
         config: Any = task.config()
         if isinstance(config, FromCodeConfig) and self.method != "rotation-prediction":
             config = FromCodeConfig(features="some", dimensions=3)
         values = dict(text.removeprefix("method.").split("=", 1) for text in self.settings[: -2 or None])
-        entry = METHODS[self.method]
+        entry, standardise = METHODS[self.method], _standardiser(BASES[self.data])
+        problem = replace(task.problem(standardise.basis, config), standardise=standardise)
+        return build_seeded(entry.build, 0, build_config(entry.config, values, "method"), problem), problem
+
+    @property
+    def fits(self) -> bool:
+        """Whether the method can be built for such data."""
         try:
-            problem = task.problem(standardise.basis, config)
-            known = build_config(entry.config, values, "method")
-            entry.build(known, problem.__class__(**{**vars(problem), "standardise": standardise}))
+            self.build()
         except UserError:
             return False
         return True

@@ -1,6 +1,5 @@
 """The baselines of cGML: what they minimise, what moves what, and that none of them can see the target at inference."""
 
-import inspect
 from typing import Any
 
 import pytest
@@ -39,23 +38,6 @@ def batch(size: int = 5, shape: tuple[int, int, int] = SHAPE) -> Example:
 
 def seeded(seed: int = 3) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_inference_cannot_see_the_target(name: str) -> None:
-    method, example = make(name), batch()
-    assert set(inspect.signature(method.encode).parameters) == {"condition"}
-    assert set(inspect.signature(method.complete).parameters) == {"condition", "modes", "generator"}
-    # and nothing is remembered from training: after steps on other targets, with the same parameters, answers are equal
-    state = {key: value.clone() for key, value in method.state_dict().items()}
-    answers, features = [], []
-    for shift in (0.0, 100.0):
-        run_whole_batch(method, example._replace(target=example.target + shift), seeded())
-        method.load_state_dict(state)
-        answers.append(method.complete(example.condition, 3, seeded()))
-        features.append(method.encode(example.condition))
-    assert torch.equal(answers[0], answers[1])
-    assert torch.equal(features[0], features[1])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The training loop: the same seed gives the same run, and a stopped run goes on as if it had not stopped."""
+"""The training loop: equal seeds give equal runs, and an interrupted run resumes exactly."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def without_time(folder: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key not in ("seconds", "waiting")} for row in rows]
 
 
-def test_equal_seeds_give_equal_runs_and_other_seeds_others(random_maps: MapFile, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_runs_and_others_differ(random_maps: MapFile, tmp_path: Path) -> None:
     runs = [
         spectral_ssl.pretrain(random_maps, epochs=2, seed=seed, settings=TINY, out=tmp_path / name).folder
         for name, seed in (("one", 1), ("two", 1), ("three", 2))
@@ -48,7 +48,7 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_others(random_maps: MapFile
     assert not same_parameters(runs[0], runs[2])
 
 
-def test_training_leaves_the_global_generator_alone(random_maps: MapFile, tmp_path: Path) -> None:
+def test_training_does_not_use_the_global_generator(random_maps: MapFile, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run")
     assert torch.equal(before, torch.random.get_rng_state())
@@ -62,16 +62,16 @@ def test_training_leaves_the_global_generator_alone(random_maps: MapFile, tmp_pa
         ("cgml", (*SETTINGS_OF["cgml"], "schedule=two-stage", "first_stage=4")),
     ],
 )
-def test_a_run_stopped_inside_an_epoch_and_resumed_is_the_uninterrupted_one(
+def test_a_run_interrupted_within_an_epoch_and_resumed_equals_the_uninterrupted_one(
     random_maps: MapFile, tmp_path: Path, method: str, settings: tuple[str, ...]
 ) -> None:
     settings = (*settings, "batch_size=20")
-    if method == "rotation-prediction":  # of pictures alone
+    if method == "rotation-prediction":  # works on images only
         random_maps = write_random_maps(tmp_path / "pictures.h5", pixel_basis(1, 16, 16))
     whole = spectral_ssl.pretrain(
         random_maps, method=method, epochs=3, settings=settings, out=tmp_path / "whole"
     ).folder
-    # a limit of a millionth of a minute stops it after its first step: 1 of 3 batches of epoch 1
+    # A limit of a millionth of a minute stops it after its first step: 1 of 3 batches of epoch 1.
     parts = spectral_ssl.pretrain(
         random_maps, method=method, epochs=3, max_minutes=1e-6, settings=settings, out=tmp_path / "parts"
     ).folder
@@ -100,7 +100,7 @@ def test_metrics_past_the_checkpoint_are_dropped_on_resume(random_maps: MapFile,
     assert [row["step"] for row in after] == [3, 6, 9]
 
 
-def test_rows_between_the_ends_of_epochs_and_across_a_stop(random_maps: MapFile, tmp_path: Path) -> None:
+def test_rows_within_epochs_and_across_an_interruption(random_maps: MapFile, tmp_path: Path) -> None:
     settings = (*TINY, "log_every=2")
     whole = spectral_ssl.pretrain(random_maps, epochs=2, settings=settings, out=tmp_path / "whole").folder
     rows = read_metrics(whole / "metrics.jsonl")
@@ -113,7 +113,7 @@ def test_rows_between_the_ends_of_epochs_and_across_a_stop(random_maps: MapFile,
     assert without_time(whole) == without_time(parts)
 
 
-def test_resume_refuses_other_data_and_other_settings(random_maps: MapFile, tmp_path: Path) -> None:
+def test_resuming_refuses_other_data_and_other_settings(random_maps: MapFile, tmp_path: Path) -> None:
     from conftest import write_random_maps
 
     run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
@@ -147,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(random_ma
     assert json.loads((broken / "status.json").read_text())["state"] == "failed"
 
 
-def test_a_run_of_no_epochs_is_the_untrained_network(random_maps: MapFile, tmp_path: Path) -> None:
+def test_a_run_without_epochs_is_the_untrained_network(random_maps: MapFile, tmp_path: Path) -> None:
     run = spectral_ssl.pretrain(random_maps, epochs=0, seed=4, settings=TINY, out=tmp_path / "run")
     assert (run.encode(random_maps.read()) == run.untrained(4).encode(random_maps.read())).all()
     assert not (run.encode(random_maps.read()) == run.untrained(5).encode(random_maps.read())).all()
@@ -171,7 +171,7 @@ def test_seeded_generators_differ_by_every_part() -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "format", "missing", "config"])
-def test_damaged_checkpoints_are_one_clear_error(random_maps: MapFile, tmp_path: Path, damage: str) -> None:
+def test_damaged_checkpoints_raise_a_user_error(random_maps: MapFile, tmp_path: Path, damage: str) -> None:
     run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
     path = run / "checkpoints" / "last.pt"
     if damage == "truncated":
@@ -186,7 +186,7 @@ def test_damaged_checkpoints_are_one_clear_error(random_maps: MapFile, tmp_path:
         load_run(run)
 
 
-def test_a_checkpoint_with_code_in_it_is_not_run(random_maps: MapFile, tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_does_not_run(random_maps: MapFile, tmp_path: Path) -> None:
     run = spectral_ssl.pretrain(random_maps, epochs=1, settings=TINY, out=tmp_path / "run").folder
     torch.save({"format": Path("/tmp")}, run / "checkpoints" / "last.pt")
     with pytest.raises(UserError, match="damaged checkpoint"):

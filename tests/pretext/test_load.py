@@ -1,4 +1,4 @@
-"""Large data sets: memory that does not grow with them, a quick start, and no waiting for data."""
+"""Large data sets: memory that does not grow with them, a quick start, and little waiting for data."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from data_prep.maps.writer import MapWriter
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
-# Trains a minute step long and exports, each in a process of its own, and says how much memory it took at most (MB).
+# Trains or exports in a process of its own, and prints the largest memory it used (MB).
 WORK = """
 import json, resource, sys, time
 import torch
@@ -34,7 +34,7 @@ print(json.dumps({"peak": peak, "seconds": time.monotonic() - begun}))
 
 
 def write_many(path: Path, basis: Basis, count: int) -> Path:
-    """A map file of so many maps of noise: a few different ones, again and again."""
+    """Write a map file with ``count`` maps of noise, a few different ones repeated."""
     some = np.random.default_rng(0).uniform(-1, 1, size=(1000, *basis.shape)).astype(np.float32)
     with MapWriter(
         path, basis, source="made-up", source_digest="0", classes=["a"], count=count, created_by="test"
@@ -71,7 +71,7 @@ def test_memory_does_not_grow_with_the_maps(tmp_path: Path) -> None:
         assert after["peak"] - before["peak"] < 0.2 * size, (what, before, after)
 
 
-def test_rows_from_their_places_are_what_hdf5_reads(tmp_path: Path) -> None:
+def test_rows_read_by_offset_equal_those_that_hdf5_reads(tmp_path: Path) -> None:
     path = write_many(tmp_path / "some.h5", zernike_basis(4), 2500)
     maps = open_maps(path)
     with h5py.File(path) as file:
@@ -88,7 +88,7 @@ def test_rows_from_their_places_are_what_hdf5_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["several rows a chunk", "float64", "contiguous"])
-def test_columns_laid_out_otherwise_are_read_all_the_same(tmp_path: Path, how: str) -> None:
+def test_columns_of_another_layout_are_read_too(tmp_path: Path, how: str) -> None:
     path = write_many(tmp_path / "some.h5", zernike_basis(4), 50)
     expected = open_maps(path).read()
     layouts: dict[str, dict[str, object]] = {
@@ -105,7 +105,7 @@ def test_columns_laid_out_otherwise_are_read_all_the_same(tmp_path: Path, how: s
     assert (open_maps(path).read(rows) == expected[rows]).all()
 
 
-def test_a_map_file_cut_off_behind_its_index_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_truncated_map_file_raises_a_user_error(tmp_path: Path) -> None:
     path = write_many(tmp_path / "some.h5", zernike_basis(4), 50)
     maps = open_maps(path)
     with h5py.File(path) as file:
@@ -118,7 +118,7 @@ def test_a_map_file_cut_off_behind_its_index_is_one_clear_error(tmp_path: Path) 
         maps.read()
 
 
-def test_ids_of_any_script_in_one_piece_of_memory(tmp_path: Path) -> None:
+def test_ids_may_have_any_script(tmp_path: Path) -> None:
     path = tmp_path / "some.h5"
     basis, names = zernike_basis(4), ["a", "", "Größe", "形", "z" * 300]
     with MapWriter(path, basis, source="made-up", source_digest="0", classes=[], count=5, created_by="test") as writer:
@@ -146,7 +146,7 @@ def test_an_export_on_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_the_share_of_time_waiting_for_data_is_told(tmp_path: Path) -> None:
+def test_the_share_of_time_waiting_for_data_is_logged(tmp_path: Path) -> None:
     data = write_many(tmp_path / "some.h5", zernike_basis(4), 500)
     measured("pretrain", data, tmp_path / "run", "max_minutes=0")
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
@@ -159,7 +159,7 @@ def test_a_million_small_maps(tmp_path: Path) -> None:
     data = write_many(tmp_path / "million.h5", zernike_basis(4), 1_000_000)
     found = measured("pretrain", data, tmp_path / "run", "max_minutes=0.2")
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    # metrics count from when training begins; what is before it is opening the file and finding its rows
+    # The metrics' time starts with training; before it the file is opened and its rows are found.
     other = found["seconds"] - rows[-1]["seconds"]
     print(f"{other:.1f} s before and after training, imports not counted; first step {rows[0]['seconds']:.1f} s later")
     assert rows[0]["step"] == 1

@@ -58,7 +58,8 @@ def test_each_loss_pushes_the_discriminator_its_way(kind: str, weights: tuple[fl
     fake = 2 * torch.rand(8, 1, 8, 8, generator=seeded(5)) - 1
     before = judgements(method, case, fake)
     for _ in range(5):
-        run_optimisation_steps(method._train_discriminator(case, case.target, fake, method._code(case.condition), seeded()))
+        code = method._code(case.condition)
+        run_optimisation_steps(method._train_discriminator(case, case.target, fake, code, seeded()))
     change = {name: value - before[name] for name, value in judgements(method, case, fake).items()}
     assert change[kind] > 0.01 if kind == "same" else change[kind] < -0.01
 

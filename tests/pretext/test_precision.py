@@ -1,4 +1,4 @@
-"""Layers in 16 bits, and where networks are trained."""
+"""Training in 16 bits, and the choice of precision and device."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_every_method_trains_in_bfloat16(folder: Path, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["regression", "mr-gan"])
-def test_float16_goes_on_with_its_factor(folder: Path, name: str) -> None:
+def test_float16_resumes_with_its_factor(folder: Path, name: str) -> None:
     train_some(folder / "whole", [name], "train.precision=fp16")
     train_some(folder / "parts", [name], "train.precision=fp16", "max_minutes=1e-6")
     state = load_run(folder / "parts" / name).checkpoint["place"]
@@ -50,7 +50,7 @@ def test_float16_goes_on_with_its_factor(folder: Path, name: str) -> None:
     assert one["place"]["scaling"] == two["place"]["scaling"]
 
 
-def test_what_is_chosen_and_why() -> None:
+def test_a_precision_is_chosen_with_a_reason() -> None:
     assert choose_precision("auto", CPU)[1] == "fp32: the default on cpu"
     assert isinstance(choose_precision("bf16", CPU)[0], MixedPrecision)
     with pytest.raises(UserError, match="unknown precision"):
@@ -58,7 +58,7 @@ def test_what_is_chosen_and_why() -> None:
     assert TrainConfig().precision == "auto"
 
 
-def test_what_needs_all_digits_has_them() -> None:
+def test_full_precision_blocks_compute_in_float32() -> None:
     values = torch.full((64, 64), 1.001)
     with torch.autocast("cpu", torch.bfloat16):
         coarse = values @ values
@@ -70,7 +70,7 @@ def test_what_needs_all_digits_has_them() -> None:
     assert to_full_precision(fine.double()).dtype == torch.float64
 
 
-def test_devices_that_are_not_there_are_the_users_mistake() -> None:
+def test_missing_devices_raise_a_user_error() -> None:
     assert choose_device("cpu") == CPU
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="no such device here"):
@@ -79,7 +79,7 @@ def test_devices_that_are_not_there_are_the_users_mistake() -> None:
         choose_device("gpu")
 
 
-def test_runs_of_when_precision_was_the_methods_are_read(folder: Path) -> None:
+def test_configs_with_the_precision_in_the_method_section_are_read(folder: Path) -> None:
     train_some(folder / "older", ["joint-embedding"])
     text = (folder / "older" / "joint-embedding" / "config.toml").read_text()
     old = text.replace('precision = "auto"\n', "").replace("[method]\n", '[method]\nprecision = "bfloat16"\n')
@@ -97,7 +97,7 @@ def test_compiled_networks_train_the_same(folder: Path) -> None:
         load_run(folder / "compiled" / name)
 
 
-def test_no_compiler_is_said_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_raises_a_user_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(UserError, match="no compiler for --compile"):

@@ -1,4 +1,4 @@
-"""Two processes with half of each batch train what one trains with all of it: every method, by torch's launcher."""
+"""Two processes with half of each batch train the same network as one: every method, by torch's launcher."""
 
 import json
 import os
@@ -41,17 +41,17 @@ def torchrun(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All cases trained by this process alone, in float64, and some in float32."""
-    place = write_data(tmp_path_factory.mktemp("processes"))
+    """Train all cases in this process alone in float64, and some in float32."""
+    folder = write_data(tmp_path_factory.mktemp("processes"))
     with in_double():
-        train_some(place / "one", CASES)
-    train_some(place / "one32", ("cgml", "joint-embedding"))
-    return place
+        train_some(folder / "one", CASES)
+    train_some(folder / "one32", ("cgml", "joint-embedding"))
+    return folder
 
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Path:
-    """The same by two processes; they also go on with a run that one process has begun."""
+    """Train the same cases in two processes, which also resume a run of one process."""
     data, method, task, settings = CASES["cgml"]
     with in_double():
         spectral_ssl.pretrain(
@@ -61,7 +61,7 @@ def trained(folder: Path) -> Path:
     assert load_checkpoint(folder / "stopped" / "checkpoints" / "last.pt")["place"]["step"] == 1
     done = torchrun(str(WORKER), str(folder))
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("training mr-gan on denoise") == 1  # one of them speaks
+    assert done.stderr.count("training mr-gan on denoise") == 1  # only the main process prints
     return folder
 
 
@@ -72,7 +72,7 @@ def largest_difference(first: Path, second: Path) -> float:
 
 
 def largest_loss_difference(first: Path, second: Path) -> float:
-    """Of all that is logged, relative."""
+    """Compute the largest relative difference of all logged numbers."""
     rows = [read_metrics(path / "metrics.jsonl") for path in (first, second)]
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
     names = set(rows[0][0]) - {"seconds", "waiting"}
@@ -80,27 +80,27 @@ def largest_loss_difference(first: Path, second: Path) -> float:
 
 
 @needs_gloo
-def test_two_processes_train_what_one_does(trained: Path) -> None:
-    for name in CASES:  # one test, or several workers of pytest would start the processes again
+def test_two_processes_train_the_same_network_as_one(trained: Path) -> None:
+    for name in CASES:  # one test for all cases: each worker of pytest would start the processes again
         assert largest_difference(trained / "one" / name, trained / "several" / name) < 1e-7, name
         assert largest_loss_difference(trained / "one" / name, trained / "several" / name) < 1e-6, name
 
 
 @needs_gloo
-def test_in_float32_rounding_is_all_the_difference(trained: Path) -> None:
-    # parameters without an effect (a bias before a normalisation) follow the rounding itself, so losses are compared
+def test_in_float32_only_rounding_differs(trained: Path) -> None:
+    # Parameters without an effect (a bias before a normalisation) follow the rounding, so losses are compared.
     for name in ("cgml", "joint-embedding"):
         assert largest_loss_difference(trained / "one32" / name, trained / "several32" / name) < 1e-3
 
 
 @needs_gloo
-def test_two_processes_go_on_with_the_run_of_one(trained: Path) -> None:
+def test_two_processes_resume_the_run_of_one(trained: Path) -> None:
     assert load_checkpoint(trained / "stopped" / "checkpoints" / "last.pt")["place"]["step"] == 3
     assert largest_difference(trained / "one" / "cgml", trained / "stopped") < 1e-7
 
 
 @needs_gloo
-def test_exported_features_are_those_of_one_process_bit_for_bit(trained: Path) -> None:
+def test_exported_features_equal_those_of_one_process(trained: Path) -> None:
     spectral_ssl.export(trained / "one32" / "joint-embedding", out=trained / "one.h5")
     one, two = (read_features(trained / f"{name}.h5") for name in ("one", "several"))
     assert (one.values == two.values).all()
@@ -109,7 +109,7 @@ def test_exported_features_are_those_of_one_process_bit_for_bit(trained: Path) -
 
 
 @needs_gloo
-def test_exported_components_are_those_of_one_process_bit_for_bit(trained: Path) -> None:
+def test_exported_components_equal_those_of_one_process(trained: Path) -> None:
     run = trained / "one32" / "joint-embedding"
     spectral_ssl.export(run, components=3, out=trained / "one-pca.h5")
     one, two = (read_features(trained / f"{name}-pca.h5") for name in ("one", "several"))
@@ -119,13 +119,13 @@ def test_exported_components_are_those_of_one_process_bit_for_bit(trained: Path)
 
 
 @needs_gloo
-def test_evaluation_and_probe_are_those_of_one_process(trained: Path) -> None:
+def test_evaluation_and_probe_equal_those_of_one_process(trained: Path) -> None:
     path = trained / "one32" / "cgml" / "evaluation-random.json"
     several = json.loads(path.read_text())["rows"]
     assert spectral_ssl.evaluate(trained / "one32" / "cgml", count=10, modes=2)["rows"] == several
     alone = spectral_ssl.probe(run=trained / "one32" / "joint-embedding", seeds=1)
-    for place in (0, 1):
-        assert json.loads((trained / f"probe-{place}.json").read_text()) == [row["mean"] for row in alone["rows"]]
+    for rank in (0, 1):
+        assert json.loads((trained / f"probe-{rank}.json").read_text()) == [row["mean"] for row in alone["rows"]]
 
 
 def test_a_batch_in_parts_gives_the_same_step(folder: Path) -> None:
@@ -136,16 +136,16 @@ def test_a_batch_in_parts_gives_the_same_step(folder: Path) -> None:
         assert largest_loss_difference(folder / "one" / name, folder / "parts" / name) < 1e-6, name
 
 
-def test_losses_of_the_whole_batch_refuse_parts(tmp_path: Path) -> None:
+def test_methods_that_need_whole_batches_refuse_parts(tmp_path: Path) -> None:
     write_data(tmp_path)
     for name in set(CASES) - set(IN_PARTS):
         with pytest.raises(UserError, match="does not work through a batch in parts"):
             train_some(tmp_path / "parts", [name], "accumulate=2")
 
 
-@pytest.mark.parametrize(("rows", "count", "parts"), [(20, 1, 1), (20, 2, 3), (7, 3, 2), (2, 3, 1), (1, 2, 4)])
-def test_every_row_is_worked_on_once(rows: int, count: int, parts: int) -> None:
-    shares = [share for place in range(count) for share in Distributed(place, count).shares(rows, parts)]
+@pytest.mark.parametrize(("rows", "world_size", "parts"), [(20, 1, 1), (20, 2, 3), (7, 3, 2), (2, 3, 1), (1, 2, 4)])
+def test_every_row_counts_once(rows: int, world_size: int, parts: int) -> None:
+    shares = [share for rank in range(world_size) for share in Distributed(rank, world_size).shares(rows, parts)]
     counted = [row for share in shares if not share.idle for row in range(rows)[share.slice]]
     assert counted == list(range(rows))
     assert sum(share.weight for share in shares) == pytest.approx(1)

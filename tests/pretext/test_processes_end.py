@@ -1,4 +1,4 @@
-"""How several processes end: a dead one is started again, a mistake is said once, and nothing hangs."""
+"""How several processes end: a dead one is restarted, an error is printed once, and nothing hangs."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SMALL = ("--method", "regression", "--set", "width=4", "--set", "code=8", "--set
 
 
 def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """``torchrun ... -m spectral_ssl pretrain``, two processes on made-up maps."""
+    """Start ``torchrun ... -m spectral_ssl pretrain`` with two processes on made-up maps."""
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *launcher]
     program = ["-m", "spectral_ssl", "pretrain", "--data", str(folder / "maps.h5"), *options]
     return subprocess.Popen(
@@ -38,7 +38,7 @@ def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subpro
 
 
 def workers_of(launcher: int) -> dict[int, int]:
-    """Process numbers of a launcher's children by their place."""
+    """Find the process numbers of a launcher's children by rank."""
     found = {}
     for folder in Path("/proc").iterdir():
         try:
@@ -47,8 +47,8 @@ def workers_of(launcher: int) -> dict[int, int]:
         except (OSError, ValueError, IndexError):
             continue
         if parent == launcher:
-            place = [value[5:] for value in variables if value.startswith(b"RANK=")]
-            found |= {int(place[0]): int(folder.name)} if place else {}
+            rank = [value[5:] for value in variables if value.startswith(b"RANK=")]
+            found |= {int(rank[0]): int(folder.name)} if rank else {}
     return found
 
 
@@ -61,7 +61,7 @@ def wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[str]) -> Non
         except (OSError, ValueError):
             pass
         time.sleep(0.05)
-    raise AssertionError(f"epoch {epoch} did not come")
+    raise AssertionError(f"epoch {epoch} was not reached")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def maps(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
 @pytest.mark.parametrize("named", [True, False])
-def test_a_run_whose_processes_are_killed_goes_on_as_if_they_had_not_been(maps: Path, named: bool) -> None:
+def test_a_run_whose_processes_are_killed_resumes_exactly(maps: Path, named: bool) -> None:
     whole = start(maps, *SMALL, "--epochs", "60", "--seed", "7", "--out", str(maps / "whole"))
     assert whole.wait(timeout=300) == 0
     options = ("--out", str(maps / "killed")) if named else ("--workspace", str(maps / "home"))
@@ -81,9 +81,9 @@ def test_a_run_whose_processes_are_killed_goes_on_as_if_they_had_not_been(maps: 
     while not named and not list((maps / "home").glob("runs/*")) and time.monotonic() < until:
         time.sleep(0.1)
     run = maps / "killed" if named else next((maps / "home").glob("runs/*"))
-    for epoch, place in ((15, 1), (35, 0)):
+    for epoch, rank in ((15, 1), (35, 0)):
         wait_for_epoch(run, epoch, process)
-        os.kill(workers_of(process.pid)[place], signal.SIGKILL)
+        os.kill(workers_of(process.pid)[rank], signal.SIGKILL)
     output, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors[-2000:]
     assert errors.count("resuming") == 2
@@ -96,7 +96,7 @@ def test_a_run_whose_processes_are_killed_goes_on_as_if_they_had_not_been(maps: 
     assert rows[0] == rows[1]
 
 
-def test_a_mistake_is_said_once_and_ends_all(maps: Path) -> None:
+def test_a_mistake_is_printed_once_and_ends_all(maps: Path) -> None:
     process = start(maps, "--method", "nonsense")
     _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
@@ -109,7 +109,7 @@ def test_ctrl_c_of_one_stops_all_with_a_checkpoint(maps: Path) -> None:
     wait_for_epoch(maps / "run", 5, process)
     os.kill(workers_of(process.pid)[1], signal.SIGINT)
     _, errors = process.communicate(timeout=240)
-    assert errors.count("go on with `spectral-ssl pretrain --resume") == 1
+    assert errors.count("resume with `spectral-ssl pretrain --resume") == 1
     assert json.loads((maps / "run" / "status.json").read_text())["state"] == "stopped"
     step = load_checkpoint(maps / "run" / "checkpoints" / "last.pt")["place"]["step"]
     assert f"stopped at step {step}" in errors

@@ -1,3 +1,5 @@
+"""Rotations and mirrors of maps in torch equal those in numpy, and are differentiable."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ def _maps(basis: Basis, count: int = 5) -> np.ndarray:
 
 
 @pytest.mark.parametrize("basis", BASES, ids=lambda basis: f"{basis.kind}-{basis.truncation}")
-def test_same_as_in_numpy(basis: Basis) -> None:
+def test_rotations_and_mirrors_equal_those_in_numpy(basis: Basis) -> None:
     maps, augment = _maps(basis), SpectralAugment(basis)
     angles = np.array([0.0, 0.3, -2.0, 3.1, 7.0])
     turned = augment.rotate(torch.from_numpy(maps), torch.from_numpy(angles)).numpy()
@@ -31,7 +33,7 @@ def test_same_as_in_numpy(basis: Basis) -> None:
         assert not np.array_equal(mirrored, maps)
 
 
-def test_turned_maps_are_those_of_the_turned_points() -> None:
+def test_rotated_maps_equal_the_maps_of_rotated_points() -> None:
     basis = zernike_basis(10)
     points = np.random.default_rng(1).uniform(-0.5, 0.5, (300, 3))
     angle = 0.7
@@ -42,7 +44,7 @@ def test_turned_maps_are_those_of_the_turned_points() -> None:
     np.testing.assert_allclose(found[0].numpy(), cloud_to_map(turned, basis), atol=2e-6)
 
 
-def test_standardised_maps_are_moved_as_coefficients() -> None:
+def test_standardised_maps_are_rotated_as_coefficients() -> None:
     basis = zernike_basis(6)
     maps = _maps(basis)
     generator = np.random.default_rng(2)
@@ -53,7 +55,7 @@ def test_standardised_maps_are_moved_as_coefficients() -> None:
     expected = (rotation.rotate_about_vertical(maps, basis, angles) - mean) / std
     np.testing.assert_allclose(turned.numpy(), expected, atol=1e-12)
     plain = SpectralAugment(basis).rotate(standard, torch.from_numpy(angles))
-    assert (plain - turned).abs().max() > 0.1  # the statistics do matter
+    assert (plain - turned).abs().max() > 0.1  # the statistics matter
 
 
 def test_gradients() -> None:
@@ -66,13 +68,13 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda given: augment.mirror(given, "x", chosen), (maps,))
 
 
-def test_random_moves_follow_the_generator() -> None:
+def test_random_rotations_depend_on_the_generator_alone() -> None:
     basis = zernike_basis(5)
     maps, augment = torch.from_numpy(_maps(basis, 64)).float(), SpectralAugment(basis)
     one, same, other = (augment.random(maps, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
-    # what does not change under turns and upright mirrors
+    # Norms do not change under rotations about the vertical and upright mirrors.
     rings = [np.sort(np.linalg.norm(values.numpy().reshape(64, -1), axis=1)) for values in (maps, one)]
     np.testing.assert_allclose(rings[0], rings[1], rtol=1e-5)
     still = augment.random(maps, torch.Generator().manual_seed(1), most=0.0)
@@ -81,7 +83,7 @@ def test_random_moves_follow_the_generator() -> None:
     assert not augment.state_dict()
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_wrong_shapes_and_bases_raise_user_errors() -> None:
     basis = zernike_basis(3)
     augment = SpectralAugment(basis)
     maps = torch.zeros(2, *basis.shape)

@@ -1,4 +1,4 @@
-"""Features watched while they are learnt: their measures, and that a watched training is the unwatched one."""
+"""The feature monitor: its statistics, and that a monitored training equals one without a monitor."""
 
 import math
 from dataclasses import replace
@@ -29,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 class Encoder:
-    """Stands in for a method: gives the maps times a factor in each dimension."""
+    """A stand-in for a method: multiplies each dimension of the maps by a factor."""
 
     def __init__(self, factors: Tensor) -> None:
         self.factors = factors
@@ -38,7 +38,7 @@ class Encoder:
         return condition.flatten(1)[:, : len(self.factors)] * self.factors
 
 
-def watch(maps: MapFile, most: int = 2000) -> FeatureMonitor:
+def make_monitor(maps: MapFile, most: int = 2000) -> FeatureMonitor:
     return FeatureMonitor(TrainingSplit(maps), lambda batch: batch.maps, most, seeded())
 
 
@@ -48,7 +48,7 @@ def test_effective_rank_of_known_matrices() -> None:
     assert effective_rank(white) == pytest.approx(8.0, rel=1e-4)
     assert effective_rank(white[:, :1] @ torch.ones(1, 30)) == pytest.approx(1.0, abs=1e-2)
     assert effective_rank(torch.ones(10, 4)) == 0.0
-    assert math.isnan(effective_rank(torch.full((10, 4), math.nan)))  # the training loop says what is wrong
+    assert math.isnan(effective_rank(torch.full((10, 4), math.nan)))  # the training loop reports the error
     two = white * torch.tensor([3.0, 1.0, 0, 0, 0, 0, 0, 0])
     expected = math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     assert effective_rank(two) == pytest.approx(expected, rel=1e-3)
@@ -59,7 +59,7 @@ def test_knn_accuracy_is_the_neighbour_probe_with_each_sample_left_out() -> None
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 4
     features = (generator.normal(size=(4, 6))[labels] + generator.normal(size=(60, 6))).astype(np.float32)
-    # standardised beforehand (with N - 1), so that leaving one out does not change how
+    # They are standardised beforehand (with N - 1), so that leaving one out changes nothing.
     features = (features - features.mean(axis=0)) / features.std(axis=0, ddof=1)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     right = 0
@@ -74,44 +74,44 @@ def test_knn_accuracy_is_the_neighbour_probe_with_each_sample_left_out() -> None
     found = knn_accuracy(torch.from_numpy(features), torch.from_numpy(labels))
     assert found == pytest.approx(right / 60)
     assert 0.4 < found < 1
-    # with itself among the voters a sample would nearly always be right
+    # With itself among the voters, a sample would nearly always be right.
     with_itself = (predict_by_neighbours(features, labels, features, 1) == labels).mean()
     assert with_itself == 1
     assert math.isnan(knn_accuracy(torch.full((5, 2), math.nan), torch.zeros(5, dtype=torch.int64)))
 
 
-def test_samples_come_from_the_training_split_and_those_without_labels_do_not_vote(random_maps: MapFile) -> None:
+def test_monitored_samples_are_training_samples_and_only_labelled_ones_vote(random_maps: MapFile) -> None:
     labels = random_maps.labels.copy()
     labels[:24] = -1
-    watched = watch(replace(random_maps, labels=labels))
-    assert len(watched) == 48  # all of a small split, not the 24 of the test split
-    assert len(watched.labels) == 24
-    assert len(watch(random_maps, 10)) == 10
-    found = watched.measure(Encoder(torch.ones(20)), 0)
+    monitor = make_monitor(replace(random_maps, labels=labels))
+    assert len(monitor) == 48  # all of a small split, not the 24 of the test split
+    assert len(monitor.labels) == 24
+    assert len(make_monitor(random_maps, 10)) == 10
+    found = monitor.measure(Encoder(torch.ones(20)), 0)
     assert set(found) == {"effective_rank", "knn_accuracy"}
-    single = watch(replace(random_maps, labels=np.zeros_like(labels)))
+    single = make_monitor(replace(random_maps, labels=np.zeros_like(labels)))
     assert set(single.measure(Encoder(torch.ones(20)), 0)) == {"effective_rank"}
 
 
-def test_a_large_split_is_watched_by_an_eighth(tmp_path: Path) -> None:
+def test_an_eighth_of_a_large_split_is_monitored(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "large.h5", zernike_basis(2), train=1600, test=2)
-    watched = watch(maps)
-    assert len(watched) == 200
-    assert not watched.is_due(200 * SPACING - 1)
-    assert watched.is_due(200 * SPACING)
+    monitor = make_monitor(maps)
+    assert len(monitor) == 200
+    assert not monitor.is_due(200 * SPACING - 1)
+    assert monitor.is_due(200 * SPACING)
 
 
-def test_a_collapse_is_said_once_and_not_of_the_first_steps(
+def test_a_collapse_is_reported_once_and_not_in_the_first_steps(
     random_maps: MapFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watched = watch(random_maps)
+    monitor = make_monitor(random_maps)
     line = Encoder(torch.tensor([1.0, *[1e-4] * 20]))
-    assert watched.measure(line, ALARM_AFTER - 1)["effective_rank"] < 1.5
+    assert monitor.measure(line, ALARM_AFTER - 1)["effective_rank"] < 1.5
     assert "collapsing" not in capsys.readouterr().err
     for step in (ALARM_AFTER, ALARM_AFTER + 1):
-        watched.measure(line, step)
+        monitor.measure(line, step)
     assert capsys.readouterr().err.count("collapsing") == 1
-    watch(random_maps).measure(Encoder(torch.ones(20)), ALARM_AFTER)
+    make_monitor(random_maps).measure(Encoder(torch.ones(20)), ALARM_AFTER)
     assert "collapsing" not in capsys.readouterr().err
 
 
@@ -130,26 +130,26 @@ def test_data_of_one_dimension_raises_no_alarm(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.task == "denoise"])
-def test_every_method_is_watched_and_does_not_feel_it(random_maps: MapFile, tmp_path: Path, method: str) -> None:
+def test_the_monitor_changes_no_training(random_maps: MapFile, tmp_path: Path, method: str) -> None:
     settings = (*TINY, *MORE.get(method, ()))
-    watched, alone = (
+    monitored, alone = (
         spectral_ssl.pretrain(
             random_maps, method=method, task="denoise", epochs=2, settings=(*settings, *more), out=tmp_path / name
         )
-        for name, more in (("watched", ()), ("alone", ("watch=0",)))
+        for name, more in (("monitored", ()), ("alone", ("watch=0",)))
     )
-    for name, value in watched.method.state_dict().items():
+    for name, value in monitored.method.state_dict().items():
         assert torch.equal(value, alone.method.state_dict()[name]), name
-    rows, others = (read_metrics(run.folder / "metrics.jsonl") for run in (watched, alone))
+    rows, others = (read_metrics(run.folder / "metrics.jsonl") for run in (monitored, alone))
     for row, other in zip(rows, others, strict=True):
         assert 1 < row.pop("effective_rank") <= 47
         assert 0 <= row.pop("knn_accuracy") <= 1
         for name in ("seconds", "waiting"):
             del row[name], other[name]
         assert row == other
-    last = watched.encode(random_maps.read(random_maps.rows("train")))
+    last = monitored.encode(random_maps.read(random_maps.rows("train")))
     labels = torch.from_numpy(random_maps.labels[random_maps.rows("train")])
-    row = read_metrics(watched.folder / "metrics.jsonl")[-1]
+    row = read_metrics(monitored.folder / "metrics.jsonl")[-1]
     assert row["knn_accuracy"] == pytest.approx(knn_accuracy(torch.from_numpy(last), labels))
 
 
@@ -167,7 +167,7 @@ def test_labels_change_the_curve_and_nothing_else(tmp_path: Path) -> None:
     assert with_labels["effective_rank"] == without["effective_rank"]
 
 
-def test_rows_inside_an_epoch_are_watched_only_now_and_then(tmp_path: Path) -> None:
+def test_features_are_measured_only_in_some_rows_of_an_epoch(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", zernike_basis(2), train=640, test=2)
     settings = (*TINY, "log_every=4", "watch=16")  # a row each 64 samples, features each 128 and at the epoch's end
     run = spectral_ssl.pretrain(maps, method="regression", epochs=1, settings=settings, out=tmp_path / "run")
