@@ -1,8 +1,9 @@
-"""From a source to a map file: load, sample, turn, transform, fold; in several processes, with one writer.
+"""Preparation of a source into a map file: load, sample, turn, transform, fold; several workers, one writer.
 
-Every object's result depends on the object, the basis and nothing else: the sampling is seeded by the basis' seed and
-the object's id. So the file is bit for bit the same for any number of worker processes, on every run, and after any
-number of kills: finished batches are kept beside the target (``data_prep.pipeline.work_folder``) until the file is complete.
+The result of an object depends only on the object and the basis: the basis' seed and the object's id
+seed its sampling. So the file is bit-identical for any number of worker processes, in every run, and
+after any number of kills. Until the file is complete, finished batches stay in a work folder next to
+the target (``data_prep.pipeline.work_folder``).
 """
 
 import threading
@@ -36,14 +37,14 @@ from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.files import publish
 from spectral_ssl.ground.provenance import created_by
 
-# Raise it with any change of the code that changes what becomes of an object: unfinished work of older code is then
-# not gone on with.
+# Raise this number with any change of the code that changes an object's map. Then unfinished work of older code is not
+# resumed.
 METHOD = 1
-BATCH = 16  # objects handed to a worker at once, and kept at once
-# Below this many objects worker processes take longer to start than they save.
+BATCH = 16  # Number of objects in a task of a worker and in a shard.
+# For fewer objects, starting worker processes takes longer than they save.
 TOO_FEW_FOR_WORKERS = 256
-FIRST_IMAGES = 32  # looked at to see whether a set is grey or in colour
-LARGEST_IMAGE = 512  # pixels on a side: maps are float32 and one sample of a batch
+FIRST_IMAGES = 32  # Number of images that decide whether a set is grey or in colour.
+LARGEST_IMAGE = 512  # Pixels on a side. Maps are float32, and a batch holds many.
 
 # Called with the number of objects done and the number of all objects.
 Progress = Callable[[int, int], None]
@@ -63,42 +64,44 @@ def prepare_maps(
 ) -> MapFile:
     """Turn all objects of a source into maps and write them to one file.
 
-    When it is stopped, even by a kill or a full disk, the same call goes on where it was.
+    After an interruption, even by a kill or a full disk, the same call resumes the work.
 
     Parameters
     ----------
     source : Source
-        What to prepare.
+        The data set.
     basis : Basis
-        What the maps shall be; for images ``image_basis(source)``.
+        The basis of the maps; for images ``find_image_basis(source)``.
     out : Path
-        The file. It appears when it is complete, or not at all.
+        Path of the map file. The file appears when it is complete, or not at all.
     workers : int, optional
-        Worker processes, 0 or 1 for none; by default as many as there are cores, none for small sources.
+        Number of worker processes, 0 or 1 for none; by default the number of cores, and none for
+        small sources.
     up : str, optional
-        The axis that points up in the source's files, instead of what the source says.
+        The axis that points up in the source's files; by default the axis that the source states.
     overwrite : bool
         Whether an existing file may be replaced.
     keep_points : bool
-        Whether to store the clouds beside the maps, (N, P, 3) float16. They are rounded towards the origin, so that
-        no point leaves the unit ball.
+        Whether to store the clouds with the maps, (N, P, 3) float16. They are rounded towards the
+        origin, so that no point leaves the unit ball.
     progress : callable, optional
-        Called with (objects done, all objects).
+        Function that is called with (finished objects, all objects).
     scheduler : str, optional
-        Address of a Dask scheduler whose workers are used instead of processes here. They must see the source's
+        Address of a Dask scheduler whose workers replace local processes. They must see the source's
         files under the same paths.
 
     Returns
     -------
     MapFile
-        The file written, opened; ``len`` of it is the number of maps, ``failures`` the objects that could not be used.
+        The written file, opened. Its ``len`` is the number of maps; ``failures`` lists the failed
+        objects.
 
     Raises
     ------
     UserError
-        When the file exists and may not be replaced, it is being made by another process or was begun with other
-        parameters, it cannot be written, the basis does not fit the source, no object could be used, or the source's
-        files turn out to be damaged.
+        When the file exists and may not be replaced, another process is making it, it was begun with
+        other parameters, it cannot be written, the basis does not fit the source, all objects fail,
+        or the source's files are damaged.
     """
     out = Path(out)
     turn = _check(source, basis, up, workers, keep_points)
@@ -107,11 +110,11 @@ def prepare_maps(
     if not get_work_folder(out).is_dir():
         _refuse_existing(out, overwrite, wanted)
     if not source.items:
-        raise _nothing_used(source, source.missing[0][1] if source.missing else "the source is empty")
+        raise _all_failed(source, source.missing[0][1] if source.missing else "the source is empty")
     with open_work_folder(out) as work:
-        # A kill between the last two steps leaves the finished file and the folder. It is the file that was asked for.
-        if out.exists() and not overwrite and _differences(out, wanted) == "":
-            work.refuse_other(wanted)  # the folder may be of a later prep that was to replace the file
+        # A kill between the last two steps leaves both the finished file and the folder. The file is the wanted one.
+        if out.exists() and not overwrite and _describe_differences(out, wanted) == "":
+            work.refuse_other(wanted)  # The folder may belong to a later prep that was to replace the file.
             work.remove()
             return open_maps(out)
         _refuse_existing(out, overwrite, wanted)
@@ -123,19 +126,21 @@ def prepare_maps(
             raise UserError(
                 "the map file cannot be written",
                 f"{out} ({error.strerror or error})",
-                "make room, or choose another --out; repeat the command to go on where it stopped",
+                "make room, or choose another --out; repeat the command to resume",
             ) from error
         work.remove()
     return open_maps(out)
 
 
 def find_image_basis(source: Source) -> Basis:
-    """The basis of a source of images: the size of the first that can be read; in colour if any of the first 32 is.
+    """Find the basis of a source of images from its first 32 readable images.
+
+    The size is that of the first image. The basis is in colour if any of them is.
 
     Raises
     ------
     UserError
-        When none of them can be read or they are too large.
+        When no image is readable or the images are too large.
     """
     shapes: list[tuple[int, ...]] = []
     reason = "no images"
@@ -151,7 +156,7 @@ def find_image_basis(source: Source) -> Basis:
         if len(shapes) == FIRST_IMAGES:
             break
     if not shapes:
-        raise UserError(f"no readable image in {source.name!r}", reason, "look at the files, and at --root")
+        raise UserError(f"no readable image in {source.name!r}", reason, "check the files and --root")
     _, height, width = shapes[0]
     if max(height, width) > LARGEST_IMAGE:
         raise UserError("images too large", f"{width}x{height} pixels", f"give --size, at most {LARGEST_IMAGE}")
@@ -159,27 +164,27 @@ def find_image_basis(source: Source) -> Basis:
 
 
 def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """One object's map.
+    """Load an object and transform it to its map.
 
     Parameters
     ----------
     item : Item
         The object.
     basis : Basis
-        What its map shall be.
+        The basis of the map.
     up : {"+x", "-x", "+y", "-y", "+z", "-z"}
-        The axis that points up in the object's own file.
+        The axis that points up in the object's file.
 
     Returns
     -------
     map : ndarray, shape ``basis.shape``, float32
     cloud : ndarray, shape (basis.points, 3), float32, or None
-        The points it was made from; None where it was made from an image or from the mesh itself.
+        The sampled points; None for images and for maps that come from the mesh itself.
 
     Raises
     ------
     ObjectError
-        When the object cannot be used.
+        When the object is unusable.
     """
     loaded = item.load()
     if not isinstance(loaded, Shape):
@@ -188,15 +193,15 @@ def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32]
 
 
 def make_object_generator(seed: int, identity: str) -> np.random.Generator:
-    """The random generator of one object: independent of every other object's, of order and of processes."""
+    """Make the random generator of one object; it does not depend on other objects, their order or processes."""
     words = np.frombuffer(sha256(identity.encode()).digest(), "<u4")
     return np.random.default_rng([seed, *(int(word) for word in words)])
 
 
 def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]:
-    """Pixels 0..255 to -1..1; a grey picture among coloured ones gets its channel three times."""
+    """Scale pixels from 0..255 to -1..1; repeat the channel of a grey image three times if the set is in colour."""
     if 3 * image.shape[0] == basis.shape[0]:
-        image = np.repeat(image, 3, axis=0)  # of a pair: A, A, A, B, B, B
+        image = np.repeat(image, 3, axis=0)  # The channels of a pair become A, A, A, B, B, B.
     if image.shape != basis.shape:
         raise ObjectError(
             f"an image of shape {image.shape} among images of {basis.shape}: make all the same size, or give --size"
@@ -205,7 +210,7 @@ def _image_to_map(image: NDArray[np.uint8], basis: Basis) -> NDArray[np.float32]
 
 
 def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
-    """Refuse what cannot work; give the up axis to turn from."""
+    """Raise a UserError for invalid settings; return the axis that points up in the source's files."""
     check_settings(basis, keep_points)
     if (basis.kind == "pixels") != (source.kind == "images"):
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")
@@ -223,51 +228,54 @@ def _check(source: Source, basis: Basis, up: str | None, workers: int | None, ke
     if turn not in TURNS:
         raise unknown_name("up axis", turn, TURNS)
     if len({item.id for item in source.items}) != len(source.items):
-        raise UserError("objects of the same name", source.name, "give each file a name of its own")
+        raise UserError("objects of the same name", source.name, "give each file a different name")
     return turn
 
 
 def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fingerprint:
-    """All that the content of the file depends on; the beginning is what a finished file tells of itself too."""
+    """Build the description of everything that the file's content depends on.
+
+    It begins with the entries of ``MapFile.fingerprint``.
+    """
     objects = sha256()
     for item in source.items:
         objects.update(f"{item.id}\0{item.label}\0{item.split}\n".encode())
     for identity, reason in source.missing:
         objects.update(f"{identity}\0{reason}\n".encode())
-    told = build_fingerprint(
+    origin = build_fingerprint(
         basis, source.name, source.digest, source.classes, "none" if source.kind == "images" else up, keep_points
     )
     return {
-        **told,
+        **origin,
         "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
         "times of the files": digest_file_times(source),
         "method": f"{METHOD}, {BATCH} in a batch, {created_by()}",
     }
 
 
-def _differences(out: Path, wanted: Fingerprint) -> str | None:
-    """Where an existing file differs from the wanted one, as far as it tells; None when it is no map file."""
+def _describe_differences(out: Path, wanted: Fingerprint) -> str | None:
+    """Describe the entries in which an existing file differs from the wanted file; None if it is no map file."""
     try:
-        found = open_maps(out).fingerprint
+        existing = open_maps(out).fingerprint
     except UserError:
         return None
-    return describe_differences(found, {name: value for name, value in wanted.items() if name in found})
+    return describe_differences(existing, {name: value for name, value in wanted.items() if name in existing})
 
 
 def _refuse_existing(out: Path, overwrite: bool, wanted: Fingerprint) -> None:
     if not out.exists() or overwrite:
         return
-    other = _differences(out, wanted)
-    made = {None: "no map file", "": "made from the same source with the same parameters"}.get(other, other)
-    raise UserError("output exists already", f"{out} ({made})", "choose another --out or add --overwrite")
+    other = _describe_differences(out, wanted)
+    content = {None: "no map file", "": "made from the same source with the same parameters"}.get(other, other)
+    raise UserError("output exists already", f"{out} ({content})", "choose another --out or add --overwrite")
 
 
-def _nothing_used(source: Source, reason: str) -> UserError:
+def _all_failed(source: Source, reason: str) -> UserError:
     total = len(source.items) + len(source.missing)
     return UserError(
-        f"not one of {total} objects of {source.name!r} can be used",
+        f"all {total} objects of {source.name!r} failed",
         f"for example: {reason}",
-        "look at the files, and at --root",
+        "check the files and --root",
     )
 
 
@@ -281,15 +289,15 @@ def _fill(
     scheduler: str | None,
     progress: Progress | None,
 ) -> None:
-    """Do the batches that are not done yet; put the file together from all of them, as far as they are there."""
+    """Run the unfinished batches, and write all batches to the file in order."""
     batches = [source.items[start : start + BATCH] for start in range(0, len(source.items), BATCH)]
-    finished = {number for number in range(len(batches)) if work.holds(number)}
+    finished = {number for number in range(len(batches)) if work.has_batch(number)}
     left = [(number, batch) for number, batch in enumerate(batches) if number not in finished]
     total = len(source.items) + len(source.missing)
     done = total - sum(len(batch) for _, batch in left)
-    workers = _number_of_workers(workers, sum(len(batch) for _, batch in left))
+    workers = _choose_workers(workers, sum(len(batch) for _, batch in left))
     if left and basis.kind != "pixels" and scheduler is None and workers > 1 and not moments.is_compiled():
-        moments.precompile()  # here, where the user is told; the workers load what is compiled
+        moments.precompile()  # The main process compiles, because its log reaches the user. The workers load the code.
     transform = partial(_transform, basis=basis, up=up, keep_points=keep_points)
     with MapWriter(
         work.assembled,
@@ -316,29 +324,29 @@ def _fill(
                 done += len(outcomes)
                 if progress is not None:
                     progress(done, total)
-                if number == written:  # its turn: it need not be read again
+                if number == written:  # This is the next batch of the file, so it need not be read again.
                     used += _write(writer, batches[written], outcomes)
                     written += 1
                 else:
                     finished.add(number)
         if not used:
             reasons = (reason for reason in work.read(0) if isinstance(reason, str))
-            work.forget()  # a failure of everything is a mistake to be mended, not work to go on with
-            raise _nothing_used(source, next(reasons))
+            work.discard_shards()  # If all objects fail, the user must correct something: nothing is worth resuming.
+            raise _all_failed(source, next(reasons))
 
 
-def _number_of_workers(workers: int | None, objects: int) -> int:
+def _choose_workers(workers: int | None, objects: int) -> int:
     if workers is not None:
         return workers
     if objects < TOO_FEW_FOR_WORKERS:
         return 0
-    import joblib  # 0.2 s at import
+    import joblib  # The import takes 0.2 s.
 
     return int(joblib.cpu_count())
 
 
 def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]) -> int:
-    """Write one batch, in order; give the number of maps in it."""
+    """Write one batch, in order; return its number of maps."""
     good: list[Item] = []
     maps: list[NDArray[np.float32]] = []
     clouds: list[NDArray[np.float16]] = []
@@ -361,30 +369,30 @@ def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]
     return len(good)
 
 
-# A Dask worker may run several tasks in threads of one process, and `warnings.catch_warnings`, which readers use, is
-# not safe there: a batch has the process to itself.
-_one_at_a_time = threading.Lock()
+# A Dask worker may run several tasks in threads of one process. Readers use `warnings.catch_warnings`, which is not
+# thread-safe. So a process runs one batch at a time.
+_batch_lock = threading.Lock()
 
 
 def _transform(items: Sequence[Item], basis: Basis, up: Up, keep_points: bool) -> list[Outcome]:
-    """The work of a worker: one batch."""
+    """Transform one batch; this is the task of a worker."""
     outcomes: list[Outcome] = []
-    with _one_at_a_time:
+    with _batch_lock:
         if basis.kind != "pixels":
-            moments.precompile()  # on another machine nothing may be compiled yet, and one process does it for all
+            moments.precompile()  # On another machine nothing may be compiled yet. One process compiles for all.
         for item in items:
             try:
                 values, cloud = object_to_map(item, basis, up)
-                outcomes.append((values, _half(cloud) if keep_points and cloud is not None else None))
+                outcomes.append((values, _to_half(cloud) if keep_points and cloud is not None else None))
             except ObjectError as error:
                 outcomes.append(str(error))
-            except OSError as error:  # the file went away, or its disk
+            except OSError as error:  # The file or its disk has disappeared.
                 outcomes.append(f"cannot be read: {error.strerror or error}")
     return outcomes
 
 
-def _half(cloud: NDArray[np.float32]) -> NDArray[np.float16]:
-    """To float16, rounded towards zero: rounding to nearest would bring points of norm 0.9999 out of the ball."""
+def _to_half(cloud: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Round to float16 towards zero; rounding to nearest would move points of norm 0.9999 out of the ball."""
     half = cloud.astype(np.float16)
     beyond = np.abs(half.astype(np.float32)) > np.abs(cloud)
     half[beyond] = np.nextafter(half[beyond], np.float16(0))

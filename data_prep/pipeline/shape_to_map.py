@@ -1,4 +1,4 @@
-"""From one shape to its map: points drawn or computed, brought into the unit ball, transformed, folded."""
+"""Transform of one shape to its map: sample or compute points, move them into the unit ball, transform, fold."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,54 +15,54 @@ from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-# Farthest points are chosen among this many times as many, stratified by area.
+# Farthest points are chosen among this many times as many points, stratified by area.
 CANDIDATES = 4
 
 
 def shape_to_map(
     shape: Shape, basis: Basis, up: Up, generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """The map of a mesh or a cloud.
+    """Transform a mesh or a cloud to its map.
 
     Parameters
     ----------
     shape : Shape
-        The object in its own units.
+        The object in the units of its file.
     basis : Basis
-        What its map shall be.
+        The basis of the map.
     up : {"+x", "-x", "+y", "-y", "+z", "-z"}
-        The axis that points up in it.
+        The axis that points up in the object.
     generator : numpy.random.Generator
-        Draws the points.
+        Generator for sampling points.
 
     Returns
     -------
     map : ndarray, shape ``basis.shape``, float32
     cloud : ndarray, shape (basis.points, 3), float32, or None
-        The points it was made from; None where it was made from the mesh itself.
+        The sampled points; None if the map comes from the mesh itself.
 
     Raises
     ------
     ObjectError
-        When the object cannot be used.
+        When the object is unusable.
     """
     if basis.kind == "radial":
         return compute_radial_map(move_mesh_to_unit_ball(shape, up), basis), None
     if basis.sampling == "solid":
-        points, weights = _solid(shape, basis, up)
+        points, weights = _compute_solid_nodes(shape, basis, up)
         return cloud_to_map(points, basis, weights), None
     if shape.faces is not None and basis.sampling == "quadrature":
-        points, weights = _computed(move_mesh_to_unit_ball(shape, up), basis)
+        points, weights = _compute_surface_nodes(move_mesh_to_unit_ball(shape, up), basis)
         return cloud_to_map(points, basis, weights), None
     centre = compute_surface_centroid(shape) if shape.faces is not None and basis.centre == "area" else None
-    cloud = move_to_unit_ball(_drawn(shape, basis, generator), up, centre=centre, reach=basis.reach)
+    cloud = move_to_unit_ball(_sample(shape, basis, generator), up, centre=centre, reach=basis.reach)
     return cloud_to_map(cloud, basis), cloud
 
 
 def cloud_to_map(
     cloud: NDArray[np.floating], basis: Basis, weights: NDArray[np.floating] | None = None
 ) -> NDArray[np.float32]:
-    """The map, shape ``basis.shape`` float32, of a cloud (P, 3) in the unit ball with +z up.
+    """Transform a cloud (P, 3) in the unit ball with +z up to its map, shape ``basis.shape``, float32.
 
     Raises
     ------
@@ -75,18 +75,18 @@ def cloud_to_map(
 def clouds_to_maps(
     clouds: NDArray[np.floating], basis: Basis, weights: NDArray[np.floating] | None = None, threads: int = 1
 ) -> NDArray[np.float32]:
-    """The maps (B, *basis.shape) float32 of clouds (B, P, 3) in the unit ball with +z up.
+    """Transform clouds (B, P, 3) in the unit ball with +z up to maps (B, *basis.shape), float32.
 
     Parameters
     ----------
     clouds : ndarray, shape (B, P, 3)
-        Of as many points each.
+        Clouds of equal size.
     basis : Basis
-        Of kind "zernike" or "sh".
+        A basis of kind "zernike" or "sh".
     weights : ndarray, shape (P,) or (B, P), optional
         Mass of each point; 1/P each by default.
     threads : int
-        Clouds worked on at the same time; the maps do not depend on it.
+        Number of clouds processed at the same time; the maps do not depend on it.
 
     Raises
     ------
@@ -102,9 +102,18 @@ def clouds_to_maps(
 
 
 def move_mesh_to_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float64] | None = None) -> Shape:
-    """A mesh with +z up, the centroid of its surface at the origin and its farthest corner just inside the unit sphere.
+    """Move a mesh: +z up, the centroid of its surface at the origin, its farthest vertex just inside the unit sphere.
 
-    Another ``centre`` may be given, in the mesh's own units. Corners that no triangle names are left out.
+    Vertices that no triangle uses are dropped.
+
+    Parameters
+    ----------
+    shape : Shape
+        The mesh in the units of its file.
+    up : {"+x", "-x", "+y", "-y", "+z", "-z"}
+        The axis that points up in the mesh.
+    centre : ndarray, shape (3,), optional
+        The point that moves to the origin, in the mesh's units.
 
     Raises
     ------
@@ -119,37 +128,37 @@ def move_mesh_to_unit_ball(shape: Shape, up: Up = "+z", centre: NDArray[np.float
 
 
 def get_highest_order(basis: Basis) -> int:
-    """The highest polynomial order n of a Zernike basis."""
+    """Return the highest polynomial order n of a Zernike basis."""
     return basis.degree if basis.truncation == "triangular" else basis.degree + 2 * (basis.radial - 1)
 
 
 def check_settings(basis: Basis, keep_points: bool) -> None:
-    """Refuse settings that contradict each other.
+    """Raise a UserError if settings contradict each other.
 
     Raises
     ------
     UserError
-        When points shall be kept of a map that is not made from points, quadrature is asked of another basis than
-        Zernike moments, or rays shall be cast without embreex.
+        When ``keep_points`` meets a map that is not made from points, quadrature meets a basis other
+        than Zernike moments, or embreex is missing for a basis of kind "radial".
     """
     if basis.kind == "radial":
         require_embree()
         if keep_points:
-            raise UserError("--keep-points with --sphere radial", "no points are drawn", "leave it out")
+            raise UserError("--keep-points with --sphere radial", "no points are sampled", "leave it out")
     if basis.sampling not in ("quadrature", "solid"):
         return
     if basis.kind != "zernike":
-        # the functions jump from shell to shell, which no polynomial rule integrates
+        # Shell functions jump from shell to shell, and no polynomial rule integrates jumps.
         raise UserError(
-            f"--sampling {basis.sampling} without Zernike moments", basis.kind, "take area, or --basis zernike"
+            f"--sampling {basis.sampling} without Zernike moments", basis.kind, "use --sampling area or --basis zernike"
         )
     if basis.sampling == "solid" and basis.reach != 1:
         raise UserError("--reach with --sampling solid", basis.reach, "leave it out: there are no stray points")
     if keep_points:
-        raise UserError(f"--keep-points with {basis.sampling}", "no points are drawn", "take --sampling area")
+        raise UserError(f"--keep-points with {basis.sampling}", "no points are sampled", "use --sampling area")
 
 
-def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArray[np.float64]:
+def _sample(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArray[np.float64]:
     if shape.faces is None:
         return resample_cloud(shape.points, basis.points, generator)
     if basis.sampling == "farthest":
@@ -159,12 +168,12 @@ def _drawn(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArra
     return sample_surface(shape, basis.points, generator)
 
 
-def _solid(shape: Shape, basis: Basis, up: Up) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+def _compute_solid_nodes(shape: Shape, basis: Basis, up: Up) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     mesh = move_mesh_to_unit_ball(shape, up, compute_solid_centroid(shape))
     return compute_solid_quadrature(mesh, get_highest_order(basis))
 
 
-def _computed(mesh: Shape, basis: Basis) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+def _compute_surface_nodes(mesh: Shape, basis: Basis) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     points, weights = compute_surface_quadrature(mesh, get_highest_order(basis))
     if basis.reach == 1:
         return points, weights

@@ -1,4 +1,4 @@
-"""One file that belongs to no data set, e.g. a question to a trained run: read, and brought to a given basis."""
+"""Transform of a single file that belongs to no data set, such as an input for a trained run, to a given basis."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,19 +16,19 @@ from data_prep.source import Item
 from data_prep.transforms.radial_harmonics import require_embree
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 
 
 @dataclass(frozen=True)
 class SingleMap:
-    """What a file became.
+    """The map of a single file.
 
     Attributes
     ----------
     values : ndarray, shape ``basis.shape``, float32
-        The map, as it would lie in a map file.
+        The map, as in a map file.
     cloud : ndarray, shape (P, 3), float32, or None
-        The points it was made from, where there were any.
+        The sampled points; None if the map does not come from points.
     """
 
     values: NDArray[np.float32]
@@ -36,14 +36,15 @@ class SingleMap:
 
 
 def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
-    """The map of one mesh, cloud or image, made exactly as ``prep`` makes those of a data set.
+    """Transform one mesh, cloud or image to its map, exactly as ``prep`` does for a data set.
 
     Parameters
     ----------
     path : Path
-        A file of any format that ``folder:PATH`` reads; of images the middle square, scaled to the basis' size.
+        A file of any format that ``folder:PATH`` reads. For an image the middle square is used,
+        scaled to the basis' size.
     basis : Basis
-        What the map shall be.
+        The basis of the map.
     up : str, optional
         The axis that points up in the file, "+z" by default; shapes only.
 
@@ -54,7 +55,7 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     Raises
     ------
     UserError
-        When the file is not there, cannot be used, or is nothing that such a basis describes.
+        When the file does not exist, is unusable, or does not fit the basis.
     """
     if not path.is_file():
         raise UserError("no such file", str(path), "give a mesh, a cloud or an image")
@@ -64,40 +65,41 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
         return SingleMap(image_file_to_map(path, basis), None)
     ending = path.suffix.lower()
     if ending not in SHAPE_SUFFIXES:
-        found = f"{path} beside maps of kind {basis.kind!r}"
-        raise UserError("not a file of a shape", found, f"give one that ends in {' '.join(SHAPE_SUFFIXES)}")
+        got = f"{path} for maps of kind {basis.kind!r}"
+        raise UserError("not a file of a shape", got, f"give a file that ends in {' '.join(SHAPE_SUFFIXES)}")
     turn = next((axis for axis in TURNS if axis == (up or "+z")), None)
     if turn is None:
         raise unknown_name("up axis", str(up), TURNS)
     if basis.kind == "radial":
         require_embree()
     try:
-        # the name seeds the drawing of points, as an object's id does
+        # The file's name seeds the sampling, as an object's id does.
         return SingleMap(*object_to_map(Item(path.name, -1, "test", partial(read_shape, path)), basis, turn))
     except ObjectError as error:
-        raise UserError("an object that cannot be used", f"{path} ({error})", "mend it, or give another") from error
+        raise UserError("the object cannot be used", f"{path} ({error})", "repair it, or give another file") from error
 
 
 def image_file_to_map(path: Path, basis: Basis) -> NDArray[np.float32]:
-    """The map (C, H, W) of an image file: the middle square, scaled; grey where the basis is, else in three channels.
+    """Transform an image file to its map (C, H, W): the middle square, scaled, with the basis' number of channels.
 
     Raises
     ------
     UserError
-        When the basis is not that of single images, the file cannot be read, or is no square and cannot be scaled.
+        When the basis is not that of single images, the file is unreadable, or the size differs and
+        the basis is not square.
     """
     channels, height, width = basis.shape
     if basis.kind != "pixels" or basis.layout == PAIR or channels not in (1, 3):
-        found = f"maps of kind {basis.kind!r}, layout {basis.layout!r}, shape {basis.shape}"
-        raise UserError("an image is nothing like these maps", found, "give an id of the data")
+        got = f"maps of kind {basis.kind!r}, layout {basis.layout!r}, shape {basis.shape}"
+        raise UserError("an image does not fit these maps", got, "give an id of the data")
     try:
         image = read_image(path)
     except ObjectError as error:
         raise UserError("unreadable image", f"{path} ({error})", "give another image, or an id of the data") from error
     if image.shape[1:] != (height, width):
         if height != width:
-            found = f"{image.shape[2]}x{image.shape[1]} pixels, not {width}x{height}"
-            raise UserError("an image of another size", found, "bring it to that size")
+            got = f"{image.shape[2]}x{image.shape[1]} pixels, not {width}x{height}"
+            raise UserError("an image of another size", got, "scale it to that size")
         image = resize_square(image, height)
     if channels == 1 and len(image) == 3:
         image = np.round(np.tensordot(GREY, image, axes=1))[None].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The files that a source's objects are read from, as far as their loaders tell."""
+"""Records of a source: the times of its files, and the names of its objects that a map file can store."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,78 +12,81 @@ from spectral_ssl.ground.terminal import printable
 
 
 def digest_file_times(source: Source) -> str:
-    """A digest of the times of last change of a source's files; of as many characters for a source without files.
+    """Compute a digest of the modification times of a source's files.
 
-    A source's own digest is of names and sizes, so that it is the same wherever the files lie. Between the beginning
-    and the end of one prep the times tell also of files that were changed and kept their size.
+    A source's own digest covers names and sizes, so it does not depend on the folder. Between the
+    beginning and the end of one prep, the times also reveal files that changed and kept their size.
 
     Parameters
     ----------
     source : Source
-        Whose items are loaded by partial functions with the path of their file among the arguments (all that read
-        files are).
+        A source whose loaders are partial functions with the path of their file among the arguments.
+        All loaders that read files are of this kind.
 
     Returns
     -------
     str
-        16 hexadecimal digits.
+        16 hexadecimal digits, also for a source without files.
     """
     digest = sha256()
-    seen: set[Path] = set()
+    visited: set[Path] = set()
     for item in source.items:
-        for path in _paths(item.load):
-            if path in seen:
+        for path in _list_paths(item.load):
+            if path in visited:
                 continue
-            seen.add(path)
+            visited.add(path)
             try:
                 digest.update(f"{path.stat().st_mtime_ns}\n".encode())
-            except OSError:  # its object will be a row of failures
+            except OSError:  # The object of this file will be a failed object.
                 digest.update(b"gone\n")
     return digest.hexdigest()[:16]
 
 
-def _paths(value: Any) -> Iterator[Path]:
-    """The paths among the arguments of a partial function, and of those among its arguments in turn."""
+def _list_paths(value: Any) -> Iterator[Path]:
+    """List the paths among the arguments of a partial function, and of partial functions among its arguments."""
     if isinstance(value, Path):
         yield value
     elif isinstance(value, partial):
         for argument in (*value.args, *value.keywords.values()):
-            yield from _paths(argument)
+            yield from _list_paths(argument)
 
 
 LONGEST_NAME = 1000  # characters
 
 
 def drop_unusable_names(source: Source) -> Source:
-    """The source without the objects whose names cannot be kept, which are among its missing ones.
+    """Move the objects whose names cannot be stored to the missing objects of a source.
 
-    Names come from file systems and from lists in archives: they may hold commands to a terminal, halves of characters
-    that no file takes, or a whole book.
+    Names come from file systems and from lists in archives. They may hold terminal commands, invalid
+    characters that no file accepts, or a very long text.
 
     Parameters
     ----------
     source : Source
+        The source to check.
 
     Returns
     -------
     Source
-        The same one where all names can be kept.
+        The same object if all names can be stored.
     """
     name = printable(source.name)
-    refused = [item for item in source.items if _why_not(item.id)]
-    if not refused and not any(_why_not(identity) for identity, _ in source.missing) and name == source.name:
+    refused = [item for item in source.items if _find_fault(item.id)]
+    if not refused and not any(_find_fault(identity) for identity, _ in source.missing) and name == source.name:
         return source
-    left = {item.id for item in refused}
+    dropped = {item.id for item in refused}
     missing = [(printable(identity)[:LONGEST_NAME], reason) for identity, reason in source.missing]
-    missing += [(printable(item.id)[:LONGEST_NAME], f"a name that {_why_not(item.id)}: rename it") for item in refused]
-    items = tuple(item for item in source.items if item.id not in left)
+    missing += [
+        (printable(item.id)[:LONGEST_NAME], f"a name that {_find_fault(item.id)}: rename it") for item in refused
+    ]
+    items = tuple(item for item in source.items if item.id not in dropped)
     return replace(source, name=name, items=items, missing=tuple(missing))
 
 
-def _why_not(name: str) -> str:
-    """Why a name cannot be kept, or nothing."""
+def _find_fault(name: str) -> str:
+    """Return the reason why a name cannot be stored, or an empty string."""
     if not name or len(name) > LONGEST_NAME:
         return f"has {len(name)} characters"
     if not name.isprintable():
-        return "holds control characters or broken ones"
+        return "holds control characters or invalid characters"
     return ""

@@ -1,6 +1,6 @@
-"""Is a map file sound? Its schema, digest, values and names are checked, and some maps are made again.
+"""Verification of a map file: schema, digest, values and names, and some maps that are computed again.
 
-The objects are asked whether they stand upright (``data_prep.pipeline.up_axis``).
+``data_prep.pipeline.up_axis`` checks whether the objects stand upright.
 """
 
 from pathlib import Path
@@ -17,60 +17,60 @@ from data_prep.source import Source, Up
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.hdf5 import open_dataset, open_hdf5
 
-# A map made again from the raw object differs by rounding only, on another machine at most.
+# A map that is computed again from the raw object differs only by rounding, and only on another machine.
 SAME = 1e-5
-# Stored clouds are rounded to float16. Measured on the built-in shapes, that changes a map by up to 0.01 of its norm
-# (Zernike, degree 15), 0.02 (degree 40) or 0.05 (shells, degree 40: points change shell), while two objects of one
-# class differ by 0.5 and more.
+# Stored clouds are rounded to float16. Measured on the built-in shapes, this changes a map by up to 0.01 of its norm
+# (Zernike, degree 15), 0.02 (degree 40) or 0.05 (shells, degree 40: points change shell). Two objects of one class
+# differ by 0.5 and more.
 SAME_FROM_HALF = 0.2
 
 
 def verify_maps(path: Path, source: Source | None = None, count: int = 8) -> list[str]:
-    """Look for anything wrong with a map file.
+    """Check a map file and list everything that is wrong with it.
 
     Parameters
     ----------
     path : Path
-        The file.
+        Path of the file.
     source : Source, optional
-        The data set it was made from: ``count`` objects are then loaded and transformed again.
+        The data set of the file. If given, ``count`` objects are loaded and transformed again.
     count : int
-        How many maps to make again; from the stored clouds too, if there are any.
+        Number of maps to compute again; also from the stored clouds, if there are any.
 
     Returns
     -------
     list of str
-        One line for each finding; empty for a sound file.
+        One line for each finding; empty for a valid file.
     """
     try:
         opened = open_maps(path)
-        findings = _names(opened)
-        findings += _values(opened)
+        findings = _check_names(opened)
+        findings += _check_values(opened)
         if not findings:
             findings += find_up_axis_warnings(opened)
         rows = np.sort(np.random.default_rng(0).permutation(len(opened))[:count])
         if opened.has_points:
-            findings += _from_points(opened, rows)
+            findings += _check_points(opened, rows)
         if source is not None:
-            findings += _from_source(opened, source, rows)
+            findings += _check_source(opened, source, rows)
     except UserError as error:
         return [str(error)]
     return findings
 
 
-def _names(opened: MapFile) -> list[str]:
-    """Ids; that labels and splits can be is seen to by ``open_maps``."""
+def _check_names(opened: MapFile) -> list[str]:
+    """Check the ids; ``open_maps`` has checked labels and splits."""
     findings = []
     if len(set(opened.ids)) != len(opened):
         findings.append(f"ids: {len(opened) - len(set(opened.ids))} of {len(opened)} occur more than once")
     both = set(opened.ids) & {identity for identity, _ in opened.failures}
     if both:
-        findings.append(f"failures: {len(both)} of the objects have a map nevertheless, such as {min(both)}")
+        findings.append(f"failures: {len(both)} failed objects have a map nevertheless, such as {min(both)}")
     return findings
 
 
-def _values(opened: MapFile) -> list[str]:
-    """Digest, maps and statistics, in one pass over the file and one over the training rows."""
+def _check_values(opened: MapFile) -> list[str]:
+    """Check digest, maps and statistics, in one pass over the file and one pass over the training rows."""
     findings = []
     not_finite = 0
     size = count_rows_at_once(opened.basis.shape)
@@ -78,7 +78,7 @@ def _values(opened: MapFile) -> list[str]:
         maps = open_dataset(file, "maps", MAKE_AGAIN)
         try:
             if compute_content_digest(file) != opened.digest:
-                findings.append("digest: the content is not what was written; make the file again")
+                findings.append("digest: the content has changed since it was written; make the file again")
             for start in range(0, len(maps), size):
                 block = maps[start : start + size]
                 not_finite += int((~np.isfinite(block).all(axis=(1, 2, 3))).sum())
@@ -87,12 +87,12 @@ def _values(opened: MapFile) -> list[str]:
     if not_finite:
         findings.append(f"maps: {not_finite} of {len(opened)} hold values that are not finite")
     if not not_finite and opened.basis.kind != "pixels":
-        findings += _statistics(opened)
+        findings += _check_statistics(opened)
     return findings
 
 
-def _statistics(opened: MapFile) -> list[str]:
-    """Standardised with the stored statistics, training maps must have mean 0 and standard deviation 1 or 0."""
+def _check_statistics(opened: MapFile) -> list[str]:
+    """Check that training maps have mean 0 and standard deviation 1 or 0 after standardisation."""
     rows = opened.rows("train")
     if len(rows) == 0:
         rows = opened.rows()
@@ -106,21 +106,21 @@ def _statistics(opened: MapFile) -> list[str]:
         first += block.sum(axis=0)
         second += np.square(block, out=block).sum(axis=0)
     mean, square = first / len(rows), second / len(rows)
-    # where the std is 1 the value is constant: what is left is the rounding of float32
+    # Where the std is 1 the value is constant, and only the rounding of float32 is left.
     constant = opened.std == 1
     wrong = (np.abs(mean) > 1e-2) | (np.abs(np.where(constant, 1.0, square) - 1) > 1e-2)
     return [f"mean and std: wrong for {int(wrong.sum())} coefficients"] if wrong.any() else []
 
 
-def _from_points(opened: MapFile, rows: NDArray[np.int64]) -> list[str]:
-    """The stored clouds, transformed again."""
+def _check_points(opened: MapFile, rows: NDArray[np.int64]) -> list[str]:
+    """Transform the stored clouds again and compare the maps."""
     findings = []
     maps, clouds = opened.read(rows), opened.read_points(rows)
     for row, stored, cloud in zip(rows, maps, clouds, strict=True):
         try:
             again = cloud_to_map(cloud, opened.basis)
         except ObjectError as error:
-            findings.append(f"points: of {opened.ids[row]}: {error}")
+            findings.append(f"points: cloud of {opened.ids[row]}: {error}")
             continue
         difference = float(np.linalg.norm(again - stored) / np.linalg.norm(stored))
         if not difference < SAME_FROM_HALF:
@@ -128,16 +128,16 @@ def _from_points(opened: MapFile, rows: NDArray[np.int64]) -> list[str]:
     return findings
 
 
-def _from_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> list[str]:
-    """The raw objects, loaded and transformed again."""
+def _check_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> list[str]:
+    """Load and transform the raw objects again and compare the maps."""
     findings = []
     with open_hdf5(opened.path, SCHEMA, MAKE_AGAIN) as file:
-        digest, named = str(file.attrs.get("source_digest", "")), str(file.attrs.get("source_up", source.up))
+        digest, stored_up = str(file.attrs.get("source_digest", "")), str(file.attrs.get("source_up", source.up))
     if digest != source.digest:
         findings.append("source: its files are not those the maps were made from (names or sizes differ)")
     if tuple(source.classes) != opened.classes:
         findings.append("source: other classes, or another order of them")
-    up: Up = next((axis for axis in TURNS if axis == named), source.up)
+    up: Up = next((axis for axis in TURNS if axis == stored_up), source.up)
     items = {item.id: item for item in source.items}
     maps = opened.read(rows)
     for row, stored in zip(rows, maps, strict=True):
@@ -157,5 +157,5 @@ def _from_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> li
             continue
         difference = float(np.abs(again - stored).max())
         if not difference < SAME:
-            findings.append(f"source: the map of {item.id} made again differs by {difference:.2g}")
+            findings.append(f"source: the map of {item.id}, computed again, differs by {difference:.2g}")
     return findings

@@ -1,15 +1,16 @@
-"""The hidden folder beside a map file in the making: what is finished there survives a kill and is not done again.
+"""The hidden folder next to an unfinished map file: finished batches in it survive a kill and are not repeated.
 
 ==================  ==================================================================================================
-.NAME.prep/         beside NAME
-lock                held by the one process that works here; the system gives it up when that process ends, however
+.NAME.prep/         the folder, next to NAME
+lock                held by the process that works here; the system releases it when that process ends or is killed
 manifest.json       the fingerprint: everything that the content of the map file depends on
 00000017.shard      the outcomes of batch 17: a line of JSON (rows, failures, checksum), then the maps, then the clouds
-maps.h5             the map file while it is put together from the shards
+maps.h5             the map file while it is assembled from the shards
 ==================  ==================================================================================================
 
-Shards appear by a rename, so a kill leaves whole ones only. They are not synced to the disk one by one, which would
-cost more than making them: what a power failure tears is found by its checksum and made again.
+A rename publishes each shard, so a kill leaves only complete shards. Shards are not synced to the
+disk one by one, because that would take longer than computing them. A checksum finds shards that a
+power failure damaged, and they are computed again.
 """
 
 import json
@@ -27,30 +28,30 @@ from numpy.typing import NDArray
 from spectral_ssl.ground.errors import UserError
 
 BEING_MADE = "another prep is making this file"
-# What one object became: its map and the cloud it was made from (if wanted), or why there is no map.
+# The outcome of an object: its map with the cloud (None if clouds are not stored), or the reason of its failure.
 Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
 Fingerprint = Mapping[str, Any]
 
 
 def get_work_folder(target: Path) -> Path:
-    """The work folder of a map file."""
+    """Return the path of a map file's work folder."""
     return target.with_name(f".{target.name}.prep")
 
 
-def describe_differences(found: Fingerprint, wanted: Fingerprint) -> str:
-    """Where two fingerprints differ, as text for the user; empty where they agree."""
+def describe_differences(existing: Fingerprint, wanted: Fingerprint) -> str:
+    """Describe the differences of two fingerprints for the user; return an empty string if they agree."""
     return ", ".join(
-        f"{name} {found.get(name)} against {value}" for name, value in wanted.items() if found.get(name) != value
+        f"{name} {existing.get(name)} against {value}" for name, value in wanted.items() if existing.get(name) != value
     )
 
 
 class WorkFolder:
-    """The shards of one map file. Made by ``opened``, which holds the lock.
+    """The shards of one map file. ``open_work_folder`` creates this object and holds the lock.
 
     Parameters
     ----------
     folder : Path
-        The folder; it exists.
+        An existing folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,19 +61,19 @@ class WorkFolder:
         self._manifest = folder / "manifest.json"
 
     def begin(self, fingerprint: Fingerprint, *, discard: bool) -> None:
-        """Take over what is here, or clear it away.
+        """Use the existing shards if they belong to this work; otherwise delete them.
 
         Parameters
         ----------
         fingerprint : mapping
-            Of the work that is to be done now.
+            Fingerprint of the current work.
         discard : bool
-            Whether shards of other work may be thrown away.
+            Whether shards of other work may be deleted.
 
         Raises
         ------
         UserError
-            When there are shards of other work and they may not be thrown away.
+            When there are shards of other work and they may not be deleted.
         """
         if not discard:
             self.refuse_other(fingerprint)
@@ -84,25 +85,25 @@ class WorkFolder:
             temporary.replace(self._manifest)
 
     def refuse_other(self, fingerprint: Fingerprint) -> None:
-        """Make sure that there are no shards of other work; shards without a manifest are nobody's.
+        """Raise a UserError if there are shards of other work; shards without a manifest do not count.
 
         Raises
         ------
         UserError
-            When there are.
+            When there are such shards.
         """
-        found = self._read_manifest()
-        if found is None or not any(self.folder.glob("*.shard")):
+        manifest = self._read_manifest()
+        if manifest is None or not any(self.folder.glob("*.shard")):
             return
-        if other := describe_differences(found, _as_read_again(fingerprint)):
+        if other := describe_differences(manifest, _as_read_again(fingerprint)):
             raise UserError(
                 "an unfinished prep of the same file with other parameters or another source",
                 f"{other} in {self.folder}",
-                "repeat its command to finish it, add --overwrite to start anew, or choose another --out",
+                "repeat its command to finish it, add --overwrite to start again, or choose another --out",
             )
 
-    def holds(self, batch: int) -> bool:
-        """Whether this batch is finished and sound; a damaged shard is removed."""
+    def has_batch(self, batch: int) -> bool:
+        """Check whether this batch is finished and undamaged; remove a damaged shard."""
         try:
             self._parse(self._shard(batch).read_bytes())
         except FileNotFoundError:
@@ -113,7 +114,7 @@ class WorkFolder:
         return True
 
     def write(self, batch: int, outcomes: Sequence[Outcome]) -> None:
-        """Keep the outcomes of one batch, in the order of its objects."""
+        """Store the outcomes of one batch, in the order of its objects."""
         good = [outcome for outcome in outcomes if not isinstance(outcome, str)]
         parts = [values.tobytes() for values, _ in good]
         clouds = [cloud for _, cloud in good if cloud is not None]
@@ -135,32 +136,32 @@ class WorkFolder:
         temporary.replace(self._shard(batch))
 
     def read(self, batch: int) -> list[Outcome]:
-        """What ``write`` kept.
+        """Read the outcomes that ``write`` stored.
 
         Raises
         ------
         UserError
-            When the shard is gone or was changed since it was written.
+            When the shard is missing or has changed since it was written.
         """
         try:
             return self._parse(self._shard(batch).read_bytes())
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
-                "an unfinished prep was changed by someone else",
+                "another program changed an unfinished prep",
                 f"{self._shard(batch)} ({error})",
-                "start the same command again",
+                "run the same command again",
             ) from error
 
-    def forget(self) -> None:
-        """Throw all shards away."""
+    def discard_shards(self) -> None:
+        """Delete all shards."""
         self._clear()
 
     def remove(self) -> None:
-        """Take the folder away. The manifest goes first: shards without one are never used."""
+        """Delete the folder. The manifest goes first, because shards without a manifest are never used."""
         self._clear()
         self.removed = True
         (self.folder / "lock").unlink(missing_ok=True)
-        with suppress(OSError):  # not empty when another process made its own lock here in this very moment
+        with suppress(OSError):  # The folder is not empty if another process has just created its lock here.
             self.folder.rmdir()
 
     def _clear(self) -> None:
@@ -174,17 +175,17 @@ class WorkFolder:
 
     def _read_manifest(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(self._manifest.read_text(encoding="utf-8"))
+            manifest = json.loads(self._manifest.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return manifest if isinstance(manifest, dict) else None
 
     @staticmethod
     def _parse(data: bytes) -> list[Outcome]:
         head, _, body = data.partition(b"\n")
         header = json.loads(head)
         if not isinstance(header, dict) or header.get("bytes") != len(body) or header.get("crc32") != zlib.crc32(body):
-            raise ValueError("not what was written")
+            raise ValueError("the content has changed")
         failures: list[str | None] = header["failures"]
         rows = failures.count(None)
         split = 4 * rows * int(np.prod(header["map"])) if rows else 0
@@ -202,33 +203,34 @@ class WorkFolder:
 
 
 def _as_read_again(fingerprint: Fingerprint) -> dict[str, Any]:
-    """As it comes out of a manifest: tuples become lists."""
+    """Return the fingerprint as a manifest stores it: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(fingerprint))
     return plain
 
 
 @contextmanager
 def open_work_folder(target: Path) -> Iterator[WorkFolder]:
-    """Make or find the work folder of a map file and hold its lock.
+    """Create or find the work folder of a map file, and hold its lock.
 
     Parameters
     ----------
     target : Path
-        The map file that is to be made.
+        Path of the map file to prepare.
 
     Yields
     ------
     WorkFolder
-        Alone in its folder. A folder without shards is removed in the end, however the block ends.
+        The locked folder. A folder without shards is removed at the end of the block, also after an
+        exception.
 
     Raises
     ------
     UserError
-        When the place cannot be written to, or another process is making the same file.
+        When the folder is not writable, or another process is making the same file.
     """
     folder = get_work_folder(target)
     try:
-        handle = _locked(folder)
+        handle = _lock(folder)
     except BlockingIOError:
         raise UserError(BEING_MADE, str(target), "wait until it has finished, or choose another --out") from None
     except OSError as error:
@@ -239,21 +241,21 @@ def open_work_folder(target: Path) -> Iterator[WorkFolder]:
     try:
         yield work
     finally:
-        # once removed, what is found under this name belongs to another process
+        # After the removal, a folder of this name belongs to another process.
         if not work.removed and not any(folder.glob("*.shard")):
             work.remove()
         handle.close()
 
 
-def _locked(folder: Path) -> BinaryIO:
-    """An open file in the folder that this process alone has locked."""
+def _lock(folder: Path) -> BinaryIO:
+    """Return an open file in the folder that only this process has locked."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "lock"
         try:
             handle = path.open("ab")
         except FileNotFoundError:
-            continue  # the process before us removed the folder between the two lines
+            continue  # Another process has removed the folder between these two lines.
         if sys.platform == "win32":
             return handle
         import fcntl
@@ -268,4 +270,4 @@ def _locked(folder: Path) -> BinaryIO:
             raise
         if inode == os.fstat(handle.fileno()).st_ino:
             return handle
-        handle.close()  # that lock file was removed by the process before us: it guards nothing
+        handle.close()  # Another process has removed this lock file, so it protects nothing.

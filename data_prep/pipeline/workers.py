@@ -1,4 +1,4 @@
-"""Spreading batches over worker processes, here or on a Dask cluster, through joblib."""
+"""Distribution of batches over worker processes, on this machine or on a Dask cluster, through joblib."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from spectral_ssl.ground.errors import UserError
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
-# joblib hands out new work whether or not the results before it were taken. So that results of a slow disk's writer do
-# not pile up, it gets the work in rounds of this many batches for each worker; the workers wait at the end of each
-# round for the last one, which costs about one part in twice this number.
+# joblib starts new work without waiting for the consumer of the results. With a slow disk the results would fill the
+# memory. So joblib gets the work in rounds of this many batches per worker. At the end of a round the workers wait for
+# the last one, which costs about one part in twice this number.
 ROUND = 64
 SECONDS_TO_CONNECT = 20
-SECONDS_BETWEEN_LOOKS = 0.5  # of a worker, at whether its parent is still there
+SECONDS_BETWEEN_CHECKS = 0.5  # Interval at which a worker checks that its parent is alive.
 
 
 def run_batches(
@@ -33,36 +33,37 @@ def run_batches(
     Parameters
     ----------
     work : callable
-        Takes one batch; picklable, and pure but for reading files.
+        Function of one batch; picklable, with no side effect except reading files.
     batches : sequence of (number, batch)
-        What to do; the numbers are given back with the results.
+        The batches. Their numbers come back with the results.
     workers : int
-        Processes on this machine, each with one native thread; 0 or 1 for none beside this one.
+        Number of worker processes on this machine, each with one native thread; 0 or 1 to work in
+        this process.
     scheduler : str, optional
-        Address of a Dask scheduler, e.g. ``tcp://10.0.0.1:8786``, whose workers are used instead.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers are used instead.
 
     Yields
     ------
     number, result
-        In the order in which they are finished.
+        Results in the order in which they finish.
 
     Raises
     ------
     UserError
-        When Dask is not installed, or no scheduler or worker answers at the address.
+        When Dask is not installed, or no scheduler or worker responds at the address.
     """
     if scheduler is None and workers <= 1:
         for number, batch in batches:
             yield number, work(batch)
         return
-    import joblib  # 0.2 s at import
+    import joblib  # The import takes 0.2 s.
 
     with ExitStack() as stack:
         if scheduler is None:
-            # more native threads would only fight for the same cores
+            # More native threads would compete for the same cores.
             stack.enter_context(joblib.parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1))
         else:
-            client = stack.enter_context(_connected(scheduler))
+            client = stack.enter_context(_connect(scheduler))
             workers = _count_workers(client, scheduler)
             stack.enter_context(joblib.parallel_config(backend="dask", client=client))
         parent = os.getpid() if scheduler is None else None
@@ -72,13 +73,13 @@ def run_batches(
             calls = (
                 joblib.delayed(_numbered)(work, parent, *pair) for pair in batches[start : start + ROUND * workers]
             )
-            with closing(parallel(calls)) as results, _said_clearly(scheduler):
+            with closing(parallel(calls)) as results, _explain_failures(scheduler):
                 yield from results
 
 
 @contextmanager
-def _said_clearly(scheduler: str | None) -> Iterator[None]:
-    """Turn the death of workers into a user's error."""
+def _explain_failures(scheduler: str | None) -> Iterator[None]:
+    """Raise a UserError when workers die or cannot be reached."""
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     try:
@@ -87,16 +88,14 @@ def _said_clearly(scheduler: str | None) -> Iterator[None]:
         raise UserError(
             "a worker process was killed", "most often because memory ran out", "repeat the command with fewer workers"
         ) from error
-    except OSError as error:  # of joblib or distributed; readers' errors are results
+    except OSError as error:  # The error is of joblib or distributed, because errors of readers are results.
         if scheduler is None:
             raise UserError(
                 "worker processes cannot be started or reached",
                 str(error.strerror or error),
-                "repeat the command to go on where it stopped, with --workers 0 if it comes again",
+                "repeat the command to resume, with --workers 0 if the error comes again",
             ) from error
-        raise UserError(
-            "lost the Dask cluster", f"{scheduler} ({error})", "repeat the command to go on where it stopped"
-        ) from error
+        raise UserError("lost the Dask cluster", f"{scheduler} ({error})", "repeat the command to resume") from error
 
 
 def _numbered(work: Callable[[_Batch], _Result], parent: int | None, number: int, batch: _Batch) -> tuple[int, _Result]:
@@ -105,23 +104,24 @@ def _numbered(work: Callable[[_Batch], _Result], parent: int | None, number: int
     return number, work(batch)
 
 
-@lru_cache(maxsize=1)  # one watch in each worker
+@lru_cache(maxsize=1)  # so that each worker starts one thread
 def _end_with(parent: int) -> None:
-    """Let this worker process end soon after its parent, even when that was killed.
+    """Make this worker process end soon after its parent, even if the parent is killed.
 
-    By themselves workers notice after minutes, or never where the pipe to the parent is full, and hold 180 MB each.
+    Otherwise workers notice the end of the parent after minutes, or never if the pipe to the parent
+    is full. Each of them holds 180 MB.
     """
 
-    def watch() -> None:
+    def poll() -> None:
         while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_CHECKS)
         os._exit(1)
 
-    if sys.platform != "win32":  # there the number stays when the parent has gone
-        threading.Thread(target=watch, daemon=True).start()
+    if sys.platform != "win32":  # On Windows the parent's number stays after its end.
+        threading.Thread(target=poll, daemon=True).start()
 
 
-def _connected(scheduler: str) -> Any:
+def _connect(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
@@ -130,9 +130,9 @@ def _connected(scheduler: str) -> Any:
         ) from None
     try:
         return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # nobody there; no such host; not an address
+    except (OSError, ValueError, TypeError) as error:  # No process there, no such host, or not an address.
         raise UserError(
-            "no Dask scheduler answers", f"{scheduler} ({type(error).__name__}: {error})", "start `dask scheduler`"
+            "no Dask scheduler responds", f"{scheduler} ({type(error).__name__}: {error})", "start `dask scheduler`"
         ) from error
 
 

@@ -71,7 +71,7 @@ def test_from_the_command_line(tmp_path: Path, scheduler: str) -> None:
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1"])
 def test_no_scheduler_there(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
-    with pytest.raises(UserError, match="no Dask scheduler answers") as caught:
+    with pytest.raises(UserError, match="no Dask scheduler responds") as caught:
         prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "a.h5").exists()
@@ -94,5 +94,5 @@ def test_without_dask(tmp_path: Path, clouds: Source, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("address", "said"), [(None, "worker processes cannot be"), ("tcp://x:1", "lost the Dask")])
 def test_the_cluster_is_blamed_only_where_there_is_one(address: str | None, said: str) -> None:
-    with pytest.raises(UserError, match=f"{said}.*Too many open files"), workers._said_clearly(address):
+    with pytest.raises(UserError, match=f"{said}.*Too many open files"), workers._explain_failures(address):
         raise OSError(24, "Too many open files")

@@ -146,9 +146,9 @@ def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
 @pytest.mark.parametrize(
     ("loaders", "error", "reason"),
     [
-        ([BAD] * 40, UserError, "not one of 40 objects.*a cloud without points"),
+        ([BAD] * 40, UserError, "all 40 objects.*failed.*a cloud without points"),
         ([_cloud(0)] * 39 + [BUG], ValueError, "a bug"),
-        ([], UserError, "not one of 0 objects.*empty"),
+        ([], UserError, "all 0 objects.*failed.*empty"),
     ],
 )
 def test_no_file_is_left_of_what_went_wrong(

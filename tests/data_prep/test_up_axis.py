@@ -13,7 +13,7 @@ from data_prep.layout import unfold
 from data_prep.maps.reader import MapFile
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
-from data_prep.pipeline.up_axis import _weights, find_up_axis_warnings
+from data_prep.pipeline.up_axis import _fit_weights, find_up_axis_warnings
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Item, Shape, Source, Up
 from data_prep.sources.catalogue import open_source
@@ -101,7 +101,7 @@ def _tables(*, chairs: bool = False, count: int = 40) -> Source:
 def test_moments_of_clouds(basis: Basis) -> None:
     clouds = np.random.default_rng(1).uniform(-0.5, 0.5, (20, 50, 3)).astype(np.float32)
     maps = np.stack([cloud_to_map(cloud, basis) for cloud in clouds])
-    measured = unfold(maps, basis) @ _weights(basis)
+    measured = unfold(maps, basis) @ _fit_weights(basis)
     for power, columns in ((2, slice(0, 3)), (3, slice(3, 6))):
         # maps are of scaled clouds: their moments differ by one factor
         expected = (clouds**power).mean(axis=1)

@@ -127,7 +127,7 @@ def test_against_another_source(tmp_path: Path) -> None:
     assert "other classes" in verify_maps(path, _source(classes=("b", "a")))[0]
     other = verify_maps(path, _source(seed=1), count=20)
     assert len(other) == 20
-    assert "made again differs by" in other[0]
+    assert "computed again, differs by" in other[0]
     fewer = verify_maps(path, _source(items=_source().items[1:]), count=20)
     assert fewer == ["source: has no object object-0"]
 
