@@ -212,5 +212,5 @@ def test_a_run_trains_logs_and_encodes_and_says_that_it_has_no_answers(random_ma
     assert not (run.folder / "samples" / "answers.png").exists()
     assert (run.folder / "samples" / "losses.png").exists()
     for verb in (spectral_ssl.complete, spectral_ssl.evaluate):
-        with pytest.raises(UserError, match="features and no answers"):
+        with pytest.raises(UserError, match="features and no completions"):
             verb(run)
