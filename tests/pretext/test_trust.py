@@ -211,7 +211,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(
             path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "bit": content}[damage])
     if number == 1:
         resumed(data, run, log)
-        assert log.read_text().count("taking the one before it") == 1
+        assert log.read_text().count("using the previous one") == 1
         assert differences(whole, run) == []
         assert (run / "checkpoints" / "damaged.pt").exists() == (damage != "missing")
         assert load_checkpoint(run / "checkpoints" / "previous.pt")["place"]["step"] == 6
