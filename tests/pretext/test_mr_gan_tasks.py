@@ -41,7 +41,7 @@ def test_pictures_that_cannot_be_made_smaller_are_refused() -> None:
     for basis, what in (
         (pixel_basis(1, 30, 32), "4 times smaller"),
         (pixel_basis(1, 4, 4), "pictures of 8 pixels"),
-        (pixel_basis(6, 32, 32, paired=True), "single pictures"),
+        (pixel_basis(6, 32, 32, paired=True), "single images"),
         (zernike_basis(8), "works on images"),
     ):
         with pytest.raises(UserError, match=what):
