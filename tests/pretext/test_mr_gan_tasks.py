@@ -40,7 +40,7 @@ def test_other_zooms(zoom: int) -> None:
 def test_pictures_that_cannot_be_made_smaller_are_refused() -> None:
     for basis, what in (
         (pixel_basis(1, 30, 32), "4 times smaller"),
-        (pixel_basis(1, 4, 4), "pictures of 8 pixels"),
+        (pixel_basis(1, 4, 4), "images of 8 pixels"),
         (pixel_basis(6, 32, 32, paired=True), "single images"),
         (zernike_basis(8), "works on images"),
     ):
