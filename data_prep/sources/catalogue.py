@@ -1,9 +1,11 @@
-"""The data sets that can be prepared: ``SOURCES`` lists them, ``open_source`` opens one by its name.
+"""The supported data sets: ``SOURCES`` lists them, ``open_source`` opens one by its name.
 
-A new one is a file of this folder with ``open_source(root)``, ``WHERE`` (one line: where to get the raw data) and
-``HELP`` (where from, terms, layouts), and a line in ``SOURCES``.
+To add a data set, add a file to this folder and a line to ``SOURCES``. The file has
+``open_source(root)``, ``WHERE`` (one line: where to get the raw data) and ``HELP`` (origin, terms,
+layouts).
 
-What follows a colon in a name is either where the files lie (``folder:PATH``) or a choice (``celeba:Male``).
+The text after a colon in a name is either the path of the files (``folder:PATH``) or a choice
+(``celeba:Male``).
 """
 
 from dataclasses import dataclass
@@ -20,26 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """What is known of a data set without looking at its files.
+    """The description of a data set that is available without its files.
 
-    The module is imported when it is asked for something, because the readers in it import this package in turn (an
-    item is made of the types in ``data_prep.source``).
+    The module is imported at first use, because a list of data sets must not import their readers.
 
     Attributes
     ----------
     module : str
-        The file of this folder that reads it.
+        The file of this folder that reads the data set.
     kind : {"shapes", "images", "either"}
-        What its items are.
+        The type of its items.
     needs_root : bool
-        Whether there are raw files at all.
+        Whether the data set has raw files.
     description : str
         One line for the list of data sets.
     function : str
-        The function of that module that opens it.
+        The function of that module that opens the data set.
     after_colon : {"", "path", "choice"}
-        What may follow the name and a colon: nothing; the place of the files (it must follow); a choice that is handed
-        to the function after the root.
+        The text that may follow the name and a colon: none; the path of the files (required); a
+        choice, which is passed to the function after the root.
     """
 
     module: str
@@ -50,32 +51,32 @@ class SourceEntry:
     after_colon: Literal["", "path", "choice"] = ""
 
     def open(self, root: Path, *choice: str) -> "Source":
-        """List the objects under ``root``. Raises UserError when they are not there or in no known layout."""
-        return cast("Source", getattr(self._imported(), self.function)(root, *choice))
+        """List the objects under ``root``; raise a UserError if there are none in a known layout."""
+        return cast("Source", getattr(self._import_module(), self.function)(root, *choice))
 
     @property
     def where(self) -> str:
         """One line: where to get the raw data."""
-        return str(self._imported().WHERE)
+        return str(self._import_module().WHERE)
 
     @property
     def help(self) -> str:
-        """Where to get it, under what terms, which layouts are read."""
-        return str(self._imported().HELP)
+        """Origin, terms and layouts of the raw data."""
+        return str(self._import_module().HELP)
 
-    def _imported(self) -> Any:
+    def _import_module(self) -> Any:
         return import_module(f"data_prep.sources.{self.module}")
 
 
 SOURCES: dict[str, SourceEntry] = {
     "shapes": SourceEntry(
-        "built_in.shapes", "shapes", False, "12 classes of solids and furniture made on the spot, 720 objects"
+        "built_in.shapes", "shapes", False, "12 classes of generated solids and furniture, 720 objects"
     ),
     "modelnet10": SourceEntry(
         "modelnet", "shapes", True, "CAD models of 10 kinds of furniture, 4899 objects", "open_modelnet10"
     ),
     "modelnet40": SourceEntry(
-        "modelnet", "shapes", True, "CAD models of 40 kinds of things, 12311 objects", "open_modelnet40"
+        "modelnet", "shapes", True, "CAD models of 40 kinds of objects, 12311 objects", "open_modelnet40"
     ),
     "shapenet": SourceEntry("shapenet", "shapes", True, "ShapeNetCore v1 or v2, 55 to 57 classes, about 51000 objects"),
     "shapenetpart": SourceEntry(
@@ -91,7 +92,7 @@ SOURCES: dict[str, SourceEntry] = {
     "mnist": SourceEntry("mnist", "images", True, "28x28 handwritten digits, 70000 images"),
     "cifar10": SourceEntry("cifar10", "images", True, "32x32 photographs in 10 classes, 60000 images"),
     "celeba": SourceEntry(
-        "celeba", "images", True, "202599 faces; celeba:Male takes an attribute as the class", after_colon="choice"
+        "celeba", "images", True, "202599 faces; celeba:Male uses an attribute as the class", after_colon="choice"
     ),
     "facades": SourceEntry("pairs", "images", True, "pairs: photographs and label maps of 606 fronts", "open_facades"),
     "maps": SourceEntry("pairs", "images", True, "pairs: aerial photographs and street maps", "open_maps"),
@@ -101,21 +102,19 @@ SOURCES: dict[str, SourceEntry] = {
         "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
     ),
     "pairs": SourceEntry(
-        "pairs", "images", True, "your own images side by side: pairs:PATH", "open_pairs", after_colon="path"
+        "pairs", "images", True, "your images, two side by side in a file: pairs:PATH", "open_pairs", after_colon="path"
     ),
-    "folder": SourceEntry(
-        "folder", "either", True, "your own meshes, clouds or images: folder:PATH", after_colon="path"
-    ),
+    "folder": SourceEntry("folder", "either", True, "your meshes, clouds or images: folder:PATH", after_colon="path"),
 }
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """A key of ``SOURCES`` and what follows the colon ("" for nothing).
+    """Split a name into a key of ``SOURCES`` and the text after the colon ("" without a colon).
 
     Raises
     ------
     UserError
-        When there is no such data set, or something follows a name after which nothing can.
+        When there is no such data set, or the data set takes no text after a colon.
     """
     key, _, rest = name.partition(":")
     if key not in SOURCES:
@@ -126,12 +125,12 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def build_help_text(name: str) -> str:
-    """Where a data set comes from, under what terms, and which layouts are read; several lines for the user.
+    """Build the help of a data set for the user, several lines: origin, terms and layouts.
 
     Parameters
     ----------
     name : str
-        As for ``open_source``; what follows a colon does not matter.
+        A name as for ``open_source``; the text after a colon is ignored.
 
     Raises
     ------
@@ -144,22 +143,22 @@ def build_help_text(name: str) -> str:
     if entry.needs_root:
         lines.append(f"Where to get it: {entry.where}")
     if key in DOWNLOADS:
-        lines.append(f"Or let prep fetch it: spectral-ssl prep --dataset {key} --download")
+        lines.append(f"Or let prep download it: spectral-ssl prep --dataset {key} --download")
     return "\n".join(lines)
 
 
 def open_source(name: str, root: Path | None = None, size: int | None = None) -> "Source":
-    """Find a data set and list its objects; nothing is loaded yet.
+    """Find a data set and list its objects without loading them.
 
     Parameters
     ----------
     name : str
-        A key of ``SOURCES``, or one with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder of one's own files,
-        ``celeba:ATTRIBUTE`` for a choice of classes.
+        A key of ``SOURCES``, or a key with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder of
+        the user's files, ``celeba:ATTRIBUTE`` for a choice of classes.
     root : Path, optional
-        Folder of the raw data; not needed for the built-in sets and where the name holds a path.
+        Folder of the raw data. It is not needed for built-in data sets, or if the name holds a path.
     size : int, optional
-        Images are brought to this many pixels on a side; by default they stay as they are.
+        Pixels on a side to which images are scaled; by default they are not scaled.
 
     Returns
     -------
@@ -168,7 +167,7 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     Raises
     ------
     UserError
-        When there is no such data set, or its raw data is not there or not in a known layout.
+        When there is no such data set, or its raw data does not exist or has no known layout.
     """
     key, rest = split_name(name)
     entry = SOURCES[key]
@@ -178,7 +177,7 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     elif rest:
         choice = (rest,)
     advice = f"add --download, or {entry.where}" if key in DOWNLOADS else entry.where
-    # torch-geometric's data sets may be a single file
+    # A data set of torch-geometric may be a single file.
     present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
     if entry.needs_root and not present:
         more = f"{advice}; more: `spectral-ssl list datasets {key}`"
@@ -186,6 +185,6 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     source = entry.open(root if root is not None else Path(), *choice)
     if size is None:
         return source
-    from data_prep.readers.image import resize_source  # it needs the types this package's files are made of
+    from data_prep.readers.image import resize_source  # A list of data sets must not import numpy.
 
     return resize_source(source, size)

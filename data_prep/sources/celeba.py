@@ -21,40 +21,40 @@ Where from: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. Terms: non-commer
 Cite Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015.
 Layout, in --root itself or in a folder celeba or CelebA inside it:
   img_align_celeba/000001.jpg ..        (or img_align_celeba/img_align_celeba/, as some archives unpack)
-  list_attr_celeba.txt                  a count, the names of the attributes, a line of 1 and -1 for each picture
+  list_attr_celeba.txt                  a count, the names of the attributes, a line of 1 and -1 for each image
   list_eval_partition.txt               0 train, 1 val, 2 test; without it everything is "train"
-The same tables with commas (.csv) are read too.
-celeba:Male takes the attribute Male as the class (0: without it, 1: with it); plain celeba has no classes.
-The middle 148x148 pixels are kept, as is usual: the face without most of the background. --size 64 scales them.
+The same tables with commas (.csv) are accepted too.
+celeba:Male uses the attribute Male as the class (0: without it, 1: with it); plain celeba has no classes.
+The middle 148x148 pixels are used, as is usual: the face without most of the background. --size 64 scales them.
 """
-SIDE = 148  # of the middle square that is kept
+SIDE = 148  # Pixels on a side of the middle square that is used.
 OFFICIAL_COUNT = 202599
 SPLITS: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}
 LARGEST_TABLE = 128 << 20  # bytes; the official one has 27 million
 
 
 def open_source(root: Path, attribute: str = "") -> Source:
-    """CelebA under ``root``, with an attribute as the class or without classes.
+    """List the images of CelebA under ``root``, with an attribute as the class or without classes.
 
     Raises
     ------
     UserError
-        When it is not there, its tables are damaged, or there is no such attribute.
+        When the data set is not there, its tables are damaged, or there is no such attribute.
     """
     folders = [root / sub for sub in ("", "celeba", "CelebA")]
     folder = next((folder for folder in folders if (folder / "img_align_celeba").is_dir()), None)
     if folder is None:
         raise UserError("no celeba in this folder", f"{root} has no img_align_celeba/", WHERE)
-    pictures = folder / "img_align_celeba"
-    if (pictures / "img_align_celeba").is_dir():
-        pictures = pictures / "img_align_celeba"
-    labels = _labels(folder, attribute) if attribute else {}
-    partition = _find(folder, "list_eval_partition")
-    splits = _splits(partition) if partition else {}
-    paths = sorted(path for path in pictures.glob("[!.]*") if path.suffix.lower() == ".jpg")
+    images = folder / "img_align_celeba"
+    if (images / "img_align_celeba").is_dir():
+        images = images / "img_align_celeba"
+    labels = _read_labels(folder, attribute) if attribute else {}
+    partition = _find_table(folder, "list_eval_partition")
+    splits = _read_splits(partition) if partition else {}
+    paths = sorted(path for path in images.glob("[!.]*") if path.suffix.lower() == ".jpg")
     names = [path.name for path in paths]
     listed = sorted((labels.keys() | splits.keys()) - set(names))
-    missing = [(name, "listed, but there is no picture of it") for name in listed]
+    missing = [(name, "listed, but without an image") for name in listed]
     items: list[Item] = []
     digest = sha256(attribute.encode())
     for path in paths:
@@ -62,10 +62,10 @@ def open_source(root: Path, attribute: str = "") -> Source:
             missing.append((path.name, "not in the tables"))
             continue
         label, split = labels.get(path.name, -1), splits.get(path.name, "train")
-        items.append(Item(path.name, label, split, partial(_face, path)))
+        items.append(Item(path.name, label, split, partial(_read_face, path)))
         digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
-        raise UserError("no picture that the tables know", str(pictures), "unpack the archive again")
+        raise UserError("no image that the tables list", str(images), "unpack the archive again")
     return Source(
         name="celeba",
         kind="images",
@@ -81,25 +81,25 @@ def open_source(root: Path, attribute: str = "") -> Source:
     )
 
 
-def _find(folder: Path, stem: str) -> Path | None:
+def _find_table(folder: Path, stem: str) -> Path | None:
     return next((folder / (stem + ending) for ending in (".txt", ".csv") if (folder / (stem + ending)).is_file()), None)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """The words of each line that has any, by white space or commas."""
+def _read_rows(path: Path) -> list[list[str]]:
+    """Read the words of each line that is not empty, separated by white space or commas."""
     if path.stat().st_size > LARGEST_TABLE:
         raise UserError("not a table of celeba", f"{path.stat().st_size} bytes in {path}", "get it again")
     text = path.read_text(encoding="utf-8", errors="replace").replace(",", " ")
     return [words for line in text.splitlines() if (words := line.split())]
 
 
-def _labels(folder: Path, attribute: str) -> dict[str, int]:
-    """Name of a picture -> 1 with the attribute, 0 without it."""
-    table = _find(folder, "list_attr_celeba")
+def _read_labels(folder: Path, attribute: str) -> dict[str, int]:
+    """Read the label of each image name: 1 with the attribute, 0 without it."""
+    table = _find_table(folder, "list_attr_celeba")
     if table is None:
         raise UserError("celeba without its attributes", f"no list_attr_celeba.txt in {folder}", WHERE)
-    rows = _rows(table)
-    if rows and len(rows[0]) == 1:  # the count, which the table with commas has not
+    rows = _read_rows(table)
+    if rows and len(rows[0]) == 1:  # The table with commas does not have this count.
         rows = rows[1:]
     attributes = rows[0] if rows else []
     if attributes[:1] == ["image_id"]:
@@ -115,9 +115,9 @@ def _labels(folder: Path, attribute: str) -> dict[str, int]:
     return labels
 
 
-def _splits(path: Path) -> dict[str, Split]:
+def _read_splits(path: Path) -> dict[str, Split]:
     splits: dict[str, Split] = {}
-    for words in _rows(path):
+    for words in _read_rows(path):
         if words[0] == "image_id":
             continue
         if len(words) != 2 or words[1] not in SPLITS:
@@ -126,8 +126,8 @@ def _splits(path: Path) -> dict[str, Split]:
     return splits
 
 
-def _face(path: Path) -> Image:
-    """The middle of a picture."""
+def _read_face(path: Path) -> Image:
+    """Read the middle square of an image."""
     image = read_image(path)
     _, height, width = image.shape
     if min(height, width) < SIDE:

@@ -26,9 +26,9 @@ HELP = """cifar10: 32x32 colour photographs in 10 classes, 50000 train and 10000
 Where from: https://www.cs.toronto.edu/~kriz/cifar.html. Terms: none stated; cite A. Krizhevsky, "Learning Multiple
 Layers of Features from Tiny Images", 2009.
 Layouts, in --root itself or in a folder of the archive's own name inside it:
-  data_batch_1 .. data_batch_5, test_batch            the Python batches; read without trusting them as programs
+  data_batch_1 .. data_batch_5, test_batch            the Python batches; no code in them is executed
   data_batch_1.bin .. data_batch_5.bin, test_batch.bin
-  {train,test}/CLASS/*.png (or .jpg)                  JPEG copies are not the same pixels: say so with your numbers
+  {train,test}/CLASS/*.png (or .jpg)                  JPEG copies have other pixels: state it with your results
 """
 # fmt: off
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -44,12 +44,12 @@ LARGEST_BATCH = 64 << 20  # bytes; the official ones have 31 MB
 
 
 def open_source(root: Path) -> Source:
-    """CIFAR-10 under ``root``.
+    """List the images of CIFAR-10 under ``root``.
 
     Raises
     ------
     UserError
-        When it is not there, incomplete or damaged.
+        When the data set is not there, incomplete or damaged.
     """
     for folder in (root / name for name in FOLDERS):
         if (folder / "train").is_dir() and any((folder / "train" / name).is_dir() for name in CLASSES):
@@ -60,9 +60,9 @@ def open_source(root: Path) -> Source:
     raise UserError("no cifar10 in this folder", f"{root} has neither batches nor train/airplane/", WHERE)
 
 
-def _source(layout: str, items: list[Item], digest: str) -> Source:
-    found = Counter(item.split for item in items)
-    counts = ", ".join(f"{split} {found[split]} of {count}" for split, count in OFFICIAL_COUNTS.items())
+def _build_source(layout: str, items: list[Item], digest: str) -> Source:
+    present = Counter(item.split for item in items)
+    counts = ", ".join(f"{split} {present[split]} of {count}" for split, count in OFFICIAL_COUNTS.items())
     return Source(
         name="cifar10",
         kind="images",
@@ -79,16 +79,17 @@ def _open_tree(folder: Path) -> Source:
     endings: Counter[str] = Counter()
     for split in OFFICIAL_COUNTS:
         for label, class_name in enumerate(CLASSES):
-            place = folder / split / class_name
-            paths = sorted(path for path in place.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
+            class_folder = folder / split / class_name
+            paths = sorted(path for path in class_folder.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
             if not paths:
-                raise UserError(f"no images of class {class_name!r} ({split})", str(place), "unpack the archive again")
+                advice = "unpack the archive again"
+                raise UserError(f"no images of class {class_name!r} ({split})", str(class_folder), advice)
             for path in paths:
-                # the ending belongs to the name: 0001.png and 0001.jpg may both be there
+                # The suffix is part of the id, because 0001.png and 0001.jpg may both exist.
                 items.append(Item(f"{split}/{class_name}/{path.name}", label, split, partial(read_image, path)))
                 digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
                 endings[path.suffix.lower()] += 1
-    return _source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
+    return _build_source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
 
 
 Reader = Callable[[Path], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -107,25 +108,25 @@ def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
         if len(labels) == 0 or labels.max() >= len(CLASSES):
             raise UserError("labels out of range", f"{labels.max(initial=0)} in {path}", "get the archive again")
         items.extend(
-            Item(f"{name}/{row:05d}", int(label), split, partial(_image, read, path, row))
+            Item(f"{name}/{row:05d}", int(label), split, partial(_read_image, read, path, row))
             for row, label in enumerate(labels)
         )
         digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))
-    return _source("binary batches" if ending else "Python batches", items, digest.hexdigest())
+    return _build_source("binary batches" if ending else "Python batches", items, digest.hexdigest())
 
 
 @lru_cache(maxsize=2)
-def _batch(read: Reader, path: Path) -> NDArray[np.uint8]:
-    """Images (N, 3, 32, 32) of a batch, read once per process."""
+def _read_batch(read: Reader, path: Path) -> NDArray[np.uint8]:
+    """Read the images (N, 3, 32, 32) of a batch, once per process."""
     return read(path)[0].reshape(-1, 3, 32, 32)
 
 
-def _image(read: Reader, path: Path, row: int) -> Image:
-    return np.asarray(_batch(read, path)[row])
+def _read_image(read: Reader, path: Path, row: int) -> Image:
+    return np.asarray(_read_batch(read, path)[row])
 
 
 def _read_binary_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Rows of one label byte and 3072 pixel bytes: pixels (N, 3072) and labels (N,)."""
+    """Read pixels (N, 3072) and labels (N,) from rows of one label byte and 3072 pixel bytes."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     if data.size % (PIXELS + 1):
         raise UserError("a truncated batch", f"{data.size} bytes in {path}", "get the archive again")
@@ -134,7 +135,7 @@ def _read_binary_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
 
 
 class _Plain:
-    """Stands for every class a batch names, and only holds what the file says: nothing of the file's is ever run."""
+    """A replacement for every class that a batch names. It stores the file's values, and no code of the file runs."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -145,11 +146,12 @@ class _Plain:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 pickles bytes for Python 2."""
+    """Decode bytes as Python 3 pickles them for Python 2."""
     return text.encode("latin1") if encoding == "latin1" else b""
 
 
-# What a batch may name; the array and its type are put together from their parts below, not by numpy's own functions.
+# The names that a batch may use. The code below builds the array and its type from their parts, without numpy's own
+# functions.
 ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): _Plain,
     ("numpy._core.multiarray", "_reconstruct"): _Plain,
@@ -164,17 +166,17 @@ class _Unpickler(pickle.Unpickler):
         try:
             return ADMITTED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a batch of images") from None
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a batch of images") from None
 
 
 def _read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels (N, 3072) and labels (N,) of a pickled dictionary."""
+    """Read pixels (N, 3072) and labels (N,) from a pickled dictionary."""
     try:
         data = path.read_bytes()
         check_pickle(io.BytesIO(data), len(data))
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         values = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
-        # an array's state is (version, shape, type, column-major, bytes)
+        # The state of an array is (version, shape, type, column-major, bytes).
         _, shape, kind, column_major, pixels = values["data"].state
         if isinstance(pixels, str):
             pixels = pixels.encode("latin1")
@@ -184,6 +186,6 @@ def _read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
         labels = np.array(values["labels"], np.uint8)
         if labels.shape != (len(images),):
             raise ValueError(f"{len(images)} images and labels of shape {labels.shape}")
-    except Exception as error:  # a damaged or hostile pickle can fail in any way
+    except Exception as error:  # A damaged or malicious pickle can raise any type.
         raise UserError("not a batch of cifar10", f"{path} ({error})", "get the archive again") from error
     return images, labels

@@ -1,4 +1,4 @@
-"""MNIST and sets in its format: four idx files, gzipped or not."""
+"""MNIST and data sets in its format: four idx files, gzipped or not."""
 
 import gzip
 import zlib
@@ -23,7 +23,7 @@ Where from: http://yann.lecun.com/exdb/mnist or any mirror. Terms: Y. LeCun, C. 
 CC BY-SA 3.0. Cite Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998.
 Layout: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or
 without .gz, also written with a dot (train-images.idx3-ubyte); in --root, or in MNIST/raw or raw inside it.
-Sets that are made to replace it (same names, same sizes) are read too; their classes are still called 0 to 9.
+Replacement data sets of the same file names and sizes are accepted too; their classes are also called 0 to 9.
 """
 CLASSES = tuple("0123456789")
 FILES: dict[Split, tuple[str, str]] = {
@@ -33,28 +33,28 @@ FILES: dict[Split, tuple[str, str]] = {
 OFFICIAL_COUNTS: dict[Split, int] = {"train": 60000, "test": 10000}
 IMAGE_MAGIC, LABEL_MAGIC = 2051, 2049
 SIDE = 28
-MOST_ROWS = 500_000  # 392 MB of images
+MOST_ROWS = 500_000  # This number of images takes 392 MB.
 
 
 def open_source(root: Path) -> Source:
-    """MNIST under ``root``.
+    """List the images of MNIST under ``root``.
 
     Raises
     ------
     UserError
-        When a file is missing, or is not what its name says.
+        When a file is missing, or its content does not match its name.
     """
-    folder = next((root / sub for sub in ("", "MNIST/raw", "raw") if _find(root / sub, FILES["train"][0])), None)
+    folder = next((root / sub for sub in ("", "MNIST/raw", "raw") if _find_file(root / sub, FILES["train"][0])), None)
     if folder is None:
         raise UserError("no mnist in this folder", f"{root} has no {FILES['train'][0]} (.gz or not)", WHERE)
     items: list[Item] = []
     digest = sha256()
     notes = []
     for split, names in FILES.items():
-        images, labels = (_find(folder, name) for name in names)
+        images, labels = (_find_file(folder, name) for name in names)
         if images is None or labels is None:
             raise UserError(f"mnist without its {split} files", f"no {' or no '.join(names)} in {folder}", WHERE)
-        classes = _labels(labels)
+        classes = _read_labels(labels)
         count = _count_images(images)
         if count != len(classes):
             raise UserError(
@@ -65,7 +65,7 @@ def open_source(root: Path) -> Source:
         for path in (images, labels):
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         items.extend(
-            Item(f"{split}/{row:05d}", int(label), split, partial(_image, images, row))
+            Item(f"{split}/{row:05d}", int(label), split, partial(_read_image, images, row))
             for row, label in enumerate(classes)
         )
         notes.append(f"{split} {count} of {OFFICIAL_COUNTS[split]}")
@@ -79,8 +79,8 @@ def open_source(root: Path) -> Source:
     )
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    """The file of this name, with or without .gz, with a hyphen or a dot before idx."""
+def _find_file(folder: Path, name: str) -> Path | None:
+    """Find the file of this name, with or without .gz, with a hyphen or a dot before idx."""
     for stem in (name, name.replace("-idx", ".idx")):
         for suffix in ("", ".gz"):
             path = folder / (stem + suffix)
@@ -90,7 +90,7 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _read(path: Path, magic: int, header_words: int, most: int | None = None) -> tuple[tuple[int, ...], bytes]:
-    """Header words after the magic number, and the bytes that follow (``most`` of them, or all they announce)."""
+    """Read the header words after the magic number, and the following bytes (``most``, or as many as announced)."""
     try:
         with _open(path) as stream:
             head = stream.read(4 * header_words)
@@ -119,8 +119,8 @@ def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb"))
 
 
-def _labels(path: Path) -> NDArray[np.uint8]:
-    """All labels (N,)."""
+def _read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read all labels (N,)."""
     labels = np.frombuffer(_read(path, LABEL_MAGIC, 2)[1], np.uint8)
     if len(labels) == 0 or labels.max() >= len(CLASSES):
         raise UserError(
@@ -134,11 +134,11 @@ def _count_images(path: Path) -> int:
 
 
 @lru_cache(maxsize=2)
-def _images(path: Path) -> NDArray[np.uint8]:
-    """All images (N, 28, 28), decompressed once per process."""
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    """Read all images (N, 28, 28), once per process."""
     sizes, body = _read(path, IMAGE_MAGIC, 4)
     return np.frombuffer(body, np.uint8).reshape(sizes)
 
 
-def _image(path: Path, row: int) -> Image:
-    return np.asarray(_images(path)[row][None])
+def _read_image(path: Path, row: int) -> Image:
+    return np.asarray(_read_images(path)[row][None])

@@ -45,7 +45,7 @@ WHERE = (
     f"modelnet40_normal_resampled.zip ({TERMS}), unpack it, and give --root the folder with the class folders, or the "
     "one with train_files.txt"
 )
-HELP = """modelnet10, modelnet40: CAD models of furniture and other things.
+HELP = """modelnet10, modelnet40: CAD models of furniture and other objects.
 
 Where from: https://modelnet.cs.princeton.edu (ModelNet10.zip, ModelNet40.zip), or the clouds made from it known as
 modelnet40_ply_hdf5_2048.zip and modelnet40_normal_resampled.zip. Terms: for academic research only, the copyright is
@@ -54,35 +54,36 @@ the models' authors'. Cite Z. Wu et al., "3D ShapeNets: A Deep Representation fo
 Layouts, found in --root itself or in a folder of the archive's own name inside it:
   CLASS/{train,test}/NAME.off           meshes; +z is up
   train_files.txt, test_files.txt       clouds; each line names an HDF5 file (its base name counts) with
-                                        data (N, P, 3) and label (N, 1); names of the objects from
-                                        ply_data_SPLIT_K_id2file.json and label order from shape_names.txt if there
+                                        data (N, P, 3) and label (N, 1); the names of the objects come from
+                                        ply_data_SPLIT_K_id2file.json and the label order from
+                                        shape_names.txt, if these files exist
   modelnet40_train.txt, modelnet40_test.txt (or modelnet10_*.txt), CLASS/NAME.txt
-                                        clouds; lists of names such as chair_0001, and one text file each of 10000
-                                        lines x,y,z,nx,ny,nz (the normals are left out)
-Up axis of HDF5 clouds: +y for modelnet40 (so are the official files), +z for modelnet10 (there are no official files,
-and copies are made from the OFF meshes). Of text clouds: +y for both, as the programs published with them take it.
-If yours differ, say so with --up; `spectral-ssl verify` warns of tables that do not stand.
-The official counts are 3991 + 908 and 9843 + 2468; what is there is reported beside them.
+                                        clouds; lists of names such as chair_0001, and for each name a text
+                                        file of 10000 lines x,y,z,nx,ny,nz (the normals are dropped)
+Up axis of HDF5 clouds: +y for modelnet40 (as in the official files), +z for modelnet10 (there are no official files,
+and copies are made from the OFF meshes). Up axis of text clouds: +y for both, as in the programs published with them.
+If your files differ, give --up. `spectral-ssl verify` warns of tables that are not upright.
+The official numbers are 3991 + 908 and 9843 + 2468; prep prints them with the numbers of objects in your files.
 """
 NAMES_OF_ARCHIVES = {
-    # the text clouds of both sets come in one archive
+    # One archive holds the text clouds of both data sets.
     "modelnet10": ("ModelNet10", "modelnet10_ply_hdf5_2048", "modelnet40_normal_resampled"),
     "modelnet40": ("ModelNet40", "modelnet40_ply_hdf5_2048", "modelnet40_normal_resampled"),
 }
 OBJECT_NAME = re.compile(r"[a-z_]+_\d+")
-MOST_POINTS = 100_000  # per object of an HDF5 file: a sanity limit
+MOST_POINTS = 100_000  # Limit of points per object of an HDF5 file.
 MOST_ROWS = 100_000
-# bytes of one decompressed file; the official ones have 50 million
+# Limit of bytes of a decompressed file; the official files have 50 million.
 MOST_BYTES = 1 << 31
 
 
 def open_modelnet10(root: Path) -> Source:
-    """ModelNet10 under ``root``. Raises UserError when it is not there or incomplete."""
+    """List the objects of ModelNet10 under ``root``; raise a UserError if it is not there or incomplete."""
     return _open("modelnet10", CLASSES_10, root)
 
 
 def open_modelnet40(root: Path) -> Source:
-    """ModelNet40 under ``root``. Raises UserError when it is not there or incomplete."""
+    """List the objects of ModelNet40 under ``root``; raise a UserError if it is not there or incomplete."""
     return _open("modelnet40", CLASSES_40, root)
 
 
@@ -102,29 +103,29 @@ def _open(name: str, classes: tuple[str, ...], root: Path) -> Source:
     )
 
 
-def _note(name: str, layout: str, items: list[Item]) -> str:
-    """One line: what was found against the official counts."""
+def _describe(name: str, layout: str, items: list[Item]) -> str:
+    """Describe the layout and the numbers of objects against the official numbers, in one line."""
     official = OFFICIAL_COUNTS[name]
-    found = Counter(item.split for item in items)
-    splits = ", ".join(f"{split} {found[split]} of {count}" for split, count in official.items())
+    present = Counter(item.split for item in items)
+    splits = ", ".join(f"{split} {present[split]} of {count}" for split, count in official.items())
     return f"{layout}: {len(items)} of {sum(official.values())} objects ({splits})"
 
 
 def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
-    """The tree CLASS/{train,test}/NAME.off."""
+    """List the objects of the layout CLASS/{train,test}/NAME.off."""
     absent = [class_name for class_name in classes if not (folder / class_name).is_dir()]
     if absent:
         raise UserError(
             f"{name} without the class folders {', '.join(absent)}",
             str(folder),
-            f"unpack the whole archive; for a choice of classes use --dataset folder:{folder}",
+            f"unpack the whole archive; for a subset of the classes use --dataset folder:{folder}",
         )
     items: list[Item] = []
     digest = sha256()
     for label, class_name in enumerate(classes):
         before = len(items)
         for split in ("train", "test"):
-            # names such as ._chair_0001.off come from archives made on a Mac
+            # Archives made on a Mac contain names such as ._chair_0001.off.
             paths = sorted(
                 path
                 for path in (folder / class_name / split).glob("*")
@@ -146,12 +147,12 @@ def _open_meshes(name: str, classes: tuple[str, ...], folder: Path) -> Source:
         items=tuple(items),
         up="+z",
         digest=digest.hexdigest(),
-        note=_note(name, "OFF meshes", items),
+        note=_describe(name, "OFF meshes", items),
     )
 
 
 def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
-    """The layout of modelnet40_normal_resampled: only the lists know the splits."""
+    """List the objects of the layout of modelnet40_normal_resampled, where only the lists give the splits."""
     names = folder / f"{name}_shape_names.txt"
     if names.is_file():
         _check_classes(name, classes, names)
@@ -168,12 +169,12 @@ def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
                 raise UserError(f"not an object of {name}", f"{entry[:60]!r} in {listing}", "unpack the archive again")
             identity, path = f"{class_name}/{entry}", folder / class_name / f"{entry}.txt"
             if not path.is_file():
-                missing.append((identity, "listed, but there is no file of it"))
+                missing.append((identity, "listed, but without a file"))
                 continue
             items.append(Item(identity, classes.index(class_name), split, partial(read_shape, path)))
             digest.update(f"{split}/{entry} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
-        raise UserError(f"no {name} cloud of those listed", str(folder), "unpack the whole archive again")
+        raise UserError(f"none of the listed {name} clouds has a file", str(folder), "unpack the whole archive again")
     return Source(
         name=name,
         kind="shapes",
@@ -182,25 +183,25 @@ def _open_texts(name: str, classes: tuple[str, ...], folder: Path) -> Source:
         up="+y",
         digest=digest.hexdigest(),
         missing=tuple(missing),
-        note=_note(name, "text clouds, +y taken as up", items),
+        note=_describe(name, "text clouds, +y taken as up", items),
     )
 
 
 def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
-    """The layout of modelnet40_ply_hdf5_2048."""
-    order = _label_order(name, classes, folder)
+    """List the objects of the layout of modelnet40_ply_hdf5_2048."""
+    order = _read_label_order(name, classes, folder)
     items: list[Item] = []
     digest = sha256()
     for split in ("train", "test"):
-        for path in _listed_files(folder, split):
-            labels = _labels(path, order)
+        for path in _list_files(folder, split):
+            labels = _read_labels(path, order)
             digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
-            ids = _object_names(path, split, len(labels))
+            ids = _read_names(path, split, len(labels))
             items.extend(
-                Item(ids[row], int(label), split, partial(_cloud, path, row)) for row, label in enumerate(labels)
+                Item(ids[row], int(label), split, partial(_read_cloud, path, row)) for row, label in enumerate(labels)
             )
     if len({item.id for item in items}) != len(items):
-        # the same name in two files: rows are unique at least
+        # Two files contain the same name, so the row number becomes the id.
         items = [Item(f"{item.split}/{row:05d}", item.label, item.split, item.load) for row, item in enumerate(items)]
     counts = np.bincount([item.label for item in items], minlength=len(classes))
     if not counts.all():
@@ -214,12 +215,12 @@ def _open_clouds(name: str, classes: tuple[str, ...], folder: Path) -> Source:
         items=tuple(items),
         up=up,
         digest=digest.hexdigest(),
-        note=_note(name, f"HDF5 clouds, {up} taken as up", items),
+        note=_describe(name, f"HDF5 clouds, {up} taken as up", items),
     )
 
 
-def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[np.int64]:
-    """For each label of the files, our label."""
+def _read_label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[np.int64]:
+    """Return our label for each label of the files."""
     names = folder / "shape_names.txt"
     if not names.is_file():
         return np.arange(len(classes))
@@ -227,38 +228,41 @@ def _label_order(name: str, classes: tuple[str, ...], folder: Path) -> NDArray[n
 
 
 def _check_classes(name: str, classes: tuple[str, ...], names: Path) -> list[str]:
-    """The class names of a list, which must be those of the set in any order."""
-    found = read_small_text(names).split()
-    if sorted(found) != sorted(classes):
+    """Read the class names of a list; raise a UserError unless they are those of the data set, in any order."""
+    listed = read_small_text(names).split()
+    if sorted(listed) != sorted(classes):
         raise UserError(
             f"not the classes of {name}",
-            f"{len(found)} names in {names}",
-            "the data sets are modelnet10 and modelnet40: choose the one that fits, or another --root",
+            f"{len(listed)} names in {names}",
+            "use the matching data set, modelnet10 or modelnet40, or another --root",
         )
-    return found
+    return listed
 
 
-def _listed_files(folder: Path, split: Split) -> list[Path]:
-    """The HDF5 files a list names, in its order; only base names count, so no list can lead out of the folder."""
+def _list_files(folder: Path, split: Split) -> list[Path]:
+    """Read the HDF5 files that a list names, in its order.
+
+    Only base names count, so that no list can lead out of the folder.
+    """
     listing = folder / f"{split}_files.txt"
     if not listing.is_file():
         raise UserError("no such list", str(listing), "unpack the whole archive again")
     lines = read_small_text(listing).splitlines()
     paths = [folder / Path(line.strip()).name for line in lines if line.strip()]
-    if len(set(paths)) != len(paths):  # each would give all its objects again
+    if len(set(paths)) != len(paths):  # A repeated file would give all its objects twice.
         raise UserError(f"{listing.name} names a file twice", str(listing), "unpack the whole archive again")
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
         raise UserError(
-            f"{listing.name} names files that are not there",
+            f"{listing.name} names files that do not exist",
             ", ".join(absent) or "an empty list",
             f"unpack the whole archive in {folder}",
         )
     return paths
 
 
-def _object_names(path: Path, split: Split, count: int) -> list[str]:
-    """Ids of the rows of ``ply_data_trainK.h5``: from its id2file list if there is one, else from the row numbers."""
+def _read_names(path: Path, split: Split, count: int) -> list[str]:
+    """Return the ids of the rows of ``ply_data_trainK.h5``: from its id2file list, or else from the row numbers."""
     number = path.stem.removeprefix(f"ply_data_{split}")
     listing = path.with_name(f"ply_data_{split}_{number}_id2file.json")
     if not listing.is_file():
@@ -273,38 +277,38 @@ def _object_names(path: Path, split: Split, count: int) -> list[str]:
             str(listing),
             f"it should hold {count} names: unpack it again",
         )
-    # the official lists say "chair/chair_0001.ply"; without the ending the same object has the same id as its mesh
+    # The official lists have "chair/chair_0001.ply". Without the suffix an object has the same id as its mesh.
     return [name.removesuffix(".ply").removesuffix(".off") for name in names]
 
 
 @contextmanager
 def _open_file(path: Path) -> "Iterator[h5py.File]":
-    import h5py  # 0.2 s at import
+    import h5py  # The import takes 0.2 s.
 
     try:
         with h5py.File(path, "r") as file:
             yield file
     except UserError:
         raise
-    except Exception as error:  # a damaged file can fail at any touch, with anything from KeyError to RuntimeError
+    except Exception as error:  # Any access to a damaged file can raise many types, from KeyError to RuntimeError.
         raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
 
 
-def _plain(file: "h5py.File", name: str) -> "h5py.Dataset":
-    """A dataset whose values lie in this very file: a stranger's link could read any other file of the user's."""
+def _get_dataset(file: "h5py.File", name: str) -> "h5py.Dataset":
+    """Return a dataset whose values are in this file; a link could read any other file of the user."""
     import h5py
 
     hard = has_link(file, name) and file.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
-    found = file[name] if hard else None
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    column = file[name] if hard else None
+    if not isinstance(column, h5py.Dataset) or column.is_virtual or column.external:
         raise UserError(f"no plain dataset {name!r}", file.filename, "unpack the archive again")
-    return found
+    return column
 
 
-def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Labels (N,) of one file in our order, after a look at the shapes of everything in it."""
+def _read_labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Check the shapes of a file's datasets; return its labels (N,) in our order."""
     with _open_file(path) as file:
-        data, label = _plain(file, "data"), _plain(file, "label")
+        data, label = _get_dataset(file, "data"), _get_dataset(file, "label")
         sound = (
             data.ndim == 3
             and data.shape[2] == 3
@@ -331,13 +335,13 @@ def _labels(path: Path, order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=2)
-def _clouds(path: Path) -> NDArray[np.float32]:
-    """All clouds of a file, (N, P, 3): its gzip chunks span many rows, so single rows would be decompressed again."""
+def _read_clouds(path: Path) -> NDArray[np.float32]:
+    """Read all clouds of a file, (N, P, 3). Its gzip chunks span many rows, so single rows would be slow."""
     with _open_file(path) as file:
-        data = _plain(file, "data")
+        data = _get_dataset(file, "data")
         check_chunks(data)
         return np.asarray(data[:], np.float32)
 
 
-def _cloud(path: Path, row: int) -> Shape:
-    return Shape(_clouds(path)[row].astype(np.float64))
+def _read_cloud(path: Path, row: int) -> Shape:
+    return Shape(_read_clouds(path)[row].astype(np.float64))

@@ -1,4 +1,4 @@
-"""Two pictures of one thing side by side in one file, in the layout of the pix2pix data sets."""
+"""Pairs of images, side by side in one file, in the layout of the pix2pix data sets."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,23 +17,23 @@ WHERE = (
     "get NAME.tar.gz from http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/, unpack it, and give --root the folder "
     "with train/ (for your own pairs use --dataset pairs:PATH)"
 )
-HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, pairs:PATH: two pictures side by side in each file.
+HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, pairs:PATH: two images side by side in each file.
 
 Where from: http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/ (P. Isola et al., "Image-to-Image Translation with
-Conditional Adversarial Networks", CVPR 2017). Terms are those of the sets they were made from: CMP Facades (R. Tylecek
-and R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
+Conditional Adversarial Networks", CVPR 2017). Terms are those of the original data sets: CMP Facades (R. Tylecek and
+R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
 Layout, in --root itself or in a folder of the set's own name inside it:
   {train,val,test}/*.jpg (or .png)      the left half is A, the right half is B
-Files without such a level are all "train". There are no classes. A map holds A's channels and then B's; the file serves
-both directions, and the task says from which side to which. In facades A is the photograph and B the labels; in
-cityscapes A is the photograph too; in maps A is the photograph from the air; in edges2* A is the outline.
-The pictures are large (256 pixels, maps 600): --size 64 makes them smaller.
+Files without such a folder are all "train". There are no classes. A map holds the channels of A, then those of B. The
+map file serves both directions, and the task chooses the direction. In facades and cityscapes A is the photograph and B
+the labels. In maps A is the aerial photograph. In edges2* A is the outline.
+The images are large (256 pixels, maps 600): --size 64 makes them smaller.
 """
 SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 
 
 def _open_named(name: str, root: Path) -> Source:
-    """The pairs under ``root`` or ``root/name``. Raises UserError when there is none."""
+    """List the pairs under ``root`` or ``root/name``; raise a UserError if there are none."""
     folder = next((root / sub for sub in ("", name) if any((root / sub / split).is_dir() for split in SPLITS)), None)
     if folder is None:
         raise UserError(f"no {name} in this folder", f"{root} has no train/, val/ or test/", WHERE)
@@ -48,12 +48,12 @@ open_edges2handbags = partial(_open_named, "edges2handbags")
 
 
 def open_pairs(root: Path) -> Source:
-    """Anyone's own pairs. Raises UserError when there is none."""
+    """List the pairs in a folder of the user's; raise a UserError if there are none."""
     return _open(f"pairs:{root.resolve().name}", root)
 
 
 def select_side(source: Source, side: str) -> Source:
-    """Only the left (A) or the right (B) pictures of a source of pairs, as a source of single images.
+    """Return the left (A) or the right (B) images of a source of pairs, as a source of single images.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def select_side(source: Source, side: str) -> Source:
 def _half(load: Callable[[], Shape | Image], side: str) -> Image:
     pair = load()
     if isinstance(pair, Shape):
-        raise TypeError("a shape where a pair of pictures was expected")
+        raise TypeError("a shape instead of a pair of images")
     half = len(pair) // 2
     return pair[:half] if side == "A" else pair[half:]
 
@@ -81,13 +81,13 @@ def _open(name: str, folder: Path) -> Source:
     levels = {split: folder / split for split in SPLITS if (folder / split).is_dir()} or {"train": folder}
     items: list[Item] = []
     digest = sha256()
-    for split, place in levels.items():
-        paths = (path for path in place.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-        for path in sorted(paths, key=_in_order):
+    for split, level in levels.items():
+        paths = (path for path in level.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        for path in sorted(paths, key=_sort_key):
             items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], partial(read_pair, path)))
             digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
-        raise UserError("no pictures in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
+        raise UserError("no images in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
     counts = Counter(item.split for item in items)
     return Source(
         name=name,
@@ -100,19 +100,19 @@ def _open(name: str, folder: Path) -> Source:
     )
 
 
-def _in_order(path: Path) -> tuple[int, str]:
-    """Numbered names by their numbers (2.jpg before 10.jpg), the others after them."""
+def _sort_key(path: Path) -> tuple[int, str]:
+    """Return a key that sorts numbered names by their numbers (2.jpg before 10.jpg), and other names after them."""
     number = path.stem if path.stem.isascii() and path.stem.isdigit() else ""
     return (int(number[:18]) if number else 10**18, path.name)
 
 
 def read_pair(path: Path) -> Image:
-    """Read a file of two pictures side by side.
+    """Read a file of two images side by side.
 
     Returns
     -------
     ndarray, shape (2 or 6, H, W / 2), uint8
-        The left picture's channels, then the right one's.
+        The channels of the left image, then those of the right image.
 
     Raises
     ------
@@ -121,6 +121,6 @@ def read_pair(path: Path) -> Image:
     """
     both = read_image(path)
     if both.shape[2] % 2:
-        raise ObjectError(f"a width of {both.shape[2]} pixels: not two pictures side by side")
+        raise ObjectError(f"a width of {both.shape[2]} pixels: not two images side by side")
     middle = both.shape[2] // 2
     return np.concatenate([both[:, :, :middle], both[:, :, middle:]])

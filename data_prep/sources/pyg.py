@@ -1,7 +1,8 @@
-"""Processed files of torch-geometric: any InMemoryDataset of clouds or meshes, as its ``processed/*.pt`` hold it.
+"""Processed files of torch-geometric: the ``processed/*.pt`` of any InMemoryDataset of clouds or meshes.
 
-Such files are pickles. They are read by torch with ``weights_only=True``, which builds tensors and plain containers and
-runs nothing else; torch-geometric's own reader falls back to trusting the file and is not used.
+Such files are pickles. torch reads them with ``weights_only=True``, which builds tensors and plain
+containers and runs no other code. torch-geometric's reader falls back to trusting the file, so it is
+not used.
 """
 
 from collections import Counter
@@ -18,16 +19,16 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 WHERE = "give a processed file of torch-geometric, or the folder of them: --dataset pyg:DATASET/processed"
-HELP = """pyg:PATH: what torch-geometric has processed already (ModelNet, ShapeNet and other InMemoryDatasets).
+HELP = """pyg:PATH: files that torch-geometric has processed (ModelNet, ShapeNet and other InMemoryDatasets).
 
-Where from: a data set's own processed folder. Terms: those of the data set.
+Where from: the processed folder of a data set. Terms: those of the data set.
 Layouts:
   PATH/*.pt with training, train, val, test in their names   one split each (trainval counts as train)
-  PATH.pt                                                    one file, all of it "train" unless its name says another
-Used are pos (points), face (triangles, if there are any) and the class: category (ShapeNet) or y (one number an
-object). Class names are not in such files: classes are called 0, 1, ... +z is taken as up unless --up says otherwise
-(ModelNet processed from OFF files: +z; ShapeNet: --up +y).
-The file is loaded with weights_only=True: one that holds more than tensors and containers is refused.
+  PATH.pt                                                    one file, all "train" unless its name has another split
+The reader uses pos (points), face (triangles, if there are any) and the class: category (ShapeNet) or y (one number per
+object). Such files have no class names: classes are called 0, 1, ... +z is up unless --up gives another axis (ModelNet
+processed from OFF files: +z; ShapeNet: --up +y).
+Files are loaded with weights_only=True: a file that holds more than tensors and containers is refused.
 """
 SPLITS: dict[str, Split] = {"training": "train", "trainval": "train", "train": "train", "val": "val", "test": "test"}
 SKIPPED = ("pre_transform.pt", "pre_filter.pt")
@@ -35,12 +36,12 @@ MOST_CLASSES = 10_000
 
 
 def open_source(root: Path) -> Source:
-    """The processed files at ``root``, a folder or one file.
+    """List the objects of the processed files at ``root``, a folder or one file.
 
     Raises
     ------
     UserError
-        When there is none, or one of them is not such a file.
+        When there is no such file, or a file is not of this kind.
     """
     paths = [root] if root.is_file() else sorted(path for path in root.glob("*.pt") if path.name not in SKIPPED)
     if not paths:
@@ -51,11 +52,12 @@ def open_source(root: Path) -> Source:
     for path in paths:
         split: Split = next((SPLITS[word] for word in SPLITS if word in path.stem.lower()), "train")
         if "trainval" in path.stem.lower() and len(paths) > 2:
-            continue  # ShapeNet's union of two other files
-        found = _labels(path)
-        labels += found
+            continue  # This file of ShapeNet is the union of two other files.
+        file_labels = _read_labels(path)
+        labels += file_labels
         items.extend(
-            Item(f"{path.stem}/{row:05d}", label, split, partial(_shape, path, row)) for row, label in enumerate(found)
+            Item(f"{path.stem}/{row:05d}", label, split, partial(_read_shape, path, row))
+            for row, label in enumerate(file_labels)
         )
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
     counts = Counter(item.split for item in items)
@@ -69,14 +71,14 @@ def open_source(root: Path) -> Source:
     )
 
 
-# The columns of a file: each array with the rows at which each object begins in it.
+# The columns of a file: each array, with the rows at which each object begins in it.
 Columns = dict[str, tuple[NDArray[Any], NDArray[np.int64]]]
 
 
 @lru_cache(maxsize=2)
-def _columns(path: Path) -> Columns:
-    """Arrays of a processed file, read once per process."""
-    import torch  # several seconds at import, and needed for these files only
+def _read_columns(path: Path) -> Columns:
+    """Read the arrays of a processed file, once per process."""
+    import torch  # The import takes several seconds, and only these files need it.
     from torch_geometric.data import Data
     from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
@@ -100,21 +102,21 @@ def _columns(path: Path) -> Columns:
             length = values_.shape[1] if name == "face" else len(values_)
             if len(rows) != len(starts) or rows[0] < 0 or rows[-1] > length or (np.diff(rows) < 0).any():
                 raise ValueError(f"slices of {name} do not fit")
-    except Exception as error:  # a damaged or hostile pickle can fail in any way
+    except Exception as error:  # A damaged or malicious pickle can raise any type.
         reason = " ".join(str(error).split())[:160]
         raise UserError("not a processed file of torch-geometric", f"{path} ({reason})", WHERE) from error
     return columns
 
 
-def _labels(path: Path) -> list[int]:
-    """One label an object; -1 where the file has none."""
-    columns = _columns(path)
+def _read_labels(path: Path) -> list[int]:
+    """Return the label of each object; -1 if the file has no labels."""
+    columns = _read_columns(path)
     count = len(columns["pos"][1]) - 1
     for name in ("category", "y"):
         if name not in columns:
             continue
         values, rows = columns[name]
-        # ShapeNet's y is a part label for every point
+        # In ShapeNet y is a part label for every point.
         if (np.diff(rows) == 1).all() and values.size == count and values.dtype.kind in "iu":
             labels = values.reshape(-1)[rows[:-1]].astype(np.int64)
             if count and (labels.min() < -1 or labels.max() >= MOST_CLASSES):
@@ -123,8 +125,8 @@ def _labels(path: Path) -> list[int]:
     return [-1] * count
 
 
-def _shape(path: Path, row: int) -> Shape:
-    columns = _columns(path)
+def _read_shape(path: Path, row: int) -> Shape:
+    columns = _read_columns(path)
     points, starts = columns["pos"]
     cloud = points[starts[row] : starts[row + 1]].astype(np.float64)
     if len(cloud) == 0 or not np.isfinite(cloud).all():
@@ -136,5 +138,5 @@ def _shape(path: Path, row: int) -> Shape:
     if triangles.ndim != 2 or triangles.shape[1] != 3 or len(triangles) == 0:
         raise ObjectError("no faces")
     if triangles.min() < 0 or triangles.max() >= len(cloud):
-        raise ObjectError("a face names a vertex that is not there")
+        raise ObjectError("a face names a vertex that does not exist")
     return Shape(cloud, triangles)

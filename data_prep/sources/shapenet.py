@@ -1,4 +1,4 @@
-"""ShapeNetCore, versions 1 and 2: one OBJ file for each model, in a folder for each WordNet synset."""
+"""ShapeNetCore, versions 1 and 2: one OBJ file per model, in one folder per WordNet synset."""
 
 import csv
 import io
@@ -22,10 +22,10 @@ Chang et al., "ShapeNet: An Information-Rich 3D Model Repository", 2015.
 Layouts, in --root itself or in ShapeNetCore.v1/ or ShapeNetCore.v2/ inside it:
   SYNSET/MODEL/model.obj                       version 1
   SYNSET/MODEL/models/model_normalized.obj     version 2
-  all.csv                                      the official split (id,synsetId,subSynsetId,modelId,split), if there
-With all.csv, its models decide: those without a file, and files it does not name, are listed as failures. Only the
-synset folders that are there count. Without it everything is "train". +y is up. Labels are the same in both versions.
-The set of 16 classes with part labels that goes by the name "ShapeNet" elsewhere is another one.
+  all.csv                                      the official split (id,synsetId,subSynsetId,modelId,split), optional
+With all.csv, models without a file and files that all.csv does not name are listed as failures. Only existing synset
+folders count. Without all.csv everything is "train". +y is up. Labels are the same in both versions.
+The set of 16 classes with part labels that is also called "ShapeNet" is another data set: shapenetpart.
 """
 # fmt: off
 SYNSETS = {
@@ -49,12 +49,12 @@ COLUMNS = {"synsetId", "modelId", "split"}
 
 
 def open_source(root: Path) -> Source:
-    """ShapeNetCore under ``root``.
+    """List the models of ShapeNetCore under ``root``.
 
     Raises
     ------
     UserError
-        When there is no synset folder, one of them is empty, or all.csv is not what it should be.
+        When there is no synset folder, one of them is empty, or all.csv is invalid.
     """
     folder = next(
         (
@@ -77,19 +77,8 @@ def open_source(root: Path) -> Source:
             continue
         present += 1
         before = len(items) + len(missing)
-        models = {path.name for path in (folder / synset).iterdir() if path.is_dir() and not path.name.startswith(".")}
-        listed = {model for of, model in splits if of == synset} if splits is not None else models
-        for model in sorted(models | listed):
+        for model, path in _list_models(folder / synset, splits):
             identity = f"{synset}/{model}"
-            # what the table alone names is never a path: it could lead anywhere
-            path = next(
-                (
-                    folder / synset / model / file
-                    for file in FILES
-                    if model in models and (folder / synset / model / file).is_file()
-                ),
-                None,
-            )
             if path is None:
                 missing.append((identity, "no model file"))
                 continue
@@ -118,8 +107,24 @@ def open_source(root: Path) -> Source:
     )
 
 
+def _list_models(synset: Path, splits: dict[tuple[str, str], Split] | None) -> list[tuple[str, Path | None]]:
+    """List the models of a synset folder and of the official table, with the path of the model file if it exists."""
+    models = {path.name for path in synset.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    listed = {model for key, model in splits if key == synset.name} if splits is not None else models
+    # A name that only the table has is never used as a path, because it could lead out of the folder.
+    return [
+        (
+            model,
+            next(
+                (synset / model / file for file in FILES if model in models and (synset / model / file).is_file()), None
+            ),
+        )
+        for model in sorted(models | listed)
+    ]
+
+
 def _read_splits(path: Path) -> dict[tuple[str, str], Split]:
-    """(synset, model) -> split of the official table."""
+    """Read the official table: (synset, model) -> split."""
     splits: dict[tuple[str, str], Split] = {}
     try:
         rows = csv.DictReader(io.StringIO(read_small_text(path), newline=""))
@@ -131,7 +136,7 @@ def _read_splits(path: Path) -> dict[tuple[str, str], Split]:
             name = row["split"]
             if name not in SPLITS:
                 raise UserError("unknown split in the table", f"{name!r} in {path}", "get it again or remove it")
-            # spreadsheets drop the leading zero of a synset
+            # Spreadsheet programs drop the leading zero of a synset.
             splits[(row["synsetId"] or "").zfill(8), row["modelId"] or ""] = SPLITS[name]
     except csv.Error as error:
         raise UserError("not the official split table", f"{path} ({error})", "get it again or remove it") from error

@@ -1,4 +1,4 @@
-"""The ShapeNet part set: clouds of 16 classes (without their part labels), which torch-geometric calls ShapeNet."""
+"""The ShapeNet part set: clouds of 16 classes, without their part labels. torch-geometric calls it ShapeNet."""
 
 import json
 import re
@@ -20,12 +20,12 @@ HELP = """shapenetpart: clouds of about 2000 to 3000 points in 16 classes, 16881
 Where from: https://shapenet.org, after registration. Terms: non-commercial research and education only. Cite L. Yi et
 al., "A Scalable Active Framework for Region Annotation in 3D Shape Collections", SIGGRAPH Asia 2016.
 Layouts, in --root itself or in a folder of the archive's own name inside it:
-  SYNSET/ID.txt                         lines x y z nx ny nz part (the one with normals)
-  SYNSET/points/ID.pts                  lines x y z (the one without)
+  SYNSET/ID.txt                         lines x y z nx ny nz part (the archive with normals)
+  SYNSET/points/ID.pts                  lines x y z (the archive without normals)
   train_test_split/shuffled_{train,val,test}_file_list.json    lists of shape_data/SYNSET/ID
-  synsetoffset2category.txt             checked against the names known here
-Only listed objects are taken; listed ones without a file become failures. +y is up, as in ShapeNetCore.
-Normals and part labels are left out. torch-geometric calls this set ShapeNet: what it has processed, pyg:PATH reads.
+  synsetoffset2category.txt             checked against the 16 known names
+Only listed objects are used. Listed objects without a file become failures. +y is up, as in ShapeNetCore.
+Normals and part labels are dropped. torch-geometric calls this set ShapeNet: pyg:PATH reads its processed files.
 """
 # fmt: off
 SYNSETS = {
@@ -46,12 +46,12 @@ ENTRY = re.compile(r"(?:.*/)?(\d{8})/([0-9A-Za-z_-]+)")
 
 
 def open_source(root: Path) -> Source:
-    """The part set under ``root``.
+    """List the clouds of the part set under ``root``.
 
     Raises
     ------
     UserError
-        When it is not there, or its lists are damaged.
+        When the set is not there, or its lists are damaged.
     """
     folder = next((root / name for name in FOLDERS if (root / name / TABLE).is_file()), None)
     if folder is None:
@@ -63,18 +63,18 @@ def open_source(root: Path) -> Source:
     notes = []
     for split, official in OFFICIAL_COUNTS.items():
         before = len(items)
-        for synset, name in _listed(folder / "train_test_split" / f"shuffled_{split}_file_list.json"):
+        for synset, name in _read_list(folder / "train_test_split" / f"shuffled_{split}_file_list.json"):
             identity = f"{synset}/{name}"
             candidates = (folder / synset / f"{name}.txt", folder / synset / "points" / f"{name}.pts")
             path = next((path for path in candidates if path.is_file()), None)
             if path is None:
-                missing.append((identity, "listed, but there is no file of it"))
+                missing.append((identity, "listed, but without a file"))
                 continue
             items.append(Item(identity, list(SYNSETS).index(synset), split, partial(read_shape, path)))
             digest.update(f"{split}/{identity} {path.stat().st_size}\n".encode())
         notes.append(f"{split} {len(items) - before} of {official}")
     if not items:
-        raise UserError("no cloud of those listed", str(folder), "unpack the whole archive again")
+        raise UserError("none of the listed clouds has a file", str(folder), "unpack the whole archive again")
     return Source(
         name="shapenetpart",
         kind="shapes",
@@ -88,15 +88,15 @@ def open_source(root: Path) -> Source:
 
 
 def _check_names(table: Path) -> None:
-    """The table of names must say what is known here: another set under the same name would get wrong classes."""
+    """Check that the table has the known names; another set of the same name would get wrong classes."""
     lines = read_small_text(table).splitlines()
-    found = {words[-1]: words[0] for line in lines if (words := line.split())}
-    if found != SYNSETS:
-        raise UserError("not the 16 classes of the part set", f"{len(found)} names in {table}", WHERE)
+    names = {words[-1]: words[0] for line in lines if (words := line.split())}
+    if names != SYNSETS:
+        raise UserError("not the 16 classes of the part set", f"{len(names)} names in {table}", WHERE)
 
 
-def _listed(listing: Path) -> list[tuple[str, str]]:
-    """(synset, id) of a split list, sorted: the official order is a shuffled one."""
+def _read_list(listing: Path) -> list[tuple[str, str]]:
+    """Read (synset, id) of a split list, sorted, because the official order is random."""
     if not listing.is_file():
         raise UserError("no such list", str(listing), "unpack the whole archive again")
     try:
@@ -104,7 +104,7 @@ def _listed(listing: Path) -> list[tuple[str, str]]:
         matches = [ENTRY.fullmatch(entry) for entry in entries]
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError("unreadable list", f"{listing} ({error})", "unpack the archive again") from error
-    found = [(match[1], match[2]) for match in matches if match is not None and match[1] in SYNSETS]
-    if len(found) != len(entries):
-        raise UserError("a list with other things than objects", str(listing), "unpack the archive again")
-    return sorted(found)
+    objects = [(match[1], match[2]) for match in matches if match is not None and match[1] in SYNSETS]
+    if len(objects) != len(entries):
+        raise UserError("a list with entries that are not objects", str(listing), "unpack the archive again")
+    return sorted(objects)

@@ -53,7 +53,7 @@ def test_shapenetpart(tmp_path: Path, normals: bool) -> None:
     np.testing.assert_allclose(loaded.points, clouds[2][:, :3])
     for path in folder.glob("04379243/**/bb2.*"):
         path.unlink()
-    assert open_source("shapenetpart", folder).missing == (("04379243/bb2", "listed, but there is no file of it"),)
+    assert open_source("shapenetpart", folder).missing == (("04379243/bb2", "listed, but without a file"),)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_shapenetpart(tmp_path: Path, normals: bool) -> None:
         (
             "train_test_split/shuffled_val_file_list.json",
             '["shape_data/04379243/../../x"]',
-            "other things than objects",
+            "entries that are not objects",
         ),
-        ("train_test_split/shuffled_val_file_list.json", '["shape_data/12345678/x"]', "other things than objects"),
+        ("train_test_split/shuffled_val_file_list.json", '["shape_data/12345678/x"]', "entries that are not objects"),
         ("train_test_split/shuffled_val_file_list.json", None, "no such list"),
         ("synsetoffset2category.txt", "Airplane\t02691156\n", "not the 16 classes"),
         ("synsetoffset2category.txt", None, "no shapenetpart in this folder"),

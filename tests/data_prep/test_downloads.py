@@ -18,7 +18,7 @@ import pytest
 from PIL import Image as Pillow
 
 from data_prep.sources.catalogue import SOURCES
-from data_prep.sources.download import fetch as downloads
+from data_prep.sources.download import catalogue as downloads
 from data_prep.sources.download import unpack as unpacking
 from data_prep.sources.download.catalogue import DOWNLOADS, RemoteFile, download
 from data_prep.sources.download.unpack import unpack
@@ -118,7 +118,7 @@ def test_goes_on_after_dropped_connections(tmp_path: Path, server: Server, monke
 def test_goes_on_after_the_program_was_ended(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT)
     server.drops, server.piece = 100, 0
-    with pytest.raises(UserError, match=r"cannot download.*goes on where it stopped"):
+    with pytest.raises(UserError, match=r"cannot download.*run the same command again"):
         download("mnist", tmp_path, pause=0.001)
     server.drops, server.piece = 1, 10_000
     download("mnist", tmp_path, pause=0.001)
@@ -162,13 +162,13 @@ def test_no_checksum_is_said(tmp_path: Path, server: Server, monkeypatch: pytest
 
 def test_refusals(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT, most_bytes=10_000)
-    with pytest.raises(UserError, match="larger than it should be"):
+    with pytest.raises(UserError, match="larger than expected"):
         download("mnist", tmp_path)
     _offer(monkeypatch, server, "a.gz", CONTENT)
     del server.files["/a.gz"]
-    with pytest.raises(UserError, match=r"the server does not give the file.*404"):
+    with pytest.raises(UserError, match=r"the server refuses the file.*404"):
         download("mnist", tmp_path)
-    with pytest.raises(UserError, match=r"'shapenet' is not for downloading.*shapenet.org"):
+    with pytest.raises(UserError, match=r"'shapenet' cannot be downloaded.*shapenet.org"):
         download("shapenet", tmp_path, where=SOURCES["shapenet"].where)
 
 
@@ -218,7 +218,7 @@ def test_unpack(tmp_path: Path, kind: str) -> None:
     assert [entry.name for entry in entries] == ["other.txt", "set"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other.txt", "set"]
     assert (tmp_path / "out" / "set" / "a" / "1.txt").read_bytes() == b"one"
-    with pytest.raises(UserError, match="there already"):
+    with pytest.raises(UserError, match="exist already"):
         unpack(archive, tmp_path / "out", 100)
 
 
@@ -280,16 +280,16 @@ def _long_contents(path: Path) -> Path:
         (lambda path: _zip(path, ("a\nb", b"x")), "the name"),
         (lambda path: _long_header(path, tarfile.XHDTYPE), "a header of"),
         (lambda path: _long_header(path, tarfile.GNUTYPE_LONGNAME), "a header of"),
-        (lambda path: _zip_by(path, zipfile.ZIP_LZMA), "packed in an unusual way"),
-        (lambda path: _zip_by(path, zipfile.ZIP_BZIP2), "packed in an unusual way"),
-        (lambda path: path.write_bytes(lzma.compress(bytes(10_000))) and path, "not a sound archive"),
-        (lambda path: path.write_bytes(bz2.compress(bytes(10_000))) and path, "not a sound archive"),
+        (lambda path: _zip_by(path, zipfile.ZIP_LZMA), "unusual compression"),
+        (lambda path: _zip_by(path, zipfile.ZIP_BZIP2), "unusual compression"),
+        (lambda path: path.write_bytes(lzma.compress(bytes(10_000))) and path, "damaged or unsafe"),
+        (lambda path: path.write_bytes(bz2.compress(bytes(10_000))) and path, "damaged or unsafe"),
         (_long_contents, "a table of contents"),
-        (_truncated, "not a sound archive"),
-        (_damaged_zip, "not a sound archive"),
-        (lambda path: path.write_bytes(b"neither") and path, "not a sound archive"),
-        (lambda path: path.write_bytes(gzip.compress(b"")) and path, "not a sound archive"),
-        (lambda path: _tar(path), "nothing in it"),
+        (_truncated, "damaged or unsafe"),
+        (_damaged_zip, "damaged or unsafe"),
+        (lambda path: path.write_bytes(b"neither") and path, "damaged or unsafe"),
+        (lambda path: path.write_bytes(gzip.compress(b"")) and path, "damaged or unsafe"),
+        (lambda path: _tar(path), "it is empty"),
     ],
 )
 @pytest.mark.usefixtures("little_memory")
@@ -321,5 +321,5 @@ def test_prep_downloads(tmp_path: Path, server: Server, monkeypatch: pytest.Monk
     count = len(server.asked)
     prep("facades", download=True, size=8, workspace=tmp_path / "ws", overwrite=True)
     assert len(server.asked) == count
-    with pytest.raises(UserError, match="'shapenet' is not for downloading"):
+    with pytest.raises(UserError, match="'shapenet' cannot be downloaded"):
         prep("shapenet", download=True, workspace=tmp_path / "ws")

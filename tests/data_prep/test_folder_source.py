@@ -78,10 +78,10 @@ def test_folder_names_what_it_does_not_read(tmp_path: Path) -> None:
     assert [item.id for item in source.items] == ["chair/1.off", "chair/2.off", "loose.off", "table/1.off"]
     assert dict(source.missing) == {
         "chair/3.STEP": ".step files are not read: convert it",
-        "lamp": "a link that leads nowhere",
-        "table/2.ply.gz": "packed: unpack .ply.gz files first",
-        "table/3.off": "a link that leads nowhere",
-        "table/4.off": "no file: a pipe, socket or device",
+        "lamp": "a broken link",
+        "table/2.ply.gz": "compressed: unpack .ply.gz files first",
+        "table/3.off": "a broken link",
+        "table/4.off": "not a regular file: a pipe, socket or device",
     }
     assert source.note == (
         "4 shapes in 2 classes; 1 of them in no class folder, without a label; "
@@ -102,7 +102,7 @@ def test_folder_with_textures_and_with_none_it_reads(tmp_path: Path) -> None:
         _write(tmp_path / name, "words")
     source = open_source(f"folder:{tmp_path}")
     assert [identity for identity, _ in source.missing] == ["a.step", "b.STEP", "c.pcd"]
-    assert source.note == "1 shapes without classes; left out as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+    assert source.note == "1 shapes without classes; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
 
 
 def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
@@ -125,7 +125,9 @@ def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
         ("train/table/1.off", "table", "train"),
         ("train/table/2.off", "table", "train"),
     ]
-    assert source.note == ("5 shapes in 2 classes; 3 folders behind links not read again, their files are here already")
+    assert source.note == (
+        "5 shapes in 2 classes; 3 folders behind links not read again, because their files are already included"
+    )
     assert source.items[1].load().faces is not None
 
 
@@ -141,7 +143,7 @@ def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
     source = open_source(f"folder:{root}")
     assert [item.id for item in source.items] == ["a/3.off", "b/2.off", "lamp/1.off", "table/1.off"]
     assert dict(source.missing) == {"up": "a link to a folder that holds this one: not followed"}
-    assert source.note.endswith("; 2 folders behind links not read again, their files are here already")
+    assert source.note.endswith("; 2 folders behind links not read again, because their files are already included")
 
 
 @pytest.mark.parametrize("refused", ["is_dir", "stat"])
@@ -222,5 +224,7 @@ def test_textures_of_shapes_that_are_not_read_are_no_images(tmp_path: Path) -> N
     for name in ("a.fbx", "b.FBX"):
         _write(tmp_path / name, "words")
     Pillow.new("L", (4, 4)).save(tmp_path / "skin.png")
-    with pytest.raises(UserError, match=r"formats that are not read, beside images: got 2 \.fbx and 1 \.png.*convert"):
+    with pytest.raises(
+        UserError, match=r"images next to shapes in formats that cannot be read: got 2 \.fbx and 1 \.png.*convert"
+    ):
         open_source(f"folder:{tmp_path}")

@@ -126,7 +126,7 @@ def test_own_pairs(tmp_path: Path) -> None:
     assert maps.ids == ("train/a.png", "train/b.png")
     # the grey pair stands three times in each half
     assert np.allclose(maps.read()[1], 10 / 127.5 - 1)
-    assert maps.failures == (("train/c.png", "a width of 17 pixels: not two pictures side by side"),)
+    assert maps.failures == (("train/c.png", "a width of 17 pixels: not two images side by side"),)
     with pytest.raises(ObjectError):
         source.items[2].load()
 
@@ -135,7 +135,7 @@ def test_pairs_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no facades in this folder"):
         open_source("facades", tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(UserError, match="no pictures in this folder"):
+    with pytest.raises(UserError, match="no images in this folder"):
         open_source("facades", tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_celeba_gaps_and_damage(tmp_path: Path) -> None:
     _save(tmp_path / "img_align_celeba" / "000009.jpg", np.zeros((218, 178, 3), np.uint8))
     source = open_source("celeba:Male", tmp_path)
     assert dict(source.missing) == {
-        "000002.jpg": "listed, but there is no picture of it",
+        "000002.jpg": "listed, but without an image",
         "000009.jpg": "not in the tables",
     }
     _save(tmp_path / "img_align_celeba" / "000001.jpg", np.zeros((100, 178, 3), np.uint8))

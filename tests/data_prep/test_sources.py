@@ -150,7 +150,7 @@ def _replace(path: Path, **datasets: object) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda folder: (folder / "ply_data_test0.h5").unlink(), "names files that are not there"),
+        (lambda folder: (folder / "ply_data_test0.h5").unlink(), "names files that do not exist"),
         (lambda folder: (folder / "test_files.txt").unlink(), "no such list"),
         (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "damaged HDF5 file"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", data=np.zeros((10, 64))), "not clouds with labels"),
@@ -182,7 +182,7 @@ def test_modelnet_lists_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     _clouds(tmp_path / "set", CLASSES_10)
     (tmp_path / "set" / "ply_data_test0.h5").rename(tmp_path / "ply_data_test0.h5")
     _write(tmp_path / "set" / "test_files.txt", "../ply_data_test0.h5\n")
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="do not exist"):
         open_source("modelnet10", tmp_path / "set")
 
 
@@ -209,7 +209,7 @@ def test_modelnet_text_clouds(tmp_path: Path) -> None:
     _check(source)
     assert source.up == "+y"
     assert source.note == "text clouds, +y taken as up: 79 of 12311 objects (train 40 of 9843, test 39 of 2468)"
-    assert source.missing == (("bed/bed_0002", "listed, but there is no file of it"),)
+    assert source.missing == (("bed/bed_0002", "listed, but without a file"),)
     item = next(item for item in source.items if item.id == "night_stand/night_stand_0002")
     assert (source.classes[item.label], item.split) == ("night_stand", "test")
     expected = np.loadtxt(folder / "night_stand" / "night_stand_0002.txt", delimiter=",")[:, :3]
@@ -474,7 +474,7 @@ class _Hostile:
 def test_cifar10_batches_run_nothing(tmp_path: Path) -> None:
     _cifar_batches(tmp_path, "")
     (tmp_path / "data_batch_3").write_bytes(pickle.dumps({b"data": _Hostile(tmp_path / "touched"), b"labels": [1]}))
-    with pytest.raises(UserError, match="has no place in a batch"):
+    with pytest.raises(UserError, match="is not allowed in a batch"):
         open_source("cifar10", tmp_path)
     assert not (tmp_path / "touched").exists()
 

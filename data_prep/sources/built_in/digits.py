@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 
 from data_prep.source import Image, Item, Source, Split
 
-WHERE = "nothing to get: they come with scikit-learn"
+WHERE = "nothing to get: the digits come with scikit-learn"
 HELP = """digits: 8x8 grey images of the ten digits, part of scikit-learn.
 
-Where from: the package itself (test set of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak,
-UCI Machine Learning Repository, CC BY 4.0). No --root, no download.
-Split: there is no official one; four fifths of each class are "train" and one fifth "test", chosen once and for all
-by a digest of the object's id. Grey levels 0..16 become 0..255.
+Where from: scikit-learn (test set of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, UCI
+Machine Learning Repository, CC BY 4.0). No --root, no download.
+Split: there is no official split. Four fifths of each class are "train" and one fifth is "test"; a digest of the
+object's id decides, so the split never changes. Grey levels 0..16 become 0..255.
 """
 CLASSES = tuple("0123456789")
-TEST_SHARE = 5  # one in so many
+TEST_SHARE = 5  # One in this many objects of a class is in the test split.
 
 
 def open_source(root: Path) -> Source:
-    """The digits; ``root`` is not looked at.
+    """List the digits; ``root`` is ignored.
 
     Returns
     -------
     Source
         1797 images (1, 8, 8) uint8.
     """
-    images, labels = _digits()
+    images, labels = _load_digits()
     ids = [f"digits/{number:04d}" for number in range(len(images))]
-    # a digest instead of a random generator: the split can never change with a library's version
+    # A digest decides instead of a random generator, so that the split never changes with a library's version.
     order = sorted(range(len(ids)), key=lambda number: sha256(ids[number].encode()).digest())
     test: set[int] = set()
     for label in range(len(CLASSES)):
@@ -40,7 +40,7 @@ def open_source(root: Path) -> Source:
     items = []
     for number, identity in enumerate(ids):
         split: Split = "test" if number in test else "train"
-        items.append(Item(identity, int(labels[number]), split, partial(_image, number)))
+        items.append(Item(identity, int(labels[number]), split, partial(_load_image, number)))
     return Source(
         name="digits",
         kind="images",
@@ -52,14 +52,14 @@ def open_source(root: Path) -> Source:
 
 
 @lru_cache(maxsize=1)
-def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, 8, 8) uint8 in 0..255 and labels (N,), read once per process."""
-    from sklearn.datasets import load_digits  # a second at import, needed here only
+def _load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Load images (N, 8, 8) uint8 in 0..255 and labels (N,), once per process."""
+    from sklearn.datasets import load_digits  # The import takes a second, and only this function needs it.
 
     bunch = load_digits()
     images = np.round(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     return images, np.asarray(bunch.target, np.int64)
 
 
-def _image(number: int) -> Image:
-    return np.asarray(_digits()[0][number][None])
+def _load_image(number: int) -> Image:
+    return np.asarray(_load_digits()[0][number][None])

@@ -1,4 +1,4 @@
-"""The line [-1, 1], as images of one pixel: what the first paper's toy is made from (``pretext.tasks.toys.curve``)."""
+"""The line [-1, 1] as images of one pixel, for the toy problem of the first paper (``pretext.tasks.toys.curve``)."""
 
 from functools import partial
 from hashlib import sha256
@@ -7,17 +7,17 @@ import numpy as np
 
 from data_prep.source import Image, Item, Source, Split
 
-WHERE = "nothing to get: it is made on the spot"
+WHERE = "nothing to get: the images are computed"
 HELP = """toy: 1536 images of a single pixel, each of the 256 grey levels six times: four times in train, twice in test.
 
-Where from: made on the spot. No --root, no download. The task `toy` spreads each level over its own width, so that the
-values are uniform on the line.
+Where from: computed. No --root, no download. The task `toy` adds noise of the width of a level, so that the values are
+uniform on the line.
 """
-TRAIN, TEST = 4, 2  # of each level
+TRAIN, TEST = 4, 2  # Numbers of images per level.
 
 
 def open_source(root: object) -> Source:
-    """The line; ``root`` is not looked at.
+    """List the images of the line; ``root`` is ignored.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Built-in solids and furniture: 12 parametric classes made on the spot, so that everything runs without a download.
+"""Built-in solids and furniture: 12 parametric classes, computed so that everything runs without a download.
 
-Each object is a function of its id alone: the id seeds a generator, which draws proportions, a turn about the vertical,
-a slight tilt, a gentle warp of the whole and a little roughness of the surface.
+Each object depends only on its id. The id seeds a generator, which draws proportions, a rotation about
+the vertical, a slight tilt, a gentle warp of the object and a little roughness of the surface.
 """
 
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 
 from data_prep.source import Item, Shape, Source, Split
 
-Mesh = Any  # a trimesh.Trimesh; that library is imported when the first object is made
+Mesh = Any  # A trimesh.Trimesh. The library is imported when the first object is made.
 
-WHERE = "nothing to get: they are made on the spot"
+WHERE = "nothing to get: the shapes are computed"
 HELP = """shapes: 12 classes of built-in solids and furniture, 40 train and 20 test objects each.
 
-Where from: nowhere, they are computed (no --root, no download, no terms). +z is up.
-Meant for trying things out and for tests: a number measured on them says that the machinery works, nothing more.
+Where from: computed (no --root, no download, no terms). +z is up.
+The shapes are for first trials and tests: a number measured on them shows that the programs work, and no more.
 """
-VERSION = "shapes 1"  # to be raised with any change of the recipes below
+VERSION = "shapes 1"  # Raise this with any change of the recipes below.
 COUNTS: dict[Split, int] = {"train": 40, "test": 20}
-SECTIONS = 24  # corners of round things
+SECTIONS = 24  # Corners of round objects.
 
-# Strength of the disturbances, relative to the object's size
-TURN = np.radians(30.0)  # most turn about the vertical, either way: like real sets, roughly aligned and not quite
+# Strength of the disturbances, relative to the object's size.
+TURN = np.radians(30.0)  # Largest rotation about the vertical, either way. Real data sets are only roughly aligned too.
 TILT = np.radians(8.0)
 WARP = 0.06
 ROUGHNESS = 0.008
 
 
 def open_source(root: Path) -> Source:
-    """The built-in shapes; ``root`` is not looked at.
+    """List the built-in shapes; ``root`` is ignored.
 
     Returns
     -------
@@ -60,13 +60,13 @@ def open_source(root: Path) -> Source:
 
 
 def make_shape(identity: str) -> Shape:
-    """The object of an id such as ``chair/train-007``: always the same mesh."""
+    """Make the object of an id such as ``chair/train-007``; the same id always gives the same mesh."""
     class_name = identity.split("/")[0]
     words = np.frombuffer(sha256(f"{VERSION} {identity}".encode()).digest(), np.uint32)
     generator = np.random.default_rng(words)
     mesh = RECIPES[class_name](generator)
     size = float(np.ptp(mesh.vertices, axis=0).max())
-    # fine enough that the warp bends flat faces too
+    # The faces become so small that the warp bends flat faces too.
     vertices, faces = _subdivide(np.asarray(mesh.vertices), np.asarray(mesh.faces), size / 8)
     return Shape(_disturb(vertices / size, generator), faces)
 
@@ -75,9 +75,9 @@ def _subdivide(
     vertices: NDArray[np.float64], faces: NDArray[np.int64], longest: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     finer, triangles = _trimesh().remesh.subdivide_to_size(vertices, faces, longest)
-    # the same place occurs once for each face around it: merged, so that roughness does not tear the surface
-    places, index = np.unique(np.round(finer, 9), axis=0, return_inverse=True)
-    return places, index.ravel()[triangles].astype(np.int64)
+    # Each position occurs once per adjacent face. Merging keeps the roughness from tearing the surface.
+    positions, index = np.unique(np.round(finer, 9), axis=0, return_inverse=True)
+    return positions, index.ravel()[triangles].astype(np.int64)
 
 
 def _disturb(points: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
@@ -85,7 +85,7 @@ def _disturb(points: NDArray[np.float64], generator: np.random.Generator) -> NDA
     for _ in range(3):
         wave, direction = generator.normal(size=(2, 3))
         phase = generator.uniform(0, 2 * np.pi)
-        # wave lengths of about the object's size: a bent or twisted thing, not another one
+        # The wave length is about the object's size, so that the object is bent or twisted and stays recognisable.
         points = points + WARP / 3 * np.sin(2.5 * points @ wave + phase)[:, None] * direction
     points = points + ROUGHNESS * generator.normal(size=points.shape)
     tilt, turn = generator.normal(0, TILT), generator.uniform(-TURN, TURN)
@@ -105,12 +105,12 @@ def _about_x(angle: float) -> NDArray[np.float64]:
 
 
 def _trimesh() -> Any:
-    import trimesh  # 0.6 s at import
+    import trimesh  # The import takes 0.6 s.
 
     return trimesh
 
 
-# Building blocks: a block of given size, a rod, a turned profile; places are of the middle of the bottom.
+# Parts: a block of given size, a rod, a revolved profile. Positions are those of the centre of the bottom.
 
 
 def _block(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Mesh:
@@ -125,16 +125,16 @@ def _rod(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0)
     return rod
 
 
-def _turned(*profile: tuple[float, float]) -> Mesh:
-    """The surface that (radius, height) points sweep about the vertical."""
+def _revolve(*profile: tuple[float, float]) -> Mesh:
+    """Make the surface of revolution of (radius, height) points about the vertical."""
     return _trimesh().creation.revolve(np.array(profile), sections=SECTIONS)
 
 
-def _together(*parts: Mesh) -> Mesh:
+def _merge(*parts: Mesh) -> Mesh:
     return _trimesh().util.concatenate(list(parts))
 
 
-# One recipe a class.
+# One recipe per class.
 
 
 def _box(draw: np.random.Generator) -> Mesh:
@@ -154,7 +154,7 @@ def _cylinder(draw: np.random.Generator) -> Mesh:
 
 def _cone(draw: np.random.Generator) -> Mesh:
     radius, height, top = draw.uniform(0.35, 0.65), draw.uniform(0.7, 1.6), draw.uniform(0, 0.4)
-    return _turned((0, 0), (radius, 0), (radius * top, height), (0, height))
+    return _revolve((0, 0), (radius, 0), (radius * top, height), (0, height))
 
 
 def _torus(draw: np.random.Generator) -> Mesh:
@@ -163,7 +163,7 @@ def _torus(draw: np.random.Generator) -> Mesh:
 
 def _capsule(draw: np.random.Generator) -> Mesh:
     capsule = _trimesh().creation.capsule(draw.uniform(0.3, 1.2), draw.uniform(0.3, 0.55), count=(24, 24))
-    if draw.random() < 0.5:  # some lie
+    if draw.random() < 0.5:  # Half of the capsules lie.
         capsule.apply_transform(_trimesh().transformations.rotation_matrix(np.pi / 2, (1, 0, 0)))
     return capsule
 
@@ -176,10 +176,10 @@ def _four_legs(width: float, depth: float, height: float, thickness: float) -> l
 def _table(draw: np.random.Generator) -> Mesh:
     width, depth, height = draw.uniform(0.8, 1.6), draw.uniform(0.6, 1.0), draw.uniform(0.5, 0.9)
     top = draw.uniform(0.05, 0.12)
-    if draw.random() < 0.3:  # one foot in the middle, a round top
+    if draw.random() < 0.3:  # These tables have a round top and one foot in the middle.
         radius = (width + depth) / 4
-        return _together(_rod(radius, top, z=height), _rod(0.08, height), _rod(radius * draw.uniform(0.4, 0.7), 0.05))
-    return _together(_block(width, depth, top, z=height), *_four_legs(width, depth, height, draw.uniform(0.06, 0.14)))
+        return _merge(_rod(radius, top, z=height), _rod(0.08, height), _rod(radius * draw.uniform(0.4, 0.7), 0.05))
+    return _merge(_block(width, depth, top, z=height), *_four_legs(width, depth, height, draw.uniform(0.06, 0.14)))
 
 
 def _chair(draw: np.random.Generator) -> Mesh:
@@ -190,42 +190,42 @@ def _chair(draw: np.random.Generator) -> Mesh:
         _block(width, thickness, back, y=(depth - thickness) / 2, z=seat + thickness),
         *_four_legs(width, depth, seat, draw.uniform(0.05, 0.1)),
     ]
-    if draw.random() < 0.4:  # arms
+    if draw.random() < 0.4:  # These chairs have arms.
         parts += [
             _block(0.06, depth * 0.9, 0.06, side * (width / 2 - 0.03), z=seat + draw.uniform(0.2, 0.3))
             for side in (-1, 1)
         ]
-    return _together(*parts)
+    return _merge(*parts)
 
 
 def _mug(draw: np.random.Generator) -> Mesh:
     radius, height = draw.uniform(0.35, 0.5), draw.uniform(0.7, 1.1)
     inner, flare = radius * 0.88, draw.uniform(0.9, 1.15)
-    cup = _turned((0, 0), (radius, 0), (radius * flare, height), (inner * flare, height), (inner, 0.08), (0, 0.08))
+    cup = _revolve((0, 0), (radius, 0), (radius * flare, height), (inner * flare, height), (inner, 0.08), (0, 0.08))
     handle = _trimesh().creation.torus(height * draw.uniform(0.22, 0.32), 0.06, major_sections=20, minor_sections=8)
     handle.apply_transform(_trimesh().transformations.rotation_matrix(np.pi / 2, (1, 0, 0)))
     handle.apply_translation((radius * (1 + flare) / 2 + 0.08, 0, height / 2))
-    return _together(cup, handle)
+    return _merge(cup, handle)
 
 
 def _lamp(draw: np.random.Generator) -> Mesh:
     height, foot, shade = draw.uniform(0.8, 1.3), draw.uniform(0.2, 0.4), draw.uniform(0.25, 0.5)
     tall, top = draw.uniform(0.25, 0.5), draw.uniform(0.4, 0.9)
-    cover = _turned((shade, height), (shade * top, height + tall))
-    return _together(_rod(foot, 0.06), _rod(draw.uniform(0.03, 0.06), height + tall), cover)
+    cover = _revolve((shade, height), (shade * top, height + tall))
+    return _merge(_rod(foot, 0.06), _rod(draw.uniform(0.03, 0.06), height + tall), cover)
 
 
 def _bottle(draw: np.random.Generator) -> Mesh:
     radius, height = draw.uniform(0.22, 0.4), draw.uniform(0.6, 0.95)
     neck, shoulder, rise = radius * draw.uniform(0.25, 0.5), draw.uniform(0.1, 0.35), draw.uniform(0.15, 0.4)
     top = height + shoulder + rise
-    return _turned((0, 0), (radius, 0), (radius, height), (neck, height + shoulder), (neck, top), (0, top))
+    return _revolve((0, 0), (radius, 0), (radius, height), (neck, height + shoulder), (neck, top), (0, top))
 
 
 def _stairs(draw: np.random.Generator) -> Mesh:
     steps = int(draw.integers(3, 7))
     width, run, rise = draw.uniform(0.5, 1.0), draw.uniform(0.9, 1.5) / steps, draw.uniform(0.6, 1.1) / steps
-    return _together(*(_block(width, run, rise * (step + 1), y=run * step) for step in range(steps)))
+    return _merge(*(_block(width, run, rise * (step + 1), y=run * step) for step in range(steps)))
 
 
 RECIPES: dict[str, Callable[[np.random.Generator], Mesh]] = {

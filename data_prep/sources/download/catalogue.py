@@ -1,4 +1,4 @@
-"""Raw data that may be fetched by a program: where it lies, how large it is, what its checksum is."""
+"""The raw data that prep may download: address, size and checksum of each file; and the download itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from spectral_ssl.ground.errors import UserError
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to fetch.
+    """One file to download.
 
     Attributes
     ----------
     url : str
-        Where it lies; the last part is its name.
+        Address of the file; its last part is the file's name.
     checksum : str or None
-        As pooch writes it, ``md5:...``; None where none was published.
+        Checksum in the format of pooch, ``md5:...``; None if none was published.
     most_bytes : int
-        Refused when the file is longer: about twice the official size.
+        Limit of the file's length, about twice the official size.
     unpacked_bytes : int
-        Refused when an archive holds more; 0 for a file that is used as it is.
+        Limit of the content of an archive; 0 for a file that is not unpacked.
     """
 
     url: str
@@ -38,8 +38,9 @@ class RemoteFile:
         return self.url.rpartition("/")[2]
 
 
-MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the official place answers to few; same files, same checksums
-# Data sets under other terms than "fetch and use" (ShapeNet, CelebA, Cityscapes, ModelNet40's clouds) are not here.
+MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"  # The official site rarely responds; this mirror has its files.
+# Data sets whose terms do not allow an automatic download (ShapeNet, CelebA, Cityscapes, ModelNet40's clouds) are not
+# listed.
 DOWNLOADS: dict[str, tuple[RemoteFile, ...]] = {
     "modelnet10": (
         RemoteFile(
@@ -83,34 +84,36 @@ def download(
     progress: Callable[[str, int, int], None] | None = None,
     pause: float = 1.0,
 ) -> None:
-    """Fetch a data set's raw files into a folder and unpack them.
+    """Download a data set's raw files into a folder and unpack them.
 
-    Files that are there already are not fetched again; what was fetched halfway goes on where it stopped.
+    Existing files are not downloaded again. An interrupted download is resumed.
 
     Parameters
     ----------
     dataset : str
         A key of ``DOWNLOADS``.
     folder : Path
-        Where the raw data shall lie.
+        Folder of the raw data.
     where : str
-        What to do about a data set that cannot be fetched.
+        Advice for a data set that cannot be downloaded.
     tell : callable
-        Called with lines for the user.
+        Function that is called with lines for the user.
     progress : callable, optional
-        Called with the file's name, the bytes that are there and the bytes there will be.
+        Function that is called with the file's name, the number of bytes received and the total
+        number of bytes.
     pause : float
         Seconds before a second attempt.
 
     Raises
     ------
     UserError
-        When the data set is not one to be fetched, the server cannot be reached, or a checksum is wrong.
+        When the data set cannot be downloaded, the server cannot be reached, or a checksum is wrong.
     """
-    import pooch  # 0.2 s at import
+    import pooch  # The import takes 0.2 s.
 
     if dataset not in DOWNLOADS:
-        raise UserError(f"{dataset!r} is not for downloading", "--download", where or "see where to get it")
+        advice = where or "see its help for where to get it"
+        raise UserError(f"{dataset!r} cannot be downloaded", "--download", advice)
     pooch.get_logger().setLevel("ERROR")
     for remote in DOWNLOADS[dataset]:
         tell(f"downloading {remote.url}")
@@ -126,22 +129,22 @@ def download(
                     remote.url, known_hash=remote.checksum, fname=remote.name, path=folder, downloader=downloader
                 )
             )
-        except ValueError as error:  # pooch's word for a wrong checksum; it has deleted the file
+        except ValueError as error:  # pooch raises this for a wrong checksum, after deleting the file.
             raise UserError(
                 "a wrong checksum", f"{remote.url} is not {remote.checksum}", "try again later, or get it by hand"
             ) from error
         except OSError as error:
             raise UserError(
-                "cannot write", f"{folder} ({error})", "look at the disk and the folder's rights"
+                "cannot write", f"{folder} ({error})", "check the disk and the folder's permissions"
             ) from error
         if remote.checksum is None:
-            tell(f"no checksum was published for {remote.name}; its SHA-256 is {_digest(path)}")
+            tell(f"no checksum was published for {remote.name}; its SHA-256 is {_compute_digest(path)}")
         if remote.unpacked_bytes:
             unpack(path, folder, remote.unpacked_bytes)
             path.unlink()
 
 
-def _digest(path: Path) -> str:
+def _compute_digest(path: Path) -> str:
     digest = sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
