@@ -12,7 +12,7 @@ from spectral_ssl.ground.terminal import show
 study_app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Ask people how real a run's samples look, on a page in the browser.",
+    help="Ask people how real a run's samples look. They use a page in the browser.",
 )
 
 FolderArgument = Annotated[Path | None, typer.Argument(help="Folder of the study [the newest].")]
@@ -67,7 +67,7 @@ def serve(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Serve a study to participants and store their answers, until Ctrl-C."""
+    """Serve a study to participants until Ctrl-C."""
     spectral_ssl.serve_study(study, address=address, port=port, most=most, workspace=workspace)
 
 

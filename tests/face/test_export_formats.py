@@ -148,7 +148,7 @@ def test_numbers_that_differ_are_not_kept(tmp_path: Path, monkeypatch: pytest.Mo
     run = make_run(tmp_path, zernike_basis(4), "regression")
     true = export_encoder._write_torch
     monkeypatch.setattr(export_encoder, "_write_torch", lambda *a: lambda maps: 1.01 * true(*a)(maps))
-    with pytest.raises(UserError, match="does not give the run's numbers"):
+    with pytest.raises(UserError, match="does not reproduce the run's features"):
         spectral_ssl.export(run, format="torch-export", workspace=tmp_path)
     assert not list((tmp_path).glob("encoders/*"))
 

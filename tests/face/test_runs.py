@@ -142,7 +142,7 @@ def test_a_run_under_way_is_refused_and_so_are_all_named_with_it(place: Workspac
     with lock_run(make_run(place.root / "runs" / "alive", state="running")):
         done = call("runs", "rm", "one", "alive", "--yes")
     assert isinstance(done.exception, UserError)
-    assert "under way" in str(done.exception)
+    assert "a run in training" in str(done.exception)
     assert (place.root / "runs" / "one").is_dir()
     assert (place.root / "runs" / "alive").is_dir()
 
@@ -247,7 +247,7 @@ def test_ctrl_c_ends_following_alone(place: Workspace, tmp_path: Path) -> None:
         out, error = started.communicate(timeout=60)
     assert started.returncode == 0, error
     assert "running, 2 of 3 epochs" in out
-    assert "the training of alive goes on" in error
+    assert "no longer following alive; its training continues" in error
     assert "tensorboard --logdir board" in error
     assert "Traceback" not in error
 
