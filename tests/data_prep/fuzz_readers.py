@@ -1,9 +1,9 @@
 """Mutated files for the readers: ``python fuzz_readers.py FOLDER FIRST COUNT`` tries the seeds FIRST, FIRST + 1, ...
 
-Run as a program of its own, so that its memory can be limited and a crash or a hang is seen from outside. Each seed
-makes one file of one format out of a sound one. It must be read, or be refused by ObjectError or UserError with a
-reason, in SECONDS. The last line on the screen says what was read and what was refused; "SEED n" lines before it say
-which file was being read.
+This is a separate program, so that the test can limit its memory and detect a crash or a hang. Each seed
+makes one file of one format from a valid file. The reader must read it, or refuse it by ObjectError or
+UserError with a reason, within SECONDS. The last line of the output counts the files that were read and
+refused. The "SEED n" lines before it name the file in progress.
 """
 
 import gzip
@@ -44,19 +44,19 @@ Mutation = Callable[[np.random.Generator, bytes], bytes]
 
 def _flip(draw: np.random.Generator, data: bytes) -> bytes:
     changed = bytearray(data)
-    for place in draw.integers(0, len(data), int(draw.integers(1, 3))):
-        changed[place] ^= 1 << int(draw.integers(0, 8))
+    for offset in draw.integers(0, len(data), int(draw.integers(1, 3))):
+        changed[offset] ^= 1 << int(draw.integers(0, 8))
     return bytes(changed)
 
 
 def _overwrite(draw: np.random.Generator, data: bytes) -> bytes:
-    place, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
-    return data[:place] + word + data[place + len(word) :]
+    offset, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
+    return data[:offset] + word + data[offset + len(word) :]
 
 
 def _insert(draw: np.random.Generator, data: bytes) -> bytes:
-    place, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
-    return data[:place] + word * int(draw.integers(1, 4)) + data[place:]
+    offset, word = int(draw.integers(0, len(data))), WORDS[int(draw.integers(0, len(WORDS)))]
+    return data[:offset] + word * int(draw.integers(1, 4)) + data[offset:]
 
 
 def _cut(draw: np.random.Generator, data: bytes) -> bytes:
@@ -64,22 +64,22 @@ def _cut(draw: np.random.Generator, data: bytes) -> bytes:
 
 
 def _remove(draw: np.random.Generator, data: bytes) -> bytes:
-    first, last = sorted(int(place) for place in draw.integers(0, len(data), 2))
+    first, last = sorted(int(offset) for offset in draw.integers(0, len(data), 2))
     return data[:first] + data[min(last, first + 200) :]
 
 
 def _repeat(draw: np.random.Generator, data: bytes) -> bytes:
-    first, last = sorted(int(place) for place in draw.integers(0, len(data), 2))
+    first, last = sorted(int(offset) for offset in draw.integers(0, len(data), 2))
     return data[:last] + data[first:last] * int(draw.integers(1, 6)) + data[last:]
 
 
 def _number(draw: np.random.Generator, data: bytes) -> bytes:
-    """A number of a text replaced, in the head of the file more often: counts and sizes are there."""
+    """Replace a number of a text, more often in the head of the file with its counts and sizes."""
     words = data.split(b" ")
     if len(words) < 3:
         return _flip(draw, data)
-    place = min(int(draw.integers(0, len(words))), int(draw.integers(0, len(words))))
-    words[place] = WORDS[int(draw.integers(0, 10))]
+    offset = min(int(draw.integers(0, len(words))), int(draw.integers(0, len(words))))
+    words[offset] = WORDS[int(draw.integers(0, 10))]
     return b" ".join(words)
 
 
@@ -90,11 +90,11 @@ def _header(draw: np.random.Generator, data: bytes) -> bytes:
 
 
 def _digit(draw: np.random.Generator, data: bytes) -> bytes:
-    """One digit of a text replaced by another: the file stays sound, or nearly."""
-    places = [place for place in draw.integers(0, len(data), 50) if data[place] in b"0123456789"]
+    """Replace some digits of a text; the file stays valid, or nearly."""
+    offsets = [offset for offset in draw.integers(0, len(data), 50) if data[offset] in b"0123456789"]
     changed = bytearray(data)
-    for place in places[: int(draw.integers(1, 6))]:
-        changed[place] = b"0123456789"[int(draw.integers(0, 10))]
+    for offset in offsets[: int(draw.integers(1, 6))]:
+        changed[offset] = b"0123456789"[int(draw.integers(0, 10))]
     return bytes(changed)
 
 
@@ -121,7 +121,7 @@ def _saved(save: Callable[..., None], *arrays: object, **named: object) -> bytes
 
 
 def sound_files() -> dict[str, bytes]:
-    """One sound file of each format."""
+    """Make one valid file of each format."""
     box = trimesh.creation.icosphere(subdivisions=1)
     cloud = np.random.default_rng(0).normal(size=(40, 3))
     grid = np.random.default_rng(0).random((6, 6, 6)) < 0.5
@@ -160,7 +160,7 @@ def sound_files() -> dict[str, bytes]:
 
 
 def _place(folder: Path, name: str, files: dict[str, bytes]) -> None:
-    """The sound files that a source wants beside the mutated one."""
+    """Write the valid files that a source needs with the mutated file."""
     if name.endswith(".h5"):
         (folder / "train_files.txt").write_text("ply_data_train0.h5\n")
         (folder / "test_files.txt").write_text("ply_data_test0.h5\n")
@@ -175,8 +175,8 @@ def _place(folder: Path, name: str, files: dict[str, bytes]) -> None:
 
 
 def read(folder: Path, name: str, data: bytes, files: dict[str, bytes]) -> str:
-    """ "read", or "refused"; any other error than those two is let through."""
-    # lru_caches in the readers know files by their paths: each file gets a folder of its own
+    """Return "read" or "refused"; pass on all other errors."""
+    # The readers cache files by their paths, so each file gets a separate folder.
     folder.mkdir(parents=True)
     path = folder / name
     try:
@@ -199,30 +199,30 @@ def read(folder: Path, name: str, data: bytes, files: dict[str, bytes]) -> str:
 
 
 def main() -> None:
-    """Try the seeds that the command line says."""
+    """Try the seeds of the command line."""
     folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     files = sound_files()
     names = list(files)
-    for number, name in enumerate(names):  # the sound files themselves, which loads all libraries too
+    for number, name in enumerate(names):  # The valid files come first, which loads all libraries too.
         assert read(folder / f"sound{number}", name, files[name], files) == "read", name
-    # what the program holds by now, mostly libraries, and what is left up to BYTES
+    # The limit is the memory in use by now, mostly libraries, plus the rest up to BYTES.
     page = resource.getpagesize()
     size, resident = (int(word) * page for word in Path("/proc/self/statm").read_text().split()[:2])
     resource.setrlimit(resource.RLIMIT_AS, (size - resident + BYTES, size - resident + BYTES))
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for seed in range(first, first + count):
         draw = np.random.default_rng(seed)
         name = names[seed % len(names)]
         print("SEED", seed, name, flush=True)
-        signal.alarm(SECONDS)  # the default action ends the program, in whatever it hangs
-        found[read(folder / str(seed), name, _mutated(draw, files[name]), files)] += 1
+        signal.alarm(SECONDS)  # The default action ends the program wherever it hangs.
+        outcomes[read(folder / str(seed), name, _mutated(draw, files[name]), files)] += 1
         signal.alarm(0)
         for path in (folder / str(seed)).iterdir():
             path.unlink()
         (folder / str(seed)).rmdir()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     assert peak < BYTES, f"{peak >> 20} MiB"
-    print(json.dumps({**found, "peak_mib": peak >> 20}))
+    print(json.dumps({**outcomes, "peak_mib": peak >> 20}))
 
 
 if __name__ == "__main__":

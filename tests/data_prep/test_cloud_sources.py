@@ -27,9 +27,9 @@ def _part_set(folder: Path, *, normals: bool) -> np.ndarray:
         entries = [f"shape_data/{synset}/{name}" for synset, name in objects]
         _write(folder / "train_test_split" / f"shuffled_{split}_file_list.json", json.dumps(entries))
         for synset, name in objects:
-            columns, place = (7, f"{name}.txt") if normals else (3, f"points/{name}.pts")
+            columns, file_name = (7, f"{name}.txt") if normals else (3, f"points/{name}.pts")
             text = "".join(" ".join(f"{value:.5f}" for value in row[:columns]) + "\n" for row in cloud)
-            _write(folder / synset / place, text)
+            _write(folder / synset / file_name, text)
     _write(folder / "synsetoffset2category.txt", "".join(f"{name}\t{synset}\n" for synset, name in SYNSETS.items()))
     return clouds
 
@@ -83,7 +83,7 @@ def test_shapenetpart_damaged(tmp_path: Path, name: str, text: str | None, reaso
 
 
 def _processed(path: Path, count: int, *, faces: bool, parts: bool = False) -> list[np.ndarray]:
-    """As InMemoryDataset.save writes it."""
+    """Write a file as InMemoryDataset.save does."""
     import torch
     from torch_geometric.data import Data, InMemoryDataset
 
@@ -141,7 +141,7 @@ class _Hostile:
         return Path.touch, (self.path,)
 
 
-def test_pyg_runs_nothing(tmp_path: Path) -> None:
+def test_pyg_runs_no_code(tmp_path: Path) -> None:
     import torch
 
     torch.save(({"pos": _Hostile(tmp_path / "touched")}, {}), tmp_path / "train.pt")
@@ -176,5 +176,5 @@ def test_pyg_damaged(tmp_path: Path) -> None:
 
 def test_data_prep_does_not_load_torch(tmp_path: Path) -> None:
     code = "import sys, data_prep.pipeline.prepare, data_prep.sources.pyg; print('torch' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

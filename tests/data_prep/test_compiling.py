@@ -1,4 +1,4 @@
-"""The kernel is compiled once on a machine, and the user is told."""
+"""The kernel is compiled once on a machine, and a log line tells the user."""
 
 import os
 import subprocess
@@ -20,25 +20,25 @@ prepare_maps(open_source("shapes"), zernike_basis(4, points=32), Path("maps.h5")
 """
 
 
-def test_what_was_compiled_is_known_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_code_is_recognised_and_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(moments, "_ready", set())
     assert not moments.is_compiled()
     moments.precompile()
     assert moments.is_compiled()
     assert not moments.is_compiled(np.float64)
-    monkeypatch.setattr(moments, "_ready", set())  # as in another process
+    monkeypatch.setattr(moments, "_ready", set())  # This is the state of another process.
     assert moments.is_compiled()
     monkeypatch.setattr(compiling, "_hold_lock", lambda: pytest.fail("waited for the lock"))
     moments.precompile()
-    # another folder for compiled code holds none yet
+    # Another folder for compiled code is still empty.
     monkeypatch.setattr(moments, "_ready", set())
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "other"))
     assert not moments.is_compiled()
 
 
 @pytest.mark.slow
-def test_two_workers_compile_once_and_say_so(tmp_path: Path) -> None:
+def test_two_workers_compile_once_and_log_it(tmp_path: Path) -> None:
     empty = {"NUMBA_CACHE_DIR": str(tmp_path / "compiled"), "TMPDIR": str(tmp_path), "NUMBA_DEBUG_CACHE": "1"}
     runs = [
         subprocess.run(
@@ -52,7 +52,7 @@ def test_two_workers_compile_once_and_say_so(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     saved = [run.stdout.count("[cache] data saved to") for run in runs]
-    told = [run.stderr.count("compiling the moment kernel") for run in runs]
+    announcements = [run.stderr.count("compiling the moment kernel") for run in runs]
     assert saved[0] == len(list((tmp_path / "compiled").rglob("*.nbc")))  # each function of the kernel once
     assert saved[1] == 0
-    assert told == [1, 0]
+    assert announcements == [1, 0]

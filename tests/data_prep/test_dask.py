@@ -1,4 +1,4 @@
-"""Prep on a Dask cluster: a real one, of a scheduler and two worker processes."""
+"""Prep on a real Dask cluster of a scheduler and two worker processes."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def scheduler() -> Iterator[str]:
 
 @pytest.fixture
 def clouds(tmp_path: Path) -> Source:
-    """Files, because workers of a cluster share nothing else with us; one of them is damaged."""
+    """Write a source of files, because workers of a cluster share nothing else with this process; one is damaged."""
     folder = tmp_path / "clouds"
     folder.mkdir()
     for seed in range(100):
@@ -52,11 +52,11 @@ def test_both_workers_of_the_cluster_work(scheduler: str) -> None:
 
     from joblib import wrap_non_picklable_objects
 
-    # of this file nothing can be imported there
+    # The workers cannot import anything from this file.
     own_process = wrap_non_picklable_objects(lambda number: (__import__("time").sleep(0.05), __import__("os").getpid()))
-    found = dict(workers.run_batches(own_process, [(number, number) for number in range(40)], 0, scheduler))
-    assert sorted(found) == list(range(40))
-    processes = {process for _, process in found.values()}
+    results = dict(workers.run_batches(own_process, [(number, number) for number in range(40)], 0, scheduler))
+    assert sorted(results) == list(range(40))
+    processes = {process for _, process in results.values()}
     assert len(processes) == 2
     assert os.getpid() not in processes
 
@@ -69,7 +69,7 @@ def test_from_the_command_line(tmp_path: Path, scheduler: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1"])
-def test_no_scheduler_there(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_scheduler(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
     with pytest.raises(UserError, match="no Dask scheduler responds") as caught:
         prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
@@ -92,7 +92,7 @@ def test_without_dask(tmp_path: Path, clouds: Source, monkeypatch: pytest.Monkey
         prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler="tcp://127.0.0.1:8786")
 
 
-@pytest.mark.parametrize(("address", "said"), [(None, "worker processes cannot be"), ("tcp://x:1", "lost the Dask")])
-def test_the_cluster_is_blamed_only_where_there_is_one(address: str | None, said: str) -> None:
-    with pytest.raises(UserError, match=f"{said}.*Too many open files"), workers._explain_failures(address):
+@pytest.mark.parametrize(("address", "message"), [(None, "worker processes cannot be"), ("tcp://x:1", "lost the Dask")])
+def test_the_error_names_the_cluster_only_if_there_is_one(address: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=f"{message}.*Too many open files"), workers._explain_failures(address):
         raise OSError(24, "Too many open files")

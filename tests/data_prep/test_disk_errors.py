@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written to: one line for the user, and the file that was there before stays."""
+"""A full or read-only disk: one line for the user, and an existing file stays."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def _mount(folder: Path, options: str) -> bool:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with room for the file and half of the shards."""
+    """Make a disk with space for the file and half of the shards."""
     folder = tmp_path / "disk"
     if not _mount(folder, "size=1600k"):
         pytest.skip("only root can mount a small disk")
@@ -48,7 +48,7 @@ def _run(*more: str, limit: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_a_disk_too_small_is_noticed_before_the_work(small_disk: Path) -> None:
+def test_a_small_disk_is_detected_before_the_work(small_disk: Path) -> None:
     out = small_disk / "a.h5"
     (small_disk / "others").write_bytes(bytes(1 << 20))
     done = _run("--out", str(out))
@@ -62,7 +62,7 @@ def test_full_disk(small_disk: Path) -> None:
     out.write_bytes(b"the previous file")
     _one_line(_run("--out", str(out), "--overwrite"), "cannot be written", str(out), "No space left", "make room")
     assert out.read_bytes() == b"the previous file"
-    # with room the same command goes on
+    # With free space the same command resumes.
     assert any(get_work_folder(out).glob("*.shard"))
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     done = _run("--out", str(out), "--overwrite")

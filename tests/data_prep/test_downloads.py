@@ -1,4 +1,4 @@
-"""Fetching and unpacking, against a local server that drops connections and archives that are not what they seem."""
+"""Downloads from a local server that drops connections, and unpacking of unsafe archives."""
 
 import bz2
 import gzip
@@ -27,27 +27,27 @@ from spectral_ssl.verbs.prep import prep
 
 
 class Server:
-    """Serves ``files``; each of the first ``drops`` answers breaks off after ``piece`` bytes."""
+    """A server of ``files``; each of the first ``drops`` responses breaks off after ``piece`` bytes."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.drops, self.piece = 0, 5000
         self.ranges, self.versions = True, True
-        self.asked: list[tuple[str, str | None]] = []
+        self.requested: list[tuple[str, str | None]] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked = self.headers.get("Range")
-                server.asked.append((self.path, asked))
+                requested = self.headers.get("Range")
+                server.requested.append((self.path, requested))
                 body = server.files.get(self.path)
                 if body is None:
                     self.send_error(404)
                     return
                 version = f'"{hashlib.md5(body).hexdigest()}"'
                 start = 0
-                if asked and server.ranges and self.headers.get("If-Range") == version:
-                    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+                if requested and server.ranges and self.headers.get("If-Range") == version:
+                    start = int(requested.removeprefix("bytes=").removesuffix("-"))
                 if start >= len(body):
                     self.send_error(416)
                     return
@@ -97,37 +97,40 @@ def _offer(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, content: 
 CONTENT = np.random.default_rng(0).bytes(50_000)
 
 
-def test_goes_on_after_dropped_connections(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumes_after_dropped_connections(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT)
-    # more drops than may fail in a row: each answer brought something (of its 5000 bytes the whole blocks of 4096)
+    # There are more drops than may fail in a row. But each response brings new bytes: whole blocks of 4096 of its 5000.
     server.drops = 7
     seen: list[tuple[str, int, int]] = []
-    told: list[str] = []
-    download("mnist", tmp_path, tell=told.append, progress=lambda *state: seen.append(state), pause=0.01)
+    lines: list[str] = []
+    download("mnist", tmp_path, tell=lines.append, progress=lambda *state: seen.append(state), pause=0.01)
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gz"]
-    assert [asked for _, asked in server.asked] == [None, *(f"bytes={4096 * times}-" for times in range(1, 8))]
+    assert [requested for _, requested in server.requested] == [
+        None,
+        *(f"bytes={4096 * times}-" for times in range(1, 8)),
+    ]
     assert seen[-1] == ("a.gz", 50_000, 50_000)
-    assert told == [f"downloading {server.url}/a.gz"]
-    # and is not fetched again
-    server.asked.clear()
-    download("mnist", tmp_path, tell=told.append)
-    assert not server.asked
+    assert lines == [f"downloading {server.url}/a.gz"]
+    # An existing file is not downloaded again.
+    server.requested.clear()
+    download("mnist", tmp_path, tell=lines.append)
+    assert not server.requested
 
 
-def test_goes_on_after_the_program_was_ended(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumes_after_the_program_was_ended(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT)
     server.drops, server.piece = 100, 0
     with pytest.raises(UserError, match=r"cannot download.*run the same command again"):
         download("mnist", tmp_path, pause=0.001)
     server.drops, server.piece = 1, 10_000
     download("mnist", tmp_path, pause=0.001)
-    assert server.asked[-1][1] == "bytes=8192-"
+    assert server.requested[-1][1] == "bytes=8192-"
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("ranges", "versions"), [(False, True), (True, False)])
-def test_servers_that_cannot_go_on(
+def test_servers_that_cannot_resume(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, ranges: bool, versions: bool
 ) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT)
@@ -153,11 +156,11 @@ def test_wrong_checksum(tmp_path: Path, server: Server, monkeypatch: pytest.Monk
     assert not list(tmp_path.iterdir())
 
 
-def test_no_checksum_is_said(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_checksum_is_reported(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, server, "a.gz", CONTENT, checksum=None)
-    told: list[str] = []
-    download("mnist", tmp_path, tell=told.append)
-    assert hashlib.sha256(CONTENT).hexdigest() in told[-1]
+    lines: list[str] = []
+    download("mnist", tmp_path, tell=lines.append)
+    assert hashlib.sha256(CONTENT).hexdigest() in lines[-1]
 
 
 def test_refusals(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +175,7 @@ def test_refusals(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatc
         download("shapenet", tmp_path, where=SOURCES["shapenet"].where)
 
 
-def test_the_table() -> None:
+def test_the_catalogue() -> None:
     for name, files in DOWNLOADS.items():
         assert name in SOURCES
         for remote in files:
@@ -212,7 +215,7 @@ def test_unpack(tmp_path: Path, kind: str) -> None:
     members = (("set/a/1.txt", b"one"), ("set/2.txt", b"two"), ("__MACOSX/._2.txt", b"x"), ("./other.txt", b"three"))
     make = _zip if kind == "zip" else _tar
     archive = make(tmp_path / "archive", *members)
-    (tmp_path / "out" / ".unpacking").mkdir(parents=True)  # of an attempt that was killed
+    (tmp_path / "out" / ".unpacking").mkdir(parents=True)  # A killed attempt has left this folder.
     (tmp_path / "out" / ".unpacking" / "half").write_text("x")
     entries = unpack(archive, tmp_path / "out", 100)
     assert [entry.name for entry in entries] == ["other.txt", "set"]
@@ -236,7 +239,7 @@ def _damaged_zip(path: Path) -> Path:
 
 
 def _long_header(path: Path, kind: bytes) -> Path:
-    """A name of 64 MiB, which takes 64 KiB in the archive."""
+    """Make an archive with a name of 64 MiB, which takes 64 KiB in it."""
     info = tarfile.TarInfo("name")
     info.type, info.size = kind, 64 << 20
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(info.size)))
@@ -306,9 +309,11 @@ def test_archives_that_are_refused(tmp_path: Path, make: Any, reason: str, monke
 
 
 def test_prep_downloads(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = io.BytesIO()
-    Pillow.new("RGB", (32, 16), (10, 20, 30)).save(picture, "PNG")
-    archive = _tar(tmp_path / "made", *((f"facades/{split}/1.png", picture.getvalue()) for split in ("train", "test")))
+    image_file = io.BytesIO()
+    Pillow.new("RGB", (32, 16), (10, 20, 30)).save(image_file, "PNG")
+    archive = _tar(
+        tmp_path / "made", *((f"facades/{split}/1.png", image_file.getvalue()) for split in ("train", "test"))
+    )
     server.files["/facades.tar.gz"] = archive.read_bytes()
     server.drops, server.piece = 1, 100
     remote = RemoteFile(f"{server.url}/facades.tar.gz", None, 1 << 20, unpacked_bytes=1 << 20)
@@ -318,8 +323,8 @@ def test_prep_downloads(tmp_path: Path, server: Server, monkeypatch: pytest.Monk
     assert maps.ids == ("train/1.png", "test/1.png")
     assert maps.path == tmp_path / "ws" / "maps" / "facades-8-pixels.h5"
     assert [path.name for path in (tmp_path / "ws" / "raw" / "facades").iterdir()] == ["facades"]
-    count = len(server.asked)
+    count = len(server.requested)
     prep("facades", download=True, size=8, workspace=tmp_path / "ws", overwrite=True)
-    assert len(server.asked) == count
+    assert len(server.requested) == count
     with pytest.raises(UserError, match="'shapenet' cannot be downloaded"):
         prep("shapenet", download=True, workspace=tmp_path / "ws")

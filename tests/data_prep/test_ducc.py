@@ -40,18 +40,18 @@ class TestWithDucc:
 
     @pytest.mark.parametrize(("degree", "shells"), [(1, 1), (8, 3), (63, 1), (63, 8), (100, 2)])
     @pytest.mark.parametrize(("dtype", "relative"), [("float64", 1e-12), ("float32", 1e-6)])
-    def test_agrees_with_our_own(self, degree: int, shells: int, dtype: str, relative: float) -> None:
+    def test_agrees_with_our_sum(self, degree: int, shells: int, dtype: str, relative: float) -> None:
         clouds = _clouds()
         clouds[0, :5] = [[0, 0, 0], [0, 0, 0.5], [0, 0, -0.5], [0.4, 0, 0], [-0.4, -0.0, 0]]  # centre, poles, cut
         weights = np.random.default_rng(1).random((3, 500))
         weights /= weights.sum(axis=1, keepdims=True)
         exact = shell_moments(clouds, degree, shells, weights, dtype="float64")
-        found = shell_moments(clouds, degree, shells, weights, dtype=dtype, backend="ducc")
-        assert found.dtype == dtype
-        assert found.shape == exact.shape
-        assert np.abs(found - exact).max() < relative * np.abs(exact).max()
+        computed = shell_moments(clouds, degree, shells, weights, dtype=dtype, backend="ducc")
+        assert computed.dtype == dtype
+        assert computed.shape == exact.shape
+        assert np.abs(computed - exact).max() < relative * np.abs(exact).max()
 
-    def test_says_once_that_it_is_used(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_logs_once_that_it_is_used(self, caplog: pytest.LogCaptureFixture) -> None:
         ducc_harmonics._load_transform.cache_clear()
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
@@ -60,7 +60,7 @@ class TestWithDucc:
         assert [record.message.count("ducc0") for record in caplog.records] == [1]
 
     @pytest.mark.parametrize("bad", [2.0, np.nan])
-    def test_refuses_what_our_own_refuses(self, bad: float) -> None:
+    def test_refuses_what_our_sum_refuses(self, bad: float) -> None:
         clouds = _clouds()
         clouds[1, 7, 0] = bad
         with pytest.raises(ObjectError, match="object 1 of the batch"):
@@ -68,7 +68,7 @@ class TestWithDucc:
         with pytest.raises(UserError, match="precision"):
             shell_moments(_clouds(), 5, 1, dtype="float16", backend="ducc")
 
-    def test_compiles_alone_and_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_compiles_alone_and_logs_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         inside: list[str] = []
 
         @contextmanager
@@ -81,7 +81,7 @@ class TestWithDucc:
         shell_moments(_clouds(), 5, 2, backend="ducc")
         shell_moments(_clouds(), 7, 1, backend="ducc")
         assert inside == ["compiling the angles of points (once on this machine, some seconds)"]
-        # the transform itself needs no other form of the functions
+        # The transform needs no other signature of the functions.
         kernels = (ducc_harmonics._add, ducc_harmonics.compute_angles)
         counts = [len(kernel.signatures) for kernel in kernels]
         shell_moments(_clouds()[:, ::2], 6, 3, np.full(250, 1 / 250), backend="ducc")

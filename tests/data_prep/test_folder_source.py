@@ -1,4 +1,4 @@
-"""The source of one's own files: layouts, links, and whatever else lies in people's folders."""
+"""The source of the user's files: layouts, links, and other files in their folders."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ def _write(path: Path, content: str | bytes = OFF) -> None:
 
 
 def _check(source: Source) -> None:
-    """What every source must keep: unique ids, labels in range, items that load and can be sent to another process."""
+    """Check unique ids, labels in range, and items that load and can be sent to another process."""
     assert len({item.id for item in source.items}) == len(source.items)
     assert all(-1 <= item.label < max(len(source.classes), 1) for item in source.items)
     assert len(source.digest) == 64
@@ -66,7 +66,7 @@ def test_folder_layouts(tmp_path: Path, files: list[str], expected: list[tuple[s
     assert _summary(source) == expected
 
 
-def test_folder_names_what_it_does_not_read(tmp_path: Path) -> None:
+def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
     for name in ("chair/1.off", "chair/2.off", "table/1.off", "loose.off"):
         _write(tmp_path / name, OFF)
     for name in ("chair/3.STEP", "table/2.ply.gz", "notes.md", "b.md", "list.csv", "bare", "chair/data.gz"):
@@ -87,12 +87,12 @@ def test_folder_names_what_it_does_not_read(tmp_path: Path) -> None:
         "4 shapes in 2 classes; 1 of them in no class folder, without a label; "
         "not read: 2 .md, 1 without ending, 1 .gz, 1 .csv"
     )
-    # the same through prep: they are rows of failures
+    # Prep writes the same files as rows of failures.
     made = prepare_maps(source, zernike_basis(3, points=16), tmp_path / "maps.h5", workers=0)
     assert dict(made.failures) == dict(source.missing)
 
 
-def test_folder_with_textures_and_with_none_it_reads(tmp_path: Path) -> None:
+def test_folder_with_textures_of_any_format(tmp_path: Path) -> None:
     for name in ("a.step", "b.STEP", "c.pcd"):
         _write(tmp_path / name, "words")
     with pytest.raises(UserError, match=r"no shapes or images.*with 2 \.step, 1 \.pcd"):
@@ -135,7 +135,7 @@ def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
     root, big = tmp_path / "set", tmp_path / "big"
     for name in ("set/.store/lamp/1.off", "set/table/1.off", "big/chairs/2.off", "big/chairs/deep/3.off"):
         _write(tmp_path / name, OFF)
-    (root / "lamp").symlink_to(root / ".store" / "lamp")  # into this folder, but where nothing is looked at
+    (root / "lamp").symlink_to(root / ".store" / "lamp")  # The target is in this folder, but hidden.
     (root / "a").symlink_to(big / "chairs" / "deep")
     (root / "b").symlink_to(big / "chairs")  # holds a's target, and more
     (root / "c").symlink_to(root / "a")  # a link to a link
@@ -147,9 +147,7 @@ def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("refused", ["is_dir", "stat"])
-def test_files_that_may_not_be_looked_at_are_rows(
-    tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_without_permission_are_failures(tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("1.off", "2.off"):
         _write(tmp_path / name, OFF)
     original = getattr(Path, refused)
@@ -165,7 +163,7 @@ def test_files_that_may_not_be_looked_at_are_rows(
     assert dict(source.missing) == {"1.off": "cannot be read: Permission denied"}
 
 
-def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path / "a" / "1.off", OFF)
     original = Path.iterdir
 
@@ -209,7 +207,7 @@ def test_folder_mixtures(tmp_path: Path) -> None:
     assert [item.id for item in open_source(f"folder:{tmp_path}").items] == ["a.off", "b.obj"]
 
 
-def test_lists_beside_images_do_not_make_shapes_of_them(tmp_path: Path) -> None:
+def test_lists_next_to_images_do_not_count_as_shapes(tmp_path: Path) -> None:
     Pillow.new("L", (4, 4)).save(tmp_path / "a.png")
     _write(tmp_path / "classes.txt", "cat\ndog\n")
     source = open_source(f"folder:{tmp_path}")
@@ -220,7 +218,7 @@ def test_lists_beside_images_do_not_make_shapes_of_them(tmp_path: Path) -> None:
         open_source(f"folder:{tmp_path}")
 
 
-def test_textures_of_shapes_that_are_not_read_are_no_images(tmp_path: Path) -> None:
+def test_textures_of_unreadable_shapes_do_not_count_as_images(tmp_path: Path) -> None:
     for name in ("a.fbx", "b.FBX"):
         _write(tmp_path / name, "words")
     Pillow.new("L", (4, 4)).save(tmp_path / "skin.png")

@@ -1,4 +1,4 @@
-"""Readers against damaged files: each is read, or refused with a reason; no crash, no hang, no memory without end."""
+"""Damaged files for the readers: each is read or refused with a reason, without a crash, a hang or unlimited memory."""
 
 import json
 import subprocess
@@ -18,16 +18,16 @@ def _fuzz(folder: Path, first: int, count: int) -> dict[str, int]:
         timeout=60 + count,
     )
     lines = done.stdout.splitlines() or ["nothing"]
-    # a negative status is the signal that ended it: 14 is the alarm after five seconds, 11 a crash
+    # A negative status is the signal that ended the program: 14 is the alarm after five seconds, 11 a crash
     assert done.returncode == 0, f"status {done.returncode} after {lines[-1]}\n{done.stderr[-3000:]}"
     return dict(json.loads(lines[-1]))
 
 
-def _check(found: dict[str, int], count: int) -> None:
-    assert found["read"] + found["refused"] == count
-    # mutations that ruin everything, or nothing, would try little of the readers
-    assert 0.1 < found["read"] / count < 0.6
-    assert found["peak_mib"] < 1024
+def _check(outcomes: dict[str, int], count: int) -> None:
+    assert outcomes["read"] + outcomes["refused"] == count
+    # Mutations that damage all files, or none, would test little of the readers.
+    assert 0.1 < outcomes["read"] / count < 0.6
+    assert outcomes["peak_mib"] < 1024
 
 
 def test_some_mutated_files(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def clouds(objects, points, seed=0):
 
 
 def scipy_harmonics(vectors, degree):
-    """Each function by itself from scipy's complex ones, whose Condon-Shortley phase is taken out."""
+    """Compute each function from scipy's complex functions, without their Condon-Shortley phase."""
     polar = np.arctan2(np.hypot(vectors[:, 0], vectors[:, 1]), vectors[:, 2])
     azimuth = np.arctan2(vectors[:, 1], vectors[:, 0])
     columns = []
@@ -164,6 +164,6 @@ def test_refusals():
         shell_moments(np.zeros((1, 4, 3)), 3, 0)
 
 
-def test_threads_change_nothing():
+def test_threads_do_not_change_the_result():
     points = clouds(7, 200)
     assert np.array_equal(shell_moments(points, 15, 8), shell_moments(points, 15, 8, threads=3))

@@ -1,4 +1,4 @@
-"""Meshes, clouds and images that ask for far more than is in them, or for other files: refused before reading them."""
+"""Meshes, clouds and images that announce far more than they hold, or name other files, are refused before reading."""
 
 import io
 import json
@@ -130,7 +130,7 @@ def test_hostile_meshes_and_clouds(name: str, tmp_path: Path, capfd: pytest.Capt
     assert not capfd.readouterr().err
 
 
-def test_the_triangle_that_all_these_are_made_from_is_read(tmp_path: Path) -> None:
+def test_the_original_triangle_of_these_files_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.glb").write_bytes(_glb())
     shape = read_shape(tmp_path / "a.glb")
     assert shape.points.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
@@ -176,21 +176,21 @@ def test_texts_of_too_many_words(name: str, content: bytes, tmp_path: Path, monk
         read_shape(tmp_path / name)
 
 
-def test_textures_are_neither_looked_for_nor_decoded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_textures_are_neither_opened_nor_decoded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     faces = b"3 0 1 2\n"
     header = f"comment TextureFile ../secret.png\nelement vertex 3\n{POINT}\nelement face 1\n{FACE}"
     (tmp_path / "a.ply").write_bytes(_ply(header, CORNER_TEXT + faces, "ascii"))
     assert len(read_shape(tmp_path / "a.ply").points) == 3
-    picture = _png(60_000, 60_000)
+    texture = _png(60_000, 60_000)
     material = {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}
     content = _glb(
-        TRIANGLE + picture,
+        TRIANGLE + texture,
         images=[{"bufferView": 2, "mimeType": "image/png"}],
         textures=[{"source": 0}],
         materials=[material],
         meshes=[{"primitives": [{**PRIMITIVE, "material": 0}]}],
-        bufferViews=[*VIEWS, {"buffer": 0, "byteOffset": 48, "byteLength": len(picture)}],
-        buffers=[{"byteLength": 48 + len(picture)}],
+        bufferViews=[*VIEWS, {"buffer": 0, "byteOffset": 48, "byteLength": len(texture)}],
+        buffers=[{"byteLength": 48 + len(texture)}],
     )
     (tmp_path / "a.glb").write_bytes(content)
     assert len(read_shape(tmp_path / "a.glb").points) == 3
@@ -229,7 +229,7 @@ IMAGES = {
     "words.png": (lambda: _png(8, 8, *[(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 23)))] * 20), "unreadable"),
     "short.png": (lambda: _png(4000, 4000), "unreadable"),
     "empty.jpg": (lambda: b"", "unreadable"),
-    # whatever their names say: Pillow would hand the first to a program
+    # The formats do not match the names. Pillow would pass the first file to an external program.
     "script.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "cannot identify"),
     "icon.png": (lambda: b"\0\0\1\0\1\0\0\0\0\0\1\0\30\0\0\0\0\0\26\0\0\0", "cannot identify"),
 }
@@ -255,7 +255,7 @@ def test_pipes_and_devices_are_not_opened(read: Any, tmp_path: Path) -> None:
             read(tmp_path / f"{name}{ending}")
 
 
-def test_among_sound_objects_they_are_rows_of_failures(tmp_path: Path) -> None:
+def test_among_valid_objects_they_are_rows_of_failures(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()
     for name, (content, _) in MESHES.items():

@@ -1,4 +1,4 @@
-"""Data sets whose lists and containers were made to lead out of their folder or to take all memory."""
+"""Data sets whose lists and containers try to lead out of their folder or to use all memory."""
 
 import gzip
 import json
@@ -106,7 +106,7 @@ def test_clouds_that_unpack_to_more_than_they_say(change: Any, tmp_path: Path) -
         open_source("modelnet10", hostile).items[0].load()
 
 
-def test_sound_chunks_pass(tmp_path: Path) -> None:
+def test_valid_chunks_pass(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 3, (100, 7)).astype(np.float32)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for options in ({}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True, "chunks": (33, 5)}):
@@ -120,7 +120,7 @@ def test_a_list_cannot_name_a_file_twice(tmp_path: Path) -> None:
         open_source("modelnet10", tmp_path)
 
 
-def test_long_lists_and_pipes_in_place_of_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lists_and_pipes_instead_of_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _modelnet(tmp_path)
     with (tmp_path / "train_files.txt").open("wb") as stream:
         stream.truncate(1 << 40)  # a hole of a terabyte
@@ -140,7 +140,7 @@ def test_deep_lists_of_names(tmp_path: Path) -> None:
 
 
 def test_idx_files_that_unpack_to_more_than_they_say(tmp_path: Path) -> None:
-    """60 000 images announced, a gigabyte of zeros behind them."""
+    """A file announces 60 000 images, and a gigabyte of zeros follows them."""
     head = {"images-idx3": [2051, 10, 28, 28], "labels-idx1": [2049, 10]}
     for split in ("train", "t10k"):
         for kind, words in head.items():
@@ -158,7 +158,7 @@ def test_idx_files_that_announce_more_than_there_can_be(tmp_path: Path) -> None:
         open_source("mnist", tmp_path)
 
 
-def test_pipes_among_pictures(tmp_path: Path) -> None:
+def test_pipes_among_images(tmp_path: Path) -> None:
     from data_prep.sources.cifar10 import CLASSES
 
     for split in ("train", "test"):

@@ -1,4 +1,4 @@
-"""Sources of images that are cut, scaled or paired; every layout is built small, with the genuine names."""
+"""Sources of images that are cropped, scaled or paired. The tests build each layout small, with the official names."""
 
 import pickle
 from pathlib import Path
@@ -23,7 +23,7 @@ def _save(path: Path, pixels: np.ndarray) -> None:
 # sizes
 
 
-def test_square_image_takes_the_middle_and_means() -> None:
+def test_resize_square_crops_the_middle_and_averages() -> None:
     image = np.arange(4 * 12, dtype=np.uint8).reshape(1, 4, 12)
     middle = image[0, :, 4:8]
     np.testing.assert_array_equal(resize_square(image, 4)[0], middle)
@@ -48,7 +48,7 @@ def test_sizes_of_sources(tmp_path: Path) -> None:
     assert not maps.failures
     assert np.allclose(maps.read(), 100 / 127.5 - 1)
     assert verify_maps(tmp_path / "out.h5", source) == []
-    # without a size, those unlike the first are told
+    # Without a size, images that differ from the first are failures.
     maps = prepare_maps(plain, find_image_basis(plain), tmp_path / "plain.h5")
     assert ["give --size" in reason for _, reason in maps.failures] == [True, True]
     with pytest.raises(UserError, match="size of images out of range"):
@@ -57,7 +57,7 @@ def test_sizes_of_sources(tmp_path: Path) -> None:
         open_source("shapes", size=64)
 
 
-def test_large_images_are_told_of_the_size(tmp_path: Path) -> None:
+def test_large_images_need_a_size(tmp_path: Path) -> None:
     _save(tmp_path / "a.png", np.zeros((10, 600), np.uint8))
     with pytest.raises(UserError, match="give --size, at most 512"):
         find_image_basis(open_source(f"folder:{tmp_path}"))
@@ -68,19 +68,19 @@ def test_large_images_are_told_of_the_size(tmp_path: Path) -> None:
 
 def _pairs(folder: Path) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(0)
-    pictures = {}
+    images = {}
     for split, names in (("train", ("1", "2", "10")), ("val", ("1",)), ("test", ("1", "2"))):
         for name in names:
-            pictures[f"{split}/{name}.png"] = generator.integers(0, 256, (16, 32, 3), np.uint8)
-            _save(folder / split / f"{name}.png", pictures[f"{split}/{name}.png"])
+            images[f"{split}/{name}.png"] = generator.integers(0, 256, (16, 32, 3), np.uint8)
+            _save(folder / split / f"{name}.png", images[f"{split}/{name}.png"])
     (folder / "train" / "._1.png").write_bytes(b"\0\5\x16")
     (folder / "train" / "Thumbs.db").write_bytes(b"\0")
-    return pictures
+    return images
 
 
 @pytest.mark.parametrize("name", ["facades", "maps", "cityscapes", "edges2shoes", "edges2handbags"])
 def test_pairs(tmp_path: Path, name: str) -> None:
-    pictures = _pairs(tmp_path / name)
+    images = _pairs(tmp_path / name)
     for root in (tmp_path, tmp_path / name):
         source = open_source(name, root)
         assert [item.id for item in source.items] == [
@@ -90,29 +90,29 @@ def test_pairs(tmp_path: Path, name: str) -> None:
         assert source.paired
         assert source.note == "6 pairs (3 train, 1 val, 2 test)"
     item = pickle.loads(pickle.dumps(source.items[2]))
-    both = pictures["train/10.png"].transpose(2, 0, 1)
+    both = images["train/10.png"].transpose(2, 0, 1)
     np.testing.assert_array_equal(item.load(), np.concatenate([both[:, :, :16], both[:, :, 16:]]))
     assert item.split == "train"
     assert item.label == -1
 
 
 def test_pairs_to_maps_and_both_directions(tmp_path: Path) -> None:
-    pictures = _pairs(tmp_path / "facades")
+    images = _pairs(tmp_path / "facades")
     source = open_source("facades", tmp_path, size=8)
     maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5")
     assert maps.basis.layout == "image-pair"
     assert maps.basis.shape == (6, 8, 8)
     left, right = split_pair_channels(maps.basis)
     assert (right, left) == split_pair_channels(maps.basis, "BtoA")
-    picture = pictures["train/1.png"].transpose(2, 0, 1)
-    for channels, half in ((left, picture[:, :, :16]), (right, picture[:, :, 16:])):
+    image = images["train/1.png"].transpose(2, 0, 1)
+    for channels, half in ((left, image[:, :, :16]), (right, image[:, :, 16:])):
         mean = half.reshape(3, 8, 2, 8, 2).mean(axis=(2, 4)) / 127.5 - 1
         assert np.abs(maps.read()[0][channels] - mean).max() < 0.01
     with pytest.raises(UserError, match="unknown direction"):
         split_pair_channels(maps.basis, "AtoC")
     with pytest.raises(UserError, match="not a map file of paired images"):
         split_pair_channels(pixel_basis(6, 8, 8))
-    # plain images of as many channels are something else
+    # Plain images with as many channels have another basis.
     assert pixel_basis(6, 8, 8).find_conflicts(maps.basis)
 
 
@@ -124,14 +124,14 @@ def test_own_pairs(tmp_path: Path) -> None:
     assert source.name == "pairs:own"
     maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5")
     assert maps.ids == ("train/a.png", "train/b.png")
-    # the grey pair stands three times in each half
+    # The grey pair is repeated three times in each half.
     assert np.allclose(maps.read()[1], 10 / 127.5 - 1)
     assert maps.failures == (("train/c.png", "a width of 17 pixels: not two images side by side"),)
     with pytest.raises(ObjectError):
         source.items[2].load()
 
 
-def test_pairs_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no facades in this folder"):
         open_source("facades", tmp_path)
     (tmp_path / "train").mkdir()
@@ -145,11 +145,11 @@ ATTRIBUTES = ("5_o_Clock_Shadow", "Male", "Smiling")
 
 
 def _celeba(folder: Path, *, commas: bool = False, nested: bool = False) -> None:
-    pictures = folder / "img_align_celeba" / ("img_align_celeba" if nested else "")
+    images = folder / "img_align_celeba" / ("img_align_celeba" if nested else "")
     for number in range(1, 5):
         pixels = np.zeros((218, 178, 3), np.uint8)
         pixels[35:183, 15:163] = 10 * number  # the middle 148 x 148
-        _save(pictures / f"{number:06d}.jpg", pixels)
+        _save(images / f"{number:06d}.jpg", pixels)
     values = ("-1  1 -1", " 1 -1  1", "-1  1  1", "-1 -1 -1")
     lines = [f"{number:06d}.jpg {row}" for number, row in enumerate(values, 1)]
     partition = [f"{number:06d}.jpg {split}" for number, split in enumerate((0, 0, 1, 2), 1)]
@@ -227,7 +227,7 @@ def test_names_with_colons() -> None:
         split_name("nonesuch:x")
 
 
-def test_sixteen_bit_pictures_are_refused_and_not_turned_white(tmp_path: Path) -> None:
+def test_sixteen_bit_images_are_refused_and_not_turned_white(tmp_path: Path) -> None:
     from PIL import Image
 
     from data_prep.readers.image import read_image

@@ -1,4 +1,4 @@
-"""Features that rotations leave alone, and that other changes do not."""
+"""Features that rotations do not change, and that other changes do."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def transform(points, basis):
 
 
 @pytest.mark.parametrize("basis", BASES)
-def test_norms_are_what_they_say(basis):
+def test_norms_match_their_formulas(basis):
     table = list_indices(basis)
     values = np.random.default_rng(0).normal(size=(2, len(table)))
     maps = fold(values, basis)
@@ -35,26 +35,26 @@ def test_norms_are_what_they_say(basis):
         np.sqrt(sum(values[:, i] ** 2 for i in np.flatnonzero((table[:, :2] == block).all(axis=1)))) for block in blocks
     ]
     assert degree_norms(maps, basis) == pytest.approx(np.stack(expected, axis=1), rel=1e-14)
-    place = {tuple(row): number for number, row in enumerate(table.tolist())}
+    row_of = {tuple(row): number for number, row in enumerate(table.tolist())}
     rings = [(k, ell, m) for k, ell, m in table.tolist() if m >= 0]
     ring_values = [
-        np.abs(values[:, place[k, ell, 0]])
+        np.abs(values[:, row_of[k, ell, 0]])
         if m == 0
-        else np.hypot(values[:, place[k, ell, m]], values[:, place[k, ell, -m]])
+        else np.hypot(values[:, row_of[k, ell, m]], values[:, row_of[k, ell, -m]])
         for k, ell, m in rings
     ]
     assert np.array_equal(ring_norms(maps, basis), np.stack(ring_values, axis=1))
 
 
 @pytest.mark.parametrize("basis", BASES)
-def test_unchanged_by_what_they_ignore(basis):
+def test_unchanged_by_rotations(basis):
     points = clouds(2, 80)
     maps = transform(points, basis)
     anyhow = transform(points @ Rotation.random(random_state=0).as_matrix().T, basis)
     upright = transform(points @ Rotation.from_euler("z", 1.3).as_matrix().T, basis)
     assert np.abs(degree_norms(anyhow, basis) - degree_norms(maps, basis)).max() < 1e-14
     assert np.abs(ring_norms(upright, basis) - ring_norms(maps, basis)).max() < 1e-14
-    # and changed by what they do not ignore
+    # Other changes must change them.
     assert np.abs(ring_norms(anyhow, basis) - ring_norms(maps, basis)).max() > 0.01
     assert np.abs(degree_norms(maps[:1], basis) - degree_norms(maps[1:], basis)).max() > 0.01
 

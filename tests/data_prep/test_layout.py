@@ -77,12 +77,12 @@ def test_degrees_orders_and_signs(basis):
 
 @pytest.mark.parametrize("basis", BASES)
 def test_opposite_orders(basis):
-    place = layout.find_opposite_cells(basis)
-    assert np.array_equal(place[place], np.arange(place.size))
+    opposite = layout.find_opposite_cells(basis)
+    assert np.array_equal(opposite[opposite], np.arange(opposite.size))
     assert np.array_equal(
-        layout.find_azimuthal_orders(basis).ravel()[place], -layout.find_azimuthal_orders(basis).ravel()
+        layout.find_azimuthal_orders(basis).ravel()[opposite], -layout.find_azimuthal_orders(basis).ravel()
     )
-    assert np.array_equal(layout.find_degrees(basis).ravel()[place], layout.find_degrees(basis).ravel())
+    assert np.array_equal(layout.find_degrees(basis).ravel()[opposite], layout.find_degrees(basis).ravel())
 
 
 def test_images_have_no_coefficients():

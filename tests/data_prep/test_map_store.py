@@ -42,7 +42,7 @@ def _write(path: Path, maps: np.ndarray | None = None, *, basis: Basis = BASIS, 
     return open_maps(path)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_maps_are_read(tmp_path: Path) -> None:
     made = _write(tmp_path / "a.h5", keep=16)
     np.testing.assert_array_equal(made.read(), _maps())
     assert made.read().dtype == np.float32
@@ -59,7 +59,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [[3], [8, 0, 3], [1, 1, 0, 1], [4, 5, 6, 2], []])
-def test_rows_come_in_the_order_asked_for(tmp_path: Path, rows: list[int]) -> None:
+def test_rows_come_in_the_requested_order(tmp_path: Path, rows: list[int]) -> None:
     made = _write(tmp_path / "a.h5")
     np.testing.assert_array_equal(made.read(np.array(rows, int)), _maps()[rows])
 
@@ -85,14 +85,14 @@ def test_images_are_not_standardised(tmp_path: Path) -> None:
     assert (made.std == 1).all()
 
 
-def test_points_are_not_there_unless_kept(tmp_path: Path) -> None:
+def test_points_are_stored_only_on_request(tmp_path: Path) -> None:
     made = _write(tmp_path / "a.h5")
     assert not made.has_points
     with pytest.raises(UserError, match="--keep-points"):
         made.read_points()
 
 
-def test_one_sample_a_chunk_and_no_compression(tmp_path: Path) -> None:
+def test_one_sample_per_chunk_and_no_compression(tmp_path: Path) -> None:
     _write(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["maps"].chunks == (1, *BASIS.shape)
@@ -188,7 +188,7 @@ def test_truncated_files_are_refused(tmp_path: Path, size: int) -> None:
         open_maps(path)
 
 
-def test_links_put_in_after_opening_are_not_followed(tmp_path: Path) -> None:
+def test_links_added_after_opening_are_not_followed(tmp_path: Path) -> None:
     made = _write(tmp_path / "a.h5")
     _write(tmp_path / "other.h5", _maps(1))
     _damage(made.path, _replace("maps", h5py.ExternalLink("other.h5", "maps")))
@@ -265,7 +265,7 @@ def test_a_file_that_contradicts_itself_is_refused(random_maps: MapFile, name: s
         open_maps(random_maps.path)
 
 
-def test_a_value_that_is_not_finite_is_refused_wherever_it_lies(random_maps: MapFile) -> None:
+def test_a_value_that_is_not_finite_is_refused_anywhere(random_maps: MapFile) -> None:
     with h5py.File(random_maps.path, "r+") as file:
         file["maps"][60, 0, 0, 0] = np.nan
     assert np.isfinite(open_maps(random_maps.path).read(np.arange(10))).all()

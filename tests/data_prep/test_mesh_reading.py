@@ -44,7 +44,7 @@ def test_meshes(tmp_path: Path, ending: str) -> None:
     np.testing.assert_allclose(shape.points.max(axis=0), [0.5, 1, 1.5], rtol=1e-6)
 
 
-def test_scene_parts_are_where_the_scene_has_them(tmp_path: Path) -> None:
+def test_scene_parts_have_their_positions_in_the_scene(tmp_path: Path) -> None:
     scene = trimesh.Scene()
     scene.add_geometry(BOX, transform=trimesh.transformations.translation_matrix([10, 0, 0]))
     scene.add_geometry(BOX, transform=trimesh.transformations.translation_matrix([-10, 0, 0]))
@@ -71,7 +71,7 @@ def test_gltf_reads_no_file_outside_its_folder(tmp_path: Path) -> None:
         read_shape(inside / "box.gltf")
 
 
-def test_obj_with_materials_that_are_not_there(tmp_path: Path) -> None:
+def test_obj_with_missing_materials(tmp_path: Path) -> None:
     text = "mtllib ../../secret.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nusemtl a\nf 1 2 3\nusemtl b\nf 1/1 2/2 4/3\n"
     (tmp_path / "a.obj").write_text(text)
     shape = read_shape(tmp_path / "a.obj")
@@ -133,7 +133,7 @@ def _npz_bomb() -> bytes:
         ("a.csv", b"1 2 3\n", "unknown ending"),
     ],
 )
-def test_bad_files_say_what_is_wrong(
+def test_bad_files_are_explained(
     tmp_path: Path, name: str, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mesh_reading, "LARGEST_FILE", 1 << 20)
@@ -162,7 +162,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_mesh_of_a_million_faces(tmp_path: Path) -> None:
-    """A finely divided torus, from the file to the map: it must be that of the torus, whose moments are known."""
+    """The map of a finely divided torus from a file must have the known moments of the torus."""
     around, across = 1000, 500
     i, j = np.meshgrid(np.arange(around), np.arange(across), indexing="ij")
     phi, psi = 2 * np.pi * i / around, 2 * np.pi * j / across

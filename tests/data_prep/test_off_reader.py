@@ -40,7 +40,7 @@ def test_variants_give_the_same_mesh(data: bytes) -> None:
     assert faces.dtype == np.int64
 
 
-def test_polygons_become_fans_and_too_short_ones_go() -> None:
+def test_polygons_become_fans_and_short_ones_are_dropped() -> None:
     square = b"OFF\n5 3 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n2 2 2\n5 0 1 2 3 4\n2 0 1\n4 3 2 1 0\n"
     _, faces = parse_off(square)
     np.testing.assert_array_equal(faces, [[0, 1, 2], [0, 2, 3], [0, 3, 4], [3, 2, 1], [3, 1, 0]])
@@ -69,7 +69,7 @@ def test_polygons_become_fans_and_too_short_ones_go() -> None:
         (TETRAHEDRON.replace(b"3 2 0 3", b"3 2 0 99999999999999999999999"), "a face names|unreadable"),
     ],
 )
-def test_bad_files_say_what_is_wrong(data: bytes, reason: str) -> None:
+def test_bad_files_are_explained(data: bytes, reason: str) -> None:
     with pytest.raises(ObjectError, match=reason):
         parse_off(data)
 

@@ -20,7 +20,7 @@ from spectral_ssl.ground.errors import UserError
 SMALL = zernike_basis(6, 3, points=128)
 
 
-# Loaders go to worker processes, which cannot import this file: they are made of what is installed.
+# Worker processes cannot import this file, so loaders consist of installed functions.
 
 
 def _cloud(seed: int) -> partial[Shape]:
@@ -55,7 +55,7 @@ def test_same_bytes_for_any_number_of_workers(tmp_path: Path, keep_points: bool)
     assert len({file.read_bytes() for file in files}) == 1
 
 
-def test_result_does_not_depend_on_order_or_company(tmp_path: Path) -> None:
+def test_result_does_not_depend_on_order_or_other_objects(tmp_path: Path) -> None:
     whole = prepare_maps(CLOUDS, SMALL, tmp_path / "whole.h5", workers=0)
     items = CLOUDS.items[40:10:-3]
     part = Source(name="few", kind="shapes", classes=CLOUDS.classes, items=items)
@@ -65,7 +65,7 @@ def test_result_does_not_depend_on_order_or_company(tmp_path: Path) -> None:
     np.testing.assert_array_equal(few.read(), whole.read(rows))
 
 
-def test_rows_say_what_they_are(tmp_path: Path) -> None:
+def test_rows_have_ids_labels_and_splits(tmp_path: Path) -> None:
     made = prepare_maps(CLOUDS, SMALL, tmp_path / "a.h5", workers=0)
     assert len(made) == 70
     assert made.ids == tuple(item.id for item in CLOUDS.items)
@@ -80,14 +80,14 @@ def test_rows_say_what_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("basis", [zernike_basis(8, points=64), SMALL, harmonics_basis(4, 3, points=64)])
-def test_a_map_is_the_folded_transform_of_the_kept_cloud(tmp_path: Path, basis: Basis) -> None:
+def test_a_map_is_the_folded_transform_of_the_stored_cloud(tmp_path: Path, basis: Basis) -> None:
     made = prepare_maps(CLOUDS, basis, tmp_path / "a.h5", workers=0, keep_points=True)
     values, cloud = object_to_map(CLOUDS.items[7], basis, "+z")
     np.testing.assert_array_equal(made.read(np.array([7]))[0], values)
     assert cloud is not None
-    kept = made.read_points(np.array([7]))[0]
-    np.testing.assert_allclose(kept, cloud, atol=1e-3)
-    assert (np.abs(kept) <= np.abs(cloud)).all()
+    stored = made.read_points(np.array([7]))[0]
+    np.testing.assert_allclose(stored, cloud, atol=1e-3)
+    assert (np.abs(stored) <= np.abs(cloud)).all()
     assert np.linalg.norm(made.read_points(), axis=2).max() < 1
     if basis.kind == "zernike":
         radial = basis.radial if basis.truncation == "rectangular" else None
@@ -96,7 +96,7 @@ def test_a_map_is_the_folded_transform_of_the_kept_cloud(tmp_path: Path, basis: 
 
 
 def test_up_axis(tmp_path: Path) -> None:
-    # with as many points as the cloud has nothing is drawn, so that only the axis matters
+    # With as many points as the cloud has, nothing is sampled, so that only the axis matters.
     basis = zernike_basis(6, 3, points=200)
     turned = _source(_cloud(3), up="+y")
     maps = prepare_maps(turned, basis, tmp_path / "own.h5", workers=0).read()
@@ -151,12 +151,12 @@ def test_failures_are_rows(tmp_path: Path, workers: int) -> None:
         ([], UserError, "all 0 objects.*failed.*empty"),
     ],
 )
-def test_no_file_is_left_of_what_went_wrong(
+def test_a_failed_prep_leaves_no_file(
     tmp_path: Path, workers: int, loaders: list[object], error: type[Exception], reason: str
 ) -> None:
     with pytest.raises(error, match=reason):
         prepare_maps(_source(*loaders), SMALL, tmp_path / "a.h5", workers=workers)
-    # finished work is kept where there is a chance that it will be gone on with
+    # Finished work stays if the same command can resume it.
     assert [path.name for path in tmp_path.iterdir()] in ([], [".a.h5.prep"])
     if error is UserError:
         assert list(tmp_path.iterdir()) == []
@@ -215,7 +215,7 @@ def test_images_that_cannot_be_maps() -> None:
         (Source("twice", "shapes", (), CLOUDS.items[:1] * 2), SMALL, {}, "same name"),
     ],
 )
-def test_what_cannot_work_is_refused(
+def test_invalid_settings_are_refused(
     tmp_path: Path, source: Source, basis: Basis, more: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):

@@ -52,7 +52,7 @@ def test_axes_of_zernike_maps_make_the_second_moments_diagonal_and_ordered():
 
 @pytest.mark.parametrize("basis", [ZERNIKE, SHELLS])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_all_poses_have_one_frame_but_for_the_signs_of_the_axes(basis, seed):
+def test_all_poses_have_one_frame_up_to_the_signs_of_the_axes(basis, seed):
     points = clouds()
     first, second = (turn_to_principal_frame(transform(posed(points, s), basis), basis) for s in (seed, seed + 10))
     apart = np.stack(
@@ -63,7 +63,7 @@ def test_all_poses_have_one_frame_but_for_the_signs_of_the_axes(basis, seed):
 
 
 @pytest.mark.parametrize("basis", [ZERNIKE, SHELLS])
-def test_turned_about_the_vertical_objects_have_one_upright_frame_but_for_half_a_turn(basis):
+def test_rotations_about_the_vertical_have_one_upright_frame_up_to_half_a_turn(basis):
     points = clouds() @ Rotation.from_euler("x", 0.3).as_matrix().T  # axes that are not the vertical
     turns = Rotation.from_euler("z", [[0.5], [2.0], [-1.0], [3.1]]).as_matrix()
     first, second = (

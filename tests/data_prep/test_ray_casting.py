@@ -39,10 +39,10 @@ def test_first_harmonic_stays_in_degree_one() -> None:
 
 @pytest.mark.parametrize("degree", [1, 15, 63])
 def test_functions_of_the_degree_transform_exactly(degree: int) -> None:
-    given = np.random.default_rng(0).normal(size=(degree + 1) ** 2)
+    coefficients = np.random.default_rng(0).normal(size=(degree + 1) ** 2)
     directions = build_grid_directions(degree)
-    values = spherical_harmonics(directions, degree) @ given
-    np.testing.assert_allclose(transform_grid(values), given, atol=1e-12)
+    values = spherical_harmonics(directions, degree) @ coefficients
+    np.testing.assert_allclose(transform_grid(values), coefficients, atol=1e-12)
     basis = radial_basis(degree)
     again = radii(fold(transform_grid(values), basis), basis, directions.reshape(-1, 3))
     np.testing.assert_allclose(again, values.ravel(), atol=1e-11)
@@ -58,7 +58,7 @@ def test_the_grid_has_the_north_pole_and_not_the_south_pole() -> None:
         transform_grid(np.zeros((8, 7)))
 
 
-def test_without_embree_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_embree_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
     source = Source("few", "shapes", ("a",), (Item("x", 0, "train", lambda: make_shape("mug/train-000")),))
     with pytest.raises(UserError, match=r"spectral-ssl\[embree\]"):
@@ -107,7 +107,9 @@ def test_turned_mesh_gives_turned_coefficients() -> None:
     sphere = _mesh(trimesh.creation.icosphere(5))
     points = sphere.points * [0.9, 0.6, 0.4] * (1 + 0.1 * sphere.points[:, :1])
     turn = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])
-    before, after = (compute_radial_map(Shape(places, sphere.faces), basis) for places in (points, points @ turn.T))
+    before, after = (
+        compute_radial_map(Shape(positions, sphere.faces), basis) for positions in (points, points @ turn.T)
+    )
     np.testing.assert_allclose(rotation.rotate(before, basis, turn), after, atol=2e-3)
     assert np.abs(before - after).max() > 0.1
     cosine, sine = np.cos(0.5), np.sin(0.5)

@@ -28,7 +28,7 @@ GENERATOR = np.random.default_rng(5)
 
 
 def _ball_grid(degree: int, breaks: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes and weights that integrate polynomials of twice the degree over the ball, in ``breaks`` shells."""
+    """Compute nodes and weights that integrate polynomials of twice the degree over the ball, in ``breaks`` shells."""
     nodes, weights = np.polynomial.legendre.leggauss(degree + 2)
     radius = np.concatenate([(nodes + 1 + 2 * shell) / (2 * breaks) for shell in range(breaks)])
     radial = np.tile(weights / (2 * breaks), breaks) * radius**2
@@ -41,38 +41,38 @@ def _ball_grid(degree: int, breaks: int = 1) -> tuple[NDArray[np.float64], NDArr
 
 @pytest.mark.parametrize("basis", [zernike_basis(12), zernike_basis(7, 4), harmonics_basis(9, 3)])
 def test_density_of_random_coefficients_transforms_back(basis: Basis) -> None:
-    given = GENERATOR.normal(size=(2, len(list_indices(basis))))
-    places, mass = _ball_grid(14, 3)
-    values = density(fold(given, basis), basis, places)
-    for wanted, value in zip(given, values, strict=True):
+    coefficients = GENERATOR.normal(size=(2, len(list_indices(basis))))
+    nodes, mass = _ball_grid(14, 3)
+    values = density(fold(coefficients, basis), basis, nodes)
+    for wanted, value in zip(coefficients, values, strict=True):
         if basis.kind == "zernike":
             radial = basis.radial if basis.truncation == "rectangular" else None
-            again = zernike_moments(places[None], basis.degree, value * mass, radial=radial, dtype="float64")
+            again = zernike_moments(nodes[None], basis.degree, value * mass, radial=radial, dtype="float64")
         else:
-            again = shell_moments(places[None], basis.degree, basis.radial, value * mass, dtype="float64")
+            again = shell_moments(nodes[None], basis.degree, basis.radial, value * mass, dtype="float64")
         np.testing.assert_allclose(again[0], wanted, atol=1e-12)
 
 
 def test_radii_of_random_coefficients_transform_back() -> None:
     basis = radial_basis(20)
-    given = GENERATOR.normal(size=(3, 21 * 21))
+    coefficients = GENERATOR.normal(size=(3, 21 * 21))
     nodes, weights = np.polynomial.legendre.leggauss(21)
     azimuth = np.arange(42) * np.pi / 21
     z, phi = (part.ravel() for part in np.meshgrid(nodes, azimuth, indexing="ij"))
     directions = np.stack([np.sqrt(1 - z**2) * np.cos(phi), np.sqrt(1 - z**2) * np.sin(phi), z], axis=1)
-    values = radii(fold(given, basis), basis, 2.5 * directions)
+    values = radii(fold(coefficients, basis), basis, 2.5 * directions)
     mass = np.repeat(weights, 42) * np.pi / 21
-    np.testing.assert_allclose((values * mass) @ spherical_harmonics(directions, 20), given, atol=1e-12)
+    np.testing.assert_allclose((values * mass) @ spherical_harmonics(directions, 20), coefficients, atol=1e-12)
 
 
-def test_density_grid_is_the_density_at_the_middles() -> None:
+def test_density_grid_is_the_density_at_the_centres() -> None:
     basis = zernike_basis(5)
     maps = fold(GENERATOR.normal(size=(2, 56)), basis)
     grid = density_grid(maps, basis, 10)
     assert grid.shape == (2, 10, 10, 10)
     assert np.all(grid[:, 0, 0] == 0)
-    place = np.array([[0.1, -0.3, 0.5]])  # cell 5, 3, 7: x, y, z in this order
-    np.testing.assert_allclose(grid[:, 5, 3, 7], density(maps, basis, place)[:, 0], rtol=1e-12)
+    point = np.array([[0.1, -0.3, 0.5]])  # cell 5, 3, 7: x, y, z in this order
+    np.testing.assert_allclose(grid[:, 5, 3, 7], density(maps, basis, point)[:, 0], rtol=1e-12)
 
 
 def test_level_surface_of_a_ball() -> None:
@@ -114,7 +114,7 @@ def _volume(shape: Shape) -> float:
 
 
 def _is_closed(shape: Shape) -> bool:
-    """Every directed edge has as many opposite ones."""
+    """Check that every directed edge has as many opposite ones."""
     assert shape.faces is not None
     edges = np.concatenate([shape.faces[:, [0, 1]], shape.faces[:, [1, 2]], shape.faces[:, [2, 0]]])
     size = len(shape.points)

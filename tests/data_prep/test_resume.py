@@ -1,4 +1,4 @@
-"""Prep that was stopped goes on where it was, and ends with the bytes of a run that was not stopped."""
+"""An interrupted prep resumes, and gives the same bytes as a prep without interruption."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def _source(loaded: list[int] | None = None, digest: str = "d", **more: object) 
 
 
 class Stopped(BaseException):
-    """Like KeyboardInterrupt: not an Exception."""
+    """An interruption that is not an Exception, like KeyboardInterrupt."""
 
 
 def _stop_after(batches: int) -> Callable[[int, int], None]:
@@ -59,7 +59,7 @@ def _stop_after(batches: int) -> Callable[[int, int], None]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
-    """The bytes of a run that was not stopped."""
+    """Return the bytes of a prep without interruption."""
     path = tmp_path / "whole.h5"
     prepare_maps(_source(), SMALL, path, workers=0, keep_points=True)
     assert not get_work_folder(path).exists()
@@ -67,7 +67,7 @@ def whole(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4, 5])
-def test_finished_batches_are_not_done_again(tmp_path: Path, whole: bytes, batches: int) -> None:
+def test_finished_batches_are_not_repeated(tmp_path: Path, whole: bytes, batches: int) -> None:
     out = tmp_path / "a.h5"
     first: list[int] = []
     with pytest.raises(Stopped):
@@ -135,7 +135,7 @@ def test_killed_after_the_file_was_complete(tmp_path: Path, whole: bytes) -> Non
     assert not get_work_folder(out).exists()
 
 
-def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) -> None:
+def test_unfinished_work_that_replaces_a_file_is_not_deleted(tmp_path: Path) -> None:
     out = tmp_path / "a.h5"
     prepare_maps(_source(), SMALL, out, workers=0)
     first = out.read_bytes()
@@ -152,7 +152,7 @@ def test_work_that_was_to_replace_the_file_is_not_thrown_away(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["folder", "resized"])
-def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name: str) -> None:
+def test_changed_files_of_equal_size_are_detected(tmp_path: Path, name: str) -> None:
     from PIL import Image as Pillow
 
     from data_prep.pipeline.prepare import find_image_basis
@@ -186,7 +186,7 @@ def test_files_that_changed_and_kept_their_size_are_noticed(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"", lambda data: data[:-1] + b"\xff"])
-def test_a_torn_shard_is_made_again(tmp_path: Path, whole: bytes, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_shard_is_computed_again(tmp_path: Path, whole: bytes, damage: Callable[[bytes], bytes]) -> None:
     out = tmp_path / "a.h5"
     with pytest.raises(Stopped):
         prepare_maps(_source(), SMALL, out, workers=0, keep_points=True, progress=_stop_after(3))
@@ -217,8 +217,8 @@ def test_two_at_once(tmp_path: Path) -> None:
     assert len(prepare_maps(_source(), SMALL, out, workers=0)) == OBJECTS - 1
 
 
-def test_a_lock_file_that_was_removed_guards_nothing(tmp_path: Path) -> None:
-    """One finishes while another waits between opening the lock file and locking it."""
+def test_a_removed_lock_file_protects_nothing(tmp_path: Path) -> None:
+    """One process finishes while another waits between opening the lock file and locking it."""
     out = tmp_path / "a.h5"
     with open_work_folder(out) as work:
         work.remove()
@@ -229,7 +229,7 @@ def test_a_lock_file_that_was_removed_guards_nothing(tmp_path: Path) -> None:
 
 
 def test_a_source_that_vanishes_midway(tmp_path: Path) -> None:
-    """What cannot be read any more becomes a row of failures; the rest is used."""
+    """Objects that cannot be read any more become rows of failures; the others get maps."""
     from data_prep.sources.catalogue import open_source
 
     folder = tmp_path / "clouds"
@@ -254,17 +254,17 @@ def _begin(clouds: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
 
 
 def _children(process: int) -> set[int]:
-    """Processes that one has started, as Linux tells."""
-    found = set()
+    """List the processes that a process has started, from Linux' proc files."""
+    children = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended
             if int(status.read_text().rpartition(")")[2].split()[1]) == process:
-                found.add(int(status.parent.name))
-    return found
+                children.add(int(status.parent.name))
+    return children
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is more than an entry that nobody has asked for yet (a zombie)."""
+    """Return whether a process is running and no zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:  # it is gone
@@ -320,8 +320,8 @@ def _killed_and_started_again(tmp_path: Path, moments: int, workers: int) -> Non
         shards_at_kill.append(len(list(get_work_folder(out).glob("*.shard"))))
         if not out.exists() or get_work_folder(out).exists():  # it was killed before it was done
             process = _begin(clouds, out, workers)
-            _, said = process.communicate(timeout=300)
-            assert process.returncode == 0, said
+            _, message = process.communicate(timeout=300)
+            assert process.returncode == 0, message
         assert out.read_bytes() == whole
         assert sorted(os.listdir(folder)) == ["a.h5", "whole.h5"]  # noqa: PTH208
         out.unlink()

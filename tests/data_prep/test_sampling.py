@@ -44,7 +44,7 @@ def test_few_points_are_uniform_too() -> None:
     np.testing.assert_allclose(flat.mean(axis=0), [1, 2 / 3, 0], atol=5 * 0.71 / np.sqrt(len(flat)))
 
 
-def test_each_triangle_gets_its_share() -> None:
+def test_points_of_a_triangle_are_proportional_to_its_area() -> None:
     points = sample_surface(BENT, 1000, np.random.default_rng(1))
     assert points.shape == (1000, 3)
     flat = points[:, 2] == 0
@@ -63,7 +63,7 @@ def test_seeded(count: int) -> None:
 
 
 @pytest.mark.parametrize("faces", [np.zeros((0, 3), np.int64), np.array([[0, 0, 1]])], ids=["no faces", "no area"])
-def test_nothing_to_draw_from(faces: np.ndarray) -> None:
+def test_meshes_without_area_are_refused(faces: np.ndarray) -> None:
     with pytest.raises(ObjectError, match=r"faces|area"):
         sample_surface(Shape(BENT.points, faces), 10, np.random.default_rng(0))
 
@@ -96,7 +96,7 @@ def test_small_clouds_are_repeated_evenly() -> None:
     assert set(counts.tolist()) == {2, 3}
 
 
-def test_fitting_clouds_stay() -> None:
+def test_clouds_of_the_right_size_stay() -> None:
     np.testing.assert_array_equal(sample_points(Shape(CLOUD), 100, np.random.default_rng(0)), CLOUD)
 
 

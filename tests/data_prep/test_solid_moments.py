@@ -52,8 +52,8 @@ def test_ball() -> None:
     nodes, weights = np.polynomial.legendre.leggauss(20)
     radius = 0.4 * (nodes + 1)
     mass = 3 / 0.8**3 * 0.4 * weights * radius**2
-    places = radius[:, None] * np.array([0.0, 0, 1])
-    expected = mass @ zernike_functions(places, zernike_basis(8))[:, ell == 0]
+    nodes = radius[:, None] * np.array([0.0, 0, 1])
+    expected = mass @ zernike_functions(nodes, zernike_basis(8))[:, ell == 0]
     np.testing.assert_allclose(values[ell == 0], expected, atol=5e-3)
     assert np.abs(expected).min() > 0.01
     assert k[ell == 0].tolist() == [0, 1, 2, 3, 4]
@@ -76,7 +76,7 @@ def test_a_cavity_is_empty() -> None:
     assert weights @ points[:, 0] ** 2 == pytest.approx((1 / 12 - 0.125 * 0.25 / 12) / 0.875)
 
 
-def test_open_or_wrongly_turned_meshes_are_refused() -> None:
+def test_open_or_inconsistent_meshes_are_refused() -> None:
     box = _mesh(trimesh.creation.box((1.0, 1.0, 1.0)))
     turned = box.faces.copy()
     turned[0] = turned[0, ::-1]
@@ -96,7 +96,7 @@ def test_maps_of_solids() -> None:
         cone.triangles.reshape(-1, 3), np.arange(3 * len(cone.faces)).reshape(-1, 3), process=False
     )
     maps = [shape_to_map(_mesh(mesh), SOLID, "+z", np.random.default_rng(0))[0] for mesh in (cone, separate)]
-    np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)  # corners at the same place are one
+    np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)  # Corners at the same position count as one.
     assert np.abs(unfold(maps[0], SOLID)[1:4]).max() < 1e-6  # the centre of mass is at the origin
     assert SOLID.find_conflicts(zernike_basis(12)) == ["sampling solid against area"]
     surface = shape_to_map(_mesh(cone), replace(SOLID, sampling="quadrature"), "+z", np.random.default_rng(0))[0]

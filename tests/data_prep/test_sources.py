@@ -24,7 +24,7 @@ OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n"
 
 
 def _packed(data: bytes) -> bytes:
-    """Gzip without the time, which would be part of the names of parametrised tests."""
+    """Compress without the time, which would be part of the names of parametrised tests."""
     return gzip.compress(data, mtime=0)
 
 
@@ -34,7 +34,7 @@ def _write(path: Path, content: str | bytes = OFF) -> None:
 
 
 def _check(source: Source) -> None:
-    """What every source must keep: unique ids, labels in range, items that load and can be sent to another process."""
+    """Check unique ids, labels in range, and items that load and can be sent to another process."""
     assert len({item.id for item in source.items}) == len(source.items)
     assert all(-1 <= item.label < max(len(source.classes), 1) for item in source.items)
     assert len(source.digest) == 64
@@ -64,10 +64,10 @@ def _off_tree(root: Path, classes: tuple[str, ...] = CLASSES_10) -> None:
     _write(root.parent / "__MACOSX" / root.name / "bed" / "train" / "._bed_0001.off", b"\0\5\x16")
 
 
-@pytest.mark.parametrize("given", ["ModelNet10", "."])
-def test_modelnet_meshes(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("sub_folder", ["ModelNet10", "."])
+def test_modelnet_meshes(tmp_path: Path, sub_folder: str) -> None:
     _off_tree(tmp_path / "ModelNet10")
-    source = open_source("modelnet10", tmp_path / given)
+    source = open_source("modelnet10", tmp_path / sub_folder)
     _check(source)
     assert source.classes == CLASSES_10
     assert source.up == "+z"
@@ -111,7 +111,7 @@ def _clouds(folder: Path, names: tuple[str, ...], *, lists: bool = True) -> np.n
 
 
 def test_modelnet_clouds(tmp_path: Path) -> None:
-    names = CLASSES_10[::-1]  # the files' own order is not ours
+    names = CLASSES_10[::-1]  # The order of labels in the files differs from ours.
     data = _clouds(tmp_path / "modelnet10_ply_hdf5_2048", names)
     source = open_source("modelnet10", tmp_path)
     _check(source)
@@ -187,7 +187,7 @@ def test_modelnet_lists_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
 
 
 def _text_clouds(folder: Path, name: str, classes: tuple[str, ...]) -> None:
-    """A file a class and split as in modelnet40_normal_resampled, six numbers a line."""
+    """Write one file per class and split as in modelnet40_normal_resampled, with six numbers per line."""
     generator = np.random.default_rng(0)
     for split, number in (("train", 1), ("test", 2)):
         ids = [f"{class_name}_{number:04d}" for class_name in classes]
@@ -297,7 +297,7 @@ def test_digits() -> None:
     assert len(tests) == 355
     share = np.bincount([item.label for item in tests]) / np.bincount([item.label for item in source.items])
     assert (abs(share - 0.2) < 0.01).all()
-    # the split is promised for ever
+    # The split must never change.
     assert [item.id for item in tests[:5]] == [item.id for item in open_source("digits").items if item.split == "test"][
         :5
     ]
@@ -347,9 +347,9 @@ def _mnist(folder: Path, *, packed: bool = True) -> dict[str, np.ndarray]:
     return arrays
 
 
-@pytest.mark.parametrize(("place", "packed"), [("", True), ("", False), ("MNIST/raw", True)])
-def test_mnist(tmp_path: Path, place: str, packed: bool) -> None:
-    arrays = _mnist(tmp_path / place, packed=packed)
+@pytest.mark.parametrize(("folder_name", "packed"), [("", True), ("", False), ("MNIST/raw", True)])
+def test_mnist(tmp_path: Path, folder_name: str, packed: bool) -> None:
+    arrays = _mnist(tmp_path / folder_name, packed=packed)
     source = open_source("mnist", tmp_path)
     _check(source)
     assert source.note == "idx files: train 30 of 60000, test 12 of 10000"
@@ -393,7 +393,7 @@ def test_mnist_damaged(tmp_path: Path, name: str, content: bytes | None, reason:
         open_source("mnist", tmp_path)
 
 
-def test_mnist_truncated_images_are_found_when_read(tmp_path: Path) -> None:
+def test_mnist_truncated_images_fail_when_read(tmp_path: Path) -> None:
     _mnist(tmp_path, packed=False)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-1])
@@ -409,26 +409,26 @@ CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"
 
 def test_cifar10_tree(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
-    pictures = {}
+    images = {}
     for split in ("train", "test"):
         for class_name in CIFAR:
-            place = tmp_path / "cifar10_images" / split / class_name
-            place.mkdir(parents=True)
-            pictures[split, class_name] = generator.integers(0, 256, (32, 32, 3), np.uint8)
-            Pillow.fromarray(pictures[split, class_name]).save(place / "0000.png")
+            folder_name = tmp_path / "cifar10_images" / split / class_name
+            folder_name.mkdir(parents=True)
+            images[split, class_name] = generator.integers(0, 256, (32, 32, 3), np.uint8)
+            Pillow.fromarray(images[split, class_name]).save(folder_name / "0000.png")
     _write(tmp_path / "cifar10_images" / "README.md", "words")
     source = open_source("cifar10", tmp_path)
     _check(source)
     assert source.classes == CIFAR
     assert source.note == "image tree (.png): train 10 of 50000, test 10 of 10000"
-    np.testing.assert_array_equal(source.items[12].load(), pictures["test", "bird"].transpose(2, 0, 1))
+    np.testing.assert_array_equal(source.items[12].load(), images["test", "bird"].transpose(2, 0, 1))
     (tmp_path / "cifar10_images" / "test" / "cat" / "0000.png").unlink()
     with pytest.raises(UserError, match="no images of class 'cat'"):
         open_source("cifar10", tmp_path)
 
 
 class _PythonTwoArray:
-    """Pickles as an array did in Python 2 with the numpy of that time."""
+    """Pickle as an array did in Python 2 with the numpy of that time."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -471,7 +471,7 @@ class _Hostile:
         return Path.touch, (self.path,)
 
 
-def test_cifar10_batches_run_nothing(tmp_path: Path) -> None:
+def test_cifar10_batches_run_no_code(tmp_path: Path) -> None:
     _cifar_batches(tmp_path, "")
     (tmp_path / "data_batch_3").write_bytes(pickle.dumps({b"data": _Hostile(tmp_path / "touched"), b"labels": [1]}))
     with pytest.raises(UserError, match="is not allowed in a batch"):
@@ -508,7 +508,7 @@ def test_cifar10_truncated_or_missing_batches(tmp_path: Path) -> None:
         open_source("cifar10", tmp_path)
 
 
-# the list
+# the catalogue
 
 
 def test_unknown_and_missing(tmp_path: Path) -> None:
@@ -526,7 +526,7 @@ def test_unknown_and_missing(tmp_path: Path) -> None:
         open_source(f"folder:{tmp_path / 'nowhere'}")
 
 
-def test_every_entry_tells_where_from() -> None:
+def test_every_entry_states_its_origin() -> None:
     for entry in SOURCES.values():
         assert entry.where
         assert "\n" not in entry.where
@@ -548,8 +548,8 @@ def test_help_of_every_source() -> None:
 def test_the_list_is_there_at_once() -> None:
     heavy = "trimesh sklearn torch h5py PIL joblib numba"
     code = f"import sys, data_prep.sources; print([name for name in '{heavy}'.split() if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_digest_follows_the_files(tmp_path: Path) -> None:

@@ -67,12 +67,12 @@ def test_thin_triangles_get_few_nodes_across() -> None:
     assert 4 < len(points) < 12  # one across
 
 
-def test_nodes_needed_grow_with_the_length_and_stop_where_exact() -> None:
+def test_node_counts_grow_with_the_length_up_to_exactness() -> None:
     nodes = count_nodes(np.array([1e-9, 0.01, 0.1, 0.5, 1.0, 2.0]), 20, 1e-3)
     assert nodes[0] == 1
     assert (np.diff(nodes) >= 0).all()
     assert nodes.max() <= 11
-    # the promise itself, on waves
+    # The error bound holds on waves.
     for length, q in zip([0.01, 0.1, 0.5, 1.0], nodes[1:5], strict=True):
         x, weight = np.polynomial.legendre.leggauss(int(q))
         s = 20 * length / 2
@@ -114,7 +114,7 @@ def test_unused_corners_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["quadrature", "farthest", "area"])
-def test_sampling_ways_agree_up_to_their_noise(sampling: str) -> None:
+def test_sampling_methods_agree_up_to_their_noise(sampling: str) -> None:
     shape = make_shape("table/train-001")
     basis = replace(zernike_basis(6, points=1024), sampling=sampling)
     exact, none = shape_to_map(shape, replace(basis, sampling="quadrature"), "+y", np.random.default_rng(0))
@@ -129,9 +129,9 @@ def test_clouds_stay_clouds_under_quadrature() -> None:
     cloud = Shape(np.random.default_rng(0).normal(size=(64, 3)))
     basis = zernike_basis(4, points=64)
     for sampling in ("quadrature", "farthest"):
-        values, kept = shape_to_map(cloud, replace(basis, sampling=sampling), "+z", np.random.default_rng(0))
+        values, cloud_of_map = shape_to_map(cloud, replace(basis, sampling=sampling), "+z", np.random.default_rng(0))
         np.testing.assert_array_equal(values, shape_to_map(cloud, basis, "+z", np.random.default_rng(0))[0])
-        assert kept is not None
+        assert cloud_of_map is not None
 
 
 def test_centre_and_reach() -> None:
@@ -163,7 +163,7 @@ def test_reach_ignores_a_stray_point() -> None:
         move_to_unit_ball(points, reach=0)
 
 
-def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
+def test_contradictory_settings_are_refused(tmp_path: Path) -> None:
     source = Source("few", "shapes", ("a",), (Item("x", 0, "train", lambda: make_shape("mug/train-000")),))
     with pytest.raises(UserError, match="without Zernike"):
         prepare_maps(source, replace(harmonics_basis(4, 2), sampling="quadrature"), tmp_path / "a.h5")

@@ -1,4 +1,4 @@
-"""Objects that do not stand are noticed, on the built-in shapes."""
+"""Objects that are not upright give warnings, on the built-in shapes."""
 
 from dataclasses import replace
 from functools import partial
@@ -22,12 +22,12 @@ BASES = [zernike_basis(6, points=256), zernike_basis(5, 3, points=256), harmonic
 
 
 def _turned_load(item: Item, up: Up) -> Shape:
-    """The object as it would lie in a file with another axis upwards."""
+    """Turn the object as in a file with another axis upwards."""
     shape = item.load()
     assert isinstance(shape, Shape)
     axes, signs = TURNS[up]
     points = np.empty_like(shape.points)
-    points[:, axes] = shape.points * signs  # what the turn from that axis undoes
+    points[:, axes] = shape.points * signs  # Prep undoes this turn.
     return Shape(points, shape.faces)
 
 
@@ -43,7 +43,7 @@ def _findings(path: Path, source: Source, basis: Basis) -> list[str]:
 
 
 @pytest.mark.parametrize("up", TURNS)
-def test_a_split_that_stands_otherwise_is_noticed(tmp_path: Path, up: Up) -> None:
+def test_a_turned_split_is_detected(tmp_path: Path, up: Up) -> None:
     kinds = ("bottle", "chair", "cone", "stairs")
     findings = _findings(tmp_path / "a.h5", _with_turned_split("test", up, kinds=kinds), BASES[1])
     if up == "+z":
@@ -69,8 +69,8 @@ def test_another_mix_of_classes_is_no_turn(tmp_path: Path) -> None:
     assert _findings(tmp_path / "a.h5", replace(source, items=tuple(few)), BASES[0]) == []
 
 
-def test_low_things_that_do_not_lie(tmp_path: Path) -> None:
-    """Blocks of a bed's proportions stand in for beds."""
+def test_low_objects_that_stand_on_end(tmp_path: Path) -> None:
+    """Blocks of a bed's proportions replace beds."""
     generator = np.random.default_rng(0)
     sizes = generator.uniform([1.2, 1.8, 0.3], [1.8, 2.4, 0.8], (40, 3))
     items = tuple(
@@ -85,7 +85,7 @@ def test_low_things_that_do_not_lie(tmp_path: Path) -> None:
         assert f"up along {lies} of the maps" in finding
 
 
-def test_distance_maps_and_images_tell_nothing(random_maps: MapFile) -> None:
+def test_distance_maps_and_images_give_no_warning(random_maps: MapFile) -> None:
     for basis in (radial_basis(8), pixel_basis(1, 9, 9)):
         assert find_up_axis_warnings(replace(random_maps, basis=basis, classes=("table", "desk", "bed"))) == []
 
@@ -115,17 +115,17 @@ def test_moments_of_clouds(basis: Basis) -> None:
 
 
 @pytest.mark.parametrize("basis", BASES)
-def test_turned_tables_are_noticed(tmp_path: Path, basis: Basis) -> None:
+def test_turned_tables_are_detected(tmp_path: Path, basis: Basis) -> None:
     def findings(up: str, source: Source) -> list[str]:
         return verify_maps(prepare_maps(source, basis, tmp_path / "a.h5", workers=0, up=up, overwrite=True).path)
 
     assert findings("+z", _tables()) == []
-    # +z is what stands in the files: taken for another axis, the tops come to lie there in the maps
+    # +z is up in the files. Taken for another axis, it puts the tops on that axis of the maps.
     for up, lies in (("-z", "-z"), ("+y", "-y"), ("-y", "+y"), ("+x", "-x"), ("-x", "+x")):
         (finding,) = findings(up, _tables())
         assert "looks turned" in finding
         assert f"up along {lies} " in finding
-    # nothing can be told by chairs, or by a few tables
+    # Chairs, or a few tables, give no evidence.
     assert findings("+y", _tables(chairs=True)) == []
     assert findings("+y", _tables(count=19)) == []
     unlabelled = replace(_tables(), items=tuple(replace(item, label=-1) for item in _tables().items))

@@ -35,7 +35,7 @@ def _made(path: Path, basis: Basis = BASIS, **more: Any) -> Path:
 
 
 def _change(path: Path, change: Any, *, forge: bool) -> None:
-    """Change a file; forging makes its digest fit again, so that the other checks have to find it."""
+    """Change a file; forging also changes its digest, so that the other checks must detect the change."""
     with h5py.File(path, "r+") as file:
         change(file)
         if forge:
@@ -44,13 +44,13 @@ def _change(path: Path, change: Any, *, forge: bool) -> None:
 
 @pytest.mark.parametrize("keep_points", [False, True])
 @pytest.mark.parametrize("basis", [BASIS, zernike_basis(20, points=256), harmonics_basis(10, 4, points=256)])
-def test_sound_files(tmp_path: Path, basis: Basis, keep_points: bool) -> None:
+def test_valid_files(tmp_path: Path, basis: Basis, keep_points: bool) -> None:
     path = _made(tmp_path / "a.h5", basis, keep_points=keep_points)
     assert verify_maps(path) == []
     assert verify_maps(path, _source(), count=100) == []
 
 
-def test_sound_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
+def test_valid_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
     path = _made(tmp_path / "a.h5", up="-x")
     assert verify_maps(path, _source()) == []
     digits = open_source("digits")
@@ -67,7 +67,7 @@ def test_sound_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
         (lambda file: file["labels"].__setitem__(3, 0), "digest"),
     ],
 )
-def test_changes_are_found_by_the_digest(tmp_path: Path, change: Any, finding: str) -> None:
+def test_the_digest_detects_changes(tmp_path: Path, change: Any, finding: str) -> None:
     path = _made(tmp_path / "a.h5")
     _change(path, change, forge=False)
     assert any(line.startswith(finding) for line in verify_maps(path))
@@ -98,7 +98,7 @@ def test_changes_are_found_by_the_digest(tmp_path: Path, change: Any, finding: s
         (lambda file: file.attrs.__setitem__("schema_version", "?"), "not a file of schema"),
     ],
 )
-def test_forged_files_are_found_by_the_other_checks(tmp_path: Path, change: Any, finding: str) -> None:
+def test_the_other_checks_detect_forged_files(tmp_path: Path, change: Any, finding: str) -> None:
     path = _made(tmp_path / "a.h5")
     _change(path, change, forge=True)
     findings = verify_maps(path)
@@ -106,7 +106,7 @@ def test_forged_files_are_found_by_the_other_checks(tmp_path: Path, change: Any,
     assert findings[0].startswith(finding)
 
 
-def test_maps_that_are_not_those_of_their_clouds(tmp_path: Path) -> None:
+def test_maps_that_do_not_match_their_clouds(tmp_path: Path) -> None:
     path = _made(tmp_path / "a.h5", keep_points=True)
 
     def swap(file: h5py.File) -> None:

@@ -1,4 +1,4 @@
-"""``verify`` finds the raw data a file was made from, where it can, and says when it cannot."""
+"""``verify`` finds the raw data of a map file where it can, and reports when it cannot."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from spectral_ssl.planning.prep_plan import default_out
 
 
 def _forge(path: Path) -> None:
-    """All maps halved, the statistics and the digest with them: nothing but the raw data tells."""
+    """Halve all maps, statistics and digest included, so that only the raw data reveals it."""
     with h5py.File(path, "r+") as file:
         for name in ("maps", "mean"):
             file[name][...] = file[name][:] / 2
@@ -26,7 +26,7 @@ def _forge(path: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "ws"))
     return tmp_path
@@ -40,7 +40,7 @@ def _clouds(folder: Path, seed: int = 0) -> None:
             np.save(folder / name / f"{number}.npy", generator.normal(size=(80, 3)))
 
 
-def test_built_in_data_is_compared_without_being_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_built_in_data_is_compared_by_default(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = spectral_ssl.prep("digits", workers=0)
     assert spectral_ssl.verify(maps.path) == []
     assert "8 maps are made again from the raw data of digits" in capsys.readouterr().err
@@ -50,8 +50,8 @@ def test_built_in_data_is_compared_without_being_asked(place: Path, capsys: pyte
     assert all("computed again, differs by" in finding for finding in findings)
 
 
-def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _clouds(place / "mine")
+def test_files_of_the_user_are_compared_if_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _clouds(workspace / "mine")
     maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, up="+y", keep_points=False)
     capsys.readouterr()
     assert spectral_ssl.verify(maps.path) == []
@@ -64,8 +64,8 @@ def test_own_files_are_compared_where_they_are_named(place: Path, capsys: pytest
         spectral_ssl.verify(maps.path, root="nowhere")
 
 
-def test_other_data_in_the_workspace_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _clouds(place / "mine")
+def test_other_data_in_the_workspace_is_reported(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _clouds(workspace / "mine")
     maps = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0)
     other = Workspace.find().raw("folder")
     _clouds(other, seed=1)
@@ -77,7 +77,7 @@ def test_other_data_in_the_workspace_is_told(place: Path, capsys: pytest.Capture
     assert len(findings) == 7
 
 
-def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sizes_and_sides_come_from_the_file(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generator = np.random.default_rng(0)
     raw = Workspace.find().raw("facades")
     for split in ("train", "test"):
@@ -92,12 +92,12 @@ def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.Cap
         capsys.readouterr()
         assert spectral_ssl.verify(maps.path) == []
         assert "6 maps are made again" in capsys.readouterr().err
-    assert sorted(path.name for path in (place / "ws" / "maps").iterdir()) == [
+    assert sorted(path.name for path in (workspace / "ws" / "maps").iterdir()) == [
         *("facades-8-pixels.h5", "facades-A-pixels.h5", "facades-B-8-pixels.h5", "facades-pixels.h5")
     ]
     # each side is half of the pair
     pairs, left, right = (
-        open_maps(place / "ws" / "maps" / f"facades-{name}pixels.h5").read() for name in ("", "A-", "B-8-")
+        open_maps(workspace / "ws" / "maps" / f"facades-{name}pixels.h5").read() for name in ("", "A-", "B-8-")
     )
     np.testing.assert_array_equal(left, pairs[:, :3])
     assert np.abs(right - pairs[:, 3:].reshape(6, 3, 8, 2, 8, 2).mean(axis=(3, 5))).max() < 0.01
@@ -105,14 +105,14 @@ def test_sizes_and_sides_are_found_from_the_file(place: Path, capsys: pytest.Cap
         spectral_ssl.prep("facades", side="C", out="c.h5")
     with pytest.raises(UserError, match="--side is for paired images"):
         spectral_ssl.prep("digits", side="A", out="c.h5")
-    _forge(place / "ws" / "maps" / "facades-A-pixels.h5")
-    assert len(spectral_ssl.verify(place / "ws" / "maps" / "facades-A-pixels.h5")) == 6
+    _forge(workspace / "ws" / "maps" / "facades-A-pixels.h5")
+    assert len(spectral_ssl.verify(workspace / "ws" / "maps" / "facades-A-pixels.h5")) == 6
 
 
 def test_default_names(tmp_path: Path) -> None:
-    place = Workspace(tmp_path)
+    workspace = Workspace(tmp_path)
     names = {
-        default_out(PrepOptions(dataset, **options), place, kind).name
+        default_out(PrepOptions(dataset, **options), workspace, kind).name
         for dataset, kind, options in (
             ("shapes", "zernike", {}),
             ("shapes", "sh", {}),

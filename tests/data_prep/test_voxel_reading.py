@@ -1,4 +1,4 @@
-"""Voxel grids: trimesh's own .binvox writer is the witness."""
+"""Voxel grids, compared with trimesh's .binvox writer."""
 
 import io
 from pathlib import Path

@@ -33,7 +33,7 @@ def clouds(objects, points, seed=0):
 
 
 def radial_function(n, ell, r):
-    """R_nl by the recurrence tables at an array of radii."""
+    """Compute R_nl by the recurrence tables at an array of radii."""
     tables = build_zernike_tables(n, None)
     below, current = np.zeros_like(r), r**ell
     for k in range(1, (n - ell) // 2 + 1):
@@ -43,7 +43,7 @@ def radial_function(n, ell, r):
 
 
 def direct_sum(cloud, degree, weights):
-    """Every moment by itself from scipy's functions."""
+    """Compute every moment separately from scipy's functions."""
     radius = np.linalg.norm(cloud, axis=1)
     polar, azimuth = np.arctan2(np.hypot(cloud[:, 0], cloud[:, 1]), cloud[:, 2]), np.arctan2(cloud[:, 1], cloud[:, 0])
     sums = []
@@ -150,7 +150,7 @@ def test_single_precision_where_rounding_errors_do_not_average_out(degree, bound
     points[1] *= [0.01, 0.01, 1]  # a needle: long chains of tiny numbers
     points[2] *= 0.05  # all near the centre
     points[3] /= np.linalg.norm(points[3], axis=1, keepdims=True)  # all on the rim
-    points[4] = points[4, :1]  # all in one place
+    points[4] = points[4, :1]  # All points coincide.
     points[5] = [0.0, 0.0, 1.0]  # the worst: a pole on the rim
     double = zernike_moments(points, degree, dtype=np.float64)
     error = np.abs(zernike_moments(points, degree) - double).max(axis=1)
@@ -216,14 +216,14 @@ def test_weights_of_each_object():
         assert np.array_equal(together[number], zernike_moments(points[[number]], 7, weights[number])[0])
 
 
-def test_threads_change_nothing():
+def test_threads_do_not_change_the_result():
     points = clouds(7, 300)
     alone = zernike_moments(points, 20)
     for threads in (2, 3, 16):
         assert np.array_equal(zernike_moments(points, 20, threads=threads), alone)
 
 
-def test_kinds_of_input_change_nothing():
+def test_types_of_input_do_not_change_the_result():
     points = clouds(2, 60).astype(np.float32)
     expected = zernike_moments(points, 8)
     strided = np.zeros((2, 120, 4), np.float32)
@@ -234,20 +234,20 @@ def test_kinds_of_input_change_nothing():
         assert np.array_equal(zernike_moments(same, 8), expected)
 
 
-def test_nothing_to_sum():
+def test_empty_clouds():
     assert zernike_moments(np.zeros((0, 10, 3)), 20).shape == (0, 1771)
     assert not zernike_moments(np.zeros((2, 0, 3)), 20).any()
     assert zernike_functions(np.zeros((0, 3)), zernike_basis(4)).shape == (0, 35)
 
 
-def test_another_process_that_compiles_is_waited_for():
+def test_waits_for_another_process_that_compiles():
     entered = threading.Event()
 
     def wait_for_it():
         with compiling._hold_lock():
             entered.set()
 
-    with compiling._hold_lock():  # every call opens the file anew, as another process would
+    with compiling._hold_lock():  # Each call opens the file again, as another process would.
         waiting = threading.Thread(target=wait_for_it)
         waiting.start()
         assert not entered.wait(0.2)
