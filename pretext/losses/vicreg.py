@@ -24,7 +24,7 @@ from pretext.numerics import full_precision
 SMALLEST_VARIANCE = 1e-4  # added to the variance before its root, as in the authors' code
 
 
-def vicreg(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def vicreg_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the three terms of the loss, without their weights.
 
     Parameters
@@ -40,9 +40,9 @@ def vicreg(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.vicreg import vicreg
+    >>> from pretext.losses.vicreg import vicreg_terms
     >>> views = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    >>> invariance, variance, covariance = vicreg(views, views)
+    >>> invariance, variance, covariance = vicreg_terms(views, views)
     >>> 25 * invariance + 25 * variance + covariance  # the second dimension does not vary
     tensor(12.3750)
     """

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.vicreg import vicreg
+from pretext.losses.vicreg import vicreg_terms
 from pretext.method import MethodDefaults
 from pretext.methods.cgml.model import CGML, CGMLConfig
 from pretext.methods.joint_embedding import projector
@@ -116,7 +116,7 @@ class JointCGML(MethodDefaults, nn.Module):
         features = self.completion.encoder.features(torch.cat([example.condition, example.target]))  # (2 B, D)
         first, second = yield Gather(tuple(to_full_precision(self.projector(features)).chunk(2)))  # (B, E)
         config = self.config
-        invariance, variance, covariance = vicreg(first, second)
+        invariance, variance, covariance = vicreg_terms(first, second)
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
         yield OptimisationStep(self.optimizers["joint"], loss, of_all=True)
         return {**losses, "joint": loss.item()}

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.vicreg import vicreg
+from pretext.losses.vicreg import vicreg_terms
 from pretext.method import MethodDefaults
 from pretext.networks.choose_encoder import EncoderName, build_encoder
 from pretext.networks.image_encoder import ImageEncoder
@@ -168,7 +168,7 @@ class JointEmbedding(MethodDefaults, nn.Module):
         # one pass: the projector normalises each view by the statistics of both
         embeddings = self.projector(self.encoder(torch.cat([example.condition, example.target])))  # (2 B, E)
         first, second = yield Gather(tuple(to_full_precision(embeddings).chunk(2)))
-        invariance, variance, covariance = vicreg(first, second)
+        invariance, variance, covariance = vicreg_terms(first, second)
         config = self.config
         loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
         optimizer = self.optimizers["main"]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -28,9 +28,10 @@ def cluster(
     quiet: QuietOption = False,
 ) -> None:
     """Cluster a feature file. The clusters are compared with the classes."""
+    # the function itself refuses other names of a clustering or a distance
     result = spectral_ssl.cluster(
-        features, clusters=clusters, how=how, split=split, neighbours=neighbours, metric=metric, seed=seed, out=out,
-        overwrite=overwrite,
+        features, clusters=clusters, how=cast(Any, how), split=split, neighbours=neighbours, metric=cast(Any, metric),
+        seed=seed, out=out, overwrite=overwrite,
     )  # fmt: skip
     if as_json:
         print(json.dumps(result, indent=1))
@@ -61,8 +62,9 @@ def neighbors(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Find the objects most similar to an object or a file. The file need not belong to the data."""
+    # the function itself refuses other distances
     result = spectral_ssl.neighbors(
-        query, run=run, data=data, count=count, metric=metric, split=split, layer=layer, up=up, out=out,
+        query, run=run, data=data, count=count, metric=cast(Any, metric), split=split, layer=layer, up=up, out=out,
         overwrite=overwrite, workspace=workspace,
     )  # fmt: skip
     if as_json:
