@@ -31,7 +31,8 @@ Truncation = Literal["triangular", "rectangular", "none"]
 PAIR = "image-pair"
 DIRECTIONS = ("AtoB", "BtoA")
 
-# Tests in tests/data_prep compare the float64 recurrences with high-precision values up to this degree.
+# Tests in tests/data_prep compare the float64 recurrences with high-precision values up to this
+# degree.
 HIGHEST_DEGREE = 100
 
 
@@ -170,7 +171,8 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
         truncation: Truncation = "triangular"
     else:
         _check_range("number of radial channels", radial, 1, 64)
-        # The order n = l + 2k of the last channel must stay within the tested range of the recurrences.
+        # The order n = l + 2k of the last channel must stay within the tested range of the
+        # recurrences.
         _check_range("highest order degree + 2 (radial - 1)", degree + 2 * (radial - 1), 0, HIGHEST_DEGREE)
         channels, truncation = radial, "rectangular"
     return Basis(

@@ -52,8 +52,8 @@ def extract_level_surface(
     """
     if values.ndim != 3 or not np.isfinite(values).all():
         raise UserError("values of a level surface", values.shape, "give a finite 3D array")
-    # A border below the level closes the surface. It is only just below, so that the surface stays close to the
-    # outermost grid points.
+    # A border below the level closes the surface. It is only just below, so that the surface stays
+    # close to the outermost grid points.
     below = min(float(values.min()), level) - 1e-3 * max(float(np.ptp(values)), abs(level), 1e-300)
     field = np.pad(values.astype(np.float64), 1, constant_values=below)
     inside = field >= level
@@ -72,7 +72,8 @@ def extract_level_surface(
     flat, flags = field.reshape(-1), inside.reshape(-1)
     triangles = []
     for axes in permutations(range(3)):
-        # A tetrahedron is a path from one corner of the cube to the opposite corner, along one axis after the other.
+        # A tetrahedron is a path from one corner of the cube to the opposite corner, along one axis
+        # after the other.
         path = corner[:, None] + np.concatenate([[0], np.cumsum(strides[list(axes)])])
         code = flags[path] @ np.array([1, 2, 4, 8])
         odd = axes in ((0, 2, 1), (1, 0, 2), (2, 1, 0))

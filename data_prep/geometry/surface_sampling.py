@@ -78,8 +78,8 @@ def sample_surface(shape: Shape, count: int, generator: np.random.Generator) -> 
     chosen = np.minimum(np.searchsorted(cumulative, addresses, side="right"), np.flatnonzero(areas)[-1])
     fraction = np.clip(1 - (cumulative[chosen] - addresses) / areas[chosen], 0, np.nextafter(1, 0))
     corners = np.stack([first[chosen], second[chosen], third[chosen]])
-    # The depth follows from the expected number of points in a triangle. The actual number depends on the addresses,
-    # so using it would bias points towards one half.
+    # The depth follows from the expected number of points in a triangle. The actual number depends
+    # on the addresses, so using it would bias points towards one half.
     pieces = _halve(corners, fraction, areas[chosen] * (count / total))
     along, across = generator.random((2, count, 1))
     root = np.sqrt(along)

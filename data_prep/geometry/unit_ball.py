@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from data_prep.source import Up
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-# The farthest point moves to radius 1/1.0001: the radial polynomials grow rapidly outside the ball, and rounding to
-# float32 (6e-8) must not move a point there.
+# The farthest point moves to radius 1/1.0001: the radial polynomials grow rapidly outside the ball,
+# and rounding to float32 (6e-8) must not move a point there.
 MARGIN = 1.0001
 
-# For each up axis, the rotation (never a reflection) that turns it to +z: the old axis and the sign that become x, y
-# and z.
+# For each up axis, the rotation (never a reflection) that turns it to +z: the old axis and the sign
+# that become x, y and z.
 TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "+z": ((0, 1, 2), (1, 1, 1)),
     "-z": ((0, 1, 2), (1, -1, -1)),

@@ -173,7 +173,8 @@ def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[
         values = offsets.read(order)
         return values if np.array_equal(order, wanted) else values[np.searchsorted(order, wanted)]
     values = np.empty((len(order), *column.shape[1:]), np.float32)
-    # Each run of neighbours is read as one slice: fancy indexing in HDF5 takes several times longer.
+    # Each run of neighbours is read as one slice: fancy indexing in HDF5 takes several times
+    # longer.
     for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) > 1) + 1):
         if len(run):
             values[run[0] : run[-1] + 1] = column[order[run[0]] : order[run[-1]] + 1]

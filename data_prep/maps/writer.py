@@ -15,8 +15,8 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, compute_content_digest
 from spectral_ssl.ground.files import reserve_room
 
-# Disk space in addition to the values: per row for the chunk index, id, label and split; per file for attributes and
-# statistics.
+# Disk space in addition to the values: per row for the chunk index, id, label and split; per file
+# for attributes and statistics.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 512, 1 << 18
 # Below this a coefficient counts as constant: float32 moments of a unit mass have an error of 4e-7.
 CONSTANT_BELOW = 1e-6

@@ -37,8 +37,8 @@ from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.files import publish
 from spectral_ssl.ground.provenance import created_by
 
-# Raise this number with any change of the code that changes an object's map. Then unfinished work of older code is not
-# resumed.
+# Raise this number with any change of the code that changes an object's map. Then unfinished work
+# of older code is not resumed.
 METHOD = 1
 BATCH = 16  # Number of objects in a task of a worker and in a shard.
 # For fewer objects, starting worker processes takes longer than they save.
@@ -112,7 +112,8 @@ def prepare_maps(
     if not source.items:
         raise _all_failed(source, source.missing[0][1] if source.missing else "the source is empty")
     with open_work_folder(out) as work:
-        # A kill between the last two steps leaves both the finished file and the folder. The file is the wanted one.
+        # A kill between the last two steps leaves both the finished file and the folder. The file
+        # is the wanted one.
         if out.exists() and not overwrite and _describe_differences(out, wanted) == "":
             work.refuse_other(wanted)  # The folder may belong to a later prep that was to replace the file.
             work.remove()
@@ -369,8 +370,8 @@ def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]
     return len(good)
 
 
-# A Dask worker may run several tasks in threads of one process. Readers use `warnings.catch_warnings`, which is not
-# thread-safe. So a process runs one batch at a time.
+# A Dask worker may run several tasks in threads of one process. Readers use
+# `warnings.catch_warnings`, which is not thread-safe. So a process runs one batch at a time.
 _batch_lock = threading.Lock()
 
 

@@ -34,11 +34,12 @@ TOP_HEAVY = ("table", "desk")
 LOW = ("bathtub", "bed", "sofa")
 FEWEST = 20  # Minimum number of objects of a test; fewer may be exceptions.
 FEWEST_OF_A_CLASS = 5
-# Share of objects that pass the first test: 95 % and more if upright, half of lying tables, 2 % of tables upside down,
-# 2 % of turned beds.
+# Share of objects that pass the first test: 95 % and more if upright, half of lying tables, 2 % of
+# tables upside down, 2 % of turned beds.
 UPRIGHT_SHARE = 0.7
 DIFFERENT = 0.1  # Smallest relevant distance between two distributions, 0 to 1.
-# For each class of ModelNet10 against all, without labels, the best direction had 0.6 of the vertical's difference.
+# For each class of ModelNet10 against all, without labels, the best direction had 0.6 of the
+# vertical's difference.
 BETTER_FIT = 0.5
 LOWEST_DEGREE = 3
 PROBES = 1000
@@ -164,7 +165,8 @@ def _fit_weights(basis: Basis) -> NDArray[np.float64]:
     k, ell, _ = list_indices(basis)[low].T
     weights = np.zeros((len(list_indices(basis)), 6))
     for power, columns in ((2, [0, 1, 2]), (3, [3, 4, 5])):
-        # A homogeneous polynomial of this power has only degrees of its parity, and Zernike orders up to the power.
+        # A homogeneous polynomial of this power has only degrees of its parity, and Zernike orders
+        # up to the power.
         used = (ell <= power) & (ell % 2 == power % 2)
         if basis.kind == "zernike":
             used &= ell + 2 * k <= power

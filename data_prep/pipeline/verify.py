@@ -17,11 +17,12 @@ from data_prep.source import Source, Up
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.hdf5 import open_dataset, open_hdf5
 
-# A map that is computed again from the raw object differs only by rounding, and only on another machine.
+# A map that is computed again from the raw object differs only by rounding, and only on another
+# machine.
 SAME = 1e-5
-# Stored clouds are rounded to float16. Measured on the built-in shapes, this changes a map by up to 0.01 of its norm
-# (Zernike, degree 15), 0.02 (degree 40) or 0.05 (shells, degree 40: points change shell). Two objects of one class
-# differ by 0.5 and more.
+# Stored clouds are rounded to float16. Measured on the built-in shapes, this changes a map by up to
+# 0.01 of its norm (Zernike, degree 15), 0.02 (degree 40) or 0.05 (shells, degree 40: points change
+# shell). Two objects of one class differ by 0.5 and more.
 SAME_FROM_HALF = 0.2
 
 

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from spectral_ssl.ground.errors import UserError
 
 BEING_MADE = "another prep is making this file"
-# The outcome of an object: its map with the cloud (None if clouds are not stored), or the reason of its failure.
+# The outcome of an object: its map with the cloud (None if clouds are not stored), or the reason of
+# its failure.
 Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
 Fingerprint = Mapping[str, Any]
 

@@ -14,9 +14,10 @@ from spectral_ssl.ground.errors import UserError
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
-# joblib starts new work without waiting for the consumer of the results. With a slow disk the results would fill the
-# memory. So joblib gets the work in rounds of this many batches per worker. At the end of a round the workers wait for
-# the last one, which costs about one part in twice this number.
+# joblib starts new work without waiting for the consumer of the results. With a slow disk the
+# results would fill the memory. So joblib gets the work in rounds of this many batches per worker.
+# At the end of a round the workers wait for the last one, which costs about one part in twice this
+# number.
 ROUND = 64
 SECONDS_TO_CONNECT = 20
 SECONDS_BETWEEN_CHECKS = 0.5  # Interval at which a worker checks that its parent is alive.

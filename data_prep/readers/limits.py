@@ -109,7 +109,8 @@ def check_ply(data: bytes) -> None:
                 if count < 0:
                     raise ValueError(f"{count} elements")
             elif words[:1] == ["property"]:
-                # In text a value takes at least a digit and a space. A list takes at least its length.
+                # In text a value takes at least a digit and a space. A list takes at least its
+                # length.
                 needed += count * (2 if text else PROPERTY_BYTES[words[2] if words[1] == "list" else words[1]])
         except (IndexError, KeyError, ValueError) as error:
             raise ObjectError(f"unreadable header of a .ply file: {error}") from None

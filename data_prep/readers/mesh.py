@@ -187,7 +187,8 @@ def _check_for_trimesh(data: bytes, suffix: str) -> bytes:
         check_ply(data)
     elif suffix == ".obj":
         check_words(data)
-        # Names of groups and materials are not needed, and trimesh takes minutes for a hundred thousand of them.
+        # Names of groups and materials are not needed, and trimesh takes minutes for a hundred
+        # thousand of them.
         data = OBJ_NAMES.sub(b"", data)
     elif suffix == ".stl" and data[:5].lower() == b"solid":
         check_words(data)

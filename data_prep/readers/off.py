@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from data_prep.readers.limits import check_words
 from spectral_ssl.ground.errors import ObjectError
 
-# The keyword and the rest of its line. "OFF490 518 0" without a space is common in ModelNet40. The letters before OFF
-# announce more numbers on each vertex line (ST texture, C colour, N normal), after the coordinates.
+# The keyword and the rest of its line. "OFF490 518 0" without a space is common in ModelNet40. The
+# letters before OFF announce more numbers on each vertex line (ST texture, C colour, N normal),
+# after the coordinates.
 HEADER = re.compile(rb"\s*(?:ST)?C?N?OFF(?!\w*[A-Za-z])[ \t]*([^\n]*)(?:\n|$)")
 COMMENT = re.compile(rb"#[^\n]*")
 SHORTEST_VERTEX = 6  # bytes of "0 0 0\n"
@@ -106,7 +107,8 @@ def _numbers(text: bytes, dtype: type) -> NDArray[Any] | None:
     if not text.strip():
         return np.empty(0, dtype)
     with warnings.catch_warnings():
-        # For unreadable text numpy gives a deprecation warning or, in newer versions, raises an error.
+        # For unreadable text numpy gives a deprecation warning or, in newer versions, raises an
+        # error.
         warnings.simplefilter("error")
         try:
             return np.fromstring(text, dtype, sep=" ")

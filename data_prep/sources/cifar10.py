@@ -150,8 +150,8 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1") if encoding == "latin1" else b""
 
 
-# The names that a batch may use. The code below builds the array and its type from their parts, without numpy's own
-# functions.
+# The names that a batch may use. The code below builds the array and its type from their parts,
+# without numpy's own functions.
 ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): _Plain,
     ("numpy._core.multiarray", "_reconstruct"): _Plain,

@@ -35,7 +35,8 @@ README files and hidden files are skipped.
 SPLITS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 SKIPPED = ("readme.txt", "license.txt", "licence.txt", "__macosx")
 TEXTURED = (".obj", ".glb", ".gltf")
-# Formats of shapes and images that cannot be read. Such files are meant as objects, so they are reported as failures.
+# Formats of shapes and images that cannot be read. Such files are meant as objects, so they are
+# reported as failures.
 OTHER_SHAPES = (
     *(".3ds", ".3mf", ".blend", ".bgeo", ".ctm", ".dae", ".drc", ".dxf", ".e57", ".fbx", ".ifc", ".iges", ".igs"),
     *(".las", ".laz", ".max", ".msh", ".pcd", ".sldprt", ".step", ".stp", ".usd", ".usda", ".usdc", ".usdz", ".vrml"),

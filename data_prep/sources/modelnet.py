@@ -277,7 +277,8 @@ def _read_names(path: Path, split: Split, count: int) -> list[str]:
             str(listing),
             f"it should hold {count} names: unpack it again",
         )
-    # The official lists have "chair/chair_0001.ply". Without the suffix an object has the same id as its mesh.
+    # The official lists have "chair/chair_0001.ply". Without the suffix an object has the same id
+    # as its mesh.
     return [name.removesuffix(".ply").removesuffix(".off") for name in names]
 
 

@@ -111,7 +111,8 @@ def _list_models(synset: Path, splits: dict[tuple[str, str], Split] | None) -> l
     """List the models of a synset folder and of the official table, with the path of the model file if it exists."""
     models = {path.name for path in synset.iterdir() if path.is_dir() and not path.name.startswith(".")}
     listed = {model for key, model in splits if key == synset.name} if splits is not None else models
-    # A name that only the table has is never used as a path, because it could lead out of the folder.
+    # A name that only the table has is never used as a path, because it could lead out of the
+    # folder.
     return [
         (
             model,

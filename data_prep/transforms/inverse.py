@@ -27,13 +27,13 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 
 # Points evaluated at once: with 1771 functions they need 60 MB.
 CHUNK = 4096
-# The densest cells that together hold this share of the positive mass count as surface. Among shares of 0.5 to 0.9, and
-# fixed fractions of the highest density, it gave the smallest Chamfer distances on ten ModelNet10 training meshes and
-# six built-in shapes: on average 0.041, 0.032, 0.029 at Zernike orders 10, 20, 30, and 0.030 for 16 shells of degree
-# 15.
+# The densest cells that together hold this share of the positive mass count as surface. Among
+# shares of 0.5 to 0.9, and fixed fractions of the highest density, it gave the smallest Chamfer
+# distances on ten ModelNet10 training meshes and six built-in shapes: on average 0.041, 0.032,
+# 0.029 at Zernike orders 10, 20, 30, and 0.030 for 16 shells of degree 15.
 SHARE = 0.7
-# The share for the skin. It is smaller, so that the skin is tight: 0.069 at order 10, 0.049 at 20 on the same shapes.
-# 0.4 gives 0.064 and 0.048 but visibly loses thin parts.
+# The share for the skin. It is smaller, so that the skin is tight: 0.069 at order 10, 0.049 at 20
+# on the same shapes. 0.4 gives 0.064 and 0.048 but visibly loses thin parts.
 SKIN_SHARE = 0.5
 # Half of the 26 neighbours without the 8 corners; the other half is opposite.
 DIRECTIONS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1))

@@ -19,11 +19,12 @@ from data_prep.transforms.kernels import moment_sums as moments_kernel
 from data_prep.transforms.recurrences import Tables, build_zernike_tables
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-# A larger radius is an error. Callers scale clouds into the ball in float32 or better, which stays well within this.
+# A larger radius is an error. Callers scale clouds into the ball in float32 or better, which stays
+# well within this.
 LARGEST_RADIUS = 1.0 + 1e-6
-# Long blocks spread the fixed cost of a tile over more points. But the radial rows of a block (121 at Zernike order 20)
-# should fill only a part of a second-level cache: with 1024 points, times varied from 10 % shorter to 60 % longer.
-# Shell harmonics have a single radial row.
+# Long blocks spread the fixed cost of a tile over more points. But the radial rows of a block (121
+# at Zernike order 20) should fill only a part of a second-level cache: with 1024 points, times
+# varied from 10 % shorter to 60 % longer. Shell harmonics have a single radial row.
 _ZERNIKE_BLOCK, _SHELL_BLOCK = 512, 1024
 _TINY = {"float32": 1e-28, "float64": 1e-150}
 
@@ -70,7 +71,8 @@ def compute_moments(
     mass = check_weights(weights, clouds)
     out = np.empty((clouds.shape[0], tables.coefficients), precision)
     farthest = np.zeros(clouds.shape[0])
-    # The kernel gets weights near one, so that its flush to zero spares tiny weights; this is undone below.
+    # The kernel gets weights near one, so that its flush to zero spares tiny weights; this is
+    # undone below.
     largest = np.abs(mass).max(axis=1, initial=0.0, keepdims=True)
     largest[largest == 0.0] = 1.0
     mass = _freeze(mass / largest)
@@ -138,7 +140,8 @@ def check_weights(weights: ArrayLike | None, clouds: NDArray[np.float64]) -> NDA
 
 
 def _freeze(array: NDArray[Any]) -> NDArray[np.float64]:
-    # numba compiles again for writable or unaligned arrays: with one form of array it compiles once.
+    # numba compiles again for writable or unaligned arrays: with one form of array it compiles
+    # once.
     view = np.require(array, np.float64, ["C_CONTIGUOUS", "ALIGNED"]).view()
     view.flags.writeable = False
     return view

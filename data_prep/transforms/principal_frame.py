@@ -109,7 +109,8 @@ def _second_moments(maps: NDArray[Any], basis: Basis) -> NDArray[np.float64]:
     channels = np.asarray(maps, dtype=np.float64)
     channels = channels[:, :1] if basis.kind == "zernike" else channels
     square = channels.sum(axis=1)  # (N, L+1, L+1)
-    # In the folded map m = 0, 1, 2 are in row 2, and m = -1, -2 above the diagonal. The Y_2m are these products.
+    # In the folded map m = 0, 1, 2 are in row 2, and m = -1, -2 above the diagonal. The Y_2m are
+    # these products.
     mixed, flat, split = sqrt(15 / (4 * pi)), 3 * sqrt(5 / (16 * pi)), sqrt(15 / (16 * pi))
     xy, yz, xz = square[:, 1, 2] / mixed, square[:, 0, 2] / mixed, square[:, 2, 1] / mixed
     zz, difference = square[:, 2, 0] / flat, square[:, 2, 2] / split

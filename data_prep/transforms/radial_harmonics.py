@@ -133,8 +133,8 @@ def cast_rays(mesh: Shape, directions: NDArray[np.float64]) -> tuple[NDArray[np.
         distances = height / slope
     # A ray in the triangle's plane has no single hit: the middle of the corners is used.
     distances = np.where(np.isfinite(distances), distances, (corners.mean(axis=1) * directions).sum(axis=1))
-    # A negative distance belongs to the opposite direction. Rounding may put a hit beyond its triangle.
-    # The farthest corner bounds it.
+    # A negative distance belongs to the opposite direction. Rounding may put a hit beyond its
+    # triangle. The farthest corner bounds it.
     reach = np.linalg.norm(corners, axis=2).max(axis=1)
     hit = (face >= 0) & (distances >= 0)
     return np.where(hit, np.minimum(distances, reach), 0.0), hit

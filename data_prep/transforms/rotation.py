@@ -63,7 +63,8 @@ def rotate_about_vertical(maps: NDArray[Any], basis: Basis, angles: ArrayLike) -
         turn = np.broadcast_to(turn, flat.shape[:-1])
     except ValueError as error:
         raise UserError("shape of the angles", turn.shape, f"give one that broadcasts to {flat.shape[:-1]}") from error
-    # Orders are few, so sines and cosines are computed once per order and then spread over the cells.
+    # Orders are few, so sines and cosines are computed once per order and then spread over the
+    # cells.
     steps = np.arange(basis.degree + 1)
     cosine = np.cos(turn[..., None] * steps).astype(flat.dtype)[..., np.abs(m)]
     sine = np.sin(turn[..., None] * steps).astype(flat.dtype)[..., np.abs(m)] * np.sign(m).astype(flat.dtype)

@@ -31,7 +31,8 @@ def open_source(root: Path) -> Source:
     """
     images, labels = _load_digits()
     ids = [f"digits/{number:04d}" for number in range(len(images))]
-    # A digest decides instead of a random generator, so that the split never changes with a library's version.
+    # A digest decides instead of a random generator, so that the split never changes with a
+    # library's version.
     order = sorted(range(len(ids)), key=lambda number: sha256(ids[number].encode()).digest())
     test: set[int] = set()
     for label in range(len(CLASSES)):

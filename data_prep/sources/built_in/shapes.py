@@ -75,7 +75,8 @@ def _subdivide(
     vertices: NDArray[np.float64], faces: NDArray[np.int64], longest: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     finer, triangles = _trimesh().remesh.subdivide_to_size(vertices, faces, longest)
-    # Each position occurs once per adjacent face. Merging keeps the roughness from tearing the surface.
+    # Each position occurs once per adjacent face. Merging keeps the roughness from tearing the
+    # surface.
     positions, index = np.unique(np.round(finer, 9), axis=0, return_inverse=True)
     return positions, index.ravel()[triangles].astype(np.int64)
 
@@ -85,7 +86,8 @@ def _disturb(points: NDArray[np.float64], generator: np.random.Generator) -> NDA
     for _ in range(3):
         wave, direction = generator.normal(size=(2, 3))
         phase = generator.uniform(0, 2 * np.pi)
-        # The wave length is about the object's size, so that the object is bent or twisted and stays recognisable.
+        # The wave length is about the object's size, so that the object is bent or twisted and
+        # stays recognisable.
         points = points + WARP / 3 * np.sin(2.5 * points @ wave + phase)[:, None] * direction
     points = points + ROUGHNESS * generator.normal(size=points.shape)
     tilt, turn = generator.normal(0, TILT), generator.uniform(-TURN, TURN)
@@ -110,7 +112,8 @@ def _trimesh() -> Any:
     return trimesh
 
 
-# Parts: a block of given size, a rod, a revolved profile. Positions are those of the centre of the bottom.
+# Parts: a block of given size, a rod, a revolved profile. Positions are those of the centre of the
+# bottom.
 
 
 def _block(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Mesh:

@@ -39,8 +39,8 @@ class RemoteFile:
 
 
 MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"  # The official site rarely responds; this mirror has its files.
-# Data sets whose terms do not allow an automatic download (ShapeNet, CelebA, Cityscapes, ModelNet40's clouds) are not
-# listed.
+# Data sets whose terms do not allow an automatic download (ShapeNet, CelebA, Cityscapes,
+# ModelNet40's clouds) are not listed.
 DOWNLOADS: dict[str, tuple[RemoteFile, ...]] = {
     "modelnet10": (
         RemoteFile(

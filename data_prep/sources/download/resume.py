@@ -38,7 +38,8 @@ class ResumingDownloader:
         self.most_bytes = most_bytes
         self.progress = progress
         self.pause = pause
-        # This file stores the server's name of the file's version: the rest of another version must not be appended.
+        # This file stores the server's name of the file's version: the rest of another version must
+        # not be appended.
         self._version = part.with_name(part.name + ".version")
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:

@@ -95,7 +95,8 @@ class _LimitedStream:
 
     def __init__(self, archive: Path, stream: IO[bytes], most_bytes: int) -> None:
         self._archive, self._stream = archive, stream
-        # Each file may have a header and padding to a block of 512 bytes, and a long name doubles them.
+        # Each file may have a header and padding to a block of 512 bytes, and a long name doubles
+        # them.
         self._most = most_bytes + 4096 * MOST_MEMBERS
 
     def read(self, size: int) -> bytes:

@@ -20,8 +20,8 @@ from spectral_ssl.ground.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-# Accuracy that ducc0 must reach. Measured errors at degree 63 against float64 sums, relative to the largest moment:
-# 2e-7 in float32, 1e-14 in float64.
+# Accuracy that ducc0 must reach. Measured errors at degree 63 against float64 sums, relative to the
+# largest moment: 2e-7 in float32, 1e-14 in float64.
 ACCURACY = {"float32": 1e-6, "float64": 1e-13}
 
 
