@@ -1,4 +1,7 @@
-"""Features of every map of a file, by a trained run."""
+"""Encode every map of a file with a trained run, in memory or into a feature file.
+
+Letters in shapes: N maps, B maps of a block, D features.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,48 +11,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
-from downstream.features.pca import fit_reduction, reduced, too_many_components
+from downstream.features.pca import components_error, fit_reduction, reduce_features
 from downstream.features.store import Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
-from pretext.networks.feature_layers import pooling_in_words
+from pretext.networks.feature_layers import describe_pooling
 from pretext.runs.trained_run import TrainedRun
-from pretext.training.distributed import ALONE, Processes
+from pretext.training.distributed import ALONE, Distributed
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-NOTHING = np.empty((0, 0), np.float32)
-# Principal components are fitted on at most so many training samples, of so many values in all (400 MB), so that memory
-# does not grow with the maps.
-FITTED_ON, FITTED_VALUES = 20_000, 10**8
+NO_VALUES = np.empty((0, 0), np.float32)
+# Principal components are fitted on at most 20,000 training samples with 10^8 values in all
+# (400 MB), so that memory does not grow with the number of maps.
+MOST_FITTED_SAMPLES, MOST_FITTED_VALUES = 20_000, 10**8
 
 
-def extract_features(run: TrainedRun, maps: MapFile, processes: Processes = ALONE, *, components: int = 0) -> Features:
+def extract_features(
+    run: TrainedRun, maps: MapFile, processes: Distributed = ALONE, *, components: int = 0
+) -> Features:
     """Encode all maps of a file.
 
     Parameters
     ----------
     run : TrainedRun
-        Its network and its statistics are used, whatever the file's own statistics are.
+        Run with the encoder. Maps are standardised with the statistics of the run's training data,
+        not with those of ``maps``.
     maps : MapFile
-        Of the run's basis.
-    processes : Processes
-        Those that share the work; only the first gets the features, the others none.
+        N maps with the basis of the run.
+    processes : Distributed
+        Processes that share the work. Only the main process gets values; the others get none.
     components : int
-        Principal components that are kept, see ``export_features``.
+        Number of principal components to keep, see ``export_features``. 0 keeps all features.
 
     Returns
     -------
     Features
-        In the file's order.
+        Features (N, D) or (N, components), float32, in the order of the file.
 
     Raises
     ------
     UserError
-        When the basis is another, or that many components cannot be had.
+        If the maps have another basis, or there are fewer components than requested.
+
+    Examples
+    --------
+    Runs and maps are files. The example makes small ones first:
+
+    >>> import tempfile
+    >>> import spectral_ssl
+    >>> folder = tempfile.mkdtemp()
+    >>> with spectral_ssl.quiet():
+    ...     maps = spectral_ssl.prep("shapes", degree=4, workspace=folder)
+    ...     run = spectral_ssl.pretrain(maps, method="regression", epochs=0, workspace=folder)
+    >>> features = extract_features(run, maps)
+    >>> len(features.values) == len(maps)
+    True
     """
-    blocks = [*_blocks(run, maps, components, processes)]
-    return _features(run, maps, np.concatenate(blocks) if blocks else NOTHING, components)
+    blocks = [*_encode_blocks(run, maps, components, processes)]
+    return _describe_features(run, maps, np.concatenate(blocks) if blocks else NO_VALUES, components)
 
 
 def export_features(
@@ -59,40 +79,61 @@ def export_features(
     *,
     components: int = 0,
     overwrite: bool = False,
-    processes: Processes = ALONE,
+    processes: Distributed = ALONE,
 ) -> None:
-    """Encode all maps of a file into a feature file, block by block: memory does not grow with the maps.
+    """Encode all maps of a file into a feature file.
+
+    The file is written block by block, so memory does not grow with the number of maps.
 
     Parameters
     ----------
     path : Path
-        The feature file.
-    run, maps
-        As in ``extract_features``.
+        Feature file to write.
+    run : TrainedRun
+        Run with the encoder, as in ``extract_features``.
+    maps : MapFile
+        N maps with the basis of the run.
     components : int
-        0: all features as they are. Else so many principal components of the standardised features, fitted on the
-        training split (20,000 samples of it at most, evenly spaced; fewer where each has more than 5,000 features),
-        or on all samples where there is none.
+        0 keeps all features as they are. Another number keeps so many principal components of the
+        standardised features. They are fitted on at most 20,000 evenly spaced samples of the
+        training split (fewer if a sample has more than 5,000 features). All samples are used if
+        the file has no training split.
     overwrite : bool
         Whether an existing file may be replaced.
-    processes : Processes
-        This process and those that take their share of the blocks; the first one writes.
+    processes : Distributed
+        Processes that share the blocks. The main process writes.
 
     Raises
     ------
     UserError
-        When the basis is another, that many components cannot be had, or the file exists already or cannot be written.
+        If the maps have another basis, there are fewer components than requested, or the file
+        exists already or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import spectral_ssl
+    >>> from downstream.features.store import read_features
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with spectral_ssl.quiet():
+    ...     maps = spectral_ssl.prep("shapes", degree=4, workspace=folder)
+    ...     run = spectral_ssl.pretrain(maps, method="regression", epochs=0, workspace=folder)
+    >>> export_features(folder / "features.h5", run, maps, components=3)
+    >>> read_features(folder / "features.h5").values.shape == (len(maps), 3)
+    True
     """
-    blocks = _blocks(run, maps, components, processes)
-    if processes.first:
-        write_feature_blocks(path, _features(run, maps, NOTHING, components), blocks, overwrite=overwrite)
+    blocks = _encode_blocks(run, maps, components, processes)
+    if processes.is_main:
+        write_feature_blocks(path, _describe_features(run, maps, NO_VALUES, components), blocks, overwrite=overwrite)
     else:
-        for _ in blocks:  # the first process gets them
+        for _ in blocks:  # The main process receives the blocks that are computed here.
             pass
 
 
-def _blocks(run: TrainedRun, maps: MapFile, components: int, processes: Processes) -> Iterator[NDArray[np.float32]]:
-    """Features (B, D) or (B, components) block by block, in the first process; in the others nothing."""
+def _encode_blocks(
+    run: TrainedRun, maps: MapFile, components: int, processes: Distributed
+) -> Iterator[NDArray[np.float32]]:
+    """Yield features (B, D) or (B, components) block by block in the main process, nothing in the others."""
     blocks = run.encode_blocks(maps, processes=processes)
     if not components:
         yield from blocks
@@ -100,18 +141,19 @@ def _blocks(run: TrainedRun, maps: MapFile, components: int, processes: Processe
     check_same_basis(run.basis, maps)
     rows = maps.rows("train") if len(maps.rows("train")) else maps.rows()
     dimensions = run.encode(maps.read(rows[:1])).shape[1]
-    count = min(len(rows), FITTED_ON, max(components, FITTED_VALUES // dimensions))
-    some = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
-    if components > min(count, dimensions):  # before the work
-        raise processes.once(too_many_components(components, count, dimensions))
-    values = run.encode_file(maps, some, processes)
+    count = min(len(rows), MOST_FITTED_SAMPLES, max(components, MOST_FITTED_VALUES // dimensions))
+    fitted = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    if components > min(count, dimensions):  # An early check saves the encoding.
+        raise processes.report_once(components_error(components, count, dimensions))
+    values = run.encode_file(maps, fitted, processes)
     models: list[Pipeline] = []
-    processes.by_first(lambda: models.append(fit_reduction(values, components)))  # the others need no copy of it
-    yield from (reduced(models[0], block) for block in blocks)
+    processes.run_on_main(lambda: models.append(fit_reduction(values, components)))  # The others need no copy.
+    yield from (reduce_features(models[0], block) for block in blocks)
 
 
-def _features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32], components: int) -> Features:
-    pooling = pooling_in_words(run.layer)
+def _describe_features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32], components: int) -> Features:
+    """Combine values with the labels of the maps and the description of the run."""
+    pooling = describe_pooling(run.layer)
     return Features(
         values=values,
         ids=maps.ids,

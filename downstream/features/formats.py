@@ -1,7 +1,7 @@
-"""Features in formats other than our own HDF5: NPZ for numpy, Parquet for tables.
+"""Write features as HDF5, as NPZ (NumPy) or as Parquet (tables).
 
-The same columns everywhere: id, label (-1 for none), class, split, features; and beside them what the HDF5 file's
-attributes say (``about``), as JSON.
+All formats have the same columns: id, label (-1 for none), class, split, features. The attributes of
+the HDF5 file are stored as JSON under the name ``about``.
 """
 
 import json
@@ -20,23 +20,36 @@ ENDINGS: dict[FeatureFormat, str] = {"hdf5": ".h5", "npz": ".npz", "parquet": ".
 
 
 def write_features_as(path: Path, features: Features, kind: FeatureFormat, *, overwrite: bool = False) -> None:
-    """Write features in a format, atomically.
+    """Write features atomically in one of the formats.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File to write.
     features : Features
-        What to write.
+        N samples with D features each.
     kind : {"hdf5", "npz", "parquet"}
-        The format.
+        Format of the file.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     UserError
-        When it exists and may not be replaced, cannot be written, or the library for it is not installed.
+        If the file exists and may not be replaced, cannot be written, or pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> about = dict.fromkeys(("layer", "pooling", "checkpoint_digest", "data_digest"), "")
+    >>> features = Features(
+    ...     values=np.ones((2, 3), np.float32), ids=["a", "b"], labels=np.array([0, -1]),
+    ...     splits=np.array(["train", "test"]), classes=("box",), about=about,
+    ... )
+    >>> path = Path(tempfile.mkdtemp()) / "features.npz"
+    >>> write_features_as(path, features, "npz")
+    >>> np.load(path)["features"].shape
+    (2, 3)
     """
     if kind == "hdf5":
         write_features(path, features, overwrite=overwrite)
@@ -46,33 +59,35 @@ def write_features_as(path: Path, features: Features, kind: FeatureFormat, *, ov
         _write_parquet(path, features, overwrite)
 
 
-def need_pyarrow() -> Any:
-    """The library that writes Parquet. Raises UserError when it is not installed."""
+def import_pyarrow() -> Any:
+    """Import the library that writes Parquet; raise a UserError if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        what_to_do = "pip install 'spectral-ssl[parquet]', or take --format npz"
+        what_to_do = "pip install 'spectral-ssl[parquet]', or use --format npz"
         raise UserError("Parquet needs pyarrow", "not installed", what_to_do) from error
     return pyarrow
 
 
 def _write_npz(path: Path, features: Features, overwrite: bool) -> None:
+    """Write features as arrays of NumPy."""
     columns: dict[str, Any] = {
         "features": features.values.astype(np.float32, copy=False),
         "id": np.array(features.ids, dtype=str),
         "label": features.labels,
         "class_names": np.array(features.classes, dtype=str),
         "split": features.splits,
-        "about": np.array(_about(features)),
+        "about": np.array(_describe(features)),
     }
-    # no array of objects: such a file could be opened with pickles allowed only
+    # Arrays of objects are avoided, because NumPy opens them only if pickles are allowed.
     with atomic_path(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **columns)
 
 
 def _write_parquet(path: Path, features: Features, overwrite: bool) -> None:
-    arrow = need_pyarrow()
+    """Write features as a table."""
+    arrow = import_pyarrow()
     values = np.ascontiguousarray(features.values, np.float32)
     names = [features.classes[label] if label >= 0 else None for label in features.labels]
     table = arrow.table(
@@ -83,11 +98,12 @@ def _write_parquet(path: Path, features: Features, overwrite: bool) -> None:
             "split": arrow.array(features.splits.tolist(), arrow.string()),
             "features": arrow.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1)), values.shape[1]),
         }
-    ).replace_schema_metadata({"spectral-ssl": _about(features)})
+    ).replace_schema_metadata({"spectral-ssl": _describe(features)})
     with atomic_path(path, overwrite=overwrite) as temporary:
         arrow.parquet.write_table(table, temporary)
 
 
-def _about(features: Features) -> str:
+def _describe(features: Features) -> str:
+    """Return the attributes of the HDF5 file as JSON."""
     about = {**features.about, "class_names": list(features.classes), "created_by": created_by()}
     return json.dumps(about, sort_keys=True)

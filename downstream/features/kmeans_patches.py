@@ -1,18 +1,24 @@
-"""Single-layer features of images: how much k-means on small patches already knows.
+"""Compute single-layer features of images by k-means on small patches, without training a network.
 
 A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature Learning*, AISTATS 2011:
 
-1. patches x of 6 x 6 pixels, drawn from training images; each its own contrast: (x - mean) / sqrt(variance + 10);
-2. ZCA whitening: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', with V Lambda V' the covariance of the patches;
-3. K centroids c_k by k-means;
-4. triangle activation at every place of an image: z_k = |x - c_k|, f_k = max(0, mean over k of z - z_k);
-5. sums of f over the four quadrants: 4 K features.
+1. Patches x of 6 x 6 pixels are drawn from training images. Each patch is normalised:
+   (x - mean) / sqrt(variance + 10).
+2. ZCA whitening: x -> (x - mu) V (Lambda + 0.1)^-1/2 V', where V Lambda V' is the covariance of the
+   patches.
+3. k-means finds K centroids c_k.
+4. Triangle activation at every position of an image: z_k = |x - c_k|,
+   f_k = max(0, mean over k of z - z_k).
+5. The sums of f over the four quadrants are the 4 K features.
 
-The 10 belongs to pixel values from 0 to 255; here they are in [-1, 1], so it is 10 / 127.5^2. The paper's K goes up to
-4000; the default here is small, and k-means works on mini-batches (D. Sculley, *Web-Scale K-Means Clustering*, 2010).
+The constant 10 belongs to pixel values from 0 to 255. Pixel values here are in [-1, 1], so it is
+10 / 127.5^2. The paper uses up to 4000 centroids. The default here is smaller, and k-means works on
+mini-batches (D. Sculley, *Web-Scale K-Means Clustering*, 2010).
+
+Letters in shapes: N images of C x H x W pixels, P = C side^2 values of a patch, K centroids.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,63 +26,61 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pretext.networks.patch_dictionary import learn_dictionary, own_contrast
-from spectral_ssl.ground.config import check_range
+from pretext.networks.patch_dictionary import learn_dictionary, normalise_contrast
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
-BYTES_AT_ONCE = 2**22  # of distances held at a time: what the processor's second cache holds is quickest
+BYTES_AT_ONCE = 2**22  # Distances held at a time; blocks that fit into the L2 cache are fastest.
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchConfig:
-    """How the features are learnt.
+    """Settings of the k-means patch features.
 
     Attributes
     ----------
     side : int
-        Pixels on a side of a patch.
+        Side of a patch in pixels.
     centroids : int
-        K.
+        Number K of centroids.
     patches : int
-        Drawn for whitening and k-means.
+        Number of patches drawn for whitening and k-means.
     stride : int
-        Pixels from one place to the next.
+        Distance in pixels between neighbouring patches of an image.
     contrast : float
-        Added to a patch's variance, of pixel values from 0 to 255.
+        Constant added to the variance of a patch, for pixel values from 0 to 255.
     whitening : float
-        Added to the eigenvalues of the covariance.
+        Constant added to the eigenvalues of the covariance.
     seed : int
-        Of patches and k-means.
+        Seed of the patches and of k-means.
     """
 
-    side: int = 6
-    centroids: int = 400
-    patches: int = 100_000
-    stride: int = 1
-    contrast: float = 10.0
-    whitening: float = 0.1
-    seed: int = 0
+    side: int = field(default=6, metadata=within(1, 64))
+    centroids: int = field(default=400, metadata=within(1, 100_000))
+    patches: int = field(default=100_000, metadata=within(2, 10_000_000))
+    stride: int = field(default=1, metadata=within(1, 64))
+    contrast: float = field(default=10.0, metadata=within(1e-6, 1e6))
+    whitening: float = field(default=0.1, metadata=within(1e-6, 1e6))
+    seed: int = field(default=0, metadata=within(0, 2**63 - 1))
 
     def __post_init__(self) -> None:
-        check_range("side of patches", self.side, 1, 64)
-        check_range("centroids", self.centroids, 1, 100_000)
-        check_range("patches", self.patches, 2, 10_000_000)
-        check_range("stride", self.stride, 1, 64)
-        check_range("contrast", self.contrast, 1e-6, 1e6)
-        check_range("whitening", self.whitening, 1e-6, 1e6)
+        check_ranges(self, "patches")
 
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures:
-    """What was learnt from patches, ready for images.
+    """Whitening and centroids learnt from patches; a call computes the features of images.
 
     Attributes
     ----------
     config : PatchConfig
+        Settings with which they were learnt.
     mean : Tensor, shape (P,)
-        Of the normalised patches, P = C side^2.
+        Mean of the normalised patches.
     whiten : Tensor, shape (P, P)
+        Whitening matrix.
     centroids : Tensor, shape (K, P)
+        Centroids of the whitened patches.
     """
 
     config: PatchConfig
@@ -85,46 +89,61 @@ class PatchFeatures:
     centroids: Tensor
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features (N, 4 K) float32 of images (N, C, H, W)."""
-        places = _places(images.shape[2], self.config) * _places(images.shape[3], self.config)
-        at_once = max(1, BYTES_AT_ONCE // (4 * places * max(self.centroids.shape)))
+        """Compute the features (N, 4 K), float32, of images (N, C, H, W) in [-1, 1]."""
+        positions = _count_positions(images.shape[2], self.config) * _count_positions(images.shape[3], self.config)
+        at_once = max(1, BYTES_AT_ONCE // (4 * positions * max(self.centroids.shape)))
         blocks = torch.from_numpy(np.asarray(images, np.float32)).split(at_once)
-        return torch.cat([self._block(block) for block in blocks]).numpy()
+        return torch.cat([self._compute_block(block) for block in blocks]).numpy()
 
-    def _block(self, images: Tensor) -> Tensor:
+    def _compute_block(self, images: Tensor) -> Tensor:
+        """Compute the features (B, 4 K) of images (B, C, H, W) in one piece."""
         side, stride = self.config.side, self.config.stride
-        rows, columns = (_places(length, self.config) for length in images.shape[2:])
-        patches = functional.unfold(images, side, stride=stride).transpose(1, 2)  # (B, places, P)
-        values = (own_contrast(patches, self.config.contrast) - self.mean) @ self.whiten
+        rows, columns = (_count_positions(length, self.config) for length in images.shape[2:])
+        patches = functional.unfold(images, side, stride=stride).transpose(1, 2)  # (B, positions, P)
+        values = (normalise_contrast(patches, self.config.contrast) - self.mean) @ self.whiten
         distances = torch.cdist(values, self.centroids.expand(len(images), -1, -1))
         active = (distances.mean(dim=2, keepdim=True) - distances).clamp(min=0).unflatten(1, (rows, columns))
-        quadrants = [
-            part.sum(dim=(1, 2)) for half in _halves(active, 1) for part in _halves(half, 2)
-        ]  # each (B, K); of an odd number of places the first half has one less
+        # Each sum is (B, K). With an odd number of positions the first half has one less.
+        quadrants = [part.sum(dim=(1, 2)) for half in _halve(active, 1) for part in _halve(half, 2)]
         return torch.cat(quadrants, dim=1)
 
 
 def learn_patch_features(images: NDArray[np.float32], config: PatchConfig | None = None) -> PatchFeatures:
-    """Learn centroids from patches of images.
+    """Learn whitening and centroids from patches of images.
 
     Parameters
     ----------
     images : ndarray, shape (N, C, H, W), float32
-        Of the training split, in [-1, 1].
+        Images of the training split, in [-1, 1].
     config : PatchConfig, optional
+        Settings; the defaults of ``PatchConfig`` if not given.
 
     Returns
     -------
     PatchFeatures
+        Callable that maps images (N, C, H, W) to features (N, 4 K), float32.
 
     Raises
     ------
     UserError
-        When the images are too small for quadrants of patches.
+        If the images are too small to have patches in each quadrant.
+
+    Notes
+    -----
+    The formula and its source are those of this module. All values are computed in float32; the
+    tests compare them with float64 to 1e-3.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(-1, 1, (8, 1, 9, 9)).astype(np.float32)
+    >>> compute = learn_patch_features(images, PatchConfig(side=3, centroids=5, patches=200))
+    >>> compute(images).shape
+    (8, 20)
     """
     config = config or PatchConfig()
     if not has_quadrants(images.shape[1:], config):
-        raise UserError("images too small for patches", images.shape[1:], f"give more than {config.side} pixels a side")
+        what_to_do = f"give images with more than {config.side} pixels on each side"
+        raise UserError("images too small for patches", images.shape[1:], what_to_do)
     generator = np.random.default_rng(config.seed)
     patches = torch.from_numpy(_draw_patches(images, config, generator))
     learnt = learn_dictionary(patches, config.centroids, config.contrast, config.whitening, config.seed)
@@ -132,25 +151,28 @@ def learn_patch_features(images: NDArray[np.float32], config: PatchConfig | None
 
 
 def has_quadrants(shape: tuple[int, ...], config: PatchConfig) -> bool:
-    """Whether images (C, H, W) are large enough for patches in each quadrant."""
-    return min(_places(length, config) for length in shape[1:]) >= 2
+    """Tell whether images of shape (C, H, W) are large enough to have patches in each quadrant."""
+    return min(_count_positions(length, config) for length in shape[1:]) >= 2
 
 
 def _draw_patches(
     images: NDArray[np.float32], config: PatchConfig, generator: np.random.Generator
 ) -> NDArray[np.float32]:
+    """Draw patches (patches, P) at random positions of random images."""
     count, _, height, width = images.shape
     side = config.side
     tops = generator.integers(height - side + 1, size=config.patches)
     lefts = generator.integers(width - side + 1, size=config.patches)
-    places = zip(generator.integers(count, size=config.patches), tops, lefts, strict=True)
-    return np.stack([images[row, :, top : top + side, left : left + side].ravel() for row, top, left in places])
+    corners = zip(generator.integers(count, size=config.patches), tops, lefts, strict=True)
+    return np.stack([images[row, :, top : top + side, left : left + side].ravel() for row, top, left in corners])
 
 
-def _halves(values: Tensor, dimension: int) -> tuple[Tensor, Tensor]:
+def _halve(values: Tensor, dimension: int) -> tuple[Tensor, Tensor]:
+    """Split a tensor into two halves along a dimension."""
     half = values.shape[dimension] // 2
     return values.narrow(dimension, 0, half), values.narrow(dimension, half, values.shape[dimension] - half)
 
 
-def _places(length: int, config: PatchConfig) -> int:
+def _count_positions(length: int, config: PatchConfig) -> int:
+    """Count the positions of a patch along a side of an image."""
     return (length - config.side) // config.stride + 1

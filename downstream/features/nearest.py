@@ -1,54 +1,70 @@
-"""The samples whose features are nearest to one that is asked for."""
+"""Find the samples whose features are nearest to those of one query."""
 
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.probes.classifiers.knn import standardised
+from downstream.features.standardise import standardise_features
 from spectral_ssl.ground.errors import UserError, unknown_name
 
-Metric = Literal["cosine", "l2"]
+FeatureMetric = Literal["cosine", "l2"]
 
 
 def check_metric(metric: str) -> None:
-    """Raise a UserError when there is no such metric."""
-    if metric not in get_args(Metric):
-        raise unknown_name("metric", metric, get_args(Metric))
+    """Raise a UserError unless features can be compared with this metric."""
+    if metric not in get_args(FeatureMetric):
+        raise unknown_name("metric", metric, get_args(FeatureMetric))
 
 
-def nearest(
-    query: NDArray[np.float32], items: NDArray[np.float32], count: int, metric: Metric = "cosine"
+def find_nearest(
+    query: NDArray[np.float32], items: NDArray[np.float32], count: int, metric: FeatureMetric = "cosine"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The nearest samples, nearest first; of equally near ones the first in the file.
+    """Find the samples nearest to a query, nearest first.
 
     Parameters
     ----------
     query : ndarray, shape (D,), float32
+        Features of one sample.
     items : ndarray, shape (N, D), float32
+        Features of the samples to search.
     count : int
-        How many, at least 1; all N where there are fewer.
+        Number of samples to return, at least 1. All N samples are returned if N is smaller.
     metric : {"cosine", "l2"}
-        1 - cos of features from which the items' mean and deviation are taken out, as in the neighbour probe; or the
-        Euclidean distance of the features as they are.
+        "cosine": 1 - cos of features standardised with the mean and deviation of the items, as in
+        the neighbour probe. "l2": the Euclidean distance of the features as they are.
 
     Returns
     -------
     rows : ndarray, shape (count,), int64
+        Rows of the nearest samples. Samples at the same distance keep the order of the file.
     distances : ndarray, shape (count,), float64
+        Distances of these samples to the query: from 0 to 2 for "cosine", at least 0 for "l2".
 
     Raises
     ------
     UserError
-        When a value is not finite, or there is no such metric.
+        If a value is not finite, or the metric is unknown.
+
+    Notes
+    -----
+    The search is exact. Distances are computed from float32 products, so a cosine distance is
+    correct to about 1e-6. The cosine distance of a constant query or item is 1.
+
+    Examples
+    --------
+    >>> items = np.array([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0]], np.float32)
+    >>> rows, distances = find_nearest(items[0], items, 2, "l2")
+    >>> rows.tolist(), distances.tolist()
+    ([0, 2], [0.0, 1.0])
     """
     check_metric(metric)
     if not (np.isfinite(query).all() and np.isfinite(items).all()):
         raise UserError("features that are not finite", "NaN or infinity", "train again with a lower learning rate")
     if metric == "cosine":
-        known, asked = standardised(items, query[None])
-        lengths = np.linalg.norm(known, axis=1).astype(np.float64) * np.linalg.norm(asked[0])
-        distances = 1 - (known @ asked[0]).astype(np.float64) / np.where(lengths > 0, lengths, 1)
+        standard, standard_query = standardise_features(items, query[None])
+        lengths = np.linalg.norm(standard, axis=1).astype(np.float64) * np.linalg.norm(standard_query[0])
+        distances = 1 - (standard @ standard_query[0]).astype(np.float64) / np.where(lengths > 0, lengths, 1)
     else:
         distances = np.linalg.norm(items - query, axis=1).astype(np.float64)
     order = np.argsort(distances, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""The feature file (HDF5).
+"""Read and write the feature file (HDF5).
 
 ==============  ===================================================================
 /features       (N, D) float32
@@ -21,30 +21,41 @@ from numpy.typing import NDArray
 from pretext.tasks.codes.feature_codes import FEATURE_SCHEMA
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, reserve_room
-from spectral_ssl.ground.hdf5 import TEXTS_AT_ONCE, attribute, dataset, name_list, open_hdf5, short_texts, texts
+from spectral_ssl.ground.hdf5 import (
+    TEXTS_AT_ONCE,
+    open_dataset,
+    open_hdf5,
+    read_attribute,
+    read_name_list,
+    read_short_texts,
+    read_texts,
+)
 from spectral_ssl.ground.provenance import created_by
 
 SCHEMA = FEATURE_SCHEMA
 MAKE_AGAIN = "spectral-ssl export"
-# Room for the id, split and label of a row; for attributes.
+# Space to reserve for the id, split and label of a row, and for the attributes.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 256, 1 << 20
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a data set.
+    """Features of a data set with N samples.
 
     Attributes
     ----------
     values : ndarray, shape (N, D), float32
+        Features of the samples.
     ids : sequence of str
+        Identity of each sample.
     labels : ndarray, shape (N,), int64
-        -1 where there is none.
+        Class of each sample; -1 for samples without a label.
     splits : ndarray, shape (N,), str
+        Split of each sample.
     classes : tuple of str
         Class names in label order.
     about : dict of str to str
-        layer, pooling, checkpoint_digest, data_digest, config, basis, source.
+        Origin of the features: layer, pooling, checkpoint_digest, data_digest, config, basis, source.
     """
 
     values: NDArray[np.float32]
@@ -59,12 +70,33 @@ ABOUT = ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basi
 
 
 def write_features(path: Path, features: Features, *, overwrite: bool = False) -> None:
-    """Write a feature file, atomically.
+    """Write a feature file atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    features : Features
+        Features to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
 
     Raises
     ------
     UserError
-        When it exists and may not be overwritten, or cannot be written.
+        If the file exists and may not be overwritten, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> features = Features(
+    ...     values=np.ones((2, 3), np.float32), ids=["a", "b"], labels=np.array([0, -1]),
+    ...     splits=np.array(["train", "test"]), classes=("box",), about=dict.fromkeys(ABOUT, ""),
+    ... )
+    >>> path = Path(tempfile.mkdtemp()) / "features.h5"
+    >>> write_features(path, features)
+    >>> read_features(path).values.shape
+    (2, 3)
     """
     write_feature_blocks(path, features, [features.values], overwrite=overwrite)
 
@@ -72,23 +104,24 @@ def write_features(path: Path, features: Features, *, overwrite: bool = False) -
 def write_feature_blocks(
     path: Path, features: Features, blocks: Iterable[NDArray[np.float32]], *, overwrite: bool = False
 ) -> None:
-    """Write a feature file, atomically, whose values come block by block and are never all in memory.
+    """Write a feature file atomically from blocks of values that are never all in memory.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File to write.
     features : Features
-        All the rest; its own values are not looked at.
+        Everything except the values; its own values are ignored.
     blocks : iterable of ndarray, shape (B, D), float32
-        As many rows in all as there are ids; at least one block.
+        Values, at least one block. All blocks together have as many rows as there are ids.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     UserError
-        When it exists and may not be overwritten, or cannot be written; an existing file stays as it is then.
+        If the file exists and may not be overwritten, or cannot be written. An existing file is left
+        unchanged then.
     """
     rows, row = len(features.ids), 0
     try:
@@ -96,7 +129,7 @@ def write_feature_blocks(
             with h5py.File(temporary, "w") as file:
                 for block in blocks:
                     if not row:
-                        # a file of HDF5 whose writing fails cannot be closed without harm: room is made sure of first
+                        # An HDF5 file cannot be closed safely after a failed write, so the space is reserved first.
                         reserve_room(temporary, rows * (4 * block.shape[1] + BYTES_OF_A_ROW) + BYTES_OF_A_FILE)
                         values = file.create_dataset("features", (rows, block.shape[1]), np.float32)
                     values[row : row + len(block)] = block
@@ -110,29 +143,39 @@ def write_feature_blocks(
                 names = json.dumps(list(features.classes))
                 file.attrs.update({"schema_version": SCHEMA, "class_names": names, "created_by": created_by()})
             with h5py.File(temporary, "r+"):
-                pass  # opened and closed, HDF5 cuts off what was reserved and not needed
+                pass  # HDF5 cuts off the reserved space that was not needed when it closes the file.
     except OSError as error:
-        what_to_do = "make room there, or give another --out"
+        what_to_do = "free disk space there, or give another --out"
         raise UserError("the features cannot be written", f"{path} ({error.strerror or error})", what_to_do) from error
 
 
 def read_features(path: Path) -> Features:
     """Read a feature file.
 
+    Parameters
+    ----------
+    path : Path
+        File written by ``spectral-ssl export`` or ``write_features``.
+
+    Returns
+    -------
+    Features
+        All features, in memory; see ``write_features`` for an example.
+
     Raises
     ------
     UserError
-        When it is missing, damaged or of another schema.
+        If the file is missing, damaged or has another schema.
     """
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:
             features = Features(
-                values=dataset(file, "features", MAKE_AGAIN)[:],
-                ids=texts(dataset(file, "ids", MAKE_AGAIN)),
-                labels=dataset(file, "labels", MAKE_AGAIN)[:],
-                splits=short_texts(dataset(file, "split", MAKE_AGAIN)),
-                classes=name_list(file, "class_names"),
-                about={name: attribute(file, name) for name in ABOUT},
+                values=open_dataset(file, "features", MAKE_AGAIN)[:],
+                ids=read_texts(open_dataset(file, "ids", MAKE_AGAIN)),
+                labels=open_dataset(file, "labels", MAKE_AGAIN)[:],
+                splits=read_short_texts(open_dataset(file, "split", MAKE_AGAIN)),
+                classes=read_name_list(file, "class_names"),
+                about={name: read_attribute(file, name) for name in ABOUT},
             )
         except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError(

@@ -1,1 +1,1 @@
-"""Figures as PNG files, one file a figure."""
+"""Figures as PNG files; each module draws one kind of figure."""

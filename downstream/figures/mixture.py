@@ -1,44 +1,42 @@
-"""Points in the plane beside the eight modes they should find (MR-GAN, figure 5)."""
+"""Draw points in the plane with the eight modes of the mixture (MR-GAN, figure 5)."""
 
 from pathlib import Path
 
 from torch import Tensor
 
-from pretext.tasks.toys.mixture import mixture_centres
-from spectral_ssl.ground.files import atomic_path
+from downstream.figures.canvas import make_axes, save_figure
+from pretext.tasks.toys.mixture import compute_mixture_centres
 
 LARGEST, COLUMNS, POINTS = 1.7, 5, 2000
 
 
 def draw_points(path: Path, panels: dict[str, Tensor], spread: float) -> None:
-    """Draw a panel for each name.
+    """Draw a panel of points for each name.
 
     Parameters
     ----------
     path : Path
-        PNG to write.
+        PNG file to write.
     panels : dict of str to Tensor, shape (N, 2)
-        Points; the first 2000 are drawn. What lies farther out than 1.7 is not seen.
+        Points by the titles of their panels. The first 2000 are drawn. Points with a coordinate
+        larger than 1.7 are outside the panel.
     spread : float
-        Standard deviation of the modes: circles of three times that are drawn around their centres.
+        Standard deviation of the modes. Circles of three times this radius show the modes.
     """
-    from matplotlib.figure import Figure  # not pyplot: no global state, no window
     from matplotlib.patches import Circle
 
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.2 * columns, 2.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure, axes = make_axes(rows, columns, size=(2.2 * columns, 2.4 * rows))
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (name, points) in zip(axes.flat, panels.items(), strict=False):
         axis.set_title(name, fontsize=8)
-        for x, y in mixture_centres().tolist():
-            axis.add_patch(Circle((x, y), 3 * spread, fill=False, linewidth=0.6, color="grey"))
-        shown = points[:POINTS]
-        axis.plot(shown[:, 0].numpy(), shown[:, 1].numpy(), ".", markersize=1.2)
+        for centre in compute_mixture_centres().tolist():
+            axis.add_patch(Circle(centre, 3 * spread, fill=False, linewidth=0.6, color="grey"))
+        x, y = points[:POINTS].unbind(dim=1)
+        axis.plot(x.numpy(), y.numpy(), ".", markersize=1.2)
         axis.set_xlim(-LARGEST, LARGEST)
         axis.set_ylim(-LARGEST, LARGEST)
         axis.set_aspect("equal")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    save_figure(figure, path)

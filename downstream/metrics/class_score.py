@@ -1,9 +1,12 @@
-"""A classifier trained on real data, to say what generated samples show, and the scores that rest on it.
+"""Train a classifier on real data and score generated samples with it.
 
-Durall et al. (VISAPP 2021, section 4.2): the conditional accuracy is the share of generated samples that a classifier
-trained on real data puts into the class of the code they were made from. It cannot be better founded than the
-classifier: its own accuracy on real test samples belongs beside it. The classifier is the network of
-``rotation-prediction`` with as many outputs as classes.
+Durall et al. (VISAPP 2021, section 4.2) define the classifier accuracy of the samples ("conditional
+accuracy"). It is the share of generated samples that a classifier trained on real data assigns to
+the class of their code. The score is only as good as the classifier, so report the classifier's own
+accuracy on real test samples with it. The classifier is the network of ``rotation-prediction`` with
+one output for each class.
+
+Letters in shapes: N conditions, K samples for each, B samples of a batch, C x H x W values of a map.
 """
 
 from dataclasses import dataclass
@@ -19,8 +22,8 @@ from data_prep.maps.reader import MapFile
 from pretext.data.standardise import Standardiser
 from pretext.methods.rotation_prediction import block_stages
 from pretext.networks.encoder_decoder import plan
-from pretext.tasks.image_views import PictureViewsConfig, one_view
-from pretext.training.trainer import seeded_generator
+from pretext.randomness import seeded_generator
+from pretext.tasks.image_views import ImageViewsConfig, make_view
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
@@ -29,37 +32,37 @@ LEARNING_RATE = 1e-3
 
 
 class ClassifierNetwork(nn.Module):
-    """Logits (B, classes) of standardised maps (B, C, H, W)."""
+    """Convolutional classifier: standardised maps (B, C, H, W) to logits (B, classes)."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int) -> None:
         super().__init__()
         geometry = plan(shape, width)
         self.padding = geometry.padding
         self.stages = nn.Sequential(*block_stages(shape[0], width))
-        side = [length * 2 ** len(geometry.widths) // 8 for length in geometry.side]  # after three halvings
+        side = [length * 2 ** len(geometry.widths) // 8 for length in geometry.side]  # after three blocks of stride 2
         self.last = nn.Linear(8 * width * max(1, side[0]) * max(1, side[1]), classes)
 
     def activations(self, maps: Tensor) -> Tensor:
-        """What the last layer sees, (B, 8 width, s, s)."""
+        """Compute the input of the last layer, (B, 8 width, s, s), from maps (B, C, H, W)."""
         values: Tensor = self.stages(functional.pad(maps, self.padding))
         return values
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits (B, classes)."""
+        """Compute logits (B, classes) from maps (B, C, H, W)."""
         logits: Tensor = self.last(self.activations(maps).flatten(1))
         return logits
 
 
 @dataclass(frozen=True)
-class RealClassifier:
-    """A trained classifier.
+class SampleClassifier:
+    """A classifier trained on real samples.
 
     Attributes
     ----------
     network : ClassifierNetwork
-        Takes maps standardised as it was trained.
+        Network for maps standardised as in its training.
     test_accuracy : float
-        Share of real test samples that it puts into their class.
+        Share of real test samples that it assigns to their class.
     """
 
     network: ClassifierNetwork
@@ -67,12 +70,15 @@ class RealClassifier:
 
     @torch.no_grad()
     def logits(self, maps: Tensor) -> Tensor:
-        """Logits (N, classes) of standardised maps (N, C, H, W)."""
+        """Compute logits (N, classes) of standardised maps (N, C, H, W)."""
         return torch.cat([self.network(part) for part in maps.split(ROWS_AT_ONCE)])
 
     @torch.no_grad()
     def features(self, maps: Tensor) -> NDArray[np.float32]:
-        """What the last layer sees, averaged over places, (N, D) float32, of standardised maps (N, C, H, W)."""
+        """Compute features (N, 8 width), float32, of standardised maps (N, C, H, W).
+
+        The features are the input of the last layer, averaged over all positions.
+        """
         return torch.cat([self.network.activations(part).mean(dim=(2, 3)) for part in maps.split(ROWS_AT_ONCE)]).numpy()
 
 
@@ -85,74 +91,116 @@ def train_classifier(
     seed: int = 0,
     label_noise: float = 0.0,
     batch_size: int = 64,
-    views: PictureViewsConfig | None = None,
-) -> RealClassifier:
-    """Train a classifier on the training split and look once at the test split.
+    views: ImageViewsConfig | None = None,
+) -> SampleClassifier:
+    """Train a classifier on the training split and test it once on the test split.
 
     Parameters
     ----------
     maps : MapFile
-        With labels, a training and a test split.
+        Labelled maps with a training and a test split.
     standardise : Standardiser
-        Of the run whose samples shall be judged.
-    epochs, width, seed, batch_size : int
-        Of its training.
+        Standardisation of the run whose samples will be scored.
+    epochs : int
+        Number of epochs.
+    width : int
+        Channels of the first stage of the network.
+    seed : int
+        Seed of the initial parameters, the order of the batches, the views and the label noise.
     label_noise : float
-        Share of training labels replaced by others drawn at random (for extractors of known quality).
-    views : PictureViewsConfig, optional
-        It is shown new views of the pictures in each epoch, of the pictures' own size, and its learning rate falls to 0
-        by half a cosine; by default it is shown the maps themselves, at one rate.
+        Share of training labels to replace by random other labels, from 0 to 1. It makes classifiers
+        of known quality.
+    batch_size : int
+        Maps of a batch.
+    views : ImageViewsConfig, optional
+        Augmentation for images. The classifier then sees a new view of each image in each epoch, in
+        the size of the image, and the learning rate falls to 0 along half a cosine. By default it
+        sees the maps themselves at a constant learning rate.
 
     Returns
     -------
-    RealClassifier
+    SampleClassifier
+        Classifier with its accuracy on the test split.
 
     Raises
     ------
     UserError
-        When a split is missing, labels are missing, there is but a single class, or views are asked for of maps that
-        are no pictures, or in another size.
+        If a split or labels are missing, there is a single class, or views are requested for maps
+        that are not images or in another size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import spectral_ssl
+    >>> with spectral_ssl.quiet():
+    ...     maps = spectral_ssl.prep("shapes", degree=8, workspace=tempfile.mkdtemp())
+    >>> classifier = train_classifier(maps, Standardiser.of(maps), epochs=1, width=4)
+    >>> 0 <= classifier.test_accuracy <= 1
+    True
     """
     check_range("label_noise", label_noise, 0.0, 1.0)
     check_range("epochs", epochs, 0, 10_000)
     if views is not None:
         if maps.basis.kind != "pixels":
-            raise UserError("views are of pictures", f"maps of kind {maps.basis.kind!r}", "leave the views out")
+            raise UserError("views are for images only", f"maps of kind {maps.basis.kind!r}", "leave the views out")
         if views.side:
-            raise UserError("the classifier's views have the pictures' size", f"side = {views.side}", "set side=0")
+            raise UserError("the classifier's views must have the images' size", f"side = {views.side}", "set side=0")
     train, test = maps.rows("train"), maps.rows("test")
     if not len(train) or not len(test):
         raise UserError("a classifier needs a training and a test split", str(maps.path), "give another map file")
-    labels = need_classes(maps.labels[train], len(maps.classes))
-    noisy = torch.from_numpy(disturbed_labels(labels, len(maps.classes), label_noise, seed))
+    labels = require_classes(maps.labels[train], len(maps.classes))
+    noisy = torch.from_numpy(add_label_noise(labels, len(maps.classes), label_noise, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     steps = -(-len(train) // batch_size) * epochs
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps)) if views is not None else None
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps)) if views is not None else None
     for epoch in range(epochs):
         generator = seeded_generator(seed, "classifier", epoch)
         order = torch.randperm(len(train), generator=generator)
-        for places in order.split(batch_size):
-            shown = standardise(maps.read(train[places.numpy()]))
-            shown = shown if views is None else one_view(shown, views, generator)
-            loss = functional.cross_entropy(network(shown), noisy[places])
+        for positions in order.split(batch_size):
+            batch = standardise(maps.read(train[positions.numpy()]))
+            batch = batch if views is None else make_view(batch, views, generator)
+            loss = functional.cross_entropy(network(batch), noisy[positions])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            if falling is not None:
-                falling.step()
-    classifier = RealClassifier(network, 0.0)
-    right = [
+            if schedule is not None:
+                schedule.step()
+    classifier = SampleClassifier(network, 0.0)
+    correct = [
         (classifier.logits(standardise(maps.read(rows))).argmax(dim=1).numpy() == maps.labels[rows]).sum()
         for rows in np.array_split(test, max(1, len(test) // ROWS_AT_ONCE))
     ]
-    return RealClassifier(network, float(np.sum(right) / len(test)))
+    return SampleClassifier(network, float(np.sum(correct) / len(test)))
 
 
-def disturbed_labels(labels: NDArray[np.int64], classes: int, share: float, seed: int) -> NDArray[np.int64]:
-    """Labels (N,) of which a share, drawn at random, is replaced by another class drawn at random."""
+def add_label_noise(labels: NDArray[np.int64], classes: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Replace a share of labels by random other classes.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (N,), int64
+        Labels, not negative.
+    classes : int
+        Number of classes.
+    share : float
+        Share of labels to replace, from 0 to 1, rounded to whole samples.
+    seed : int
+        Seed of the random number generation.
+
+    Returns
+    -------
+    ndarray, shape (N,), int64
+        Labels, of which exactly ``round(share * N)`` differ from ``labels``.
+
+    Examples
+    --------
+    >>> labels = np.zeros(10, np.int64)
+    >>> int((add_label_noise(labels, 3, 0.4, seed=0) != labels).sum())
+    4
+    """
     generator = np.random.default_rng(seed)
     chosen = generator.permutation(len(labels))[: round(share * len(labels))]
     noisy = labels.copy()
@@ -160,8 +208,8 @@ def disturbed_labels(labels: NDArray[np.int64], classes: int, share: float, seed
     return noisy
 
 
-def need_classes(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """The labels. Raises a UserError when some are missing or all are the same."""
+def require_classes(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the labels; raise a UserError if some are missing or all are the same."""
     if (labels < 0).any():
         raise UserError("samples without a label", f"{int((labels < 0).sum())} of {len(labels)}", "give labelled maps")
     if len(np.unique(labels)) < 2:
@@ -169,16 +217,67 @@ def need_classes(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     return labels
 
 
-def conditional_accuracy(classifier: RealClassifier, samples: Tensor, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which samples (N, K, C, H, W) show the class (N,) of their code, by the classifier: (N, K) bool."""
-    found = classifier.logits(samples.flatten(0, 1)).argmax(dim=1).numpy().reshape(samples.shape[:2])
-    return np.asarray(found == labels[:, None])
+def match_classes(classifier: SampleClassifier, samples: Tensor, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which samples the classifier assigns to the class of their code.
+
+    Parameters
+    ----------
+    classifier : SampleClassifier
+        Classifier trained on real samples.
+    samples : Tensor, shape (N, K, C, H, W), floating
+        K generated samples for each of N codes, standardised as in the classifier's training.
+    labels : ndarray, shape (N,), int64
+        Class of each code.
+
+    Returns
+    -------
+    ndarray, shape (N, K), bool
+        Its mean is the classifier accuracy of the samples, from 0 to 1. The standard error of the
+        mean over independent codes is about sqrt(p (1 - p) / N).
+
+    Notes
+    -----
+    Source: Durall et al., VISAPP 2021, section 4.2 ("conditional accuracy").
+
+    Examples
+    --------
+    >>> network = ClassifierNetwork((1, 16, 16), classes=3, width=4)
+    >>> matches = match_classes(SampleClassifier(network, 0.0), torch.zeros(5, 2, 1, 16, 16), np.arange(5) % 3)
+    >>> matches.shape
+    (5, 2)
+    """
+    predicted = classifier.logits(samples.flatten(0, 1)).argmax(dim=1).numpy().reshape(samples.shape[:2])
+    return np.asarray(predicted == labels[:, None])
 
 
-def neighbour_conditional_accuracy(
+def match_classes_by_neighbour(
     real: NDArray[Any], real_labels: NDArray[np.int64], samples: NDArray[Any], labels: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which samples (N, ...) have as their nearest real map (M, ...), in L2, one of the class (N,) of their code."""
+    """Tell for which samples the nearest real map has the class of the code.
+
+    Parameters
+    ----------
+    real : ndarray, shape (M, ...), floating
+        Real maps.
+    real_labels : ndarray, shape (M,), int64
+        Class of each real map.
+    samples : ndarray, shape (N, ...), floating
+        Generated samples, standardised like the real maps.
+    labels : ndarray, shape (N,), int64
+        Class of each sample's code.
+
+    Returns
+    -------
+    ndarray, shape (N,), bool
+        True where the nearest real map in L2 has the class of the code. The search is exact up to
+        the rounding of float32.
+
+    Examples
+    --------
+    >>> real, samples = np.array([[0.0], [1.0]]), np.array([[0.1], [0.8], [0.9]])
+    >>> match_classes_by_neighbour(real, np.array([0, 1]), samples, np.array([0, 1, 0])).tolist()
+    [True, True, False]
+    """
     import faiss
 
     index = faiss.IndexFlatL2(int(np.prod(real.shape[1:])))
@@ -187,23 +286,32 @@ def neighbour_conditional_accuracy(
     return np.asarray(real_labels[nearest[:, 0]] == labels)
 
 
-def class_score(logits: NDArray[Any]) -> float:
-    """Exp of the mean divergence of p(class | sample) from p(class): of Inception's classes the Inception Score.
+def compute_class_score(logits: NDArray[Any]) -> float:
+    """Compute how sure a classifier is of each sample and how diverse the classes are.
+
+    With the classes of the Inception network this is the Inception Score.
 
     Parameters
     ----------
     logits : ndarray, shape (N, K), floating
-        Of a network that is named beside the score.
+        Logits of a classifier with K classes for N samples. Report the classifier with the score.
 
     Returns
     -------
     float
-        From 1 (all samples alike, or undecided) to K (decided, and all classes alike often).
+        Score from 1 to K. It is 1 if all samples have the same class probabilities. It is K if every
+        sample has one certain class and all classes are equally frequent.
 
     Notes
     -----
-    exp(1/N sum_n sum_k p_nk (log p_nk - log mean_n p_nk)), Salimans et al., NIPS 2016, section 4; over all samples at
-    once, not as the mean over ten parts.
+    exp(1/N sum_n sum_k p_nk (log p_nk - log mean_n p_nk)), where p is the softmax of the logits.
+    Source: T. Salimans et al., *Improved Techniques for Training GANs*, NIPS 2016, section 4. The
+    mean goes over all samples at once, not over ten parts. All values are computed in float64.
+
+    Examples
+    --------
+    >>> round(compute_class_score(np.zeros((4, 3))), 6), round(compute_class_score(100 * np.eye(3)), 6)
+    (1.0, 3.0)
     """
     values = np.asarray(logits, np.float64)
     values = values - values.max(axis=1, keepdims=True)

@@ -1,6 +1,8 @@
-"""Where answers lie among the modes, when all right answers to a question are known (made problems, tests).
+"""Score predictions where all correct predictions (modes) for a condition are known.
 
-Letters in shapes: B conditions, K answers to each, J modes.
+This holds for the toys and for images with a mark. ``summarise_path`` describes latent optimisation.
+
+Letters in shapes: B or N conditions, K predictions for each, J modes, C x H x W values of an image.
 """
 
 from dataclasses import dataclass
@@ -9,28 +11,30 @@ import torch
 from torch import Tensor
 
 from pretext.methods.cgml.latent_path import InferredPath
-from pretext.tasks.alternate import MARKS, AlternateConfig, rectangle
 
 
 @dataclass(frozen=True)
-class ModeReport:
-    """How answers spread over known modes.
+class ModeScores:
+    """Distribution of predictions over known modes.
+
+    Modes of a condition are "separate" if the distance of any two is more than twice ``radius``.
 
     Attributes
     ----------
     within : float
-        Share of the answers within ``radius`` of a mode.
+        Share of the predictions within ``radius`` of a mode.
     phantom : float
-        Share of the answers that lie farther than ``radius`` from every mode and nearer to the middle of the modes
-        than to any of them (the phantom distribution of the paper's figure 3).
+        Share of the predictions that are farther than ``radius`` from every mode and nearer to the
+        mean of the modes than to any mode (the phantom distribution in figure 3 of the cGML paper).
     shares : tuple of float
-        Of the answers to conditions whose modes are apart, the share whose nearest mode is the j-th.
+        Share of the predictions whose nearest mode is the j-th, over conditions with separate modes.
     coverage : float
-        Of those conditions, the share for which every mode is hit by at least one answer.
+        Share of the conditions with separate modes in which every mode has a prediction within
+        ``radius``.
     distance : float
-        Mean distance to the nearest mode.
+        Mean distance of a prediction to its nearest mode.
     radius : float
-        What counts as a hit.
+        Largest distance from a mode at which a prediction counts as a hit.
     """
 
     within: float
@@ -41,44 +45,55 @@ class ModeReport:
     radius: float
 
 
-def mode_report(answers: Tensor, modes: Tensor, radius: float) -> ModeReport:
-    """Compare answers with the modes.
+def score_modes(predictions: Tensor, modes: Tensor, radius: float) -> ModeScores:
+    """Compute how predictions are distributed over known modes.
 
     Parameters
     ----------
-    answers : Tensor, shape (B, K, ...)
-        Of any shape after the first two dimensions.
+    predictions : Tensor, shape (B, K, ...)
+        K predictions for each condition, of any shape after the first two dimensions.
     modes : Tensor, shape (B, J, ...)
-        All right answers.
+        All J correct predictions for each condition.
     radius : float
-        Euclidean distance within which an answer counts as a mode. Modes are apart when they are farther from each
-        other than twice this.
+        Euclidean distance within which a prediction hits a mode.
 
     Returns
     -------
-    ModeReport
-        Shares and coverage are NaN where no condition has modes that are apart.
+    ModeScores
+        Shares are from 0 to 1. ``shares`` and ``coverage`` are NaN if no condition has separate
+        modes.
 
     Raises
     ------
     ValueError
-        When the shapes do not fit.
+        If the shapes do not fit.
+
+    Notes
+    -----
+    Distances are Euclidean, over all values of a prediction, and computed in float64.
+
+    Examples
+    --------
+    >>> modes = torch.tensor([[[1.0], [-1.0]]])
+    >>> scores = score_modes(torch.tensor([[[1.1], [-1.0], [0.1], [1.0]]]), modes, radius=0.3)
+    >>> scores.within, scores.phantom, scores.shares, scores.coverage
+    (0.75, 0.25, (0.75, 0.25), 1.0)
     """
-    if answers.shape[0] != modes.shape[0] or answers.shape[2:] != modes.shape[2:]:
-        raise ValueError(f"answers {tuple(answers.shape)} and modes {tuple(modes.shape)} do not fit")
-    flat_answers, flat_modes = answers.flatten(2).double(), modes.flatten(2).double()
-    distances = (flat_answers[:, :, None] - flat_modes[:, None]).norm(dim=-1)  # (B, K, J)
-    nearest, which = distances.min(dim=2)  # (B, K) each
-    to_middle = (flat_answers - flat_modes.mean(dim=1, keepdim=True)).norm(dim=-1)  # (B, K)
+    if predictions.shape[0] != modes.shape[0] or predictions.shape[2:] != modes.shape[2:]:
+        raise ValueError(f"predictions {tuple(predictions.shape)} and modes {tuple(modes.shape)} do not fit")
+    flat_predictions, flat_modes = predictions.flatten(2).double(), modes.flatten(2).double()
+    distances = (flat_predictions[:, :, None] - flat_modes[:, None]).norm(dim=-1)  # (B, K, J)
+    nearest, nearest_mode = distances.min(dim=2)  # (B, K) each
+    to_mean = (flat_predictions - flat_modes.mean(dim=1, keepdim=True)).norm(dim=-1)  # (B, K)
     between = (flat_modes[:, :, None] - flat_modes[:, None]).norm(dim=-1)  # (B, J, J)
     count = modes.shape[1]
     closest = (between + 1e9 * torch.eye(count, dtype=torch.float64)).amin(dim=(1, 2))
-    apart = closest > 2 * radius  # (B,)
-    hits = (distances <= radius)[apart].any(dim=1)  # (B', J)
-    return ModeReport(
+    is_separate = closest > 2 * radius  # (B,)
+    hits = (distances <= radius)[is_separate].any(dim=1)  # (B', J)
+    return ModeScores(
         within=(nearest <= radius).double().mean().item(),
-        phantom=((nearest > radius) & (to_middle < nearest)).double().mean().item(),
-        shares=tuple((which[apart] == mode).double().mean().item() for mode in range(count)),
+        phantom=((nearest > radius) & (to_mean < nearest)).double().mean().item(),
+        shares=tuple((nearest_mode[is_separate] == mode).double().mean().item() for mode in range(count)),
         coverage=hits.all(dim=1).double().mean().item(),
         distance=nearest.mean().item(),
         radius=radius,
@@ -86,19 +101,19 @@ def mode_report(answers: Tensor, modes: Tensor, radius: float) -> ModeReport:
 
 
 @dataclass(frozen=True)
-class PathReport:
-    """How latents moved at inference.
+class PathSummary:
+    """Summary of the latent optimisation at inference.
 
     Attributes
     ----------
     rho : tuple of float
         Mean predicted length of each step.
     converged : float
-        Share of the latents that stopped before the last step (``method.tolerance``).
+        Share of the latents that converged before the last step (``method.tolerance``).
     steps : float
-        Mean number of steps taken.
+        Mean number of steps.
     moved : float
-        Mean distance from the first latent to the last.
+        Mean distance from the first to the last latent.
     """
 
     rho: tuple[float, ...]
@@ -107,9 +122,27 @@ class PathReport:
     moved: float
 
 
-def path_report(path: InferredPath) -> PathReport:
-    """Sum up the latent paths of one inference."""
-    return PathReport(
+def summarise_path(path: InferredPath) -> PathSummary:
+    """Compute the means over the latent paths of one inference.
+
+    Parameters
+    ----------
+    path : InferredPath
+        T steps of K latents for each of B conditions.
+
+    Returns
+    -------
+    PathSummary
+        Means over all latents.
+
+    Examples
+    --------
+    >>> latents = torch.tensor([0.0, 1.0, 3.0]).reshape(3, 1, 1, 1)
+    >>> path = InferredPath(latents, rho=torch.ones(2, 1, 1), steps=torch.tensor([[2]]))
+    >>> summarise_path(path)
+    PathSummary(rho=(1.0, 1.0), converged=0.0, steps=2.0, moved=3.0)
+    """
+    return PathSummary(
         rho=tuple(path.rho.mean(dim=(1, 2)).tolist()),
         converged=(path.steps < len(path.rho)).double().mean().item(),
         steps=path.steps.double().mean().item(),
@@ -117,35 +150,45 @@ def path_report(path: InferredPath) -> PathReport:
     )
 
 
-NEAR = 0.3  # mean absolute difference in the mark's place, of a range of 2, that still counts as a mode
+HIT_BELOW = 0.3  # Mean absolute difference over the pixels of the mark (range 2) below which a mode is hit.
 
 
-def mark_scores(clean: Tensor, answers: Tensor, config: AlternateConfig) -> dict[str, float]:
-    """Shares of the answers with and without the mark.
+def score_marks(clean: Tensor, predictions: Tensor, mark: Tensor) -> dict[str, float]:
+    """Compute the shares of the predictions with and without a white mark.
 
     Parameters
     ----------
     clean : Tensor, shape (N, C, H, W)
-        The images without any mark (targets of the task at rate 0).
-    answers : Tensor, shape (N, K, C, H, W)
-        K answers to each.
-    config : AlternateConfig
-        Says which mark.
+        Images in [-1, 1] without a mark (targets of the task ``alternate`` at rate 0).
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predictions for each image.
+    mark : Tensor, shape (1, 1, H, W), bool
+        Pixels of the mark.
 
     Returns
     -------
     dict of str to float
-        ``with the mark``: share of the answers within 0.3 (mean absolute difference over the mark's pixels) of white;
-        ``without``: within 0.3 of the clean image; ``between``: all others; ``both found``: share of the inputs with
-        answers of both sorts. Images that are white there by themselves count as with the mark.
+        Shares from 0 to 1. ``with the mark``: predictions that differ from white by less than 0.3
+        (mean absolute difference over the pixels of the mark). ``without``: predictions that differ
+        from the clean image by less than 0.3 there. ``between``: all other predictions.
+        ``both found``: conditions with predictions of both kinds. A clean image that is white there
+        counts as with the mark.
+
+    Examples
+    --------
+    >>> clean, mark = -torch.ones(1, 1, 2, 2), torch.tensor([[[[True, False], [False, False]]]])
+    >>> predictions = clean[:, None].repeat(1, 2, 1, 1, 1)
+    >>> predictions[0, 0, 0, 0, 0] = 1.0
+    >>> score_marks(clean, predictions, mark)
+    {'with the mark': 0.5, 'without': 0.5, 'between': 0.0, 'both found': 1.0}
     """
-    place = rectangle(MARKS[config.mark], *clean.shape[2:]).expand_as(clean)[0]  # (C, H, W)
-    inside = answers[:, :, place]  # (N, K, pixels)
-    marked = (inside - 1).abs().mean(dim=2) < NEAR  # (N, K)
-    plain = ((inside - clean[:, place][:, None]).abs().mean(dim=2) < NEAR) & ~marked
+    pixels = mark.expand_as(clean)[0]  # (C, H, W)
+    inside = predictions[:, :, pixels]  # (N, K, pixels)
+    has_mark = (inside - 1).abs().mean(dim=2) < HIT_BELOW  # (N, K)
+    is_clean = ((inside - clean[:, pixels][:, None]).abs().mean(dim=2) < HIT_BELOW) & ~has_mark
     return {
-        "with the mark": marked.double().mean().item(),
-        "without": plain.double().mean().item(),
-        "between": (~marked & ~plain).double().mean().item(),
-        "both found": (marked.any(dim=1) & plain.any(dim=1)).double().mean().item(),
+        "with the mark": has_mark.double().mean().item(),
+        "without": is_clean.double().mean().item(),
+        "between": (~has_mark & ~is_clean).double().mean().item(),
+        "both found": (has_mark.any(dim=1) & is_clean.any(dim=1)).double().mean().item(),
     }

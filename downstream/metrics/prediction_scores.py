@@ -1,7 +1,9 @@
-"""Scores of several answers to each question: how near they come to the truth, and how much they differ.
+"""Score several predictions for each condition: how near they are to the truth, and how diverse they are.
 
-Every method is scored on the same corrupted inputs. What is computed depends on what the data are: images, spectral
-maps, or the toy, whose right answers are all known.
+Every method is scored on the same corrupted inputs. The scores depend on the kind of data: images,
+spectral maps, or the toys, whose correct predictions are all known.
+
+Letters in shapes: N conditions, K predictions for each, C x H x W values of a map.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,46 +16,68 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstream.metrics.diversity import answer_diversity, perceptual, root_mean_square
-from downstream.metrics.frechet import FeatureNetwork, frechet_distance, image_features
+from downstream.metrics.diversity import make_perceptual_distance, make_rms_distance, prediction_diversity
+from downstream.metrics.frechet import FeatureNetwork, compute_image_features, frechet_distance
 from downstream.metrics.lpips import PerceptualDistance, perceptual_distances
-from downstream.metrics.modes import mode_report
+from downstream.metrics.modes import score_modes
 from downstream.metrics.psnr_ssim import peak_signal_noise_ratio, structural_similarity
-from downstream.metrics.retrieval import reconstruction_retrieval
+from downstream.metrics.retrieval import score_reconstruction_retrieval
 from pretext.data.batch import Example
 from pretext.losses.reconstruction import sample_error
-from pretext.tasks.toys.curve import curve
-from pretext.tasks.toys.mixture import MODES, mixture_centres
-from pretext.training.distributed import ALONE, Processes
+from pretext.tasks.toys.curve import compute_curve
+from pretext.tasks.toys.mixture import MODES, compute_mixture_centres
+from pretext.training.distributed import ALONE, Distributed
 
-TOY_RADIUS = 0.3  # what counts as a hit of a mode (modes are up to 14 apart)
-MIXTURE_REACH = 3.0  # standard deviations from a centre within which a point belongs to its mode
-MIXTURE_LEAST = 0.2  # of its fair share of all points that a mode must get to be found
-PIXELS_ANSWERS = 4  # answers to each input over which PSNR, SSIM and the perceptual distance are averaged
+TOY_RADIUS = 0.3  # Distance within which a prediction hits a mode; modes are up to 14 apart.
+MIXTURE_REACH = 3.0  # Standard deviations from a centre within which a point belongs to its mode.
+MIXTURE_LEAST = 0.2  # Part of its fair share of all points that a mode must have to count as found.
+AVERAGED = 4  # Predictions for each condition over which PSNR, SSIM and the perceptual distance are averaged.
 
 
 @dataclass(frozen=True)
-class ImageMeasures:
-    """The networks that measure images.
+class ImageMetrics:
+    """Networks for the scores of images.
 
     Attributes
     ----------
     distance : PerceptualDistance or None
-        None for images too small for it.
+        Perceptual distance; None if the images are too small for it.
     features : FeatureNetwork
-        For the Fréchet distance.
-    of_truth : ndarray, shape (N, D)
-        What it says of the true images.
+        Network of the Fréchet distance.
+    true_features : ndarray, shape (N, D)
+        Features of the true images.
     """
 
     distance: PerceptualDistance | None
     features: FeatureNetwork
-    of_truth: NDArray[np.float64]
+    true_features: NDArray[np.float64]
 
 
-def error_scores(example: Example, answers: Tensor) -> dict[str, float]:
-    """Weighted mean absolute error of answers (N, K, C, H, W): of all, of each input's best, and its uncertainty."""
-    errors = torch.stack([sample_error(answer, example) for answer in answers.unbind(1)], dim=1).double()  # (N, K)
+def score_errors(example: Example, predictions: Tensor) -> dict[str, float]:
+    """Compute the weighted mean absolute error of predictions.
+
+    Parameters
+    ----------
+    example : Example
+        N targets with weights.
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predictions for each condition.
+
+    Returns
+    -------
+    dict of str to float
+        ``error``: mean over all predictions. ``error of the best``: mean over the best prediction
+        for each condition. ``standard error``: uncertainty of ``error``, from the spread over the
+        conditions. All are at least 0 and averaged in float64.
+
+    Examples
+    --------
+    >>> target = torch.zeros(2, 1, 1, 1)
+    >>> example = Example(condition=target, target=target, weight=torch.ones_like(target))
+    >>> score_errors(example, torch.tensor([1.0, 3.0, 1.0, 3.0]).reshape(2, 2, 1, 1, 1))
+    {'error': 2.0, 'error of the best': 1.0, 'standard error': 0.0}
+    """
+    errors = torch.stack([sample_error(sample, example) for sample in predictions.unbind(1)], dim=1).double()  # (N, K)
     return {
         "error": errors.mean().item(),
         "error of the best": errors.min(dim=1).values.mean().item(),
@@ -61,92 +85,155 @@ def error_scores(example: Example, answers: Tensor) -> dict[str, float]:
     }
 
 
-def image_scores(
-    truth: Tensor, answers: Tensor, measures: ImageMeasures, generator: torch.Generator
+def score_images(
+    truth: Tensor, predictions: Tensor, metrics: ImageMetrics, generator: torch.Generator
 ) -> dict[str, float]:
-    """Scores of images.
+    """Compute the scores of predicted images.
 
     Parameters
     ----------
     truth : Tensor, shape (N, C, H, W)
-        In [-1, 1].
-    answers : Tensor, shape (N, K, C, H, W)
-        Composed with what is known.
-    measures : ImageMeasures
-        Networks.
+        True images in [-1, 1].
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predicted images for each condition, composed with the known pixels.
+    metrics : ImageMetrics
+        Networks of the perceptual distance and of the Fréchet distance.
     generator : torch.Generator
-        Draws the pairs of the diversity.
+        Random number generator that draws the pairs for the diversity.
 
     Returns
     -------
     dict of str to float
-        PSNR (of the mean squared error over all, in dB), SSIM and the perceptual distance, each over the first 4
-        answers to every input; the Fréchet distance of the first answers to the truths; the diversity.
+        PSNR, SSIM and the perceptual distance, each over the first 4 predictions for every condition.
+        PSNR is that of the mean squared error over all images, in dB. The Fréchet distance compares
+        the first predictions with the true images. The diversity needs K >= 2.
+
+    Examples
+    --------
+    >>> from downstream.metrics.frechet import load_feature_network
+    >>> truth = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    >>> network = load_feature_network()
+    >>> metrics = ImageMetrics(None, network, compute_image_features(network, truth))
+    >>> scores = score_images(truth, truth[:, None], metrics, torch.Generator())
+    >>> scores["PSNR"], scores["SSIM"]
+    (120.0, 1.0)
     """
-    several = answers[:, :PIXELS_ANSWERS]  # (N, k, C, H, W)
-    repeated = truth[:, None].expand_as(several).flatten(0, 1)
-    flat = several.flatten(0, 1)  # (N k, C, H, W)
+    averaged = predictions[:, :AVERAGED]  # (N, k, C, H, W)
+    repeated = truth[:, None].expand_as(averaged).flatten(0, 1)
+    flat = averaged.flatten(0, 1)  # (N k, C, H, W)
     squared = 10 ** (-peak_signal_noise_ratio(flat, repeated) / 10)  # relative to the range of 2, squared
     scores = {
         "PSNR": float(-10 * np.log10(max(float(squared.mean()), 1e-12))),
         "SSIM": float(structural_similarity(flat, repeated).mean()),
     }
-    if measures.distance is not None:
-        scores[measures.distance.name] = float(perceptual_distances(measures.distance, flat, repeated).mean())
-        if answers.shape[1] > 1:
-            diversity = answer_diversity(answers, perceptual(measures.distance), generator)
-            scores[f"diversity ({measures.distance.name})"] = float(diversity.mean())
-    features = measures.features
-    distance = frechet_distance(image_features(features, answers[:, 0]), measures.of_truth)
+    if metrics.distance is not None:
+        scores[metrics.distance.name] = float(perceptual_distances(metrics.distance, flat, repeated).mean())
+        if predictions.shape[1] > 1:
+            diversity = prediction_diversity(predictions, make_perceptual_distance(metrics.distance), generator)
+            scores[f"diversity ({metrics.distance.name})"] = float(diversity.mean())
+    features = metrics.features
+    distance = frechet_distance(compute_image_features(features, predictions[:, 0]), metrics.true_features)
     scores[features.name] = distance.value
     return scores
 
 
-def spectral_scores(target: Tensor, answers: Tensor, valid: Tensor, generator: torch.Generator) -> dict[str, float]:
-    """Scores of standardised spectral maps: retrieval of the clean map by the first answer, and diversity.
+def score_spectral_maps(
+    target: Tensor, predictions: Tensor, valid: Tensor, generator: torch.Generator
+) -> dict[str, float]:
+    """Compute the scores of predicted spectral maps, standardised.
 
     Parameters
     ----------
     target : Tensor, shape (N, C, H, W)
         Clean maps.
-    answers : Tensor, shape (N, K, C, H, W)
-        Reconstructions.
+    predictions : Tensor, shape (N, K, C, H, W)
+        K reconstructions of each map.
     valid : Tensor, shape (C, H, W), bool
         Cells that hold a coefficient.
     generator : torch.Generator
-        Draws the pairs of the diversity.
+        Random number generator that draws the pairs for the diversity.
+
+    Returns
+    -------
+    dict of str to float
+        Retrieval of the clean map by the first prediction (mean average precision and recall at 1,
+        from 0 to 1). The diversity needs K >= 2.
+
+    Examples
+    --------
+    >>> target = torch.randn(4, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    >>> valid = torch.ones(1, 3, 3, dtype=torch.bool)
+    >>> score_spectral_maps(target, target[:, None], valid, torch.Generator())
+    {'reconstruction mAP': 1.0, 'recall at 1': 1.0}
     """
-    found = reconstruction_retrieval(answers[:, 0][:, valid].numpy(), target[:, valid].numpy())
-    scores = {"reconstruction mAP": found.mean_average_precision, "recall at 1": found.recall_at_1}
-    if answers.shape[1] > 1:
-        diversity = answer_diversity(answers, root_mean_square(valid), generator)
+    retrieval = score_reconstruction_retrieval(predictions[:, 0][:, valid].numpy(), target[:, valid].numpy())
+    scores = {"reconstruction mAP": retrieval.mean_average_precision, "recall at 1": retrieval.recall_at_1}
+    if predictions.shape[1] > 1:
+        diversity = prediction_diversity(predictions, make_rms_distance(valid), generator)
         scores["diversity (RMS, standardised)"] = float(diversity.mean())
     return scores
 
 
-def toy_scores(example: Example, answers: Tensor) -> dict[str, float]:
-    """Where answers (N, K, 3, 1, 1) lie among the two modes of the toy."""
-    positive = curve(example.condition)
-    report = mode_report(answers, torch.stack([positive, -positive], dim=1), TOY_RADIUS)
+def score_toy(example: Example, predictions: Tensor) -> dict[str, float]:
+    """Compute how predictions are distributed over the two modes of the toy.
+
+    Parameters
+    ----------
+    example : Example
+        N conditions of the task ``toy``, (N, 1, 1, 1).
+    predictions : Tensor, shape (N, K, 3, 1, 1)
+        K predictions for each condition.
+
+    Returns
+    -------
+    dict of str to float
+        Shares from 0 to 1 and the mean distance to the nearest mode; see ``score_modes``.
+
+    Examples
+    --------
+    >>> x = torch.linspace(-1, 1, 5).reshape(5, 1, 1, 1)
+    >>> example = Example(condition=x, target=compute_curve(x), weight=torch.ones(5, 3, 1, 1))
+    >>> score_toy(example, torch.stack([compute_curve(x), -compute_curve(x)], dim=1))["both modes found"]
+    1.0
+    """
+    positive = compute_curve(example.condition)
+    scores = score_modes(predictions, torch.stack([positive, -positive], dim=1), TOY_RADIUS)
     return {
-        f"within {TOY_RADIUS} of a mode": report.within,
-        "phantom": report.phantom,
-        "share of the positive mode": report.shares[0],
-        "both modes found": report.coverage,
-        "distance to the nearest mode": report.distance,
+        f"within {TOY_RADIUS} of a mode": scores.within,
+        "phantom": scores.phantom,
+        "share of the positive mode": scores.shares[0],
+        "both modes found": scores.coverage,
+        "distance to the nearest mode": scores.distance,
     }
 
 
-def mixture_scores(answers: Tensor, spread: float) -> dict[str, float]:
-    """How answers (N, K, 2, 1, 1) spread over the eight modes of the mixture, whose standard deviation is ``spread``.
+def score_mixture(predictions: Tensor, spread: float) -> dict[str, float]:
+    """Compute how predictions are distributed over the eight modes of the mixture.
 
-    A mode is found when at least a fifth of its fair share of all answers, 2.5 %, lies within 3 standard deviations of
-    its centre.
+    Parameters
+    ----------
+    predictions : Tensor, shape (N, K, 2, 1, 1)
+        K points in the plane for each of N conditions.
+    spread : float
+        Standard deviation of each mode.
+
+    Returns
+    -------
+    dict of str to float
+        ``within 3 sigma``: share of the points within 3 standard deviations of a centre.
+        ``modes found``: number of modes that have at least a fifth of their fair share of all points
+        (2.5 %) within 3 standard deviations. ``smallest share`` and ``largest share`` of a mode.
+
+    Examples
+    --------
+    >>> points = compute_mixture_centres().reshape(8, 1, 2, 1, 1)
+    >>> score_mixture(points, 0.1)
+    {'within 3 sigma': 1.0, 'modes found': 8.0, 'smallest share': 0.125, 'largest share': 0.125}
     """
-    points = answers.flatten(0, 1).flatten(1)  # (N K, 2)
-    nearest, which = torch.cdist(points, mixture_centres()).min(dim=1)
+    points = predictions.flatten(0, 1).flatten(1)  # (N K, 2)
+    nearest, nearest_mode = torch.cdist(points, compute_mixture_centres()).min(dim=1)
     within = nearest <= MIXTURE_REACH * spread
-    shares = torch.bincount(which[within], minlength=MODES) / len(points)
+    shares = torch.bincount(nearest_mode[within], minlength=MODES) / len(points)
     return {
         "within 3 sigma": within.double().mean().item(),
         "modes found": float((shares >= MIXTURE_LEAST / MODES).sum()),
@@ -155,19 +242,42 @@ def mixture_scores(answers: Tensor, spread: float) -> dict[str, float]:
     }
 
 
-def reconstruction_rows(
+def score_methods(
     methods: Mapping[str, Callable[[Example], Tensor]],
     example: Example,
     score: Callable[[Tensor], dict[str, float]],
-    processes: Processes = ALONE,
+    processes: Distributed = ALONE,
 ) -> list[dict[str, Any]]:
-    """One row a method: its name, its errors, and what ``score`` says of its answers (N, K, C, H, W).
+    """Compute a row of scores for each method.
 
-    Each of several processes makes some of the rows; all get the table.
+    Parameters
+    ----------
+    methods : mapping of str to callable
+        Functions that return predictions (N, K, C, H, W) for an example, by the names of their rows.
+    example : Example
+        N conditions with targets.
+    score : callable
+        Function of the predictions that returns further scores.
+    processes : Distributed
+        Processes that share the rows. All get the whole table.
+
+    Returns
+    -------
+    list of dict
+        Rows in the order of the methods: the name under the key ``answers``, the errors of
+        ``score_errors``, and the further scores.
+
+    Examples
+    --------
+    >>> target = torch.zeros(2, 1, 1, 1)
+    >>> example = Example(condition=target, target=target, weight=torch.ones_like(target))
+    >>> rows = score_methods({"ones": lambda example: torch.ones(2, 1, 1, 1, 1)}, example, lambda _: {})
+    >>> rows[0]["answers"], rows[0]["error"]
+    ('ones', 1.0)
     """
 
-    def row(name: str, answer: Callable[[Example], Tensor]) -> dict[str, Any]:
-        answers = answer(example)
-        return {"answers": name, **error_scores(example, answers), **score(answers)}
+    def make_row(name: str, predict: Callable[[Example], Tensor]) -> dict[str, Any]:
+        predictions = predict(example)
+        return {"answers": name, **score_errors(example, predictions), **score(predictions)}
 
-    return processes.for_all(processes.in_turn([partial(row, *method) for method in methods.items()]))
+    return processes.share_with_all(processes.run_in_turn([partial(make_row, *method) for method in methods.items()]))

@@ -54,7 +54,7 @@ def _text(key: Mapping[str, Any]) -> str:
     return json.dumps(key, sort_keys=True)
 
 
-def computed_by(*packages: str) -> dict[str, str]:
+def describe_code(*packages: str) -> dict[str, str]:
     """The versions of the libraries that compute, and a digest of the source code of some of our packages."""
     return {**{name: version(name) for name in COMPUTING}, **{name: _source_digest(name) for name in packages}}
 

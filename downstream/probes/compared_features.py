@@ -13,9 +13,9 @@ from data_prep.layout import unfold
 from data_prep.maps.reader import MapFile
 from data_prep.transforms.invariants import degree_norms, ring_norms
 from downstream.features.kmeans_patches import PatchConfig, has_quadrants, learn_patch_features
-from downstream.features.pca import COMPONENTS, pca_features
-from downstream.metrics.frechet import image_features, load_feature_network
-from downstream.probes.fine_tune import FineTuned, fine_tune
+from downstream.features.pca import COMPONENTS, compute_pca_features
+from downstream.metrics.frechet import compute_image_features, load_feature_network
+from downstream.probes.fine_tune import FineTunedNetwork, fine_tune
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.config import to_toml
 from spectral_ssl.ground.errors import UserError
@@ -51,10 +51,10 @@ class FeatureRow:
     random: bool = False
     settings: dict[str, Any] | None
     code: tuple[str, ...] = ("data_prep", "downstream")
-    tune: Callable[[NDArray[np.int64], NDArray[np.int64], int], FineTuned] | None = None
+    tune: Callable[[NDArray[np.int64], NDArray[np.int64], int], FineTunedNetwork] | None = None
 
 
-def feature_rows(
+def list_feature_rows(
     run: TrainedRun,
     maps: MapFile,
     train: NDArray[np.int64],
@@ -122,7 +122,7 @@ def feature_rows(
 
         def reference(seed: int) -> NDArray[np.float32]:
             blocks = np.array_split(maps.rows(), max(1, len(maps) // IMAGES_AT_ONCE))
-            return np.concatenate([image_features(network, maps.read(block)).astype(np.float32) for block in blocks])
+            return np.concatenate([compute_image_features(network, maps.read(block)).astype(np.float32) for block in blocks])
 
         rows.append(
             FeatureRow(name="reference: EfficientNet-Lite0, ImageNet labels", make=reference, settings={"side": 224})
@@ -141,7 +141,7 @@ def _spectral_baselines(maps: MapFile, train: NDArray[np.int64]) -> list[Feature
 
     return [
         FeatureRow(name="raw coefficients", make=lambda seed: raw(), settings={}),
-        FeatureRow(name="PCA", make=lambda seed: pca_features(raw(), train), settings={"components": COMPONENTS}),
+        FeatureRow(name="PCA", make=lambda seed: compute_pca_features(raw(), train), settings={"components": COMPONENTS}),
         FeatureRow(name="rotation invariants", make=lambda seed: degree_norms(maps.read(), maps.basis), settings={}),
         FeatureRow(name="ring norms", make=lambda seed: ring_norms(maps.read(), maps.basis), settings={}),
     ]
@@ -158,7 +158,7 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
 
     rows = [
         FeatureRow(name="raw pixels", make=lambda seed: raw(), settings={}),
-        FeatureRow(name="PCA", make=lambda seed: pca_features(raw(), train), settings={"components": COMPONENTS}),
+        FeatureRow(name="PCA", make=lambda seed: compute_pca_features(raw(), train), settings={"components": COMPONENTS}),
     ]
     if has_quadrants(maps.basis.shape, patches):
         code = ("data_prep", "downstream", "pretext")

@@ -82,7 +82,7 @@ def choose_and_fit(
     from sklearn.model_selection import StratifiedKFold
 
     smallest = check_training_split(features, labels)
-    drawn = drawn_by_class(labels, MOST_CROSS_VALIDATED, seed)
+    drawn = draw_stratified(labels, MOST_CROSS_VALIDATED, seed)
     splitter = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=seed)
     folds = [(drawn[train], drawn[held_out]) for train, held_out in splitter.split(drawn, labels[drawn])]
     paths = [path(features[train], labels[train], strengths) for train, _ in folds]
@@ -101,7 +101,7 @@ def choose_and_fit(
     return FittedProbe(final, strengths[best], hits[best])
 
 
-def drawn_by_class(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+def draw_stratified(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
     """Places of all samples, or of ``most`` drawn at random with the classes' shares kept, in order.
 
     Classes too small for their share to be two samples can make that impossible; then all are given.
@@ -136,7 +136,7 @@ def check_finite(features: NDArray[np.float32]) -> None:
         raise UserError("features that are not finite", "NaN or infinity", "train again with a lower learning rate")
 
 
-def linear_predictor(
+def make_linear_predictor(
     scaler: Any, coefficients: NDArray[Any], offsets: NDArray[Any], classes: NDArray[np.int64]
 ) -> Predictor:
     """The predictor of a linear model of standardised features, as scikit-learn stores it.

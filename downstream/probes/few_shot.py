@@ -22,7 +22,7 @@ MOST_ITERATIONS = 300
 
 
 @dataclass(frozen=True, eq=False)
-class FewShotAnswer:
+class FewShotPrediction:
     """What was answered after one draw.
 
     Attributes
@@ -43,9 +43,9 @@ class FewShotAnswer:
     predicted: NDArray[np.int64]
 
 
-def few_shot_answers(
+def predict_from_few_labels(
     train: NDArray[np.float32], train_labels: NDArray[np.int64], test: NDArray[np.float32]
-) -> Iterator[FewShotAnswer]:
+) -> Iterator[FewShotPrediction]:
     """Learn from few labels and answer for the test split.
 
     Parameters
@@ -57,7 +57,7 @@ def few_shot_answers(
 
     Yields
     ------
-    FewShotAnswer
+    FewShotPrediction
         For each number of labels that every class has, ``DRAWS`` draws. The draws are functions of the labels and the
         draw's number alone, so all features see the same ones; fewer labels are a part of the more of the same draw.
 
@@ -77,7 +77,7 @@ def few_shot_answers(
             model = LogisticRegression(C=FEW_SHOT_STRENGTH, max_iter=MOST_ITERATIONS)
             with threadpool_limits(1):  # as in the linear probe: the fits are small
                 model.fit(known[chosen], train_labels[chosen])
-            yield FewShotAnswer(count, draw, chosen, model.predict(asked))
+            yield FewShotPrediction(count, draw, chosen, model.predict(asked))
 
 
 def draw_labels(labels: NDArray[np.int64], count: int, draw: int) -> NDArray[np.int64]:

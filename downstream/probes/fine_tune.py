@@ -32,7 +32,7 @@ RowPredictor = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class FineTuned:
+class FineTunedNetwork:
     """A network trained with labels, ready to be scored.
 
     Attributes
@@ -54,7 +54,7 @@ class FineTuned:
 
 def fine_tune(
     run: TrainedRun, maps: MapFile, train: NDArray[np.int64], labels: NDArray[np.int64], seed: int
-) -> FineTuned:
+) -> FineTunedNetwork:
     """Choose rate and number of epochs on a part of the training split, then train on all of it.
 
     Parameters
@@ -71,7 +71,7 @@ def fine_tune(
 
     Returns
     -------
-    FineTuned
+    FineTunedNetwork
 
     Raises
     ------
@@ -95,7 +95,7 @@ def fine_tune(
                 scores[rate, epoch] = float((predict(train[held_out]) == labels[held_out]).mean())
     rate, epochs = max(scores, key=lambda choice: scores[choice])  # of equals the first: slower and shorter
     *_, final = islice(_epochs(run, maps, train, labels, rate, seed), epochs)
-    return FineTuned(final, rate, epochs, scores[rate, epochs])
+    return FineTunedNetwork(final, rate, epochs, scores[rate, epochs])
 
 
 def _epochs(

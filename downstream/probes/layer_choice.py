@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
-from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.classifiers.logistic import fit_logistic
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.progress import progress
@@ -47,7 +47,7 @@ class LayerChoice:
     samples: int
 
 
-def worth_trying(sizes: Mapping[str, int]) -> list[str]:
+def choose_candidate_layers(sizes: Mapping[str, int]) -> list[str]:
     """The layers, of so many features, that are not too large to be probed, but for the default."""
     return [name for name, size in sizes.items() if size <= MOST_FEATURES and name != DEFAULT]
 
@@ -78,11 +78,11 @@ def choose_layer(
     Raises
     ------
     UserError
-        As ``fit_probe``.
+        As ``fit_logistic``.
     """
     sizes = run.layers()
-    names = [DEFAULT, *worth_trying(sizes)]
-    places = some_of_each_class(labels, MOST_SAMPLES, seed)
+    names = [DEFAULT, *choose_candidate_layers(sizes)]
+    places = draw_from_each_class(labels, MOST_SAMPLES, seed)
     # one pass through the network gives all of them side by side
     joined = run.at_layer("+".join(names)).encode_file(maps, train[places])
     ends = np.cumsum([sizes[name] for name in names])
@@ -92,13 +92,13 @@ def choose_layer(
         for name, values in features.items():
             # the default may be there once more under its other name
             if name == DEFAULT or not np.array_equal(values, features[DEFAULT]):
-                scores[name] = fit_probe(values, labels[places], seed).cross_validation
+                scores[name] = fit_logistic(values, labels[places], seed).cross_validation
             advance(1, name)
     best = min(scores, key=lambda name: (-scores[name], sizes[name]))
     return LayerChoice(row, best, scores, tuple(name for name in sizes if name not in names), len(places))
 
 
-def some_of_each_class(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+def draw_from_each_class(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
     """About ``most`` places of labels (N,), in order: of each class its share, but at least two where it has them."""
     if len(labels) <= most:
         return np.arange(len(labels))

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstream.probes.classifiers.adam_layer import BATCH, EPOCHS, RATE, WEIGHT_DECAYS, fit_layer
-from downstream.probes.classifiers.knn import NEIGHBOURS, neighbour_predictions, standardised
-from downstream.probes.classifiers.logistic import STRENGTHS, fit_probe
+from downstream.probes.classifiers.knn import NEIGHBOURS, predict_by_neighbours, standardised
+from downstream.probes.classifiers.logistic import STRENGTHS, fit_logistic
 from downstream.probes.classifiers.svm import SVM_STRENGTHS, fit_svm
 from downstream.probes.compared_features import FeatureRow
 from downstream.probes.cross_validation import FOLDS, MOST_CROSS_VALIDATED, WORSE_IN_A_ROW, FittedProbe, check_finite
-from downstream.probes.few_shot import DRAWS, FEW_SHOT_STRENGTH, LABELS_A_CLASS, few_shot_answers
+from downstream.probes.few_shot import DRAWS, FEW_SHOT_STRENGTH, LABELS_A_CLASS, predict_from_few_labels
 from downstream.probes.fine_tune import BATCH as TUNING_BATCH
 from downstream.probes.fine_tune import EPOCHS as TUNING_EPOCHS
 from downstream.probes.fine_tune import HELD_OUT as TUNING_HELD_OUT
 from downstream.probes.fine_tune import RATE_OF_LAYER, RATES
-from downstream.probes.sealed_labels import SealedLabels, per_class_accuracy
+from downstream.probes.sealed_labels import SealedLabels, compute_class_accuracies
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 # What each probe does, in words: for the table's JSON, and a part of the key of cached scores.
@@ -52,7 +52,7 @@ PROTOCOLS = {
 PROBES = tuple(PROTOCOLS)
 DEFAULT_PROBES = ("linear", "neighbours")
 FITS: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64], int], FittedProbe]] = {
-    "linear": fit_probe,
+    "linear": fit_logistic,
     "svm": fit_svm,
     "layer": fit_layer,
 }
@@ -262,12 +262,12 @@ def score_row(
 
 def _score_once(probe: str, train: NDArray[np.float32], test: NDArray[np.float32], split: Split) -> dict[str, Any]:
     if probe == "neighbours":
-        return {"accuracy": split.sealed.accuracy(neighbour_predictions(train, split.labels, test))}
+        return {"accuracy": split.sealed.accuracy(predict_by_neighbours(train, split.labels, test))}
     if probe == "retrieval":
         score = split.sealed.retrieval(standardised(train, test)[1])
         return {"mean_average_precision": score.mean_average_precision, "chance": score.chance}
     accuracies: dict[str, list[float]] = {}  # by the number of labels; JSON has text for keys
-    for answer in few_shot_answers(train, split.labels, test):
+    for answer in predict_from_few_labels(train, split.labels, test):
         accuracies.setdefault(str(answer.labels), []).append(split.sealed.accuracy(answer.predicted))
     return {"accuracies": accuracies}
 
@@ -301,7 +301,7 @@ def make_row(name: str, found: Mapping[str, Mapping[str, Any]], tested: int, *, 
         strengths=linear.strengths,
         cross_validation=linear.cross_validation,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        per_class=tuple(per_class_accuracy(confusion).tolist()),
+        per_class=tuple(compute_class_accuracies(confusion).tolist()),
         svm=_fitted_scores(found.get("svm")),
         layer=_fitted_scores(found.get("layer")),
         few_shot=tuple(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.metrics.retrieval import class_retrieval
+from downstream.metrics.retrieval import score_class_retrieval
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class SealedLabels:
         """Mean average precision by cosine similarity of the features (T, D) of the test split, as they are."""
         if np.bincount(self.__labels).max() < 2:
             return RetrievalScore(float("nan"), float("nan"))
-        found = class_retrieval(features, self.__labels, "cosine")
+        found = score_class_retrieval(features, self.__labels, "cosine")
         return RetrievalScore(found.mean_average_precision, found.chance)
 
 
-def per_class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+def compute_class_accuracies(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Share of each class's test samples (classes,) that are right; NaN for a class that has none."""
     totals = confusion.sum(axis=1)
     shares: NDArray[np.float64] = np.where(totals > 0, np.diag(confusion) / np.maximum(totals, 1), np.nan)

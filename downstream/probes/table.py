@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from downstream.features.kmeans_patches import PatchConfig
-from downstream.probes.cache import BaselineCache, computed_by
-from downstream.probes.compared_features import TRAINED, UNTRAINED, FeatureRow, feature_rows
-from downstream.probes.layer_choice import ALL, AUTO, LayerChoice, choose_layer, worth_trying
+from downstream.probes.cache import BaselineCache, describe_code
+from downstream.probes.compared_features import TRAINED, UNTRAINED, FeatureRow, list_feature_rows
+from downstream.probes.layer_choice import ALL, AUTO, LayerChoice, choose_layer, choose_candidate_layers
 from downstream.probes.rows import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
 from downstream.probes.sealed_labels import SealedLabels
-from downstream.probes.turned_maps import Pose, turn_maps
+from downstream.probes.rotated_maps import Pose, rotate_maps
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
-from pretext.training.distributed import ALONE, Processes
+from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import progress
 
@@ -97,7 +97,7 @@ def probe_run(
     references: bool = False,
     patches: PatchConfig | None = None,
     cache: BaselineCache | None = None,
-    processes: Processes = ALONE,
+    processes: Distributed = ALONE,
 ) -> ProbeTable:
     """Probe a run and its free baselines on a labelled map file.
 
@@ -112,7 +112,7 @@ def probe_run(
     probes : sequence of str
         Which of ``downstream.probes.rows.PROBES``.
     pose : {"aligned", "vertical", "so3"}
-        How the objects of both splits are turned, see ``downstream.probes.turned_maps``.
+        How the objects of both splits are turned, see ``downstream.probes.rotated_maps``.
     pose_seed : int
         Draws the rotations.
     layer : str
@@ -124,7 +124,7 @@ def probe_run(
         Of the k-means patch features (images).
     cache : BaselineCache, optional
         Where scores that do not depend on the run are looked for and kept.
-    processes : Processes
+    processes : Distributed
         Those that share the rows; all get the table.
 
     Returns
@@ -138,22 +138,22 @@ def probe_run(
     """
     asked = check_probes(probes)
     check_same_basis(run.basis, maps)
-    train, test, split = labelled_rows(maps)
+    train, test, split = split_labelled_rows(maps)
     # everything that depends on labels is given the training labels; those of the test split are sealed from here on
     parts = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_class_names(maps)))
-    turned = turn_maps(maps, pose, pose_seed)
+    turned = rotate_maps(maps, pose, pose_seed)
     choices: tuple[LayerChoice, ...] = ()
     if layer == AUTO:
         networks = {UNTRAINED: run.untrained(seeds[0]), TRAINED: run}
         choices = tuple(
             choose_layer(name, network, turned, train, parts.labels, seeds[0]) for name, network in networks.items()
         )
-    rows_of_table = feature_rows(
+    rows_of_table = list_feature_rows(
         run if layer in (AUTO, ALL) else run.at_layer(layer),
         turned,
         train,
         layers={choice.row: choice.layer for choice in choices},
-        more_layers=worth_trying(run.layers()) if layer == ALL else (),
+        more_layers=choose_candidate_layers(run.layers()) if layer == ALL else (),
         references=references,
         patches=patches,
     )
@@ -182,10 +182,10 @@ def probe_run(
 
     with progress("probe", len(rows_of_table)) as advance:
         rows = []
-        for done in processes.in_turn([partial(scored, row) for row in rows_of_table]):
+        for done in processes.run_in_turn([partial(scored, row) for row in rows_of_table]):
             rows.append(done)
             advance(1, done.features)
-    rows = processes.for_all(rows)
+    rows = processes.share_with_all(rows)
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),
@@ -204,7 +204,7 @@ def probe_run(
     )
 
 
-def labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+def split_labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
     """Training and test rows with labels; a quarter is held out, stratified, where the file has no test split.
 
     Raises
@@ -251,7 +251,7 @@ def _key(row: FeatureRow, probe: str, about_maps: dict[str, Any]) -> dict[str, A
         "settings": row.settings,
         "probe": probe,
         "protocol": [SHARED_PROTOCOL, PROTOCOLS[probe]],
-        "computed by": computed_by(*row.code),
+        "computed by": describe_code(*row.code),
         **about_maps,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from data_prep.source import Shape
-from downstream.figures.predictions import NOT_DRAWN
+from downstream.figures.training_curves import NOT_DRAWN
 from downstream.probes.compared_features import TRAINED
 from downstream.report.evidence import Evidence, name_probe, to_number
 from downstream.report.line_chart import draw_line_chart

@@ -13,8 +13,8 @@ import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.probes import layer_choice
-from downstream.probes.layer_choice import choose_layer, some_of_each_class
-from downstream.probes.table import labelled_rows, probe_run
+from downstream.probes.layer_choice import choose_layer, draw_from_each_class
+from downstream.probes.table import split_labelled_rows, probe_run
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.cli.app import app
@@ -40,7 +40,7 @@ def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(
     trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained
-    train, _, _ = labelled_rows(maps)
+    train, _, _ = split_labelled_rows(maps)
     assert "test" not in " ".join(inspect.signature(choose_layer).parameters)
     found = choose_layer("row", run, maps, train, maps.labels[train], 0)
     sizes = run.layers()
@@ -71,7 +71,7 @@ def test_layers_of_many_features_are_not_tried_but_named(
     trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained
-    train, _, _ = labelled_rows(maps)
+    train, _, _ = split_labelled_rows(maps)
     monkeypatch.setattr(layer_choice, "MOST_FEATURES", 20)
     found = choose_layer("row", run, maps, train, maps.labels[train], 0)
     assert DEFAULT in found.scores
@@ -82,11 +82,11 @@ def test_layers_of_many_features_are_not_tried_but_named(
 
 def test_each_class_keeps_its_share() -> None:
     labels = np.repeat([0, 1, 2], [300, 96, 4])
-    places = some_of_each_class(labels, 100, 0)
+    places = draw_from_each_class(labels, 100, 0)
     assert np.bincount(labels[places]).tolist() == [75, 24, 2]
     assert (np.diff(places) > 0).all()
-    assert (places != some_of_each_class(labels, 100, 1)).any()
-    assert some_of_each_class(labels, 1000, 0).tolist() == list(range(400))
+    assert (places != draw_from_each_class(labels, 100, 1)).any()
+    assert draw_from_each_class(labels, 1000, 0).tolist() == list(range(400))
 
 
 def test_auto_chooses_for_each_network_and_the_choice_is_written(trained: tuple[TrainedRun, MapFile]) -> None:

@@ -10,9 +10,9 @@ from sklearn.svm import LinearSVC
 
 from downstream.probes import few_shot
 from downstream.probes.classifiers.adam_layer import WEIGHT_DECAYS, fit_layer
-from downstream.probes.classifiers.logistic import fit_probe
+from downstream.probes.classifiers.logistic import fit_logistic
 from downstream.probes.classifiers.svm import SVM_STRENGTHS, fit_svm
-from downstream.probes.few_shot import draw_labels, few_shot_answers
+from downstream.probes.few_shot import draw_labels, predict_from_few_labels
 from spectral_ssl.ground.errors import UserError
 
 
@@ -63,7 +63,7 @@ def test_single_layer_finds_what_logistic_regression_finds(monkeypatch: pytest.M
     generator = np.random.default_rng(0)
     labels = np.arange(600) % 4
     features = (generator.normal(size=(4, 20))[labels] + 1.5 * generator.normal(size=(600, 20))).astype(np.float32)
-    layer, logistic = (fit(features[:400], labels[:400], 0) for fit in (fit_layer, fit_probe))
+    layer, logistic = (fit(features[:400], labels[:400], 0) for fit in (fit_layer, fit_logistic))
     agreement = (layer.predict(features[400:]) == logistic.predict(features[400:])).mean()
     assert agreement > 0.9
     assert layer.cross_validation == pytest.approx(logistic.cross_validation, abs=0.04)
@@ -93,7 +93,7 @@ def test_few_shot_learns_from_the_labels_drawn_and_from_no_other(monkeypatch: py
     monkeypatch.setattr(few_shot, "DRAWS", 3)
     features, labels = iris()
     train, test = features[::2], features[1::2]
-    answers = list(few_shot_answers(train, labels[::2], test))
+    answers = list(predict_from_few_labels(train, labels[::2], test))
     assert [(answer.labels, answer.draw) for answer in answers] == [(n, d) for n in (1, 5, 10, 20) for d in range(3)]
     mean, std = train.mean(axis=0), train.std(axis=0)
     unit = [(part - mean) / std for part in (train, test)]
@@ -111,4 +111,4 @@ def test_more_labels_than_the_smallest_class_has_are_left_out(monkeypatch: pytes
     monkeypatch.setattr(few_shot, "DRAWS", 1)
     labels = np.repeat([0, 1], [30, 6])
     features = np.random.default_rng(0).normal(size=(36, 4)).astype(np.float32)
-    assert [answer.labels for answer in few_shot_answers(features, labels, features)] == [1, 5]
+    assert [answer.labels for answer in predict_from_few_labels(features, labels, features)] == [1, 5]

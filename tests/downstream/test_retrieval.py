@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from downstream.metrics import retrieval
-from downstream.metrics.retrieval import class_retrieval, reconstruction_retrieval
+from downstream.metrics.retrieval import score_class_retrieval, score_reconstruction_retrieval
 from spectral_ssl.ground.errors import UserError
 
 
@@ -32,7 +32,7 @@ def test_reconstructions_find_their_objects_as_scikit_learn_counts(metric: str, 
     answers = (clean + generator.normal(0, 1.5, clean.shape)).astype(dtype)
     scores = similarity(answers.reshape(60, -1).astype(float), clean.reshape(60, -1).astype(float), metric)
     wanted = [average_precision_score(np.arange(60) == row, scores[row]) for row in range(60)]
-    result = reconstruction_retrieval(answers, clean, metric)
+    result = score_reconstruction_retrieval(answers, clean, metric)
     np.testing.assert_allclose(1 / result.ranks, wanted)
     assert result.mean_average_precision == pytest.approx(np.mean(wanted))
     assert result.recall_at_1 == pytest.approx(np.mean(scores.argmax(axis=1) == np.arange(60)))
@@ -51,7 +51,7 @@ def test_features_find_their_class_as_scikit_learn_counts(metric: str) -> None:
     for row in range(55):
         others = (np.arange(58) != row) & (labels >= 0)
         wanted[row] = average_precision_score(labels[others] == labels[row], scores[row, others])
-    result = class_retrieval(features, labels, metric)
+    result = score_class_retrieval(features, labels, metric)
     assert len(np.unique(scores[0])) < 58
     np.testing.assert_allclose(result.average_precisions, wanted, rtol=1e-12)
     assert result.mean_average_precision == pytest.approx(np.nanmean(wanted), rel=1e-12)
@@ -61,13 +61,13 @@ def test_features_find_their_class_as_scikit_learn_counts(metric: str) -> None:
 
 def test_perfect_and_useless_features() -> None:
     labels = np.arange(40) % 4
-    assert class_retrieval(np.eye(4)[labels], labels).mean_average_precision == 1
-    useless = class_retrieval(np.ones((40, 3)), labels)
+    assert score_class_retrieval(np.eye(4)[labels], labels).mean_average_precision == 1
+    useless = score_class_retrieval(np.ones((40, 3)), labels)
     # all others are found at once: precision is the share of the class among them
     assert useless.mean_average_precision == pytest.approx(9 / 39)
     assert useless.chance == pytest.approx(9 / 39)
     noise = np.random.default_rng(0).normal(size=(400, 8))
-    assert class_retrieval(noise, np.arange(400) % 4).mean_average_precision == pytest.approx(99 / 399, rel=0.1)
+    assert score_class_retrieval(noise, np.arange(400) % 4).mean_average_precision == pytest.approx(99 / 399, rel=0.1)
 
 
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
@@ -75,7 +75,7 @@ def test_the_same_object_twice_is_a_tie_wherever_it_stands(metric: str) -> None:
     generator = np.random.default_rng(0)
     clean = generator.normal(3, 1, (200, 1771))
     clean[150] = clean[3]
-    result = reconstruction_retrieval(clean + generator.normal(0, 0.1, clean.shape), clean, metric)
+    result = score_reconstruction_retrieval(clean + generator.normal(0, 0.1, clean.shape), clean, metric)
     assert result.ranks[[3, 150]].tolist() == [2, 2]
     assert np.delete(result.ranks, [3, 150]).max() == 1
     assert result.recall_at_1 == pytest.approx(198 / 200)
@@ -84,16 +84,16 @@ def test_the_same_object_twice_is_a_tie_wherever_it_stands(metric: str) -> None:
 def test_one_answer_for_all_finds_next_to_nothing() -> None:
     clean = np.random.default_rng(0).normal(size=(50, 12))
     one = np.broadcast_to(clean.mean(axis=0), clean.shape)
-    ranks = reconstruction_retrieval(one, clean).ranks
+    ranks = score_reconstruction_retrieval(one, clean).ranks
     assert sorted(ranks) == list(range(1, 51))
-    assert reconstruction_retrieval(one, one).ranks.tolist() == [50] * 50
+    assert score_reconstruction_retrieval(one, one).ranks.tolist() == [50] * 50
 
 
 def test_order_of_the_objects_decides_nothing() -> None:
     generator = np.random.default_rng(0)
     features, labels = generator.integers(0, 3, (80, 4)).astype(float), generator.integers(0, 3, 80)
     order = generator.permutation(80)
-    one, other = class_retrieval(features, labels, "l2"), class_retrieval(features[order], labels[order], "l2")
+    one, other = score_class_retrieval(features, labels, "l2"), score_class_retrieval(features[order], labels[order], "l2")
     np.testing.assert_allclose(other.average_precisions, one.average_precisions[order], rtol=1e-12)
 
 
@@ -101,9 +101,9 @@ def test_unusable_input_is_refused() -> None:
     rows = np.random.default_rng(0).normal(size=(6, 3))
     for broken in (rows[:5], rows[:, :2], rows[0], np.full((6, 3), np.nan)):
         with pytest.raises(UserError):
-            reconstruction_retrieval(broken, rows)
+            score_reconstruction_retrieval(broken, rows)
     with pytest.raises(UserError, match="metric"):
-        reconstruction_retrieval(rows, rows, "cosines")
+        score_reconstruction_retrieval(rows, rows, "cosines")
     for labels in (np.zeros(5, int), np.arange(6), np.full(6, -1)):
         with pytest.raises(UserError):
-            class_retrieval(rows, labels)
+            score_class_retrieval(rows, labels)

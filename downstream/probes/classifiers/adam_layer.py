@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, linear_predictor
+from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak; features are standardised.
 WEIGHT_DECAYS = (1.0, 0.1, 0.03, 0.01, 1e-3, 0.0)
@@ -73,4 +73,4 @@ def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: floa
             loss = functional.cross_entropy(functional.linear(values[rows], weights, offsets), wanted[rows])
             loss.backward()
             optimizer.step()
-    return linear_predictor(scaler, weights.detach().numpy(), offsets.detach().numpy(), classes)
+    return make_linear_predictor(scaler, weights.detach().numpy(), offsets.detach().numpy(), classes)

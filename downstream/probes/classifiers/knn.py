@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 NEIGHBOURS = 10
 
 
-def neighbour_predictions(
+def predict_by_neighbours(
     train: NDArray[np.float32],
     train_labels: NDArray[np.int64],
     test: NDArray[np.float32],
@@ -54,8 +54,8 @@ def neighbour_accuracy(
     test_labels: NDArray[np.int64],
     neighbours: int = NEIGHBOURS,
 ) -> float:
-    """Share of test samples (T, D) for whose class (T,) the neighbours vote; see ``neighbour_predictions``."""
-    return float((neighbour_predictions(train, train_labels, test, neighbours) == test_labels).mean())
+    """Share of test samples (T, D) for whose class (T,) the neighbours vote; see ``predict_by_neighbours``."""
+    return float((predict_by_neighbours(train, train_labels, test, neighbours) == test_labels).mean())
 
 
 def standardised(

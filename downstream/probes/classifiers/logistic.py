@@ -1,6 +1,6 @@
 """The linear probe: logistic regression on frozen features, chosen without a look at the test split.
 
-The protocol is that of ``downstream.probes.cross_validation``. ``fit_probe`` has no argument that could carry test data.
+The protocol is that of ``downstream.probes.cross_validation``. ``fit_logistic`` has no argument that could carry test data.
 """
 
 import warnings
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, linear_predictor
+from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak regularisation; features are standardised, so the range serves a hundred and ten thousand of them.
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
 MOST_ITERATIONS = 300
 
 
-def fit_probe(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
+def fit_logistic(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
     """Choose C on the training split and fit on all of it.
 
     Minimises |W|^2 / 2 + C sum over samples of cross entropy(softmax(W x + b), label).
@@ -40,10 +40,10 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.int64], seed: in
     UserError
         When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
     """
-    return choose_and_fit(regularisation_path, STRENGTHS, features, labels, seed)
+    return choose_and_fit(fit_regularisation_path, STRENGTHS, features, labels, seed)
 
 
-def regularisation_path(
+def fit_regularisation_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], strengths: tuple[float, ...]
 ) -> Iterator[Predictor]:
     """Predictors from strong to weak regularisation, each fit started where the one before ended."""
@@ -63,7 +63,7 @@ def regularisation_path(
             # at weak regularisation the loss is flat: 300 steps of L-BFGS end where the accuracy no longer moves
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(standard, labels)
-        yield linear_predictor(scaler, model.coef_.copy(), model.intercept_.copy(), model.classes_)
+        yield make_linear_predictor(scaler, model.coef_.copy(), model.intercept_.copy(), model.classes_)
 
 
 def accuracy(probe: FittedProbe, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

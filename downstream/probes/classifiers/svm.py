@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, linear_predictor
+from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak regularisation, of standardised features.
 SVM_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -44,10 +44,10 @@ def fit_svm(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int)
     UserError
         When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
     """
-    return choose_and_fit(_regularisation_path, SVM_STRENGTHS, features, labels, seed)
+    return choose_and_fit(_fit_regularisation_path, SVM_STRENGTHS, features, labels, seed)
 
 
-def _regularisation_path(
+def _fit_regularisation_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], strengths: tuple[float, ...]
 ) -> Iterator[Predictor]:
     from sklearn.exceptions import ConvergenceWarning
@@ -62,4 +62,4 @@ def _regularisation_path(
             # where features are many and regularisation weak, all samples are separated long before the last step
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(standard, labels)
-        yield linear_predictor(scaler, model.coef_, model.intercept_, model.classes_)
+        yield make_linear_predictor(scaler, model.coef_, model.intercept_, model.classes_)

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from downstream.figures.predictions import NOT_DRAWN
+from downstream.figures.training_curves import NOT_DRAWN
 from downstream.report.evidence import Evidence
 from downstream.report.line_chart import draw_line_chart
 from downstream.report.templating import render

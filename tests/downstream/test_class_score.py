@@ -9,14 +9,14 @@ from conftest import write_random_maps
 
 from data_prep.basis import pixel_basis, zernike_basis
 from downstream.metrics.class_score import (
-    class_score,
-    conditional_accuracy,
-    disturbed_labels,
-    neighbour_conditional_accuracy,
+    add_label_noise,
+    compute_class_score,
+    match_classes,
+    match_classes_by_neighbour,
     train_classifier,
 )
 from pretext.data.standardise import Standardiser
-from pretext.tasks.image_views import PictureViewsConfig
+from pretext.tasks.image_views import ImageViewsConfig
 from spectral_ssl.ground.errors import UserError
 
 
@@ -29,10 +29,10 @@ def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
     assert again.test_accuracy == classifier.test_accuracy
     rows = maps.rows("test")
     samples = standardise(maps.read(rows))[:, None]
-    right = conditional_accuracy(classifier, samples, maps.labels[rows])
+    right = match_classes(classifier, samples, maps.labels[rows])
     assert right.shape == (30, 1)
     assert right.mean() == pytest.approx(classifier.test_accuracy)
-    assert conditional_accuracy(classifier, samples, (maps.labels[rows] + 1) % 3).mean() < 0.2
+    assert match_classes(classifier, samples, (maps.labels[rows] + 1) % 3).mean() < 0.2
     assert classifier.features(samples[:, 0]).shape == (30, 64)
     untrained = train_classifier(maps, standardise, epochs=0, width=8)
     assert untrained.test_accuracy < classifier.test_accuracy
@@ -42,7 +42,7 @@ def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
 
 def test_views_follow_from_the_seed_and_are_of_pictures_of_their_size(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 16, 16), train=96, test=30)
-    standardise, views = Standardiser.of(maps), PictureViewsConfig(crop=0.5, jittered=0.0, grey=0.0)
+    standardise, views = Standardiser.of(maps), ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)
     found = [train_classifier(maps, standardise, epochs=4, width=4, batch_size=16, views=views) for _ in range(2)]
     same = [torch.equal(*pair) for pair in zip(*(each.network.parameters() for each in found), strict=True)]
     assert all(same)
@@ -51,17 +51,17 @@ def test_views_follow_from_the_seed_and_are_of_pictures_of_their_size(tmp_path: 
         not torch.equal(*pair) for pair in zip(plain.network.parameters(), found[0].network.parameters(), strict=True)
     )
     assert found[0].test_accuracy > 0.5
-    with pytest.raises(UserError, match="the pictures' size"):
-        train_classifier(maps, standardise, views=PictureViewsConfig(side=8))
+    with pytest.raises(UserError, match="the images' size"):
+        train_classifier(maps, standardise, views=ImageViewsConfig(side=8))
     spectral = write_random_maps(tmp_path / "spectral.h5", zernike_basis(8))
-    with pytest.raises(UserError, match="views are of pictures"):
+    with pytest.raises(UserError, match="views are for images only"):
         train_classifier(spectral, Standardiser.of(spectral), views=views)
 
 
 def test_labels_are_disturbed_by_the_share_asked_for() -> None:
     labels = np.arange(1000) % 10
     for share in (0.0, 0.3, 1.0):
-        noisy = disturbed_labels(labels, 10, share, seed=2)
+        noisy = add_label_noise(labels, 10, share, seed=2)
         assert np.mean(noisy != labels) == pytest.approx(share)
         assert noisy.min() >= 0
         assert noisy.max() <= 9
@@ -70,19 +70,19 @@ def test_labels_are_disturbed_by_the_share_asked_for() -> None:
 def test_the_nearest_real_map_decides() -> None:
     real = np.array([[[0.0, 0.0]], [[1.0, 1.0]], [[5.0, 5.0]]])
     samples = np.array([[[0.1, 0.0]], [[4.0, 6.0]], [[0.9, 0.9]]])
-    right = neighbour_conditional_accuracy(real, np.array([0, 1, 2]), samples, np.array([0, 2, 0]))
+    right = match_classes_by_neighbour(real, np.array([0, 1, 2]), samples, np.array([0, 2, 0]))
     assert right.tolist() == [True, True, False]
 
 
 def test_the_class_score_goes_from_one_to_the_number_of_classes() -> None:
-    assert class_score(np.zeros((7, 5))) == pytest.approx(1)
-    assert class_score(np.tile([9.0, 0, 0], (4, 1))) == pytest.approx(1)
-    assert class_score(1000 * np.eye(6)) == pytest.approx(6)
+    assert compute_class_score(np.zeros((7, 5))) == pytest.approx(1)
+    assert compute_class_score(np.tile([9.0, 0, 0], (4, 1))) == pytest.approx(1)
+    assert compute_class_score(1000 * np.eye(6)) == pytest.approx(6)
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(50, 4))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     divergence = (shares * np.log(shares / shares.mean(axis=0))).sum(axis=1).mean()
-    assert class_score(logits) == pytest.approx(np.exp(divergence))
+    assert compute_class_score(logits) == pytest.approx(np.exp(divergence))
 
 
 def test_what_cannot_be_classified_is_refused(tmp_path: Path) -> None:

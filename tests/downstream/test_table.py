@@ -14,9 +14,9 @@ import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.probes.classifiers.knn import neighbour_accuracy
-from downstream.probes.classifiers.logistic import STRENGTHS, accuracy, fit_probe, regularisation_path
-from downstream.probes.cross_validation import choose_and_fit, drawn_by_class
-from downstream.probes.table import labelled_rows, probe_run
+from downstream.probes.classifiers.logistic import STRENGTHS, accuracy, fit_logistic, fit_regularisation_path
+from downstream.probes.cross_validation import choose_and_fit, draw_stratified
+from downstream.probes.table import split_labelled_rows, probe_run
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
@@ -25,7 +25,7 @@ TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 def test_probe_is_scikit_learns_logistic_regression_at_the_chosen_strength() -> None:
     features, labels = load_iris(return_X_y=True)
     features = features.astype(np.float32)
-    probe = fit_probe(features[::2], labels[::2].astype(np.int64), seed=0)
+    probe = fit_logistic(features[::2], labels[::2].astype(np.int64), seed=0)
     scaler = StandardScaler().fit(features[::2])
     model = LogisticRegression(C=probe.strength, max_iter=5000, tol=1e-8).fit(
         scaler.transform(features[::2]), labels[::2]
@@ -39,7 +39,7 @@ def test_probe_handles_two_classes_and_labels_with_gaps() -> None:
     generator = np.random.default_rng(0)
     labels = np.where(np.arange(60) % 2 == 0, 2, 7)
     features = (generator.normal(size=(60, 5)) + labels[:, None]).astype(np.float32)
-    probe = fit_probe(features, labels, seed=0)
+    probe = fit_logistic(features, labels, seed=0)
     assert set(probe.predict(features)) == {2, 7}
     assert accuracy(probe, features, labels) > 0.95
 
@@ -52,12 +52,12 @@ def test_regularisation_is_chosen_for_the_data_at_hand() -> None:
     shared = generator.normal(size=(120, 1))
     # the classes differ in the small difference of two large numbers: weights must be large
     collinear = np.hstack([shared, shared + 0.02 * (2 * labels[:, None] - 1)]).astype(np.float32)
-    assert fit_probe(noisy, labels, 0).strength <= 0.01
-    assert fit_probe(collinear, labels, 0).strength >= 10
+    assert fit_logistic(noisy, labels, 0).strength <= 0.01
+    assert fit_logistic(collinear, labels, 0).strength >= 10
 
 
 def test_the_fit_cannot_see_test_data() -> None:
-    assert set(inspect.signature(fit_probe).parameters) == {"features", "labels", "seed"}
+    assert set(inspect.signature(fit_logistic).parameters) == {"features", "labels", "seed"}
 
 
 @pytest.mark.parametrize("field", ["features", "labels"])
@@ -68,7 +68,7 @@ def test_unusable_training_splits_are_refused(field: str) -> None:
     else:
         labels = np.zeros(10, np.int64)
     with pytest.raises(UserError):
-        fit_probe(features, labels, 0)
+        fit_logistic(features, labels, 0)
 
 
 def test_neighbour_probe_agrees_with_a_brute_force_vote() -> None:
@@ -131,7 +131,7 @@ def test_another_basis_is_refused(random_maps: MapFile, tmp_path: Path) -> None:
 
 def test_a_file_without_a_test_split_has_a_quarter_held_out(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "one.h5", zernike_basis(4), train=60, test=0)
-    train, test, split = labelled_rows(maps)
+    train, test, split = split_labelled_rows(maps)
     assert (len(train), len(test)) == (45, 15)
     assert not set(train) & set(test)
     assert np.bincount(maps.labels[test]).tolist() == [5, 5, 5]
@@ -141,17 +141,17 @@ def test_a_file_without_a_test_split_has_a_quarter_held_out(tmp_path: Path) -> N
 def test_no_labels_is_a_clear_error(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "none.h5", zernike_basis(4), labelled=False)
     with pytest.raises(UserError, match="no labels"):
-        labelled_rows(maps)
+        split_labelled_rows(maps)
 
 
 def test_of_many_samples_the_folds_are_a_part_drawn_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
-    drawn = drawn_by_class(labels, 100, 0)
+    drawn = draw_stratified(labels, 100, 0)
     assert np.bincount(labels[drawn]).tolist() == [60, 30, 10]
     assert len(np.unique(drawn)) == 100
-    assert not np.array_equal(drawn, drawn_by_class(labels, 100, 1))
-    assert np.array_equal(drawn_by_class(labels, 1000, 0), np.arange(1000))
-    assert np.array_equal(drawn_by_class(np.repeat([0, 1], [990, 10]), 100, 0), np.arange(1000))  # too few of class 1
+    assert not np.array_equal(drawn, draw_stratified(labels, 100, 1))
+    assert np.array_equal(draw_stratified(labels, 1000, 0), np.arange(1000))
+    assert np.array_equal(draw_stratified(np.repeat([0, 1], [990, 10]), 100, 0), np.arange(1000))  # too few of class 1
     generator = np.random.default_rng(0)
     features = (generator.normal(size=(1000, 30)) + labels[:, None]).astype(np.float32)
     sizes, offered = [], []
@@ -160,7 +160,7 @@ def test_of_many_samples_the_folds_are_a_part_drawn_by_class(monkeypatch: pytest
         sizes.append(len(values))
         for strength in strengths:
             offered.append(strength)
-            yield from regularisation_path(values, classes, (strength,))
+            yield from fit_regularisation_path(values, classes, (strength,))
 
     monkeypatch.setattr("downstream.probes.cross_validation.MOST_CROSS_VALIDATED", 100)
     probe = choose_and_fit(counted, STRENGTHS, features, labels, 0)

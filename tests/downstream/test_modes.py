@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from downstream.metrics.modes import mode_report, path_report
+from downstream.metrics.modes import score_modes, summarise_path
 from pretext.methods.cgml.latent_path import InferredPath
 
 
@@ -14,7 +14,7 @@ def test_a_report_worked_out_by_hand() -> None:
     answers = torch.tensor(
         [[[1.0, 0.2], [-0.9, 0.0], [0.1, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.1, 0.0], [-0.1, 0.0], [0.0, 3.0]]]
     )
-    report = mode_report(answers, modes, 0.3)
+    report = score_modes(answers, modes, 0.3)
     assert report.within == pytest.approx(5 / 8)
     # (0.1, 0) is nearer to the middle; (2, 0) is no phantom but a miss; (0, 3) is nearer to the middle by a hair
     assert report.phantom == pytest.approx(2 / 8)
@@ -27,14 +27,14 @@ def test_a_report_worked_out_by_hand() -> None:
 def test_one_mode_missed_is_not_covered_and_shapes_must_fit() -> None:
     modes = torch.tensor([[[1.0], [-1.0]]]).expand(2, 2, 1)
     answers = torch.tensor([[[1.0], [-1.0]], [[1.0], [0.9]]])
-    assert mode_report(answers, modes, 0.3).coverage == 0.5
+    assert score_modes(answers, modes, 0.3).coverage == 0.5
     with pytest.raises(ValueError, match="do not fit"):
-        mode_report(answers, modes[:1], 0.3)
+        score_modes(answers, modes[:1], 0.3)
 
 
 def test_a_path_is_summed_up() -> None:
     latents = torch.tensor([0.0, 1.0, 3.0]).view(3, 1, 1, 1).expand(3, 2, 1, 1)
     rho = torch.tensor([[[1.0], [3.0]], [[2.0], [2.0]]])
-    report = path_report(InferredPath(latents, rho, torch.tensor([[1], [2]])))
+    report = summarise_path(InferredPath(latents, rho, torch.tensor([[1], [2]])))
     assert report.rho == (2.0, 2.0)
     assert (report.converged, report.steps, report.moved) == (0.5, 1.5, 3.0)

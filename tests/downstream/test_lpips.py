@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downstream.metrics.lpips import PerceptualDistance, load_distance, perceptual_distances
+from downstream.metrics.lpips import PerceptualDistance, load_perceptual_distance, perceptual_distances
 from spectral_ssl.ground.errors import UserError
 
 
@@ -76,7 +76,7 @@ def image_pairs(side: int, channels: int = 3) -> tuple[Tensor, Tensor]:
 def test_st_lpips_is_that_of_the_published_code(side: int, published: Any) -> None:
     theirs = published.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
     first, second = image_pairs(side)
-    ours = load_distance()
+    ours = load_perceptual_distance()
     assert ours.name == "ST-LPIPS"
     distances = perceptual_distances(ours, first, second)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_lpips_is_that_of_the_published_code(published: Any, tmp_path: Path, mon
     models = SimpleNamespace(alexnet=lambda pretrained: SimpleNamespace(features=features))
     monkeypatch.setattr(sys.modules["stlpips_pytorch.pretrained_networks"], "tv", models)
     theirs = published.LPIPS(net="alex", model_path=tmp_path / "alex.pth", verbose=False)
-    ours = load_distance(tmp_path)
+    ours = load_perceptual_distance(tmp_path)
     assert ours.name == "LPIPS"
     first, second = image_pairs(40)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_lpips_is_that_of_the_published_code(published: Any, tmp_path: Path, mon
 @pytest.mark.parametrize("weights", ["shipped", "given"])
 def test_float32_and_batches_change_no_more_than_rounding(weights: str, tmp_path: Path) -> None:
     made_up_weights(tmp_path)
-    network = load_distance(tmp_path if weights == "given" else None)
+    network = load_perceptual_distance(tmp_path if weights == "given" else None)
     first, second = (images.repeat(4, 1, 1, 1) for images in image_pairs(31))  # 20: more than one batch
     distances = perceptual_distances(network, first, second)
     precise = perceptual_distances(network.double(), first.double(), second.double())
@@ -112,7 +112,7 @@ def test_float32_and_batches_change_no_more_than_rounding(weights: str, tmp_path
 
 
 def test_grey_images_are_repeated() -> None:
-    network = load_distance()
+    network = load_perceptual_distance()
     first, second = image_pairs(24, channels=1)
     coloured = perceptual_distances(network, first.repeat(1, 3, 1, 1), second.repeat(1, 3, 1, 1))
     assert torch.equal(perceptual_distances(network, first, second), coloured)
@@ -132,24 +132,24 @@ def test_the_smallest_side_is_the_smallest_that_works(name: str) -> None:
 
 def test_wrong_weights_and_wrong_images_are_clear_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="no such file"):
-        load_distance(tmp_path)
+        load_perceptual_distance(tmp_path)
     made_up_weights(tmp_path)
     heads = torch.load(tmp_path / "alex.pth", weights_only=True)
     heads["lin2.model.1.weight"] = torch.zeros(1, 3, 1, 1)
     torch.save(heads, tmp_path / "alex.pth")
     with pytest.raises(UserError, match="lin2"):
-        load_distance(tmp_path)
+        load_perceptual_distance(tmp_path)
     torch.save([1, 2], tmp_path / "alex.pth")
     with pytest.raises(UserError, match="state dict"):
-        load_distance(tmp_path)
+        load_perceptual_distance(tmp_path)
     (tmp_path / "alex.pth").write_bytes(b"no weights")
     with pytest.raises(UserError, match="unreadable"):
-        load_distance(tmp_path)
+        load_perceptual_distance(tmp_path)
     with pytest.raises(UserError, match="channels"):
         perceptual_distances(PerceptualDistance("LPIPS"), torch.zeros(1, 2, 40, 40), torch.zeros(1, 2, 40, 40))
     monkeypatch.setattr("downstream.metrics.pretrained.weights.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'spectral-ssl\[metrics\]'"):
-        load_distance()
+        load_perceptual_distance()
 
 
 def test_weight_files_cannot_run_code(tmp_path: Path) -> None:
@@ -162,5 +162,5 @@ def test_weight_files_cannot_run_code(tmp_path: Path) -> None:
     made_up_weights(tmp_path)
     (tmp_path / "alex.pth").write_bytes(pickle.dumps({"lin0.model.1.weight": Harm()}, protocol=2))
     with pytest.raises(UserError, match="unreadable"):
-        load_distance(tmp_path)
+        load_perceptual_distance(tmp_path)
     assert not (tmp_path / "harm").exists()

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from downstream.metrics.psnr_ssim import peak_signal_noise_ratio, structural_similarity, window
+from downstream.metrics.psnr_ssim import choose_window, peak_signal_noise_ratio, structural_similarity
 from spectral_ssl.ground.errors import UserError
 
 
@@ -43,7 +43,7 @@ def test_equal_images_and_windows() -> None:
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert structural_similarity(images, images).tolist() == [1, 1]
     assert peak_signal_noise_ratio(images, images).tolist() == [np.inf, np.inf]
-    assert [window(side, 40) for side in (3, 4, 5, 6, 7, 8, 40)] == [3, 3, 5, 5, 7, 7, 7]
+    assert [choose_window(side, 40) for side in (3, 4, 5, 6, 7, 8, 40)] == [3, 3, 5, 5, 7, 7, 7]
 
 
 def test_answers_may_still_have_gradients() -> None:

@@ -20,7 +20,7 @@ POSES: tuple[Pose, ...] = get_args(Pose)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TurnedMaps(MapFile):
+class RotatedMaps(MapFile):
     """A map file whose maps are turned; they are held in memory.
 
     Attributes
@@ -35,7 +35,7 @@ class TurnedMaps(MapFile):
         return self.turned if rows is None else self.turned[rows]
 
 
-def turn_maps(maps: MapFile, pose: Pose, seed: int = 0) -> MapFile:
+def rotate_maps(maps: MapFile, pose: Pose, seed: int = 0) -> MapFile:
     """The same objects in other poses, those of the training split and of the test split alike.
 
     Parameters
@@ -70,15 +70,15 @@ def turn_maps(maps: MapFile, pose: Pose, seed: int = 0) -> MapFile:
     else:
         turned = np.array(maps.read())
         with progress("turning", len(maps)) as advance:
-            for row, matrix in enumerate(random_rotations(len(maps), generator)):
+            for row, matrix in enumerate(draw_rotations(len(maps), generator)):
                 turned[row] = rotate(turned[row], maps.basis, matrix)
                 advance()
     own = {each.name: getattr(maps, each.name) for each in fields(MapFile)}
     own |= {"digest": f"{maps.digest} {pose} {seed}", "has_points": False}
-    return TurnedMaps(**own, turned=turned)
+    return RotatedMaps(**own, turned=turned)
 
 
-def random_rotations(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def draw_rotations(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """Rotation matrices (count, 3, 3), uniform over SO(3): from quaternions uniform on the sphere (Shoemake 1992)."""
     from scipy.spatial.transform import Rotation
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from downstream.features.clusters import cluster_features, cluster_scores, neighbour_purity
+from downstream.features.clusters import cluster_features, compute_neighbour_purity, score_clusters
 from spectral_ssl.ground.errors import UserError
 
 
@@ -18,13 +18,13 @@ def test_purity_of_neighbours() -> None:
     features = np.array([[0.0], [1.0], [3.0], [3.5], [10.0]], np.float32)
     labels = np.array([0, 0, 1, 0, 1])
     # first neighbours: 1, 0, 3, 2, 3; second: 2, 2, 1 (at 2, before 0 at 3), 1, 2
-    assert neighbour_purity(features, labels, (1, 2)) == {1: 2 / 5, 2: 2 / 5}
+    assert compute_neighbour_purity(features, labels, (1, 2)) == {1: 2 / 5, 2: 2 / 5}
     apart, classes = blobs()
-    assert set(neighbour_purity(apart, classes).values()) == {1.0}
+    assert set(compute_neighbour_purity(apart, classes).values()) == {1.0}
     shuffled = np.random.default_rng(1).permutation(classes)
-    assert neighbour_purity(apart, shuffled)[5] < 0.4
+    assert compute_neighbour_purity(apart, shuffled)[5] < 0.4
     hidden = np.where(np.arange(len(classes)) < 200, classes, -1)
-    assert neighbour_purity(apart, hidden, (1,)) == {1: 1.0}
+    assert compute_neighbour_purity(apart, hidden, (1,)) == {1: 1.0}
 
 
 @pytest.mark.parametrize("how", ["kmeans", "spectral"])
@@ -32,19 +32,19 @@ def test_purity_of_neighbours() -> None:
 def test_clusters_of_blobs_are_the_blobs(how: str) -> None:
     features, labels = blobs()
     clusters = cluster_features(features, 4, how)
-    assert cluster_scores(clusters, labels) == pytest.approx({"NMI": 1, "ARI": 1, "purity": 1})
+    assert score_clusters(clusters, labels) == pytest.approx({"NMI": 1, "ARI": 1, "purity": 1})
     assert np.array_equal(clusters, cluster_features(features, 4, how))
 
 
 def test_scores_of_clusters_that_are_not_the_classes() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
-    scores = cluster_scores(np.array([0, 0, 1, 1, 1, 1]), labels)
+    scores = score_clusters(np.array([0, 0, 1, 1, 1, 1]), labels)
     assert scores["purity"] == pytest.approx(5 / 6)
     assert 0 < scores["ARI"] < 1
-    alone = cluster_scores(np.zeros(6, np.int64), labels)
+    alone = score_clusters(np.zeros(6, np.int64), labels)
     assert alone == pytest.approx({"NMI": 0, "ARI": 0, "purity": 0.5})
     # a sample without a label plays no part
-    assert cluster_scores(np.array([0, 0, 1, 1, 1, 1, 0]), np.append(labels, -1)) == scores
+    assert score_clusters(np.array([0, 0, 1, 1, 1, 1, 0]), np.append(labels, -1)) == scores
 
 
 def test_what_cannot_be_clustered_is_refused() -> None:
@@ -58,8 +58,8 @@ def test_what_cannot_be_clustered_is_refused() -> None:
     with pytest.raises(UserError, match="clustering"):
         cluster_features(features, 2, "kmean")
     with pytest.raises(UserError, match="a single class"):
-        cluster_scores(labels, np.zeros(20, np.int64))
+        score_clusters(labels, np.zeros(20, np.int64))
     with pytest.raises(UserError, match="a single class"):
-        neighbour_purity(features, np.zeros(20, np.int64))
+        compute_neighbour_purity(features, np.zeros(20, np.int64))
     with pytest.raises(UserError, match="fewer samples"):
-        neighbour_purity(features[:4], labels[:4])
+        compute_neighbour_purity(features[:4], labels[:4])

@@ -12,12 +12,12 @@ from data_prep.maps.reader import MapFile
 from data_prep.transforms.invariants import degree_norms, ring_norms
 from data_prep.transforms.rotation import rotate
 from downstream.probes.table import probe_run
-from downstream.probes.turned_maps import random_rotations, turn_maps
+from downstream.probes.rotated_maps import draw_rotations, rotate_maps
 from spectral_ssl.ground.errors import UserError
 
 
 def test_every_object_is_turned_and_keeps_what_its_pose_keeps(random_maps: MapFile) -> None:
-    upright, any_way = turn_maps(random_maps, "vertical"), turn_maps(random_maps, "so3")
+    upright, any_way = rotate_maps(random_maps, "vertical"), rotate_maps(random_maps, "so3")
     original = random_maps.read()
     norms = {norm: norm(original, random_maps.basis) for norm in (ring_norms, degree_norms)}
     np.testing.assert_allclose(ring_norms(upright.read(), upright.basis), norms[ring_norms], atol=1e-5)
@@ -30,20 +30,20 @@ def test_every_object_is_turned_and_keeps_what_its_pose_keeps(random_maps: MapFi
 
 
 def test_each_object_has_its_own_rotation_of_the_seed(random_maps: MapFile) -> None:
-    turned = turn_maps(random_maps, "so3", seed=3)
-    matrices = random_rotations(len(random_maps), np.random.default_rng(3))
+    turned = rotate_maps(random_maps, "so3", seed=3)
+    matrices = draw_rotations(len(random_maps), np.random.default_rng(3))
     rows = np.array([5, 2, 40])
     for row, map_of_row in zip(rows, turned.read(rows), strict=True):
         wanted = rotate(random_maps.read(np.array([row]))[0], random_maps.basis, matrices[row])
         np.testing.assert_allclose(map_of_row, wanted, atol=1e-6)
     assert len({round(float(matrix[0, 0]), 9) for matrix in matrices}) == len(random_maps)
-    assert not np.array_equal(turned.read(), turn_maps(random_maps, "so3", seed=4).read())
-    digests = {turn_maps(random_maps, pose, seed).digest for pose in ("vertical", "so3") for seed in (3, 4)}
+    assert not np.array_equal(turned.read(), rotate_maps(random_maps, "so3", seed=4).read())
+    digests = {rotate_maps(random_maps, pose, seed).digest for pose in ("vertical", "so3") for seed in (3, 4)}
     assert len(digests | {random_maps.digest}) == 5
 
 
 def test_rotations_are_uniform() -> None:
-    matrices = random_rotations(20_000, np.random.default_rng(0))
+    matrices = draw_rotations(20_000, np.random.default_rng(0))
     np.testing.assert_allclose(
         matrices @ matrices.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (20_000, 3, 3)), atol=1e-9
     )
@@ -57,17 +57,17 @@ def test_rotations_are_uniform() -> None:
 
 
 def test_turned_maps_have_no_points_and_aligned_ones_are_the_file_itself(random_maps: MapFile) -> None:
-    assert turn_maps(random_maps, "aligned") is random_maps
+    assert rotate_maps(random_maps, "aligned") is random_maps
     with pytest.raises(UserError, match="no points"):
-        turn_maps(random_maps, "vertical").read_points()
+        rotate_maps(random_maps, "vertical").read_points()
 
 
 def test_unknown_poses_and_images_are_refused(random_maps: MapFile, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown pose"):
-        turn_maps(random_maps, "upside-down")
+        rotate_maps(random_maps, "upside-down")
     pictures = write_random_maps(tmp_path / "images.h5", pixel_basis(1, 8, 8))
     with pytest.raises(UserError, match="images"):
-        turn_maps(pictures, "vertical")
+        rotate_maps(pictures, "vertical")
 
 
 def test_the_probe_scores_the_turned_maps(tmp_path: Path) -> None:
