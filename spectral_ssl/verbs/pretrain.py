@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile
-from downstream.figures.predictions import draw_losses
+from downstream.figures.training_curves import draw_losses
 from downstream.figures.run import draw_run
 from downstream.report.evidence import Predictions
 from downstream.report.page import write_short_report

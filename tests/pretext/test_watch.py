@@ -13,7 +13,7 @@ from torch import Tensor
 import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
-from downstream.figures.predictions import draw_losses
+from downstream.figures.training_curves import draw_losses
 from downstream.probes.classifiers.knn import predict_by_neighbours
 from pretext.data.training_split import TrainingSplit
 from pretext.methods.catalogue import METHODS
