@@ -55,8 +55,8 @@ class ReusablePredictor(Protocol):
     steps: int
     steps_done: Tensor
 
-    def take(self, other: Any) -> None:
-        """Copy a trained predictor of the same network, and be finished."""
+    def copy_from(self, other: Any) -> None:
+        """Copy a trained predictor of the same network and mark the training as finished."""
         ...
 
 

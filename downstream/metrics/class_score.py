@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from data_prep.maps.reader import MapFile
 from pretext.data.standardise import Standardiser
-from pretext.methods.rotation_prediction import block_stages
+from pretext.methods.rotation_prediction import build_block_stages
 from pretext.networks.encoder_decoder import plan
 from pretext.randomness import seeded_generator
 from pretext.tasks.image_views import ImageViewsConfig, make_view
@@ -38,7 +38,7 @@ class ClassifierNetwork(nn.Module):
         super().__init__()
         geometry = plan(shape, width)
         self.padding = geometry.padding
-        self.stages = nn.Sequential(*block_stages(shape[0], width))
+        self.stages = nn.Sequential(*build_block_stages(shape[0], width))
         side = [length * 2 ** len(geometry.widths) // 8 for length in geometry.side]  # after three blocks of stride 2
         self.last = nn.Linear(8 * width * max(1, side[0]) * max(1, side[1]), classes)
 

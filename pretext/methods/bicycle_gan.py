@@ -1,16 +1,18 @@
-"""BicycleGAN: a conditional GAN whose latent can be read off its answers (Zhu et al., NeurIPS 2017).
+"""BicycleGAN: a conditional GAN whose latent can be recovered from its predictions (Zhu et al., NeurIPS 2017).
 
-The baseline of the MR-GAN paper that is made for diversity. H and G are cGML's with activations of H added to those of
-G; Q reads a latent off an answer, as mean and logarithm of the variance of a Gaussian. Two cycles are trained at once::
+This is the MR-GAN paper's baseline for diversity. H and G are cGML's, with activations of H added to
+those of G. Q predicts the latent of an image, as mean and log variance of a Gaussian. Two cycles are
+trained together::
 
     y -> z -> y    z1 = mean + sqrt(variance) e,  (mean, variance) = Q(y);   a1 = G(H(x), z1)
     z -> y -> z    z2 ~ N(0, 1);                                             a2 = G(H(x), z2)
     step D1, D2 on  BCE(Di(x, y), 1) / 2 + BCE(Di(x, ai), 0) / 2
     step H, G, Q on BCE(D1(x, a1), 1) + BCE(D2(x, a2), 1) + 10 E(a1, y) + 0.01 KL(Q(y) || N(0, 1)) + 0.5 |Q(a2) - z2|
 
-KL is the sum over the latent's dimensions, the last term the mean absolute error of Q's mean; its gradient goes to H
-and G and not to Q. As in the paper there are two discriminators; they are those of pix2pix, with its loss (the paper's
-code has least squares), and both cycles are trained on the whole batch (there on a half each).
+KL is summed over the latent's dimensions. The last term is the mean absolute error of Q's mean; its
+gradient goes to H and G, not to Q. As in the paper there are two discriminators. They are those of
+pix2pix with its loss (the paper's code uses least squares). Both cycles are trained on the whole batch
+(in the paper's code on one half each).
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h,
 D dimensions of z, K modes.
@@ -31,7 +33,7 @@ from pretext.optimisation import OptimisationStep, OptimisationSteps
 from pretext.randomness import randn
 from spectral_ssl.ground.config import check_ranges, within
 
-LOG_LIMITS = (-20.0, 20.0)  # of variances
+LOG_LIMITS = (-20.0, 20.0)  # limits of log variances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +47,13 @@ class BicycleGANConfig:
     loss : {"l1", "l2"}
         E: mean absolute or mean squared error.
     reconstruction_weight, adversarial_weight, divergence_weight, latent_weight : float
-        Of E, of each discriminator's judgement, of KL, and of the latent's own error.
+        Weights of E, of each adversarial term, of KL, and of the latent's error.
     skips : bool
         Whether activations of H are added to those of G.
     learning_rate, discriminator_learning_rate : float
-        Of Adam for H, G and Q, and for D1 and D2.
+        Learning rates of Adam for H, G and Q, and for D1 and D2.
     beta1 : float
-        Of all Adams: how much of the mean gradient is remembered.
+        First decay rate of all Adam optimisers.
     width : int
         Channels after the first halving of the map, in Q and D too.
     code : int
@@ -75,18 +77,18 @@ class BicycleGANConfig:
         check_ranges(self, "method")
 
 
-class LatentReader(nn.Module):
-    """Q: answers (B, C, S, S) to mean and log variance of the latent, (B, D) each."""
+class LatentEncoder(nn.Module):
+    """The network Q from images (B, C, S, S) to mean and log variance of the latent, (B, D) each."""
 
     def __init__(self, problem: Problem, width: int, code: int, latent: int) -> None:
         super().__init__()
-        of_answers = replace(problem, condition=problem.target)
-        self.encoder, _, size = build_encoder_and_generator(of_answers, width, code, latent=0)
+        image_problem = replace(problem, condition=problem.target)
+        self.encoder, _, size = build_encoder_and_generator(image_problem, width, code, latent=0)
         self.last = nn.Linear(size, 2 * latent)
 
-    def forward(self, answers: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance."""
-        mean, log_variance = self.last(self.encoder(answers).flatten(1)).chunk(2, dim=1)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict mean and log variance of the latents of images."""
+        mean, log_variance = self.last(self.encoder(images).flatten(1)).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_LIMITS)
 
 
@@ -98,7 +100,7 @@ class BicycleGAN(MethodDefaults, nn.Module):
     config : BicycleGANConfig
         Settings.
     problem : Problem
-        Shapes of the conditions and of the answers.
+        Shapes of the conditions and of the targets.
     """
 
     def __init__(self, config: BicycleGANConfig, problem: Problem) -> None:
@@ -106,7 +108,7 @@ class BicycleGAN(MethodDefaults, nn.Module):
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)
-        self.reader = LatentReader(problem, config.width, config.code, config.latent)
+        self.reader = LatentEncoder(problem, config.width, config.code, config.latent)
         channels = problem.condition[0] + problem.target[0]
         self.discriminators = nn.ModuleList(
             PointDiscriminator(channels, config.code)
@@ -136,45 +138,50 @@ class BicycleGAN(MethodDefaults, nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent read off a2), ``adversarial`` and
-            ``discriminator`` (mean of the two).
+            ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent that Q predicts from a2),
+            ``adversarial`` and ``discriminator`` (mean of the two).
         """
         config = self.config
         bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
         mean, log_variance = self.reader(example.target)  # (B, D) each
         drawn = randn(2, *mean.shape, generator=generator, rows_in=1)
-        given = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]
-        answers = [self.generator(bottleneck, latent, skips) for latent in given]
+        latents = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]  # z1, z2
+        predictions = [self.generator(bottleneck, latent, skips) for latent in latents]  # a1, a2
         real = torch.cat([example.condition, example.target], dim=1)
-        seen = [torch.cat([example.condition, fill_from_target(answer, example)], dim=1) for answer in answers]
-        judgement = self._judge(real, [one.detach() for one in seen])
-        yield OptimisationStep(self.optimizers["discriminator"], judgement)
+        fakes = [
+            torch.cat([example.condition, fill_from_target(prediction, example)], dim=1) for prediction in predictions
+        ]
+        discrimination = self._discriminator_loss(real, [fake.detach() for fake in fakes])
+        yield OptimisationStep(self.optimizers["discriminator"], discrimination)
 
-        self.discriminators.requires_grad_(False)  # they only hand gradients on to G
-        losses = [generator_loss(judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)]
+        self.discriminators.requires_grad_(False)  # they only pass gradients on to G
+        losses = [
+            generator_loss(discriminator(fake)) for discriminator, fake in zip(self.discriminators, fakes, strict=True)
+        ]
         adversarial = torch.stack(losses).mean()
-        error = sample_error(answers[0], example, config.loss, self.problem).mean()
+        error = sample_error(predictions[0], example, config.loss, self.problem).mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
-        # or Q and G would agree on a sign that no one can see in the answer
+        # If Q were trained on this term, Q and G could hide z in details that have no meaning.
         self.reader.requires_grad_(False)
-        latent = (self.reader(answers[1])[0] - given[1]).abs().mean()
+        latent = (self.reader(predictions[1])[0] - latents[1]).abs().mean()
         self.reader.requires_grad_(True)
         total = 2 * config.adversarial_weight * adversarial + config.reconstruction_weight * error
         total = total + config.divergence_weight * divergence + config.latent_weight * latent
         yield OptimisationStep(self.optimizers["main"], total)
         self.discriminators.requires_grad_(True)
         parts = {"loss": error, "divergence": divergence, "latent": latent, "adversarial": adversarial}
-        return {name: part.item() for name, part in parts.items()} | {"discriminator": judgement.item()}
+        return {name: part.item() for name, part in parts.items()} | {"discriminator": discrimination.item()}
 
-    def _judge(self, real: Tensor, seen: list[Tensor]) -> Tensor:
-        """Mean loss of the two discriminators, each on its own answers beside the condition."""
+    def _discriminator_loss(self, real: Tensor, fakes: list[Tensor]) -> Tensor:
+        """Average the losses of the two discriminators, each on the predictions of its own cycle."""
         losses = [
-            discriminator_loss(judge(real), judge(one)) for judge, one in zip(self.discriminators, seen, strict=True)
+            discriminator_loss(discriminator(real), discriminator(fake))
+            for discriminator, fake in zip(self.discriminators, fakes, strict=True)
         ]
         return torch.stack(losses).mean()
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z ~ N(0, 1)."""
+        """Sample predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z ~ N(0, 1)."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         latents = randn(modes, len(condition), self.config.latent, generator=generator, rows_in=1)
         return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

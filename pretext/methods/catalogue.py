@@ -1,7 +1,7 @@
-"""The pretext methods there are.
+"""The list of pretext methods.
 
-To add one: a file here with a frozen config dataclass and an ``nn.Module`` as in ``pretext.method``, and a line in
-``METHODS``.
+To add a method, write a file in this folder with a frozen config dataclass and an ``nn.Module`` that
+follows ``pretext.method``. Then add a line to ``METHODS``.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,19 @@ from spectral_ssl.ground.errors import unknown_name
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A method's class, made from (config, problem), its config type, a line about it, and the task it takes itself."""
+    """One method of the list.
+
+    Attributes
+    ----------
+    config : type
+        Dataclass of its settings.
+    build : type
+        Class of the method, constructed from (config, problem).
+    description : str
+        One line for `spectral-ssl list methods`.
+    task : str
+        Task that is trained on if none is named.
+    """
 
     config: type
     build: type[nn.Module]
@@ -33,7 +45,9 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "bicycle-gan": MethodEntry(
-        BicycleGANConfig, BicycleGAN, "a conditional GAN whose latent can be read off its answers (NeurIPS 2017)"
+        BicycleGANConfig,
+        BicycleGAN,
+        "a conditional GAN whose latent can be recovered from its predictions (NeurIPS 2017)",
     ),
     "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
     "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
@@ -47,23 +61,29 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
     "lsc-gan": MethodEntry(
-        LSCGANConfig, LSCGAN, "a GAN conditioned on features, by couples of near and far (VISAPP 2021)", "from-code"
+        LSCGANConfig,
+        LSCGAN,
+        "a GAN conditioned on features, trained on pairs of near and far neighbours (VISAPP 2021)",
+        "from-code",
     ),
     "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
     "rotation-prediction": MethodEntry(
-        RotationPredictionConfig, RotationPrediction, "features that tell which way up a picture is (2018)", "from-code"
+        RotationPredictionConfig,
+        RotationPrediction,
+        "features from classifying the rotation of an image (RotNet, 2018)",
+        "from-code",
     ),
 }
 
 
 def find_method(name: str) -> MethodEntry:
-    """The method of that name.
+    """Find a method by its name.
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is no method of that name.
     """
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)

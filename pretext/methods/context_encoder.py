@@ -1,13 +1,14 @@
-"""Context encoder: regression and a discriminator that judges whole answers (Pathak et al., CVPR 2016).
+"""Context encoder: regression with a discriminator of whole predictions (Pathak et al., CVPR 2016).
 
 H and G are cGML's, without a latent::
 
     step D on     BCE(D(y), 1) / 2 + BCE(D(G(H(x))), 0) / 2
     step H, G on  0.999 E(G(H(x)), y) + 0.001 BCE(D(G(H(x))), 1)
 
-E is the squared error, as in the paper. D sees the answer alone, not the condition: the paper found that a
-discriminator that sees the context recognises the seam instead of the content. Where a value has no weight, D sees
-the target's (``pretext.networks.discriminators``). The paper trains H and G at ten times D's rate, and so do the defaults.
+E is the squared error, as in the paper. D takes the prediction alone, not the condition: the paper found
+that a discriminator with the context detects the seam instead of the content. Where a value has no
+weight, D takes the target's value (``pretext.losses.adversarial``). The paper trains H and G at ten times
+D's learning rate, and so do the defaults.
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
 """
@@ -36,13 +37,13 @@ class ContextEncoderConfig:
     loss : {"l1", "l2"}
         E: mean absolute or mean squared error.
     reconstruction_weight, adversarial_weight : float
-        Of E and of the discriminator's judgement in the loss of H and G.
+        Weights of E and of the adversarial term in the loss of H and G.
     skips : bool
         Whether activations of H are added to those of G.
     learning_rate, discriminator_learning_rate : float
-        Of Adam for H and G, and for D.
+        Learning rates of Adam for H and G, and for D.
     beta1 : float
-        Of all Adams: how much of the mean gradient is remembered.
+        First decay rate of all Adam optimisers.
     width : int
         Channels after the first halving of the map, in D too.
     code : int
@@ -71,7 +72,7 @@ class ContextEncoder(MethodDefaults, nn.Module):
     config : ContextEncoderConfig
         Settings.
     problem : Problem
-        Shapes of the conditions and of the answers.
+        Shapes of the conditions and of the targets.
     """
 
     def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
@@ -94,7 +95,7 @@ class ContextEncoder(MethodDefaults, nn.Module):
         }
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
-        """Step D, then H and G, once on a batch; nothing is drawn.
+        """Step D, then H and G, once on a batch; no random numbers are drawn.
 
         Parameters
         ----------
@@ -108,25 +109,25 @@ class ContextEncoder(MethodDefaults, nn.Module):
         dict of str to float
             ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
         """
-        answer = self._answer(example.condition)
-        seen = fill_from_target(answer, example)
-        judgement = discriminator_loss(self.discriminator(example.target), self.discriminator(seen.detach()))
-        yield OptimisationStep(self.optimizers["discriminator"], judgement)
+        prediction = self._predict(example.condition)
+        fake = fill_from_target(prediction, example)
+        discrimination = discriminator_loss(self.discriminator(example.target), self.discriminator(fake.detach()))
+        yield OptimisationStep(self.optimizers["discriminator"], discrimination)
 
-        self.discriminator.requires_grad_(False)  # it only hands gradients on to G
-        error = sample_error(answer, example, self.config.loss, self.problem).mean()
-        adversarial = generator_loss(self.discriminator(seen))
+        self.discriminator.requires_grad_(False)  # D only passes gradients on to G
+        error = sample_error(prediction, example, self.config.loss, self.problem).mean()
+        adversarial = generator_loss(self.discriminator(fake))
         total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
         yield OptimisationStep(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
-        return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
+        return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": discrimination.item()}
 
-    def _answer(self, condition: Tensor) -> Tensor:
-        """The answers (B, C, S, S) to conditions (B, C, S, S)."""
+    def _predict(self, condition: Tensor) -> Tensor:
+        """Predict targets (B, C, S, S) for conditions (B, C, S, S)."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
-        answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
-        return answer
+        prediction: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
+        return prediction
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Its one answer to each condition (B, C, S, S), ``modes`` times: (B, K, C, S, S); nothing is drawn."""
-        return self._answer(condition)[:, None].repeat(1, modes, 1, 1, 1)
+        """Repeat the one prediction for each condition (B, C, S, S) ``modes`` times: (B, K, C, S, S)."""
+        return self._predict(condition)[:, None].repeat(1, modes, 1, 1, 1)

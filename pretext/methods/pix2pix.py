@@ -1,15 +1,16 @@
 """pix2pix: a conditional GAN with an L1 term (Isola et al., CVPR 2017).
 
-H and G are cGML's, with activations of H added to those of G (the paper's U-Net joins them side by side)::
+H and G are cGML's, with activations of H added to those of G (the paper's U-Net concatenates them)::
 
     z ~ N(0, 1);  a = G(d(H(x)), z)
     step D on     BCE(D(x, y), 1) / 2 + BCE(D(x, a), 0) / 2
     step H, G on  BCE(D(x, a), 1) + 100 E(a, y)
 
-E is the mean absolute error, D judges patches and sees the condition beside the answer. What makes answers differ is
-z, drawn anew for each, and d: dropout of the bottleneck's channels, in training and at inference. The paper names
-both and found that its generator learnt to ignore z; its dropout is on layers of the decoder. Where a value has no
-weight, D sees the target's (``pretext.networks.discriminators``). Adam's settings are the paper's.
+E is the mean absolute error. D classifies patches of condition and prediction. Predictions differ by z,
+drawn anew for each, and by d: dropout of the bottleneck's channels, in training and at inference. The
+paper uses both and found that its generator learnt to ignore z; its dropout is on layers of the decoder.
+Where a value has no weight, D takes the target's value (``pretext.losses.adversarial``). Adam's settings
+are the paper's.
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h,
 D dimensions of z, K modes.
@@ -40,17 +41,17 @@ class Pix2PixConfig:
     latent : int
         Dimensions D of z; 0 leaves it out.
     dropout : float
-        Share of the bottleneck's channels that are left out, other ones for each answer.
+        Share of the bottleneck's channels that are dropped, drawn anew for each prediction.
     loss : {"l1", "l2"}
         E: mean absolute or mean squared error.
     reconstruction_weight, adversarial_weight : float
-        Of E and of the discriminator's judgement in the loss of H and G.
+        Weights of E and of the adversarial term in the loss of H and G.
     skips : bool
         Whether activations of H are added to those of G.
     learning_rate, discriminator_learning_rate : float
-        Of Adam for H and G, and for D.
+        Learning rates of Adam for H and G, and for D.
     beta1 : float
-        Of all Adams: how much of the mean gradient is remembered.
+        First decay rate of all Adam optimisers.
     width : int
         Channels after the first halving of the map, in D too.
     code : int
@@ -81,7 +82,7 @@ class Pix2Pix(MethodDefaults, nn.Module):
     config : Pix2PixConfig
         Settings.
     problem : Problem
-        Shapes of the conditions and of the answers.
+        Shapes of the conditions and of the targets.
     """
 
     def __init__(self, config: Pix2PixConfig, problem: Problem) -> None:
@@ -112,7 +113,7 @@ class Pix2Pix(MethodDefaults, nn.Module):
         example : Example
             Conditions, targets and weights, each (B, C, S, S).
         generator : torch.Generator
-            Draws z and the channels that are left out.
+            Draws z and the dropped channels.
 
         Returns
         -------
@@ -120,30 +121,30 @@ class Pix2Pix(MethodDefaults, nn.Module):
             ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
         """
         bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
-        answer = self._answer(bottleneck, skips, generator)
-        seen = torch.cat([example.condition, fill_from_target(answer, example)], dim=1)
+        prediction = self._predict(bottleneck, skips, generator)
+        fake = torch.cat([example.condition, fill_from_target(prediction, example)], dim=1)
         real = torch.cat([example.condition, example.target], dim=1)
-        judgement = discriminator_loss(self.discriminator(real), self.discriminator(seen.detach()))
-        yield OptimisationStep(self.optimizers["discriminator"], judgement)
+        discrimination = discriminator_loss(self.discriminator(real), self.discriminator(fake.detach()))
+        yield OptimisationStep(self.optimizers["discriminator"], discrimination)
 
-        self.discriminator.requires_grad_(False)  # it only hands gradients on to G
-        error = sample_error(answer, example, self.config.loss, self.problem).mean()
-        adversarial = generator_loss(self.discriminator(seen))
+        self.discriminator.requires_grad_(False)  # D only passes gradients on to G
+        error = sample_error(prediction, example, self.config.loss, self.problem).mean()
+        adversarial = generator_loss(self.discriminator(fake))
         total = self.config.reconstruction_weight * error + self.config.adversarial_weight * adversarial
         yield OptimisationStep(self.optimizers["main"], total)
         self.discriminator.requires_grad_(True)
-        return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": judgement.item()}
+        return {"loss": error.item(), "adversarial": adversarial.item(), "discriminator": discrimination.item()}
 
-    def _answer(self, bottleneck: Tensor, skips: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-        """One answer (B, C, S, S) to each bottleneck (B, F, s, s), with a z and a dropout of its own."""
+    def _predict(self, bottleneck: Tensor, skips: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
+        """Predict (B, C, S, S) for each bottleneck (B, F, s, s), with a z and a dropout of its own."""
         latent = randn(len(bottleneck), self.config.latent, generator=generator)
         if self.config.dropout:
             keep = rand(*bottleneck.shape[:2], generator=generator) >= self.config.dropout  # (B, F)
             bottleneck = bottleneck * (keep / (1.0 - self.config.dropout))[:, :, None, None]
-        answer: Tensor = self.generator(bottleneck, latent, skips)
-        return answer
+        prediction: Tensor = self.generator(bottleneck, latent, skips)
+        return prediction
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Answers (B, K, C, S, S) to conditions (B, C, S, S), each from a z and a dropout of its own."""
+        """Sample predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z and a dropout of its own."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
-        return torch.stack([self._answer(bottleneck, skips, generator) for _ in range(modes)], dim=1)
+        return torch.stack([self._predict(bottleneck, skips, generator) for _ in range(modes)], dim=1)

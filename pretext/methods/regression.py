@@ -1,7 +1,7 @@
 """Regression: the encoder and generator of cGML without a latent, trained on the error alone.
 
-The first baseline of the cGML paper ("L1 only"): one condition gets one answer. Where several are valid, the best it
-can do is their median (L1) or their mean (L2), which need not be valid itself.
+The first baseline of the cGML paper ("L1 only"): one prediction for each condition. Where several targets
+are valid, the optimum is their median (L1) or their mean (L2), which need not be valid itself.
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
 """
@@ -26,13 +26,13 @@ class RegressionConfig:
     Attributes
     ----------
     loss : {"l1", "l2"}
-        Mean absolute or mean squared error.
+        Mean absolute error or mean squared error.
     skips : bool
         Whether activations of H are added to those of G.
     learning_rate : float
-        Of Adam.
+        Learning rate of Adam.
     encoder : {"map", "grid"}
-        As in cGML.
+        Encoder H, as in cGML.
     width : int
         Channels after the first halving of the map.
     code : int
@@ -58,7 +58,7 @@ class Regression(MethodDefaults, nn.Module):
     config : RegressionConfig
         Settings.
     problem : Problem
-        Shapes of the conditions and of the answers.
+        Shapes of the conditions and of the targets.
     """
 
     def __init__(self, config: RegressionConfig, problem: Problem) -> None:
@@ -73,7 +73,7 @@ class Regression(MethodDefaults, nn.Module):
         }
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
-        """Step H and G once on a batch; nothing is drawn.
+        """Step H and G once on a batch; no random numbers are drawn.
 
         Parameters
         ----------
@@ -87,16 +87,16 @@ class Regression(MethodDefaults, nn.Module):
         dict of str to float
             ``loss``.
         """
-        error = sample_error(self._answer(example.condition), example, self.config.loss, self.problem).mean()
+        error = sample_error(self._predict(example.condition), example, self.config.loss, self.problem).mean()
         yield OptimisationStep(self.optimizers["main"], error)
         return {"loss": error.item()}
 
-    def _answer(self, condition: Tensor) -> Tensor:
-        """The answers (B, C, S, S) to conditions (B, C, S, S)."""
+    def _predict(self, condition: Tensor) -> Tensor:
+        """Predict targets (B, C, S, S) for conditions (B, C, S, S)."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
-        answer: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
-        return answer
+        prediction: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
+        return prediction
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Its one answer to each condition (B, C, S, S), ``modes`` times: (B, K, C, S, S); nothing is drawn."""
-        return self._answer(condition)[:, None].repeat(1, modes, 1, 1, 1)
+        """Repeat the one prediction for each condition (B, C, S, S) ``modes`` times: (B, K, C, S, S)."""
+        return self._predict(condition)[:, None].repeat(1, modes, 1, 1, 1)

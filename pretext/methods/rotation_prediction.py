@@ -1,13 +1,14 @@
-"""Which way up is this picture? (RotNet: Gidaris, Singh and Komodakis, ICLR 2018), and networks that never learnt it.
+"""Rotation prediction (RotNet: Gidaris, Singh and Komodakis, ICLR 2018), and the same networks untrained.
 
-Each picture is shown in four rotations, by 0, 90, 180 and 270 degrees, and the network says which is which: a label
-that costs nothing. Features are a layer's activations. Two networks:
+Each image is rotated by 0, 90, 180 and 270 degrees, and the network classifies the rotation. The labels
+need no annotation. Features are a layer's activations. There are two networks:
 
-* ``blocks``: pairs of 3x3 convolutions, a halving of the side after each pair but the last. The paper's is deeper
-  (NIN).
-* ``alexnet``: the five convolutions of AlexNet (Krizhevsky, Sutskever and Hinton, NIPS 2012, in one tower), pictures
-  scaled to ``side``. Untrained, with ``epochs=0``, it is the extractor of the latent-space-conditioned GAN for MNIST
-  (Durall et al., VISAPP 2021, section 4.1), which names neither the layer nor the scale.
+* ``blocks``: pairs of 3x3 convolutions, with the side halved after each pair but the last. The paper's
+  network is deeper (NIN).
+* ``alexnet``: the five convolutions of AlexNet (Krizhevsky, Sutskever and Hinton, NIPS 2012, in one
+  tower), on images scaled to ``side``. Untrained, with ``epochs=0``, it is the extractor of the
+  latent-space-conditioned GAN for MNIST (Durall et al., VISAPP 2021, section 4.1). That paper names
+  neither the layer nor the scale.
 
 Letters in shapes: B batch, C channels, S side lengths, D number of features.
 """
@@ -28,7 +29,7 @@ from pretext.optimisation import OptimisationStep, OptimisationSteps
 from spectral_ssl.ground.config import check_range, check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
-TURNS = 4
+ROTATIONS = 4
 SMALLEST_SIDE = {"blocks": 8, "alexnet": 63}
 STAGES = {"blocks": 4, "alexnet": 5}
 
@@ -40,19 +41,20 @@ class RotationPredictionConfig:
     Attributes
     ----------
     network : {"blocks", "alexnet"}
-        What predicts.
+        Network that predicts the rotation.
     side : int
-        Pixels a side to which pictures are scaled first; 0 leaves them as they are.
+        Side in pixels to which images are scaled first; 0 keeps their size.
     layer : int
-        Whose activations are the features: of blocks 1 to 4, of AlexNet's convolutions 1 to 5, the first two after
-        their pooling.
+        Layer whose activations are the features: 1 to 4 for ``blocks``, 1 to 5 for ``alexnet``, whose first
+        two layers include their pooling.
     pool : int
-        Places a side to which these are averaged; 0 leaves them as they are.
+        Side of the grid to which these activations are averaged; 0 keeps their size.
     width : int
-        Of blocks: channels of the first pair; they double with each.
+        Channels of the first pair of ``blocks``; they double with each pair.
     learning_rate : float
-        Of Adam.
+        Learning rate of Adam.
     weight_decay : float
+        Weight decay of Adam.
     """
 
     network: Literal["blocks", "alexnet"] = "blocks"
@@ -76,12 +78,12 @@ class RotationPrediction(MethodDefaults, nn.Module):
     config : RotationPredictionConfig
         Settings.
     problem : Problem
-        Its targets are the pictures; what the task hides is not hidden here.
+        The problem whose targets are the images. What the task hides is not hidden here.
 
     Raises
     ------
     UserError
-        When the data are no pictures, not square, or too small.
+        If the data are not images, not square, or too small.
     """
 
     has_completions = False
@@ -90,61 +92,59 @@ class RotationPrediction(MethodDefaults, nn.Module):
         super().__init__()
         channels, height, width = problem.target
         if not problem.bounded or height != width:
-            raise UserError("rotations are told of square pictures", f"maps {problem.target}", "give other --data")
+            raise UserError("rotations need square images", f"maps {problem.target}", "give other --data")
         side, least = config.side or height, SMALLEST_SIDE[config.network]
         if side < least:
-            raise UserError(
-                f"pictures too small for {config.network}", f"{side} pixels a side", f"set side={least + 1}"
-            )
+            raise UserError(f"images too small for {config.network}", f"{side} pixels a side", f"set side={least + 1}")
         self.config = config
         if config.network == "alexnet":
-            stages, last = alexnet_stages(channels), 256
+            stages, last = build_alexnet_stages(channels), 256
         else:
-            stages, last = block_stages(channels, config.width), 8 * config.width
+            stages, last = build_block_stages(channels, config.width), 8 * config.width
         self.stages = nn.ModuleList(stages)
-        self.judge = nn.Linear(last, TURNS)
+        self.judge = nn.Linear(last, ROTATIONS)  # the classifier; its name is a key in checkpoints
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(
                 self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
             )
         }
 
-    def _stage_activations(self, pictures: Tensor, stages: int) -> list[Tensor]:
-        """Activations (B, F, s, s) after each of the first so many stages."""
+    def _stage_activations(self, images: Tensor, stages: int) -> list[Tensor]:
+        """Compute the activations (B, F, s, s) after each of the first ``stages`` stages."""
         if self.config.side:
             size = (self.config.side, self.config.side)
-            pictures = functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
-        found: list[Tensor] = []
+            images = functional.interpolate(images, size, mode="bilinear", align_corners=False)
+        activations: list[Tensor] = []
         for stage in self.stages[:stages]:
-            pictures = stage(pictures)
-            found.append(pictures)
-        return found
+            images = stage(images)
+            activations.append(images)
+        return activations
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
-        """Step the network once on all four rotations of a batch; nothing is drawn.
+        """Step the network once on all four rotations of a batch; no random numbers are drawn.
 
         Parameters
         ----------
         example : Example
-            Its targets are the pictures (B, C, S, S); conditions are not looked at.
+            The batch. Its targets are the images (B, C, S, S); its conditions are not used.
         generator : torch.Generator
             Not used.
 
         Returns
         -------
         dict of str to float
-            ``loss``, the cross-entropy, and ``accuracy``, the share of rotations told rightly.
+            ``loss``, the cross-entropy, and ``accuracy``, the share of rotations classified correctly.
         """
-        pictures = example.target
-        turned = torch.cat([torch.rot90(pictures, turns, dims=(2, 3)) for turns in range(TURNS)])  # (4 B, C, S, S)
-        truth = torch.arange(TURNS).repeat_interleave(len(pictures))
-        logits = self.judge(self._stage_activations(turned, len(self.stages))[-1].mean(dim=(2, 3)))
+        images = example.target
+        rotated = torch.cat([torch.rot90(images, turns, dims=(2, 3)) for turns in range(ROTATIONS)])  # (4 B, C, S, S)
+        truth = torch.arange(ROTATIONS).repeat_interleave(len(images))
+        logits = self.judge(self._stage_activations(rotated, len(self.stages))[-1].mean(dim=(2, 3)))
         loss = functional.cross_entropy(to_full_precision(logits), truth)
         yield OptimisationStep(self.optimizers["main"], loss)
         return {"loss": loss.item(), "accuracy": (logits.argmax(dim=1) == truth).float().mean().item()}
 
     def features(self, condition: Tensor) -> Tensor:
-        """What ``encode`` gives, with a gradient."""
+        """Compute the features of ``encode`` so that they require gradients."""
         activations = self._stage_activations(condition, self.config.layer)[-1]
         if self.config.pool and self.config.pool < activations.shape[2]:
             activations = functional.adaptive_avg_pool2d(activations, self.config.pool)
@@ -156,19 +156,19 @@ class RotationPrediction(MethodDefaults, nn.Module):
         return {f"stage{number}": values for number, values in enumerate(activations, 1)}
 
 
-def block_stages(channels: int, width: int) -> list[nn.Module]:
-    """Four pairs of 3x3 convolutions, (B, C, S, S) -> (B, 8 width, S/8, S/8)."""
+def build_block_stages(channels: int, width: int) -> list[nn.Module]:
+    """Build four pairs of 3x3 convolutions, (B, C, S, S) -> (B, 8 width, S/8, S/8)."""
     stages: list[nn.Module] = []
-    for place, (before, after) in enumerate(pairwise((channels, width, 2 * width, 4 * width, 8 * width))):
-        layers: list[nn.Module] = [nn.MaxPool2d(2)] if place else []
+    for level, (before, after) in enumerate(pairwise((channels, width, 2 * width, 4 * width, 8 * width))):
+        layers: list[nn.Module] = [nn.MaxPool2d(2)] if level else []
         for first, second in ((before, after), (after, after)):
             layers += [nn.Conv2d(first, second, 3, padding=1, bias=False), build_norm(second), nn.ReLU()]
         stages.append(nn.Sequential(*layers))
     return stages
 
 
-def alexnet_stages(channels: int) -> list[nn.Module]:
-    """AlexNet's five convolutions, (B, C, S, S) -> (B, 256, s, s); the first two with their pooling."""
+def build_alexnet_stages(channels: int) -> list[nn.Module]:
+    """Build AlexNet's five convolutions, (B, C, S, S) -> (B, 256, s, s); the first two include their pooling."""
     return [
         nn.Sequential(nn.Conv2d(channels, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
         nn.Sequential(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),

@@ -56,7 +56,7 @@ def reuse_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
     else:
         run = load_run(config.predictor)
         _check_same(method, plan, run)
-    predictor.take(_trained_predictor(run))
+    predictor.copy_from(_trained_predictor(run))
     return run.folder
 
 

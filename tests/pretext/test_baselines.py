@@ -60,7 +60,7 @@ def test_dropout_keeps_the_mean_of_the_bottleneck() -> None:
     method = make("pix2pix", dropout=0.75)
     seen = []
     method.generator.forward = lambda bottleneck, latent, skips: seen.append(bottleneck)
-    method._answer(torch.ones(4000, 16, 2, 2), (), seeded())
+    method._predict(torch.ones(4000, 16, 2, 2), (), seeded())
     assert set(seen[0].unique().tolist()) == {0.0, 4.0}
     # standard deviation of one value is sqrt(3), of the mean of 64000 0.007
     assert abs(seen[0].mean().item() - 1) < 0.03

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
-from pretext.methods.mr_gan.choose_networks import Base, Judge, build_generator, choose_base
-from pretext.methods.mr_gan.dilated_generator import GlobalLocalDiscriminator, part_around
+from pretext.methods.mr_gan.choose_networks import Base, BaseDiscriminator, build_generator, choose_base
+from pretext.methods.mr_gan.dilated_generator import GlobalLocalDiscriminator, crop_around_hole
 from spectral_ssl.ground.errors import UserError
 
 SIDES = {"unet": 16, "residual": 16, "dilated": 20, "latent": 9}
@@ -107,19 +107,19 @@ def test_the_local_discriminator_looks_around_the_hole() -> None:
     pictures = torch.arange(2 * 20 * 20.0).view(2, 1, 20, 20)
     weight = torch.zeros_like(pictures)
     weight[0, 0, 4:8, 6:10] = weight[1, 0, 18:, :3] = 1.0
-    found = part_around(pictures, weight, (10, 10))
+    found = crop_around_hole(pictures, weight, (10, 10))
     assert torch.equal(found[0], pictures[0, :, 1:11, 3:13])  # the hole's middle is 6, 8
     assert torch.equal(found[1], pictures[1, :, 10:, :10])  # moved into the picture
     judge = build_seeded(GlobalLocalDiscriminator, 0, (1, 20, 20), 4)
     far = pictures.clone()
     far[0, 0, 0, 19] += 5.0  # outside the part, seen by the whole alone
-    assert torch.equal(part_around(far, weight, (10, 10)), found)
+    assert torch.equal(crop_around_hole(far, weight, (10, 10)), found)
     assert not torch.equal(judge(far, weight), judge(pictures, weight))
 
 
 @pytest.mark.parametrize("base", BASES)
 def test_judges_see_the_condition_where_the_paper_has_it_so_and_never_the_target(base: Base) -> None:
-    judge = build_seeded(Judge, 0, base, problem(base), 8, 16)
+    judge = build_seeded(BaseDiscriminator, 0, base, problem(base), 8, 16)
     given, answers = conditions(base), conditions(base) + 1
     weight = torch.ones_like(answers)
     example = Example(given, torch.zeros_like(answers), weight)

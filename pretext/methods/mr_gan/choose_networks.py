@@ -1,16 +1,16 @@
-"""Which networks MR-GAN takes for which task: the paper's three base models, and cGML's for all other data.
+"""The networks of MR-GAN by task: the paper's three base models, and cGML's networks for all other data.
 
-========  ==================================================  ====================================================
-base      generator                                           discriminator
-========  ==================================================  ====================================================
-unet      ``pretext.methods.mr_gan.unet``, pix2pix                           of patches, sees condition and answer
-residual  ``pretext.methods.mr_gan.residual_generator``, SRGAN               of whole answers
-dilated   ``pretext.methods.mr_gan.dilated_generator``, GLCIC                of the whole answer and of a part around the hole
-latent    ``pretext.networks.latent_generator``, cGML                  of patches, or of points; sees condition and answer
-========  ==================================================  ====================================================
+========  =====================================  ==================================================
+base      generator                              discriminator
+========  =====================================  ==================================================
+unet      ``unet``, of pix2pix                   patches of condition and sample
+residual  ``residual_generator``, of SRGAN       the whole sample
+dilated   ``dilated_generator``, of GLCIC        the whole sample, and a crop around the hole
+latent    ``networks.latent_generator``, cGML's  patches (or points) of condition and sample
+========  =====================================  ==================================================
 
-With ``auto`` the problem decides: pictures with a hole are dilated's, those to be made larger residual's, other
-pictures unet's; spectral maps and data without extent go to latent.
+``auto`` chooses by the problem: dilated for images with a hole, residual for images to be enlarged, unet
+for other images, latent for spectral maps and for data without extent.
 """
 
 from typing import Literal
@@ -31,7 +31,7 @@ SampleGenerator = UNet | ResidualGenerator | DilatedGenerator | LatentGenerator
 
 
 def choose_base(name: BaseName, problem: Problem) -> Base:
-    """The base of that name, or the one that suits the problem."""
+    """Return the base of that name; for ``auto`` choose the one that suits the problem."""
     if name != "auto":
         return name
     if problem.target[1:] == (1, 1) or not problem.bounded:
@@ -44,12 +44,12 @@ def choose_base(name: BaseName, problem: Problem) -> Base:
 def build_generator(
     base: Base, problem: Problem, out_channels: int, *, width: int, code: int, noise: int, skips: bool
 ) -> SampleGenerator:
-    """A generator of the base, conditions (B, C, S, S) to K answers of ``out_channels`` channels each.
+    """Build the base's generator from conditions (B, C, S, S) to K samples of ``out_channels`` channels each.
 
     Raises
     ------
     UserError
-        When pictures are too small for it.
+        If the images are too small for it.
     """
     if base == "unet":
         return UNet(problem.condition, out_channels, width, noise)
@@ -60,8 +60,8 @@ def build_generator(
     return LatentGenerator(problem, out_channels, width, code, noise, skips)
 
 
-class Judge(nn.Module):
-    """The base's discriminator, given all that there is to see: (B, P) logits that answers are real."""
+class BaseDiscriminator(nn.Module):
+    """The base's discriminator: logits (B, P) that samples are real, from all that the base lets it see."""
 
     def __init__(self, base: Base, problem: Problem, width: int, code: int) -> None:
         super().__init__()
@@ -77,11 +77,11 @@ class Judge(nn.Module):
         else:
             self.network = PatchDiscriminator((channels, *problem.target[1:]), width)
 
-    def forward(self, answers: Tensor, example: Example) -> Tensor:
-        """Logits (B, P) of answers (B, C', S, S) to an example's conditions; its target is not looked at."""
+    def forward(self, samples: Tensor, example: Example) -> Tensor:
+        """Compute logits (B, P) of samples (B, C', S, S) for an example's conditions; its target is not used."""
         logits: Tensor
         if isinstance(self.network, GlobalLocalDiscriminator):
-            logits = self.network(answers, example.weight)
+            logits = self.network(samples, example.weight)
         else:
-            logits = self.network(torch.cat([example.condition, answers], dim=1) if self.sees_condition else answers)
+            logits = self.network(torch.cat([example.condition, samples], dim=1) if self.sees_condition else samples)
         return logits

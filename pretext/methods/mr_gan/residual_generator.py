@@ -1,13 +1,14 @@
 """SRGAN's residual generator with noise: MR-GAN's for super-resolution (Ledig et al. 2017; MR-GAN, appendix B.3).
 
-A 9x9 convolution, 5 residual blocks and a convolution work on the small picture; pixel shuffling doubles it twice, and
-a last 9x9 convolution gives the answer. Maps of noise are joined to the inputs of 7 convolutions: the first of each
-block, the one after the blocks, and that of the first doubling. What lies before the first noise is computed once for K
-samples.
+A 9x9 convolution, 5 residual blocks and a convolution act on the small image. Pixel shuffling doubles
+its size twice, and a last 9x9 convolution gives the output. Noise maps are concatenated to the inputs
+of 7 convolutions: the first of each block, the one after the blocks, and that of the first doubling.
+Everything before the first noise is computed once for K samples.
 
-The condition has the answer's size, each small pixel repeated ``zoom`` x ``zoom`` times (task super-resolve); the
-network takes one of each. Group normalisation in place of batch normalisation. Letters in shapes: B batch, K samples, C
-channels, S side lengths of the answer, s of the small picture, F channels.
+The condition has the output's size, with each small pixel repeated ``zoom`` x ``zoom`` times (task
+super-resolve). The network takes one pixel of each such square. Group normalisation replaces batch
+normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of the
+small image, F channels.
 """
 
 import torch
@@ -19,11 +20,11 @@ from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
 BLOCKS = 5
-FEATURE_SIDE = 4  # the features are a mean over fields of this grid
+FEATURE_SIDE = 4  # features are averaged over a grid of this side
 
 
 class NoisyConvolution(nn.Module):
-    """A 3x3 convolution on maps (B K, C, s, s) with noise of their size beside them."""
+    """A 3x3 convolution on maps (B K, C, s, s) concatenated with noise maps of the same size."""
 
     def __init__(self, before: int, after: int, noise: int) -> None:
         super().__init__()
@@ -31,13 +32,13 @@ class NoisyConvolution(nn.Module):
         self.convolution = nn.Conv2d(before + noise, after, 3, padding=1)
 
     def forward(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Maps (B K, C', s, s)."""
-        answer: Tensor = self.convolution(torch.cat([maps, draw_noise(maps, 1, self.noise, generator)], dim=1))
-        return answer
+        """Convolve maps and noise to (B K, C', s, s)."""
+        output: Tensor = self.convolution(torch.cat([maps, draw_noise(maps, 1, self.noise, generator)], dim=1))
+        return output
 
 
 class ResidualBlock(nn.Module):
-    """A noisy convolution, PReLU and a convolution, added to what came in."""
+    """A residual block: convolution with noise, PReLU, convolution, and a skip connection."""
 
     def __init__(self, width: int, noise: int) -> None:
         super().__init__()
@@ -47,38 +48,38 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Maps (B K, F, s, s)."""
-        changed: Tensor = maps + self.rest(self.first(maps, generator))
-        return changed
+        """Apply the block to maps (B K, F, s, s); the shape stays."""
+        output: Tensor = maps + self.rest(self.first(maps, generator))
+        return output
 
 
 class ResidualGenerator(nn.Module):
-    """Conditions (B, C, S, S) to K answers each, (B, K, C', S, S), without a bound.
+    """A generator from conditions (B, C, S, S) to K samples each, (B, K, C', S, S), unbounded.
 
     Parameters
     ----------
     shape : tuple of int
-        (C, H, W) of the conditions.
+        Shape (C, H, W) of the conditions.
     out_channels : int
-        C'.
+        Number C' of output channels.
     width : int
         Channels F of all layers (SRGAN: 64).
     noise : int
-        Channels of noise at each of the 7 places (MR-GAN: 16); 0 for a network that answers once.
+        Noise channels of each of the 7 layers (MR-GAN: 16); 0 makes a deterministic network.
     zoom : int
-        How many times larger the answer is than the small picture, 4 for super-resolve.
+        Side of the output divided by the side of the small image; 4 for super-resolve.
 
     Raises
     ------
     UserError
-        When ``zoom`` is no power of 2 from 2 on, or does not divide the sides.
+        If ``zoom`` is not a power of 2 of at least 2, or does not divide the sides.
     """
 
     def __init__(self, shape: tuple[int, int, int], out_channels: int, width: int, noise: int, zoom: int) -> None:
         super().__init__()
         if zoom < 2 or zoom & (zoom - 1):
             what_to_do = "take the task super-resolve, or another method.base"
-            raise UserError("the residual generator makes pictures larger", f"pictures {zoom} times larger", what_to_do)
+            raise UserError("the residual generator enlarges images", f"images {zoom} times larger", what_to_do)
         if shape[1] % zoom or shape[2] % zoom:
             got = f"{shape[1]} x {shape[2]} pixels"
             raise UserError(
@@ -86,7 +87,7 @@ class ResidualGenerator(nn.Module):
             )
         self.zoom, self.noise = zoom, noise
         self.first = nn.Sequential(nn.Conv2d(shape[0], width, 9, padding=4), nn.PReLU())
-        # the first block's first convolution in two parts: one sees what all samples share
+        # The first block's first convolution is split in two: one part acts on what all samples share.
         self.enter_shared = nn.Conv2d(width, width, 3, padding=1)
         self.enter_noise = nn.Conv2d(noise, width, 3, padding=1, bias=False) if noise else None
         self.enter_rest = nn.Sequential(
@@ -97,7 +98,7 @@ class ResidualGenerator(nn.Module):
         self.after_norm = build_norm(width)
         doublings = zoom.bit_length() - 1
         self.grow = nn.ModuleList(
-            NoisyConvolution(width, 4 * width, noise if place == 0 else 0) for place in range(doublings)
+            NoisyConvolution(width, 4 * width, noise if level == 0 else 0) for level in range(doublings)
         )
         self.grow_activation = nn.ModuleList(nn.PReLU() for _ in range(doublings))
         self.last = nn.Conv2d(width, out_channels, 9, padding=4)
@@ -108,16 +109,16 @@ class ResidualGenerator(nn.Module):
         return first
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """What the network knows before the first noise, by name: (B, F, s, s) each."""
+        """Return the activations before the first noise by name, each (B, F, s, s)."""
         first = self._first(condition)
         return {"first": first, "block": first + self.enter_rest(self.enter_shared(first))}
 
     def features(self, condition: Tensor) -> Tensor:
-        """What the network knows before the first noise, averaged over 4 x 4 fields: (B, 16 F)."""
+        """Return the activation before the first noise, averaged over a 4 x 4 grid: (B, 16 F)."""
         return functional.adaptive_avg_pool2d(self.activations(condition)["block"], FEATURE_SIDE).flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """K answers (B, K, C', S, S) to each condition (B, C, S, S); ``generator`` draws the noise."""
+        """Sample K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         first = self._first(condition)
         shared = self.enter_shared(first)
         if self.enter_noise is None:
@@ -130,5 +131,5 @@ class ResidualGenerator(nn.Module):
         maps = add_shared(self.after_norm(self.after(maps, generator)), first)
         for grow, activation in zip(self.grow, self.grow_activation, strict=True):
             maps = activation(functional.pixel_shuffle(grow(maps, generator), 2))
-        answer: Tensor = self.last(maps)
-        return answer.unflatten(0, (len(condition), samples))
+        output: Tensor = self.last(maps)
+        return output.unflatten(0, (len(condition), samples))

@@ -1,13 +1,15 @@
 """U-Net with noise in the middle: MR-GAN's generator for translation (Isola et al. 2017; MR-GAN, appendix B.2).
 
-4x4 convolutions of stride 2 halve the picture until its shorter side is 1 (at most 8 times); as many transposed ones
-double it, each acting on the one before and on the activation of its own size, side by side. Maps of noise are joined
-to the inputs of the three innermost transposed ones (1x1, 2x2 and 4x4), and nowhere else, so that noise decides about
-large things. All that lies before them is computed once for K samples, and so are the parts of the transposed
-convolutions that act on activations of the first half (``pretext.networks.latent_generator``).
+4x4 convolutions of stride 2 halve the image until its shorter side is 1 (at most 8 times). As many
+transposed convolutions double it again. Each of these takes two inputs: the output of the layer
+before it, and the encoder's activation of the same size. Noise maps are concatenated to the inputs
+of the three innermost transposed convolutions (1x1, 2x2 and 4x4) and nowhere else, so that noise
+determines coarse structure. The encoder half is computed once for K samples. So are the parts of
+the transposed convolutions that act on encoder activations (``pretext.networks.latent_generator``).
 
-Group normalisation in place of batch normalisation, as everywhere here, and no dropout. Letters in shapes: B batch,
-K samples, C channels, S side lengths, F and s channels and side lengths of the innermost activation.
+Group normalisation replaces batch normalisation, as in all networks here; there is no dropout.
+Letters in shapes: B batch, K samples, C channels, S side lengths, F and s channels and side lengths
+of the innermost activation.
 """
 
 import math
@@ -21,23 +23,23 @@ from pretext.networks.basic_layers import build_norm
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
-NOISY = 3  # innermost levels that are given noise
+NOISY = 3  # number of innermost levels with noise
 MOST_HALVINGS = 8
 
 
 class UNet(nn.Module):
-    """Conditions (B, C, S, S) to K answers each, (B, K, C', S, S), without a bound.
+    """A generator from conditions (B, C, S, S) to K samples each, (B, K, C', S, S), unbounded.
 
     Parameters
     ----------
     shape : tuple of int
-        (C, H, W) of the conditions; the sides are zero-padded to whole multiples of the stride.
+        Shape (C, H, W) of the conditions. Sides are zero-padded to multiples of the stride.
     out_channels : int
-        C'.
+        Number C' of output channels.
     width : int
-        Channels after the first halving; they double with each further one, up to 8 times.
+        Channels after the first halving. They double with each further halving, up to 8 times.
     noise : int
-        Channels of noise at each of the three levels; 0 for a network that answers once.
+        Noise channels at each of the three levels; 0 makes a deterministic network.
 
     Raises
     ------
@@ -50,8 +52,8 @@ class UNet(nn.Module):
         channels, height, length = shape
         smallest = 2**NOISY
         if min(height, length) < smallest:
-            what_to_do = f"prepare pictures of at least {smallest} pixels a side, or set method.base=latent"
-            raise UserError("pictures smaller than the U-Net's stride", f"{height} x {length} pixels", what_to_do)
+            what_to_do = f"prepare images of at least {smallest} pixels a side, or set method.base=latent"
+            raise UserError("images smaller than the U-Net's stride", f"{height} x {length} pixels", what_to_do)
         self.noise, self.height, self.length = noise, height, length
         levels = min(MOST_HALVINGS, int(math.log2(min(height, length))))
         factor = 2**levels
@@ -60,9 +62,9 @@ class UNet(nn.Module):
         self.halve = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise([channels, *widths])
         )
-        # none after the first, as in pix2pix, and none on the last, where a map may have no extent
+        # The first halving has no normalisation, as in pix2pix. Nor has the last, because its maps may be 1x1.
         self.halve_norm = nn.ModuleList(build_norm(width) for width in widths[1:-1])
-        after = [out_channels, *widths[:-1]]  # channels that each level gives
+        after = [out_channels, *widths[:-1]]  # output channels of each level
         self.of_skip = nn.ModuleList(
             nn.ConvTranspose2d(skip, out, 4, stride=2, padding=1) for skip, out in zip(widths, after, strict=True)
         )
@@ -78,26 +80,26 @@ class UNet(nn.Module):
         self.double_norm = nn.ModuleList(build_norm(out) for out in after[1:])
 
     def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """What each halving gives, by name, the innermost last."""
-        return {f"stage{level}": found for level, found in enumerate(self._activations(condition), 1)}
+        """Return the output of each halving by name, the innermost last."""
+        return {f"stage{level}": output for level, output in enumerate(self._activations(condition), 1)}
 
     def _activations(self, condition: Tensor) -> list[Tensor]:
-        """Activations of all levels, (B, F, s, s) the last."""
+        """Compute the activations of all levels; the last has shape (B, F, s, s)."""
         padded = functional.pad(condition, self.padding).contiguous(memory_format=torch.channels_last)
-        found = [self.halve[0](padded)]
+        activations = [self.halve[0](padded)]
         for level, halve in enumerate(self.halve[1:]):
-            activation = halve(functional.leaky_relu(found[-1], 0.2))
+            activation = halve(functional.leaky_relu(activations[-1], 0.2))
             if level < len(self.halve_norm):
                 activation = self.halve_norm[level](activation)
-            found.append(activation)
-        return found
+            activations.append(activation)
+        return activations
 
     def features(self, condition: Tensor) -> Tensor:
-        """The innermost activation, (B, F s s)."""
+        """Return the innermost activation, flattened to (B, F s s)."""
         return self._activations(condition)[-1].flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """K answers (B, K, C', S, S) to each condition (B, C, S, S); ``generator`` draws the noise."""
+        """Sample K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         activations = self._activations(condition)
         innermost = len(activations) - 1
         own: Tensor | None = None  # (B K, C', s, s)
