@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from data_prep.transforms.inverse import build_star_mesh as build_star_mesh
     from data_prep.transforms.inverse import density as density
     from data_prep.transforms.inverse import density_grid as density_grid
+    from data_prep.transforms.inverse import list_cell_centres as list_cell_centres
     from data_prep.transforms.inverse import radii as radii
     from data_prep.transforms.inverse import reconstruct as reconstruct
     from data_prep.transforms.principal_frame import find_principal_axes as find_principal_axes
@@ -72,6 +73,7 @@ PUBLIC_NAMES = {
     "find_valid_cells": "data_prep.layout",
     "fold": "data_prep.layout",
     "harmonics_basis": "data_prep.basis",
+    "list_cell_centres": "data_prep.transforms.inverse",
     "list_indices": "data_prep.layout",
     "mirror": "data_prep.transforms.rotation",
     "move_to_unit_ball": "data_prep.geometry.unit_ball",

@@ -160,6 +160,7 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
 
     Examples
     --------
+    >>> from data_prep import zernike_basis
     >>> zernike_basis(degree=20).shape
     (11, 21, 21)
     >>> zernike_basis(degree=15, radial=8).shape
@@ -216,6 +217,7 @@ def harmonics_basis(degree: int = 15, radial: int = 8, points: int = 2048, seed:
 
     Examples
     --------
+    >>> from data_prep import harmonics_basis
     >>> harmonics_basis(degree=15, radial=8).shape
     (8, 16, 16)
     """
@@ -258,6 +260,7 @@ def radial_basis(degree: int = 63) -> Basis:
 
     Examples
     --------
+    >>> from data_prep import radial_basis
     >>> radial_basis().shape
     (1, 64, 64)
     """
@@ -288,6 +291,7 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
 
     Examples
     --------
+    >>> from data_prep import pixel_basis
     >>> pixel_basis(3, 32, 32).layout
     'image'
     >>> pixel_basis(6, 256, 256, paired=True).layout

@@ -34,7 +34,7 @@ def list_indices(basis: Basis) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
+    >>> from data_prep import list_indices, zernike_basis
     >>> list_indices(zernike_basis(degree=1)).tolist()
     [[0, 0, 0], [0, 1, -1], [0, 1, 0], [0, 1, 1]]
     """
@@ -93,7 +93,7 @@ def fold(coefficients: NDArray[Any], basis: Basis) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
+    >>> from data_prep import fold, zernike_basis
     >>> fold([1, 2, 3, 4], zernike_basis(degree=1)).tolist()  # c(0, 0, 0), c(0, 1, -1), c(0, 1, 0), c(0, 1, 1)
     [[[1, 2], [3, 4]]]
     """
@@ -127,7 +127,7 @@ def unfold(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
+    >>> from data_prep import unfold, zernike_basis
     >>> unfold([[[1, 2], [3, 4]]], zernike_basis(degree=1)).tolist()
     [1, 2, 3, 4]
     """

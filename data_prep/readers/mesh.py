@@ -57,6 +57,8 @@ def read_shape(path: Path) -> Shape:
 
     Examples
     --------
+    >>> from data_prep import read_shape
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "triangle.off"

@@ -44,9 +44,8 @@ def degree_norms(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import degree_norms, fold, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=20)
     >>> clouds = [[[0.5, 0, 0]], [[0, 0.3, 0.4]]]  # two points at radius 0.5
     >>> norms = degree_norms(fold(zernike_moments(clouds, 20), basis), basis)
@@ -90,9 +89,8 @@ def ring_norms(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import fold, ring_norms, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=8)
     >>> clouds = [[[0.5, 0, 0.2]], [[0.3, 0.4, 0.2]]]  # two points at one height and one distance from the axis
     >>> norms = ring_norms(fold(zernike_moments(clouds, 8), basis), basis)

@@ -72,9 +72,8 @@ def density(maps: NDArray[Any], basis: Basis, points: NDArray[np.floating]) -> N
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import density, fold, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=20)
     >>> maps = fold(zernike_moments([[[0.5, 0, 0]]], 20), basis)
     >>> at_mass, opposite = density(maps, basis, np.array([[0.5, 0, 0], [-0.5, 0, 0]]))[0]
@@ -119,9 +118,7 @@ def density_grid(maps: NDArray[Any], basis: Basis, side: int = 48) -> NDArray[np
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> from data_prep import density_grid, fold, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=20)
     >>> grid = density_grid(fold(zernike_moments([[[0.5, 0, 0]]], 20), basis), basis, side=16)
     >>> grid.shape
@@ -142,6 +139,7 @@ def list_cell_centres(side: int) -> NDArray[np.float64]:
 
     Examples
     --------
+    >>> from data_prep import list_cell_centres
     >>> list_cell_centres(4)[0, 0, 3].tolist()
     [-0.75, -0.75, 0.75]
     """
@@ -226,6 +224,8 @@ def build_density_mesh(grid: NDArray[np.floating], share: float = SKIN_SHARE) ->
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from data_prep import build_density_mesh, list_cell_centres
     >>> x, y, z = np.moveaxis(list_cell_centres(16), -1, 0)
     >>> mesh = build_density_mesh(np.exp(-8 * (x**2 + y**2 + z**2)))
     >>> mesh.points.shape[1], mesh.faces.shape[1]
@@ -263,7 +263,8 @@ def radii(maps: NDArray[Any], basis: Basis, directions: NDArray[np.floating]) ->
 
     Examples
     --------
-    >>> from data_prep.basis import radial_basis
+    >>> import numpy as np
+    >>> from data_prep import radial_basis, radii
     >>> basis = radial_basis(degree=3)
     >>> sphere = np.zeros(basis.shape)
     >>> sphere[0, 0, 0] = 0.5 * np.sqrt(4 * np.pi)
@@ -306,7 +307,8 @@ def build_star_mesh(single: NDArray[Any], basis: Basis, subdivisions: int = 4) -
 
     Examples
     --------
-    >>> from data_prep.basis import radial_basis
+    >>> import numpy as np
+    >>> from data_prep import build_star_mesh, radial_basis
     >>> basis = radial_basis(degree=3)
     >>> sphere = np.zeros(basis.shape)
     >>> sphere[0, 0, 0] = 0.5 * np.sqrt(4 * np.pi)
@@ -352,9 +354,8 @@ def reconstruct(single: NDArray[Any], basis: Basis, side: int = 48) -> Shape:
 
     Examples
     --------
-    >>> from data_prep.basis import harmonics_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.shell_harmonics import shell_moments
+    >>> import numpy as np
+    >>> from data_prep import fold, harmonics_basis, reconstruct, shell_moments
     >>> basis = harmonics_basis(degree=4, radial=4)
     >>> points = np.random.default_rng(0).normal(size=(1, 200, 3))
     >>> points /= 2 * np.linalg.norm(points, axis=2, keepdims=True)  # a sphere of radius 0.5

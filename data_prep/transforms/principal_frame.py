@@ -56,9 +56,8 @@ def find_principal_axes(maps: NDArray[Any], basis: Basis) -> NDArray[np.float64]
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import find_principal_axes, fold, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=4)
     >>> points = np.random.default_rng(0).uniform(-1, 1, size=(1, 500, 3)) * [0.1, 0.6, 0.3]
     >>> axes = find_principal_axes(fold(zernike_moments(points, 4), basis), basis)

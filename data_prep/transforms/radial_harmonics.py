@@ -61,8 +61,9 @@ def compute_radial_map(mesh: Shape, basis: Basis) -> NDArray[np.float32]:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from data_prep import Shape, compute_radial_map, radial_basis
     >>> from trimesh.creation import icosphere
-    >>> from data_prep.basis import radial_basis
     >>> ball = icosphere(subdivisions=4, radius=0.5)
     >>> values = compute_radial_map(Shape(ball.vertices, ball.faces), radial_basis(degree=7))
     >>> values.shape

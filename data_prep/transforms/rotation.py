@@ -47,9 +47,8 @@ def rotate_about_vertical(maps: NDArray[Any], basis: Basis, angles: ArrayLike) -
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import fold, rotate_about_vertical, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=6)
     >>> along_x = fold(zernike_moments([[[0.5, 0, 0]]], 6), basis)
     >>> along_y = fold(zernike_moments([[[0, 0.5, 0]]], 6), basis)
@@ -101,9 +100,8 @@ def mirror(maps: NDArray[Any], basis: Basis, axis: Literal["x", "y", "z"]) -> ND
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import fold, mirror, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=6)
     >>> maps = fold(zernike_moments([[[0.1, 0.2, 0.5]]], 6), basis)
     >>> mirrored = fold(zernike_moments([[[0.1, 0.2, -0.5]]], 6), basis)
@@ -157,9 +155,8 @@ def rotate(maps: NDArray[Any], basis: Basis, matrix: ArrayLike) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import fold
-    >>> from data_prep.transforms.zernike import zernike_moments
+    >>> import numpy as np
+    >>> from data_prep import fold, rotate, zernike_basis, zernike_moments
     >>> basis = zernike_basis(degree=6)
     >>> to_z = [[0, 0, -1], [0, 1, 0], [1, 0, 0]]  # turns +x to +z
     >>> along_x = fold(zernike_moments([[[0.5, 0, 0]]], 6), basis)

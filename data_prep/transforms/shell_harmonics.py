@@ -54,6 +54,7 @@ def spherical_harmonics(directions: ArrayLike, degree: int) -> NDArray[Any]:
 
     Examples
     --------
+    >>> from data_prep import spherical_harmonics
     >>> values = spherical_harmonics([[0.0, 0.0, 1.0], [2.0, 0.0, 0.0]], degree=1)
     >>> values.shape
     (2, 4)
@@ -146,6 +147,7 @@ def shell_moments(
     Examples
     --------
     >>> import numpy as np
+    >>> from data_prep import shell_moments
     >>> points = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, 500, 3))
     >>> moments = shell_moments(points, degree=15, shells=8)
     >>> moments.shape

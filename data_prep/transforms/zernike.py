@@ -74,6 +74,7 @@ def zernike_moments(
     Examples
     --------
     >>> import numpy as np
+    >>> from data_prep import zernike_moments
     >>> points = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, 500, 3))
     >>> moments = zernike_moments(points, degree=20)
     >>> moments.shape
@@ -118,7 +119,7 @@ def zernike_functions(points: ArrayLike, basis: Basis) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from data_prep.basis import zernike_basis
+    >>> from data_prep import zernike_basis, zernike_functions
     >>> values = zernike_functions([[0.0, 0.0, 0.5], [0.1, 0.2, 0.3]], zernike_basis(degree=4))
     >>> values.shape
     (2, 35)

@@ -54,7 +54,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.adversarial import discriminator_loss, generator_loss
+    >>> from pretext.losses import discriminator_loss, generator_loss
     >>> undecided = torch.zeros(4, 9)
     >>> discriminator_loss(undecided, undecided), generator_loss(undecided)
     (tensor(0.6931), tensor(0.6931))

@@ -81,8 +81,8 @@ def path_losses(
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.flow import path_losses
-    >>> from pretext.networks.encoder_decoder import LatentOptimiser
+    >>> from pretext.losses import path_losses
+    >>> from pretext.networks import LatentOptimiser
     >>> generator = torch.Generator().manual_seed(0)
     >>> optimiser, path = LatentOptimiser(bottleneck=8, latent=3, hidden=16), torch.zeros(5, 2, 3)
     >>> losses = path_losses(

@@ -257,7 +257,7 @@ def moment_losses(
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.moment_matching import find_variant, moment_losses
+    >>> from pretext.losses import find_variant, moment_losses
     >>> samples = torch.tensor([0.0, 4.0]).view(1, 2, 1, 1, 1)  # their mean is 2
     >>> target, weight = torch.full((1, 1, 1, 1), 3.0), torch.ones(1, 1, 1, 1)
     >>> moment_losses(find_variant("gaussian-mr1"), samples, weight, target=target).centre

@@ -40,8 +40,8 @@ def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", proble
     Examples
     --------
     >>> import torch
-    >>> from pretext.data.batch import Example
-    >>> from pretext.losses.reconstruction import sample_error
+    >>> from pretext.data import Example
+    >>> from pretext.losses import sample_error
     >>> target, weight = torch.zeros(2, 1, 1, 2), torch.tensor([1.0, 0.0]).expand(2, 1, 1, 2)
     >>> prediction = torch.tensor([[2.0, 5.0], [-3.0, 5.0]]).view(2, 1, 1, 2)
     >>> sample_error(prediction, Example(target, target, weight), "l2")

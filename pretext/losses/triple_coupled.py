@@ -52,7 +52,7 @@ def triple_coupled_loss(
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.triple_coupled import triple_coupled_loss
+    >>> from pretext.losses import triple_coupled_loss
     >>> undecided, sure = torch.zeros(8), torch.full((8,), 20.0)
     >>> triple_coupled_loss(undecided, undecided, undecided)
     tensor(2.0794)

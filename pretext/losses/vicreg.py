@@ -40,7 +40,7 @@ def vicreg_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]
     Examples
     --------
     >>> import torch
-    >>> from pretext.losses.vicreg import vicreg_terms
+    >>> from pretext.losses import vicreg_terms
     >>> views = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     >>> invariance, variance, covariance = vicreg_terms(views, views)
     >>> 25 * invariance + 25 * variance + covariance  # the second dimension does not vary

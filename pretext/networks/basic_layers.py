@@ -71,7 +71,7 @@ def apply_linear(rows: Tensor, layer: nn.Linear) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.basic_layers import apply_linear
+    >>> from pretext.networks import apply_linear
     >>> layer = torch.nn.Linear(3, 2)
     >>> rows = torch.eye(3)
     >>> torch.allclose(apply_linear(rows, layer), layer(rows))

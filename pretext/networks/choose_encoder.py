@@ -54,8 +54,8 @@ def build_encoder(
 
     Examples
     --------
-    >>> from pretext.data.batch import Problem
-    >>> from pretext.networks.choose_encoder import build_encoder
+    >>> from pretext.data import Problem
+    >>> from pretext.networks import build_encoder
     >>> images = Problem(condition=(3, 32, 32), target=(3, 32, 32), bounded=True)
     >>> encoder = build_encoder("auto", images, highest_order=0, grid=20, width=8, code=64, filters=0)
     >>> type(encoder).__name__

@@ -47,9 +47,9 @@ class CoefficientEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from data_prep.basis import harmonics_basis
-    >>> from pretext.data.standardise import Standardiser
-    >>> from pretext.networks.coefficient_encoder import CoefficientEncoder
+    >>> from data_prep import harmonics_basis
+    >>> from pretext.data import Standardiser
+    >>> from pretext.networks import CoefficientEncoder
     >>> basis = harmonics_basis(4, 2)
     >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     >>> encoder = CoefficientEncoder(standardise, highest_order=0, width=32, code=16)

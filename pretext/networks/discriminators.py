@@ -48,7 +48,7 @@ class GlobalDiscriminator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.discriminators import GlobalDiscriminator
+    >>> from pretext.networks import GlobalDiscriminator
     >>> GlobalDiscriminator((3, 32, 32), width=8)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 1])
     """
@@ -78,7 +78,7 @@ class PatchDiscriminator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.discriminators import PatchDiscriminator
+    >>> from pretext.networks import PatchDiscriminator
     >>> PatchDiscriminator((3, 32, 32), width=8)(torch.zeros(2, 3, 32, 32)).shape  # 4 x 4 patches
     torch.Size([2, 16])
     """
@@ -109,7 +109,7 @@ class PointDiscriminator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.discriminators import PointDiscriminator
+    >>> from pretext.networks import PointDiscriminator
     >>> PointDiscriminator(channels=2, width=16)(torch.zeros(5, 2, 1, 1)).shape
     torch.Size([5, 1])
     """

@@ -90,7 +90,7 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
 
     Examples
     --------
-    >>> from pretext.networks.encoder_decoder import plan
+    >>> from pretext.networks import plan
     >>> plan((3, 32, 32), width=64).widths
     (64, 128, 256)
     """
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.encoder_decoder import Encoder, plan
+    >>> from pretext.networks import Encoder, plan
     >>> encoder = Encoder(plan((3, 32, 32), width=8), code=16)
     >>> encoder(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 32, 4, 4])
@@ -182,9 +182,9 @@ class GridBottleneck(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from data_prep.basis import zernike_basis
-    >>> from pretext.data.standardise import Standardiser
-    >>> from pretext.networks.encoder_decoder import GridBottleneck, plan
+    >>> from data_prep import zernike_basis
+    >>> from pretext.data import Standardiser
+    >>> from pretext.networks import GridBottleneck, plan
     >>> basis = zernike_basis(8)
     >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     >>> encoder = GridBottleneck(standardise, plan(basis.shape, width=8), width=4, code=16)
@@ -240,7 +240,7 @@ class Generator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.encoder_decoder import Generator, plan
+    >>> from pretext.networks import Generator, plan
     >>> generator = Generator(plan((3, 32, 32), width=8), latent=4, out_channels=3, bounded=True)
     >>> generator(torch.zeros(2, 32, 4, 4), torch.zeros(2, 4)).shape
     torch.Size([2, 3, 32, 32])
@@ -318,7 +318,7 @@ class LatentOptimiser(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.encoder_decoder import LatentOptimiser
+    >>> from pretext.networks import LatentOptimiser
     >>> following, rho = LatentOptimiser(bottleneck=32, latent=4, hidden=16)(torch.zeros(2, 32), torch.zeros(2, 4))
     >>> following.shape, rho.shape
     (torch.Size([2, 4]), torch.Size([2]))
@@ -395,8 +395,8 @@ def build_encoder_and_generator(
     Examples
     --------
     >>> import torch
-    >>> from pretext.data.batch import Problem
-    >>> from pretext.networks.encoder_decoder import build_encoder_and_generator
+    >>> from pretext.data import Problem
+    >>> from pretext.networks import build_encoder_and_generator
     >>> images = Problem(condition=(1, 28, 28), target=(1, 28, 28), bounded=True)
     >>> encoder, generator, size = build_encoder_and_generator(images, width=8, code=16, latent=4)
     >>> generator(encoder(torch.zeros(2, 1, 28, 28)), torch.zeros(2, 4)).shape, size

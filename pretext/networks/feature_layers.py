@@ -42,7 +42,7 @@ def pool_activations(activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.feature_layers import pool_activations
+    >>> from pretext.networks import pool_activations
     >>> features = pool_activations({"stage1": torch.zeros(2, 8, 4, 4), "code": torch.zeros(2, 16)})
     >>> {name: values.shape[1] for name, values in features.items()}
     {'stage1': 8, 'stage1-parts': 32, 'stage1-flat': 128, 'code': 16}

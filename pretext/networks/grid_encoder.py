@@ -54,9 +54,9 @@ class GridEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from data_prep.basis import zernike_basis
-    >>> from pretext.data.standardise import Standardiser
-    >>> from pretext.networks.grid_encoder import GridEncoder
+    >>> from data_prep import zernike_basis
+    >>> from pretext.data import Standardiser
+    >>> from pretext.networks import GridEncoder
     >>> basis = zernike_basis(4)
     >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     >>> encoder = GridEncoder(standardise, highest_order=0, grid=8, width=4, code=16)

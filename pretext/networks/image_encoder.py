@@ -43,7 +43,7 @@ class ImageEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.image_encoder import ImageEncoder
+    >>> from pretext.networks import ImageEncoder
     >>> encoder = ImageEncoder(channels=3, width=8, code=64)
     >>> images = torch.zeros(2, 3, 32, 32)
     >>> encoder(images).shape, encoder.features(images).shape

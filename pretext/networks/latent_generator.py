@@ -41,8 +41,8 @@ class LatentGenerator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.data.batch import Problem
-    >>> from pretext.networks.latent_generator import LatentGenerator
+    >>> from pretext.data import Problem
+    >>> from pretext.networks import LatentGenerator
     >>> images = Problem(condition=(1, 28, 28), target=(1, 28, 28), bounded=True)
     >>> network = LatentGenerator(images, out_channels=1, width=8, code=16, noise=4, skips=False)
     >>> network(torch.zeros(2, 1, 28, 28), 5, torch.Generator().manual_seed(0)).shape

@@ -38,7 +38,7 @@ class PatchLayer(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.patch_layer import PatchLayer
+    >>> from pretext.networks import PatchLayer
     >>> layer = PatchLayer(channels=3, filters=8)
     >>> layer(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 32])

@@ -41,7 +41,7 @@ class PointwiseEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.pointwise import PointwiseEncoder
+    >>> from pretext.networks import PointwiseEncoder
     >>> PointwiseEncoder(channels=1, width=16)(torch.zeros(2, 1, 1, 1)).shape
     torch.Size([2, 16, 1, 1])
     """
@@ -92,7 +92,7 @@ class PointwiseGenerator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from pretext.networks.pointwise import PointwiseGenerator
+    >>> from pretext.networks import PointwiseGenerator
     >>> generator = PointwiseGenerator(width=16, latent=2, out_channels=3, bounded=False)
     >>> generator(torch.zeros(5, 16, 1, 1), torch.zeros(5, 2)).shape
     torch.Size([5, 3, 1, 1])
