@@ -31,7 +31,7 @@ from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.layout import list_indices
 from data_prep.sources.built_in.shapes import make_shape
 from data_prep.transforms import moment_sums as moments
-from data_prep.transforms.kernels.ducc import ACCURACY
+from data_prep.transforms.ducc_moments import ACCURACY
 from data_prep.transforms.recurrences import build_zernike_tables
 from data_prep.transforms.shell_harmonics import shell_moments
 from data_prep.transforms.zernike import zernike_moments

@@ -162,7 +162,7 @@ def shell_moments(
     clouds = moments.check_clouds(points)
     if backend == "ducc":
         # The import is here because ducc0 is an extra.
-        from data_prep.transforms.kernels.ducc import ducc_moments
+        from data_prep.transforms.ducc_moments import ducc_moments
 
         return ducc_moments(clouds, weights, degree, shells, np.dtype(dtype), threads)
     at_centre = ~clouds.any(axis=2)

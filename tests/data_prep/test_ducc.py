@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep.transforms.kernels import ducc as ducc_harmonics
+from data_prep.transforms import ducc_moments as ducc_harmonics
 from data_prep.transforms.shell_harmonics import shell_moments
 from spectral_ssl.ground.errors import ObjectError, UserError
 
