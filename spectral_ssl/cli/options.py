@@ -105,7 +105,7 @@ def make_command(options: type, run: Callable[..., None]) -> Callable[..., None]
     Returns
     -------
     callable
-        A function for ``typer``: its signature lists the fields of the dataclass, then the own options of ``run``,
+        A function for ``typer``: its signature lists the fields of the dataclass, then the other options of ``run``,
         and the workspace last.
     """
     fields = {each.name: (each, about) for each, about in described(options)}

@@ -66,13 +66,13 @@ def _export(run: Path, maps: MapFile, workspace: Workspace) -> Path:
         if not path.exists():
             break
         about = read_features(path).about
-        wanted = {
+        expected = {
             "checkpoint_digest": trained.checkpoint_digest,
             "data_digest": maps.digest,
             "layer": trained.layer,
             "pooling": describe_pooling(trained.layer),  # differs for principal components
         }
-        if all(about[name] == value for name, value in wanted.items()):
+        if all(about[name] == value for name, value in expected.items()):
             return path
     else:
         raise UserError("a file of other features in place of the run's", str(path), "move that file away")

@@ -43,8 +43,8 @@ def list_names(
         raise UserError("--run is for layers only", f"--run {run}", "write `list layers --run RUN`")
     if what is not None and what not in KINDS:
         raise unknown_name("kind of list", what, (*KINDS, LAYERS))
-    wanted = KINDS if what is None else (what,)
-    return {kind: _names(kind, Workspace.find(workspace)) for kind in wanted}
+    kinds = KINDS if what is None else (what,)
+    return {kind: _names(kind, Workspace.find(workspace)) for kind in kinds}
 
 
 def _names(kind: str, workspace: Workspace) -> dict[str, str]:

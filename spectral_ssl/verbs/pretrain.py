@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile
-from downstream.figures.training_curves import draw_losses
 from downstream.figures.run import draw_run
+from downstream.figures.training_curves import draw_losses
 from downstream.report.evidence import Predictions
 from downstream.report.page import write_short_report
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows

@@ -14,9 +14,13 @@ BREAK = {
     "disk": "import shutil, collections; shutil.disk_usage = lambda p: collections.namedtuple('U', 'free')(1000)",
     "memory": "import spectral_ssl.verbs.checks.doctor as d; d.available_memory = lambda: 1 << 20",
     "transforms": "import spectral_ssl.verbs.checks.self_test as s; s.zernike_orthonormality = lambda: 0.5",
-    "training step": "import spectral_ssl.verbs.checks.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]",
+    "training step": (
+        "import spectral_ssl.verbs.checks.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]"
+    ),
     "libraries": "import sys; sys.modules['faiss'] = None",
-    "packages": "import spectral_ssl.verbs.checks.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']",
+    "packages": (
+        "import spectral_ssl.verbs.checks.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']"
+    ),
     "OpenMP": "import threadpoolctl as t; t.threadpool_info = lambda: ["
     "{'user_api': 'openmp', 'internal_api': 'openmp', 'version': None, 'prefix': p, 'filepath': '/x'}"
     " for p in ('libomp', 'libiomp')]",
@@ -64,8 +68,8 @@ def test_one_thing_wrong_hides_nothing_else(name: str, tmp_path: Path) -> None:
 def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
     program = (
         "import tempfile\ndef refuse(**_): raise OSError(30, 'Read-only file system')\n"
-        "tempfile.TemporaryFile = refuse\nfrom spectral_ssl.verbs.checks.doctor import _disk\nfrom pathlib import Path\n"
-        "print(_disk(Path('.'))[0].state)"
+        "tempfile.TemporaryFile = refuse\nfrom spectral_ssl.verbs.checks.doctor import _disk\n"
+        "from pathlib import Path\nprint(_disk(Path('.'))[0].state)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.stdout.strip() == "FAILS", done.stderr

@@ -11,7 +11,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
-from spectral_ssl.planning.defaults import has_bfloat16, choose_sections
+from spectral_ssl.planning.defaults import choose_sections, has_bfloat16
 from spectral_ssl.planning.recipe import read_recipe
 
 

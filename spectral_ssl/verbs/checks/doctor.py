@@ -112,17 +112,17 @@ def _packages() -> list[Finding]:
 
     wrong, shown = [], []
     for line in requires("spectral-ssl") or []:
-        wanted = Requirement(line)
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = version(wanted.name)
+            found = version(requirement.name)
         except PackageNotFoundError:
-            wrong.append(f"no {wanted.name}")
+            wrong.append(f"no {requirement.name}")
             continue
-        shown.append(f"{wanted.name} {found}")
-        if not wanted.specifier.contains(found, prereleases=True):
-            wrong.append(f"{wanted.name} {found}, wanted {wanted.specifier}")
+        shown.append(f"{requirement.name} {found}")
+        if not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found}, required {requirement.specifier}")
     if wrong:
         do = "pip install -c constraints.txt -e . in an environment of its own"
         return [Finding("packages", "FAILS", ", ".join(wrong), do)]
