@@ -74,6 +74,17 @@ class Basis:
         The fraction of the points within the unit sphere, see ``data_prep.geometry.unit_ball``.
 
     Files without ``sampling``, ``centre`` and ``reach`` have the defaults.
+
+    Examples
+    --------
+    >>> from data_prep import Basis, zernike_basis
+    >>> basis = zernike_basis(degree=20)
+    >>> basis.kind, basis.truncation, basis.shape
+    ('zernike', 'triangular', (11, 21, 21))
+    >>> Basis.from_json(basis.to_json()) == basis
+    True
+    >>> basis.find_conflicts(zernike_basis(degree=10))
+    ['degree 20 against 10', ...]
     """
 
     kind: Kind

@@ -48,6 +48,12 @@ def find_valid_cells(basis: Basis) -> NDArray[np.bool_]:
     Returns
     -------
     (K, L+1, L+1) bool array; for images (channels, height, width)
+
+    Examples
+    --------
+    >>> from data_prep import find_valid_cells, zernike_basis
+    >>> find_valid_cells(zernike_basis(degree=2))[1].tolist()  # of the channel k = 1 only n = 2, l = 0
+    [[True, False, False], [False, False, False], [False, False, False]]
     """
     valid = np.ones(basis.shape, dtype=bool)
     if basis.kind != "pixels":
@@ -146,6 +152,12 @@ def find_degrees(basis: Basis) -> NDArray[np.int64]:
     ------
     UserError
         When the basis is that of images.
+
+    Examples
+    --------
+    >>> from data_prep import find_degrees, zernike_basis
+    >>> find_degrees(zernike_basis(degree=2))[0].tolist()
+    [[0, 1, 2], [1, 1, 2], [2, 2, 2]]
     """
     return _spread(list_indices(basis)[:, 1], basis)
 

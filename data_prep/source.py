@@ -27,6 +27,18 @@ class Shape:
         Vertices or cloud points, in the units of the object's file.
     faces : ndarray, shape (F, 3), int64, or None
         Vertex indices of the triangles; None for a cloud.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Shape
+    >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    >>> square = Shape(corners, faces=np.array([[0, 1, 2], [0, 2, 3]]))
+
+    >>> square.points.shape, square.faces.shape
+    ((4, 3), (2, 3))
+    >>> Shape(corners).faces is None  # a cloud
+    True
     """
 
     points: NDArray[np.float64]
@@ -52,6 +64,16 @@ class Item:
     load : callable
         Function without arguments that returns a Shape or an Image. It is picklable, so that worker
         processes can call it. It raises ObjectError when this object is unusable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Item, Shape
+    >>> def load_cloud():
+    ...     return Shape(np.random.default_rng(0).normal(size=(500, 3)))
+    >>> item = Item(id="cloud-0", label=0, split="train", load=load_cloud)
+    >>> item.load().points.shape
+    (500, 3)
     """
 
     id: str
@@ -87,6 +109,18 @@ class Source:
     paired : bool
         Whether each image holds two images of one size, one after the other in its channels (images
         only).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Item, Shape, Source
+    >>> def load_cloud():
+    ...     return Shape(np.random.default_rng(0).normal(size=(500, 3)))
+    >>> items = tuple(Item(id=f"cloud-{number}", label=0, split="train", load=load_cloud) for number in range(3))
+    >>> source = Source("clouds", "shapes", classes=("cloud",), items=items)
+
+    >>> len(source.items), source.up
+    (3, '+z')
     """
 
     name: str

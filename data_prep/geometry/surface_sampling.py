@@ -22,6 +22,17 @@ def sample_points(shape: Shape, count: int, generator: np.random.Generator) -> N
     ------
     ObjectError
         When the mesh has no area or the cloud has no points.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Shape, sample_points
+    >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    >>> square = Shape(corners, faces=np.array([[0, 1, 2], [0, 2, 3]]))
+
+    >>> points = sample_points(square, 100, np.random.default_rng(0))
+    >>> points.shape, bool((points[:, 2] == 0).all())
+    ((100, 3), True)
     """
     if shape.faces is None:
         return resample_cloud(shape.points, count, generator)

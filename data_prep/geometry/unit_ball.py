@@ -59,6 +59,14 @@ def move_to_unit_ball(
         When the reach is out of range.
     ObjectError
         When there are no points, some are not finite, or all coincide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import move_to_unit_ball
+    >>> cloud = np.array([[10.0, 10.0, 30.0], [10.0, 10.0, 10.0]])
+    >>> move_to_unit_ball(cloud).round(3).tolist()
+    [[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]
     """
     if not 0 < reach <= 1:
         raise UserError("reach out of range", reach, "give more than 0 and at most 1")

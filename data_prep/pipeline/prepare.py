@@ -102,6 +102,19 @@ def prepare_maps(
         When the file exists and may not be replaced, another process is making it, it was begun with
         other parameters, it cannot be written, the basis does not fit the source, all objects fail,
         or the source's files are damaged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Item, Shape, Source, prepare_maps, zernike_basis
+    >>> def load_cloud():
+    ...     return Shape(np.random.default_rng(0).normal(size=(500, 3)))
+    >>> items = tuple(Item(id=f"cloud-{number}", label=0, split="train", load=load_cloud) for number in range(3))
+    >>> source = Source("clouds", "shapes", classes=("cloud",), items=items)
+
+    >>> maps = prepare_maps(source, zernike_basis(degree=4), folder / "clouds.h5", workers=0)
+    >>> maps.read().shape
+    (3, 3, 5, 5)
     """
     out = Path(out)
     turn = _check(source, basis, up, workers, keep_points)

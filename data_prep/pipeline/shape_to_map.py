@@ -45,6 +45,17 @@ def shape_to_map(
     ------
     ObjectError
         When the object is unusable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import Shape, shape_to_map, zernike_basis
+    >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    >>> square = Shape(corners, faces=np.array([[0, 1, 2], [0, 2, 3]]))
+
+    >>> values, cloud = shape_to_map(square, zernike_basis(degree=4), "+z", np.random.default_rng(0))
+    >>> values.shape, cloud.shape
+    ((3, 5, 5), (2048, 3))
     """
     if basis.kind == "radial":
         return compute_radial_map(move_mesh_to_unit_ball(shape, up), basis), None

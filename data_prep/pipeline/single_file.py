@@ -56,6 +56,14 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     ------
     UserError
         When the file does not exist, is unusable, or does not fit the basis.
+
+    Examples
+    --------
+    >>> from data_prep import file_to_map, zernike_basis
+    >>> text = "OFF\\n4 2 0\\n0 0 0\\n1 0 0\\n1 1 0\\n0 1 0\\n3 0 1 2\\n3 0 2 3\\n"
+    >>> size = (folder / "square.off").write_text(text)
+    >>> file_to_map(folder / "square.off", zernike_basis(degree=4)).values.shape
+    (3, 5, 5)
     """
     if not path.is_file():
         raise UserError("no such file", str(path), "give a mesh, a cloud or an image")

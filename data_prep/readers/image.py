@@ -39,6 +39,14 @@ def read_image(path: Path) -> Image:
     ------
     ObjectError
         When the file is missing, damaged, or far too large.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from data_prep import read_image
+    >>> Image.new("RGB", (4, 2), "red").save(folder / "red.png")
+    >>> read_image(folder / "red.png").shape
+    (3, 2, 4)
     """
     from PIL import Image as Pillow  # The import takes 0.1 s.
 

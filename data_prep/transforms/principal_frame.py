@@ -78,6 +78,20 @@ def turn_to_principal_frame(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     Returns
     -------
     (N, K, L+1, L+1) array of the same dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import fold, rotate, turn_to_principal_frame, zernike_basis, zernike_moments
+    >>> basis = zernike_basis(degree=6)
+    >>> points = np.random.default_rng(0).normal(size=(1, 500, 3)) * [0.05, 0.1, 0.2]
+    >>> maps = fold(zernike_moments(points, 6, dtype=np.float64), basis)
+
+    >>> matrix = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    >>> rotated = rotate(maps, basis, matrix * np.sign(np.linalg.det(matrix)))
+    >>> same = np.abs(turn_to_principal_frame(rotated, basis)) - np.abs(turn_to_principal_frame(maps, basis))
+    >>> bool(np.abs(same).max() < 1e-9)  # the signs of the axes are free
+    True
     """
     turned = np.array(maps)
     for row, axes in enumerate(find_principal_axes(turned, basis)):
@@ -94,6 +108,19 @@ def turn_to_upright_frame(maps: NDArray[Any], basis: Basis) -> NDArray[Any]:
     Returns
     -------
     (N, K, L+1, L+1) array of the same dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import fold, rotate_about_vertical, turn_to_upright_frame, zernike_basis, zernike_moments
+    >>> basis = zernike_basis(degree=6)
+    >>> points = np.random.default_rng(0).normal(size=(1, 500, 3)) * [0.05, 0.1, 0.2]
+    >>> maps = fold(zernike_moments(points, 6, dtype=np.float64), basis)
+
+    >>> rotated = rotate_about_vertical(maps, basis, 0.5)
+    >>> same = np.abs(turn_to_upright_frame(rotated, basis)) - np.abs(turn_to_upright_frame(maps, basis))
+    >>> bool(np.abs(same).max() < 1e-9)  # half a turn is free
+    True
     """
     moments = _second_moments(maps, basis)
     angles = np.arctan2(2 * moments[:, 0, 1], moments[:, 0, 0] - moments[:, 1, 1]) / 2  # (N,), of the longer axis

@@ -37,6 +37,20 @@ class SpectralAugment(torch.nn.Module):
     UserError
         If the basis is that of images, if only one of the statistics is given, or if a shape is
         wrong.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from data_prep import zernike_basis
+    >>> from pretext.data import SpectralAugment
+    >>> basis = zernike_basis(degree=4)
+    >>> augment = SpectralAugment(basis)
+    >>> maps = torch.randn(8, *basis.shape, generator=torch.Generator().manual_seed(0))
+    >>> turned = augment.rotate(maps, torch.full((8,), torch.pi))
+    >>> torch.allclose(augment.rotate(turned, torch.full((8,), torch.pi)), maps, atol=1e-5)
+    True
+    >>> augment.random(maps, torch.Generator().manual_seed(0)).shape
+    torch.Size([8, 3, 5, 5])
     """
 
     _order: torch.Tensor

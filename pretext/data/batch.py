@@ -25,6 +25,14 @@ class Batch(NamedTuple):
         The clouds in the unit ball that the maps were made from, for tasks that need them.
     codes : Tensor, shape (B, D), float32, optional
         Features of the maps, for the task from-code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data import Batch, Standardiser
+    >>> batch = Batch(torch.from_numpy(maps.read()[:4]), Standardiser.of(maps))
+    >>> batch.maps.shape, batch.points is None
+    (torch.Size([4, 4, 7, 7]), True)
     """
 
     maps: Tensor
@@ -44,6 +52,16 @@ class Example(NamedTuple):
         What the network must predict.
     weight : Tensor, shape (B, C', H, W)
         Weight of each value of the target in the error, >= 0. No sample has weight 0 everywhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data import Example
+    >>> target = torch.ones(2, 1, 4, 4)
+    >>> hidden = torch.zeros(4, 4).index_fill(0, torch.tensor([1, 2]), 1.0).expand_as(target)
+    >>> example = Example(condition=target * (1 - hidden), target=target, weight=hidden)
+    >>> example.condition[0, 0, :, 0]
+    tensor([1., 0., 0., 1.])
     """
 
     condition: Tensor
@@ -80,6 +98,12 @@ class Problem:
     standardise : Standardiser, optional
         Basis and statistics of the data, for networks that use what maps represent. It is set when
         a method is built for a run.
+
+    Examples
+    --------
+    >>> from pretext.data import Problem
+    >>> Problem(condition=(1, 28, 28), target=(3, 28, 28), bounded=True).hole
+    False
     """
 
     condition: tuple[int, int, int]

@@ -28,6 +28,15 @@ class Standardiser:
         Statistics of the training split.
     valid : Tensor, shape (C, H, W), bool
         Which cells hold a coefficient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pretext.data import Standardiser
+    >>> standardise = Standardiser.of(maps)
+    >>> standard = standardise(maps.read())
+    >>> bool(np.allclose(standardise.undo(standard), maps.read(), atol=0.01))
+    True
     """
 
     basis: Basis

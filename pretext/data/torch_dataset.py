@@ -49,6 +49,14 @@ class MapDataset(Dataset[tuple[Tensor, ...]]):
     float32, label an int64 scalar, -1 for none. Each process opens the file on its first read, and
     processes never share it. A ``DataLoader`` may therefore have any number of workers, forked or
     spawned. A batch is read at once.
+
+    Examples
+    --------
+    >>> from torch.utils.data import DataLoader
+    >>> from pretext.data import MapDataset
+    >>> batch, labels = next(iter(DataLoader(MapDataset(maps, split="train"), batch_size=8)))
+    >>> batch.shape, labels.shape
+    (torch.Size([8, 4, 7, 7]), torch.Size([8]))
     """
 
     def __init__(

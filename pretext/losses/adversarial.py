@@ -35,6 +35,14 @@ def real_fake_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     -------
     Tensor, a scalar
         mean -log D(real) + mean -log(1 - D(fake)); 2 log 2 if all logits are 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import real_fake_cross_entropy
+    >>> undecided = torch.zeros(4, 9)
+    >>> real_fake_cross_entropy(undecided, undecided)
+    tensor(1.3863)
     """
     return functional.softplus(-to_full_precision(real)).mean() + functional.softplus(to_full_precision(fake)).mean()
 
@@ -75,6 +83,14 @@ def generator_loss(fake: Tensor, kind: GeneratorLoss = "non-saturating") -> Tens
     Returns
     -------
     Tensor, a scalar
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import generator_loss
+    >>> undecided = torch.zeros(4, 9)
+    >>> generator_loss(undecided), generator_loss(undecided, "minimax")
+    (tensor(0.6931), tensor(-0.6931))
     """
     if kind == "minimax":
         return -functional.softplus(to_full_precision(fake)).mean()
@@ -97,5 +113,14 @@ def fill_from_target(prediction: Tensor, example: Example) -> Tensor:
     -------
     Tensor, shape (B, C, S, S)
         The maps to pass to D.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data import Example
+    >>> from pretext.losses import fill_from_target
+    >>> target, weight = torch.zeros(1, 1, 1, 2), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    >>> fill_from_target(torch.tensor([2.0, 5.0]).view(1, 1, 1, 2), Example(target, target, weight)).flatten()
+    tensor([2., 0.])
     """
     return torch.where(example.weight > 0, prediction, example.target)

@@ -59,6 +59,12 @@ class Variant(NamedTuple):
         Whether the samples are compared with a predictor's moments, and not with the target itself.
     moments : {1, 2}
         1 for the centre alone, 2 for centre and dispersion.
+
+    Examples
+    --------
+    >>> from pretext.losses import Variant, find_variant
+    >>> find_variant("laplace-proxy-mr2") == Variant("laplace", proxy=True, moments=2)
+    True
     """
 
     family: Family
@@ -75,7 +81,14 @@ VARIANTS: dict[str, Variant] = {
 
 
 def find_variant(name: str) -> Variant:
-    """Return the variant of a name, or raise a UserError that suggests the most similar name."""
+    """Return the variant of a name, or raise a UserError that suggests the most similar name.
+
+    Examples
+    --------
+    >>> from pretext.losses import find_variant
+    >>> find_variant("gaussian-mr1")
+    Variant(family='gaussian', proxy=False, moments=1)
+    """
     if name not in VARIANTS:
         raise unknown_name("variant", name, VARIANTS)
     return VARIANTS[name]
@@ -124,6 +137,15 @@ def gaussian_likelihood(mean: Tensor, log_variance: Tensor, target: Tensor, weig
     Returns
     -------
     Tensor, a scalar
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import gaussian_likelihood
+    >>> centre, log_dispersion = torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    >>> target, weight = torch.full((1, 1, 1, 1), 2.0), torch.ones(1, 1, 1, 1)
+    >>> gaussian_likelihood(centre, log_dispersion, target, weight, slack=0.0)
+    tensor(2.)
     """
     squared = (target - mean).square() + slack
     return weighted_mean((squared * torch.exp(-log_variance) + log_variance) / 2, weight)
@@ -144,6 +166,15 @@ def laplace_likelihood(median: Tensor, log_deviation: Tensor, target: Tensor, we
     Returns
     -------
     Tensor, a scalar
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import laplace_likelihood
+    >>> centre, log_dispersion = torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    >>> target, weight = torch.full((1, 1, 1, 1), 2.0), torch.ones(1, 1, 1, 1)
+    >>> laplace_likelihood(centre, log_dispersion, target, weight, slack=0.0)
+    tensor(2.)
     """
     absolute = (target - median).abs() + slack
     return weighted_mean(absolute * torch.exp(-log_deviation) + log_deviation, weight)
@@ -178,7 +209,19 @@ def laplace_moments(samples: Tensor) -> Moments:
 
 
 def sample_moments(family: Family, samples: Tensor) -> Moments:
-    """Compute ``gaussian_moments`` or ``laplace_moments`` of samples (B, K, C, H, W)."""
+    """Compute ``gaussian_moments`` or ``laplace_moments`` of samples (B, K, C, H, W).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import sample_moments
+    >>> samples = torch.tensor([0.0, 1.0, 5.0]).view(1, 3, 1, 1, 1)
+    >>> gaussian, laplace = sample_moments("gaussian", samples), sample_moments("laplace", samples)
+    >>> gaussian.centre.item(), gaussian.dispersion.item()  # mean and variance
+    (2.0, 7.0)
+    >>> laplace.centre.item(), round(laplace.dispersion.item(), 4)  # median and deviation
+    (1.0, 1.6667)
+    """
     return gaussian_moments(samples) if family == "gaussian" else laplace_moments(samples)
 
 
@@ -199,6 +242,16 @@ def thin_gradient(graded: Tensor, rest: Tensor) -> Tensor:
     -------
     Tensor, shape (B, K, C, H, W)
         All samples, ``graded`` first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import thin_gradient
+    >>> graded = torch.zeros(1, 1, 1, 1, 1, requires_grad=True)
+    >>> samples = thin_gradient(graded, torch.zeros(1, 3, 1, 1, 1))
+    >>> samples.sum().backward()
+    >>> samples.shape[1], graded.grad.item()  # 1 of 4 samples stands for all of them
+    (4, 4.0)
     """
     share = (graded.shape[1] + rest.shape[1]) / graded.shape[1]
     passed = graded.view_as(graded)  # a hook on ``graded`` itself would change its other gradients too

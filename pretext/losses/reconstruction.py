@@ -72,6 +72,16 @@ def compose(example: Example, predictions: Tensor) -> Tensor:
     -------
     Tensor, shape (N, K, C, H, W)
         The predictions unchanged if conditions and targets differ in shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.data import Example
+    >>> from pretext.losses import compose
+    >>> image, weight = torch.ones(1, 1, 1, 2), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    >>> example = Example(condition=image * (1 - weight), target=image, weight=weight)
+    >>> compose(example, torch.full((1, 1, 1, 1, 2), 5.0)).flatten()
+    tensor([5., 1.])
     """
     if example.condition.shape != example.target.shape:
         return predictions

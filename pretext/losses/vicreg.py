@@ -63,6 +63,13 @@ def spread_shortfall(embeddings: Tensor) -> Tensor:
     -------
     Tensor, a scalar
         Between 0 (all standard deviations are 1 or more) and 0.99 (all embeddings are equal).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import spread_shortfall
+    >>> spread_shortfall(torch.zeros(8, 3))  # all embeddings are equal
+    tensor(0.9900)
     """
     return torch.relu(1 - (embeddings.var(dim=0) + SMALLEST_VARIANCE).sqrt()).mean()
 
@@ -79,6 +86,13 @@ def off_diagonal_covariance(embeddings: Tensor) -> Tensor:
     -------
     Tensor, a scalar
         0 if no two dimensions are correlated.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.losses import off_diagonal_covariance
+    >>> off_diagonal_covariance(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))  # both covariances are 2
+    tensor(4.)
     """
     count, width = embeddings.shape
     centred = embeddings - embeddings.mean(dim=0)

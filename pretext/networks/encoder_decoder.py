@@ -354,6 +354,15 @@ def compute_bottleneck(
     """Compute the bottleneck h (B, F, s, s) of conditions (B, C, S, S).
 
     H's activations follow if ``skips`` is true, and an empty tuple otherwise.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks import Encoder, compute_bottleneck, plan
+    >>> encoder = Encoder(plan((3, 32, 32), width=8), code=16)
+    >>> bottleneck, skips = compute_bottleneck(encoder, torch.zeros(2, 3, 32, 32), skips=True)
+    >>> bottleneck.shape, [tuple(skip.shape) for skip in skips]
+    (torch.Size([2, 32, 4, 4]), [(2, 16, 8, 8), (2, 8, 16, 16)])
     """
     if skips:
         return encoder.with_skips(condition)

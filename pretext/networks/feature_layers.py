@@ -80,6 +80,14 @@ def select_layer(features: Mapping[str, Tensor], layer: str) -> Tensor:
     ------
     UserError
         If there is no such layer, or a layer is named twice.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pretext.networks import pool_activations, select_layer
+    >>> features = pool_activations({"stage1": torch.zeros(2, 8, 4, 4), "code": torch.zeros(2, 16)})
+    >>> select_layer(features, "stage1+code").shape
+    torch.Size([2, 24])
     """
     names = [name.strip() for name in layer.split("+")]
     for name in names:
