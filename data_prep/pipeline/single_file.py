@@ -36,7 +36,7 @@ class SingleMap:
 
 
 def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
-    """Transform one mesh, cloud or image to its map, exactly as ``prep`` does for a data set.
+    r"""Transform one mesh, cloud or image to its map, exactly as ``prep`` does for a data set.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     Examples
     --------
     >>> from data_prep import file_to_map, zernike_basis
-    >>> text = "OFF\\n4 2 0\\n0 0 0\\n1 0 0\\n1 1 0\\n0 1 0\\n3 0 1 2\\n3 0 2 3\\n"
+    >>> text = "OFF\n4 2 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n3 0 1 2\n3 0 2 3\n"
     >>> size = (folder / "square.off").write_text(text)
     >>> file_to_map(folder / "square.off", zernike_basis(degree=4)).values.shape
     (3, 5, 5)
