@@ -60,6 +60,8 @@ def compute_neighbour_purity(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import compute_neighbour_purity
     >>> features = np.array([[0.0], [1.0], [3.0], [3.5], [10.0]], np.float32)
     >>> compute_neighbour_purity(features, np.array([0, 0, 1, 0, 1]), orders=(1, 2))
     {1: 0.4, 2: 0.4}
@@ -112,6 +114,8 @@ def cluster_features(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import cluster_features
     >>> features = np.array([[0.0], [0.1], [9.0], [9.1]], np.float32)
     >>> clusters = cluster_features(features, 2)
     >>> bool(clusters[0] == clusters[1] != clusters[2] == clusters[3])
@@ -185,6 +189,8 @@ def score_clusters(clusters: NDArray[np.int64], labels: NDArray[np.int64]) -> di
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import score_clusters
     >>> score_clusters(np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]))
     {'NMI': 1.0, 'ARI': 1.0, 'purity': 1.0}
     """

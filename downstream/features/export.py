@@ -56,14 +56,7 @@ def extract_features(
 
     Examples
     --------
-    Runs and maps are files. The example makes small ones first:
-
-    >>> import tempfile
-    >>> import spectral_ssl
-    >>> folder = tempfile.mkdtemp()
-    >>> with spectral_ssl.quiet():
-    ...     maps = spectral_ssl.prep("shapes", degree=4, workspace=folder)
-    ...     run = spectral_ssl.pretrain(maps, method="regression", epochs=0, workspace=folder)
+    >>> from downstream.features import extract_features
     >>> features = extract_features(run, maps)
     >>> len(features.values) == len(maps)
     True
@@ -111,15 +104,9 @@ def export_features(
 
     Examples
     --------
-    >>> import tempfile
-    >>> import spectral_ssl
-    >>> from downstream.features.store import read_features
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with spectral_ssl.quiet():
-    ...     maps = spectral_ssl.prep("shapes", degree=4, workspace=folder)
-    ...     run = spectral_ssl.pretrain(maps, method="regression", epochs=0, workspace=folder)
-    >>> export_features(folder / "features.h5", run, maps, components=3)
-    >>> read_features(folder / "features.h5").values.shape == (len(maps), 3)
+    >>> from downstream.features import export_features, read_features
+    >>> export_features(path / "features.h5", run, maps, components=3)  # ``path`` is a folder
+    >>> read_features(path / "features.h5").values.shape == (len(maps), 3)
     True
     """
     blocks = _encode_blocks(run, maps, components, processes)

@@ -40,16 +40,11 @@ def write_features_as(path: Path, features: Features, kind: FeatureFormat, *, ov
 
     Examples
     --------
-    >>> import tempfile
-    >>> about = dict.fromkeys(("layer", "pooling", "checkpoint_digest", "data_digest"), "")
-    >>> features = Features(
-    ...     values=np.ones((2, 3), np.float32), ids=["a", "b"], labels=np.array([0, -1]),
-    ...     splits=np.array(["train", "test"]), classes=("box",), about=about,
-    ... )
-    >>> path = Path(tempfile.mkdtemp()) / "features.npz"
-    >>> write_features_as(path, features, "npz")
-    >>> np.load(path)["features"].shape
-    (2, 3)
+    >>> import numpy as np
+    >>> from downstream.features import extract_features, write_features_as
+    >>> write_features_as(path / "features.npz", extract_features(run, maps), "npz")  # ``path`` is a folder
+    >>> len(np.load(path / "features.npz")["features"]) == len(maps)
+    True
     """
     if kind == "hdf5":
         write_features(path, features, overwrite=overwrite)

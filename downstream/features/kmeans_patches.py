@@ -53,6 +53,12 @@ class PatchConfig:
         Constant added to the eigenvalues of the covariance.
     seed : int
         Seed of the patches and of k-means.
+
+    Examples
+    --------
+    >>> from downstream.features import PatchConfig
+    >>> PatchConfig(centroids=1600).side
+    6
     """
 
     side: int = field(default=6, metadata=within(1, 64))
@@ -135,6 +141,8 @@ def learn_patch_features(images: NDArray[np.float32], config: PatchConfig | None
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import PatchConfig, learn_patch_features
     >>> images = np.random.default_rng(0).uniform(-1, 1, (8, 1, 9, 9)).astype(np.float32)
     >>> compute = learn_patch_features(images, PatchConfig(side=3, centroids=5, patches=200))
     >>> compute(images).shape

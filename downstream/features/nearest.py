@@ -53,6 +53,8 @@ def find_nearest(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import find_nearest
     >>> items = np.array([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0]], np.float32)
     >>> rows, distances = find_nearest(items[0], items, 2, "l2")
     >>> rows.tolist(), distances.tolist()

@@ -53,6 +53,8 @@ def compute_pca_features(values: NDArray[np.float32], train: NDArray[np.int64]) 
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import compute_pca_features
     >>> values = np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.1]], np.float32)
     >>> components = compute_pca_features(values, np.arange(3))
     >>> components.shape, bool(abs(components[0, 0]) > abs(components[0, 1]))
@@ -94,6 +96,8 @@ def fit_reduction(values: NDArray[np.float32], components: int) -> "Pipeline":
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import fit_reduction, reduce_features
     >>> values = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
     >>> reduce_features(fit_reduction(values, 2), values).shape
     (20, 2)
@@ -129,7 +133,16 @@ def reduce_features(model: "Pipeline", values: NDArray[np.float32]) -> NDArray[n
     Returns
     -------
     ndarray, shape (N, K), float32
-        Principal components, see ``fit_reduction`` for an example.
+        Principal components, computed as in ``fit_reduction``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from downstream.features import fit_reduction, reduce_features
+    >>> train = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    >>> model = fit_reduction(train, 2)
+    >>> reduce_features(model, train[:3]).shape
+    (3, 2)
     """
     return cast(NDArray[np.float32], model.transform(values)).astype(np.float32, copy=False)
 

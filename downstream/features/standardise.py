@@ -34,6 +34,8 @@ def standardise_features(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import standardise_features
     >>> train = np.array([[0.0, 5.0], [2.0, 5.0]], np.float32)
     >>> test = np.array([[3.0, 6.0]], np.float32)
     >>> standardised_train, standardised_test = standardise_features(train, test)
@@ -65,6 +67,8 @@ def scale_to_unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.features import scale_to_unit_length
     >>> scale_to_unit_length(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).round(6).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """

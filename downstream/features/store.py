@@ -88,14 +88,15 @@ def write_features(path: Path, features: Features, *, overwrite: bool = False) -
 
     Examples
     --------
-    >>> import tempfile
+    >>> import numpy as np
+    >>> from downstream.features import Features, read_features, write_features
+    >>> names = ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basis", "source")
     >>> features = Features(
     ...     values=np.ones((2, 3), np.float32), ids=["a", "b"], labels=np.array([0, -1]),
-    ...     splits=np.array(["train", "test"]), classes=("box",), about=dict.fromkeys(ABOUT, ""),
+    ...     splits=np.array(["train", "test"]), classes=("box",), about=dict.fromkeys(names, ""),
     ... )
-    >>> path = Path(tempfile.mkdtemp()) / "features.h5"
-    >>> write_features(path, features)
-    >>> read_features(path).values.shape
+    >>> write_features(path / "features.h5", features)  # ``path`` is a folder
+    >>> read_features(path / "features.h5").values.shape
     (2, 3)
     """
     write_feature_blocks(path, features, [features.values], overwrite=overwrite)
@@ -160,12 +161,19 @@ def read_features(path: Path) -> Features:
     Returns
     -------
     Features
-        All features, in memory; see ``write_features`` for an example.
+        All features, in memory.
 
     Raises
     ------
     UserError
         If the file is missing, damaged or has another schema.
+
+    Examples
+    --------
+    >>> from downstream.features import export_features, read_features
+    >>> export_features(path / "features.h5", run, maps)  # ``path`` is a folder
+    >>> len(read_features(path / "features.h5").ids) == len(maps)
+    True
     """
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:

@@ -7,7 +7,7 @@ import torch
 
 from downstream.figures.canvas import make_figure, save_figure
 from pretext.method import LatentModel, Method
-from pretext.methods.cgml.latent_path import InferredPath, follow
+from pretext.methods.cgml.latent_path import InferredPath, infer_latents
 from pretext.tasks.toys.curve import compute_curve
 
 CONDITIONS, PREDICTIONS, CELLS = 201, 20, 120
@@ -76,18 +76,17 @@ def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, 
 
 def _infer(method: LatentModel, x: torch.Tensor, use_rho: bool, seed: int) -> tuple[torch.Tensor, InferredPath]:
     """Compute the bottleneck and the latent paths of 20 predictions for each x (N, 1, 1, 1)."""
-    config = method.config
+    path_config = method.config.path
     bottleneck = method.encoder(x)
     first = method.infer_path(bottleneck, PREDICTIONS, torch.Generator().manual_seed(seed)).latents[0]
-    steps = config.inference_steps or config.steps
-    path = follow(
+    path = infer_latents(
         method.latent_optimiser,
         bottleneck,
         first,
-        steps=steps,
-        domain=config.domain,
+        steps=path_config.steps_at_inference,
+        domain=path_config.domain,
         use_rho=use_rho,
-        settle=config.settle,
+        settle=path_config.settle,
     )
     return bottleneck, path
 

@@ -37,6 +37,8 @@ def chamfer_distance(first: NDArray[np.floating], second: NDArray[np.floating]) 
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import chamfer_distance
     >>> square = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
     >>> chamfer_distance(square, square + [0, 0, 0.25])
     0.25

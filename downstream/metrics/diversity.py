@@ -60,6 +60,8 @@ def prediction_diversity(
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import make_rms_distance, prediction_diversity
     >>> predictions = torch.tensor([0.0, 1.0, 3.0]).reshape(1, 3, 1, 1, 1)
     >>> distance = make_rms_distance(torch.ones(1, 1, 1, dtype=torch.bool))
     >>> prediction_diversity(predictions, distance, torch.Generator()).tolist()
@@ -83,7 +85,26 @@ def prediction_diversity(
 
 
 def make_perceptual_distance(network: PerceptualDistance) -> Distance:
-    """Make the distance for images in [-1, 1]: ST-LPIPS or LPIPS, see ``downstream.metrics.lpips``."""
+    """Make the distance for images in [-1, 1]: ST-LPIPS or LPIPS, see ``downstream.metrics.lpips``.
+
+    Parameters
+    ----------
+    network : PerceptualDistance
+        Network loaded by ``load_perceptual_distance``.
+
+    Returns
+    -------
+    callable
+        Function of two batches of images (P, C, H, W) that returns distances (P,), at least 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from downstream.metrics import load_perceptual_distance, make_perceptual_distance
+    >>> distance = make_perceptual_distance(load_perceptual_distance())
+    >>> distance(torch.zeros(2, 1, 24, 24), torch.zeros(2, 1, 24, 24)).tolist()
+    [0.0, 0.0]
+    """
     return lambda first, second: perceptual_distances(network, first, second)
 
 
@@ -115,6 +136,8 @@ def make_rms_distance(valid: Tensor, deviation: Tensor | None = None) -> Distanc
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import make_rms_distance
     >>> distance = make_rms_distance(torch.ones(1, 2, 2, dtype=torch.bool))
     >>> distance(torch.zeros(3, 1, 2, 2), torch.full((3, 1, 2, 2), 2.0)).tolist()
     [2.0, 2.0, 2.0]

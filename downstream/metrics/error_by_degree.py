@@ -94,8 +94,9 @@ def compute_degree_errors(
 
     Examples
     --------
-    >>> from data_prep.basis import zernike_basis
-    >>> from data_prep.layout import find_valid_cells
+    >>> import numpy as np
+    >>> from downstream.metrics import compute_degree_errors
+    >>> from data_prep import find_valid_cells, zernike_basis
     >>> basis = zernike_basis(3)
     >>> truth = np.zeros((2, *basis.shape))
     >>> compute_degree_errors(truth, truth + 0.5 * find_valid_cells(basis), basis).error.tolist()

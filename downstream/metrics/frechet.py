@@ -104,6 +104,8 @@ def frechet_distance(first: NDArray[Any], second: NDArray[Any]) -> FrechetDistan
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import frechet_distance
     >>> features = np.random.default_rng(0).normal(size=(50, 3))
     >>> distance = frechet_distance(features, features + [1, 0, 2])
     >>> round(distance.value, 9), distance.dimensions, distance.warning
@@ -157,6 +159,7 @@ def load_feature_network(weights: Path | None = None) -> FeatureNetwork:
 
     Examples
     --------
+    >>> from downstream.metrics import load_feature_network
     >>> load_feature_network().name
     'Fréchet distance (EfficientNet-Lite0)'
     """
@@ -188,6 +191,8 @@ def compute_image_features(network: FeatureNetwork, images: Any) -> NDArray[np.f
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import compute_image_features, load_feature_network
     >>> compute_image_features(load_feature_network(), np.zeros((2, 1, 32, 32))).shape
     (2, 1280)
     """

@@ -151,6 +151,7 @@ def load_perceptual_distance(weights: Path | None = None) -> PerceptualDistance:
 
     Examples
     --------
+    >>> from downstream.metrics import load_perceptual_distance
     >>> load_perceptual_distance().name
     'ST-LPIPS'
     """
@@ -186,6 +187,8 @@ def perceptual_distances(network: PerceptualDistance, first: Any, second: Any) -
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import load_perceptual_distance, perceptual_distances
     >>> images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     >>> perceptual_distances(load_perceptual_distance(), images, images).tolist()
     [0.0, 0.0]

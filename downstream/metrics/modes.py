@@ -74,6 +74,8 @@ def score_modes(predictions: Tensor, modes: Tensor, radius: float) -> ModeScores
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import score_modes
     >>> modes = torch.tensor([[[1.0], [-1.0]]])
     >>> scores = score_modes(torch.tensor([[[1.1], [-1.0], [0.1], [1.0]]]), modes, radius=0.3)
     >>> scores.within, scores.phantom, scores.shares, scores.coverage

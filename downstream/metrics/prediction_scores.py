@@ -46,6 +46,15 @@ class ImageMetrics:
         Network of the Fréchet distance.
     true_features : ndarray, shape (N, D)
         Features of the true images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from downstream.metrics import ImageMetrics, compute_image_features, load_feature_network
+    >>> network, truth = load_feature_network(), np.zeros((3, 1, 28, 28))
+    >>> metrics = ImageMetrics(None, network, compute_image_features(network, truth))
+    >>> metrics.true_features.shape
+    (3, 1280)
     """
 
     distance: PerceptualDistance | None
@@ -72,6 +81,9 @@ def score_errors(example: Example, predictions: Tensor) -> dict[str, float]:
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import score_errors
+    >>> from pretext.data import Example
     >>> target = torch.zeros(2, 1, 1, 1)
     >>> example = Example(condition=target, target=target, weight=torch.ones_like(target))
     >>> score_errors(example, torch.tensor([1.0, 3.0, 1.0, 3.0]).reshape(2, 2, 1, 1, 1))
@@ -110,7 +122,8 @@ def score_images(
 
     Examples
     --------
-    >>> from downstream.metrics.frechet import load_feature_network
+    >>> import torch
+    >>> from downstream.metrics import ImageMetrics, compute_image_features, load_feature_network, score_images
     >>> truth = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     >>> network = load_feature_network()
     >>> metrics = ImageMetrics(None, network, compute_image_features(network, truth))
@@ -161,6 +174,8 @@ def score_spectral_maps(
 
     Examples
     --------
+    >>> import torch
+    >>> from downstream.metrics import score_spectral_maps
     >>> target = torch.randn(4, 1, 3, 3, generator=torch.Generator().manual_seed(0))
     >>> valid = torch.ones(1, 3, 3, dtype=torch.bool)
     >>> score_spectral_maps(target, target[:, None], valid, torch.Generator())

@@ -44,6 +44,8 @@ def structural_similarity(predictions: Any, truth: Any) -> NDArray[np.float64]:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import structural_similarity
     >>> images = np.random.default_rng(0).uniform(-1, 1, (2, 1, 16, 16))
     >>> structural_similarity(images, images).tolist()
     [1.0, 1.0]
@@ -101,6 +103,8 @@ def peak_signal_noise_ratio(predictions: Any, truth: Any) -> NDArray[np.float64]
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import peak_signal_noise_ratio
     >>> peak_signal_noise_ratio(np.full((1, 1, 4, 4), 0.2), np.zeros((1, 1, 4, 4))).round(6).tolist()
     [20.0]
     """

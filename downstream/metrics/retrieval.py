@@ -93,6 +93,8 @@ def score_reconstruction_retrieval(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import score_reconstruction_retrieval
     >>> clean = np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0]])
     >>> result = score_reconstruction_retrieval(np.array([[0.1, 0.0], [0.2, 0.0], [4.0, 4.0]]), clean)
     >>> result.ranks.tolist(), round(result.recall_at_1, 3), round(result.mean_average_precision, 3)
@@ -150,6 +152,8 @@ def score_class_retrieval(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from downstream.metrics import score_class_retrieval
     >>> features = np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], [0.1, 3.0]])
     >>> result = score_class_retrieval(features, np.array([0, 0, 1, 1]))
     >>> result.mean_average_precision, round(result.chance, 3)

@@ -1,4 +1,4 @@
-"""What is probed: the run's features, and beside them everything that costs nothing or sets a mark."""
+"""List the features to compare: those of the run, training-free baselines, and references."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,27 +28,29 @@ FeatureMaker = Callable[[int], NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureRow:
-    """One kind of features.
+    """Features of one row of the table.
 
     Attributes
     ----------
     name : str
-        In the table.
+        Name of the row.
     make : callable
-        Features (N, D) float32 of all maps, for a seed.
-    random : bool
-        Whether they differ from seed to seed; else they are made once.
+        Function of a seed that returns the features (N, D), float32, of all maps.
+    is_random : bool
+        Whether the features depend on the seed. Other features are computed once.
     settings : dict or None
-        What they depend on beside the maps, as JSON can say it; None for the run's own, which are not cached.
+        Settings, apart from the maps, on which the features depend, representable in JSON. None for
+        features of the run, which are not cached.
     code : tuple of str
-        The packages that compute them.
+        Packages that compute the features.
     tune : callable, optional
-        (training rows, their labels, seed) -> the network behind them, trained on; None where there is no network.
+        Function of training rows, their labels and a seed that fine-tunes the network of the
+        features. None if the features have no network.
     """
 
     name: str
     make: FeatureMaker
-    random: bool = False
+    is_random: bool = False
     settings: dict[str, Any] | None
     code: tuple[str, ...] = ("data_prep", "downstream")
     tune: Callable[[NDArray[np.int64], NDArray[np.int64], int], FineTunedNetwork] | None = None
@@ -64,115 +66,130 @@ def list_feature_rows(
     references: bool = False,
     patches: PatchConfig | None = None,
 ) -> list[FeatureRow]:
-    """All rows of the table, the trained network last but for its other layers and the references.
+    """List all rows of the table: baselines, untrained network, trained network, its layers, references.
 
     Parameters
     ----------
     run : TrainedRun
-        The run.
+        Run with the trained network.
     maps : MapFile
-        Of the run's basis.
+        Maps with the basis of the run.
     train : ndarray, shape (T,), int64
-        The training rows: all that is fitted (components, centroids) is fitted on their maps, without labels.
+        Training rows. Components and centroids are fitted on their maps, without labels.
     layers : dict of str to str, optional
-        Layers of the networks by the names of their rows; the default ones where they are not named.
+        Layers of the networks by the names of their rows. Other networks use the layer of the run.
     more_layers : sequence of str
-        Layers of the trained network that get rows of their own.
+        Layers of the trained network that get additional rows.
     references : bool
-        Whether to add what others learnt with labels: an upper mark, not a competitor.
+        Whether to add features that others learnt with labels. They are an upper reference, not a
+        competitor.
     patches : PatchConfig, optional
-        Of the k-means patch features.
+        Settings of the k-means patch features.
 
     Returns
     -------
     list of FeatureRow
+        Rows in the order of the table.
 
     Raises
     ------
     UserError
-        When references are asked for that do not exist: for spectral maps, or without their package.
+        If references are requested for spectral maps, or their package is not installed.
     """
-    images = maps.basis.kind == "pixels"
-    own, fresh = (run.at_layer((layers or {}).get(name, run.layer)) for name in (TRAINED, UNTRAINED))
-    rows = _image_baselines(maps, train, patches or PatchConfig()) if images else _spectral_baselines(maps, train)
+    is_image = maps.basis.kind == "pixels"
+    trained, untrained = (run.at_layer((layers or {}).get(name, run.layer)) for name in (TRAINED, UNTRAINED))
+    rows = _image_baselines(maps, train, patches or PatchConfig()) if is_image else _spectral_baselines(maps, train)
     rows += [
         FeatureRow(
             name=UNTRAINED,
-            make=lambda seed: fresh.untrained(seed).encode_file(maps),
-            random=True,
-            settings=_untrained_settings(fresh),
+            make=lambda seed: untrained.untrained(seed).encode_file(maps),
+            is_random=True,
+            settings=_untrained_settings(untrained),
             code=("data_prep", "downstream", "pretext"),
-            tune=lambda rows, labels, seed: fine_tune(fresh.untrained(seed), maps, rows, labels, seed),
+            tune=lambda rows, labels, seed: fine_tune(untrained.untrained(seed), maps, rows, labels, seed),
         ),
         FeatureRow(
             name=TRAINED,
-            make=partial(_encoded, own, maps),
+            make=partial(_encode, trained, maps),
             settings=None,
-            tune=lambda rows, labels, seed: fine_tune(own, maps, rows, labels, seed),
+            tune=lambda rows, labels, seed: fine_tune(trained, maps, rows, labels, seed),
         ),
     ]
     rows += [
-        FeatureRow(name=f"{TRAINED}, {layer}", make=partial(_encoded, run.at_layer(layer), maps), settings=None)
+        FeatureRow(name=f"{TRAINED}, {layer}", make=partial(_encode, run.at_layer(layer), maps), settings=None)
         for layer in more_layers
     ]
     if references:
-        if not images:
+        if not is_image:
             raise UserError("no reference for spectral maps", "--references", "leave it out: it is for images")
-        network = load_feature_network()  # now, so that a missing package is said before anything is computed
-
-        def reference(seed: int) -> NDArray[np.float32]:
-            blocks = np.array_split(maps.rows(), max(1, len(maps) // IMAGES_AT_ONCE))
-            return np.concatenate([compute_image_features(network, maps.read(block)).astype(np.float32) for block in blocks])
-
-        rows.append(
-            FeatureRow(name="reference: EfficientNet-Lite0, ImageNet labels", make=reference, settings={"side": 224})
-        )
+        rows.append(_reference(maps))
     return rows
 
 
-def _encoded(run: TrainedRun, maps: MapFile, seed: int) -> NDArray[np.float32]:
-    """The features of a run, whatever the seed."""
+def _reference(maps: MapFile) -> FeatureRow:
+    """Make the row of features of images that were learnt with labels of ImageNet."""
+    network = load_feature_network()  # Loaded now, so that a missing package is reported before any work.
+
+    def make(seed: int) -> NDArray[np.float32]:
+        blocks = np.array_split(maps.rows(), max(1, len(maps) // IMAGES_AT_ONCE))
+        return np.concatenate(
+            [compute_image_features(network, maps.read(block)).astype(np.float32) for block in blocks]
+        )
+
+    return FeatureRow(name="reference: EfficientNet-Lite0, ImageNet labels", make=make, settings={"side": 224})
+
+
+def _encode(run: TrainedRun, maps: MapFile, seed: int) -> NDArray[np.float32]:
+    """Compute the features of a run; they do not depend on the seed."""
     return run.encode_file(maps)
 
 
 def _spectral_baselines(maps: MapFile, train: NDArray[np.int64]) -> list[FeatureRow]:
-    def raw() -> NDArray[np.float32]:
+    """List the training-free baselines of spectral maps."""
+
+    def read_raw() -> NDArray[np.float32]:
         return unfold(maps.read(), maps.basis)
 
     return [
-        FeatureRow(name="raw coefficients", make=lambda seed: raw(), settings={}),
-        FeatureRow(name="PCA", make=lambda seed: compute_pca_features(raw(), train), settings={"components": COMPONENTS}),
+        FeatureRow(name="raw coefficients", make=lambda seed: read_raw(), settings={}),
+        FeatureRow(
+            name="PCA", make=lambda seed: compute_pca_features(read_raw(), train), settings={"components": COMPONENTS}
+        ),
         FeatureRow(name="rotation invariants", make=lambda seed: degree_norms(maps.read(), maps.basis), settings={}),
         FeatureRow(name="ring norms", make=lambda seed: ring_norms(maps.read(), maps.basis), settings={}),
     ]
 
 
 def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConfig) -> list[FeatureRow]:
-    def raw() -> NDArray[np.float32]:
+    """List the training-free baselines of images."""
+
+    def read_raw() -> NDArray[np.float32]:
         return maps.read().reshape(len(maps), -1)
 
-    def of_patches(seed: int) -> NDArray[np.float32]:
-        learnt = learn_patch_features(maps.read(train), patches)
+    def compute_from_patches(seed: int) -> NDArray[np.float32]:
+        compute = learn_patch_features(maps.read(train), patches)
         blocks = np.array_split(maps.rows(), max(1, len(maps) // IMAGES_AT_ONCE))
-        return np.concatenate([learnt(maps.read(block)) for block in blocks])
+        return np.concatenate([compute(maps.read(block)) for block in blocks])
 
     rows = [
-        FeatureRow(name="raw pixels", make=lambda seed: raw(), settings={}),
-        FeatureRow(name="PCA", make=lambda seed: compute_pca_features(raw(), train), settings={"components": COMPONENTS}),
+        FeatureRow(name="raw pixels", make=lambda seed: read_raw(), settings={}),
+        FeatureRow(
+            name="PCA", make=lambda seed: compute_pca_features(read_raw(), train), settings={"components": COMPONENTS}
+        ),
     ]
     if has_quadrants(maps.basis.shape, patches):
         code = ("data_prep", "downstream", "pretext")
-        rows.append(FeatureRow(name="k-means patches", make=of_patches, settings=asdict(patches), code=code))
+        rows.append(FeatureRow(name="k-means patches", make=compute_from_patches, settings=asdict(patches), code=code))
     return rows
 
 
 def _untrained_settings(run: TrainedRun) -> dict[str, Any]:
-    """What the untrained network's features depend on: its config, the view its task takes, the standardisation."""
+    """Return what the features of the untrained network depend on: config, layer and statistics of the maps."""
     statistics = sha256()
     for values in (run.standardise.mean, run.standardise.std):
         statistics.update(values.numpy().tobytes())
     plan = run.plan
-    # not the section [train]: how long and how a run was trained leaves its untrained copy unchanged
+    # The section [train] is left out, because the training of a run does not change its untrained copy.
     config = to_toml(
         {"run": {"method": plan.method, "task": plan.task}, "method": plan.method_config, "task": plan.task_config}
     )

@@ -1,11 +1,12 @@
-"""How a probe's regularisation is chosen: stratified cross-validation inside the training split.
+"""Choose the regularisation of a probe by stratified cross-validation inside the training split.
 
-Protocol (design, section 6): standardise on the training split; choose the regularisation by stratified
-cross-validation inside the training split; fit once on all of it; score the test split once. Nothing here has an
-argument that could carry test data.
+Protocol: standardise on the training split, choose the regularisation by stratified cross-validation
+inside the training split, fit once on all of it, and score the test split once. No function of this
+module has an argument for test data.
 
-Where the training split is large the folds are made of a part of it, drawn by class, and the offers end when two weaker
-ones in a row did worse than the best: the choice would hardly differ, the time would be tenfold.
+With a large training split the folds are a stratified part of it. The search then ends after two
+weaker regularisations in a row were worse than the best. A full search would take about ten times as
+long, and the choice would hardly differ.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 from spectral_ssl.ground.errors import UserError
 
 FOLDS = 5
-MOST_CROSS_VALIDATED = 10_000  # training samples from which the regularisation is chosen
-WORSE_IN_A_ROW = 2  # weaker offers after which no more are tried, where there are more samples than that
+MOST_CROSS_VALIDATED = 10_000  # Training samples with which the regularisation is chosen.
+WORSE_IN_A_ROW = 2  # With more samples than that, the search ends after so many worse strengths.
 
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.int64]]
-# features (N, D), labels (N,), strengths from strong to weak regularisation -> a predictor for each
+# Function of features (N, D), labels (N,) and strengths, from strong to weak regularisation. It yields
+# a predictor for each strength.
 RegularisationPath = Callable[
     [NDArray[np.float32], NDArray[np.int64], tuple[float, ...]],
     Iterator[Predictor],
@@ -31,16 +33,16 @@ RegularisationPath = Callable[
 
 @dataclass(frozen=True)
 class FittedProbe:
-    """A probe ready to be scored.
+    """A fitted probe.
 
     Attributes
     ----------
     predict : callable
-        Features (N, D) to labels (N,).
+        Function of features (N, D) that returns labels (N,).
     strength : float
-        The regularisation chosen.
+        Chosen regularisation.
     cross_validation : float
-        Mean accuracy of that regularisation over the folds.
+        Mean accuracy of this regularisation over the folds.
     """
 
     predict: Predictor
@@ -60,51 +62,57 @@ def choose_and_fit(
     Parameters
     ----------
     path : callable
-        Fits a predictor for each strength.
+        Function that fits a predictor for each strength.
     strengths : tuple of float
-        What is offered, from strong to weak regularisation; of equals the strongest regularisation is chosen.
+        Strengths to try, from strong to weak regularisation. Among equally good strengths the
+        strongest regularisation is chosen.
     features : ndarray, shape (N, D), float32
-        Of the training split.
+        Features of the training split.
     labels : ndarray, shape (N,), int64
-        Of the training split.
+        Labels of the training split.
     seed : int
-        Draws the folds.
+        Seed of the folds.
 
     Returns
     -------
     FittedProbe
+        Probe with the chosen strength.
 
     Raises
     ------
     UserError
-        When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
+        If there are fewer than two classes, a class has fewer than two samples, or a feature is not
+        finite.
     """
     from sklearn.model_selection import StratifiedKFold
 
     smallest = check_training_split(features, labels)
     drawn = draw_stratified(labels, MOST_CROSS_VALIDATED, seed)
+    is_large = len(drawn) < len(labels)
     splitter = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=seed)
     folds = [(drawn[train], drawn[held_out]) for train, held_out in splitter.split(drawn, labels[drawn])]
     paths = [path(features[train], labels[train], strengths) for train, _ in folds]
-    hits: list[float] = []
-    for predictors in zip(*paths, strict=True):  # each path's fits of one strength
+    accuracies: list[float] = []
+    for predictors in zip(*paths, strict=True):  # The fits of all folds with one strength.
         shares = [
             (predict(features[held_out]) == labels[held_out]).mean()
             for predict, (_, held_out) in zip(predictors, folds, strict=True)
         ]
-        hits.append(float(np.mean(shares)))
-        if len(drawn) < len(labels) and len(hits) - 1 - int(np.argmax(hits)) >= WORSE_IN_A_ROW:
+        accuracies.append(float(np.mean(shares)))
+        if is_large and len(accuracies) - 1 - int(np.argmax(accuracies)) >= WORSE_IN_A_ROW:
             break
-    best = int(np.argmax(hits))
-    # fits start where the one before ended; where there are many samples the best one alone is fitted on all of them
-    *_, final = path(features, labels, strengths[best if len(drawn) < len(labels) else 0 : best + 1])
-    return FittedProbe(final, strengths[best], hits[best])
+    best = int(np.argmax(accuracies))
+    # Each fit starts from the result of the one before. With many samples only the best strength is
+    # fitted on all of them.
+    *_, final = path(features, labels, strengths[best if is_large else 0 : best + 1])
+    return FittedProbe(final, strengths[best], accuracies[best])
 
 
 def draw_stratified(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """Places of all samples, or of ``most`` drawn at random with the classes' shares kept, in order.
+    """Draw at most ``most`` samples at random with the shares of the classes, and return their rows in order.
 
-    Classes too small for their share to be two samples can make that impossible; then all are given.
+    All rows are returned if there are no more samples, or if a class would have fewer samples than
+    there are folds.
     """
     from sklearn.model_selection import train_test_split
 
@@ -117,21 +125,21 @@ def draw_stratified(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[
 
 
 def check_training_split(features: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
-    """Size of the smallest class, after the checks of ``choose_and_fit``."""
+    """Check the training split as ``choose_and_fit`` requires, and return the size of the smallest class."""
     counts = np.bincount(labels)
     counts = counts[counts > 0]
     if len(counts) < 2:
         raise UserError("too few classes to probe", f"{len(counts)} in the training split", "give a target with labels")
     if counts.min() < 2:
         raise UserError(
-            "too few labels to cross-validate", "a class with one training sample", "give at least 2 a class"
+            "too few labels to cross-validate", "a class with one training sample", "give at least 2 for each class"
         )
     check_finite(features)
     return int(counts.min())
 
 
 def check_finite(features: NDArray[np.float32]) -> None:
-    """Raise a UserError when a feature is NaN or infinite."""
+    """Raise a UserError if a feature is NaN or infinite."""
     if not np.isfinite(features).all():
         raise UserError("features that are not finite", "NaN or infinity", "train again with a lower learning rate")
 
@@ -139,21 +147,24 @@ def check_finite(features: NDArray[np.float32]) -> None:
 def make_linear_predictor(
     scaler: Any, coefficients: NDArray[Any], offsets: NDArray[Any], classes: NDArray[np.int64]
 ) -> Predictor:
-    """The predictor of a linear model of standardised features, as scikit-learn stores it.
+    """Make the predictor of a linear model of standardised features, as scikit-learn stores it.
 
     Parameters
     ----------
     scaler : StandardScaler
-        Fitted on the training features.
+        Scaler fitted on the training features.
     coefficients : ndarray, shape (classes, D), or (1, D) for two classes
+        Weights of the model.
     offsets : ndarray, shape (classes,), or (1,) for two classes
+        Intercepts of the model.
     classes : ndarray, shape (classes,), int64
+        Label of each class.
     """
 
     def predict(features: NDArray[np.float32]) -> NDArray[np.int64]:
         scores = scaler.transform(features) @ coefficients.T + offsets
         best = (scores[:, 0] > 0).astype(int) if len(coefficients) == 1 else scores.argmax(axis=1)
-        found: NDArray[np.int64] = classes[best]
-        return found
+        predicted: NDArray[np.int64] = classes[best]
+        return predicted
 
     return predict

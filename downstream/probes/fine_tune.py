@@ -1,8 +1,9 @@
-"""Fine-tuning: the network trained on with labels, an upper reference to what frozen features are worth.
+"""Fine-tune a network with labels, as an upper reference for frozen features.
 
-A copy of the encoder and a linear layer on its features, both trained with Adam on the training split's labels. Started
-from the run's parameters it says what there is to gain beyond the linear probe; started from freshly drawn ones it is
-the same network trained with labels alone. How long and how fast is chosen on a part of the training split.
+A copy of the encoder and a linear layer on its features are trained with Adam on the labels of the
+training split. Started from the parameters of the run, it shows how much can be gained beyond the
+linear probe. Started from random parameters, it is the same network trained with labels only. The
+learning rate and the number of epochs are chosen on a held-out part of the training split.
 """
 
 import copy
@@ -22,9 +23,9 @@ from pretext.data.batch import Batch
 from pretext.runs.trained_run import ROWS_AT_ONCE, TrainedRun
 from spectral_ssl.ground.errors import UserError
 
-RATES = (1e-4, 1e-3)  # of the network
+RATES = (1e-4, 1e-3)  # Learning rates of the network.
 EPOCHS = (5, 10, 20)
-RATE_OF_LAYER = 1e-3  # it begins at zero and has the longer way
+RATE_OF_LAYER = 1e-3  # The linear layer starts from zero, so it needs a larger rate.
 BATCH = 64
 HELD_OUT = 0.2
 
@@ -33,17 +34,18 @@ RowPredictor = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class FineTunedNetwork:
-    """A network trained with labels, ready to be scored.
+    """A network trained with labels.
 
     Attributes
     ----------
     predict : callable
-        Rows (T,) of the map file to labels (T,).
+        Function of rows (T,) of the map file that returns labels (T,).
     learning_rate : float
+        Chosen learning rate of the network.
     epochs : int
-        As chosen.
+        Chosen number of epochs.
     held_out : float
-        Accuracy of that choice on the inner part of the training split that was held out.
+        Accuracy of this choice on the held-out part of the training split.
     """
 
     predict: RowPredictor
@@ -55,28 +57,29 @@ class FineTunedNetwork:
 def fine_tune(
     run: TrainedRun, maps: MapFile, train: NDArray[np.int64], labels: NDArray[np.int64], seed: int
 ) -> FineTunedNetwork:
-    """Choose rate and number of epochs on a part of the training split, then train on all of it.
+    """Choose learning rate and number of epochs on a part of the training split, then train on all of it.
 
     Parameters
     ----------
     run : TrainedRun
-        Where the network starts; its features at ``run.layer`` are what the linear layer reads (where features are
-        taken from several looks at a map, those of the first). It is left as it is.
+        Run with the initial network, which is not changed. The linear layer reads its features at
+        ``run.layer``. If the features come from several views of a map, the first view is used.
     maps : MapFile
-        Of the run's basis; the training split is held in memory.
+        Maps with the basis of the run. The training split is held in memory.
     train, labels : ndarray, shape (N,), int64
         Rows of the training split and their labels.
     seed : int
-        Draws the part held out and the order of the batches.
+        Seed of the held-out part and of the order of the batches.
 
     Returns
     -------
     FineTunedNetwork
+        Trained network with the choice.
 
     Raises
     ------
     UserError
-        When there are fewer than two classes, or too few samples of one to hold some out.
+        If there are fewer than two classes, or a class has too few samples to hold some out.
     """
     from sklearn.model_selection import train_test_split
 
@@ -89,56 +92,60 @@ def fine_tune(
         raise UserError("too few labels to fine-tune", f"{len(train)} in the training split", "give more") from error
     scores: dict[tuple[float, int], float] = {}
     for rate in RATES:
-        trained = _epochs(run, maps, train[fitted], labels[fitted], rate, seed)
-        for epoch, predict in enumerate(islice(trained, max(EPOCHS)), 1):
+        predictors = _train_epochs(run, maps, train[fitted], labels[fitted], rate, seed)
+        for epoch, predict in enumerate(islice(predictors, max(EPOCHS)), 1):
             if epoch in EPOCHS:
                 scores[rate, epoch] = float((predict(train[held_out]) == labels[held_out]).mean())
-    rate, epochs = max(scores, key=lambda choice: scores[choice])  # of equals the first: slower and shorter
-    *_, final = islice(_epochs(run, maps, train, labels, rate, seed), epochs)
+    rate, epochs = max(scores, key=lambda choice: scores[choice])  # Among equals the first: slower and shorter.
+    *_, final = islice(_train_epochs(run, maps, train, labels, rate, seed), epochs)
     return FineTunedNetwork(final, rate, epochs, scores[rate, epochs])
 
 
-def _epochs(
+def _train_epochs(
     run: TrainedRun, maps: MapFile, train: NDArray[np.int64], labels: NDArray[np.int64], rate: float, seed: int
 ) -> Iterator[RowPredictor]:
-    """Train a copy; after each epoch give what predicts with it as it is then (and goes on with the next)."""
+    """Train a copy of the network, and yield a predictor after each epoch.
+
+    All predictors use the same network, so each is valid only until the next epoch.
+    """
     classes, targets = np.unique(labels, return_inverse=True)
-    wanted = torch.from_numpy(targets.astype(np.int64))
-    own = replace(run, method=copy.deepcopy(run.method))
-    conditions = _conditions(own, maps, train)
+    target_classes = torch.from_numpy(targets.astype(np.int64))
+    tuned = replace(run, method=copy.deepcopy(run.method))
+    conditions = _read_conditions(tuned, maps, train)
     with torch.no_grad():
-        before = torch.cat([own.features(part) for part in conditions.split(ROWS_AT_ONCE)])
-    # the linear layer reads features of the size that the frozen ones have after standardisation
-    mean, std = before.mean(dim=0), before.std(dim=0)
+        frozen = torch.cat([tuned.features(part) for part in conditions.split(ROWS_AT_ONCE)])
+    # The linear layer reads features with the scale of standardised frozen features.
+    mean, std = frozen.mean(dim=0), frozen.std(dim=0)
     std = torch.where(std > 1e-6, std, 1.0)
     layer = nn.utils.skip_init(nn.Linear, len(mean), len(classes))
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.zero_()
-    network = [parameter for parameter in own.method.parameters() if parameter.requires_grad]
+    network = [parameter for parameter in tuned.method.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(
         [{"params": network, "lr": rate}, {"params": list(layer.parameters()), "lr": RATE_OF_LAYER}], fused=True
     )
 
-    def logits(part: Tensor) -> Tensor:
-        found: Tensor = layer((own.features(part) - mean) / std)
-        return found
+    def compute_logits(part: Tensor) -> Tensor:
+        logits: Tensor = layer((tuned.features(part) - mean) / std)
+        return logits
 
     @torch.no_grad()
     def predict(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
-        best = torch.cat([logits(_conditions(own, maps, block)).argmax(dim=1) for block in blocks])
-        found: NDArray[np.int64] = classes[best.numpy()]
-        return found
+        best = torch.cat([compute_logits(_read_conditions(tuned, maps, block)).argmax(dim=1) for block in blocks])
+        predicted: NDArray[np.int64] = classes[best.numpy()]
+        return predicted
 
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for places in torch.randperm(len(train), generator=generator).split(BATCH):
+        for positions in torch.randperm(len(train), generator=generator).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(logits(conditions[places]), wanted[places]).backward()
+            functional.cross_entropy(compute_logits(conditions[positions]), target_classes[positions]).backward()
             optimizer.step()
         yield predict
 
 
-def _conditions(run: TrainedRun, maps: MapFile, rows: NDArray[np.int64]) -> Tensor:
+def _read_conditions(run: TrainedRun, maps: MapFile, rows: NDArray[np.int64]) -> Tensor:
+    """Read maps and return the conditions (N, C, H, W) of the network."""
     return run.plan.view(Batch(run.standardise(maps.read(rows)), run.standardise))

@@ -1,7 +1,7 @@
-"""Which layer of a network has the best features: chosen by cross-validation inside the training split.
+"""Choose the layer of a network with the best features by cross-validation inside the training split.
 
-The score of a layer is the cross-validated training accuracy of the linear probe (``downstream.probes.classifiers.logistic``) on its
-features. Nothing here has an argument that could carry test data.
+The score of a layer is the cross-validated training accuracy of the linear probe on its features
+(``downstream.probes.classifiers.logistic``). No function of this module has an argument for test data.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.progress import progress
 
-AUTO, ALL = "auto", "all"  # in place of a layer's name
+AUTO, ALL = "auto", "all"  # Options instead of the name of a layer.
 MOST_SAMPLES = 2000
-# Larger layers are not tried: their fits take minutes, and the same values averaged over parts are tried anyway.
+# Larger layers are not tried, because their fits take minutes. Their averages over parts are tried.
 MOST_FEATURES = 8192
 
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """The layer chosen for a row of the table.
+    """The chosen layer of a row of the table.
 
     Attributes
     ----------
     row : str
-        The row.
+        Name of the row.
     layer : str
-        The layer.
+        Chosen layer.
     scores : dict of str to float
-        Cross-validated training accuracy of every layer tried.
+        Cross-validated training accuracy of every layer that was tried.
     not_tried : tuple of str
-        Layers of too many features.
+        Layers with too many features.
     samples : int
-        Training samples used.
+        Number of training samples used.
     """
 
     row: str
@@ -48,63 +48,66 @@ class LayerChoice:
 
 
 def choose_candidate_layers(sizes: Mapping[str, int]) -> list[str]:
-    """The layers, of so many features, that are not too large to be probed, but for the default."""
+    """Return the layers, given by their numbers of features, that are small enough; the default is left out."""
     return [name for name, size in sizes.items() if size <= MOST_FEATURES and name != DEFAULT]
 
 
 def choose_layer(
     row: str, run: TrainedRun, maps: MapFile, train: NDArray[np.int64], labels: NDArray[np.int64], seed: int
 ) -> LayerChoice:
-    """Score every layer of a network on the training split.
+    """Compute the score of every layer of a network on the training split, and choose the best.
 
     Parameters
     ----------
     row : str
-        The row of the table it is for.
+        Name of the row of the table.
     run : TrainedRun
-        The network.
+        Run with the network.
     maps : MapFile
-        Of the run's basis.
+        Maps with the basis of the run.
     train, labels : ndarray, shape (N,), int64
         Rows of the training split and their labels.
     seed : int
-        Draws the samples and the folds.
+        Seed of the samples and of the folds.
 
     Returns
     -------
     LayerChoice
-        Of equally good layers the one with the fewest features.
+        Choice with all scores. Among equally good layers the one with the fewest features is chosen.
 
     Raises
     ------
     UserError
-        As ``fit_logistic``.
+        In all cases of ``fit_logistic``.
     """
     sizes = run.layers()
     names = [DEFAULT, *choose_candidate_layers(sizes)]
-    places = draw_from_each_class(labels, MOST_SAMPLES, seed)
-    # one pass through the network gives all of them side by side
-    joined = run.at_layer("+".join(names)).encode_file(maps, train[places])
+    drawn = draw_from_each_class(labels, MOST_SAMPLES, seed)
+    # One pass through the network computes all layers next to each other.
+    joined = run.at_layer("+".join(names)).encode_file(maps, train[drawn])
     ends = np.cumsum([sizes[name] for name in names])
     features = dict(zip(names, np.split(joined, ends[:-1], axis=1), strict=True))
     scores: dict[str, float] = {}
     with progress(f"layer of the {row}", len(features)) as advance:
         for name, values in features.items():
-            # the default may be there once more under its other name
+            # The default layer may be listed again under its other name.
             if name == DEFAULT or not np.array_equal(values, features[DEFAULT]):
-                scores[name] = fit_logistic(values, labels[places], seed).cross_validation
+                scores[name] = fit_logistic(values, labels[drawn], seed).cross_validation
             advance(1, name)
     best = min(scores, key=lambda name: (-scores[name], sizes[name]))
-    return LayerChoice(row, best, scores, tuple(name for name in sizes if name not in names), len(places))
+    return LayerChoice(row, best, scores, tuple(name for name in sizes if name not in names), len(drawn))
 
 
 def draw_from_each_class(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """About ``most`` places of labels (N,), in order: of each class its share, but at least two where it has them."""
+    """Draw about ``most`` samples and return their rows in order.
+
+    Each class keeps its share, with at least two samples if it has them.
+    """
     if len(labels) <= most:
         return np.arange(len(labels))
     order = np.random.default_rng(seed).permutation(len(labels))
-    kept = []
-    for each in np.unique(labels):
-        places = order[labels[order] == each]
-        kept.append(places[: max(2, round(len(places) * most / len(labels)))])
-    return np.sort(np.concatenate(kept))
+    drawn = []
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        drawn.append(rows[: max(2, round(len(rows) * most / len(labels)))])
+    return np.sort(np.concatenate(drawn))

@@ -1,7 +1,7 @@
-"""The scores of one kind of features by the probes that were asked for.
+"""Score the features of one row with the requested probes.
 
-Features that are random (the untrained network's) are drawn anew for every seed; for the others the seeds draw the
-folds only. Probes that have nothing to draw use the features of the first seed.
+Random features (of the untrained network) are computed anew for every seed. For other features the
+seeds affect the folds only. Probes without randomness use the features of the first seed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstream.features.standardise import standardise_features
 from downstream.probes.classifiers.adam_layer import BATCH, EPOCHS, RATE, WEIGHT_DECAYS, fit_layer
-from downstream.probes.classifiers.knn import NEIGHBOURS, predict_by_neighbours, standardised
+from downstream.probes.classifiers.knn import NEIGHBOURS, predict_by_neighbours
 from downstream.probes.classifiers.logistic import STRENGTHS, fit_logistic
 from downstream.probes.classifiers.svm import SVM_STRENGTHS, fit_svm
 from downstream.probes.compared_features import FeatureRow
@@ -25,7 +26,7 @@ from downstream.probes.fine_tune import RATE_OF_LAYER, RATES
 from downstream.probes.sealed_labels import SealedLabels, compute_class_accuracies
 from spectral_ssl.ground.errors import UserError, unknown_name
 
-# What each probe does, in words: for the table's JSON, and a part of the key of cached scores.
+# Description of each probe, for the JSON file of the table and for the keys of cached scores.
 PROTOCOLS = {
     "linear": (
         f"linear: logistic regression, C of {STRENGTHS} by stratified {FOLDS}-fold cross-validation inside train (of "
@@ -60,18 +61,18 @@ FITS: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64], int], FittedPr
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What is known of the labelled maps.
+    """Split of the labelled maps.
 
     Attributes
     ----------
-    train, test : ndarray, shape (N,) and (T,), int64
-        Rows of the map file.
+    train, test : ndarray, shapes (N,) and (T,), int64
+        Rows of the map file in the training split and in the test split.
     labels : ndarray, shape (N,), int64
-        Of the training split.
+        Labels of the training split.
     sealed : SealedLabels
-        Of the test split.
+        Labels of the test split.
     classes : int
-        Classes of a confusion matrix.
+        Number of classes in a confusion matrix.
     """
 
     train: NDArray[np.int64]
@@ -87,10 +88,16 @@ class FittedScores:
 
     Attributes
     ----------
-    mean, std : float
-        Over the seeds; the sample deviation, NaN for a single seed.
-    accuracies, strengths, cross_validation : tuple of float
-        For each seed: test accuracy, regularisation chosen, its cross-validated training accuracy.
+    mean : float
+        Mean test accuracy over the seeds.
+    std : float
+        Sample standard deviation over the seeds; NaN for a single seed.
+    accuracies : tuple of float
+        Test accuracy for each seed.
+    strengths : tuple of float
+        Chosen regularisation for each seed.
+    cross_validation : tuple of float
+        Cross-validated training accuracy of this regularisation for each seed.
     """
 
     mean: float
@@ -102,16 +109,18 @@ class FittedScores:
 
 @dataclass(frozen=True)
 class FewShotScores:
-    """Test scores after a number of labels a class.
+    """Test scores with a few labels for each class.
 
     Attributes
     ----------
     labels : int
-        Of each class.
-    mean, std : float
-        Over the draws of labels; the sample deviation.
+        Number of labels for each class.
+    mean : float
+        Mean test accuracy over the draws of labels.
+    std : float
+        Sample standard deviation over the draws.
     accuracies : tuple of float
-        Of each draw.
+        Test accuracy for each draw.
     """
 
     labels: int
@@ -127,11 +136,13 @@ class FineTunedScores:
     Attributes
     ----------
     accuracy : float
-        On the test split.
-    learning_rate, epochs : float, int
-        As chosen inside the training split.
+        Accuracy on the test split.
+    learning_rate : float
+        Learning rate, chosen inside the training split.
+    epochs : int
+        Number of epochs, chosen inside the training split.
     held_out : float
-        Accuracy of that choice there.
+        Accuracy of this choice on the held-out part of the training split.
     """
 
     accuracy: float
@@ -142,35 +153,48 @@ class FineTunedScores:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """One line of the table; what was not asked for is NaN, empty or None.
+    """One row of the table. Scores that were not requested are NaN, empty or None.
 
     Attributes
     ----------
     features : str
-        What was probed.
+        Name of the features.
     dimensions : int
-        Of the features.
-    mean, std : float
-        Test accuracy of the linear probe over the seeds; the sample deviation, NaN for a single seed.
+        Number of features.
+    mean : float
+        Mean test accuracy of the linear probe over the seeds.
+    std : float
+        Sample standard deviation over the seeds; NaN for a single seed.
     standard_error : float
-        Binomial, from the size of the test split: sqrt(p (1 - p) / T).
+        Binomial standard error for T test samples, sqrt(p (1 - p) / T).
     neighbours : float
         Test accuracy of the 10-nearest-neighbour probe (first seed).
-    accuracies, strengths, cross_validation : tuple
-        Of the linear probe for each seed: test accuracy, C chosen, its cross-validated training accuracy.
+    accuracies : tuple of float
+        Test accuracy of the linear probe for each seed.
+    strengths : tuple of float
+        Chosen C of the linear probe for each seed.
+    cross_validation : tuple of float
+        Cross-validated training accuracy of this C for each seed.
     confusion : tuple of tuple of int
-        Of the linear probe (first seed): test samples of each class (row) by the answer (column).
+        Confusion matrix of the linear probe (first seed): number of test samples by true class (row)
+        and predicted class (column).
     per_class : tuple of float
-        Share of each class's test samples that the linear probe has right; NaN for a class without any.
-    svm, layer : FittedScores or None
-        Of the linear support vector machine and of the single layer.
+        Share of each class's test samples that the linear probe classifies correctly; NaN for a class
+        without test samples.
+    svm : FittedScores or None
+        Scores of the linear support vector machine.
+    layer : FittedScores or None
+        Scores of the single layer trained by Adam.
     few_shot : tuple of FewShotScores
-    retrieval, retrieval_chance : float
-        Mean average precision of class retrieval, and what features without any meaning would get.
+        Scores of the few-shot probe for each number of labels.
+    retrieval : float
+        Mean average precision of class retrieval.
+    retrieval_chance : float
+        Mean average precision of random features.
     fine_tune : FineTunedScores or None
-        Of the network behind the features; None where there is none too.
+        Score of the fine-tuned network; None also for features without a network.
     cached : bool
-        Whether all of it was computed earlier.
+        Whether all scores come from the cache.
     """
 
     features: str
@@ -194,119 +218,136 @@ class ProbeRow:
 
 
 def check_probes(probes: Sequence[str]) -> tuple[str, ...]:
-    """The probes asked for, each once, in the table's order.
+    """Check the names of probes and return each once, in the order of the table.
 
     Raises
     ------
     UserError
-        When there is none, or one is unknown.
+        If there is no name, or a name is unknown.
     """
     for name in probes:
         if name not in PROBES:
             raise unknown_name("probe", name, PROBES)
     if not probes:
-        raise UserError("no probe asked for", "--probes without a name", f"choose of: {', '.join(PROBES)}")
+        raise UserError("no probe requested", "--probes without a name", f"choose one of: {', '.join(PROBES)}")
     return tuple(name for name in PROBES if name in probes)
 
 
 def score_row(
     row: FeatureRow, split: Split, seeds: tuple[int, ...], probes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Make the features and score them.
+    """Compute the features of a row and score them with the probes.
 
     Parameters
     ----------
     row : FeatureRow
-        What makes the features.
+        Features to score.
     split : Split
+        Training split and test split.
     seeds : tuple of int
+        Seeds of the fitted probes.
     probes : sequence of str
-        Names out of ``PROBES``.
+        Names of the probes, from ``PROBES``.
 
     Returns
     -------
     dict of str to dict
-        By the probes' names, what JSON can say; for ``make_row``.
+        Scores by the names of the probes, representable in JSON; for ``make_row``.
 
     Raises
     ------
     UserError
-        When there are too few training labels, or features are not finite.
+        If there are too few training labels, or a feature is not finite.
     """
-    found: dict[str, dict[str, Any]] = {}
+    scores: dict[str, dict[str, Any]] = {}
     fitted = [probe for probe in probes if probe in FITS]
-    used = seeds if fitted else seeds[:1]
-    for place, seed in enumerate(used):
-        if place == 0 or row.random:
+    for number, seed in enumerate(seeds if fitted else seeds[:1]):
+        is_first = number == 0
+        if is_first or row.is_random:
             features = row.make(seed)
             check_finite(features)
             train, test = features[split.train], features[split.test]
-        if place == 0:
+        if is_first:
             for probe in probes:
-                found[probe] = {"dimensions": features.shape[1]}
-                if probe not in FITS:
-                    found[probe] |= (
-                        _tuned(row, split, seed) if probe == "fine-tune" else _score_once(probe, train, test, split)
-                    )
+                scores[probe] = {"dimensions": features.shape[1]}
+                if probe == "fine-tune":
+                    scores[probe] |= _score_fine_tuning(row, split, seed)
+                elif probe not in FITS:
+                    scores[probe] |= _score_once(probe, train, test, split)
         for probe in fitted:
             fit = FITS[probe](train, split.labels, seed)
             predicted = fit.predict(test)
-            scores = found[probe]
-            scores.setdefault("accuracies", []).append(split.sealed.accuracy(predicted))
-            scores.setdefault("strengths", []).append(fit.strength)
-            scores.setdefault("cross_validation", []).append(fit.cross_validation)
-            if probe == "linear" and place == 0:
-                scores["confusion"] = split.sealed.confusion(predicted, split.classes).tolist()
-    return found
+            lists = scores[probe]
+            lists.setdefault("accuracies", []).append(split.sealed.compute_accuracy(predicted))
+            lists.setdefault("strengths", []).append(fit.strength)
+            lists.setdefault("cross_validation", []).append(fit.cross_validation)
+            if probe == "linear" and is_first:
+                lists["confusion"] = split.sealed.compute_confusion(predicted, split.classes).tolist()
+    return scores
 
 
 def _score_once(probe: str, train: NDArray[np.float32], test: NDArray[np.float32], split: Split) -> dict[str, Any]:
+    """Compute the scores of a probe that has no seed."""
     if probe == "neighbours":
-        return {"accuracy": split.sealed.accuracy(predict_by_neighbours(train, split.labels, test))}
+        return {"accuracy": split.sealed.compute_accuracy(predict_by_neighbours(train, split.labels, test))}
     if probe == "retrieval":
-        score = split.sealed.retrieval(standardised(train, test)[1])
+        score = split.sealed.score_retrieval(standardise_features(train, test)[1])
         return {"mean_average_precision": score.mean_average_precision, "chance": score.chance}
-    accuracies: dict[str, list[float]] = {}  # by the number of labels; JSON has text for keys
-    for answer in predict_from_few_labels(train, split.labels, test):
-        accuracies.setdefault(str(answer.labels), []).append(split.sealed.accuracy(answer.predicted))
+    accuracies: dict[str, list[float]] = {}  # By the number of labels; keys of JSON are text.
+    for prediction in predict_from_few_labels(train, split.labels, test):
+        accuracy = split.sealed.compute_accuracy(prediction.predicted)
+        accuracies.setdefault(str(prediction.labels), []).append(accuracy)
     return {"accuracies": accuracies}
 
 
-def _tuned(row: FeatureRow, split: Split, seed: int) -> dict[str, Any]:
+def _score_fine_tuning(row: FeatureRow, split: Split, seed: int) -> dict[str, Any]:
+    """Compute the score of the fine-tuned network; nothing for features without a network."""
     if row.tune is None:
         return {}
     tuned = row.tune(split.train, split.labels, seed)
     return {
-        "accuracy": split.sealed.accuracy(tuned.predict(split.test)),
+        "accuracy": split.sealed.compute_accuracy(tuned.predict(split.test)),
         "learning_rate": tuned.learning_rate,
         "epochs": tuned.epochs,
         "held_out": tuned.held_out,
     }
 
 
-def make_row(name: str, found: Mapping[str, Mapping[str, Any]], tested: int, *, cached: bool) -> ProbeRow:
-    """The line of the table from what ``score_row`` found, now or earlier, for ``tested`` test samples."""
-    linear = _fitted_scores(found.get("linear")) or FittedScores(float("nan"), float("nan"), (), (), ())
-    confusion = np.array(found.get("linear", {}).get("confusion", np.zeros((0, 0))), np.int64)
-    retrieval = found.get("retrieval", {})
-    tuned = {key: value for key, value in found.get("fine-tune", {}).items() if key != "dimensions"}
+def make_row(name: str, scores: Mapping[str, Mapping[str, Any]], tested: int, *, cached: bool) -> ProbeRow:
+    """Make a row of the table from the scores of ``score_row``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the features.
+    scores : mapping of str to mapping
+        Scores by the names of the probes, computed now or earlier.
+    tested : int
+        Number of test samples.
+    cached : bool
+        Whether all scores come from the cache.
+    """
+    linear = _summarise_fits(scores.get("linear")) or FittedScores(float("nan"), float("nan"), (), (), ())
+    confusion = np.array(scores.get("linear", {}).get("confusion", np.zeros((0, 0))), np.int64)
+    retrieval = scores.get("retrieval", {})
+    tuned = {key: value for key, value in scores.get("fine-tune", {}).items() if key != "dimensions"}
     return ProbeRow(
         features=name,
-        dimensions=int(next(iter(found.values()))["dimensions"]),
+        dimensions=int(next(iter(scores.values()))["dimensions"]),
         mean=linear.mean,
         std=linear.std,
         standard_error=float(np.sqrt(linear.mean * (1 - linear.mean) / tested)),
-        neighbours=found.get("neighbours", {}).get("accuracy", float("nan")),
+        neighbours=scores.get("neighbours", {}).get("accuracy", float("nan")),
         accuracies=linear.accuracies,
         strengths=linear.strengths,
         cross_validation=linear.cross_validation,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         per_class=tuple(compute_class_accuracies(confusion).tolist()),
-        svm=_fitted_scores(found.get("svm")),
-        layer=_fitted_scores(found.get("layer")),
+        svm=_summarise_fits(scores.get("svm")),
+        layer=_summarise_fits(scores.get("layer")),
         few_shot=tuple(
             FewShotScores(int(count), *_mean_and_deviation(values), tuple(values))
-            for count, values in found.get("few-shot", {}).get("accuracies", {}).items()
+            for count, values in scores.get("few-shot", {}).get("accuracies", {}).items()
         ),
         retrieval=retrieval.get("mean_average_precision", float("nan")),
         retrieval_chance=retrieval.get("chance", float("nan")),
@@ -315,18 +356,19 @@ def make_row(name: str, found: Mapping[str, Mapping[str, Any]], tested: int, *, 
     )
 
 
-def _fitted_scores(found: Mapping[str, Any] | None) -> FittedScores | None:
-    if found is None:
+def _summarise_fits(scores: Mapping[str, Any] | None) -> FittedScores | None:
+    """Compute mean and deviation of the scores of a fitted probe; None if it was not requested."""
+    if scores is None:
         return None
-    accuracies = found["accuracies"]
+    accuracies = scores["accuracies"]
     return FittedScores(
         *_mean_and_deviation(accuracies),
         accuracies=tuple(accuracies),
-        strengths=tuple(found["strengths"]),
-        cross_validation=tuple(found["cross_validation"]),
+        strengths=tuple(scores["strengths"]),
+        cross_validation=tuple(scores["cross_validation"]),
     )
 
 
 def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample deviation, the latter NaN for a single value."""
+    """Compute mean and sample standard deviation, which is NaN for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

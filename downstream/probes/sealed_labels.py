@@ -1,7 +1,8 @@
-"""The labels of the test split, in an envelope that gives out scores of finished answers and nothing else.
+"""Seal the labels of the test split: only scores of final predictions can be read.
 
-Whatever chooses anything (regularisation, components, draws) is given the training labels; of the test split it gets
-the features at most. Every score of the probe is asked here, after everything is decided.
+Code that makes a choice (of regularisation, components or draws) receives the training labels only. Of
+the test split it receives features at most. Every score of the probe is computed here, after all
+choices.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ class RetrievalScore:
 
     Attributes
     ----------
-    mean_average_precision, chance : float
-        As in ``downstream.metrics.retrieval``; NaN where no class has two test samples.
+    mean_average_precision : float
+        Mean average precision; NaN if no class has two test samples.
+    chance : float
+        Mean average precision of random features; NaN likewise.
     """
 
     mean_average_precision: float
@@ -27,7 +30,7 @@ class RetrievalScore:
 
 
 class SealedLabels:
-    """Labels (T,) int64 of the test split."""
+    """Labels (T,), int64, of the test split."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self.__labels = np.array(labels)
@@ -35,26 +38,26 @@ class SealedLabels:
     def __len__(self) -> int:
         return len(self.__labels)
 
-    def accuracy(self, predicted: NDArray[np.int64]) -> float:
-        """Share of the answers (T,) that are right."""
+    def compute_accuracy(self, predicted: NDArray[np.int64]) -> float:
+        """Compute the share of correct predictions (T,)."""
         return float((predicted == self.__labels).mean())
 
-    def confusion(self, predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-        """How many test samples of each class (row) were taken for each class (column): (classes, classes)."""
+    def compute_confusion(self, predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+        """Count test samples by true class (row) and predicted class (column): (classes, classes)."""
         matrix = np.zeros((classes, classes), np.int64)
         np.add.at(matrix, (self.__labels, predicted), 1)
         return matrix
 
-    def retrieval(self, features: NDArray[np.float32]) -> RetrievalScore:
-        """Mean average precision by cosine similarity of the features (T, D) of the test split, as they are."""
+    def score_retrieval(self, features: NDArray[np.float32]) -> RetrievalScore:
+        """Compute class retrieval by cosine similarity of the features (T, D) of the test split."""
         if np.bincount(self.__labels).max() < 2:
             return RetrievalScore(float("nan"), float("nan"))
-        found = score_class_retrieval(features, self.__labels, "cosine")
-        return RetrievalScore(found.mean_average_precision, found.chance)
+        retrieval = score_class_retrieval(features, self.__labels, "cosine")
+        return RetrievalScore(retrieval.mean_average_precision, retrieval.chance)
 
 
 def compute_class_accuracies(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each class's test samples (classes,) that are right; NaN for a class that has none."""
+    """Compute the share of correct predictions of each class (classes,); NaN for a class without samples."""
     totals = confusion.sum(axis=1)
     shares: NDArray[np.float64] = np.where(totals > 0, np.diag(confusion) / np.maximum(totals, 1), np.nan)
     return shares

@@ -1,8 +1,8 @@
-"""The probe bench: the score of a run's features beside the scores of everything that costs nothing.
+"""Probe a run: score its features and the training-free baselines with the same probes.
 
-Each row of the table is one kind of features (``downstream.probes.compared_features``), each column one probe
-(``downstream.probes.rows``). Test labels are sealed (``downstream.probes.sealed_labels``): whatever chooses anything never
-sees them.
+Each row of the table is one kind of features (``downstream.probes.compared_features``), each column one
+probe (``downstream.probes.rows``). Test labels are sealed (``downstream.probes.sealed_labels``), so no
+choice can depend on them.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from data_prep.maps.reader import MapFile
 from downstream.features.kmeans_patches import PatchConfig
 from downstream.probes.cache import BaselineCache, describe_code
 from downstream.probes.compared_features import TRAINED, UNTRAINED, FeatureRow, list_feature_rows
-from downstream.probes.layer_choice import ALL, AUTO, LayerChoice, choose_layer, choose_candidate_layers
+from downstream.probes.layer_choice import ALL, AUTO, LayerChoice, choose_candidate_layers, choose_layer
+from downstream.probes.rotated_maps import Pose, rotate_maps
 from downstream.probes.rows import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
 from downstream.probes.sealed_labels import SealedLabels
-from downstream.probes.rotated_maps import Pose, rotate_maps
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
@@ -29,7 +29,7 @@ from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import progress
 
-HELD_OUT = 0.25  # of the labelled maps, where a file has no test split of its own
+HELD_OUT = 0.25  # Share of the labelled maps that is held out if a file has no test split.
 SHARED_PROTOCOL = (
     "standardised on train; last checkpoint; test scored once per seed; seeds draw the folds, and the initial "
     "parameters of the untrained network"
@@ -38,30 +38,36 @@ SHARED_PROTOCOL = (
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """The table and what it is about.
+    """Scores of a run and of its baselines, with the circumstances.
 
     Attributes
     ----------
-    target, run : str
-        Data set and run folder.
+    target : str
+        Data set of the labelled maps.
+    run : str
+        Folder of the run.
     train, test : int
-        Labelled maps in each split.
+        Numbers of labelled maps in the training split and in the test split.
     classes : int
+        Number of classes in the training split.
     class_names : tuple of str
-        In label order, as the confusion matrices are.
+        Names of the classes in label order, as in the confusion matrices.
     split : str
-        Whose split it is.
+        Origin of the split.
     seeds : tuple of int
+        Seeds of the fitted probes.
     probes : tuple of str
-        What was asked for.
+        Names of the requested probes.
     pose : str
-        Of the objects, in both splits.
+        Pose of the objects in both splits.
     pose_seed : int
+        Seed of the rotations.
     layer : str
-        What was asked for: a layer's name, "auto" or "all".
+        Requested layer: its name, "auto" or "all".
     layer_choices : tuple of LayerChoice
-        With "auto": what was chosen for each network, inside the training split.
+        Choice for each network with "auto", made inside the training split.
     rows : tuple of ProbeRow
+        Rows of the table.
     """
 
     target: str
@@ -80,7 +86,7 @@ class ProbeTable:
     rows: tuple[ProbeRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The table for JSON, with the protocol in words."""
+        """Return the table for JSON, with a description of the protocol."""
         protocol = "; ".join([SHARED_PROTOCOL, *(PROTOCOLS[probe] for probe in self.probes)])
         return {**asdict(self), "protocol": protocol}
 
@@ -99,118 +105,181 @@ def probe_run(
     cache: BaselineCache | None = None,
     processes: Distributed = ALONE,
 ) -> ProbeTable:
-    """Probe a run and its free baselines on a labelled map file.
+    """Probe a run and its training-free baselines on a labelled map file.
 
     Parameters
     ----------
     run : TrainedRun
-        The run.
+        Run to probe.
     maps : MapFile
-        Labelled maps of the run's basis.
+        Labelled maps with the basis of the run.
     seeds : tuple of int
-        Seeds of the protocol.
+        Seeds of the fitted probes.
     probes : sequence of str
-        Which of ``downstream.probes.rows.PROBES``.
+        Names of probes, from ``downstream.probes.rows.PROBES``.
     pose : {"aligned", "vertical", "so3"}
-        How the objects of both splits are turned, see ``downstream.probes.rotated_maps``.
+        Rotation of the objects in both splits, see ``downstream.probes.rotated_maps``.
     pose_seed : int
-        Draws the rotations.
+        Seed of the rotations.
     layer : str
-        What of the networks the features are (``pretext.networks.feature_layers``). "auto": for each network the layer that is best by
-        cross-validation inside the training split; "all": a row for each layer of the trained one.
+        Layer of the networks whose activations are the features
+        (``pretext.networks.feature_layers``). "auto" chooses the best layer of each network by
+        cross-validation inside the training split. "all" adds a row for each layer of the trained
+        network.
     references : bool
-        Whether to add features that others learnt with labels (images).
+        Whether to add features that others learnt with labels (images only).
     patches : PatchConfig, optional
-        Of the k-means patch features (images).
+        Settings of the k-means patch features (images only).
     cache : BaselineCache, optional
-        Where scores that do not depend on the run are looked for and kept.
+        Cache of the scores that do not depend on the run.
     processes : Distributed
-        Those that share the rows; all get the table.
+        Processes that share the rows. All get the whole table.
 
     Returns
     -------
     ProbeTable
+        Scores of all rows.
 
     Raises
     ------
     UserError
-        When the basis is another, there are too few labels, or a probe, pose or layer is unknown or does not fit.
+        If the maps have another basis or too few labels, or a probe, pose or layer is unknown or not
+        possible here.
     """
-    asked = check_probes(probes)
+    requested = check_probes(probes)
     check_same_basis(run.basis, maps)
-    train, test, split = split_labelled_rows(maps)
-    # everything that depends on labels is given the training labels; those of the test split are sealed from here on
-    parts = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_class_names(maps)))
-    turned = rotate_maps(maps, pose, pose_seed)
-    choices: tuple[LayerChoice, ...] = ()
-    if layer == AUTO:
-        networks = {UNTRAINED: run.untrained(seeds[0]), TRAINED: run}
-        choices = tuple(
-            choose_layer(name, network, turned, train, parts.labels, seeds[0]) for name, network in networks.items()
-        )
-    rows_of_table = list_feature_rows(
+    train, test, origin = split_labelled_rows(maps)
+    # From here on only the training labels can be read; those of the test split are sealed.
+    split = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_name_classes(maps)))
+    rotated = rotate_maps(maps, pose, pose_seed)
+    choices = _choose_layers(run, rotated, split, seeds[0]) if layer == AUTO else ()
+    feature_rows = list_feature_rows(
         run if layer in (AUTO, ALL) else run.at_layer(layer),
-        turned,
+        rotated,
         train,
         layers={choice.row: choice.layer for choice in choices},
         more_layers=choose_candidate_layers(run.layers()) if layer == ALL else (),
         references=references,
         patches=patches,
     )
-    about_maps = {
-        "maps": maps.digest,
-        "labels": sha256(maps.labels.tobytes() + train.tobytes() + test.tobytes()).hexdigest(),
-        "pose": [pose, pose_seed],
-        "seeds": list(seeds),
-    }
-
-    def scored(row: FeatureRow) -> ProbeRow:
-        # what was found is cached probe by probe, so that one more probe costs that probe only
-        keys = {probe: _key(row, probe, about_maps) for probe in asked}
-        found = {}
-        for probe, key in keys.items():
-            kept = cache.find(key) if cache and key else None
-            if kept is not None:
-                found[probe] = kept
-        missing = tuple(probe for probe in asked if probe not in found)
-        computed = score_row(row, parts, seeds, missing) if missing else {}
-        for probe, scores in computed.items():
-            key = keys[probe]
-            if cache and key:
-                cache.keep(key, scores)
-        return make_row(row.name, {**found, **computed}, len(test), cached=not missing)
-
-    with progress("probe", len(rows_of_table)) as advance:
-        rows = []
-        for done in processes.run_in_turn([partial(scored, row) for row in rows_of_table]):
-            rows.append(done)
-            advance(1, done.features)
-    rows = processes.share_with_all(rows)
+    scorer = _RowScorer(split, seeds, requested, _describe_maps(maps, split, pose, pose_seed, seeds), cache)
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),
         train=len(train),
         test=len(test),
-        classes=len(np.unique(maps.labels[train])),
-        class_names=_class_names(maps),
-        split=split,
+        classes=len(np.unique(split.labels)),
+        class_names=_name_classes(maps),
+        split=origin,
         seeds=seeds,
-        probes=asked,
+        probes=requested,
         pose=pose,
         pose_seed=pose_seed,
         layer=layer,
         layer_choices=choices,
-        rows=tuple(rows),
+        rows=_score_rows(scorer, feature_rows, processes),
     )
 
 
+@dataclass(frozen=True)
+class _RowScorer:
+    """Scores rows of the table, and uses the cache for scores that do not depend on the run.
+
+    Attributes
+    ----------
+    split : Split
+        Training split and test split.
+    seeds : tuple of int
+        Seeds of the fitted probes.
+    probes : tuple of str
+        Names of the requested probes.
+    about_maps : dict
+        Part of the cache key that describes the maps.
+    cache : BaselineCache or None
+        Cache of the scores.
+    """
+
+    split: Split
+    seeds: tuple[int, ...]
+    probes: tuple[str, ...]
+    about_maps: dict[str, Any]
+    cache: BaselineCache | None
+
+    def score(self, row: FeatureRow) -> ProbeRow:
+        """Compute the scores of a row that are not in the cache, and store them there."""
+        # Scores are cached for each probe, so that one more probe needs no other scores.
+        keys = {probe: self._make_key(row, probe) for probe in self.probes}
+        cached = {}
+        for probe, key in keys.items():
+            scores = self.cache.find(key) if self.cache and key else None
+            if scores is not None:
+                cached[probe] = scores
+        missing = tuple(probe for probe in self.probes if probe not in cached)
+        computed = score_row(row, self.split, self.seeds, missing) if missing else {}
+        for probe, scores in computed.items():
+            key = keys[probe]
+            if self.cache and key:
+                self.cache.store(key, scores)
+        return make_row(row.name, {**cached, **computed}, len(self.split.test), cached=not missing)
+
+    def _make_key(self, row: FeatureRow, probe: str) -> dict[str, Any] | None:
+        """Make the cache key of a score; None for features of the run, which are always computed."""
+        if row.settings is None:
+            return None
+        return {
+            "row": row.name,
+            "settings": row.settings,
+            "probe": probe,
+            "protocol": [SHARED_PROTOCOL, PROTOCOLS[probe]],
+            "computed by": describe_code(*row.code),
+            **self.about_maps,
+        }
+
+
+def _choose_layers(run: TrainedRun, maps: MapFile, split: Split, seed: int) -> tuple[LayerChoice, ...]:
+    """Choose the best layer of the untrained and of the trained network inside the training split."""
+    networks = {UNTRAINED: run.untrained(seed), TRAINED: run}
+    return tuple(
+        choose_layer(name, network, maps, split.train, split.labels, seed) for name, network in networks.items()
+    )
+
+
+def _describe_maps(maps: MapFile, split: Split, pose: Pose, pose_seed: int, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Return the part of a cache key that describes maps, labels, pose and seeds."""
+    return {
+        "maps": maps.digest,
+        "labels": sha256(maps.labels.tobytes() + split.train.tobytes() + split.test.tobytes()).hexdigest(),
+        "pose": [pose, pose_seed],
+        "seeds": list(seeds),
+    }
+
+
+def _score_rows(scorer: _RowScorer, feature_rows: Sequence[FeatureRow], processes: Distributed) -> tuple[ProbeRow, ...]:
+    """Compute all rows; the processes share the work, and all get the result."""
+    rows = []
+    with progress("probe", len(feature_rows)) as advance:
+        for row in processes.run_in_turn([partial(scorer.score, row) for row in feature_rows]):
+            rows.append(row)
+            advance(1, row.features)
+    return tuple(processes.share_with_all(rows))
+
+
 def split_labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
-    """Training and test rows with labels; a quarter is held out, stratified, where the file has no test split.
+    """Return the labelled rows of the training split and of the test split.
+
+    If the file has no test split, a quarter of the rows is held out at random, stratified by class.
+
+    Returns
+    -------
+    train, test : ndarray, shapes (N,) and (T,), int64
+        Rows of the two splits.
+    origin : str
+        Origin of the split.
 
     Raises
     ------
     UserError
-        When there are no labels, or too few to hold some out.
+        If there are no labels, or too few to hold some out.
     """
     labelled = maps.labels >= 0
     if not labelled.any():
@@ -242,21 +311,7 @@ def split_labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.in
     )
 
 
-def _key(row: FeatureRow, probe: str, about_maps: dict[str, Any]) -> dict[str, Any] | None:
-    """What a score depends on; None for the run's own features, which are computed every time."""
-    if row.settings is None:
-        return None
-    return {
-        "row": row.name,
-        "settings": row.settings,
-        "probe": probe,
-        "protocol": [SHARED_PROTOCOL, PROTOCOLS[probe]],
-        "computed by": describe_code(*row.code),
-        **about_maps,
-    }
-
-
-def _class_names(maps: MapFile) -> tuple[str, ...]:
-    """The names of the classes; numbers for labels that have none."""
+def _name_classes(maps: MapFile) -> tuple[str, ...]:
+    """Return the names of the classes; labels without a name have their number as the name."""
     count = max(len(maps.classes), int(maps.labels.max()) + 1)
-    return tuple(maps.classes[each] if each < len(maps.classes) else str(each) for each in range(count))
+    return tuple(maps.classes[label] if label < len(maps.classes) else str(label) for label in range(count))

@@ -142,7 +142,7 @@ def test_a_damaged_or_foreign_entry_counts_as_none(damage: str, tmp_path: Path) 
     cache = BaselineCache(tmp_path)
     key = {"row": "raw", "seeds": [0]}
     assert cache.find(key) is None
-    cache.keep(key, {"accuracy": 0.5, "nothing": float("nan")})
+    cache.store(key, {"accuracy": 0.5, "nothing": float("nan")})
     assert cache.find(key)["accuracy"] == 0.5
     (path,) = tmp_path.iterdir()
     assert json.loads(path.read_text())["key"] == key

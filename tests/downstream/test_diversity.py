@@ -58,7 +58,9 @@ def test_spectral_maps_count_only_their_coefficients(dtype: torch.dtype) -> None
         answers * deviation, make_rms_distance(valid, deviation), torch.Generator().manual_seed(1)
     )
     np.testing.assert_allclose(own_units, values, rtol=1e-5)
-    assert prediction_diversity(answers[:, :1].expand(-1, 5, -1, -1, -1), make_rms_distance(valid), generator).tolist() == [
+    assert prediction_diversity(
+        answers[:, :1].expand(-1, 5, -1, -1, -1), make_rms_distance(valid), generator
+    ).tolist() == [
         0,
         0,
     ]

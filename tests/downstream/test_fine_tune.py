@@ -49,13 +49,15 @@ def test_the_network_is_trained_and_not_the_linear_layer_alone(tmp_path: Path) -
     maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 8, 8), train=60, test=30)
     run = spectral_ssl.pretrain(maps, method="regression", epochs=0, settings=TINY, out=tmp_path / "run")
     train = maps.rows("train")
-    predictors = module._epochs(run, maps, train, maps.labels[train], 1e-3, 0)
+    predictors = module._train_epochs(run, maps, train, maps.labels[train], 1e-3, 0)
     predict = next(predictors)
-    (own,) = [
+    (tuned,) = [
         cell.cell_contents for cell in predict.__wrapped__.__closure__ if isinstance(cell.cell_contents, TrainedRun)
     ]
     changed = {
-        name for name, value in own.method.state_dict().items() if not torch.equal(value, run.method.state_dict()[name])
+        name
+        for name, value in tuned.method.state_dict().items()
+        if not torch.equal(value, run.method.state_dict()[name])
     }
     assert any(name.startswith("encoder.halve") for name in changed)
     assert not any(name.startswith("generator") for name in changed)

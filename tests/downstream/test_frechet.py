@@ -126,13 +126,16 @@ def test_distance_of_images_grows_with_the_damage() -> None:
     assert clean.shape == (12, 1280)
     noise = torch.randn(images.shape, generator=generator)
     results = [
-        frechet_distance(clean, compute_image_features(network, (images + s * noise).clamp(-1, 1))) for s in (0, 0.1, 0.5)
+        frechet_distance(clean, compute_image_features(network, (images + s * noise).clamp(-1, 1)))
+        for s in (0, 0.1, 0.5)
     ]
     values = [result.value for result in results]
     assert values[0] < 1e-9 < values[1] < values[2]
     assert "12 images for 1280" in results[0].warning
     grey = images[:, :1]
-    assert np.array_equal(compute_image_features(network, grey), compute_image_features(network, grey.repeat(1, 3, 1, 1)))
+    assert np.array_equal(
+        compute_image_features(network, grey), compute_image_features(network, grey.repeat(1, 3, 1, 1))
+    )
 
 
 class Plain(nn.Module):

@@ -14,7 +14,7 @@ from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.probes import layer_choice
 from downstream.probes.layer_choice import choose_layer, draw_from_each_class
-from downstream.probes.table import split_labelled_rows, probe_run
+from downstream.probes.table import probe_run, split_labelled_rows
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.cli.app import app

@@ -1,12 +1,13 @@
-"""Modes and phantoms, counted by hand."""
+"""Modes, phantoms and marks against values counted by hand."""
 
 import math
 
 import pytest
 import torch
 
-from downstream.metrics.modes import score_modes, summarise_path
+from downstream.metrics.modes import score_marks, score_modes, summarise_path
 from pretext.methods.cgml.latent_path import InferredPath
+from pretext.tasks.alternate import MARKS, AlternateConfig, find_absent_mark
 
 
 def test_a_report_worked_out_by_hand() -> None:
@@ -38,3 +39,16 @@ def test_a_path_is_summed_up() -> None:
     report = summarise_path(InferredPath(latents, rho, torch.tensor([[1], [2]])))
     assert report.rho == (2.0, 2.0)
     assert (report.converged, report.steps, report.moved) == (0.5, 1.5, 3.0)
+
+
+def test_predictions_with_without_and_between_the_mark() -> None:
+    clean = -torch.ones(2, 1, 32, 32)
+    predictions = clean[:, None].repeat(1, 3, 1, 1, 1)
+    top, bottom, left, right = MARKS["box"]
+    predictions[0, 0, :, top:bottom, left:right] = 1.0  # the mark
+    predictions[0, 1, :, top:bottom, left:right] = 0.0  # half of it: between
+    predictions[1, 0, :, :top] = 1.0  # elsewhere: does not count
+    mark = find_absent_mark(AlternateConfig(rate=0), 32, 32)
+    assert mark is not None
+    scores = score_marks(clean, predictions, mark)
+    assert scores == pytest.approx({"with the mark": 1 / 6, "without": 4 / 6, "between": 1 / 6, "both found": 0.5})

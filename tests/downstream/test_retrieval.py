@@ -93,7 +93,10 @@ def test_order_of_the_objects_decides_nothing() -> None:
     generator = np.random.default_rng(0)
     features, labels = generator.integers(0, 3, (80, 4)).astype(float), generator.integers(0, 3, 80)
     order = generator.permutation(80)
-    one, other = score_class_retrieval(features, labels, "l2"), score_class_retrieval(features[order], labels[order], "l2")
+    one, other = (
+        score_class_retrieval(features, labels, "l2"),
+        score_class_retrieval(features[order], labels[order], "l2"),
+    )
     np.testing.assert_allclose(other.average_precisions, one.average_precisions[order], rtol=1e-12)
 
 

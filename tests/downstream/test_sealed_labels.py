@@ -58,12 +58,12 @@ def record(
     """Probe and write down what is decided on the way and what reaches the final score."""
     kept = Record()
     with monkeypatch.context() as patch:
-        for name in ("accuracy", "confusion", "retrieval"):
+        for name in ("compute_accuracy", "compute_confusion", "score_retrieval"):
             original = getattr(SealedLabels, name)
 
-            def spy(self: SealedLabels, answer: Any, *rest: Any, original: Any = original) -> Any:
-                kept.scored.append(np.array(answer))
-                return original(self, answer, *rest)
+            def spy(self: SealedLabels, prediction: Any, *rest: Any, original: Any = original) -> Any:
+                kept.scored.append(np.array(prediction))
+                return original(self, prediction, *rest)
 
             patch.setattr(SealedLabels, name, spy)
 
@@ -114,15 +114,15 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "few_shot.DRAWS": 2,
         "cross_validation.FOLDS": 2,
-        "linear_probe.STRENGTHS": (1e-3, 1e-1, 10.0),
-        "linear_probe.MOST_ITERATIONS": 20,
-        "svm_probe.SVM_STRENGTHS": (1e-4, 1e-2, 1.0),
-        "layer_probe.WEIGHT_DECAYS": (0.1, 0.0),
-        "layer_probe.EPOCHS": 2,
-        "layer_probe.FEWEST_STEPS": 2,
+        "classifiers.logistic.STRENGTHS": (1e-3, 1e-1, 10.0),
+        "classifiers.logistic.MOST_ITERATIONS": 20,
+        "classifiers.svm.SVM_STRENGTHS": (1e-4, 1e-2, 1.0),
+        "classifiers.adam_layer.WEIGHT_DECAYS": (0.1, 0.0),
+        "classifiers.adam_layer.EPOCHS": 2,
+        "classifiers.adam_layer.FEWEST_STEPS": 2,
         "fine_tune.EPOCHS": (1, 2),
     }.items():
-        monkeypatch.setattr(f"downstream.{name}", value)
+        monkeypatch.setattr(f"downstream.probes.{name}", value)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,13 @@ def test_a_leak_of_test_labels_would_be_found(
 
 def test_the_envelope_gives_out_scores_only() -> None:
     sealed = SealedLabels(np.array([0, 1, 1]))
-    assert {name for name in dir(sealed) if not name.startswith("_")} == {"accuracy", "confusion", "retrieval"}
+    assert {name for name in dir(sealed) if not name.startswith("_")} == {
+        "compute_accuracy",
+        "compute_confusion",
+        "score_retrieval",
+    }
     assert len(sealed) == 3
-    assert sealed.accuracy(np.array([0, 1, 0])) == pytest.approx(2 / 3)
-    assert sealed.confusion(np.array([0, 1, 0]), 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
-    assert sealed.retrieval(np.array([[1.0, 0], [0, 1], [0, 2]], np.float32)).mean_average_precision == 1
-    assert np.isnan(SealedLabels(np.array([0, 1])).retrieval(np.eye(2, dtype=np.float32)).mean_average_precision)
+    assert sealed.compute_accuracy(np.array([0, 1, 0])) == pytest.approx(2 / 3)
+    assert sealed.compute_confusion(np.array([0, 1, 0]), 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert sealed.score_retrieval(np.array([[1.0, 0], [0, 1], [0, 2]], np.float32)).mean_average_precision == 1
+    assert np.isnan(SealedLabels(np.array([0, 1])).score_retrieval(np.eye(2, dtype=np.float32)).mean_average_precision)

@@ -1,1 +1,1 @@
-"""The classifiers that probes fit on frozen features."""
+"""Classifiers that probes fit on frozen features."""

@@ -1,8 +1,8 @@
-"""The papers' probe: a single fully connected layer on frozen features, trained by Adam.
+"""Fit a single fully connected layer on frozen features with Adam, the probe of the papers.
 
-It is softmax regression: the model of ``downstream.probes.classifiers.logistic``, whose C is 1 / (N decay) here, N being the number of
-samples. What differs is the way to it: a fixed number of steps on small batches from zero weights, so that stopping
-early regularises too.
+The model is softmax regression, as in ``downstream.probes.classifiers.logistic``. Its C is
+1 / (N decay), where N is the number of samples. The optimisation differs: a fixed number of steps on
+small batches from zero weights, so that early stopping regularises too.
 """
 
 import math
@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
-# From strong to weak; features are standardised.
+# From strong to weak regularisation, for standardised features.
 WEIGHT_DECAYS = (1.0, 0.1, 0.03, 0.01, 1e-3, 0.0)
 EPOCHS = 50
-FEWEST_STEPS = 1000  # where an epoch has a few batches only there are more of them
+FEWEST_STEPS = 1000  # If an epoch has few batches, there are more epochs.
 BATCH = 128
 RATE = 1e-3
 
@@ -26,26 +26,27 @@ RATE = 1e-3
 def fit_layer(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
     """Choose the weight decay on the training split and train on all of it.
 
-    Minimises mean over samples of cross entropy(softmax(W x + b), label) + decay |W|^2 / 2.
+    It minimises mean over samples of cross entropy(softmax(W x + b), label) + decay |W|^2 / 2.
 
     Parameters
     ----------
     features : ndarray, shape (N, D), float32
-        Of the training split.
+        Features of the training split.
     labels : ndarray, shape (N,), int64
-        Of the training split.
+        Labels of the training split.
     seed : int
-        Draws the folds and the order of the batches.
+        Seed of the folds and of the order of the batches.
 
     Returns
     -------
     FittedProbe
-        Its strength is the weight decay.
+        Probe whose strength is the weight decay.
 
     Raises
     ------
     UserError
-        When there are fewer than two classes, a class has fewer than two samples, or features are not finite.
+        If there are fewer than two classes, a class has fewer than two samples, or a feature is not
+        finite.
     """
 
     def path(values: NDArray[np.float32], classes: NDArray[np.int64], decays: tuple[float, ...]) -> Iterator[Predictor]:
@@ -55,12 +56,13 @@ def fit_layer(features: NDArray[np.float32], labels: NDArray[np.int64], seed: in
 
 
 def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: float, seed: int) -> Predictor:
+    """Train the layer with one weight decay."""
     from sklearn.preprocessing import StandardScaler
 
     classes, targets = np.unique(labels, return_inverse=True)
     scaler = StandardScaler().fit(features)
     values = torch.from_numpy(scaler.transform(features).astype(np.float32, copy=False))
-    wanted = torch.from_numpy(targets.astype(np.int64))
+    target_classes = torch.from_numpy(targets.astype(np.int64))
     weights = torch.zeros(len(classes), values.shape[1], requires_grad=True)
     offsets = torch.zeros(len(classes), requires_grad=True)
     optimizer = torch.optim.Adam(
@@ -70,7 +72,7 @@ def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: floa
     for _ in range(max(EPOCHS, math.ceil(FEWEST_STEPS * BATCH / len(values)))):
         for rows in torch.randperm(len(values), generator=generator).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(functional.linear(values[rows], weights, offsets), wanted[rows])
+            loss = functional.cross_entropy(functional.linear(values[rows], weights, offsets), target_classes[rows])
             loss.backward()
             optimizer.step()
     return make_linear_predictor(scaler, weights.detach().numpy(), offsets.detach().numpy(), classes)
