@@ -105,8 +105,8 @@ def export_features(
     Examples
     --------
     >>> from downstream.features import export_features, read_features
-    >>> export_features(path / "features.h5", run, maps, components=3)  # ``path`` is a folder
-    >>> read_features(path / "features.h5").values.shape == (len(maps), 3)
+    >>> export_features(folder / "features.h5", run, maps, components=3)
+    >>> read_features(folder / "features.h5").values.shape == (len(maps), 3)
     True
     """
     blocks = _encode_blocks(run, maps, components, processes)

@@ -42,8 +42,8 @@ def write_features_as(path: Path, features: Features, kind: FeatureFormat, *, ov
     --------
     >>> import numpy as np
     >>> from downstream.features import extract_features, write_features_as
-    >>> write_features_as(path / "features.npz", extract_features(run, maps), "npz")  # ``path`` is a folder
-    >>> len(np.load(path / "features.npz")["features"]) == len(maps)
+    >>> write_features_as(folder / "features.npz", extract_features(run, maps), "npz")
+    >>> len(np.load(folder / "features.npz")["features"]) == len(maps)
     True
     """
     if kind == "hdf5":

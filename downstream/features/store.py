@@ -95,8 +95,8 @@ def write_features(path: Path, features: Features, *, overwrite: bool = False) -
     ...     values=np.ones((2, 3), np.float32), ids=["a", "b"], labels=np.array([0, -1]),
     ...     splits=np.array(["train", "test"]), classes=("box",), about=dict.fromkeys(names, ""),
     ... )
-    >>> write_features(path / "features.h5", features)  # ``path`` is a folder
-    >>> read_features(path / "features.h5").values.shape
+    >>> write_features(folder / "features.h5", features)
+    >>> read_features(folder / "features.h5").values.shape
     (2, 3)
     """
     write_feature_blocks(path, features, [features.values], overwrite=overwrite)
@@ -171,8 +171,8 @@ def read_features(path: Path) -> Features:
     Examples
     --------
     >>> from downstream.features import export_features, read_features
-    >>> export_features(path / "features.h5", run, maps)  # ``path`` is a folder
-    >>> len(read_features(path / "features.h5").ids) == len(maps)
+    >>> export_features(folder / "features.h5", run, maps)
+    >>> len(read_features(folder / "features.h5").ids) == len(maps)
     True
     """
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
