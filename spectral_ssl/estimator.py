@@ -83,6 +83,12 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         The limits of the training images, which become -1 and 1. Values beyond are clipped. With a run: -1 and 1.
     n_features_in_ : int
         The number of values of a sample.
+
+    Examples
+    --------
+    >>> from spectral_ssl import SpectralFeatures
+    >>> SpectralFeatures(run).fit_transform(maps.read()).shape
+    (64, 128)
     """
 
     def __init__(

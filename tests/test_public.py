@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 import typing
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import spectral_ssl
+from data_prep import Item, Source, pixel_basis, prepare_maps
 
 NAMESPACES = (
     "spectral_ssl",
@@ -106,10 +110,18 @@ def returned_by_a_function(namespace: str, public: type) -> bool:
     return False
 
 
+def load_stripes(number: int) -> NDArray[np.uint8]:
+    """An image (1, 16, 16) of upright or of lying stripes, each with a shift and noise of its own."""
+    generator = np.random.default_rng(number)
+    wave = np.sin((np.arange(16) + generator.uniform(0, 16))[:, None] + np.zeros(16))
+    image = 128 + 80 * (wave.T if number % 2 else wave) + generator.normal(scale=8, size=(16, 16))
+    return image.astype(np.uint8)[None]
+
+
 class Shared:
     """Names that examples may use without making them, in a workspace of their own; each is made on its first use.
 
-    ``maps`` is a small map file of the built-in shapes, ``run`` a short run on it.
+    ``maps`` is a map file of 64 images of 16 x 16 pixels in two classes, ``run`` a short run on it.
     """
 
     def __init__(self, workspace: Path) -> None:
@@ -118,16 +130,24 @@ class Shared:
 
     def get(self, names: set[str]) -> dict[str, Any]:
         """Make what is missing of the names, and return them with their values."""
-        with spectral_ssl.quiet():
-            if "maps" not in self.made and names & {"maps", "run"}:
-                self.made["maps"] = spectral_ssl.prep(
-                    "shapes", degree=6, keep_points=True, workers=0, workspace=self.workspace
+        if "maps" not in self.made and names & {"maps", "run"}:
+            items = tuple(
+                Item(
+                    f"stripes-{number:02}",
+                    number % 2,
+                    "test" if number >= 48 else "train",
+                    partial(load_stripes, number),
                 )
-            if "run" not in self.made and "run" in names:
-                settings = ("width=4", "code=8", "batch_size=64")
-                self.made["run"] = spectral_ssl.pretrain(
-                    self.made["maps"], method="regression", epochs=2, settings=settings, workspace=self.workspace
-                )
+                for number in range(64)
+            )
+            source = Source("stripes", "images", ("upright", "lying"), items, digest="stripes 1")
+            (self.workspace / "maps").mkdir(parents=True)
+            self.made["maps"] = prepare_maps(source, pixel_basis(1, 16, 16), self.workspace / "maps" / "stripes.h5")
+        if "run" not in self.made and "run" in names:
+            settings = ("width=4", "code=8")
+            self.made["run"] = spectral_ssl.pretrain(
+                self.made["maps"], method="regression", epochs=2, settings=settings, workspace=self.workspace
+            )
         return {name: self.made[name] for name in names}
 
 

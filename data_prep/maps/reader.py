@@ -110,6 +110,13 @@ class MapFile:
         Whether the file stores the clouds with the maps.
     fingerprint : dict
         Origin and parameters of the maps, see ``build_fingerprint``.
+
+    Examples
+    --------
+    >>> maps.read(maps.rows("test")[:8]).shape
+    (8, 1, 16, 16)
+    >>> maps.ids[0], maps.classes[maps.labels[0]]
+    ('stripes-00', 'upright')
     """
 
     path: Path
@@ -197,6 +204,13 @@ def open_maps(path: Path | str) -> MapFile:
     ------
     UserError
         When the file is missing, damaged, of another schema, or inconsistent.
+
+    Examples
+    --------
+    >>> from spectral_ssl import open_maps
+    >>> opened = open_maps(maps.path)
+    >>> opened.basis.kind, opened.basis.shape, len(opened)
+    ('pixels', (1, 16, 16), 64)
     """
     path = Path(path)
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     >>> from pretext.data import Batch, Standardiser
     >>> batch = Batch(torch.from_numpy(maps.read()[:4]), Standardiser.of(maps))
     >>> batch.maps.shape, batch.points is None
-    (torch.Size([4, 4, 7, 7]), True)
+    (torch.Size([4, 1, 16, 16]), True)
     """
 
     maps: Tensor

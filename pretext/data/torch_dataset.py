@@ -56,7 +56,7 @@ class MapDataset(Dataset[tuple[Tensor, ...]]):
     >>> from pretext.data import MapDataset
     >>> batch, labels = next(iter(DataLoader(MapDataset(maps, split="train"), batch_size=8)))
     >>> batch.shape, labels.shape
-    (torch.Size([8, 4, 7, 7]), torch.Size([8]))
+    (torch.Size([8, 1, 16, 16]), torch.Size([8]))
     """
 
     def __init__(

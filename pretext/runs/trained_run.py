@@ -21,7 +21,7 @@ from pretext.randomness import seeded_generator
 from pretext.runs.plan import Plan
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
-from spectral_ssl.ground.config import build_config, parse_settings
+from spectral_ssl.ground.config import build_config, merge_settings, parse_settings
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import hash_file
 
@@ -50,6 +50,13 @@ class TrainedRun:
         The checkpoint's file.
     layer : str
         The layer of the network that gives the features, see ``pretext.networks.feature_layers``.
+
+    Examples
+    --------
+    >>> run.plan.method, run.basis.shape
+    ('regression', (1, 16, 16))
+    >>> run.encode(maps.read()).shape
+    (64, 128)
     """
 
     folder: Path
@@ -173,7 +180,8 @@ class TrainedRun:
         if not settings:
             return self
         config = self.plan.task_entry.config
-        values = asdict(self.plan.task_config) | parse_settings(settings, {"task": config})["task"]
+        texts = parse_settings(settings, {"task": config})["task"]
+        values = merge_settings(config, "task", asdict(self.plan.task_config), texts)
         return replace(self, plan=replace(self.plan, task_config=build_config(config, values, "task")))
 
     def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:
@@ -244,6 +252,13 @@ def load_run(folder: Path | str) -> TrainedRun:
     ------
     UserError
         If the folder is no run, or its checkpoints are missing, damaged or of another version.
+
+    Examples
+    --------
+    >>> from spectral_ssl import load_run
+    >>> loaded = load_run(run.folder)
+    >>> bool((loaded.encode(maps) == run.encode(maps)).all())
+    True
     """
     folder = Path(folder)
     if not folder.is_dir():

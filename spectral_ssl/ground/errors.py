@@ -17,6 +17,12 @@ class UserError(Exception):
         The value that was found.
     do : str
         What the user can do about it.
+
+    Examples
+    --------
+    >>> from spectral_ssl import UserError
+    >>> print(UserError("unknown dataset", "'shape'", "did you mean 'shapes'?"))
+    unknown dataset: got 'shape'; did you mean 'shapes'?
     """
 
     def __init__(self, what: str, got: object, do: str) -> None:

@@ -41,7 +41,14 @@ def say(line: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Print neither lines nor progress within this block."""
+    """Print neither lines nor progress within this block.
+
+    Examples
+    --------
+    >>> from spectral_ssl import prep, quiet
+    >>> with quiet():
+    ...     maps = prep("digits", out=folder / "digits.h5")
+    """
     token = _silent.set(True)
     try:
         yield

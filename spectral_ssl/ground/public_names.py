@@ -29,6 +29,12 @@ def import_on_first_use(
         The function to bind to ``__getattr__``. It raises an AttributeError for other names.
     list_attributes : callable
         The function to bind to ``__dir__``, for completion in a shell.
+
+    Examples
+    --------
+    >>> get_attribute, list_attributes = import_on_first_use("some.package", {"Path": "pathlib"})
+    >>> list_attributes(), get_attribute("Path").__name__
+    (['Path'], 'Path')
     """
 
     def get_attribute(name: str) -> Any:

@@ -46,6 +46,15 @@ def complete(options: CompleteOptions) -> Path:
     ------
     UserError
         When run or data are missing, or do not fit each other.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> import spectral_ssl
+    >>> path = spectral_ssl.complete(run, count=4, modes=2, out=folder / "completions.h5")
+    >>> with h5py.File(path) as file:
+    ...     file["answers"].shape
+    (4, 2, 1, 16, 16)
     """
     workspace = Workspace.find(options.workspace)
     run = options.run if isinstance(options.run, TrainedRun) else load_run(workspace.find_run(options.run))
@@ -137,7 +146,7 @@ def _find_latent_model(run: TrainedRun) -> LatentModel:
 def _draw_path(path: Path, run: TrainedRun, example: Example, ids: list[str], seed: int) -> None:
     """Draw a prediction for each map at five steps of its latent (paper, figure 6)."""
     model = _find_latent_model(run)
-    count = model.config.inference_steps or model.config.steps
+    count = model.config.path.steps_at_inference
     steps = sorted({round(part * count / 4) for part in range(5)})
     generator = seeded_generator(seed, "complete path")
     predictions, _ = model.complete_along_path(example.condition, 1, generator, at=steps)  # (steps, B, 1, C, H, W)

@@ -25,6 +25,13 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     -------
     dict
         The result of the probe, with the ``paths`` of all files.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> result = spectral_ssl.demo(workspace=folder)
+    >>> result["paths"]["features"].is_file()
+    True
     """
     root = Workspace.find(workspace).root
     say("1 of 4: prep, shapes to spectral maps")

@@ -64,6 +64,13 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     ------
     UserError
         When runs or data are missing, or do not fit each other.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> result = spectral_ssl.evaluate(run, count=8, modes=2)
+    >>> [row["answers"] for row in result["rows"]]
+    ['regression']
     """
     evaluation = _prepare(options)
     main, others, example = evaluation.main, evaluation.others, evaluation.example

@@ -33,6 +33,12 @@ def list_names(
     ------
     UserError
         When there is no such kind, or no such run.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> sorted(spectral_ssl.list_names("methods")["methods"])[:3]
+    ['bicycle-gan', 'cgml', 'context-encoder']
     """
     if what == LAYERS:
         from pretext.runs.trained_run import load_run

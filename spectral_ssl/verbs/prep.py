@@ -19,5 +19,12 @@ def prep(options: PrepOptions) -> MapFile:
     ------
     UserError
         When data or options are invalid; nothing is written then.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> maps = spectral_ssl.prep("digits", out=folder / "digits.h5")
+    >>> maps.read().shape, maps.classes[:3]
+    ((1797, 1, 8, 8), ('0', '1', '2'))
     """
     return prepare_dataset(options)

@@ -37,6 +37,14 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
     ------
     UserError
         When data or settings are invalid, or the loss becomes infinite.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> settings = ("width=4", "code=8")
+    >>> run = spectral_ssl.pretrain(maps, method="regression", epochs=1, settings=settings, report=False)
+    >>> run.encode(maps).shape
+    (64, 128)
     """
     workspace = Workspace.find(options.workspace)
     options.check_resume()

@@ -40,6 +40,13 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
     UserError
         When run or target are missing, do not fit each other, or hold too few labels; when a probe or a pose is
         unknown or not for such maps.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> table = spectral_ssl.probe(maps, run=run, seeds=1, probes=("neighbours",), report=False)
+    >>> [row["features"] for row in table["rows"]]
+    ['raw pixels', 'PCA', 'k-means patches', 'untrained network', 'trained network']
     """
     workspace = Workspace.find(options.workspace)
     run, target = options.run, options.target

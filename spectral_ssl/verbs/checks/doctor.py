@@ -68,6 +68,13 @@ def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
     dict
         ``well`` (bool: nothing fails), ``findings`` (list of dict with name, state, found, do), ``seconds`` and
         ``environment``.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> result = spectral_ssl.doctor()
+    >>> sorted(result)
+    ['environment', 'findings', 'seconds', 'well']
     """
     started = time.monotonic()
     root = Workspace.find(workspace).root

@@ -60,6 +60,12 @@ def verify(
     ------
     UserError
         When the file is not a readable file of this toolkit, or the given raw data is missing.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> spectral_ssl.verify(maps.path)
+    []
     """
     path = Path(path)
     if not path.is_file():

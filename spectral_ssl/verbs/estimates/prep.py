@@ -46,6 +46,13 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     ------
     UserError
         Where ``prep`` would refuse its data or its options.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> estimate = spectral_ssl.estimate_prep("digits")
+    >>> estimate["objects"], estimate["shape"]
+    (1797, [1, 8, 8])
     """
     plan = _plan(options)
     source, basis = plan.source, plan.basis

@@ -58,6 +58,13 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     ------
     UserError
         Where ``pretrain`` would refuse; and when a run is to be resumed.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> estimate = spectral_ssl.estimate_pretrain(maps, method="regression", epochs=3)
+    >>> estimate["maps"], estimate["epochs"], estimate["steps"]
+    (48, 3, 3)
     """
     if options.resume is not None:
         raise UserError("--dry-run with --resume", str(options.resume), "leave one of them out")

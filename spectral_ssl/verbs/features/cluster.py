@@ -61,6 +61,14 @@ def cluster(
     ------
     UserError
         When the file is no feature file, the split is empty, or there are fewer samples than clusters.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> path = spectral_ssl.export(run, out=folder / "features.h5")
+    >>> result = spectral_ssl.cluster(path, split="test")
+    >>> result["clusters"], sorted(result["scores"])
+    (2, ['ARI', 'NMI', 'purity'])
     """
     path = Path(features)
     target = Path(out) if out else path.with_name(f"{path.stem}-clusters.h5")

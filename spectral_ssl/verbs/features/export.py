@@ -30,6 +30,13 @@ def export(options: ExportOptions) -> Path:
     UserError
         When run or data are missing, or do not fit each other; when there is no such layer or format, or a library for
         it is not installed; when there are fewer components than asked for.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> path = spectral_ssl.export(run, out=folder / "features.h5")
+    >>> spectral_ssl.read_features(path).values.shape
+    (64, 128)
     """
     kind = options.format
     if kind == "onnx" or kind == "torch-export":  # two comparisons, for the type checker

@@ -76,6 +76,12 @@ def export_encoder(
     UserError
         When the run is missing, its encoder cannot be exported, the library is not installed, or the written encoder
         does not reproduce the run's features.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> spectral_ssl.export_encoder(run, out=folder / "encoder.onnx").name
+    'encoder.onnx'
     """
     if format not in ENDINGS:
         raise unknown_name("format of an encoder", format, ENDINGS)

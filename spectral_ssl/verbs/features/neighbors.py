@@ -86,6 +86,13 @@ def neighbors(
     UserError
         When run or data are missing or do not fit each other, the query is neither an id nor a readable file, or the
         image exists.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> result = spectral_ssl.neighbors(maps.ids[0], run=run, count=3, out=folder / "neighbors.png")
+    >>> [nearest["rank"] for nearest in result["answers"]]
+    [1, 2, 3]
     """
     check_range("number of neighbours", count, 1, 1_000_000)
     check_metric(metric)  # fails before all features are computed

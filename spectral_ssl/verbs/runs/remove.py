@@ -28,6 +28,18 @@ def remove_run(run: str | Path, *, workspace: str | Path | None = None) -> Path:
     ------
     UserError
         When it is no run, is outside the workspace, is a link, or is in training.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> second = spectral_ssl.pretrain(
+    ...     maps, method="regression", epochs=0, settings=("width=2", "code=8"), report=False
+    ... )
+
+    >>> spectral_ssl.remove_run(second.folder) == second.folder
+    True
+    >>> second.folder.exists()
+    False
     """
     folder = removable_run(run, workspace=workspace)
     # moved first: after a kill, the rest is not taken for a run

@@ -51,6 +51,12 @@ def report(
     ------
     UserError
         When a run is missing or damaged, or another file has the name of the report.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> spectral_ssl.report(run, out=folder / "report.html").name
+    'report.html'
     """
     home = Workspace.find(workspace)
     if compare:

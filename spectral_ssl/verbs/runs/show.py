@@ -6,6 +6,7 @@ from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
 
+from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics, read_status
 from spectral_ssl.ground.workspace import Workspace
@@ -35,6 +36,13 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     ------
     UserError
         When there is no such run, or its config is damaged.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> summary = spectral_ssl.show_run(run.folder)
+    >>> summary["state"], summary["method"], summary["epoch"]
+    ('finished', 'regression', 2)
     """
     folder = Workspace.find(workspace).find_run(run)
     path = folder / "config.toml"
@@ -57,7 +65,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "step": status.get("step", 0),
         "minutes": round(rows[-1].get("seconds", 0) / 60, 2) if rows else None,
         "megabytes": round(sum(sizes) / 1e6, 1),
-        "settings": settings,
+        "settings": {section: _flatten_to_bare_keys(values) for section, values in settings.items()},
         "metrics": {name: value for row in rows for name, value in row.items() if name not in NOT_COMPARED},
         "probes": {path.stem: _scores(path) for path in sorted(folder.glob("probe-*.json"))},
         "environment": _environment(folder),
@@ -92,6 +100,16 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
     ------
     UserError
         When there are fewer than two runs, or one is no run.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> second = spectral_ssl.pretrain(
+    ...     maps, method="regression", epochs=0, settings=("width=2", "code=8"), report=False
+    ... )
+
+    >>> spectral_ssl.compare_runs([run.folder, second.folder])["settings"]["method.width"]
+    [4, 2]
     """
     if len(runs) < 2:
         raise UserError("runs to compare", len(runs), "give at least two")
@@ -116,7 +134,14 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
 
 
 def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
-    """List the runs of a workspace by name, with a line about each: method, task, data, progress and state."""
+    """List the runs of a workspace by name, with a line about each: method, task, data, progress and state.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> spectral_ssl.list_runs()[run.folder.name]
+    'regression on denoise, stripes.h5, 2 of 2 epochs, finished; ...'
+    """
     return {folder.name: _describe(folder) for folder in Workspace.find(workspace).runs()}
 
 
@@ -130,6 +155,11 @@ def _describe(folder: Path) -> str:
     trained = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')} epochs"
     words = f"{run.get('method')} on {run.get('task')}, {Path(str(run.get('data'))).name}"
     return f"{words}, {trained}, {read_status(folder)['state']}; {folder}"
+
+
+def _flatten_to_bare_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without their groups, so that runs from before there were groups compare with later ones."""
+    return {bare_key(key): value for key, value in flatten(values).items()}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

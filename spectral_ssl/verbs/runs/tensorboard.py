@@ -39,6 +39,13 @@ def to_tensorboard(
     UserError
         When there is no such run, it has no metrics and is not followed, the folder exists, or TensorBoard is not
         installed.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> logs = spectral_ssl.to_tensorboard(run.folder, folder / "logs")
+    >>> logs.name == run.folder.name
+    True
     """
     home = Workspace.find(workspace)
     run_folder = find_run_to_follow(run, home) if follow else home.find_run(run)

@@ -67,6 +67,13 @@ def create_study(
     ------
     UserError
         When runs or data are missing or do not fit each other, or there are too few images.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> study = spectral_ssl.create_study([run], trials=6, out=folder / "study")
+    >>> study.config.trials
+    6
     """
     if kind not in KINDS:
         raise unknown_name("kind of study", kind, KINDS)

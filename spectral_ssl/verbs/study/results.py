@@ -44,6 +44,15 @@ def study_results(
     ------
     UserError
         When there is no such study, or it has no results yet.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> study = spectral_ssl.create_study([run], trials=6, out=folder / "study")
+    >>> spectral_ssl.study_results(study)  # nobody has taken part yet
+    Traceback (most recent call last):
+        ...
+    spectral_ssl.ground.errors.UserError: no answers yet: got ...
     """
     opened = find_study(study, Workspace.find(workspace).root / "studies")
     results = {**gather(opened), "note": note, "environment": environment()}

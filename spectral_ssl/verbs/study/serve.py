@@ -44,6 +44,12 @@ def serve_study(
     ------
     UserError
         When there is no such study, the address or port is not available, or the extra ``study`` is not installed.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> study = spectral_ssl.create_study([run], trials=6, out=folder / "study")
+    >>> spectral_ssl.serve_study(study, port=0)
     """
     check_range("port", port, 0, 65_535)
     check_range("most participants", most, 1, 1_000_000)
