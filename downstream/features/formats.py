@@ -1,7 +1,7 @@
 """Write features as HDF5, as NPZ (NumPy) or as Parquet (tables).
 
-All formats have the same columns: id, label (-1 for none), class, split, features. The attributes of
-the HDF5 file are stored as JSON under the name ``about``.
+All formats have the same columns: id, label (-1 for none), class, split, features. The attributes
+of the HDF5 file are stored as JSON under the name ``about``.
 """
 
 import json

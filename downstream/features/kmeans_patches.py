@@ -1,6 +1,7 @@
 """Compute single-layer features of images by k-means on small patches, without training a network.
 
-A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature Learning*, AISTATS 2011:
+A. Coates, H. Lee, A. Y. Ng, *An Analysis of Single-Layer Networks in Unsupervised Feature
+Learning*, AISTATS 2011:
 
 1. Patches x of 6 x 6 pixels are drawn from training images. Each patch is normalised:
    (x - mean) / sqrt(variance + 10).

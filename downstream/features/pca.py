@@ -46,10 +46,10 @@ def compute_pca_features(values: NDArray[np.float32], train: NDArray[np.int64]) 
 
     Notes
     -----
-    (x - mean) V, where the columns of V are the leading eigenvectors of the covariance of the
-    training rows. The signs of the columns are arbitrary. The tests compare the leading components
-    with an eigendecomposition in float64 to 2e-3. For D over 4096 a randomised solver is used, whose
-    last components are approximate.
+    (x - mean) V, where the columns of V are the leading eigenvectors of the covariance
+    of the training rows. The signs of the columns are arbitrary. The tests compare the leading
+    components with an eigendecomposition in float64 to 2e-3. For D over 4096 a randomised solver is
+    used, whose last components are approximate.
 
     Examples
     --------
@@ -91,8 +91,9 @@ def fit_reduction(values: NDArray[np.float32], components: int) -> "Pipeline":
 
     Notes
     -----
-    ((x - mean) / deviation) V, where the columns of V are the K leading eigenvectors of the
-    correlation matrix. With K = D all distances of standardised features are kept to 1e-4 (float32).
+    ((x - mean) / deviation) V, where the columns of V are the K leading eigenvectors of
+    the correlation matrix. With K = D all distances of standardised features are kept to 1e-4
+    (float32).
 
     Examples
     --------

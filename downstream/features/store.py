@@ -55,7 +55,8 @@ class Features:
     classes : tuple of str
         Class names in label order.
     about : dict of str to str
-        Origin of the features: layer, pooling, checkpoint_digest, data_digest, config, basis, source.
+        Origin of the features: layer, pooling, checkpoint_digest, data_digest, config, basis,
+        source.
     """
 
     values: NDArray[np.float32]
@@ -121,8 +122,8 @@ def write_feature_blocks(
     Raises
     ------
     UserError
-        If the file exists and may not be overwritten, or cannot be written. An existing file is left
-        unchanged then.
+        If the file exists and may not be overwritten, or cannot be written. An existing file is
+        left unchanged then.
     """
     rows, row = len(features.ids), 0
     try:
@@ -130,7 +131,8 @@ def write_feature_blocks(
             with h5py.File(temporary, "w") as file:
                 for block in blocks:
                     if not row:
-                        # An HDF5 file cannot be closed safely after a failed write, so the space is reserved first.
+                        # An HDF5 file cannot be closed safely after a failed write, so the space is
+                        # reserved first.
                         reserve_room(temporary, rows * (4 * block.shape[1] + BYTES_OF_A_ROW) + BYTES_OF_A_FILE)
                         values = file.create_dataset("features", (rows, block.shape[1]), np.float32)
                     values[row : row + len(block)] = block

@@ -22,8 +22,9 @@ def draw_moments(
     """Draw input, ground truth, centre, dispersion and some samples of each image in a row.
 
     Centre and dispersion are drawn as predicted and as computed from the samples. They are mean and
-    variance; with Laplace variants they are median and mean absolute deviation. The dispersion is the
-    mean over the channels. It has the same scale in all images, and it is 0 where the image is known.
+    variance; with Laplace variants they are median and mean absolute deviation. The dispersion is
+    the mean over the channels. It has the same scale in all images, and it is 0 where the image is
+    known.
 
     Parameters
     ----------

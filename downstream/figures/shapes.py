@@ -12,8 +12,8 @@ from downstream.figures.canvas import save_figure
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.terminal import printable
 
-# The camera looks slightly from above, so that tops and fronts are visible. The light comes from the
-# left and above.
+# The camera looks slightly from above, so that tops and fronts are visible. The light comes from
+# the left and above.
 ELEVATION, AZIMUTH = 22.0, -55.0
 LIGHT = np.array([-0.3, -0.6, 0.75])
 MOST_POINTS = 4096  # Points drawn of a cloud.

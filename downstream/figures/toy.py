@@ -17,8 +17,8 @@ LIMIT = 4.6  # Largest |y| of the axes.
 def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, seed: int = 0) -> None:
     """Draw each dimension of y over x, for the truth and for several kinds of predictions.
 
-    The columns are the truth, predictions of a network trained on L1 alone, predictions without rho,
-    E[rho], and predictions with rho.
+    The columns are the truth, predictions of a network trained on L1 alone, predictions without
+    rho, E[rho], and predictions with rho.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ def _predict(method: LatentModel, x: torch.Tensor, use_rho: bool, seed: int) -> 
 def _compute_rho_map(method: LatentModel, dimension: int, seed: int) -> torch.Tensor:
     """Compute E[rho] over (y, x), (CELLS, CELLS).
 
-    Each cell is the mean over the latents of all paths whose prediction lies in it; NaN without any.
+    Each cell is the mean over the latents of all paths whose prediction lies in it; NaN without
+    any.
     """
     x = torch.linspace(-1, 1, CELLS)[:, None, None, None]
     bottleneck, path = _infer(method, x, True, seed)

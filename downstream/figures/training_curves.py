@@ -17,8 +17,8 @@ def draw_losses(path: Path, metrics: list[dict[str, Any]]) -> None:
     path : Path
         PNG file to write.
     metrics : list of dict
-        Rows of ``metrics.jsonl``. A name may be missing in some rows, because feature statistics are
-        computed less often than losses.
+        Rows of ``metrics.jsonl``. A name may be missing in some rows, because feature statistics
+        are computed less often than losses.
     """
     names = [name for name in dict.fromkeys(key for row in metrics for key in row) if name not in NOT_DRAWN]
     figure, axes = make_axes(1, len(names), size=(2.6 * len(names) + 1, 3.2))
@@ -41,8 +41,9 @@ def draw_convergence(path: Path, metrics: dict[str, list[dict[str, Any]]]) -> No
         PNG file to write.
     metrics : dict of str to list of dict
         Rows of ``metrics.jsonl`` by the names of the runs. The key ``answer_error`` is drawn. It is
-        the mean absolute error of the predictions for the same 64 training samples. Losses cannot be
-        compared between methods: that of cGML is the error at a latent optimised with the target.
+        the mean absolute error of the predictions for the same 64 training samples. Losses cannot
+        be compared between methods: that of cGML is the error at a latent optimised with the
+        target.
     """
     figure, axes = make_axes(1, 2, size=(10.0, 3.8))
     for axis, over in zip(axes[0], ("epoch", "seconds"), strict=True):

@@ -6,7 +6,8 @@ the class of their code. The score is only as good as the classifier, so report 
 accuracy on real test samples with it. The classifier is the network of ``rotation-prediction`` with
 one output for each class.
 
-Letters in shapes: N conditions, K samples for each, B samples of a batch, C x H x W values of a map.
+Letters in shapes: N conditions, K samples for each, B samples of a batch, C x H x W values of a
+map.
 """
 
 from dataclasses import dataclass
@@ -108,8 +109,8 @@ def train_classifier(
     seed : int
         Seed of the initial parameters, the order of the batches, the views and the label noise.
     label_noise : float
-        Share of training labels to replace by random other labels, from 0 to 1. It makes classifiers
-        of known quality.
+        Share of training labels to replace by random other labels, from 0 to 1. It makes
+        classifiers of known quality.
     batch_size : int
         Maps of a batch.
     views : ImageViewsConfig, optional
@@ -305,8 +306,8 @@ def compute_class_score(logits: NDArray[Any]) -> float:
     Returns
     -------
     float
-        Score from 1 to K. It is 1 if all samples have the same class probabilities. It is K if every
-        sample has one certain class and all classes are equally frequent.
+        Score from 1 to K. It is 1 if all samples have the same class probabilities. It is K if
+        every sample has one certain class and all classes are equally frequent.
 
     Notes
     -----

@@ -1,8 +1,8 @@
 """Measure how different the predictions for one condition are, by the mean distance of random pairs.
 
-J.-Y. Zhu et al., *Toward Multimodal Image-to-Image Translation*, NeurIPS 2017, measure it with LPIPS.
-The cGML paper uses 10 pairs of 20 predictions. High diversity alone has no value: noise is more
-diverse than any correct predictions.
+J.-Y. Zhu et al., *Toward Multimodal Image-to-Image Translation*, NeurIPS 2017, measure it with
+LPIPS. The cGML paper uses 10 pairs of 20 predictions. High diversity alone has no value: noise is
+more diverse than any correct predictions.
 
 Letters in shapes: N conditions, K predictions for each, P pairs, C x H x W values of a map.
 """
@@ -114,7 +114,8 @@ def make_rms_distance(valid: Tensor, deviation: Tensor | None = None) -> Distanc
     Parameters
     ----------
     valid : Tensor, shape (C, H, W), bool
-        Cells that hold a coefficient (``data_prep.layout.find_valid_cells``). Other cells are ignored.
+        Cells that hold a coefficient (``data_prep.layout.find_valid_cells``). Other cells are
+        ignored.
     deviation : Tensor, shape (C, H, W), optional
         Standard deviation of each coefficient over the training split, for maps in their own units.
         Leave it out for standardised maps.

@@ -1,8 +1,8 @@
 """Compute the error of reconstructed spectral maps by angular degree, with the noise floor of the maps.
 
 Low degrees describe the rough shape, high degrees its details. Each map contains the noise of the
-finite point cloud it was made from. No prediction can know this noise without seeing the map. If the
-error of a degree reaches this noise floor, it cannot be improved further.
+finite point cloud it was made from. No prediction can know this noise without seeing the map. If
+the error of a degree reaches this noise floor, it cannot be improved further.
 
 Letters in shapes: N objects, K radial channels, L the largest degree.
 """

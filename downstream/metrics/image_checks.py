@@ -30,7 +30,8 @@ def check_images(what: str, images: Any, *, colours: bool = False) -> Tensor:
     Raises
     ------
     UserError
-        If there is no image, or the shape, the dtype or the range is wrong, or a value is not finite.
+        If there is no image, or the shape, the dtype or the range is wrong, or a value is not
+        finite.
     """
     tensor = torch.as_tensor(images).detach().cpu()
     if tensor.ndim != 4 or 0 in tensor.shape:

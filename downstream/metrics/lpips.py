@@ -1,23 +1,19 @@
 """Compute perceptual distances of images: ST-LPIPS and LPIPS.
 
-The weights of ST-LPIPS come with a package. The weights of LPIPS must be downloaded by the user. Both
-distances compute the features of two images in five stages of an AlexNet. They scale the features at
-every position to a unit vector. Then they add the squared differences with learnt weights, averaged
-over all positions::
+The weights of ST-LPIPS come with a package. The weights of LPIPS must be downloaded by the user.
+Both distances compute the features of two images in five stages of an AlexNet. They scale the
+features at every position to a unit vector. Then they add the squared differences with learnt
+weights, averaged over all positions::
 
     d(x, y) = sum over stages s of mean over positions p of sum over channels c of
               w_sc (f_sc(x)_p - f_sc(y)_p)^2
 
 The values of the two distances cannot be compared, so they have different names:
 
-========  ===================================================  ==================================================
-name      network                                              source
-========  ===================================================  ==================================================
-ST-LPIPS  AlexNet with stride 1 and blurred subsampling,       A. Ghildyal, F. Liu, *Shift-tolerant Perceptual
-          trained on human ratings                             Similarity Metric*, ECCV 2022
-LPIPS     AlexNet of ImageNet, unchanged, only w learnt        R. Zhang et al., *The Unreasonable Effectiveness of
-          (version 0.1)                                        Deep Features as a Perceptual Metric*, CVPR 2018
-========  ===================================================  ==================================================
+* ST-LPIPS: AlexNet with stride 1 and blurred subsampling, trained on human ratings. A. Ghildyal, F.
+  Liu, *Shift-tolerant Perceptual Similarity Metric*, ECCV 2022.
+* LPIPS: AlexNet of ImageNet, unchanged, with learnt weights w (version 0.1). R. Zhang et al., *The
+  Unreasonable Effectiveness of Deep Features as a Perceptual Metric*, CVPR 2018.
 """
 
 from pathlib import Path
@@ -141,8 +137,8 @@ def load_perceptual_distance(weights: Path | None = None) -> PerceptualDistance:
     Returns
     -------
     PerceptualDistance
-        Network in float32 on the CPU, whose parameters do not require gradients. Its ``name`` is the
-        name of the distance.
+        Network in float32 on the CPU, whose parameters do not require gradients. Its ``name`` is
+        the name of the distance.
 
     Raises
     ------

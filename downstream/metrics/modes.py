@@ -1,6 +1,7 @@
 """Score predictions where all correct predictions (modes) for a condition are known.
 
-This holds for the toys and for images with a mark. ``summarise_path`` describes latent optimisation.
+This holds for the toys and for images with a mark. ``summarise_path`` describes latent
+optimisation.
 
 Letters in shapes: B or N conditions, K predictions for each, J modes, C x H x W values of an image.
 """
@@ -27,7 +28,8 @@ class ModeScores:
         Share of the predictions that are farther than ``radius`` from every mode and nearer to the
         mean of the modes than to any mode (the phantom distribution in figure 3 of the cGML paper).
     shares : tuple of float
-        Share of the predictions whose nearest mode is the j-th, over conditions with separate modes.
+        Share of the predictions whose nearest mode is the j-th, over conditions with separate
+        modes.
     coverage : float
         Share of the conditions with separate modes in which every mode has a prediction within
         ``radius``.

@@ -116,9 +116,9 @@ def score_images(
     Returns
     -------
     dict of str to float
-        PSNR, SSIM and the perceptual distance, each over the first 4 predictions for every condition.
-        PSNR is that of the mean squared error over all images, in dB. The Fréchet distance compares
-        the first predictions with the true images. The diversity needs K >= 2.
+        PSNR, SSIM and the perceptual distance, each over the first 4 predictions for every
+        condition. PSNR is that of the mean squared error over all images, in dB. The Fréchet
+        distance compares the first predictions with the true images. The diversity needs K >= 2.
 
     Examples
     --------
@@ -236,8 +236,8 @@ def score_mixture(predictions: Tensor, spread: float) -> dict[str, float]:
     -------
     dict of str to float
         ``within 3 sigma``: share of the points within 3 standard deviations of a centre.
-        ``modes found``: number of modes that have at least a fifth of their fair share of all points
-        (2.5 %) within 3 standard deviations. ``smallest share`` and ``largest share`` of a mode.
+        ``modes found``: number of modes with at least 2.5 % of all points, a fifth of their fair
+        share, within 3 standard deviations. ``smallest share``, ``largest share``: of a mode.
 
     Examples
     --------
@@ -268,7 +268,8 @@ def score_methods(
     Parameters
     ----------
     methods : mapping of str to callable
-        Functions that return predictions (N, K, C, H, W) for an example, by the names of their rows.
+        Functions that return predictions (N, K, C, H, W) for an example, by the names of their
+        rows.
     example : Example
         N conditions with targets.
     score : callable

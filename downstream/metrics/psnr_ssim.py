@@ -1,6 +1,7 @@
 """Compute SSIM and PSNR of images with scikit-image.
 
-Z. Wang et al., *Image quality assessment: from error visibility to structural similarity*, IEEE TIP 13, 2004.
+Z. Wang et al., *Image quality assessment: from error visibility to structural similarity*, IEEE TIP
+13, 2004.
 """
 
 from typing import Any
@@ -36,11 +37,12 @@ def structural_similarity(predictions: Any, truth: Any) -> NDArray[np.float64]:
 
     Notes
     -----
-    SSIM = (2 a b + c1)(2 s_ab + c2) / ((a^2 + b^2 + c1)(s_aa + s_bb + c2)), with the means a, b and the
-    sample covariances s in a square window of ``choose_window(H, W)`` pixels of equal weight,
-    c1 = (0.01 R)^2, c2 = (0.03 R)^2 and R = 2. These are the defaults of scikit-image. The window of
-    Wang et al. is a Gaussian of 11 pixels; values with that window cannot be compared. All values are
-    computed in float64. The tests compare them with the formula to 1e-10.
+    SSIM = (2 a b + c1)(2 s_ab + c2) / ((a^2 + b^2 + c1)(s_aa + s_bb + c2)), with the
+    means a, b and the sample covariances s in a square window of ``choose_window(H, W)`` pixels of
+    equal weight, c1 = (0.01 R)^2, c2 = (0.03 R)^2 and R = 2. These are the defaults of
+    scikit-image. The window of Wang et al. is a Gaussian of 11 pixels; values with that window
+    cannot be compared. All values are computed in float64. The tests compare them with the formula
+    to 1e-10.
 
     Examples
     --------

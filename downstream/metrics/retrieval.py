@@ -2,8 +2,8 @@
 
 faiss computes the distances to all objects in float32, in pieces of bounded memory. The search is
 exact. Objects at the same distance all get the last of their ranks, as in the function
-``average_precision_score`` of scikit-learn. So the score does not depend on the order of the file, and
-ties cannot raise it. Features that are all equal retrieve nothing.
+``average_precision_score`` of scikit-learn. So the score does not depend on the order of the file,
+and ties cannot raise it. Features that are all equal retrieve nothing.
 
 Letters in shapes: N objects, Q queries of a piece, D values of an object.
 """
@@ -121,8 +121,8 @@ def score_class_retrieval(
 ) -> ClassRetrieval:
     """Compute how well features retrieve objects of the same class.
 
-    Each object in turn is the query. All other objects are ranked by their distance to it. Objects of
-    the same class are the correct ones.
+    Each object in turn is the query. All other objects are ranked by their distance to it. Objects
+    of the same class are the correct ones.
 
     Parameters
     ----------
@@ -146,9 +146,9 @@ def score_class_retrieval(
 
     Notes
     -----
-    Average precision = mean over the correct objects of (number of correct objects up to its rank) /
-    rank. The tests compare it with scikit-learn to 1e-12. Squared distances are computed in float32.
-    Distances within 16 roundings of each other count as tied.
+    Average precision = mean over the correct objects of (number of correct objects up
+    to its rank) / rank. The tests compare it with scikit-learn to 1e-12. Squared distances are
+    computed in float32. Distances within 16 roundings of each other count as tied.
 
     Examples
     --------

@@ -189,7 +189,8 @@ def _untrained_settings(run: TrainedRun) -> dict[str, Any]:
     for values in (run.standardise.mean, run.standardise.std):
         statistics.update(values.numpy().tobytes())
     plan = run.plan
-    # The section [train] is left out, because the training of a run does not change its untrained copy.
+    # The section [train] is left out, because the training of a run does not change its untrained
+    # copy.
     config = to_toml(
         {"run": {"method": plan.method, "task": plan.task}, "method": plan.method_config, "task": plan.task_config}
     )

@@ -1,12 +1,12 @@
 """Choose the regularisation of a probe by stratified cross-validation inside the training split.
 
-Protocol: standardise on the training split, choose the regularisation by stratified cross-validation
-inside the training split, fit once on all of it, and score the test split once. No function of this
-module has an argument for test data.
+Protocol: standardise on the training split, choose the regularisation by stratified
+cross-validation inside the training split, fit once on all of it, and score the test split once. No
+function of this module has an argument for test data.
 
 With a large training split the folds are a stratified part of it. The search then ends after two
-weaker regularisations in a row were worse than the best. A full search would take about ten times as
-long, and the choice would hardly differ.
+weaker regularisations in a row were worse than the best. A full search would take about ten times
+as long, and the choice would hardly differ.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +23,8 @@ MOST_CROSS_VALIDATED = 10_000  # Training samples with which the regularisation 
 WORSE_IN_A_ROW = 2  # With more samples than that, the search ends after so many worse strengths.
 
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.int64]]
-# Function of features (N, D), labels (N,) and strengths, from strong to weak regularisation. It yields
-# a predictor for each strength.
+# Function of features (N, D), labels (N,) and strengths, from strong to weak regularisation. It
+# yields a predictor for each strength.
 RegularisationPath = Callable[
     [NDArray[np.float32], NDArray[np.int64], tuple[float, ...]],
     Iterator[Predictor],

@@ -1,10 +1,10 @@
 """Probe features with a few labels for each class.
 
-A few labels of each class are drawn from the training split, several times. All training features are
-used for standardisation, because it needs no labels. Each sample is then scaled to unit length and
-classified by logistic regression with C = 1. There are too few labels to choose C by cross-validation.
-Unit length and C = 1 are the protocol of Y. Tian et al., *Rethinking Few-Shot Image Classification: a
-Good Embedding Is All You Need?*, ECCV 2020.
+A few labels of each class are drawn from the training split, several times. All training features
+are used for standardisation, because it needs no labels. Each sample is then scaled to unit length
+and classified by logistic regression with C = 1. There are too few labels to choose C by
+cross-validation. Unit length and C = 1 are the protocol of Y. Tian et al., *Rethinking Few-Shot
+Image Classification: a Good Embedding Is All You Need?*, ECCV 2020.
 """
 
 from collections.abc import Iterator

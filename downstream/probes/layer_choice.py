@@ -1,7 +1,8 @@
 """Choose the layer of a network with the best features by cross-validation inside the training split.
 
 The score of a layer is the cross-validated training accuracy of the linear probe on its features
-(``downstream.probes.classifiers.logistic``). No function of this module has an argument for test data.
+(``downstream.probes.classifiers.logistic``). No function of this module has an argument for test
+data.
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,8 @@ def choose_layer(
     Returns
     -------
     LayerChoice
-        Choice with all scores. Among equally good layers the one with the fewest features is chosen.
+        Choice with all scores. Among equally good layers the one with the fewest features is
+        chosen.
 
     Raises
     ------

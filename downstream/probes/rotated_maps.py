@@ -1,7 +1,7 @@
 """Rotate the objects of a map file at random, to probe features in other poses than those of the data set.
 
-The coefficients are rotated (``data_prep.transforms.rotation``), which equals a rotation of the points
-before the transform. So no points are needed.
+The coefficients are rotated (``data_prep.transforms.rotation``), which equals a rotation of the
+points before the transform. So no points are needed.
 """
 
 from dataclasses import dataclass, field, fields
@@ -83,7 +83,8 @@ def rotate_maps(maps: MapFile, pose: Pose, seed: int = 0) -> MapFile:
 def draw_rotations(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """Draw rotation matrices (count, 3, 3), uniform over SO(3).
 
-    They are made from quaternions uniform on the sphere (K. Shoemake, *Uniform random rotations*, 1992).
+    They are made from quaternions uniform on the sphere (K. Shoemake, *Uniform random rotations*,
+    1992).
     """
     from scipy.spatial.transform import Rotation
 

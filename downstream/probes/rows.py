@@ -176,11 +176,11 @@ class ProbeRow:
     cross_validation : tuple of float
         Cross-validated training accuracy of this C for each seed.
     confusion : tuple of tuple of int
-        Confusion matrix of the linear probe (first seed): number of test samples by true class (row)
-        and predicted class (column).
+        Confusion matrix of the linear probe (first seed): number of test samples by true class
+        (row) and predicted class (column).
     per_class : tuple of float
-        Share of each class's test samples that the linear probe classifies correctly; NaN for a class
-        without test samples.
+        Share of each class's test samples that the linear probe classifies correctly; NaN for a
+        class without test samples.
     svm : FittedScores or None
         Scores of the linear support vector machine.
     layer : FittedScores or None

@@ -1,7 +1,7 @@
 """Seal the labels of the test split: only scores of final predictions can be read.
 
-Code that makes a choice (of regularisation, components or draws) receives the training labels only. Of
-the test split it receives features at most. Every score of the probe is computed here, after all
+Code that makes a choice (of regularisation, components or draws) receives the training labels only.
+Of the test split it receives features at most. Every score of the probe is computed here, after all
 choices.
 """
 

@@ -1,8 +1,8 @@
 """Probe a run: score its features and the training-free baselines with the same probes.
 
-Each row of the table is one kind of features (``downstream.probes.compared_features``), each column one
-probe (``downstream.probes.rows``). Test labels are sealed (``downstream.probes.sealed_labels``), so no
-choice can depend on them.
+Each row of the table is one kind of features (``downstream.probes.compared_features``), each column
+one probe (``downstream.probes.rows``). Test labels are sealed
+(``downstream.probes.sealed_labels``), so no choice can depend on them.
 """
 
 from collections.abc import Sequence
@@ -143,8 +143,8 @@ def probe_run(
     Raises
     ------
     UserError
-        If the maps have another basis or too few labels, or a probe, pose or layer is unknown or not
-        possible here.
+        If the maps have another basis or too few labels, or a probe, pose or layer is unknown or
+        not possible here.
     """
     requested = check_probes(probes)
     check_same_basis(run.basis, maps)

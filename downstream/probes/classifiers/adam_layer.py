@@ -1,8 +1,8 @@
 """Fit a single fully connected layer on frozen features with Adam, the probe of the papers.
 
-The model is softmax regression, as in ``downstream.probes.classifiers.logistic``. Its C is
-1 / (N decay), where N is the number of samples. The optimisation differs: a fixed number of steps on
-small batches from zero weights, so that early stopping regularises too.
+The model is softmax regression, as in ``downstream.probes.classifiers.logistic``. Its C is 1 / (N
+decay), where N is the number of samples. The optimisation differs: a fixed number of steps on small
+batches from zero weights, so that early stopping regularises too.
 """
 
 import math

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
-# From strong to weak regularisation. Features are standardised, so the range serves a hundred features
-# as well as ten thousand.
+# From strong to weak regularisation. Features are standardised, so the range serves a hundred
+# features as well as ten thousand.
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
 MOST_ITERATIONS = 300
 
@@ -60,12 +60,12 @@ def fit_regularisation_path(
     model = LogisticRegression(max_iter=MOST_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C = strength
-        # One thread is fastest, because the thread pools of BLAS and OpenMP wait for each other in every
-        # small step. Measured on 2 cores: 0.3 s against 0.01 s for a fit of 480 x 121, and no
+        # One thread is fastest, because the thread pools of BLAS and OpenMP wait for each other in
+        # every small step. Measured on 2 cores: 0.3 s against 0.01 s for a fit of 480 x 121, and no
         # slower at 3928 x 1771.
         with threadpool_limits(1), warnings.catch_warnings():
-            # With weak regularisation the loss is flat. After 300 steps of L-BFGS the accuracy no longer
-            # changes.
+            # With weak regularisation the loss is flat. After 300 steps of L-BFGS the accuracy no
+            # longer changes.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(standard, labels)
         yield make_linear_predictor(scaler, model.coef_.copy(), model.intercept_.copy(), model.classes_)

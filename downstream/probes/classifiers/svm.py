@@ -2,9 +2,9 @@
 
 It is the protocol of J. Wu et al., *Learning a Probabilistic Latent Space of Object Shapes via 3D
 Generative-Adversarial Modeling*, NIPS 2016 (section 4.2). P. Achlioptas et al., *Learning
-Representations and Generative Models for 3D Point Clouds*, ICML 2018, and Y. Yang et al., *FoldingNet*,
-CVPR 2018, use it too. The solver is LIBLINEAR (R.-E. Fan et al., JMLR 2008): one class against the
-rest, squared hinge loss.
+Representations and Generative Models for 3D Point Clouds*, ICML 2018, and Y. Yang et al.,
+*FoldingNet*, CVPR 2018, use it too. The solver is LIBLINEAR (R.-E. Fan et al., JMLR 2008): one
+class against the rest, squared hinge loss.
 """
 
 import warnings
@@ -23,8 +23,9 @@ MOST_ITERATIONS = 1000
 def fit_svm(features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> FittedProbe:
     """Choose C on the training split and fit on all of it.
 
-    For each class it minimises (|w|^2 + b^2) / 2 + C sum over samples of max(0, 1 - y (w x + b))^2, with
-    y = 1 for the class and y = -1 for the rest. The class with the largest w x + b is predicted.
+    For each class it minimises (|w|^2 + b^2) / 2 + C sum over samples of max(0, 1 - y (w x + b))^2,
+    with y = 1 for the class and y = -1 for the rest. The class with the largest w x + b is
+    predicted.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def _fit_regularisation_path(
     for strength in strengths:
         model = LinearSVC(C=strength, dual="auto", max_iter=MOST_ITERATIONS, random_state=0)
         with warnings.catch_warnings():
-            # With many features and weak regularisation all samples are separated long before the last step.
+            # With many features and weak regularisation all samples are separated long before the
+            # last step.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(standard, labels)
         yield make_linear_predictor(scaler, model.coef_, model.intercept_, model.classes_)
