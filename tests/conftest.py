@@ -1,8 +1,9 @@
 """Shared by all tests: small map files made once, and no reading of the user's own workspace."""
 
+import fcntl
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from data_prep.basis import Basis, zernike_basis
 from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.prepare import find_image_basis, prepare_maps
+from data_prep.sources.catalogue import open_source
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,54 @@ def write_random_maps(
             ["train"] * train + ["test"] * test,
         )
     return open_maps(path)
+
+
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that ``make`` has filled, once for all the processes that run these tests.
+
+    Tests only read what is in it. A test that writes into such a folder copies it first.
+    """
+    base = factory.getbasetemp()
+    # a worker of pytest-xdist has a folder of its own within that of the session
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = session / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a worker that comes second waits here
+        done = folder.with_suffix(".done")
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map file of all 720 built-in shapes with their clouds, of degree 6; tests only read it."""
+
+    def make(folder: Path) -> None:
+        basis = zernike_basis(6, points=64)
+        prepare_maps(open_source("shapes"), basis, folder / "shapes.h5", workers=0, keep_points=True)
+
+    return make_once(tmp_path_factory, "shapes", make) / "shapes.h5"
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map file of the 1797 digits; tests only read it."""
+
+    def make(folder: Path) -> None:
+        source = open_source("digits")
+        prepare_maps(source, find_image_basis(source), folder / "digits.h5", workers=0)
+
+    return make_once(tmp_path_factory, "digits", make) / "digits.h5"
+
+
+@pytest.fixture
+def few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in shapes are 72 objects instead of 720: of each class 4 to train with and 2 to test with."""
+    monkeypatch.setattr("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
 
 
 @pytest.fixture

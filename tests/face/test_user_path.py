@@ -1,4 +1,4 @@
-"""The verbs as a user calls them: by subprocess, from another folder, on the built-in data."""
+"""The verbs as a user calls them: by the command line, from another folder, on the built-in data."""
 
 import json
 import os
@@ -12,28 +12,23 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from command_line import call
+from conftest import write_random_maps
+
+from data_prep.basis import zernike_basis
 
 TINY = ["--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
-
-
-def call(*arguments: str | Path, folder: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spectral_ssl", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "SPECTRAL_SSL_HOME": str(workspace)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which the shapes are prepared and a run is trained, by the user's own commands."""
     home = tmp_path_factory.mktemp("home")
-    done = call("prep", "--degree", "8", "--points", "256", folder=home, workspace=home / "ws")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
+        done = call("prep", "--degree", "8", "--points", "256", folder=home, workspace=home / "ws")
     assert done.returncode == 0, done.stderr
-    assert "720 maps (480 train, 240 test) of shape (5, 9, 9), failed objects: 0" in done.stdout
+    assert "72 maps (48 train, 24 test) of shape (5, 9, 9), failed objects: 0" in done.stdout
     done = call("pretrain", "--epochs", "2", *TINY, folder=home, workspace=home / "ws")
     assert done.returncode == 0, done.stderr
     return home
@@ -54,7 +49,8 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     for row in ("raw coefficients", "rotation invariants", "ring norms", "untrained network", "trained network"):
         assert row in done.stdout
     result = json.loads((run / "probe-shapes-zernike.json").read_text())
-    assert all(1 / 12 < row["mean"] <= 1 for row in result["rows"]), "worse than chance"
+    assert all(0 <= row["mean"] <= 1 for row in result["rows"])
+    assert max(row["mean"] for row in result["rows"]) > 2 / 12, "no better than chance"
     assert result["environment"]["packages"]["torch"]
     assert (run / "probe-shapes-zernike.png").read_bytes().startswith(b"\x89PNG")
 
@@ -63,7 +59,7 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     (features,) = (workspace / "features").glob("*.h5")
     assert done.stdout.strip() == str(features)
     with h5py.File(features) as file, h5py.File(workspace / "maps" / "shapes-zernike.h5") as maps:
-        assert file["features"].shape[0] == 720
+        assert file["features"].shape[0] == 72
         assert np.isfinite(file["features"][:]).all()
         assert (file["ids"][:] == maps["ids"][:]).all()
 
@@ -82,6 +78,7 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
         assert name in listed
 
 
+@pytest.mark.usefixtures("few_shapes")
 def test_without_options_the_built_in_shapes_are_trained_on_by_the_joint_embedding(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     # pretrain prepares the shapes, with their clouds, and a limit of time is all that it is told
@@ -92,15 +89,16 @@ def test_without_options_the_built_in_shapes_are_trained_on_by_the_joint_embeddi
     assert run.name.endswith("-joint-embedding-views")
     with (run / "config.toml").open("rb") as stream:
         config = tomllib.load(stream)
-    assert (config["train"]["epochs"], config["train"]["batch_size"]) == (60, 128)
+    assert (config["train"]["epochs"], config["train"]["batch_size"]) == (60, 24)
     assert config["method"]["cosine_steps"] == 0  # the whole training, however long it is
     result = json.loads((run / "probe-shapes-zernike.json").read_text())
     assert result["rows"][-1]["neighbours"] > 3 / 12  # of 12 classes
     (features,) = (workspace / "features").glob("*.h5")
     with h5py.File(features) as file:
-        assert file["features"].shape == (720, 1024)
+        assert file["features"].shape == (72, 1024)
 
 
+@pytest.mark.usefixtures("few_shapes")
 def test_without_clouds_it_says_what_it_trains_instead(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     small = ["--degree", "6", "--points", "64", "--no-keep-points"]
@@ -120,7 +118,7 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
     for command in (
         ["prep", "--dataset", "digits"],
         ["pretrain", "--epochs", "1", *TINY],
-        ["probe", "--target", "digits", "--seeds", "1"],
+        ["probe", "--target", "digits", "--seeds", "1", "--probes", "neighbours"],
         ["export"],
     ):
         done = call(*command, folder=tmp_path, workspace=workspace)
@@ -168,10 +166,6 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_and_status_2_and_nothing_is_written(
     prepared: Path, command: str, words: list[str]
 ) -> None:
-    from conftest import write_random_maps
-
-    from data_prep.basis import zernike_basis
-
     workspace = prepared / "ws"
     if not (prepared / "other.h5").exists():
         write_random_maps(prepared / "other.h5", zernike_basis(4))
@@ -217,6 +211,7 @@ def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
         assert "spectral-ssl pretrain" in done.stderr
 
 
+@pytest.mark.usefixtures("few_shapes")
 def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     workspace = prepared / "ws"
     before = (workspace / "maps" / "shapes-zernike.h5").read_bytes()
@@ -227,11 +222,11 @@ def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     assert (workspace / "maps" / "shapes-zernike.h5").read_bytes() == before
 
 
-def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path, shapes_file: Path) -> None:
     workspace = tmp_path / "ws"
-    assert call("prep", "--degree", "6", "--points", "64", folder=tmp_path, workspace=workspace).returncode == 0
+    options = ["--data", shapes_file, "--epochs", "100000", "--out", "run", *TINY]
     training = subprocess.Popen(
-        [sys.executable, "-m", "spectral_ssl", "pretrain", "--epochs", "100000", "--out", "run", *TINY],
+        [sys.executable, "-m", "spectral_ssl", "pretrain", *options],
         cwd=tmp_path,
         env={**os.environ, "SPECTRAL_SSL_HOME": str(workspace)},
         stderr=subprocess.PIPE,
@@ -239,7 +234,7 @@ def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path) -> None:
     )
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
-    while not metrics.exists() and time.monotonic() < deadline:
+    while not metrics.exists() and training.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     training.send_signal(signal.SIGINT)
     _, errors = training.communicate(timeout=60)
@@ -254,11 +249,15 @@ def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path) -> None:
     assert f"epochs = {epochs + 1}" in (tmp_path / "run" / "config.toml").read_text()
 
 
+def test_as_a_process_a_mistake_is_status_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spectral_ssl", "list", "datesets"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("spectral-ssl: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_export_without_data_means_the_very_file_the_run_was_trained_on(tmp_path: Path) -> None:
-    from conftest import write_random_maps
-
-    from data_prep.basis import zernike_basis
-
     write_random_maps(tmp_path / "mine.h5", zernike_basis(4))
     workspace = tmp_path / "ws"
     done = call("pretrain", "--data", "mine.h5", "--epochs", "1", *TINY, folder=tmp_path, workspace=workspace)
