@@ -1,4 +1,4 @@
-"""The classifier learns real maps, judges samples, and its scores are what they should be."""
+"""The classifier learns real maps, classifies samples, and its scores follow their formulas."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pretext.tasks.image_views import ImageViewsConfig
 from spectral_ssl.ground.errors import UserError
 
 
-def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
+def test_classifier_learns_the_classes(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", zernike_basis(8), train=96, test=30)
     standardise = Standardiser.of(maps)
     classifier = train_classifier(maps, standardise, epochs=12, width=8, batch_size=16)
@@ -40,7 +40,7 @@ def test_it_learns_the_classes_and_knows_them_again(tmp_path: Path) -> None:
     assert noise.test_accuracy < 0.4  # no label of its training was right
 
 
-def test_views_follow_from_the_seed_and_are_of_pictures_of_their_size(tmp_path: Path) -> None:
+def test_views_depend_on_the_seed_and_need_images_of_their_size(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 16, 16), train=96, test=30)
     standardise, views = Standardiser.of(maps), ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)
     found = [train_classifier(maps, standardise, epochs=4, width=4, batch_size=16, views=views) for _ in range(2)]
@@ -58,7 +58,7 @@ def test_views_follow_from_the_seed_and_are_of_pictures_of_their_size(tmp_path: 
         train_classifier(spectral, Standardiser.of(spectral), views=views)
 
 
-def test_labels_are_disturbed_by_the_share_asked_for() -> None:
+def test_label_noise_replaces_the_requested_share() -> None:
     labels = np.arange(1000) % 10
     for share in (0.0, 0.3, 1.0):
         noisy = add_label_noise(labels, 10, share, seed=2)

@@ -24,7 +24,7 @@ def random_maps(basis: Basis, count: int, seed: int, size: float = 1.0) -> NDArr
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("basis", BASES, ids=lambda basis: f"{basis.kind}-{basis.truncation}")
 def test_errors_are_those_of_a_plain_loop(basis: Basis, dtype: type) -> None:
-    truth, answers, second = (random_maps(basis, 5, seed).astype(dtype) for seed in range(3))
+    truth, predictions, second = (random_maps(basis, 5, seed).astype(dtype) for seed in range(3))
     sums: dict[int, list[list[float]]] = {}
     for k, ell, m in list_indices(basis):
         row, column = (ell, m) if m >= 0 else (-m - 1, ell)
@@ -32,22 +32,22 @@ def test_errors_are_those_of_a_plain_loop(basis: Basis, dtype: type) -> None:
             true = float(truth[item, k, row, column])
             mean = float(truth[:, k, row, column].astype(float).mean())
             entry = [
-                float(answers[item, k, row, column]) - true,
+                float(predictions[item, k, row, column]) - true,
                 float(second[item, k, row, column]) - true,
                 true - mean,
             ]
             sums.setdefault(ell, []).append(entry)
     wanted = np.array([np.sqrt(np.square(sums[ell]).mean(axis=0)) for ell in sorted(sums)])
-    result = compute_degree_errors(truth, answers, basis, second)
+    result = compute_degree_errors(truth, predictions, basis, second)
     assert result.noise is not None
     np.testing.assert_allclose(np.stack([result.error, result.noise, result.spread], axis=1), wanted, rtol=1e-12)
     np.testing.assert_allclose(result.relative, wanted[:, 0] / wanted[:, 2], rtol=1e-12)
     assert result.degrees.tolist() == sorted(sums)
     assert result.coefficients.tolist() == [len(sums[ell]) // 5 for ell in sorted(sums)]
-    assert compute_degree_errors(truth, answers, basis).noise is None
+    assert compute_degree_errors(truth, predictions, basis).noise is None
 
 
-def test_noise_floor_is_what_an_answer_without_noise_scores() -> None:
+def test_noise_floor_is_the_error_of_a_prediction_without_noise() -> None:
     basis = zernike_basis(8)
     exact = random_maps(basis, 400, 0)
     truth, second = (exact + random_maps(basis, 400, seed, size=0.01) for seed in (1, 2))
@@ -59,7 +59,7 @@ def test_noise_floor_is_what_an_answer_without_noise_scores() -> None:
     np.testing.assert_allclose(result.relative, 0.01, rtol=0.1)
 
 
-def test_always_answering_the_mean_has_relative_error_one() -> None:
+def test_always_predicting_the_mean_has_relative_error_one() -> None:
     basis = harmonics_basis(5, 2)
     truth = random_maps(basis, 30, 0)
     truth[:, :, 0, 0] = 0.3  # equal in all objects, as the mass is
@@ -83,14 +83,14 @@ def test_unusable_maps_are_refused() -> None:
 
 def test_curves_are_drawn(tmp_path: Path) -> None:
     basis = zernike_basis(6)
-    truth, answers, second = (random_maps(basis, 4, seed) for seed in range(3))
+    truth, predictions, second = (random_maps(basis, 4, seed) for seed in range(3))
     path = tmp_path / "degrees.png"
-    without = compute_degree_errors(truth, answers, basis)
+    without = compute_degree_errors(truth, predictions, basis)
     draw_degree_errors(path, {"one": without})
     fewer = (np.asarray(Image.open(path).convert("L")) < 250).sum()
-    draw_degree_errors(path, {"one": compute_degree_errors(truth, answers, basis, second), "two": without})
-    picture = np.asarray(Image.open(path).convert("L"))
-    assert (picture < 250).sum() > fewer  # two more curves, and their names
+    draw_degree_errors(path, {"one": compute_degree_errors(truth, predictions, basis, second), "two": without})
+    image = np.asarray(Image.open(path).convert("L"))
+    assert (image < 250).sum() > fewer  # two more curves, and their names
     with pytest.raises(UserError, match="to draw"):
         draw_degree_errors(path, {})
     with pytest.raises(UserError, match="exists"):

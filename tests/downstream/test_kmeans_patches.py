@@ -17,15 +17,15 @@ def images(count: int = 20, side: int = 9, channels: int = 2) -> NDArray[np.floa
 
 
 def test_patch_features_follow_the_formula_at_every_place() -> None:
-    pictures = images()
-    learnt = learn_patch_features(pictures, SMALL)
-    found = learnt(pictures)
+    samples = images()
+    learnt = learn_patch_features(samples, SMALL)
+    found = learnt(samples)
     assert found.shape == (20, 4 * 6)
     assert found.dtype == np.float32
     active = np.zeros((7, 7, 6))
     for top in range(7):
         for left in range(7):
-            patch = pictures[4, :, top : top + 3, left : left + 3].ravel().astype(np.float64)
+            patch = samples[4, :, top : top + 3, left : left + 3].ravel().astype(np.float64)
             patch = (patch - patch.mean()) / np.sqrt(patch.var(ddof=1) + 10 / 127.5**2)
             white = (patch - learnt.mean.numpy()) @ learnt.whiten.numpy()
             distance = np.linalg.norm(white - learnt.centroids.numpy(), axis=1)
@@ -39,9 +39,9 @@ def test_patch_features_follow_the_formula_at_every_place() -> None:
 
 
 def test_whitening_makes_patches_white_up_to_its_regularisation() -> None:
-    pictures = images(60)
-    learnt = learn_patch_features(pictures, PatchConfig(side=3, centroids=2, patches=5000, whitening=1e-3))
-    windows = torch.nn.functional.unfold(torch.from_numpy(pictures), 3).transpose(1, 2).reshape(-1, 18)
+    samples = images(60)
+    learnt = learn_patch_features(samples, PatchConfig(side=3, centroids=2, patches=5000, whitening=1e-3))
+    windows = torch.nn.functional.unfold(torch.from_numpy(samples), 3).transpose(1, 2).reshape(-1, 18)
     centred = windows - windows.mean(dim=1, keepdim=True)
     contrast = centred / (centred.square().sum(dim=1, keepdim=True) / 17 + 10 / 127.5**2).sqrt()
     spread = np.linalg.eigvalsh(np.cov(((contrast - learnt.mean) @ learnt.whiten).T.numpy()))
@@ -51,11 +51,11 @@ def test_whitening_makes_patches_white_up_to_its_regularisation() -> None:
 
 
 def test_patch_features_are_those_of_a_seed_and_of_whole_images_in_any_number() -> None:
-    pictures = images()
-    learnt, again = (learn_patch_features(pictures, SMALL) for _ in range(2))
+    samples = images()
+    learnt, again = (learn_patch_features(samples, SMALL) for _ in range(2))
     assert torch.equal(learnt.centroids, again.centroids)
-    np.testing.assert_allclose(learnt(pictures)[7:8], learnt(pictures[7:8]), rtol=1e-4, atol=1e-4)
-    other = learn_patch_features(pictures, PatchConfig(side=3, centroids=6, patches=500, seed=1))
+    np.testing.assert_allclose(learnt(samples)[7:8], learnt(samples[7:8]), rtol=1e-4, atol=1e-4)
+    other = learn_patch_features(samples, PatchConfig(side=3, centroids=6, patches=500, seed=1))
     assert not torch.equal(learnt.centroids, other.centroids)
 
 

@@ -1,4 +1,4 @@
-"""The picture shows what it should, and borders are where classes meet."""
+"""The figure of a latent space shows its codes, and border effects are measured."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ def test_codes_are_drawn_twice(tmp_path: Path) -> None:
     codes = 6 * labels[:, None] + generator.normal(size=(40, 3))
     path = tmp_path / "codes.png"
     draw_latent_space(path, codes, labels, np.zeros(40), ("a", "b"))
-    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    half = picture.shape[1] // 2
-    red, green, blue = (picture[..., channel] for channel in range(3))
+    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    half = image.shape[1] // 2
+    red, green, blue = (image[..., channel] for channel in range(3))
     # tab10's first and last colours on the left; on the right nothing but the red of failure, the colour bar aside
     assert ((blue - red) > 80)[:, :half].any()
     assert ((red - green) > 80)[:, half : half + half // 2].any()

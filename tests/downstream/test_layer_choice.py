@@ -62,9 +62,9 @@ def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(
 
     monkeypatch.setattr(TrainedRun, "encode_file", knowing)
     monkeypatch.setattr(layer_choice, "MOST_SAMPLES", 30)
-    told = choose_layer("row", run, maps, train, maps.labels[train], 0)
-    assert told.samples == 30
-    assert told.scores["stage1-parts"] == told.scores[told.layer] == 1
+    choice = choose_layer("row", run, maps, train, maps.labels[train], 0)
+    assert choice.samples == 30
+    assert choice.scores["stage1-parts"] == choice.scores[choice.layer] == 1
 
 
 def test_layers_of_many_features_are_not_tried_but_named(

@@ -64,7 +64,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def image_pairs(side: int, channels: int = 3) -> tuple[Tensor, Tensor]:
-    """Smooth and rough pictures and their neighbours."""
+    """Smooth and rough images and their neighbours."""
     generator = torch.Generator().manual_seed(side)
     coarse = torch.rand(5, channels, 5, 5, generator=generator) * 2 - 1
     first = nn.functional.interpolate(coarse, (side, side + 4), mode="bicubic").clamp(-1, 1)

@@ -12,10 +12,10 @@ from pretext.tasks.alternate import MARKS, AlternateConfig, find_absent_mark
 
 def test_a_report_worked_out_by_hand() -> None:
     modes = torch.tensor([[[1.0, 0.0], [-1.0, 0.0]], [[0.1, 0.0], [-0.1, 0.0]]])  # the second pair is not apart
-    answers = torch.tensor(
+    predictions = torch.tensor(
         [[[1.0, 0.2], [-0.9, 0.0], [0.1, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.1, 0.0], [-0.1, 0.0], [0.0, 3.0]]]
     )
-    report = score_modes(answers, modes, 0.3)
+    report = score_modes(predictions, modes, 0.3)
     assert report.within == pytest.approx(5 / 8)
     # (0.1, 0) is nearer to the middle; (2, 0) is no phantom but a miss; (0, 3) is nearer to the middle by a hair
     assert report.phantom == pytest.approx(2 / 8)
@@ -27,10 +27,10 @@ def test_a_report_worked_out_by_hand() -> None:
 
 def test_one_mode_missed_is_not_covered_and_shapes_must_fit() -> None:
     modes = torch.tensor([[[1.0], [-1.0]]]).expand(2, 2, 1)
-    answers = torch.tensor([[[1.0], [-1.0]], [[1.0], [0.9]]])
-    assert score_modes(answers, modes, 0.3).coverage == 0.5
+    predictions = torch.tensor([[[1.0], [-1.0]], [[1.0], [0.9]]])
+    assert score_modes(predictions, modes, 0.3).coverage == 0.5
     with pytest.raises(ValueError, match="do not fit"):
-        score_modes(answers, modes[:1], 0.3)
+        score_modes(predictions, modes[:1], 0.3)
 
 
 def test_a_path_is_summed_up() -> None:

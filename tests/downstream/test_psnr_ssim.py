@@ -29,14 +29,14 @@ def similarity_by_the_formula(one: NDArray[np.float64], other: NDArray[np.float6
 def test_ssim_and_psnr_are_their_formulas(shape: tuple[int, int, int], side: int, dtype: type) -> None:
     generator = np.random.default_rng(0)
     truth = uniform_filter(generator.uniform(-1, 1, (4, *shape)), 3).astype(dtype)
-    answers = np.clip(truth + generator.normal(0, 0.1, truth.shape), -1, 1).astype(dtype)
+    predictions = np.clip(truth + generator.normal(0, 0.1, truth.shape), -1, 1).astype(dtype)
     wanted = [
         similarity_by_the_formula(one, other, side)
-        for one, other in zip(answers.astype(float), truth.astype(float), strict=True)
+        for one, other in zip(predictions.astype(float), truth.astype(float), strict=True)
     ]
-    np.testing.assert_allclose(structural_similarity(answers, truth), wanted, rtol=0, atol=1e-10)
-    error = np.square(answers.astype(float) - truth.astype(float)).mean(axis=(1, 2, 3))
-    np.testing.assert_allclose(peak_signal_noise_ratio(answers, truth), 10 * np.log10(4 / error), rtol=1e-12)
+    np.testing.assert_allclose(structural_similarity(predictions, truth), wanted, rtol=0, atol=1e-10)
+    error = np.square(predictions.astype(float) - truth.astype(float)).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(peak_signal_noise_ratio(predictions, truth), 10 * np.log10(4 / error), rtol=1e-12)
 
 
 def test_equal_images_and_windows() -> None:
@@ -46,7 +46,7 @@ def test_equal_images_and_windows() -> None:
     assert [choose_window(side, 40) for side in (3, 4, 5, 6, 7, 8, 40)] == [3, 3, 5, 5, 7, 7, 7]
 
 
-def test_answers_may_still_have_gradients() -> None:
+def test_predictions_may_require_gradients() -> None:
     images = torch.zeros(1, 1, 8, 8, requires_grad=True)
     assert structural_similarity(images, images.tanh()).tolist() == [1]
 

@@ -29,10 +29,10 @@ def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_reconstructions_find_their_objects_as_scikit_learn_counts(metric: str, dtype: type) -> None:
     generator = np.random.default_rng(0)
     clean = generator.normal(1, 1, (60, 2, 3, 3)).astype(dtype)
-    answers = (clean + generator.normal(0, 1.5, clean.shape)).astype(dtype)
-    scores = similarity(answers.reshape(60, -1).astype(float), clean.reshape(60, -1).astype(float), metric)
+    predictions = (clean + generator.normal(0, 1.5, clean.shape)).astype(dtype)
+    scores = similarity(predictions.reshape(60, -1).astype(float), clean.reshape(60, -1).astype(float), metric)
     wanted = [average_precision_score(np.arange(60) == row, scores[row]) for row in range(60)]
-    result = score_reconstruction_retrieval(answers, clean, metric)
+    result = score_reconstruction_retrieval(predictions, clean, metric)
     np.testing.assert_allclose(1 / result.ranks, wanted)
     assert result.mean_average_precision == pytest.approx(np.mean(wanted))
     assert result.recall_at_1 == pytest.approx(np.mean(scores.argmax(axis=1) == np.arange(60)))
@@ -81,7 +81,7 @@ def test_the_same_object_twice_is_a_tie_wherever_it_stands(metric: str) -> None:
     assert result.recall_at_1 == pytest.approx(198 / 200)
 
 
-def test_one_answer_for_all_finds_next_to_nothing() -> None:
+def test_one_prediction_for_all_retrieves_almost_nothing() -> None:
     clean = np.random.default_rng(0).normal(size=(50, 12))
     one = np.broadcast_to(clean.mean(axis=0), clean.shape)
     ranks = score_reconstruction_retrieval(one, clean).ranks

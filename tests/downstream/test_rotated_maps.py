@@ -65,9 +65,9 @@ def test_rotated_maps_have_no_points_and_aligned_ones_are_the_file_itself(random
 def test_unknown_poses_and_images_are_refused(random_maps: MapFile, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown pose"):
         rotate_maps(random_maps, "upside-down")
-    pictures = write_random_maps(tmp_path / "images.h5", pixel_basis(1, 8, 8))
+    images = write_random_maps(tmp_path / "images.h5", pixel_basis(1, 8, 8))
     with pytest.raises(UserError, match="images"):
-        rotate_maps(pictures, "vertical")
+        rotate_maps(images, "vertical")
 
 
 def test_the_probe_scores_the_rotated_maps(tmp_path: Path) -> None:

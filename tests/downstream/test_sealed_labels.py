@@ -1,7 +1,7 @@
-"""No code path of the probe reads a test label before the final score.
+"""No code of the probe reads a test label before the final score.
 
-Every answer that goes to the final score is recorded. With test labels shuffled, all of them, and everything chosen on
-the way, must be the same; only the scores may change.
+All predictions that are scored are recorded, with the choices made before. Shuffled test labels must
+change neither; they may change the scores only.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 
 @dataclass
 class Record:
-    """What was decided: the choices in the table, the few labels drawn, and all answers and features scored.
+    """What was decided: the choices in the table, the few labels drawn, and all predictions and features scored.
 
     The choices are those of regularisation, of layers, and of how long and how fast to fine-tune.
     """
@@ -68,10 +68,10 @@ def record(
             patch.setattr(SealedLabels, name, spy)
 
         def draws(*features: Any) -> Any:
-            for answer in few_shot.predict_from_few_labels(*features):
-                assert isinstance(answer, FewShotPrediction)
-                kept.drawn.append(answer.chosen)
-                yield answer
+            for prediction in few_shot.predict_from_few_labels(*features):
+                assert isinstance(prediction, FewShotPrediction)
+                kept.drawn.append(prediction.chosen)
+                yield prediction
 
         patch.setattr(row_scores, "predict_from_few_labels", draws)
         patches = PatchConfig(side=3, centroids=5, patches=200)

@@ -15,9 +15,9 @@ def test_clouds_and_meshes_are_drawn_in_their_cells(tmp_path: Path) -> None:
     cloud = Shape(np.random.default_rng(0).uniform(-0.5, 0.5, (9000, 3)))
     path = tmp_path / "shapes.png"
     draw_shapes(path, [("mug", {"cloud": Shape(mesh.points), "mesh": mesh}), ("box", {"cloud": cloud})])
-    picture = np.asarray(Image.open(path).convert("L"))
-    height, width = picture.shape
-    dark = picture < 250
+    image = np.asarray(Image.open(path).convert("L"))
+    height, width = image.shape
+    dark = image < 250
     # below the titles, right of the names: upper left, upper right and lower left are filled, lower right is empty
     upper, lower = slice(height // 6, height // 2), slice(height // 2 + 20, None)
     left, right = slice(width // 6, width // 2), slice(width // 2 + 20, None)
