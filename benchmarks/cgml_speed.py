@@ -25,10 +25,12 @@ from transforms import cores_in_use, matrix_product_speed, median_seconds, wait_
 from pretext.data.batch import Example, Problem
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
-from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.model import CGML
 from pretext.networks import basic_layers
 from pretext.optimisation import run_whole_batch
 from pretext.randomness import seeded_generator
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.provenance import environment
 
 # name: shape of the map, batch, settings
@@ -102,7 +104,15 @@ class PartTimes:
     def shares(self, seconds: float) -> dict[str, float]:
         """Of a step's median time."""
         found = {part: statistics.median(times[WARM_UP:]) / seconds for part, times in self.parts.items()}
-        return {**found, "build_encoder_and_generator": 1 - sum(found.values())}
+        return {**found, "encoder_and_generator": 1 - sum(found.values())}
+
+
+def train_on(method: Any, example: Example, generator: torch.Generator) -> dict[str, float]:
+    """Train a method, or the transcription of the algorithm, on one batch; return the losses."""
+    if hasattr(method, "optimisation_steps"):
+        return run_whole_batch(method, example, generator)
+    losses: dict[str, float] = method.training_step(example, generator)
+    return losses
 
 
 def compare(name: str, batches: int) -> dict[str, Any]:
@@ -112,7 +122,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
     problem = Problem(shape, shape, bounded)
 
     def make(**more: Any) -> CGML:
-        method: CGML = build_seeded(CGML, 0, CGMLConfig(**settings, **more), problem)
+        method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, {**settings, **more}, "method"), problem)
         return method
 
     whole_path, each_step = make(latent_updates="whole-path"), make()
@@ -127,7 +137,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         ("whole-path", make(latent_updates="whole-path")),
     ):
         with FlopCounterMode(display=False) as counter:
-            run_whole_batch(counted, made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
+            train_on(counted, made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
         work[variant] = counter.get_total_flops()
     basic_layers.available = kept
 
@@ -139,7 +149,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # none is always first
         for variant in order:
             begin = time.perf_counter()
-            losses[variant].append(run_whole_batch(variants[variant], example, seeded_generator("step", step)))
+            losses[variant].append(train_on(variants[variant], example, seeded_generator("step", step)))
             seconds[variant].append(time.perf_counter() - begin)
 
     held_out = made_up_batch(shape, size, bounded, seeded_generator("held out"))

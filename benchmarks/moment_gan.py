@@ -28,7 +28,8 @@ from downstream.metrics.prediction_scores import score_mixture
 from pretext.data.batch import Example, Problem
 from pretext.losses.moment_matching import VARIANTS
 from pretext.method import build_seeded
-from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.methods.mr_gan.config import MRGANConfig, MRGANNetworksConfig, MRGANOptimisationConfig
+from pretext.methods.mr_gan.model import MRGAN
 from pretext.optimisation import run_whole_batch
 from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import TrainedRun, load_run
@@ -257,7 +258,11 @@ def cost(arguments: argparse.Namespace) -> None:
         for samples, graded in ((1, 0), (10, 0), (10, 2), (10, 1)):
             # a step of D in a thousand: what is timed are those of G
             config = MRGANConfig(
-                variant="gaussian-mr1", samples=samples, graded_samples=graded, width=32, generator_updates=1000
+                variant="gaussian-mr1",
+                samples=samples,
+                graded_samples=graded,
+                networks=MRGANNetworksConfig(width=32),
+                optimisation=MRGANOptimisationConfig(generator_updates=1000),
             )
             method = build_seeded(MRGAN, 0, config, problem)
             times = []

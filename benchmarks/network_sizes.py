@@ -8,6 +8,7 @@ of the optimisers. One training step of each is really run: the largest takes so
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from data_prep.basis import zernike_basis
 from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
 from pretext.methods.catalogue import METHODS
-from pretext.methods.cgml.model import CGMLConfig
+from pretext.methods.cgml.config import CGMLConfig, CGMLExperimentalConfig, CGMLNetworksConfig
 from pretext.methods.context_encoder import ContextEncoderConfig
 from pretext.methods.pix2pix import Pix2PixConfig
 from pretext.methods.regression import RegressionConfig
 from pretext.networks import basic_layers
 from pretext.optimisation import run_whole_batch
 from pretext.randomness import seeded_generator
+from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.provenance import environment
 
 BATCH = 10
@@ -36,9 +38,12 @@ INPUTS: dict[str, tuple[int, int, int]] = {
     **{f"{side} px": (3, side, side) for side in (32, 64, 128, 256)},
     f"map {' x '.join(map(str, SPECTRAL))}": SPECTRAL,
 }
+SIZES = CGMLNetworksConfig(width=WIDTH, code=CODE)
 CONFIGS: dict[str, Any] = {
-    "cgml": CGMLConfig(width=WIDTH, code=CODE),
-    "cgml, Z once a batch": CGMLConfig(width=WIDTH, code=CODE, latent_updates="whole-path"),
+    "cgml": CGMLConfig(networks=SIZES),
+    "cgml, Z once a batch": CGMLConfig(
+        networks=SIZES, experimental=CGMLExperimentalConfig(latent_updates="whole-path")
+    ),
     "regression": RegressionConfig(width=WIDTH, code=CODE),
     "context-encoder": ContextEncoderConfig(width=WIDTH, code=CODE),
     "pix2pix": Pix2PixConfig(width=WIDTH, code=CODE),
@@ -59,12 +64,13 @@ def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, An
     method: Any = build_seeded(METHODS[name.partition(",")[0]].build, 0, config, problem)
     draw = seeded_generator("network sizes")
     maps = torch.randn(BATCH, *shape, generator=draw)
-    latent = torch.zeros(BATCH, getattr(config, "latent", 0))
+    settings = {bare_key(key): value for key, value in flatten(asdict(config)).items()}
+    latent = torch.zeros(BATCH, settings.get("latent", 0))
     with torch.no_grad():
         bottleneck, skips = method.encoder.with_skips(maps)
         calls: dict[str, tuple[nn.Module, Callable[[], object]]] = {
             "H": (method.encoder, lambda: method.encoder(maps)),
-            "G": (method.generator, lambda: method.generator(bottleneck, latent, skips if config.skips else ())),
+            "G": (method.generator, lambda: method.generator(bottleneck, latent, skips if settings["skips"] else ())),
         }
         if hasattr(method, "latent_optimiser"):
             calls["Z"] = (method.latent_optimiser, lambda: method.latent_optimiser(bottleneck, latent))

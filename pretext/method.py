@@ -114,7 +114,7 @@ class Method(Protocol):
 
     @property
     def reusable_predictor(self) -> ReusablePredictor | None:
-        """The part that a later run may reuse, if there is one; the config then has a field ``predictor``."""
+        """The part that a later run may reuse, if there is one; the config then has a field ``proxy.predictor``."""
         ...
 
     @property

@@ -1,7 +1,7 @@
 """The commands that reproduce a map file, a run and its results."""
 
 import shlex
-from dataclasses import MISSING, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.plan import Plan
+from spectral_ssl.ground.config import flatten
 
 # `pretrain` chooses these by the data unless they are set (`spectral_ssl.planning.defaults`).
 CHOSEN_BY_DATA = ("epochs", "batch_size", "precision")
@@ -41,12 +42,11 @@ def build_pretrain_command(plan: Plan, folder: Path) -> str:
     """Build the command that trains with the same settings; it names those that differ from the defaults."""
     words = ["pretrain", "--data", plan.data, "--method", plan.method, "--task", plan.task]
     for section, config in (("train", plan.train), ("method", plan.method_config), ("task", plan.task_config)):
-        for field in fields(config):
-            value = getattr(config, field.name)
-            default = field.default_factory() if field.default_factory is not MISSING else field.default
-            if value is not None and (value != default or field.name in CHOSEN_BY_DATA):
+        defaults = flatten(asdict(type(config)()))
+        for key, value in flatten(asdict(config)).items():
+            if value is not None and (value != defaults[key] or key in CHOSEN_BY_DATA):
                 text = str(value).lower() if isinstance(value, bool) else str(value)
-                words += ["--set", f"{section}.{field.name}={text}"]
+                words += ["--set", f"{section}.{key}={text}"]
     return _join(words, "--out", folder)
 
 

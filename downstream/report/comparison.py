@@ -26,6 +26,7 @@ from downstream.report.sections.run.learning import TITLES
 from downstream.report.sections.run.reproduce import render_reproduction
 from downstream.report.table import Table, make_score
 from downstream.report.templating import render, render_table
+from spectral_ssl.ground.config import flatten
 
 MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
 SHARED = (INPUT, TRUTH)  # shapes that are the same for all runs
@@ -194,8 +195,7 @@ def _have_same_inputs(run: Evidence, other: Evidence) -> bool:
 def _list_settings(named: dict[str, Evidence]) -> Table:
     flat: dict[str, dict[str, Any]] = {}
     for name, run in named.items():
-        sections = tomllib.loads(run.run.plan.to_toml())
-        flat[name] = {f"{part}.{key}": value for part, values in sections.items() for key, value in values.items()}
+        flat[name] = flatten(tomllib.loads(run.run.plan.to_toml()))
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     differ = [key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1]
     rows = [[key, *(str(values[key]) if key in values else None for values in flat.values())] for key in differ]

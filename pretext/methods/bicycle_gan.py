@@ -181,7 +181,7 @@ class BicycleGAN(MethodDefaults, nn.Module):
         return torch.stack(losses).mean()
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Sample predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z ~ N(0, 1)."""
+        """Draw predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z ~ N(0, 1)."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         latents = randn(modes, len(condition), self.config.latent, generator=generator, rows_in=1)
         return torch.stack([self.generator(bottleneck, latent, skips) for latent in latents], dim=1)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
-from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.model import CGML
 from pretext.methods.context_encoder import ContextEncoder, ContextEncoderConfig
 from pretext.methods.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.methods.joint_embedding import JointEmbedding, JointEmbeddingConfig
-from pretext.methods.lsc_gan.model import LSCGAN, LSCGANConfig
-from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.methods.lsc_gan.config import LSCGANConfig
+from pretext.methods.lsc_gan.model import LSCGAN
+from pretext.methods.mr_gan.config import MRGANConfig
+from pretext.methods.mr_gan.model import MRGAN
 from pretext.methods.pix2pix import Pix2Pix, Pix2PixConfig
 from pretext.methods.regression import Regression, RegressionConfig
 from pretext.methods.rotation_prediction import RotationPrediction, RotationPredictionConfig

@@ -1,16 +1,18 @@
-"""cGML and joint embedding on one encoder: what completes a part shall also know the part from its whole.
+"""cGML and a joint embedding on one encoder: the features of a part should match those of the whole.
 
-Each batch is stepped twice. First cGML's algorithm 1 (``pretext.methods.cgml.model``): H, G and Z learn to complete the condition.
-Then the joint embedding's loss (``pretext.methods.joint_embedding``, VICReg) on a projector behind H: the condition and the
-target, a part of an object and the whole of it, are two views and shall have the same embeddings. Each of the two
-losses has its own Adam: neither's size matters to the other, ``joint_rate`` weighs the second.
+Each batch has two optimisation steps. First cGML's algorithm 1 (``pretext.methods.cgml.model``):
+its encoder H, generator G and latent optimiser Z learn to complete the condition. Then the loss of
+the joint embedding (VICReg, ``pretext.losses.vicreg``) on a projector behind H. Its two views are
+the condition and the target: a part of an object and the whole object. Each of the two losses has
+an Adam of its own, so their sizes do not compete. ``joint_rate`` sets the weight of the second one.
 
-The task's condition and target must be maps of one shape (``complete-shape``, ``denoise``, ``inpaint``).
+The task's condition and target must be maps of one shape (``complete-shape``, ``denoise``,
+``inpaint``).
 
 Letters in shapes: B batch, C channels, S side lengths, D features, E dimensions of the embeddings.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +20,13 @@ from torch import Tensor, nn
 from pretext.data.batch import Example, Problem
 from pretext.losses.vicreg import vicreg_terms
 from pretext.method import MethodDefaults
-from pretext.methods.cgml.model import CGML, CGMLConfig
-from pretext.methods.joint_embedding import projector
+from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.model import CGML
+from pretext.methods.joint_embedding import build_projector
 from pretext.numerics import to_full_precision
 from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps
 from pretext.randomness import count_batch_rows
-from spectral_ssl.ground.config import check_range
+from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
 
@@ -34,58 +37,54 @@ class JointCGMLConfig(CGMLConfig):
     Attributes
     ----------
     projector : int
-        Dimensions E of the embeddings and of the projector's hidden layers.
+        Number E of dimensions of the embeddings and of the projector's hidden layers.
     invariance, variance, covariance : float
         Weights of VICReg's three terms.
     joint_rate : float
         Learning rate of the second loss, for H and the projector.
     """
 
-    projector: int = 512
-    invariance: float = 25.0
-    variance: float = 25.0
-    covariance: float = 1.0
-    joint_rate: float = 1e-3
+    projector: int = field(default=512, metadata=within(1, 65536))
+    invariance: float = field(default=25.0, metadata=within(0.0, 1e6))
+    variance: float = field(default=25.0, metadata=within(0.0, 1e6))
+    covariance: float = field(default=1.0, metadata=within(0.0, 1e6))
+    joint_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("method.projector", self.projector, 1, 65536)
-        check_range("method.invariance", self.invariance, 0.0, 1e6)
-        check_range("method.variance", self.variance, 0.0, 1e6)
-        check_range("method.covariance", self.covariance, 0.0, 1e6)
-        check_range("method.joint_rate", self.joint_rate, 0.0, 10.0)
+        check_ranges(self, "method")
 
 
 class JointCGML(MethodDefaults, nn.Module):
-    """H, G, Z and a projector with their optimisers.
+    """The networks H, G and Z and a projector with their optimisers.
 
     Parameters
     ----------
     config : JointCGMLConfig
-        Settings.
+        The settings of the method.
     problem : Problem
-        Shapes of the conditions and of the answers, which must be the same.
+        The shapes of conditions and targets, which must be equal.
 
     Raises
     ------
     UserError
-        When condition and target differ in shape, or two stages are asked for.
+        If conditions and targets differ in shape, or if the schedule has two stages.
     """
 
-    needs_whole_batches = True  # variances and covariances are of all of it
+    needs_whole_batches = True  # variances and covariances are taken over the whole batch
 
     def __init__(self, config: JointCGMLConfig, problem: Problem) -> None:
         super().__init__()
         if problem.condition != problem.target:
             got = f"condition {problem.condition}, target {problem.target}"
             raise UserError("joint-cgml needs a condition and a target of one shape", got, "take complete-shape")
-        if config.schedule != "joint":
-            raise UserError("joint-cgml has one stage", f"method.schedule = {config.schedule!r}", "leave it out")
+        schedule = config.optimisation.schedule
+        if schedule != "joint":
+            raise UserError("joint-cgml has one stage", f"method.optimisation.schedule = {schedule!r}", "leave it out")
         self.config = config
         self.completion = CGML(config, problem)
         with torch.no_grad():
             size = self.completion.encoder.features(torch.zeros(1, *problem.condition)).shape[1]
-        self.projector = projector(size, config.projector)
+        self.projector = build_projector(size, config.projector)
         encoder = self.completion.encoder
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             **self.completion.optimizers,
@@ -95,19 +94,20 @@ class JointCGML(MethodDefaults, nn.Module):
         }
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
-        """Algorithm 1 on a batch, then the joint loss on it.
+        """Run algorithm 1 on a batch, then step on the joint loss.
 
         Parameters
         ----------
         example : Example
-            Conditions, targets and weights, each (B, C, S, S). Of a batch of one only algorithm 1 learns.
+            Conditions, targets and weights, each (B, C, S, S). A batch of one sample trains with
+            algorithm 1 only, because it has no variance.
         generator : torch.Generator
-            Draws z_0 and the noise of cGML's penalties.
+            The source of z_0 and of the noise of cGML's penalties.
 
         Returns
         -------
         dict of str to float
-            Those of cGML, and ``joint``.
+            The losses of cGML, and ``joint``.
         """
         self.completion.total_steps = self.total_steps
         losses = yield from self.completion.optimisation_steps(example, generator)
@@ -122,14 +122,14 @@ class JointCGML(MethodDefaults, nn.Module):
         return {**losses, "joint": loss.item()}
 
     def _feature_network(self) -> nn.Module:
-        """Return H, which both losses train; features are from before the projector."""
+        """Return H, which both losses train. Features are taken before the projector."""
         return self.completion.encoder
 
     @property
     def latent_model(self) -> CGML:
-        """The cGML inside."""
+        """The cGML model inside."""
         return self.completion
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Answers (B, K, C, S, S), as of cGML."""
+        """Predict completions (B, K, C, S, S) with the cGML model."""
         return self.completion.complete(condition, modes, generator)

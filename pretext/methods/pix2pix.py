@@ -145,6 +145,6 @@ class Pix2Pix(MethodDefaults, nn.Module):
         return prediction
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Sample predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z and a dropout of its own."""
+        """Draw predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z and a dropout of its own."""
         bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
         return torch.stack([self._predict(bottleneck, skips, generator) for _ in range(modes)], dim=1)

@@ -79,11 +79,11 @@ def find_interrupted_run(plan: Plan, folders: Sequence[Path]) -> Path | None:
     """
     for folder in folders:
         try:
-            is_same = (folder / "config.toml").read_text(encoding="utf-8") == plan.to_toml()
+            is_same = Plan.from_toml((folder / "config.toml").read_text(encoding="utf-8")) == plan
             state = json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"]
             if is_same and state in ("running", "failed", "killed"):
                 return folder
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, UserError):
             continue
     return None
 

@@ -6,18 +6,27 @@ exactly the same settings. If there is none, the predictor is trained.
 """
 
 import tomllib
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from pretext.method import Method, ReusablePredictor
 from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun, load_run
+from spectral_ssl.ground.config import bare_key
 from spectral_ssl.ground.errors import UserError
 
 AUTO = "auto"
 # settings of the method that determine the predictor's network, and its training
-NETWORK = ("base", "width", "code", "skips")
-TRAINING = ("predictor_steps", "slack", "learning_rate", "beta1", "weight_decay", "clip")
+NETWORK = ("networks.base", "networks.width", "networks.code", "networks.skips")
+TRAINING = (
+    "proxy.predictor_steps",
+    "losses.slack",
+    "optimisation.learning_rate",
+    "optimisation.beta1",
+    "optimisation.weight_decay",
+    "optimisation.clip",
+)
 
 
 def reuse_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
@@ -44,20 +53,27 @@ def reuse_predictor(method: Method, plan: Plan, runs: Path) -> Path | None:
         trained.
     """
     config, predictor = plan.method_config, method.reusable_predictor
-    if not getattr(config, "predictor", ""):
+    named = _named_predictor(plan)
+    if not named:
         return None
     if predictor is None:
         what_to_do = "choose a proxy variant, or leave method.predictor out"
-        raise UserError("the variant has no predictor", f"{config.variant} with {config.predictor}", what_to_do)
-    if config.predictor == AUTO:
+        raise UserError("the variant has no predictor", f"{config.variant} with {named}", what_to_do)
+    if named == AUTO:
         run = _find_run(method, plan, runs)
         if run is None:
             return None
     else:
-        run = load_run(config.predictor)
+        run = load_run(named)
         _check_same(method, plan, run)
     predictor.copy_from(_trained_predictor(run))
     return run.folder
+
+
+def _named_predictor(plan: Plan) -> str:
+    """Return the run, or "auto", whose predictor the settings name; an empty text if they name none."""
+    named: str = getattr(getattr(plan.method_config, "proxy", None), "predictor", "")
+    return named
 
 
 def _trained_predictor(run: TrainedRun) -> ReusablePredictor:
@@ -94,12 +110,12 @@ def _check_same(method: Method, plan: Plan, run: TrainedRun) -> None:
 
 def _network_settings(method: Any, plan: Plan) -> dict[str, Any]:
     """Return what determines the predictor's network; the base as the method has chosen it."""
-    return {name: getattr(plan.method_config, name) for name in NETWORK} | {"base": method.base}
+    return {bare_key(key): attrgetter(key)(plan.method_config) for key in NETWORK} | {"base": method.base}
 
 
 def _training_settings(plan: Plan) -> list[Any]:
     """Return what determines the predictor's training, except data and task."""
-    settings = [getattr(plan.method_config, name) for name in TRAINING]
+    settings = [attrgetter(key)(plan.method_config) for key in TRAINING]
     return [plan.train.seed, plan.train.batch_size, *settings]
 
 
@@ -114,7 +130,7 @@ def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:
             _check_same(method, plan, run)
         except (OSError, KeyError, ValueError, UserError):
             continue  # an unreadable run, or a predictor that does not fit
-        was_trained_there = run.plan.method_config.predictor in ("", AUTO)
+        was_trained_there = _named_predictor(run.plan) in ("", AUTO)
         if was_trained_there and _training_settings(run.plan) == _training_settings(plan):
             return run
     return None

@@ -73,8 +73,10 @@ class Algorithm1:
         self.H = copy.deepcopy(method.encoder)
         self.G = JoinedGenerator(method.generator)
         self.Z = JoinedLatentOptimiser(method.latent_optimiser)
-        self.adam_main = torch.optim.Adam([*self.H.parameters(), *self.G.parameters()], lr=self.config.learning_rate)
-        self.adam_latent = torch.optim.Adam(self.Z.parameters(), lr=self.config.latent_learning_rate)
+        self.adam_main = torch.optim.Adam(
+            [*self.H.parameters(), *self.G.parameters()], lr=self.config.optimisation.learning_rate
+        )
+        self.adam_latent = torch.optim.Adam(self.Z.parameters(), lr=self.config.optimisation.latent_learning_rate)
 
     @torch.no_grad()
     def copy_into(self, method: CGML) -> None:
@@ -100,34 +102,36 @@ class Algorithm1:
         H, G, Z = self.H, self.G, self.Z
 
         def noise(like: Tensor) -> Tensor:
-            return config.lipschitz_noise * torch.randn(like.shape, generator=generator)
+            return config.optimisation.lipschitz_noise * torch.randn(like.shape, generator=generator)
 
         def between(one: Tensor, other: Tensor) -> Tensor:  # Z's loss
-            return (one - other).abs().mean() if config.path_loss == "l1" else (one - other).square().mean()
+            return (
+                (one - other).abs().mean() if config.optimisation.path_loss == "l1" else (one - other).square().mean()
+            )
 
         def error(answer: Tensor, target: Tensor) -> Tensor:  # E of each sample
-            distance = (answer - target).abs() if config.loss == "l1" else (answer - target).square()
+            distance = (answer - target).abs() if config.optimisation.loss == "l1" else (answer - target).square()
             return (distance * example.weight).sum(dim=(1, 2, 3)) / example.weight.sum(dim=(1, 2, 3))
 
         h = H(example.condition)
-        z = draw_latents(len(h), config.latent, config.domain, generator)
+        z = draw_latents(len(h), config.path.latent, config.path.domain, generator)
         m = torch.zeros_like(z)
         frozen = h.detach()
         start, path_losses, rho = 0.0, [], torch.zeros(1)
-        for step in range(config.steps):
+        for step in range(config.path.steps):
             z = z.detach().requires_grad_()
             errors = error(G(frozen, z), example.target)
             if step == 0:
                 start = errors.mean().item()
             errors.sum().backward()
-            m = config.momentum * m + config.step_size * z.grad
-            z_next = project(z.detach() - m, config.domain)
+            m = config.path.momentum * m + config.path.step_size * z.grad
+            z_next = project(z.detach() - m, config.path.domain)
             rho = (z_next - z.detach()).norm(dim=1, keepdim=True)
             z = z.detach()
             said = Z(frozen, z)
             path_loss = between(said, torch.cat([z_next, rho], dim=1))
             e_h, e_z = noise(frozen), noise(z)
-            path_loss = path_loss + config.lipschitz * between(Z(frozen + e_h, z + e_z), said)
+            path_loss = path_loss + config.optimisation.lipschitz * between(Z(frozen + e_h, z + e_z), said)
             self.adam_latent.zero_grad()
             path_loss.backward()
             self.adam_latent.step()
@@ -139,7 +143,7 @@ class Algorithm1:
         e_h, e_z = noise(h), noise(z)
         lipschitz = error(G(h + e_h, z + e_z), answer).mean()
         self.adam_main.zero_grad()  # what the latent steps left in G's weights as well
-        (loss + config.lipschitz * lipschitz).backward()
+        (loss + config.optimisation.lipschitz * lipschitz).backward()
         self.adam_main.step()
         return {
             "loss": loss.item(),

@@ -8,10 +8,12 @@ from pretext.data.batch import Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
+from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.latent_path import Domain, draw_latents
-from pretext.methods.cgml.model import CGML, CGMLConfig
+from pretext.methods.cgml.model import CGML
 from pretext.methods.joint_cgml import JointCGML, JointCGMLConfig
 from pretext.optimisation import OptimisationSteps, run_optimisation_steps, run_whole_batch
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)
@@ -19,7 +21,9 @@ SMALL = {"width": 8, "code": 16, "hidden": 16, "latent": 4, "steps": 6, "step_si
 
 
 def make(seed: int = 0, **settings: object) -> CGML:
-    method: CGML = build_seeded(CGML, seed, CGMLConfig(**{**SMALL, **settings}), Problem(SHAPE, SHAPE, False))
+    method: CGML = build_seeded(
+        CGML, seed, build_config(CGMLConfig, {**SMALL, **settings}, "method"), Problem(SHAPE, SHAPE, False)
+    )
     return method
 
 
@@ -71,7 +75,7 @@ def test_latent_path_is_algorithm_1_written_out_for_one_sample_at_a_time(
     method = make(momentum=momentum, step_power=power, domain=domain).double()
     example = batch(dtype=torch.float64)
     bottleneck = method.encoder(example.condition).detach()
-    first = draw_latents(5, 4, method.config.domain, seeded()).double()
+    first = draw_latents(5, 4, method.config.path.domain, seeded()).double()
     path, _ = method.latent_path(method.generator.precompute(bottleneck), example, first)
     for sample in range(5):
         latent, velocity = first[sample], torch.zeros(4, dtype=torch.float64)
@@ -251,7 +255,9 @@ def test_encode_gives_the_bottleneck_and_does_not_mix_samples() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (8, 16, 16), (11, 21, 21), (1, 7, 13), (3, 64, 64)])
 def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
-    method = build_seeded(CGML, 0, CGMLConfig(width=4, code=8, hidden=8), Problem(shape, shape, True))
+    method = build_seeded(
+        CGML, 0, build_config(CGMLConfig, {"width": 4, "code": 8, "hidden": 8}, "method"), Problem(shape, shape, True)
+    )
     condition = torch.randn(2, *shape, generator=seeded())
     answers = method.complete(condition, 2, seeded())
     assert answers.shape == (2, 2, *shape)
@@ -292,7 +298,7 @@ def test_the_inferred_term_is_the_best_answer_of_inference_and_leaves_z_alone() 
 
 
 def test_joint_cgml_learns_both_and_completes_as_cgml_does() -> None:
-    config = JointCGMLConfig(**SMALL, projector=16)
+    config = build_config(JointCGMLConfig, {**SMALL, "projector": 16}, "method")
     method: JointCGML = build_seeded(JointCGML, 0, config, Problem(SHAPE, SHAPE, False))
     plain, example, generator = make(), batch(16), seeded()
     first = run_whole_batch(method, example, generator)
@@ -315,7 +321,7 @@ def test_the_grid_reads_whole_maps_of_zernike_moments_only() -> None:
     standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     maps = torch.randn(3, *basis.shape, generator=seeded())
     problem = Problem(basis.shape, basis.shape, False, standardise=standardise)
-    method: CGML = build_seeded(CGML, 0, CGMLConfig(**SMALL, encoder="grid"), problem)
+    method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, {**SMALL, "encoder": "grid"}, "method"), problem)
     assert method.complete(maps, 2, seeded()).shape == (3, 2, *basis.shape)
     assert torch.equal(method.encode(maps), method.encoder.grid.features(maps))
     before = run_whole_batch(method, Example(maps, maps, torch.ones_like(maps)), seeded())["loss"]
@@ -324,7 +330,7 @@ def test_the_grid_reads_whole_maps_of_zernike_moments_only() -> None:
     assert after < before
     for problem in (Problem((3, 16, 16), (3, 16, 16), True), Problem((2, 7, 7), (2, 7, 7), False, None, standardise)):
         with pytest.raises(UserError, match="Zernike"):
-            CGML(CGMLConfig(**SMALL, encoder="grid"), problem)
+            CGML(build_config(CGMLConfig, {**SMALL, "encoder": "grid"}, "method"), problem)
 
 
 def test_rates_fall_to_a_hundredth_where_they_are_told_to() -> None:
@@ -341,10 +347,12 @@ def test_rates_fall_to_a_hundredth_where_they_are_told_to() -> None:
 
 def test_joint_cgml_refuses_two_stages_and_the_grid_skips() -> None:
     with pytest.raises(UserError, match="one stage"):
-        JointCGML(JointCGMLConfig(**SMALL, schedule="two-stage"), Problem(SHAPE, SHAPE, False))
+        JointCGML(
+            build_config(JointCGMLConfig, {**SMALL, "schedule": "two-stage"}, "method"), Problem(SHAPE, SHAPE, False)
+        )
     basis = zernike_basis(6)
     standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     problem = Problem(basis.shape, basis.shape, False, standardise=standardise)
-    method = CGML(CGMLConfig(**SMALL, encoder="grid", skips=True), problem)
+    method = CGML(build_config(CGMLConfig, {**SMALL, "encoder": "grid", "skips": True}, "method"), problem)
     with pytest.raises(UserError, match="no skips"):
         method.complete(torch.zeros(1, *basis.shape), 1, seeded())

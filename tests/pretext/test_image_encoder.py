@@ -20,6 +20,7 @@ from pretext.networks.image_encoder import ImageEncoder
 from pretext.networks.patch_dictionary import learn_dictionary, normalise_contrast
 from pretext.networks.patch_layer import CONTRAST, SIDE, THRESHOLD, PatchLayer, draw_patches
 from pretext.optimisation import run_whole_batch
+from spectral_ssl.ground.config import build_config
 
 SETTINGS = ("width=4", "code=8", "projector=12", "filters=5", "side=10", "batch_size=8", "warm_up=1")
 
@@ -114,7 +115,7 @@ def test_one_encoder_reads_images_of_any_size(height: int, width: int) -> None:
 
 def test_the_loss_leaves_the_filters_alone_and_clean_images_change_them() -> None:
     problem = Problem((3, 12, 12), (3, 12, 12), True)
-    config = JointEmbeddingConfig(width=4, code=8, projector=12, filters=5)
+    config = build_config(JointEmbeddingConfig, {"width": 4, "code": 8, "projector": 12, "filters": 5}, "method")
     method = build_seeded(JointEmbedding, 0, config, problem)
     assert isinstance(method, LearnsBeforeTraining)
     drawn = method.encoder.patches.weight.clone()
@@ -126,7 +127,12 @@ def test_the_loss_leaves_the_filters_alone_and_clean_images_change_them() -> Non
     assert not torch.equal(method.encoder.patches.weight, drawn)
     second = method.encode(images(12, 3, 12, 12))
     assert not torch.equal(first[:, -20:], second[:, -20:])
-    plain = build_seeded(JointEmbedding, 0, JointEmbeddingConfig(width=4, code=8, projector=12), problem)
+    plain = build_seeded(
+        JointEmbedding,
+        0,
+        build_config(JointEmbeddingConfig, {"width": 4, "code": 8, "projector": 12}, "method"),
+        problem,
+    )
     plain.learn_before_training(images(12, 3, 12, 12), seeded())  # nothing to learn
     assert plain.encode(images(12, 3, 12, 12)).shape[1] == first.shape[1] - 20
 

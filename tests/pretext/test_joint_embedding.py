@@ -25,6 +25,7 @@ from pretext.methods.joint_embedding import (
 from pretext.networks.coefficient_encoder import CoefficientEncoder
 from pretext.networks.grid_encoder import GridEncoder
 from pretext.optimisation import rate_at, run_whole_batch
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -43,7 +44,9 @@ def standardiser(basis: Any = BASIS) -> Standardiser:
 
 def make(basis: Any = BASIS, seed: int = 0, **settings: object) -> JointEmbedding:
     problem = Problem(basis.shape, basis.shape, False, standardise=standardiser(basis))
-    return build_seeded(JointEmbedding, seed, JointEmbeddingConfig(**{**SMALL, **settings}), problem)
+    return build_seeded(
+        JointEmbedding, seed, build_config(JointEmbeddingConfig, {**SMALL, **settings}, "method"), problem
+    )
 
 
 def pairs(count: int = 16, basis: Any = BASIS, noise: float = 0.1, seed: int = 3) -> Example:
@@ -195,7 +198,9 @@ def test_encoders_refuse_what_they_cannot_read() -> None:
     with pytest.raises(UserError, match="two views of one shape"):
         JointEmbedding(JointEmbeddingConfig(), Problem((1, 8, 8), (2, 8, 8), True))
     with pytest.raises(UserError, match="set encoder=pictures"):
-        JointEmbedding(JointEmbeddingConfig(encoder="perceptron"), Problem((1, 8, 8), (1, 8, 8), True))
+        JointEmbedding(
+            build_config(JointEmbeddingConfig, {"encoder": "perceptron"}, "method"), Problem((1, 8, 8), (1, 8, 8), True)
+        )
 
 
 def test_a_run_trains_logs_and_encodes_and_says_that_it_has_no_answers(random_maps: MapFile, tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from data_prep.layout import find_valid_cells
 from pretext.data.batch import Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.method import build_seeded
-from pretext.methods.lsc_gan.model import LSCGAN, LSCGANConfig
+from pretext.methods.lsc_gan.config import LSCGANConfig
+from pretext.methods.lsc_gan.model import LSCGAN
 from pretext.optimisation import run_optimisation_steps, run_whole_batch
 from pretext.training.checkpoint import load_checkpoint, save_checkpoint
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 
 D = 3
@@ -32,7 +34,7 @@ def example(samples: int = 8, problem: Problem = PROBLEM, seed: int = 1) -> Exam
 
 
 def build(problem: Problem = PROBLEM, **settings: Any) -> LSCGAN:
-    method: LSCGAN = build_seeded(LSCGAN, 0, LSCGANConfig(**{**TINY, **settings}), problem)
+    method: LSCGAN = build_seeded(LSCGAN, 0, build_config(LSCGANConfig, {**TINY, **settings}, "method"), problem)
     return method
 
 

@@ -11,9 +11,11 @@ from torch import nn
 from pretext.data.batch import Example, Problem
 from pretext.losses.moment_matching import VARIANTS, likelihood
 from pretext.method import build_seeded
-from pretext.methods.mr_gan.model import MRGAN, MRGANConfig
+from pretext.methods.mr_gan.config import MRGANConfig
+from pretext.methods.mr_gan.model import MRGAN
 from pretext.methods.mr_gan.predictor import Predictor, held_out_samples
 from pretext.optimisation import OptimisationSteps, run_optimisation_steps, run_whole_batch
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 
 SHAPE = (2, 9, 9)
@@ -29,7 +31,7 @@ PICTURES = {
 
 
 def make(name: str = "map", seed: int = 0, **settings: object) -> Any:
-    config = MRGANConfig(**{**SMALL, **settings})
+    config = build_config(MRGANConfig, {**SMALL, **settings}, "method")
     return build_seeded(MRGAN, seed, config, PICTURES[name])
 
 
@@ -111,7 +113,7 @@ def test_every_variant_trains_first_its_predictor_and_then_the_others(variant: s
     assert losses["centre"] != 0
     assert (losses["dispersion"] != 0) == (variant.endswith("proxy-mr2"))
     assert all(torch.isfinite(torch.tensor(list(losses.values()))))
-    weights = method.config.centre_weight, method.config.dispersion_weight
+    weights = method.config.losses.centre_weight, method.config.losses.dispersion_weight
     expected = weights[0] * losses["centre"] + weights[1] * losses["dispersion"]
     assert losses["loss"] == pytest.approx(expected, rel=1e-4)
 
@@ -317,7 +319,7 @@ def test_a_second_moment_needs_two_samples_and_names_are_checked() -> None:
     with pytest.raises(UserError, match="did you mean 'laplace-mr1'"):
         MRGANConfig(variant="laplacian-mr1")
     with pytest.raises(UserError, match="nothing to minimise"):
-        MRGANConfig(variant="none", adversarial_weight=0.0)
+        build_config(MRGANConfig, {"variant": "none", "adversarial_weight": 0.0}, "method")
 
 
 def test_answers_are_made_with_the_running_mean_of_the_generators_parameters() -> None:

@@ -76,9 +76,9 @@ def test_every_stage_is_a_layer_and_the_default_is_made_of_one() -> None:
 
 
 def test_unsuitable_data_are_refused() -> None:
-    with pytest.raises(UserError, match="square pictures"):
+    with pytest.raises(UserError, match="square images"):
         build(Problem((1, 1, 1), (1, 16, 12), True))
-    with pytest.raises(UserError, match="square pictures"):
+    with pytest.raises(UserError, match="square images"):
         build(Problem((1, 1, 1), (4, 16, 16), False))
     with pytest.raises(UserError, match="too small for alexnet"):
         build(network="alexnet")

@@ -1,6 +1,10 @@
-"""Where cGML's latent z lives, and how it moves at inference (cGML, equation 4). Nothing here has seen a target.
+"""The latent z of cGML: its domain, and how it moves at inference (cGML, equation 4).
 
-Letters in shapes: B batch, K modes, D dimensions of z, T steps, F and s channels and side lengths of the bottleneck h.
+Nothing in this file is given a target. Z is the latent optimiser and h the bottleneck of a
+condition.
+
+Letters in shapes: B batch, K modes, D dimensions of z, T steps, F and s channels and side lengths
+of h.
 """
 
 from typing import Literal, NamedTuple
@@ -13,21 +17,22 @@ from pretext.randomness import rand, randn
 
 Domain = Literal["ball", "sphere"]
 
-# Below this length a direction is noise of the last digits, and the step along it is left out.
+# A direction shorter than this is rounding noise, and the latent does not step along it.
 SHORTEST_DIRECTION = 1e-6
 
 
 class InferredPath(NamedTuple):
-    """How latents moved at inference.
+    """The path of latents at inference.
 
     Attributes
     ----------
     latents : Tensor, shape (T + 1, K, B, D)
-        z_0 .. z_T.
+        The latents z_0 .. z_T.
     rho : Tensor, shape (T, K, B)
-        The lengths Z predicted.
+        The step lengths that Z predicted.
     steps : Tensor, shape (K, B), int64
-        Steps until the latent had converged (``tolerance``); T where it had not. Those that settle it are not counted.
+        Number of steps until the latent converged (``tolerance``); T if it did not. Settling steps
+        do not count.
     """
 
     latents: Tensor
@@ -36,7 +41,26 @@ class InferredPath(NamedTuple):
 
 
 def draw_latents(count: int, dimensions: int, domain: Domain, generator: torch.Generator, modes: int = 1) -> Tensor:
-    """First latents (count, D), uniform in the unit ball or on its surface: those of a batch, ``modes`` times over."""
+    """Draw first latents, uniform in the unit ball or on its surface.
+
+    Parameters
+    ----------
+    count : int
+        Number of latents: the batch size times ``modes``.
+    dimensions : int
+        Number D of dimensions.
+    domain : {"ball", "sphere"}
+        The unit ball or its surface.
+    generator : torch.Generator
+        The source of randomness.
+    modes : int
+        Number of latents of each sample.
+
+    Returns
+    -------
+    Tensor, shape (count, D), float32
+        The first latents of all samples, then the second ones, and so on.
+    """
     size = modes, count // modes
     direction = randn(*size, dimensions, generator=generator, rows_in=1).flatten(0, 1)
     direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12)
@@ -47,14 +71,14 @@ def draw_latents(count: int, dimensions: int, domain: Domain, generator: torch.G
 
 
 def project(latent: Tensor, domain: Domain) -> Tensor:
-    """The nearest point of z's domain, sample by sample; (B, D) -> (B, D)."""
+    """Move each latent to the nearest point of its domain, (B, D) -> (B, D)."""
     length = latent.norm(dim=1, keepdim=True)
     if domain == "sphere":
         return latent / length.clamp_min(1e-12)
     return latent / length.clamp_min(1.0)
 
 
-def follow(
+def infer_latents(
     latent_optimiser: LatentOptimiser,
     bottleneck: Tensor,
     first: Tensor,
@@ -65,26 +89,27 @@ def follow(
     tolerance: float = 0.0,
     settle: int = 0,
 ) -> InferredPath:
-    """Move latents as Z says: z_{t+1} = z_t + rho (r - z_t) / |r - z_t| (cGML, equation 4).
+    """Move latents as Z predicts: z_{t+1} = z_t + rho (r - z_t) / |r - z_t| (cGML, equation 4).
 
     Parameters
     ----------
     latent_optimiser : LatentOptimiser
-        Z.
+        Z, which predicts r and rho.
     bottleneck : Tensor, shape (B, F, s, s)
-        h.
+        The bottleneck h of each condition.
     first : Tensor, shape (K, B, D)
-        z_0.
+        The first latents z_0.
     steps : int
-        T.
+        Number T of steps.
     domain : {"ball", "sphere"}
-        Where z is kept.
+        The domain that z is projected to after each step.
     use_rho : bool
-        Without it the update is z_{t+1} = r.
+        Whether rho is used. Without it the update is z_{t+1} = r.
     tolerance : float
-        A latent whose next step would be shorter than this has converged and stays where it is, until it settles.
+        A latent whose next step would be shorter than this has converged. It stays, until it
+        settles.
     settle : int
-        The last steps, which go to r itself, for converged latents too.
+        Number of last steps that go to r itself, for converged latents too.
 
     Returns
     -------
@@ -92,28 +117,28 @@ def follow(
     """
     modes, batch, dimensions = first.shape
     latent = first.reshape(-1, dimensions)  # (K B, D)
-    prepared = latent_optimiser.precompute(bottleneck).repeat(modes, 1)  # (K B, hidden)
-    taken = torch.full((modes * batch,), steps)
-    moving = torch.ones(modes * batch, 1, dtype=torch.bool)
+    precomputed = latent_optimiser.precompute(bottleneck).repeat(modes, 1)  # (K B, hidden)
+    steps_to_converge = torch.full((modes * batch,), steps)
+    is_moving = torch.ones(modes * batch, 1, dtype=torch.bool)
     latents, lengths = [latent], []
     for step in range(steps):
-        towards, rho = latent_optimiser.from_precomputed(prepared, latent)
+        towards, rho = latent_optimiser.from_precomputed(precomputed, latent)
         direction = towards - latent
         length = direction.norm(dim=1, keepdim=True)
-        settling = step >= steps - settle
-        if use_rho and not settling:
+        is_settling = step >= steps - settle
+        if use_rho and not is_settling:
             unit = torch.where(length > SHORTEST_DIRECTION, direction / length.clamp_min(SHORTEST_DIRECTION), 0.0)
             move, move_length = rho[:, None] * unit, rho[:, None]
         else:
             move, move_length = direction, length
-        converged = moving & (move_length < tolerance)
-        taken[converged[:, 0]] = step
-        moving = moving & ~converged
-        latent = torch.where(moving | settling, project(latent + move, domain), latent)
+        converged = is_moving & (move_length < tolerance)
+        steps_to_converge[converged[:, 0]] = step
+        is_moving = is_moving & ~converged
+        latent = torch.where(is_moving | is_settling, project(latent + move, domain), latent)
         latents.append(latent)
         lengths.append(rho)
     return InferredPath(
         torch.stack(latents).view(steps + 1, modes, batch, dimensions),
         torch.stack(lengths).view(steps, modes, batch) if lengths else torch.empty(0, modes, batch),
-        taken.view(modes, batch),
+        steps_to_converge.view(modes, batch),
     )

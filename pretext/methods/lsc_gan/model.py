@@ -1,39 +1,43 @@
-"""The latent-space-conditioned GAN (Durall et al., VISAPP 2021), and the baselines it is compared with.
+"""The latent-space-conditioned GAN (Durall et al., VISAPP 2021) and its baselines.
 
-A GAN conditioned on features in place of labels. E is frozen and not here: the condition is f = E(x) already
-(``pretext.tasks.codes.from_code``). D never sees f. It judges couples of images and learns from neighbours in the space of f
-which two belong together::
+This GAN is conditioned on features instead of labels. The code f = E(x) of an image x comes from a
+frozen network E, which is not part of the method (``pretext.tasks.codes.from_code``). The
+discriminator D never sees f. It sees pairs of images, and learns from neighbours in the space of
+codes which two belong together. z ~ N(0, 1) is the noise of the generator G::
 
-    adv  = log(1 - D([x, G(z, f)]))         f is the code of x, z ~ N(0, 1)
+    adv  = log(1 - D([x, G(z, f)]))
     same = log D([x, nearest(x)])
     diff = log(1 - D([x, farthest(x)]))
 
     step G                 (algorithm 2: G's loss is adv)
     every n-th time: step D up on  a adv + s same + d diff
 
-Neighbours are mined over the training split, or in the batch as printed (settings of the task). The printed algorithm
-has a plus before both gradients; here only D ascends. G's loss is the non-saturating -log D([x, G(z, f)]) or, as
-printed, log(1 - D). D judges the sample that G made before its step, so that it is made once. The paper says nothing of
-the weights, n, z, how a couple enters D (here: side by side in channels), nor of rates; what stands here are SNGAN's
-(``pretext.methods.lsc_gan.networks``), Adam 2e-4 with beta (0.5, 0.999), its setting C, with one step of D for each of G.
+``pretext.losses.triple_coupled`` has D's loss. Settings of the task choose whether neighbours are
+mined over the training split, or in the batch as printed. G's loss is the non-saturating
+-log D([x, G(z, f)]) or, as printed, log(1 - D). D sees the sample that G made before its step, so
+each sample is computed once.
 
-Baselines are settings of ``conditioning``:
+The paper does not give the weights, n, z, the form of a pair, or learning rates. Here the two
+images of a pair are concatenated along the channels. The rest is SNGAN's setting C: Adam 2e-4 with
+beta (0.5, 0.999), one step of D for each step of G.
 
-* ``none``: SNGAN. D sees single images, G noise alone; the task's ``features=none``.
-* ``code``: what the paper calls the standard approach. D sees single images and is told the code, as a conditional GAN
-  is told the label. With ``features=labels`` it is one.
+The setting ``conditioning`` selects the baselines:
 
-Not in the paper, and off by default: ``average``, answers by a running mean of G's parameters (Karras et al., ICLR
-2018, appendix A), steadier than G after a short training; ``reconstruction_weight``, G's loss gets the mean absolute
-difference between G(z, f) and x, as pix2pix has it, which makes the samples of one code more alike; ``modulated``,
-noise and code reach all stages of G.
+* ``none`` is SNGAN. D sees single images and G noise alone. The task has ``features=none``.
+* ``code`` is the paper's "standard approach". D sees single images and gets the code, as a
+  conditional GAN gets the label. With ``features=labels`` it is a conditional GAN.
 
-Letters in shapes: B batch, C channels, S side lengths, D values of a code, K modes, Z dimensions of the noise.
+Three options are not in the paper. ``average`` makes samples with a moving average of G's
+parameters (Karras et al., ICLR 2018, appendix A), which is steadier after a short training.
+``reconstruction_weight`` adds the mean absolute difference between G(z, f) and x to G's loss, as in
+pix2pix; it makes the samples of a code more alike. ``modulated`` gives noise and code to all stages
+of G.
+
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of D's
+layers, D values of a code, K modes, Z dimensions of the noise.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,139 +47,75 @@ from pretext.losses.adversarial import generator_loss, real_fake_cross_entropy
 from pretext.losses.reconstruction import sample_error
 from pretext.losses.triple_coupled import triple_coupled_loss
 from pretext.method import MethodDefaults
+from pretext.methods.lsc_gan.config import LSCGANConfig
 from pretext.methods.lsc_gan.networks import CodeGenerator, SpectralDiscriminator
 from pretext.neighbours.exact import find_batch_neighbours
 from pretext.numerics import to_full_precision
 from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps, moving_average, update_moving_average
 from pretext.randomness import Share, count_batch_rows, randn
-from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import UserError
 
-ANSWERS_AT_ONCE = 512
-SMALLEST_DEVIATION = 1e-6  # of a code's values, relative to the largest
-
-
-@dataclass(frozen=True, kw_only=True)
-class LSCGANConfig:
-    """Settings of the method.
-
-    Attributes
-    ----------
-    conditioning : {"couples", "code", "none"}
-        What ties answers to codes: couples of images, D being told the code, or nothing.
-    adversarial_weight, same_weight, different_weight : float
-        a, s and d, of D's losses; couples only.
-    reconstruction_weight : float
-        Of the mean absolute difference between a sample and that whose code it was made from; 0: none.
-    average : float
-        Decay of the running mean of G's parameters that answers are made with; 0: answers are made with G itself.
-    modulated : bool
-        Whether noise and code also scale and shift G's channels after each normalisation.
-    generator_loss : {"non-saturating", "minimax"}
-        -log D or log(1 - D).
-    generator_updates : int
-        n, steps of G for each of D.
-    latent : int
-        Z, dimensions of the noise.
-    width : int
-        Channels of G and D at full side.
-    learning_rate, discriminator_learning_rate : float
-        Of Adam for G, and for D.
-    beta1, beta2 : float
-        Of both Adams.
-    """
-
-    conditioning: Literal["couples", "code", "none"] = "couples"
-    adversarial_weight: float = 1.0
-    same_weight: float = 1.0
-    different_weight: float = 1.0
-    reconstruction_weight: float = 0.0
-    average: float = 0.0
-    modulated: bool = False
-    generator_loss: Literal["non-saturating", "minimax"] = "non-saturating"
-    generator_updates: int = 1
-    latent: int = 128
-    width: int = 64
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
-    beta1: float = 0.5
-    beta2: float = 0.999
-
-    def __post_init__(self) -> None:
-        check_range("method.adversarial_weight", self.adversarial_weight, 0.0, 1e6)
-        check_range("method.same_weight", self.same_weight, 0.0, 1e6)
-        check_range("method.different_weight", self.different_weight, 0.0, 1e6)
-        check_range("method.reconstruction_weight", self.reconstruction_weight, 0.0, 1e6)
-        check_range("method.average", self.average, 0.0, 0.999999)
-        check_range("method.generator_updates", self.generator_updates, 1, 1000)
-        check_range("method.latent", self.latent, 1, 4096)
-        check_range("method.width", self.width, 1, 4096)
-        check_range("method.learning_rate", self.learning_rate, 0.0, 10.0)
-        check_range("method.discriminator_learning_rate", self.discriminator_learning_rate, 0.0, 10.0)
-        check_range("method.beta1", self.beta1, 0.0, 0.9999)
-        check_range("method.beta2", self.beta2, 0.0, 0.999999)
+SAMPLES_AT_ONCE = 512
+SMALLEST_DEVIATION = 1e-6  # of a code's values, relative to the largest value
+LOSS_NAMES = ("loss", "discriminator", "adversarial", "same", "different")
 
 
 class LSCGAN(MethodDefaults, nn.Module):
-    """G and D with their optimisers.
+    """The networks G and D with their optimisers.
 
     Parameters
     ----------
     config : LSCGANConfig
-        Settings.
+        The settings of the method.
     problem : Problem
-        Of the task from-code.
+        The shapes of codes and maps, as the task from-code describes them.
 
     Raises
     ------
     UserError
-        When the condition is no code, or there is none where one is needed.
+        If the condition is no code, or if the conditioning needs codes and there are none.
     """
 
-    needs_whole_batches = True  # spectral normalisation moves on with each part
+    needs_whole_batches = True  # each forward pass of a part would update the spectral normalisation
     steps_done: Tensor
     code_mean: Tensor
     code_deviation: Tensor
 
     def __init__(self, config: LSCGANConfig, problem: Problem) -> None:
         super().__init__()
-        if problem.condition[1:] != (1, 1) or problem.target[1:] == (1, 1):
-            got = f"conditions {problem.condition}, targets {problem.target}"
-            raise UserError("lsc-gan makes pictures from codes", got, "take the task from-code")
-        if config.conditioning == "none" and config.reconstruction_weight:
-            got, what_to_do = "method.conditioning = none", "set method.reconstruction_weight=0"
-            raise UserError("without codes there is nothing to reconstruct", got, what_to_do)
-        if config.conditioning != "none" and not problem.coded:
-            what_to_do = "give --features RUN_OR_FILE, or set method.conditioning=none for a plain SNGAN"
-            raise UserError("no codes to condition on", f"method.conditioning = {config.conditioning}", what_to_do)
+        _check_problem(config, problem)
         self.config, self.problem = config, problem
+        self.sees_pairs = config.conditioning == "couples"
+        networks, optimisation = config.networks, config.optimisation
         code = problem.condition[0] if config.conditioning != "none" else 0
-        channels, *side = problem.target
-        seen = 2 * channels if config.conditioning == "couples" else channels
+        channels, height, width = problem.target
         valid = problem.standardise.valid if problem.standardise is not None else None
         self.generator = CodeGenerator(
-            problem.target, config.width, config.latent, code, problem.bounded, valid, config.modulated
+            problem.target, networks.width, networks.latent, code, problem.bounded, valid, networks.modulated
         )
-        told = code if config.conditioning == "code" else 0
-        self.discriminator = SpectralDiscriminator((seen, side[0], side[1]), config.width, told)
+        discriminator_channels = 2 * channels if self.sees_pairs else channels
+        discriminator_code = code if config.conditioning == "code" else 0
+        self.discriminator = SpectralDiscriminator(
+            (discriminator_channels, height, width), networks.width, discriminator_code
+        )
         for parameter in self.parameters():
-            if parameter.dim() == 4:  # with channels side by side in memory a step takes a quarter less time
+            if parameter.dim() == 4:  # a step takes a quarter less time in this memory format
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.averaged = moving_average(self.generator, config.average)
-        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of G
+        self.averaged = moving_average(self.generator, optimisation.average)
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # number of steps of G
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_deviation", torch.ones(code))
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "main": self._adam(self.generator, config.learning_rate),
-            "discriminator": self._adam(self.discriminator, config.discriminator_learning_rate),
+            "main": self._adam(self.generator, optimisation.learning_rate),
+            "discriminator": self._adam(self.discriminator, optimisation.discriminator_learning_rate),
         }
 
     def _adam(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
-        betas = (self.config.beta1, self.config.beta2)
+        betas = (self.config.optimisation.beta1, self.config.optimisation.beta2)
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
 
     def learn_code_statistics(self, codes: Tensor) -> None:
-        """Learn mean and deviation of the training split's codes (N, D); a constant value counts for nothing."""
+        """Compute mean and deviation of the training split's codes (N, D); constant values become 0."""
         if len(self.code_mean):
             deviation = codes.std(dim=0, correction=0)
             self.code_mean.copy_(codes.mean(dim=0))
@@ -183,62 +123,64 @@ class LSCGAN(MethodDefaults, nn.Module):
             self.code_deviation.copy_(torch.where(constant, torch.inf, deviation).clamp(max=1e30))
 
     def _code(self, condition: Tensor) -> Tensor:
-        """Standardised codes (B, D) of conditions (B, D, 1, 1); (B, 0) without conditioning."""
+        """Standardise the codes of conditions (B, D, 1, 1); return (B, D), or (B, 0) without conditioning."""
         if not len(self.code_mean):
             return condition.new_zeros(len(condition), 0)
         return (condition.flatten(1) - self.code_mean) / self.code_deviation
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
-        """Step G, and D every n-th time, once on a batch.
+        """Step G once on a batch, and D every n-th time.
 
         Parameters
         ----------
         example : Example
-            Codes (B, D, 1, 1) and maps (B, C, S, S), followed by those of the neighbours, if the task looks for them.
+            Codes (B, D, 1, 1) and maps (B, C, S, S). Those of the neighbours follow, if the task
+            finds them.
         generator : torch.Generator
-            Draws z.
+            The source of z.
 
         Returns
         -------
         dict of str to float
-            ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without), and the mean judgement of each
-            kind of couple, D in [0, 1]: ``adversarial``, ``same``, ``different`` (single images without couples: same
-            is real, different 0), and ``error`` where there is a reconstruction loss. A batch of one sample has no
-            neighbours: nothing is learnt from it.
+            ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without D), and D's mean
+            output in [0, 1] for each kind of pair: ``adversarial``, ``same``, ``different``. For
+            single images ``same`` is D's output for real ones, and ``different`` is 0. With a
+            reconstruction loss there is ``error``. A batch of one sample has no neighbours and
+            trains nothing.
         """
-        names = ["loss", "discriminator", "adversarial", "same", "different"]
-        found = dict.fromkeys([*names, "error"] if self.config.reconstruction_weight else names, 0.0)
+        settings = self.config.losses
+        losses = dict.fromkeys([*LOSS_NAMES, "error"] if settings.reconstruction_weight else LOSS_NAMES, 0.0)
         batch = len(example.condition) // (1 + len(self.problem.followers))
         if count_batch_rows(batch, generator) < 2:
-            return found
+            return losses
         condition, real = example.condition[:batch], example.target[:batch]
         code = self._code(condition)
         fake = self.generator(self._noise(batch, generator), code)
 
-        self.discriminator.requires_grad_(False)  # it only hands gradients on to G
-        judged = self._judge(real, fake, code)
-        loss = generator_loss(judged, self.config.generator_loss)
-        if self.config.reconstruction_weight:
-            own = Example(*(part[:batch] for part in (example.condition, real, example.weight)))
-            error = sample_error(fake, own).mean()
-            loss = loss + self.config.reconstruction_weight * error
-            found["error"] = error.item()
+        self.discriminator.requires_grad_(False)  # D only passes gradients on to G
+        logits = self._discriminate(real, fake, code)
+        loss = generator_loss(logits, settings.generator_loss)
+        if settings.reconstruction_weight:
+            without_neighbours = Example(*(part[:batch] for part in (example.condition, real, example.weight)))
+            error = sample_error(fake, without_neighbours).mean()
+            loss = loss + settings.reconstruction_weight * error
+            losses["error"] = error.item()
         yield OptimisationStep(self.optimizers["main"], loss)
         update_moving_average(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
 
-        found |= {"loss": loss.item(), "adversarial": judged.detach().sigmoid().mean().item()}
-        if int(self.steps_done) % self.config.generator_updates == 0:
-            found |= yield from self._train_discriminator(example, real, fake.detach(), code, generator)
+        losses |= {"loss": loss.item(), "adversarial": logits.detach().sigmoid().mean().item()}
+        if int(self.steps_done) % self.config.optimisation.generator_updates == 0:
+            losses |= yield from self._train_discriminator(example, real, fake.detach(), code, generator)
         self.steps_done += 1
-        return found
+        return losses
 
     def _noise(self, count: int, generator: torch.Generator) -> Tensor:
-        return randn(count, self.config.latent, generator=generator)
+        return randn(count, self.config.networks.latent, generator=generator)
 
-    def _judge(self, real: Tensor, other: Tensor, code: Tensor) -> Tensor:
-        """Logits (B,) of couples of real maps and others, both (B, C, S, S), or of the others alone."""
-        if self.config.conditioning == "couples":
+    def _discriminate(self, real: Tensor, other: Tensor, code: Tensor) -> Tensor:
+        """Compute D's logits (B,) of pairs of real and other maps, both (B, C, S, S), or of the others alone."""
+        if self.sees_pairs:
             other = torch.cat([real, other], dim=1)
         logits: Tensor = self.discriminator(other, code)
         return to_full_precision(logits)
@@ -246,73 +188,98 @@ class LSCGAN(MethodDefaults, nn.Module):
     def _train_discriminator(
         self, example: Example, real: Tensor, fake: Tensor, code: Tensor, generator: torch.Generator
     ) -> OptimisationSteps:
-        """Step D; give its loss and its judgements."""
-        config = self.config
-        if config.conditioning != "couples":
-            true, false = self._judge(real, torch.cat([real, fake]), code.repeat(2, 1)).chunk(2)
+        """Step D, and return its loss and its mean outputs."""
+        if not self.sees_pairs:
+            true, false = self._discriminate(real, torch.cat([real, fake]), code.repeat(2, 1)).chunk(2)
             loss = real_fake_cross_entropy(true, false)
             yield OptimisationStep(self.optimizers["discriminator"], loss)
             return {"discriminator": loss.item(), "same": true.detach().sigmoid().mean().item()}
         near, far = yield from self._neighbours(example, generator)
-        same, different, adversarial = self._judge(real.repeat(3, 1, 1, 1), torch.cat([near, far, fake]), code).chunk(3)
+        others = torch.cat([near, far, fake])
+        same, different, adversarial = self._discriminate(real.repeat(3, 1, 1, 1), others, code).chunk(3)
         loss = triple_coupled_loss(
             adversarial,
             same,
             different,
-            adversarial_weight=config.adversarial_weight,
-            same_weight=config.same_weight,
-            different_weight=config.different_weight,
+            adversarial_weight=self.config.losses.adversarial_weight,
+            same_weight=self.config.losses.same_weight,
+            different_weight=self.config.losses.different_weight,
         )
         yield OptimisationStep(self.optimizers["discriminator"], loss)
-        judgements = {"same": same, "different": different}
         return {"discriminator": loss.item()} | {
-            name: logits.detach().sigmoid().mean().item() for name, logits in judgements.items()
+            name: logits.detach().sigmoid().mean().item()
+            for name, logits in {"same": same, "different": different}.items()
         }
 
     def _neighbours(
         self, example: Example, generator: torch.Generator
     ) -> Generator[Gather, tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-        """Maps of the nearest and of the farthest neighbours, both (B, C, S, S): those that follow, or of the batch."""
+        """Return the neighbours as ``neighbours`` does, found in the whole batch of all processes."""
         if len(self.problem.followers) == 2:
             return self.neighbours(example)
         samples = len(example.condition) // (1 + len(self.problem.followers))
         share: Share = getattr(generator, "share", None) or Share(0, samples, samples)
-        # mined among all, wherever they are
         codes, maps = yield Gather((example.condition[:samples].flatten(1), example.target[:samples]))
         return self.neighbours(example, (codes, maps), share.slice)
 
     def neighbours(
         self, example: Example, batch: tuple[Tensor, Tensor] | None = None, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
-        """Maps of the nearest and of the farthest neighbours, both (B, C, S, S): those that follow, or of the batch.
+        """Return the maps of each sample's nearest and farthest neighbour.
 
-        ``batch`` are codes (N, D) and maps (N, C, S, S) of the whole of it, where the example is the given rows of it.
+        Parameters
+        ----------
+        example : Example
+            Codes and maps of the samples, followed by the neighbours that the task has found.
+        batch : tuple of Tensor, optional
+            Codes (N, D) and maps (N, C, S, S) in which the other neighbours are looked for; those
+            of the example by default.
+        rows : slice
+            The rows of ``batch`` that the example holds.
+
+        Returns
+        -------
+        near, far : Tensor, shape (B, C, S, S)
+            The neighbours' maps.
         """
         samples, *following = example.target.chunk(1 + len(self.problem.followers))
-        given = dict(zip(self.problem.followers, following, strict=True))
-        if len(given) < 2:
+        neighbours = dict(zip(self.problem.followers, following, strict=True))
+        if len(neighbours) < 2:
             codes, maps = batch or (example.condition[: len(samples)].flatten(1), samples)
             near, far = find_batch_neighbours(codes, self.problem.metric)
-            given = {"nearest": maps[near[rows]], "farthest": maps[far[rows]]} | given
-        return given["nearest"], given["farthest"]
+            neighbours = {"nearest": maps[near[rows]], "farthest": maps[far[rows]]} | neighbours
+        return neighbours["nearest"], neighbours["farthest"]
 
     def features(self, condition: Tensor) -> Tensor:
-        """What ``encode`` gives, with a gradient."""
+        """Compute D's last activations (B, F s s), which require a gradient."""
         *_, last = self._activations(condition).values()
         return last.flatten(1)
 
     def _activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """D's activations (B, F, s, s) by name, of maps (B, C, S, S) each coupled with itself."""
-        couples = condition.repeat(1, 2, 1, 1) if self.config.conditioning == "couples" else condition
-        self.discriminator.eval()  # in training mode each look would move its spectral normalisation on
-        found = self.discriminator.activations(couples)
+        """Compute D's activations (B, F, s, s) by name; each map (B, C, S, S) is paired with itself."""
+        inputs = condition.repeat(1, 2, 1, 1) if self.sees_pairs else condition
+        self.discriminator.eval()  # in training mode each pass would update the spectral normalisation
+        activations = self.discriminator.activations(inputs)
         self.discriminator.train()
-        return found
+        return activations
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Samples (B, K, C, S, S) for codes (B, D, 1, 1), each from noise of its own."""
+        """Draw samples (B, K, C, S, S) for codes (B, D, 1, 1), each from its own noise."""
         parts, generate = [], self.averaged or self.generator
-        for rows in condition.split(max(1, ANSWERS_AT_ONCE // modes)):  # so that memory does not grow with their number
+        for rows in condition.split(max(1, SAMPLES_AT_ONCE // modes)):  # a bound on memory
             code = self._code(rows).repeat_interleave(modes, dim=0)
             parts.append(generate(self._noise(len(code), generator), code).unflatten(0, (len(rows), modes)))
         return torch.cat(parts)
+
+
+def _check_problem(config: LSCGANConfig, problem: Problem) -> None:
+    """Raise a UserError unless the conditions are codes, if the settings need any."""
+    if problem.condition[1:] != (1, 1) or problem.target[1:] == (1, 1):
+        got = f"conditions {problem.condition}, targets {problem.target}"
+        raise UserError("lsc-gan makes images from codes", got, "take the task from-code")
+    if config.conditioning == "none" and config.losses.reconstruction_weight:
+        got, what_to_do = "method.conditioning = none", "set method.reconstruction_weight=0"
+        raise UserError("without codes there is nothing to reconstruct", got, what_to_do)
+    if config.conditioning != "none" and not problem.coded:
+        what_to_do = "give --features RUN_OR_FILE, or set method.conditioning=none for a plain SNGAN"
+        raise UserError("no codes to condition on", f"method.conditioning = {config.conditioning}", what_to_do)

@@ -114,7 +114,7 @@ class DilatedGenerator(nn.Module):
         return functional.adaptive_avg_pool2d(self._before(condition), FEATURE_SIDE).flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Sample K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
+        """Draw K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         before = self._before(condition)
         shared = self.enter_shared(before)
         if self.enter_noise is None:

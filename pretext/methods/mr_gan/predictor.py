@@ -35,7 +35,8 @@ class Predictor(nn.Module):
     Parameters
     ----------
     build : callable
-        Builds the network: conditions (B, C, S, S), 1 -> (B, 1, 2 C', S, S). The first half of the channels is the centre.
+        Builds the network: conditions (B, C, S, S), 1 -> (B, 1, 2 C', S, S). The first half of the
+        channels is the centre.
     family : {"gaussian", "laplace"}
         Family of distributions whose centre and dispersion are predicted.
     bounded : bool

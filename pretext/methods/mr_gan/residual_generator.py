@@ -118,7 +118,7 @@ class ResidualGenerator(nn.Module):
         return functional.adaptive_avg_pool2d(self.activations(condition)["block"], FEATURE_SIDE).flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Sample K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
+        """Draw K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         first = self._first(condition)
         shared = self.enter_shared(first)
         if self.enter_noise is None:

@@ -99,7 +99,7 @@ class UNet(nn.Module):
         return self._activations(condition)[-1].flatten(1)
 
     def forward(self, condition: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Sample K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
+        """Draw K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         activations = self._activations(condition)
         innermost = len(activations) - 1
         own: Tensor | None = None  # (B K, C', s, s)

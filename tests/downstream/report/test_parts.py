@@ -30,6 +30,7 @@ from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun
 from pretext.tasks.catalogue import TASKS
 from pretext.training.config import TrainConfig
+from spectral_ssl.ground.config import build_config
 
 
 def test_cells_are_rounded_but_sorted_by_all_digits() -> None:
@@ -162,7 +163,7 @@ def test_the_command_of_a_training_gives_the_same_plan(run: TrainedRun, method: 
     plan = Plan(
         method=method, task=task,
         train=TrainConfig(epochs=0, batch_size=20, seed=7),
-        method_config=entry.config(width=4, code=16),
+        method_config=build_config(entry.config, {"width": 4, "code": 16}, "method"),
         task_config=TASKS[task].config(points=48, mirror=False),
         data=run.plan.data, data_digest=run.plan.data_digest,
     )  # fmt: skip

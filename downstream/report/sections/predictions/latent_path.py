@@ -27,7 +27,7 @@ def render_latent_path(evidence: Evidence) -> Markup | None:
     method, predictions = evidence.run.method.latent_model, evidence.predictions
     if method is None or predictions is None or not evidence.is_full:
         return None
-    steps = method.config.inference_steps or method.config.steps
+    steps = method.config.path.steps_at_inference
     moments = sorted({round(part * steps / MOMENTS) for part in range(MOMENTS + 1)})
     generator = seeded_generator(SEED, "report path")
     example = predictions.example

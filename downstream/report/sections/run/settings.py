@@ -8,6 +8,7 @@ from markupsafe import Markup
 from downstream.report.evidence import Evidence
 from downstream.report.table import Table
 from downstream.report.templating import render, render_table
+from spectral_ssl.ground.config import flatten
 
 
 def render_settings(evidence: Evidence) -> Markup | None:
@@ -15,9 +16,8 @@ def render_settings(evidence: Evidence) -> Markup | None:
     sections = tomllib.loads(evidence.run.plan.to_toml())
     if evidence.maps is not None:
         sections["maps"] = evidence.maps.fingerprint
-    return render(
-        "tables.html", tables=[render_table(_build_table(f"[{name}]", values)) for name, values in sections.items()]
-    )
+    tables = [render_table(_build_table(f"[{name}]", flatten(values))) for name, values in sections.items()]
+    return render("tables.html", tables=tables)
 
 
 def render_environment(evidence: Evidence) -> Markup | None:
