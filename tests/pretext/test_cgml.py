@@ -264,15 +264,17 @@ def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
     assert answers.abs().max() <= 1.0
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_both_modes_of_an_ambiguous_target_are_found(weight: float) -> None:
+# After 150 steps of the paper's algorithm the share of one mode was .06 on one kind of processor and within the limits
+# on another; after 300 steps it is .51 and .59 with two seeds.
+@pytest.mark.parametrize(("weight", "steps"), [(0.0, 300), (1.0, 150)])
+def test_both_modes_of_an_ambiguous_target_are_found(weight: float, steps: int) -> None:
     """One condition, two answers +-pattern: L1 alone gives the middle; cGML must reach both, from different latents."""
     generator = seeded(0)
     pattern = torch.randn(1, *SHAPE, generator=generator).sign()
     settings = {"width": 16, "steps": 15, "step_size": 3.0, "learning_rate": 2e-3, "latent_learning_rate": 2e-3}
     method = make(**settings, inferred_weight=weight)
     ones = torch.ones(32, *SHAPE)
-    for _ in range(150):
+    for _ in range(steps):
         sign = (torch.rand(32, 1, 1, 1, generator=generator) < 0.5).float() * 2 - 1
         run_whole_batch(method, Example(torch.zeros(32, *SHAPE), sign * pattern, ones), generator)
     answers = method.complete(torch.zeros(1, *SHAPE), 200, seeded(5))[0]
