@@ -49,7 +49,7 @@ def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(
     assert found.scores[found.layer] == best
     assert sizes[found.layer] == min(sizes[name] for name, score in found.scores.items() if score == best)
     assert found.samples == 48
-    # a layer that tells the classes by heart is seen to, whatever it is
+    # A layer that contains the classes is always chosen.
     original = TrainedRun.encode_file
 
     def knowing(self: TrainedRun, maps: MapFile, rows: np.ndarray) -> np.ndarray:
