@@ -1,0 +1,99 @@
+"""Runs, checkpoints and recipes that version 0.1.0 wrote, before settings had groups, still load and go on.
+
+``tests/data/written_by_0.1.0`` holds a run of each method whose settings have groups now, trained for one epoch; the
+features that 0.1.0 computed of it; and its features after an epoch more. Paths in the configs are relative.
+"""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spectral_ssl
+from data_prep.maps.reader import open_maps
+from pretext.runs.trained_run import load_run
+from spectral_ssl.ground.config import bare_key, flatten
+from spectral_ssl.ground.provenance import environment
+
+WRITTEN = Path(__file__).parents[1] / "data" / "written_by_0.1.0"
+RUNS = ["cgml", "joint-cgml", "joint-embedding", "lsc-gan", "mr-gan", "mr-gan-inpaint"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of all that 0.1.0 wrote, which is the working directory."""
+    shutil.copytree(WRITTEN, tmp_path / "written")
+    monkeypatch.chdir(tmp_path / "written")
+    return tmp_path / "written"
+
+
+def data_of(name: str) -> Path:
+    return Path("images.h5" if name == "mr-gan-inpaint" else "shapes.h5")
+
+
+def assert_same(features: np.ndarray, file: str, name: str) -> None:
+    """Equal to the last bit on the kind of processor and with the torch that 0.1.0 ran on; elsewhere nearly equal."""
+    with np.load(WRITTEN / file) as stored:
+        expected = stored[name]
+    before, now = json.loads((WRITTEN / name / "environment.json").read_text()), environment()
+    is_same_machine = all(before[key] == now[key] for key in ("processor", "cores")) and (
+        before["packages"]["torch"] == now["packages"]["torch"]
+    )
+    if is_same_machine:
+        np.testing.assert_array_equal(features, expected)
+    else:
+        np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_loads_with_the_same_settings_and_features(name: str, folder: Path) -> None:
+    before = tomllib.loads((folder / name / "config.toml").read_text())
+    run = load_run(folder / name)
+    after = flatten(tomllib.loads(run.plan.to_toml())["method"])
+    assert {bare_key(key): value for key, value in after.items()} == before["method"]
+    assert not set(before["method"]) >= set(after)  # it is written with groups
+    assert_same(run.encode_file(open_maps(data_of(name))), "features.npz", name)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_resumed_and_then_written_with_groups(name: str, folder: Path) -> None:
+    run = spectral_ssl.pretrain(resume=folder / name, epochs=2, report=False, workspace=folder)
+    assert_same(run.encode_file(open_maps(data_of(name))), "features_of_two_epochs.npz", name)
+    text = (folder / name / "config.toml").read_text()
+    assert text == run.plan.to_toml()
+    assert "[method.networks]\n" in text
+    assert load_run(folder / name).plan == run.plan
+
+
+def test_a_run_without_a_checkpoint_starts_again_with_its_settings(folder: Path) -> None:
+    before = load_run(folder / "cgml")
+    shutil.rmtree(folder / "cgml" / "checkpoints")
+    (folder / "cgml" / "checkpoints").mkdir()
+    run = spectral_ssl.pretrain(resume=folder / "cgml", report=False, workspace=folder)
+    assert run.plan.method_config == before.plan.method_config
+    assert_same(run.encode_file(open_maps("shapes.h5")), "features.npz", "cgml")
+
+
+def test_a_recipe_with_flat_keys_makes_the_plan_of_the_tables(folder: Path) -> None:
+    flat = tomllib.loads((folder / "recipe.toml").read_text())["method"]
+    run = spectral_ssl.pretrain(
+        "shapes.h5", recipe="recipe.toml", settings=["method.path.steps=2", "method.hidden=16"], epochs=0,
+        report=False, out=folder / "new", workspace=folder,
+    )  # fmt: skip
+    written = tomllib.loads((folder / "new" / "config.toml").read_text())["method"]
+    assert {"path", "networks", "optimisation", "experimental"} == set(written)
+    now = {bare_key(key): value for key, value in flatten(written).items()}
+    assert {key: now[key] for key in flat} == {**flat, "steps": 2, "hidden": 16}
+    assert run.plan.method_config.experimental.tolerance == flat["tolerance"]
+
+
+def test_a_recipe_of_one_method_gives_another_the_sizes_that_both_know(folder: Path) -> None:
+    for recipe in ("recipe.toml", "complete-shape"):
+        run = spectral_ssl.pretrain(
+            "shapes.h5", recipe=recipe, method="regression", settings=["code=8"], epochs=0, report=False,
+            out=folder / Path(recipe).stem, workspace=folder,
+        )  # fmt: skip
+        assert run.plan.method_config.width == (4 if recipe == "recipe.toml" else 32)
