@@ -1,17 +1,30 @@
 """A full or read-only disk: one line for the user, and an existing file stays."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from command_line import call
 
 from data_prep.pipeline.work_folder import get_work_folder
 
 # 720 maps of 1 kB: 1.2 MB are reserved for the file, and the shards come to 0.6 MB
-PREP = [sys.executable, "-m", "spectral_ssl", "prep", "--workers", "0", "--degree", "6", "--points", "64"]
+PREP = ("prep", "--workers", "0", "--degree", "6", "--points", "64", "--overwrite")
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write 720 clouds, whose preparation is mostly writing."""
+    folder = tmp_path_factory.mktemp("clouds")
+    for seed in range(720):
+        np.save(folder / f"{seed:03d}.npy", np.random.default_rng(seed).normal(size=(64, 3)).astype(np.float32))
+    return f"folder:{folder}"
 
 
 def _mount(folder: Path, options: str) -> bool:
@@ -33,7 +46,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def _one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+def _one_line(done: "subprocess.CompletedProcess[str]", *parts: str) -> None:
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("spectral-ssl:")]
     assert len(lines) == 1, done.stderr
@@ -41,53 +54,65 @@ def _one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     assert all(part in lines[0] for part in parts), lines[0]
 
 
-def _run(*more: str, limit: str = "") -> subprocess.CompletedProcess[str]:
-    command = [*PREP, *more]
-    if limit:  # by the shell, so that no Python code runs between fork and exec
-        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "limited", *command]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def test_a_small_disk_is_detected_before_the_work(small_disk: Path) -> None:
+def test_a_small_disk_is_detected_before_the_work(small_disk: Path, clouds: str) -> None:
     out = small_disk / "a.h5"
     (small_disk / "others").write_bytes(bytes(1 << 20))
-    done = _run("--out", str(out))
+    done = call(*PREP, "--dataset", clouds, "--out", out)
     _one_line(done, "cannot be written", str(out), "No space left")
     assert "prep:" not in done.stderr.replace("spectral-ssl prep:", "")  # no progress was made
     assert [path.name for path in small_disk.iterdir()] == ["others"]
 
 
-def test_full_disk(small_disk: Path) -> None:
+def test_full_disk(small_disk: Path, clouds: str) -> None:
+    """A process, so that nothing is said at its very end either."""
     out = small_disk / "a.h5"
     out.write_bytes(b"the previous file")
-    _one_line(_run("--out", str(out), "--overwrite"), "cannot be written", str(out), "No space left", "make room")
+    command = [sys.executable, "-m", "spectral_ssl", *PREP, "--dataset", clouds, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    _one_line(done, "cannot be written", str(out), "No space left", "make room")
     assert out.read_bytes() == b"the previous file"
     # With free space the same command resumes.
     assert any(get_work_folder(out).glob("*.shard"))
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    done = _run("--out", str(out), "--overwrite")
-    assert done.returncode == 0, done.stderr
+    again = call(*PREP, "--dataset", clouds, "--out", out)
+    assert again.returncode == 0, again.stderr
     assert [path.name for path in small_disk.iterdir()] == ["a.h5"]
 
 
-@pytest.mark.parametrize("blocks", [16, 300])  # in the first shard, and when shards fit but the file does not
-def test_limited_file_size(tmp_path: Path, blocks: int) -> None:
+@contextmanager
+def _limited_files(kibibytes: int) -> Iterator[None]:
+    """Let no file grow beyond this size."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes << 10, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+@pytest.mark.parametrize("kibibytes", [16, 300])  # in the first shard, and when shards fit but the file does not
+def test_limited_file_size(tmp_path: Path, clouds: str, kibibytes: int) -> None:
     out = tmp_path / "a.h5"
     out.write_bytes(b"the previous file")
-    _one_line(_run("--out", str(out), "--overwrite", limit=str(blocks)), "cannot be written", str(out), "too large")
+    command = (*PREP, "--dataset", clouds, "--out", out)
+    with _limited_files(kibibytes):
+        done = call(*command)
+    _one_line(done, "cannot be written", str(out), "too large")
     assert out.read_bytes() == b"the previous file"
-    assert _run("--out", str(out), "--overwrite").returncode == 0
+    assert call(*command).returncode == 0
 
 
-def test_read_only_disk(small_disk: Path) -> None:
+def test_read_only_disk(small_disk: Path, clouds: str) -> None:
     out = small_disk / "a.h5"
     out.write_bytes(b"the previous file")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    _one_line(_run("--out", str(out), "--overwrite"), "cannot write there", str(out), "Read-only", "--out")
+    done = call(*PREP, "--dataset", clouds, "--out", out)
+    _one_line(done, "cannot write there", str(out), "Read-only", "--out")
     assert out.read_bytes() == b"the previous file"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
-def test_read_only_folder(tmp_path: Path) -> None:
+def test_read_only_folder(tmp_path: Path, clouds: str) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
-    _one_line(_run("--out", str(tmp_path / "locked" / "a.h5")), "cannot write there", "--out")
+    done = call(*PREP, "--dataset", clouds, "--out", tmp_path / "locked" / "a.h5")
+    _one_line(done, "cannot write there", "--out")

@@ -1,7 +1,7 @@
 """Objects that are not upright give warnings, on the built-in shapes."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,23 @@ from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.pipeline.up_axis import _fit_weights, find_up_axis_warnings
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Item, Shape, Source, Up
+from data_prep.sources.built_in.shapes import make_shape
 from data_prep.sources.catalogue import open_source
 
 BASES = [zernike_basis(6, points=256), zernike_basis(5, 3, points=256), harmonics_basis(4, 8, points=256)]
+
+
+@cache
+def _load(identity: str) -> Shape:
+    """Make a mesh once: this takes longer than its map, and the tests here make maps of the same meshes again."""
+    return make_shape(identity)
+
+
+def _open_shapes(*kinds: str) -> Source:
+    """Return the built-in shapes of these classes, all of them where none is named."""
+    source = open_source("shapes")
+    items = [item for item in source.items if not kinds or source.classes[item.label] in kinds]
+    return replace(source, items=tuple(replace(item, load=partial(_load, item.id)) for item in items))
 
 
 def _turned_load(item: Item, up: Up) -> Shape:
@@ -32,9 +46,10 @@ def _turned_load(item: Item, up: Up) -> Shape:
 
 
 def _with_turned_split(split: str, up: Up, *, labelled: bool = True, kinds: tuple[str, ...] = ()) -> Source:
-    source = open_source("shapes")
-    items = [item for item in source.items if not kinds or source.classes[item.label] in kinds]
-    items = [replace(item, load=partial(_turned_load, item, up)) if item.split == split else item for item in items]
+    source = _open_shapes(*kinds)
+    items = [
+        replace(item, load=partial(_turned_load, item, up)) if item.split == split else item for item in source.items
+    ]
     return replace(source, items=tuple(item if labelled else replace(item, label=-1) for item in items))
 
 
@@ -63,9 +78,8 @@ def test_a_turned_split_without_labels(tmp_path: Path, basis: Basis) -> None:
 
 
 def test_another_mix_of_classes_is_no_turn(tmp_path: Path) -> None:
-    source = open_source("shapes")
-    few = [item for item in source.items if source.classes[item.label] in ("bottle", "chair", "lamp", "table")]
-    few = [item for item in few if item.split == "train" or source.classes[item.label] == "table"]
+    source = _open_shapes("bottle", "chair", "lamp", "table")
+    few = [item for item in source.items if item.split == "train" or source.classes[item.label] == "table"]
     assert _findings(tmp_path / "a.h5", replace(source, items=tuple(few)), BASES[0]) == []
 
 
@@ -91,10 +105,8 @@ def test_distance_maps_and_images_give_no_warning(random_maps: MapFile) -> None:
 
 
 def _tables(*, chairs: bool = False, count: int = 40) -> Source:
-    source = open_source("shapes")
-    wanted = "chair" if chairs else "table"
-    items = [item for item in source.items if source.classes[item.label] == wanted]
-    return replace(source, items=tuple(items[:count]))
+    source = _open_shapes("chair" if chairs else "table")
+    return replace(source, items=source.items[:count])
 
 
 @pytest.mark.parametrize("basis", BASES)
