@@ -12,7 +12,7 @@ demo: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-# what the faults of tests/pretext/test_trust.py did stands in soak.jsonl; the table of docs/trust.md is made of it
+# the faults of tests/pretext/training/test_trust_kill.py note their results in soak.jsonl, the source of the table in docs/trust.md
 soak: .venv/installed-dev
 	rm -f soak.jsonl
 	SOAK_RESULTS=$(CURDIR)/soak.jsonl OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

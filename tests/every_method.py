@@ -72,8 +72,8 @@ IN_PARTS = [
 
 
 @contextmanager
-def without_pictures() -> Iterator[None]:
-    """The pictures at the end of a training take longer than these trainings."""
+def without_completions() -> Iterator[None]:
+    """The completions and figures after a training take longer than these trainings."""
     with patch.object(pretrain_verb, "_finish", lambda folder, *_: load_run(folder)):
         yield
 
@@ -105,7 +105,7 @@ def train_some(folder: Path, names: Iterable[str], *more: str) -> None:
     for name in names:
         data, method, task, settings = CASES[name]
         settings = (*(() if any("batch_size" in each for each in settings) else ("batch_size=20",)), *settings)
-        with without_pictures():
+        with without_completions():
             spectral_ssl.pretrain(
                 folder.parent / f"{data}.h5",
                 method=method,

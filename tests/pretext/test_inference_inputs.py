@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from faults import Case, cases
+from method_cases import Case, cases
 from torch import Tensor
 
 from pretext.data.batch import Example, Problem

@@ -39,6 +39,11 @@ def write_clouds(path: Path, count: int = 60, points: int = 96) -> None:
         writer.fail(f"{BAD_ID}/failed", BAD_REASON)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_figures() -> None:
+    """Figures and short reports are what the tests of this folder read."""
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     """Train cGML on shape completion and probe it; the name of its folder holds HTML."""
