@@ -128,7 +128,8 @@ def robustness(arguments: argparse.Namespace) -> None:
     rows = []
     for share in arguments.noise:
         features, labels = noisy_features(maps, share, arguments)
-        purity = compute_neighbour_purity(read_features(features).values[maps.rows("test")], maps.labels[maps.rows("test")])
+        test = maps.rows("test")
+        purity = compute_neighbour_purity(read_features(features).values[test], maps.labels[test])
         given_labels = ("conditioning=code", "reconstruction_weight=0", *BATCH_MINED)
         cells = {"couples": ((), features), "CGAN": (given_labels, labels)}
         for name in arguments.cells or cells:
@@ -188,7 +189,8 @@ def structure(arguments: argparse.Namespace) -> None:
     for source in arguments.features:
         path = spectral_ssl.export(source, data=maps, out=feature_path(source, arguments), overwrite=True,
                                    workspace=arguments.workspace) if source.is_dir() else source  # fmt: skip
-        found = compute_neighbour_purity(read_features(path).values[train], maps.labels[train], threads=arguments.threads)
+        values = read_features(path).values[train]
+        found = compute_neighbour_purity(values, maps.labels[train], threads=arguments.threads)
         rows.append({"cell": source.stem, "same class": {str(order): share for order, share in found.items()}})
         print_row(rows[-1])
         write({"samples": len(train), "metric": "l1", "rows": rows}, arguments)
@@ -227,7 +229,9 @@ def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     return Path(arguments.workspace) / "runs" / title
 
 
-def scores(run: TrainedRun, maps: MapFile, classifier: SampleClassifier, arguments: argparse.Namespace) -> dict[str, Any]:
+def scores(
+    run: TrainedRun, maps: MapFile, classifier: SampleClassifier, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """What a run's samples for codes of the test split are worth."""
     rows = select_held_out_rows(maps, arguments.count)
     blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
