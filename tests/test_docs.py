@@ -11,7 +11,6 @@ import re
 import runpy
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,16 @@ import spectral_ssl
 from data_prep.sources.catalogue import SOURCES
 from pretext.methods.catalogue import METHODS, find_method
 from pretext.tasks.catalogue import TASKS, find_task
-from pretext.training.trainer import TrainConfig
+from pretext.training.config import TrainConfig
 from spectral_ssl.cli import app as cli
-from spectral_ssl.ground.config import build_config, parse_settings
+from spectral_ssl.ground.config import (
+    bare_key,
+    build_config,
+    flatten,
+    merge_settings,
+    parse_settings,
+    setting_keys,
+)
 from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
@@ -124,16 +130,18 @@ def test_commands_and_their_settings_are_understood(line: manual.Command) -> Non
         return
     texts = parse_settings(settings, configs)
     for section, config in configs.items():
-        known = {field.name for field in fields(config)}
-        values = {key: value for key, value in sections.get(section, {}).items() if kept or key in known}
-        build_config(config, {**values, **texts[section]}, section)
+        known = {bare_key(key) for key in setting_keys(config)}
+        values = flatten(sections.get(section, {}))
+        if not kept:
+            values = {bare_key(key): value for key, value in values.items() if bare_key(key) in known}
+        build_config(config, merge_settings(config, section, values, texts[section]), section)
 
 
 def is_a_setting(setting: str) -> None:
     """Some method, task or the training has a setting of that name."""
     key = setting.partition("=")[0].rpartition(".")[2]
     configs = [TrainConfig, *(entry.config for entry in (*METHODS.values(), *TASKS.values()))]
-    assert key in {field.name for config in configs for field in fields(config)}, setting
+    assert key in {bare_key(full) for config in configs for full in setting_keys(config)}, setting
 
 
 @pytest.mark.parametrize("name", PAGES)
