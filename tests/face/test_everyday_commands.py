@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from conftest import write_random_maps
 from typer.testing import CliRunner
 
@@ -76,13 +77,7 @@ def test_what_is_printed_as_text_is_also_had_as_json(command: str) -> None:
     assert json.loads(done.stdout)  # and nothing but JSON
 
 
-def test_quiet_commands_say_results_only_and_errors_still(home: Path) -> None:
-    environment = {**os.environ, "SPECTRAL_SSL_HOME": str(home / "ws")}
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "spectral_ssl", *arguments]
-        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
-
+def test_quiet_commands_say_results_only_and_errors_still() -> None:
     done = call("pretrain", "--epochs", "1", "--out", "quiet", *TINY, "--quiet")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -124,10 +119,9 @@ def test_completion_knows_all_names() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_given(shell: str) -> None:
-    script = "import sys; sys.argv = ['spectral-ssl']\nfrom spectral_ssl.cli.app import main; main()"
-    environment = {**os.environ, "_SPECTRAL_SSL_COMPLETE": f"source_{shell}"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+def test_completion_scripts_are_given(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SPECTRAL_SSL_COMPLETE", f"source_{shell}")
+    done = call()
     assert f"complete_{shell}" in done.stdout, done.stderr
 
 
@@ -185,12 +179,7 @@ def test_a_run_encodes_whatever_holds_maps(home: Path, random_maps: MapFile) -> 
         run.encode(random_maps)
 
 
-def test_all_that_the_package_offers_is_there() -> None:
-    for name in spectral_ssl.__all__:
-        assert getattr(spectral_ssl, name) is not None
-    assert set(spectral_ssl.__all__) <= set(dir(spectral_ssl))
-
-
+@pytest.mark.usefixtures("few_shapes")
 def test_verbs_take_their_arguments_by_place_and_by_name(tmp_path: Path) -> None:
     import spectral_ssl as ssl
 

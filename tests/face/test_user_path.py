@@ -20,6 +20,11 @@ from data_prep.basis import zernike_basis
 TINY = ["--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_figures() -> None:
+    """Here the figures are drawn."""
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which the shapes are prepared and a run is trained, by the user's own commands."""
@@ -90,7 +95,7 @@ def test_without_options_the_built_in_shapes_are_trained_on_by_the_joint_embeddi
     with (run / "config.toml").open("rb") as stream:
         config = tomllib.load(stream)
     assert (config["train"]["epochs"], config["train"]["batch_size"]) == (60, 24)
-    assert config["method"]["cosine_steps"] == 0  # the whole training, however long it is
+    assert config["method"]["optimisation"]["cosine_steps"] == 0  # the whole training, however long it is
     result = json.loads((run / "probe-shapes-zernike.json").read_text())
     assert result["rows"][-1]["neighbours"] > 3 / 12  # of 12 classes
     (features,) = (workspace / "features").glob("*.h5")
@@ -143,8 +148,8 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("pretrain --task denoize", ["denoize", "did you mean 'denoise'"]),
         ("pretrain --recipe qick", ["qick", "did you mean 'quick'"]),
         ("pretrain --set widht=3", ["widht", "did you mean 'width'"]),
-        ("pretrain --set width=wide", ["method.width", "wide"]),
-        ("pretrain --method cgml --set domain=cube", ["method.domain", "cube"]),
+        ("pretrain --set width=wide", ["method.networks.width", "wide"]),
+        ("pretrain --method cgml --set domain=cube", ["method.path.domain", "cube"]),
         ("pretrain --epochs -1", ["epochs", "-1"]),
         ("pretrain --data nowhere.h5", ["nowhere.h5"]),
         ("pretrain --data damaged.h5", ["damaged.h5"]),
