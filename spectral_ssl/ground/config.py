@@ -19,6 +19,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import read_small_text
 
 LARGEST_SETTINGS = 1 << 20  # bytes of a recipe
+DEEPEST_GROUP = 4  # of tables within each other in a section
 RANGE = "range"  # key of a range in a field's metadata
 
 Config = TypeVar("Config")
@@ -115,12 +116,20 @@ def bare_key(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings under full keys: ``{"networks": {"width": 4}}`` becomes ``{"networks.width": 4}``."""
+def flatten(values: Mapping[str, Any], deepest: int = DEEPEST_GROUP) -> dict[str, Any]:
+    """Return nested settings under full keys: ``{"networks": {"width": 4}}`` becomes ``{"networks.width": 4}``.
+
+    Raises
+    ------
+    UserError
+        If tables are nested more than ``deepest`` times.
+    """
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}.{rest}": part for rest, part in flatten(value).items()}
+            if not deepest:
+                raise UserError("settings nested too deeply", repr(key), "write them in a group of the section")
+            flat |= {f"{key}.{rest}": part for rest, part in flatten(value, deepest - 1).items()}
         else:
             flat[key] = value
     return flat

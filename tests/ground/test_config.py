@@ -111,6 +111,7 @@ def test_settings_of_groups_are_found_by_bare_key_table_and_full_key(values: dic
         ({"sails": {"arae": 3}}, ["'sails.arae'", "did you mean 'sails.area'"]),
         ({"sail": {"area": 3}}, ["'sail.area'", "did you mean 'sails.area'"]),
         ({"sails": 3}, ["'sails'"]),
+        (tomllib.loads(f"{'sails.' * 5000}area = 3"), ["nested too deeply", "'sails'"]),
         ({"length": 3}, ["ambiguous", "ship.length", "ship.hull.length or ship.mast.length"]),
         ({"area": 3, "sails": {"area": 4}}, ["twice", "ship.sails.area"]),
         ({"area": "much"}, ["ship.sails.area", "much"]),
