@@ -36,13 +36,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "few_shot.DRAWS": 2,
         "cross_validation.FOLDS": 2,
-        "linear_probe.STRENGTHS": (1e-3, 1e-1),
-        "svm_probe.SVM_STRENGTHS": (1e-3, 1e-1),
-        "layer_probe.WEIGHT_DECAYS": (0.1, 0.0),
-        "layer_probe.EPOCHS": 2,
-        "layer_probe.FEWEST_STEPS": 2,
+        "classifiers.logistic.STRENGTHS": (1e-3, 1e-1),
+        "classifiers.svm.SVM_STRENGTHS": (1e-3, 1e-1),
+        "classifiers.adam_layer.WEIGHT_DECAYS": (0.1, 0.0),
+        "classifiers.adam_layer.EPOCHS": 2,
+        "classifiers.adam_layer.FEWEST_STEPS": 2,
     }.items():
-        monkeypatch.setattr(f"downstream.{name}", value)
+        monkeypatch.setattr(f"downstream.probes.{name}", value)
 
 
 def call(files: tuple[Path, Path], *options: str) -> str:
