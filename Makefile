@@ -23,6 +23,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/house_lint.py
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive spectral_ssl data_prep pretext downstream
 
 # the manual, docs/ to build/docs/index.html; every warning is an error

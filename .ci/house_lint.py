@@ -1,8 +1,8 @@
 """Check what a machine can check of the rules of the house: sizes, names of rooms, docstrings, vocabulary.
 
-    python .ci/house_lint.py             # every breach, exit status 1 if there is any
-    python .ci/house_lint.py --counts    # the counts alone, as JSON; also of an older checkout: --counts --root DIR
-    python .ci/house_lint.py PATH ...    # only breaches in these files or folders
+python .ci/house_lint.py             # every breach, exit status 1 if there is any
+python .ci/house_lint.py --counts    # the counts alone, as JSON; also of an older checkout: --counts --root DIR
+python .ci/house_lint.py PATH ...    # only breaches in these files or folders
 """
 
 import argparse
@@ -32,14 +32,8 @@ PLUG_INS = (
     "spectral_ssl/__main__.py",
 )
 HERE = Path(__file__).parent
-# first words of docstrings that are no verbs in the imperative: articles, pronouns, prepositions, question words
-NO_VERBS = re.compile(
-    r"^(A|An|The|What|Which|Whether|Where|When|Who|How|Why|Of|In|On|At|As|For|From|With|To|By|Is|Are|Was|Has|Have|"
-    r"This|That|These|Those|It|Its|All|Any|Each|Every|Some|Several|One|Two|Three|No|Nothing|None|Not|Only|Same|"
-    r"Names?|Features?|Rows?|Maps?|Values?|Numbers?|Lines?|Paths?|Samples?|Scores?|Images?|Pictures?|Points?|"
-    r"Commands?|Labels?|Random|Mean|Here|There|Then|Also|Just|Like|Into|Out|Up|Down|More|Most|Many|Much|His|Her|Their|"
-    r"Our|My|Your|Real|New|Old|First|Last|Next|Other|Another|Both|Either|True|False|``)\b"
-)
+# first words of docstrings; a verb that is missing may be added
+VERBS = frozenset((Path(__file__).parent / "verbs.txt").read_text().split())
 # a word of the old dialect -> what the glossary (docs/language.md) has in its place
 GLOSSARY = {
     r"cost(s|ing)? nothing|what is free": "baseline that needs no training",
@@ -59,7 +53,7 @@ GLOSSARY = {
     r"running mean": "exponential moving average",
     r"with a gradient": "requires gradient",
 }
-# the words have their plain meaning there: people answer questions of a study; the face itself is named in a file format
+# files where such a word is a key of a file, a setting, or has its plain meaning (people answer questions of a study)
 ALLOWED = json.loads((HERE / "house_lint.json").read_text()) if (HERE / "house_lint.json").is_file() else {}
 
 
@@ -83,13 +77,13 @@ def code_lines(text: str, first: int = 1, last: int | None = None) -> int:
 
 
 def prose(text: str) -> list[tuple[int, str]]:
-    """List comments and docstrings of a module, with their lines."""
+    """List comments, docstrings and other texts of a module, with their lines; a text of one word is a key."""
     found = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             found.append((token.start[0], token.string))
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) > 1:
             found.extend((node.lineno + at, line) for at, line in enumerate(node.value.split("\n")))
     return found
 
@@ -123,19 +117,18 @@ def breaches(root: Path) -> list[tuple[str, str, str]]:
                 if lines >= MOST_FUNCTION_LINES:
                     found.append(("long function", f"{name}:{node.lineno}", f"{node.name}: {lines} lines of code"))
                 doc = ast.get_docstring(node)
-                if doc and not is_property(node) and NO_VERBS.match(doc):
+                if doc and not is_property(node) and doc.split()[0].rstrip(",;:") not in VERBS:
                     found.append(("docstring", f"{name}:{node.lineno}", f"begins with {doc.split()[0]!r}, not a verb"))
             if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
                 fields = sum(isinstance(part, ast.AnnAssign) for part in node.body)
                 if fields > MOST_FIELDS:
                     found.append(("fields", f"{name}:{node.lineno}", f"{node.name}: {fields} fields at its top"))
         found.extend(words(name, prose(text)))
-    found.extend(
-        ("modules", folder, f"{count} modules") for folder, count in folders.items() if count > MOST_MODULES
-    )
+    found.extend(("modules", folder, f"{count} modules") for folder, count in folders.items() if count > MOST_MODULES)
     for path in [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
-        found.extend(words(name, list(enumerate(path.read_text(encoding="utf-8").split("\n"), 1))))
+        lines = enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
+        found.extend(words(name, [(at, line) for at, line in lines if not line.startswith("    ")]))
     return found
 
 
@@ -152,11 +145,49 @@ def words(name: str, lines: list[tuple[int, str]]) -> list[tuple[str, str, str]]
     return found
 
 
+def method_tests(files: dict[Path, ast.Module]) -> int:
+    """Count ``isinstance`` tests of a method's or a task's class or config outside its own files."""
+    owners = {
+        node.name: path
+        for path, tree in files.items()
+        if path.as_posix().find("/pretext/") >= 0 and any(name.endswith("Config") for name in classes(tree))
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name != "TrainConfig"
+    }
+    return sum(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "isinstance"
+        and any(owners.get(word, path) != path for word in re.findall(r"\w+", ast.unparse(node.args[1])))
+        for path, tree in files.items()
+        if "/pretext/methods/" not in path.as_posix() and "/pretext/tasks/" not in path.as_posix()
+        for node in ast.walk(tree)
+    )
+
+
+def classes(tree: ast.Module) -> list[str]:
+    """List the names of the classes of a module."""
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def spellings(files: dict[Path, ast.Module], option: str) -> int:
+    """Count the parameters and fields of a name in the face: how often an option of ``prep`` is written down."""
+    return sum(
+        (isinstance(node, ast.arg) and node.arg == option)
+        or (isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == option)
+        or (isinstance(node, ast.keyword) and node.arg == option)
+        or (isinstance(node, ast.Constant) and node.value == option)
+        for path, tree in files.items()
+        if "/spectral_ssl/" in path.as_posix()
+        for node in ast.walk(tree)
+    )
+
+
 def counts(root: Path) -> dict[str, int]:
     """Count breaches by kind, and the extremes."""
     found = Counter(kind for kind, _, _ in breaches(root))
     files = python_files(root)
     texts = {path: path.read_text(encoding="utf-8") for path in files}
+    trees = {path.resolve(): ast.parse(text) for path, text in texts.items()}
     functions = [
         code_lines(text, node.lineno, node.end_lineno)
         for text in texts.values()
@@ -176,6 +207,8 @@ def counts(root: Path) -> dict[str, int]:
         "lines of code of the longest function": max(functions),
         "functions of 60 lines of code and more": found["long function"],
         "most fields of a config": max(configs),
+        "times that the option --scheduler of prep is spelled": spellings(trees, "scheduler"),
+        "isinstance tests of methods and tasks outside their files": method_tests(trees),
         "docstrings that do not begin with a verb": found["docstring"],
         "words that the glossary replaces": found["word"],
         "modules of under 45 lines that are no plug-ins": found["small file"],
@@ -192,7 +225,11 @@ def main() -> None:
     if arguments.counts:
         print(json.dumps(counts(arguments.root), indent=1))
         return
-    found = [entry for entry in breaches(arguments.root) if not arguments.paths or entry[1].startswith(tuple(arguments.paths))]
+    found = [
+        entry
+        for entry in breaches(arguments.root)
+        if not arguments.paths or entry[1].startswith(tuple(arguments.paths))
+    ]
     for kind, place, message in found:
         print(f"{place}: {kind}: {message}")
     sys.exit(1 if found else 0)
