@@ -42,8 +42,8 @@ DIRECTIONS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 0, 1),
 def density(maps: NDArray[Any], basis: Basis, points: NDArray[np.floating]) -> NDArray[np.float64]:
     """Evaluate the density that maps describe, at points of the unit ball.
 
-    f(x) = sum of c_klm Z_klm(x) for Zernike moments, f(x) = sum over lm of c_klm Y_lm(x / |x|) / V_k
-    for shells; see the module's docstring.
+    It is ``f(x) = sum of c_klm Z_klm(x)`` for Zernike moments and ``f(x) = sum over lm of c_klm
+    Y_lm(x / |x|) / V_k`` for shells; see the module's docstring.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def radii(maps: NDArray[Any], basis: Basis, directions: NDArray[np.floating]) ->
 
     Notes
     -----
-    The error is that of ``spherical_harmonics``: 1e-13 at L = 100, times the sum of |c_lm|.
+    The error is that of ``spherical_harmonics``: 1e-13 at L = 100, times the sum of ``|c_lm|``.
 
     Examples
     --------

@@ -108,8 +108,8 @@ def cluster_features(
 
     Notes
     -----
-    k-means minimises the sum over samples of min over k of |x - c_k|^2 (S. Lloyd, *Least Squares
-    Quantization in PCM*, 1982). Spectral clustering: U. von Luxburg, *A Tutorial on Spectral
+    k-means minimises the sum over samples of min over k of ``|x - c_k|^2`` (S. Lloyd, *Least
+    Squares Quantization in PCM*, 1982). Spectral clustering: U. von Luxburg, *A Tutorial on Spectral
     Clustering*, 2007. Both find a local optimum, not the global one.
 
     Examples

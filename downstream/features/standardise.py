@@ -30,7 +30,7 @@ def standardise_features(
     -----
     ``std`` is the population standard deviation (divisor N). All values are computed in float32.
     Standardised training features have mean 0 and deviation 1 to about 1e-6 for features of
-    moderate mean; the error grows with |mean| / std.
+    moderate mean; the error grows with ``|mean| / std``.
 
     Examples
     --------

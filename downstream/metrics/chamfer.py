@@ -29,7 +29,7 @@ def chamfer_distance(first: NDArray[np.floating], second: NDArray[np.floating]) 
 
     Notes
     -----
-    d(A, B) = 1/2 (mean over a of min over b of |a - b|  +  mean over b of min over a of |a - b|)
+    ``d(A, B) = 1/2 (mean over a of min over b of |a - b|  +  mean over b of min over a of |a - b|)``
 
     Distances are not squared. Some authors square them, and some add the two terms instead of
     averaging them. Source: H. G. Barrow et al., *Parametric correspondence and chamfer matching*,

@@ -90,7 +90,7 @@ def frechet_distance(first: NDArray[Any], second: NDArray[Any]) -> FrechetDistan
 
     Notes
     -----
-    d^2 = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1 C_2)^(1/2), with the means m and the sample
+    ``d^2 = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1 C_2)^(1/2)``, with the means m and the sample
     covariances C (Dowson and Landau 1982).
 
     Let C_1 = A' A and C_2 = B' B. A and B are the centred rows divided by sqrt(N - 1), or their
