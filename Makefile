@@ -66,4 +66,4 @@ bench: .venv/installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build docs/reference *.egg-info
