@@ -57,6 +57,7 @@ def write_data(path: Path, basis: Basis, *, train: int = 6, test: int = 2, keep_
     return open_maps(path)
 
 
+@pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize("recipe", BASES)
 def test_a_recipe_runs_and_its_network_answers(recipe: str, tmp_path: Path) -> None:
     maps = write_data(tmp_path / "data.h5", BASES[recipe], keep_points=recipe == "complete-shape")
