@@ -1,4 +1,4 @@
-"""How many images a second cGML trains on, next to algorithm 1 as it is written (tests/pretext/algorithm_1.py).
+"""How many images a second cGML trains on, next to algorithm 1 as it is written (tests/pretext/methods/algorithm_1.py).
 
 Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that does nothing else.
 Same networks, initial weights, batches, draws and step counts; the variants take turns batch by batch, so that a change
@@ -46,7 +46,7 @@ MODES = 4  # answers to each held-out condition
 
 def load_transcription() -> ModuleType:
     """The test tree's module; its folder has a package's name, so that it is loaded by path."""
-    path = Path(__file__).parents[1] / "tests" / "pretext" / "algorithm_1.py"
+    path = Path(__file__).parents[1] / "tests" / "pretext" / "methods" / "algorithm_1.py"
     spec = spec_from_file_location("algorithm_1", path)
     assert spec is not None
     assert spec.loader is not None

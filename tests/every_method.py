@@ -1,4 +1,4 @@
-"""A few steps of every method, as any number of processes trains them; ``test_processes`` starts it with torchrun."""
+"""A few steps of every method, as any number of processes trains them; ``test_distributed`` starts it with torchrun."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def write_data(folder: Path) -> Path:
     return folder
 
 
-def train_some(folder: Path, names: Iterable[str], *more: str) -> None:
+def train_some(folder: Path, names: Iterable[str], *more: str, device: str = "cpu") -> None:
     """An epoch of each of the cases, a run folder for each beside the map files."""
     for name in names:
         data, method, task, settings = CASES[name]
@@ -112,6 +112,7 @@ def train_some(folder: Path, names: Iterable[str], *more: str) -> None:
                 task=task,
                 epochs=1,
                 settings=("watch=0", *settings, *more),
+                device=device,
                 out=folder / name,
             )
 

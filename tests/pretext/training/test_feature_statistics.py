@@ -1,6 +1,7 @@
 """The feature monitor: its statistics, and that a monitored training equals one without a monitor."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from downstream.figures.training_curves import draw_losses
 from downstream.probes.classifiers.knn import predict_by_neighbours
 from pretext.data.training_split import TrainingSplit
 from pretext.methods.catalogue import METHODS
+from pretext.runs.trained_run import TrainedRun
 from pretext.training.feature_statistics import ALARM_AFTER, SPACING, FeatureMonitor, effective_rank, knn_accuracy
 from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "code=8", "batch_size=16")
-MORE = {"cgml": ("steps=2", "hidden=8"), "joint-embedding": ("projector=16", "grid=8")}
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -129,15 +130,9 @@ def test_data_of_one_dimension_raises_no_alarm(tmp_path: Path, capsys: pytest.Ca
     assert "collapsing" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.task == "denoise"])
-def test_the_monitor_changes_no_training(random_maps: MapFile, tmp_path: Path, method: str) -> None:
-    settings = (*TINY, *MORE.get(method, ()))
-    monitored, alone = (
-        spectral_ssl.pretrain(
-            random_maps, method=method, task="denoise", epochs=2, settings=(*settings, *more), out=tmp_path / name
-        )
-        for name, more in (("monitored", ()), ("alone", ("watch=0",)))
-    )
+def test_the_monitor_changes_no_training(random_maps: MapFile, trained_once: Callable[..., TrainedRun]) -> None:
+    """One method is enough here: the next test measures every method."""
+    monitored, alone = (trained_once("cgml", *more, epochs=2) for more in ((), ("watch=0",)))
     for name, value in monitored.method.state_dict().items():
         assert torch.equal(value, alone.method.state_dict()[name]), name
     rows, others = (read_metrics(run.folder / "metrics.jsonl") for run in (monitored, alone))
@@ -151,6 +146,23 @@ def test_the_monitor_changes_no_training(random_maps: MapFile, tmp_path: Path, m
     labels = torch.from_numpy(random_maps.labels[random_maps.rows("train")])
     row = read_metrics(monitored.folder / "metrics.jsonl")[-1]
     assert row["knn_accuracy"] == pytest.approx(knn_accuracy(torch.from_numpy(last), labels))
+
+
+@pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.task == "denoise"])
+def test_every_method_is_measured_and_stays_as_it_was(
+    method: str, random_maps: MapFile, trained_once: Callable[..., TrainedRun]
+) -> None:
+    run = trained_once(method)
+    (row,) = read_metrics(run.folder / "metrics.jsonl")
+    network = run.method.train()
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    generator = torch.random.get_rng_state()
+    measured = make_monitor(random_maps).measure(network, 0)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert network.training
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert measured == pytest.approx({name: row[name] for name in ("effective_rank", "knn_accuracy")}, rel=1e-4)
+    assert 1 < measured["effective_rank"] <= 47
 
 
 def test_labels_change_the_curve_and_nothing_else(tmp_path: Path) -> None:

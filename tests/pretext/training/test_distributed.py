@@ -20,8 +20,8 @@ from spectral_ssl.ground.run_folder import read_metrics
 needs_gloo = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch was built without gloo"
 )
-WORKER = Path(__file__).parents[1] / "every_method.py"
-ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).parents[2] / "every_method.py"
+ROOT = Path(__file__).parents[3]
 
 
 def torchrun(

@@ -18,7 +18,7 @@ from pretext.runs.trained_run import load_run
 from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.provenance import environment
 
-WRITTEN = Path(__file__).parents[1] / "data" / "written_by_0.1.0"
+WRITTEN = Path(__file__).parents[2] / "data" / "written_by_0.1.0"
 RUNS = ["cgml", "joint-cgml", "joint-embedding", "lsc-gan", "mr-gan", "mr-gan-inpaint"]
 
 

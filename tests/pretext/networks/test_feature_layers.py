@@ -1,5 +1,6 @@
 """The layers of every encoder by name, what joins them, and that they are what the network computes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,9 @@ from pretext.networks.feature_layers import DEFAULT, describe_pooling, pool_acti
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 
-TINY = ("width=4", "code=8", "batch_size=16")
-MORE = {"cgml": ("steps=2", "hidden=8"), "joint-embedding": ("projector=16", "grid=8")}
+Train = Callable[..., TrainedRun]
 
 DENOISING = [name for name, entry in METHODS.items() if entry.task == "denoise"]  # the others have tests of their own
-
-
-def trained(maps: MapFile, out: Path, method: str = "regression", *settings: str) -> TrainedRun:
-    return spectral_ssl.pretrain(
-        maps, method=method, task="denoise", epochs=1, settings=(*TINY, *MORE.get(method, ()), *settings), out=out
-    )
 
 
 @pytest.mark.parametrize(
@@ -39,9 +33,9 @@ def trained(maps: MapFile, out: Path, method: str = "regression", *settings: str
     ],
 )
 def test_every_encoder_names_its_layers(
-    method: str, settings: tuple[str, ...], first: str, last: str, random_maps: MapFile, tmp_path: Path
+    method: str, settings: tuple[str, ...], first: str, last: str, random_maps: MapFile, trained_once: Train
 ) -> None:
-    run = trained(random_maps, tmp_path / "run", method, *settings)
+    run = trained_once(method, *settings)
     sizes = run.layers()
     assert list(sizes)[:2] == [DEFAULT, first]
     assert list(sizes)[-1] == last
@@ -58,10 +52,10 @@ def test_every_encoder_names_its_layers(
     assert run.at_layer(first).untrained(3).layer == first
 
 
-def test_the_default_is_made_of_named_layers(random_maps: MapFile, tmp_path: Path) -> None:
+def test_the_default_is_made_of_named_layers(random_maps: MapFile, trained_once: Train) -> None:
     maps = random_maps.read()
     for method, made_of in (("cgml", "bottleneck-flat"), ("joint-embedding", "stage3-parts+code")):
-        run = trained(random_maps, tmp_path / method, method)
+        run = trained_once(method)
         np.testing.assert_array_equal(run.encode(maps), run.at_layer(made_of).encode(maps))
 
 
@@ -104,7 +98,10 @@ def test_mistakes_in_a_layers_name_are_said() -> None:
 
 def test_export_writes_the_layer_and_says_which(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "images.h5", pixel_basis(1, 16, 16))
-    run = trained(maps, tmp_path / "run")
+    settings = ("width=4", "code=8", "batch_size=16")
+    run = spectral_ssl.pretrain(
+        maps, method="regression", task="denoise", epochs=1, settings=settings, out=tmp_path / "run"
+    )
     path = spectral_ssl.export(run, layer="stage1-parts+code", workspace=tmp_path / "ws")
     assert path.name == "run-images-stage1-parts+code.h5"
     features = read_features(path)
@@ -119,8 +116,8 @@ def test_export_writes_the_layer_and_says_which(tmp_path: Path) -> None:
         spectral_ssl.export(run, layer="stage9", workspace=tmp_path / "ws")
 
 
-def test_list_says_the_layers_of_a_run(random_maps: MapFile, tmp_path: Path) -> None:
-    run = trained(random_maps, tmp_path / "run")
+def test_list_says_the_layers_of_a_run(trained_once: Train, tmp_path: Path) -> None:
+    run = trained_once("regression")
     listed = spectral_ssl.list_names("layers", run=run.folder)
     assert listed == {"layers": {name: f"{size} features" for name, size in run.layers().items()}}
     with pytest.raises(UserError, match="layers only"):
@@ -128,8 +125,8 @@ def test_list_says_the_layers_of_a_run(random_maps: MapFile, tmp_path: Path) -> 
     assert "layers" not in spectral_ssl.list_names(workspace=tmp_path)
 
 
-def test_layers_hand_a_gradient_on_and_encode_does_not(random_maps: MapFile, tmp_path: Path) -> None:
-    run = trained(random_maps, tmp_path / "run")
+def test_layers_hand_a_gradient_on_and_encode_does_not(trained_once: Train) -> None:
+    run = trained_once("regression")
     condition = torch.randn(4, *zernike_basis(8).shape, generator=torch.Generator().manual_seed(0))
     assert run.features(condition).requires_grad
     assert all(values.requires_grad for values in run.method.layers(condition).values())

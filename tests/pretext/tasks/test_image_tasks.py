@@ -298,11 +298,7 @@ def test_both_directions(direction: str) -> None:
     ("task", "basis", "message"),
     [
         *((task, zernike_basis(8), "works on images") for task in IMAGE_TASKS if task != "translate"),
-        *(
-            (task, pixel_basis(6, 32, 32, paired=True), "single images")
-            for task in IMAGE_TASKS
-            if task != "translate"
-        ),
+        *((task, pixel_basis(6, 32, 32, paired=True), "single images") for task in IMAGE_TASKS if task != "translate"),
         ("translate", pixel_basis(3, 32, 32), "prepare facades or pairs:PATH"),
         ("translate", zernike_basis(8), "prepare facades or pairs:PATH"),
         ("colorize", pixel_basis(1, 32, 32), "prepare images with 3 channels"),

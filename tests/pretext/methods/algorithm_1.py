@@ -1,6 +1,6 @@
 """Algorithm 1 of the cGML poster, transcribed line by line and made no faster than it is written.
 
-What ``pretext.methods.cgml.model`` must agree with (tests/pretext/test_algorithm_1.py) and is timed against
+What ``pretext.methods.cgml.model`` must agree with (tests/pretext/methods/test_algorithm_1.py) and is timed against
 (benchmarks/cgml_speed.py). h and z are joined by tiling and concatenation, G is run whole in every latent step, its
 weights gather gradients there that nobody uses, Z is stepped inside the loop, and Adam is torch's plain one. No skips,
 no stages, no perceptrons.

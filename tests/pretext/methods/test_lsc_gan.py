@@ -1,7 +1,6 @@
 """The losses push the right way, couples are of known neighbours, baselines see what they should, resuming is exact."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from made_up import seeded
 
-from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.basis import zernike_basis
 from data_prep.layout import find_valid_cells
 from pretext.data.batch import Example, Problem
 from pretext.data.standardise import Standardiser
@@ -17,7 +16,6 @@ from pretext.method import build_seeded
 from pretext.methods.lsc_gan.config import LSCGANConfig
 from pretext.methods.lsc_gan.model import LSCGAN
 from pretext.optimisation import run_optimisation_steps, run_whole_batch
-from pretext.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 
@@ -233,29 +231,6 @@ def test_larger_pictures_have_more_layers(side: int, halvings: int) -> None:
     assert len(method.generator.grow) == halvings
     assert method.complete(torch.zeros(1, D, 1, 1), 2, seeded()).shape == (1, 2, 3, side, side)
     assert method.encode(torch.zeros(1, 3, side, side)).shape[0] == 1
-
-
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    basis = pixel_basis(1, 8, 8)
-    standardise = Standardiser.from_statistics(basis, torch.zeros(1, 8, 8), torch.ones(1, 8, 8))
-    whole, half = build(generator_updates=2), build(generator_updates=2)
-    for method in (whole, half):
-        method.learn_code_statistics(torch.randn(20, D, generator=seeded(8)))
-        for step in range(3):
-            run_whole_batch(method, example(seed=step), seeded(step))
-    half.encode(example().target)
-    half.complete(example().condition, 2, seeded())
-    save_checkpoint(tmp_path, half, standardise, "", {})
-    saved = load_checkpoint(tmp_path / "last.pt")
-    again = build(generator_updates=2)
-    again.load_state_dict(saved["model"])
-    for name, optimizer in again.optimizers.items():
-        optimizer.load_state_dict(saved["optimizers"][name])
-    for method in (whole, again):
-        for step in range(3, 6):
-            run_whole_batch(method, example(seed=step), seeded(step))
-    state = again.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in whole.state_dict().items())
 
 
 def test_a_single_sample_teaches_nothing() -> None:

@@ -291,22 +291,6 @@ def test_what_is_held_out_does_not_move_the_predictor_and_its_best_state_is_kept
     assert held_out_loss(predictor.best) < held_out_loss(predictor.network) - 0.3
 
 
-def test_a_predictor_that_was_stopped_goes_on_as_if_it_had_not_been() -> None:
-    whole, first = make(predictor_steps=6), make(predictor_steps=6)
-    for step in range(8):
-        run_whole_batch(whole, batch(seed=step), seeded(step))
-    for step in range(4):
-        run_whole_batch(first, batch(seed=step), seeded(step))
-    second = make(seed=5, predictor_steps=6)
-    second.load_state_dict(first.state_dict())
-    for name, optimizer in second.optimizers.items():
-        optimizer.load_state_dict(first.optimizers[name].state_dict())
-    for step in range(4, 8):
-        run_whole_batch(second, batch(seed=step), seeded(step))
-    one, two = whole.state_dict(), second.state_dict()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-
-
 # Mistakes.
 
 
