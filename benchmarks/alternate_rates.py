@@ -2,8 +2,9 @@
 
     python benchmarks/alternate_rates.py --workspace WS --minutes 2
 
-Trains the recipe ``alternate`` at each rate and counts the answers with and without the mark. Writes
-benchmarks/results/alternate-rates.json and docs/alternate-rates.png. MNIST lies in WS/raw/mnist.
+Trains the recipe ``alternate`` at each rate and counts the answers with and without the mark.
+Writes benchmarks/results/alternate-rates.json and docs/alternate-rates.png. MNIST lies in
+WS/raw/mnist.
 """
 
 import argparse

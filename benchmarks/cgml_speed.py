@@ -1,9 +1,10 @@
 """How many images a second cGML trains on, next to algorithm 1 as it is written (tests/pretext/methods/algorithm_1.py).
 
-Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that does nothing else.
-Same networks, initial weights, batches, draws and step counts; the variants take turns batch by batch, so that a change
-of the machine's speed meets all of them. Also: their losses at the end, the error of answers that each one's Z
-infers, where the time goes, and what share of the matrix product's speed is reached.
+Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that
+does nothing else. Same networks, initial weights, batches, draws and step counts; the variants take
+turns batch by batch, so that a change of the machine's speed meets all of them. Also: their losses
+at the end, the error of answers that each one's Z infers, where the time goes, and what share of
+the matrix product's speed is reached.
 """
 
 import argparse
@@ -213,8 +214,8 @@ def main() -> None:
     result: dict[str, Any] = {"environment": environment(), "cores_in_use_before": cores_in_use(2.0)}
     result["numpy_matrix_product"] = matrix_product_speed(given.threads)
     result["torch_products"] = torch_products(given.threads)
-    # the fastest dense product seen on this machine: torch's matrix product and its convolutions come from two
-    # libraries, and on processors that are not Intel's the second is much the faster
+    # the fastest dense product seen on this machine: torch's matrix product and its convolutions
+    # come from two libraries, and on processors that are not Intel's the second is much the faster
     peak = max(result["torch_products"]["matrix_product_gigaflops"], result["torch_products"]["convolution_gigaflops"])
     result["cases"] = {name: compare(name, given.batches) for name in given.cases}
     for case in result["cases"].values():

@@ -1,12 +1,14 @@
 """Train one recipe with several methods and score them on the same held-out inputs.
 
-    python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs 60
+    python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs
+    60
 
-Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training earlier, and the
-epochs it came to are in the result. A run that lies there already is scored as it is, so an interrupted comparison goes
-on; a half-trained one is to be finished by ``pretrain --resume``. Writes benchmarks/results/completion-NAME.json;
-benchmarks/completion_table.py makes the tables of docs/completion-results.md from it. Raw data lies in WS/raw/DATASET;
-nothing is downloaded.
+Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training
+earlier, and the epochs it came to are in the result. A run that lies there already is scored as it
+is, so an interrupted comparison goes on; a half-trained one is to be finished by ``pretrain
+--resume``. Writes benchmarks/results/completion-NAME.json; benchmarks/completion_table.py makes the
+tables of docs/completion-results.md from it. Raw data lies in WS/raw/DATASET; nothing is
+downloaded.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The picture of a space of codes: where classes lie, and where samples made from the codes miss their class.
 
-Durall et al. (VISAPP 2021, figures 1, 5 and 6): samples from codes at the borders between classes fail most (the
-paper's border effect). Both panels have the same t-SNE map of the codes (van der Maaten and Hinton, 2008), which keeps
-neighbours and no distances.
+Durall et al. (VISAPP 2021, figures 1, 5 and 6): samples from codes at the borders between classes
+fail most (the paper's border effect). Both panels have the same t-SNE map of the codes (van der
+Maaten and Hinton, 2008), which keeps neighbours and no distances.
 """
 
 from pathlib import Path
@@ -29,7 +29,8 @@ def border_effect(codes: NDArray[Any], labels: NDArray[np.int64], right: NDArray
     right : ndarray, shape (N,), floating
         Share of the samples made from each code that show its class.
     neighbours : int
-        A code is amid its class when all of so many nearest codes (L1) are of it, else at its border.
+        A code is amid its class when all of so many nearest codes (L1) are of it, else at its
+        border.
 
     Returns
     -------

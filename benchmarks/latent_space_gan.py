@@ -1,24 +1,26 @@
 """The latent-space-conditioned GAN against its baselines, its losses one by one, and against noisy labels.
 
-    python benchmarks/latent_space_gan.py main --recipe lsc-gan-mnist --features RUN --minutes 45 --workspace WS
-    python benchmarks/latent_space_gan.py ablation --recipe lsc-gan-mnist --features RUN --seeds 0 1 2 --workspace WS
-    python benchmarks/latent_space_gan.py robustness --recipe lsc-gan-mnist --workspace WS
-    python benchmarks/latent_space_gan.py structure --recipe lsc-gan-mnist --features RUN [RUN ...] --workspace WS
-    python benchmarks/latent_space_gan.py curves --recipe lsc-gan-mnist --features RUN --at 0.5 1 2 4 --workspace WS
+    python benchmarks/latent_space_gan.py main --recipe lsc-gan-mnist --features RUN --minutes 45
+    --workspace WS python benchmarks/latent_space_gan.py ablation --recipe lsc-gan-mnist --features
+    RUN --seeds 0 1 2 --workspace WS python benchmarks/latent_space_gan.py robustness --recipe
+    lsc-gan-mnist --workspace WS python benchmarks/latent_space_gan.py structure --recipe
+    lsc-gan-mnist --features RUN [RUN ...] --workspace WS python benchmarks/latent_space_gan.py
+    curves --recipe lsc-gan-mnist --features RUN --at 0.5 1 2 4 --workspace WS
 
-``main`` is the paper's table 1 (SNGAN, a GAN conditioned on labels, the standard approach, couples mined in the batch
-as printed and over the training split), ``ablation`` its table 3, ``robustness`` its figure 7: the extractor is a
-classifier trained on labels of which a share is wrong, and the conditional GAN is given the same wrong labels.
-``structure`` is table 2, ``curves`` figures 4 and 8: the cells of ``main``, scored after each of the minutes ``--at``,
-drawn beside the result. Scores are of one sample for each of ``--count`` codes of the test split: the share that a
-classifier trained on the real training split puts into the class of the code (its own accuracy on real test samples
-stands beside it); of spectral maps also the share whose nearest real training map is of that class. Of images also
-the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an image). The border effect is how much lower the
-accuracy is of codes among whose 10 nearest is another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
+``main`` is the paper's table 1 (SNGAN, a GAN conditioned on labels, the standard approach, couples
+mined in the batch as printed and over the training split), ``ablation`` its table 3, ``robustness``
+its figure 7: the extractor is a classifier trained on labels of which a share is wrong, and the
+conditional GAN is given the same wrong labels. ``structure`` is table 2, ``curves`` figures 4 and
+8: the cells of ``main``, scored after each of the minutes ``--at``, drawn beside the result. Scores
+are of one sample for each of ``--count`` codes of the test split: the share that a classifier
+trained on the real training split puts into the class of the code (its own accuracy on real test
+samples stands beside it); of spectral maps also the share whose nearest real training map is of
+that class. Of images also the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an
+image). The border effect is how much lower the accuracy is of codes among whose 10 nearest is
+another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
 
-Every part but ``curves`` goes on where it was interrupted: runs, the classifier and features that lie in WS are used as
-they are.
-Writes benchmarks/results/latent-space-gan-PART-NAME.json.
+Every part but ``curves`` goes on where it was interrupted: runs, the classifier and features that
+lie in WS are used as they are. Writes benchmarks/results/latent-space-gan-PART-NAME.json.
 """
 
 import argparse
@@ -250,7 +252,8 @@ def scores(
         "Fréchet distance (classifier)": frechet_distance(
             classifier.features(samples), classifier.features(real)
         ).value,
-        # what noise changes, and how far samples are from what the code is of: mean absolute differences
+        # what noise changes, and how far samples are from what the code is of: mean absolute
+        # differences
         "two samples of a code differ by": (twice[:, 0] - twice[:, 1]).abs().mean().item(),
         "sample and the code's own differ by": (samples - real).abs().mean().item(),
         "codes": len(rows),

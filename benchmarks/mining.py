@@ -3,11 +3,12 @@
     python benchmarks/mining.py --threads 2                 # both; 3 GiB of memory
     python benchmarks/mining.py --parts exact --threads 2
 
-Features are made up: samples of a mixture of 1000 clusters in 16 dimensions, turned into 256 (128) by a random linear
-map, ReLU and some noise in all dimensions. (Pure noise in 128 dimensions has no neighbours worth the name, and no index
-that finds them faster than all pairs.) Exact results are compared with float64 brute force for 200 samples, and with
-faiss's flat index, which finds the nearest only. Seconds are those of the clock; beside them those of the processor.
-Writes benchmarks/results/mining.json.
+Features are made up: samples of a mixture of 1000 clusters in 16 dimensions, turned into 256 (128)
+by a random linear map, ReLU and some noise in all dimensions. (Pure noise in 128 dimensions has no
+neighbours worth the name, and no index that finds them faster than all pairs.) Exact results are
+compared with float64 brute force for 200 samples, and with faiss's flat index, which finds the
+nearest only. Seconds are those of the clock; beside them those of the processor. Writes
+benchmarks/results/mining.json.
 """
 
 import argparse

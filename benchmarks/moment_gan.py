@@ -5,11 +5,12 @@
     python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
     python benchmarks/moment_gan.py cost                                       # what K samples cost
 
-``pictures`` trains on facades at 64 pixels (``--task translate``, ``super-resolve`` or ``inpaint``, by the recipes
-mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the same networks and noise; its table
-has diversity and Fréchet distance, each also relative to the baseline. Every command goes on where it was interrupted:
-a run that lies in WS/runs is resumed or taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy,
-one figure beside it. Raw data lies in WS/raw; nothing is downloaded.
+``pictures`` trains on facades at 64 pixels (``--task translate``, ``super-resolve`` or ``inpaint``,
+by the recipes mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the
+same networks and noise; its table has diversity and Fréchet distance, each also relative to the
+baseline. Every command goes on where it was interrupted: a run that lies in WS/runs is resumed or
+taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy, one figure beside
+it. Raw data lies in WS/raw; nothing is downloaded.
 """
 
 import argparse

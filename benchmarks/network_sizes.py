@@ -1,8 +1,9 @@
 """Parameters and multiply-adds of cGML and its baselines (the cGML paper's table 7), counted by torch's own counter.
 
-Run ``python benchmarks/network_sizes.py``; it writes benchmarks/results/network-sizes.json and the table of
-docs/cgml-networks.md. The counter sees convolutions and matrix products, not sums, normalisations or the arithmetic
-of the optimisers. One training step of each is really run: the largest takes some seconds and 2 GB.
+Run ``python benchmarks/network_sizes.py``; it writes benchmarks/results/network-sizes.json and the
+table of docs/cgml-networks.md. The counter sees convolutions and matrix products, not sums,
+normalisations or the arithmetic of the optimisers. One training step of each is really run: the
+largest takes some seconds and 2 GB.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Whole preparations: how busy both cores are, how time and memory grow with the number of objects, reading of OFF.
 
-Run ``python benchmarks/preparation.py --root FOLDER_OF_MODELNET10 --out benchmarks/results/preparation.json`` on a
-machine that does nothing else. Objects are counted up by taking the set several times under other names. Each run is
-a process of its own, the numbers are medians of several.
+Run ``python benchmarks/preparation.py --root FOLDER_OF_MODELNET10 --out
+benchmarks/results/preparation.json`` on a machine that does nothing else. Objects are counted up by
+taking the set several times under other names. Each run is a process of its own, the numbers are
+medians of several.
 """
 
 import argparse

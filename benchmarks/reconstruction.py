@@ -1,7 +1,8 @@
 """What comes back from a map: Chamfer distances and times for each basis and degree, and a picture.
 
-Run ``python benchmarks/reconstruction.py --root ModelNet10 --out benchmarks/results/reconstruction.json`` with the OFF
-tree of ModelNet10 or a part of it. Rows of ``radial`` need the embree extra.
+Run ``python benchmarks/reconstruction.py --root ModelNet10 --out
+benchmarks/results/reconstruction.json`` with the OFF tree of ModelNet10 or a part of it. Rows of
+``radial`` need the embree extra.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Sampling a mesh against integrating over it: error of the moments, time, and what a linear probe makes of the maps.
 
-Run ``python benchmarks/sampling.py --root ModelNet10 --out benchmarks/results/sampling.json`` with the OFF tree of
-ModelNet10 or a part of it (at most 60 training and 30 test meshes of each class are used).
+Run ``python benchmarks/sampling.py --root ModelNet10 --out benchmarks/results/sampling.json`` with
+the OFF tree of ModelNet10 or a part of it (at most 60 training and 30 test meshes of each class are
+used).
 """
 
 import argparse

@@ -3,11 +3,12 @@
     python benchmarks/scaling.py                            # 2 cores, nothing else running
     taskset -c 1 python benchmarks/scaling.py --epochs 2 --out /tmp/scaling.json      # does it run at all?
 
-The same batches of the built-in shapes (order 20, clouds kept) are trained on in each setting: joint-embedding on the
-task views, whose maps are made of clouds in each step, and cgml on denoise. What is counted is the time of the training
-after its first epoch, with all that belongs to it (the row of metrics at the end of an epoch; no features are watched).
-The last losses stand beside the rates: they must agree, for the settings are to train the same. Settings take turns,
-``--rounds`` times, and the median counts. Writes benchmarks/results/scaling.json.
+The same batches of the built-in shapes (order 20, clouds kept) are trained on in each setting:
+joint-embedding on the task views, whose maps are made of clouds in each step, and cgml on denoise.
+What is counted is the time of the training after its first epoch, with all that belongs to it (the
+row of metrics at the end of an epoch; no features are watched). The last losses stand beside the
+rates: they must agree, for the settings are to train the same. Settings take turns, ``--rounds``
+times, and the median counts. Writes benchmarks/results/scaling.json.
 """
 
 import argparse

@@ -1,12 +1,13 @@
 """Scripted participants click through a study in a real browser: a test of the page, not of any method.
 
-    spectral-ssl study create --kind turing --from RUN --from RUN --out STUDY
-    python benchmarks/scripted_participants.py STUDY --oracles 3 --coins 3 --mistaken 3 --lefts 1 --results
+    spectral-ssl study create --kind turing --from RUN --from RUN --out STUDY python
+    benchmarks/scripted_participants.py STUDY --oracles 3 --coins 3 --mistaken 3 --lefts 1 --results
 
-An oracle knows what is real (and prefers the first method where all are made), a mistaken one is an oracle that errs in
-a fifth of its trials, a coin guesses, and the last always presses the left button. They are no people: what comes out
-says nothing on how real the images look. Says in how many trials the measured exposure is within one frame of the asked
-one. Needs chromium, playwright and the extra study.
+An oracle knows what is real (and prefers the first method where all are made), a mistaken one is an
+oracle that errs in a fifth of its trials, a coin guesses, and the last always presses the left
+button. They are no people: what comes out says nothing on how real the images look. Says in how
+many trials the measured exposure is within one frame of the asked one. Needs chromium, playwright
+and the extra study.
 """
 
 import argparse

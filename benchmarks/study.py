@@ -2,15 +2,16 @@
 
     python benchmarks/study.py --data modelnet10-zernike.h5 --workspace WS --threads 1
 
-The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS holds
-3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class). Nothing here can see the real
-test split. Each cell pretrains on the 3100 for some epochs, fits the linear probe of
-``downstream.probes.classifiers.logistic`` on them and scores it on the 828. One line a cell and
-seed is added to benchmarks/results/study-modelnet10.jsonl; cells that are there already are
-skipped, so the study goes on where it was stopped.
+The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS
+holds 3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class).
+Nothing here can see the real test split. Each cell pretrains on the 3100 for some epochs, fits the
+linear probe of ``downstream.probes.classifiers.logistic`` on them and scores it on the 828. One
+line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells that are there
+already are skipped, so the study goes on where it was stopped.
 
-The score to choose by is the mean over classes: the training split has up to nine times as many objects of one class as
-of another, the test split nearly equal numbers. ``--table`` prints what is there.
+The score to choose by is the mean over classes: the training split has up to nine times as many
+objects of one class as of another, the test split nearly equal numbers. ``--table`` prints what is
+there.
 """
 
 import argparse

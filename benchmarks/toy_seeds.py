@@ -2,9 +2,9 @@
 
     python benchmarks/toy_seeds.py --workspace WS --seeds 0 1 2
 
-Trains the recipe ``toy`` on one thread for each seed and scores 50 answers to each of 400 inputs. Writes
-benchmarks/results/toy-seeds.json. Bars: at least 99 % of the answers within 0.3 of a mode, both modes 50 +- 5 %,
-less than 0.5 % between them, under 60 s.
+Trains the recipe ``toy`` on one thread for each seed and scores 50 answers to each of 400 inputs.
+Writes benchmarks/results/toy-seeds.json. Bars: at least 99 % of the answers within 0.3 of a mode,
+both modes 50 +- 5 %, less than 0.5 % between them, under 60 s.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """How fast the transforms are, next to direct sums in scipy and to the machine's matrix product.
 
-Run ``python benchmarks/transforms.py --out benchmarks/results/transforms.json`` on a machine that does nothing else.
-Every time is the median of several calls, all in this one run, so that ratios compare like with like.
+Run ``python benchmarks/transforms.py --out benchmarks/results/transforms.json`` on a machine that
+does nothing else. Every time is the median of several calls, all in this one run, so that ratios
+compare like with like.
 """
 
 import argparse
@@ -178,8 +179,9 @@ def occupied_voxels(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def against_zmpy3d() -> dict[str, Any] | None:
     """ZMPY3D's moments of the occupied voxels of a grid, against ours of the voxels' centres; None where it is absent.
 
-    ZMPY3D (GPL-3, not a dependency) is called as its own command does, from the voxels to the scaled moments, its
-    tables loaded before. It integrates over the voxels, which the centres do to a few percent at high orders.
+    ZMPY3D (GPL-3, not a dependency) is called as its own command does, from the voxels to the
+    scaled moments, its tables loaded before. It integrates over the voxels, which the centres do to
+    a few percent at high orders.
     """
     try:
         import ZMPY3D
@@ -288,7 +290,8 @@ def matrix_product_speed(threads: int) -> dict[str, Any]:
         "threads": threads,
         "gigaflops": 2e-9 * size**3 / seconds,
         "library": np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name"),
-        # where set, these fix the library's kernels and threads, and the figure is not the machine's best
+        # where set, these fix the library's kernels and threads, and the figure is not the
+        # machine's best
         "environment": {
             name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS", "OMP_", "MKL"))
         },

@@ -43,12 +43,14 @@ class Basis:
     Attributes
     ----------
     kind : {"zernike", "sh", "radial", "pixels"}
-        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the distance
-        of the surface from the centre, or plain images.
+        3D Zernike moments, spherical harmonics in radial shells, spherical harmonics of the
+        distance of the surface from the centre, or plain images.
     degree : int
-        Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for images.
+        Highest polynomial order n (triangular) or highest angular degree l (rectangular); 0 for
+        images.
     radial : int
-        Number of radial channels K (zernike: k; sh: shells); for images the number of colour channels.
+        Number of radial channels K (zernike: k; sh: shells); for images the number of colour
+        channels.
     truncation : {"triangular", "rectangular", "none"}
         The rule for which (k, l) are present; see the table in the module's docstring.
     shape : tuple of int
@@ -130,9 +132,10 @@ class Basis:
     def find_conflicts(self, other: "Basis") -> list[str]:
         """List the fields that make maps of one basis meaningless in the other.
 
-        Fields that change only the sampling noise never conflict: ``points``, ``seed``, ``sampling``
-        of the surface, and ``centre``, whose two choices agree up to that noise. A solid differs from
-        its surface, so "solid" conflicts. ``reach`` conflicts because it changes the objects' size.
+        Fields that change only the sampling noise never conflict: ``points``, ``seed``,
+        ``sampling`` of the surface, and ``centre``, whose two choices agree up to that noise. A
+        solid differs from its surface, so "solid" conflicts. ``reach`` conflicts because it changes
+        the objects' size.
         """
         different = [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
         noise = {"points", "seed", "centre"}
@@ -149,7 +152,8 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
     Parameters
     ----------
     degree : int
-        Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to 100.
+        Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to
+        100.
     radial : int, optional
         Number of radial channels of the rectangular truncation; triangular by default.
     points, seed : int

@@ -1,7 +1,7 @@
 """The contract of a source: a list of items, each with an id, a label, a split and a loader.
 
-A source is one file of ``data_prep/sources`` with a function ``open_source(root) -> Source`` and the
-strings ``WHERE`` and ``HELP`` (origin of the data, terms, layouts);
+A source is one file of ``data_prep/sources`` with a function ``open_source(root) -> Source`` and
+the strings ``WHERE`` and ``HELP`` (origin of the data, terms, layouts);
 ``data_prep.sources.catalogue.SOURCES`` lists all sources.
 """
 
@@ -99,8 +99,8 @@ class Source:
     up : str
         The axis that points up in the files (shapes only).
     digest : str
-        SHA-256 of what identifies the source's content: names and sizes of files, or the generator's
-        parameters.
+        SHA-256 of what identifies the source's content: names and sizes of files, or the
+        generator's parameters.
     missing : tuple of (id, reason)
         Objects that are known to be absent or unusable before loading, for example listed without a
         file.

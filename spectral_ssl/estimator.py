@@ -6,9 +6,9 @@ A sample is one row of X, of one of three kinds::
     map       (N, C, H, W)   an image, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
     numbers   (N, n)         without shape; they fill the smallest square of at least 8 x 8 line by line, the rest is 0
 
-Without a run, ``fit`` computes Zernike moments of clouds or scales images to [-1, 1], and trains on them as
-``pretrain`` does, in memory and a temporary folder. With a run, ``fit`` only checks that X fits the run. Labels are not
-used.
+Without a run, ``fit`` computes Zernike moments of clouds or scales images to [-1, 1], and trains on
+them as ``pretrain`` does, in memory and a temporary folder. With a run, ``fit`` only checks that X
+fits the run. Labels are not used.
 """
 
 from collections.abc import Sequence
@@ -55,11 +55,13 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     run : path, name or TrainedRun, optional
         A finished run whose encoder is used; by default ``fit`` trains one.
     shape : tuple of int, optional
-        The shape of a sample, (P, 3) or (C, H, W), for a two-dimensional X; taken from X if it has more dimensions.
+        The shape of a sample, (P, 3) or (C, H, W), for a two-dimensional X; taken from X if it has
+        more dimensions.
     layer : str
         The layer of the network, see ``list layers``.
     method, task : str, optional
-        The method and the task to train; by default joint embedding on clouds, else cGML denoising, as in ``pretrain``.
+        The method and the task to train; by default joint embedding on clouds, else cGML denoising,
+        as in ``pretrain``.
     epochs : int, optional
         The number of passes over the data.
     settings : sequence of str
@@ -80,7 +82,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     basis_ : Basis
         The basis of the encoded maps.
     low_, high_ : float
-        The limits of the training images, which become -1 and 1. Values beyond are clipped. With a run: -1 and 1.
+        The limits of the training images, which become -1 and 1. Values beyond are clipped. With a
+        run: -1 and 1.
     n_features_in_ : int
         The number of values of a sample.
 

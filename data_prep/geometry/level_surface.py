@@ -2,9 +2,9 @@
 
 Each cube between eight neighbouring grid points is cut into the six tetrahedra along its diagonal
 (Kuhn's subdivision). These match across cubes. In a tetrahedron the surface is one triangle or two.
-Marching cubes (Lorensen and Cline, 1987) has ambiguous cases; tetrahedra have none, so the result is
-always closed. Source: Doi and Koide, "An efficient method of triangulating equi-valued surfaces by
-using tetrahedral cells" (1991).
+Marching cubes (Lorensen and Cline, 1987) has ambiguous cases; tetrahedra have none, so the result
+is always closed. Source: Doi and Koide, "An efficient method of triangulating equi-valued surfaces
+by using tetrahedral cells" (1991).
 """
 
 from itertools import permutations

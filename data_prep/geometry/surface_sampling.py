@@ -1,7 +1,8 @@
 """Sampling of a fixed number of points from a surface or a cloud.
 
 Sampling noise limits how many orders of a spectral map carry signal. So points on a surface are
-stratified: the surface is cut into ``count`` pieces of equal area, and one point is sampled in each.
+stratified: the surface is cut into ``count`` pieces of equal area, and one point is sampled in
+each.
 """
 
 import numpy as np
@@ -108,8 +109,8 @@ def _halve(
 ) -> NDArray[np.float64]:
     """Halve triangles (3, N, 3) along each point's fraction (N,); return the corners of the piece with the point.
 
-    Triangles are halved until a piece holds about one of the ``crowd`` (N,) points that are expected
-    in each triangle.
+    Triangles are halved until a piece holds about one of the ``crowd`` (N,) points that are
+    expected in each triangle.
     """
     corners = corners.copy()
     fraction = fraction.copy()

@@ -43,9 +43,9 @@ def move_to_unit_ball(
     centre : ndarray, shape (3,), optional
         The point that moves to the origin, in the cloud's units; the centroid by default.
     reach : float
-        The fraction of the mass, above 0 and up to 1, that must lie within the unit sphere. Below 1,
-        a few stray points do not shrink the object: points outside move radially to the sphere, so
-        that their number and mass stay.
+        The fraction of the mass, above 0 and up to 1, that must lie within the unit sphere. Below
+        1, a few stray points do not shrink the object: points outside move radially to the sphere,
+        so that their number and mass stay.
 
     Returns
     -------

@@ -169,8 +169,8 @@ class MapWriter:
 class _Sums:
     """Running sums for the mean and standard deviation of each value, so that no row is read again.
 
-    The sums are of differences from the first row and their squares. The first row lies within a few
-    standard deviations of the mean, so no significant digits are lost.
+    The sums are of differences from the first row and their squares. The first row lies within a
+    few standard deviations of the mean, so no significant digits are lost.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -193,8 +193,9 @@ class _Sums:
     def compute_mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Compute mean and standard deviation, (C, H, W) each; 0 and 1 without maps.
 
-        The standard deviation is 1 where a value is constant. The writer never adds images: they are
-        in [-1, 1] already, and their statistics would reveal the position of this set's objects.
+        The standard deviation is 1 where a value is constant. The writer never adds images: they
+        are in [-1, 1] already, and their statistics would reveal the position of this set's
+        objects.
         """
         if self._count == 0:
             return np.zeros(self._shape, np.float32), np.ones(self._shape, np.float32)

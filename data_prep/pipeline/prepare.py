@@ -1,9 +1,9 @@
 """Preparation of a source into a map file: load, sample, turn, transform, fold; several workers, one writer.
 
-The result of an object depends only on the object and the basis: the basis' seed and the object's id
-seed its sampling. So the file is bit-identical for any number of worker processes, in every run, and
-after any number of kills. Until the file is complete, finished batches stay in a work folder next to
-the target (``data_prep.pipeline.work_folder``).
+The result of an object depends only on the object and the basis: the basis' seed and the object's
+id seed its sampling. So the file is bit-identical for any number of worker processes, in every run,
+and after any number of kills. Until the file is complete, finished batches stay in a work folder
+next to the target (``data_prep.pipeline.work_folder``).
 """
 
 import threading
@@ -87,8 +87,8 @@ def prepare_maps(
     progress : callable, optional
         Function that is called with (finished objects, all objects).
     scheduler : str, optional
-        Address of a Dask scheduler whose workers replace local processes. They must see the source's
-        files under the same paths.
+        Address of a Dask scheduler whose workers replace local processes. They must see the
+        source's files under the same paths.
 
     Returns
     -------
@@ -99,9 +99,9 @@ def prepare_maps(
     Raises
     ------
     UserError
-        When the file exists and may not be replaced, another process is making it, it was begun with
-        other parameters, it cannot be written, the basis does not fit the source, all objects fail,
-        or the source's files are damaged.
+        When the file exists and may not be replaced, another process is making it, it was begun
+        with other parameters, it cannot be written, the basis does not fit the source, all objects
+        fail, or the source's files are damaged.
 
     Examples
     --------

@@ -149,8 +149,8 @@ def check_settings(basis: Basis, keep_points: bool) -> None:
     Raises
     ------
     UserError
-        When ``keep_points`` meets a map that is not made from points, quadrature meets a basis other
-        than Zernike moments, or embreex is missing for a basis of kind "radial".
+        When ``keep_points`` meets a map that is not made from points, quadrature meets a basis
+        other than Zernike moments, or embreex is missing for a basis of kind "radial".
     """
     if basis.kind == "radial":
         require_embree()

@@ -20,8 +20,8 @@ def digest_file_times(source: Source) -> str:
     Parameters
     ----------
     source : Source
-        A source whose loaders are partial functions with the path of their file among the arguments.
-        All loaders that read files are of this kind.
+        A source whose loaders are partial functions with the path of their file among the
+        arguments. All loaders that read files are of this kind.
 
     Returns
     -------
@@ -57,8 +57,8 @@ LONGEST_NAME = 1000  # characters
 def drop_unusable_names(source: Source) -> Source:
     """Move the objects whose names cannot be stored to the missing objects of a source.
 
-    Names come from file systems and from lists in archives. They may hold terminal commands, invalid
-    characters that no file accepts, or a very long text.
+    Names come from file systems and from lists in archives. They may hold terminal commands,
+    invalid characters that no file accepts, or a very long text.
 
     Parameters
     ----------

@@ -17,9 +17,9 @@ is reported as turned if one of them fits more than twice as well. Measured on M
 differs by 0.03; turned to lie, it differs by 0.43 to 0.51, and upside down by 0.21. Without labels it
 differs by 0.03, by 0.23 to 0.29, and by 0.06 upside down, which is then not detected.
 
-Limits: 1200 random parts of the test split (20 to 300 objects) gave no warning. Without labels, test
-splits of only one or two classes gave none either. But without labels the test is not certain: among
-the built-in shapes, tables alone look like all shapes turned.
+Limits: 1200 random parts of the test split (20 to 300 objects) gave no warning. Without labels,
+test splits of only one or two classes gave none either. But without labels the test is not certain:
+among the built-in shapes, tables alone look like all shapes turned.
 """
 
 import numpy as np

@@ -41,7 +41,8 @@ def run_batches(
         Number of worker processes on this machine, each with one native thread; 0 or 1 to work in
         this process.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers are used instead.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers are used
+        instead.
 
     Yields
     ------

@@ -1,7 +1,8 @@
 """Checks of the size that a file announces, before a reader allocates memory: glTF, PLY, text, compressed HDF5.
 
-A glTF file is a table of contents that may name the same numbers many times. A megabyte can announce
-a hundred million triangles, or arrays that are in no buffer and would be filled with zeros.
+A glTF file is a table of contents that may name the same numbers many times. A megabyte can
+announce a hundred million triangles, or arrays that are in no buffer and would be filled with
+zeros.
 """
 
 import json

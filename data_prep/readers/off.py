@@ -1,7 +1,8 @@
 """Reader of the Object File Format (.off): counts, vertices and polygons as text.
 
-Reading takes most of the time of preparing meshes. So numpy's number parser reads the common file in
-two calls: one triangle per line and nothing else on the line. Any other file is read line by line.
+Reading takes most of the time of preparing meshes. So numpy's number parser reads the common file
+in two calls: one triangle per line and nothing else on the line. Any other file is read line by
+line.
 """
 
 import re

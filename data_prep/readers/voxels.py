@@ -56,8 +56,8 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     ----------
     data : bytes
         Content of the whole file: a text header with ``dim`` and optionally ``translate`` and
-        ``scale``, then pairs of bytes (value, number of repetitions), with y running fastest, then z,
-        then x.
+        ``scale``, then pairs of bytes (value, number of repetitions), with y running fastest, then
+        z, then x.
 
     Returns
     -------

@@ -153,10 +153,11 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     Parameters
     ----------
     name : str
-        A key of ``SOURCES``, or a key with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder of
-        the user's files, ``celeba:ATTRIBUTE`` for a choice of classes.
+        A key of ``SOURCES``, or a key with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder
+        of the user's files, ``celeba:ATTRIBUTE`` for a choice of classes.
     root : Path, optional
-        Folder of the raw data. It is not needed for built-in data sets, or if the name holds a path.
+        Folder of the raw data. It is not needed for built-in data sets, or if the name holds a
+        path.
     size : int, optional
         Pixels on a side to which images are scaled; by default they are not scaled.
 

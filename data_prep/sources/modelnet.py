@@ -1,6 +1,7 @@
 """ModelNet10 and ModelNet40: the original OFF meshes, or clouds made from them.
 
-The two layouts of clouds are those of ``modelnet40_ply_hdf5_2048`` and of ``modelnet40_normal_resampled``.
+The two layouts of clouds are those of ``modelnet40_ply_hdf5_2048`` and of
+``modelnet40_normal_resampled``.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Processed files of torch-geometric: the ``processed/*.pt`` of any InMemoryDataset of clouds or meshes.
 
 Such files are pickles. torch reads them with ``weights_only=True``, which builds tensors and plain
-containers and runs no other code. torch-geometric's reader falls back to trusting the file, so it is
-not used.
+containers and runs no other code. torch-geometric's reader falls back to trusting the file, so it
+is not used.
 """
 
 from collections import Counter

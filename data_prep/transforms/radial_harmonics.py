@@ -11,9 +11,9 @@ if the ray hits nothing. The code casts a ray from outside towards the centre. I
 the centre is the farthest hit.
 
 The map describes star-shaped objects completely: every ray from their centre hits the surface once.
-Of other objects the map keeps the outermost surface, and no degree removes that error. ``cast_rays``
-returns which rays hit. The map file does not store it: the transform takes the distance 0 for a ray
-that hits nothing.
+Of other objects the map keeps the outermost surface, and no degree removes that error.
+``cast_rays`` returns which rays hit. The map file does not store it: the transform takes the
+distance 0 for a ray that hits nothing.
 """
 
 from functools import lru_cache

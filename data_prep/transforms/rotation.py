@@ -3,8 +3,8 @@
 Each function here equals the transform of the moved points, up to rounding. A rotation about the
 vertical turns the pair c(m), c(-m) by the angle m alpha. A mirror changes signs. A general rotation
 mixes the orders of each (k, l); SHTOOLS computes it (Wieczorek and Meschede, "SHTools: Tools for
-working with spherical harmonics", 2018). If the points are available, rotating them and transforming
-again is faster than a general rotation of coefficients.
+working with spherical harmonics", 2018). If the points are available, rotating them and
+transforming again is faster than a general rotation of coefficients.
 """
 
 from typing import Any, Literal
@@ -74,7 +74,8 @@ def rotate_about_vertical(maps: NDArray[Any], basis: Basis, angles: ArrayLike) -
 def mirror(maps: NDArray[Any], basis: Basis, axis: Literal["x", "y", "z"]) -> NDArray[Any]:
     """Mirror each object by changing the sign of one coordinate.
 
-    x -> -x gives (-1)^m for m >= 0 and -(-1)^m for m < 0; y -> -y gives -1 for m < 0; z -> -z gives (-1)^(l+m).
+    x -> -x gives (-1)^m for m >= 0 and -(-1)^m for m < 0; y -> -y gives -1 for m < 0; z -> -z gives
+    (-1)^(l+m).
 
     Parameters
     ----------

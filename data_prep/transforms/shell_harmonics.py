@@ -5,7 +5,8 @@ associated Legendre function::
 
     Y_lm = sqrt(2) P_l|m|(cos theta) cos(m phi)    for m > 0,    P_l0    for m = 0,
            sqrt(2) P_l|m|(cos theta) sin(|m| phi)  for m < 0;    integral of Y_lm Y_l'm' over the sphere = delta
-    c_klm = sum of w_i Y_lm(u_i) over the points of shell k: k/K <= r < (k+1)/K (the last shell includes r = 1)
+    c_klm = sum of w_i Y_lm(u_i) over the points of shell k: k/K <= r < (k+1)/K (the last shell
+    includes r = 1)
 
 This is pyshtools' ``normalization='ortho', csphase=1`` (Wieczorek and Meschede, "SHTools: Tools for
 working with spherical harmonics", 2018). The recurrences are in
@@ -40,7 +41,8 @@ def spherical_harmonics(directions: ArrayLike, degree: int) -> NDArray[Any]:
     Returns
     -------
     (..., (degree+1)^2) array
-        Values in lexicographic order of (l, m); float32 if the directions are float32, else float64.
+        Values in lexicographic order of (l, m); float32 if the directions are float32, else
+        float64.
 
     Raises
     ------
@@ -102,7 +104,8 @@ def shell_moments(
 ) -> NDArray[Any]:
     """Compute the spherical-harmonic moments of point masses in radial shells.
 
-    c_klm = sum of w_i Y_lm(u_i) over the points of shell k; formulas and source are in the module's docstring.
+    c_klm = sum of w_i Y_lm(u_i) over the points of shell k; formulas and source are in the module's
+    docstring.
 
     Parameters
     ----------

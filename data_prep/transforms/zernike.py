@@ -33,7 +33,8 @@ def zernike_moments(
 ) -> NDArray[Any]:
     """Compute the 3D Zernike moments of point masses.
 
-    Omega_klm = sum_i w_i R_nl(r_i) Y_lm(u_i) with n = l + 2k; formulas and source are in the module's docstring.
+    Omega_klm = sum_i w_i R_nl(r_i) Y_lm(u_i) with n = l + 2k; formulas and source are in the
+    module's docstring.
 
     Parameters
     ----------

@@ -99,14 +99,14 @@ def make_command(options: type, run: Callable[..., None]) -> Callable[..., None]
     options : type
         A dataclass of options (``spectral_ssl.planning.options``).
     run : callable
-        Does the work of the command. It takes an object of the dataclass, and the options of the command line alone
-        by name; its docstring is the help text.
+        Does the work of the command. It takes an object of the dataclass, and the options of the
+        command line alone by name; its docstring is the help text.
 
     Returns
     -------
     callable
-        A function for ``typer``: its signature lists the fields of the dataclass, then the other options of ``run``,
-        and the workspace last.
+        A function for ``typer``: its signature lists the fields of the dataclass, then the other
+        options of ``run``, and the workspace last.
     """
     fields = {each.name: (each, about) for each, about in described(options)}
     generated = {name: _make_parameter(each, about) for name, (each, about) in fields.items()}

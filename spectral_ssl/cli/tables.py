@@ -35,7 +35,8 @@ def print_probe(result: dict[str, Any]) -> None:
         table.add_column(_plain(name), justify="left" if name == "features" else "right")
     for cells in columns:
         table.add_row(*map(_plain, cells.values()))
-    # where the output is no terminal, rich breaks lines at 80 columns, which makes the table unreadable
+    # where the output is no terminal, rich breaks lines at 80 columns, which makes the table
+    # unreadable
     Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
     for choice in result["layer_choices"]:
         best = f"{choice['scores'][choice['layer']]:.3f} by cross-validation on {choice['samples']} training samples"

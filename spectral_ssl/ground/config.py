@@ -1,8 +1,8 @@
 """Read and check configs: frozen dataclasses that hold the settings of a method, a task or a training.
 
-Each field declares its range with ``within``. A config with many fields keeps them in groups, which are frozen
-dataclasses of their own. The full key of a setting in a group is ``group.key``. The bare ``key`` is accepted wherever
-the config has it only once.
+Each field declares its range with ``within``. A config with many fields keeps them in groups, which
+are frozen dataclasses of their own. The full key of a setting in a group is ``group.key``. The bare
+``key`` is accepted wherever the config has it only once.
 """
 
 import tomllib
@@ -65,7 +65,8 @@ def within(low: float, high: float | str, *, or_zero: bool = False) -> dict[str,
 def check_ranges(config: Any, section: str) -> None:
     """Raise a UserError unless all numbers of a config, those of its groups included, are within their ranges.
 
-    A config calls this in its ``__post_init__``, so that direct construction is checked like a file.
+    A config calls this in its ``__post_init__``, so that direct construction is checked like a
+    file.
 
     Parameters
     ----------
@@ -155,8 +156,8 @@ def merge_settings(cls: type, section: str, *layers: Mapping[str, Any]) -> dict[
     Raises
     ------
     UserError
-        On a key that is no setting (the nearest one is named), on a bare key that two groups have, and on a setting
-        that one source holds twice.
+        On a key that is no setting (the nearest one is named), on a bare key that two groups have,
+        and on a setting that one source holds twice.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -204,7 +205,8 @@ def build_config(cls: type[Config], values: Mapping[str, Any], section: str) -> 
     Raises
     ------
     UserError
-        On a key that is no setting (the nearest one is named) and on a value of the wrong type or out of range.
+        On a key that is no setting (the nearest one is named) and on a value of the wrong type or
+        out of range.
     """
     if not is_dataclass(cls):
         raise TypeError(f"{cls} is not a dataclass")

@@ -31,7 +31,8 @@ def find_features(task: TaskEntry, task_config: Any, maps: MapFile, workspace: W
     task : TaskEntry
         The task.
     task_config : object
-        The config of the task. Its setting ``features`` is a feature file, the folder of a run, "labels" or "none".
+        The config of the task. Its setting ``features`` is a feature file, the folder of a run,
+        "labels" or "none".
     maps : MapFile
         The maps that must have features.
     workspace : Workspace
@@ -104,7 +105,8 @@ def encode_image_file(run: TrainedRun, path: Path) -> Example:
     Raises
     ------
     UserError
-        When the image cannot be read, the run makes no images, or its features came from a file whose run is not known.
+        When the image cannot be read, the run makes no images, or its features came from a file
+        whose run is not known.
     """
     config = run.plan.task_config
     if run.plan.task_entry.codes is None:

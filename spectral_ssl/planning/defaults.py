@@ -1,8 +1,9 @@
 """Choose the method and the task of ``pretrain`` by the data, where the user does not.
 
-A file of Zernike moments or spherical harmonics that holds its point clouds gets the joint embedding of altered views,
-which had the best scores on Zernike moments of ModelNet10 (docs/results.md). All other files get cGML denoising, which
-needs nothing but maps. A method with a default task of its own keeps that task.
+A file of Zernike moments or spherical harmonics that holds its point clouds gets the joint
+embedding of altered views, which had the best scores on Zernike moments of ModelNet10
+(docs/results.md). All other files get cGML denoising, which needs nothing but maps. A method with a
+default task of its own keeps that task.
 """
 
 import math

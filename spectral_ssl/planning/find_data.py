@@ -75,8 +75,8 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
     Parameters
     ----------
     target : str or path, optional
-        A map file, or the name of a data set, which is prepared with the run's basis where it is missing; the data of
-        the run by default.
+        A map file, or the name of a data set, which is prepared with the run's basis where it is
+        missing; the data of the run by default.
     run : TrainedRun
         The run that is probed.
     workspace : Workspace

@@ -216,8 +216,8 @@ def takes_options(
     Returns
     -------
     callable
-        A decorator. The new function has the arguments of the dataclass, also in its signature and in its docstring;
-        on an unknown keyword it raises a TypeError that names the nearest one.
+        A decorator. The new function has the arguments of the dataclass, also in its signature and
+        in its docstring; on an unknown keyword it raises a TypeError that names the nearest one.
     """
     signature = inspect.signature(options)
 

@@ -81,8 +81,8 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
 def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
     """Merge a recipe, ``settings`` and the options that stand for a setting into the parts of a plan.
 
-    A later source overrides the ones before: the recipe, options of the training, ``settings``, options of the method
-    and the task.
+    A later source overrides the ones before: the recipe, options of the training, ``settings``,
+    options of the method and the task.
     """
     check_recipe(sections)
     names = _choose_names(options, sections)
@@ -112,7 +112,8 @@ def _choose_names(options: PretrainOptions, sections: Sections) -> _Names:
     recipes_method = names.get("method", find_task(options.task or names.get("task", "denoise")).method)
     method = options.method or recipes_method
     if method != recipes_method and "method" in sections:
-        # the same recipe with another method, e.g. a baseline: what both know stays, so that sizes stay the same
+        # the same recipe with another method, e.g. a baseline: what both know stays, so that sizes
+        # stay the same
         sections["method"], left_out = _known_settings(find_method(method).config, sections["method"])
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")

@@ -210,7 +210,8 @@ def _resume_run(
         if run.checkpoint_path.name != "last.pt":
             replace_damaged(folder / "checkpoints")
         network, progress = run.method, run.checkpoint["place"]
-        # samples that no row of the metrics counts yet will be in a row of the same step as the checkpoint
+        # samples that no row of the metrics counts yet will be in a row of the same step as the
+        # checkpoint
         drop_metrics_after(metrics, progress["step"] - (progress["samples"] > 0))
         say(f"resuming {folder} at epoch {progress['epoch']}, step {progress['step']}")
     describe_run(folder, plan)

@@ -39,8 +39,8 @@ def complete(options: CompleteOptions) -> Path:
     Returns
     -------
     Path
-        The HDF5 file: ``/condition``, ``/target`` (N, C, H, W), ``/answers`` (N, modes, C, H, W), all standardised,
-        and ``/ids``.
+        The HDF5 file: ``/condition``, ``/target`` (N, C, H, W), ``/answers`` (N, modes, C, H, W),
+        all standardised, and ``/ids``.
 
     Raises
     ------

@@ -17,7 +17,8 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     Parameters
     ----------
     workspace : path, optional
-        The workspace folder, see ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is replaced; its runs stay.
+        The workspace folder, see ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is
+        replaced; its runs stay.
     max_minutes : float
         The longest time for the training.
 

@@ -50,15 +50,17 @@ ScorePredictions = Callable[[Tensor], dict[str, float]]
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Compute scores of a run's predictions for corrupted held-out maps; several processes share the rows of the table.
 
-    A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what ``complete`` gives), and
-    latents that follow the gradient of the true error. The last row is an upper bound that no inference can reach. For
-    a fourth row, the same network trained on L1 alone, give a run of the method ``regression`` as ``beside``.
+    A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what
+    ``complete`` gives), and latents that follow the gradient of the true error. The last row is an
+    upper bound that no inference can reach. For a fourth row, the same network trained on L1 alone,
+    give a run of the method ``regression`` as ``beside``.
 
     Returns
     -------
     dict
-        Rows and circumstances, as written to ``RUN/evaluation-MAPS[-SETTINGS].json``. An earlier evaluation of the same
-        maps with the same settings is replaced. Images lie in ``RUN/samples``.
+        Rows and circumstances, as written to ``RUN/evaluation-MAPS[-SETTINGS].json``. An earlier
+        evaluation of the same maps with the same settings is replaced. Images lie in
+        ``RUN/samples``.
 
     Raises
     ------

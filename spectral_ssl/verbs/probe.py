@@ -30,16 +30,17 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
     Returns
     -------
     dict
-        The table and its circumstances, as written to ``RUN/probe-MAPS.json`` (``probe-MAPS-POSE.json`` for rotated
-        objects, ``probe-MAPS-LAYER.json`` for another layer). An earlier probe of the same map file is replaced. The
-        confusion matrix of the trained network's linear probe is a PNG file next to it. Scores of the baselines are
-        stored in ``WS/cache`` and not computed again.
+        The table and its circumstances, as written to ``RUN/probe-MAPS.json``
+        (``probe-MAPS-POSE.json`` for rotated objects, ``probe-MAPS-LAYER.json`` for another layer).
+        An earlier probe of the same map file is replaced. The confusion matrix of the trained
+        network's linear probe is a PNG file next to it. Scores of the baselines are stored in
+        ``WS/cache`` and not computed again.
 
     Raises
     ------
     UserError
-        When run or target are missing, do not fit each other, or hold too few labels; when a probe or a pose is
-        unknown or not for such maps.
+        When run or target are missing, do not fit each other, or hold too few labels; when a probe
+        or a pose is unknown or not for such maps.
 
     Examples
     --------
@@ -77,7 +78,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
         "checkpoint_digest": trained.checkpoint_digest,
         "environment": environment(),
     }
-    # the name comes from the file's name, never from its content; a later probe of the same data replaces the result
+    # the name comes from the file's name, never from its content; a later probe of the same data
+    # replaces the result
     stem = f"probe-{maps.path.stem}" + ("" if options.pose == "aligned" else f"-{options.pose}")
     stem += "" if options.layer == DEFAULT else f"-{options.layer}"
     path = trained.folder / f"{stem}.json"

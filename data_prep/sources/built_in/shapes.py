@@ -1,7 +1,8 @@
 """Built-in solids and furniture: 12 parametric classes, computed so that everything runs without a download.
 
-Each object depends only on its id. The id seeds a generator, which draws proportions, a rotation about
-the vertical, a slight tilt, a gentle warp of the object and a little roughness of the surface.
+Each object depends only on its id. The id seeds a generator, which draws proportions, a rotation
+about the vertical, a slight tilt, a gentle warp of the object and a little roughness of the
+surface.
 """
 
 from collections.abc import Callable

@@ -107,7 +107,8 @@ def download(
     Raises
     ------
     UserError
-        When the data set cannot be downloaded, the server cannot be reached, or a checksum is wrong.
+        When the data set cannot be downloaded, the server cannot be reached, or a checksum is
+        wrong.
     """
     import pooch  # The import takes 0.2 s.
 

@@ -1,6 +1,7 @@
 """A downloader for pooch that resumes one file by HTTP, after a dropped connection or an interrupted program.
 
-pooch verifies checksums and publishes complete files, but its own downloader starts each file again.
+pooch verifies checksums and publishes complete files, but its own downloader starts each file
+again.
 """
 
 import time

@@ -1,8 +1,9 @@
 """Unpacking of an untrusted archive: only regular files and folders, all inside one folder, within limits.
 
 The limits are MOST_MEMBERS files, and as many bytes as the caller allows, counted while unpacking.
-Names and tables of contents are in memory while they are read, and have limits too. Deflate (zip and
-gzip) is the only accepted compression: others may need gigabytes of memory before the first byte.
+Names and tables of contents are in memory while they are read, and have limits too. Deflate (zip
+and gzip) is the only accepted compression: others may need gigabytes of memory before the first
+byte.
 """
 
 import gzip

@@ -66,7 +66,8 @@ def compute_angles(cloud: Any, directions: Any, radii: Any, limit: float) -> tup
     cloud : (3 N,) float64, contiguous
         The coordinates x, y, z of each point in turn.
     directions : (2 N,) float64, contiguous
-        Filled with the polar angle, 0 to pi, and the azimuth, 0 to 2 pi, of each point; the centre gets zeros.
+        Filled with the polar angle, 0 to pi, and the azimuth, 0 to 2 pi, of each point; the centre
+        gets zeros.
     radii : (N,) float64, contiguous
         Filled with the distances from the centre.
     limit : float

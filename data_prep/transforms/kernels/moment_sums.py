@@ -287,7 +287,8 @@ def sum_moments(
         ``jacobi`` in the computing precision.
     out : (B, coefficients) array of the computing precision
     farthest : (B,) float64
-        Filled with the largest radius of each object; NaN or infinite where a coordinate is not finite.
+        Filled with the largest radius of each object; NaN or infinite where a coordinate is not
+        finite.
     """
     kind = out.dtype.type
     degree, total = channels.size - 1, points.shape[1]

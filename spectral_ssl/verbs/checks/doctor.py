@@ -66,8 +66,8 @@ def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``well`` (bool: nothing fails), ``findings`` (list of dict with name, state, found, do), ``seconds`` and
-        ``environment``.
+        ``well`` (bool: nothing fails), ``findings`` (list of dict with name, state, found, do),
+        ``seconds`` and ``environment``.
 
     Examples
     --------
@@ -192,7 +192,8 @@ def check_openmp(families: list[str], count: int, owners: str, system: str = sys
     if count < 2:
         return Finding("OpenMP", "ok", found)
     if {"libomp", "libiomp"} <= set(families):
-        # known to hang or end the process, see "multiple OpenMP" in the documentation of threadpoolctl
+        # known to hang or end the process, see "multiple OpenMP" in the documentation of
+        # threadpoolctl
         return Finding(
             "OpenMP", "FAILS", found, "install torch and faiss from one place (both by pip or both by conda)"
         )

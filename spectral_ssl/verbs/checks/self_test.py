@@ -6,9 +6,11 @@ from importlib import import_module
 
 import numpy as np
 
-# Largest absolute deviation from orthonormality of the functions in float64; measured 2.4e-15 and 2.7e-15.
+# Largest absolute deviation from orthonormality of the functions in float64; measured 2.4e-15 and
+# 2.7e-15.
 ORTHONORMAL_WITHIN = 1e-13
-# Largest deviation of the float32 moments in maps from the sum of the functions in float64 (docs/spectral-maps.md).
+# Largest deviation of the float32 moments in maps from the sum of the functions in float64
+# (docs/spectral-maps.md).
 MOMENTS_WITHIN = 1e-6
 DEGREE = 8
 STEPS = 10
@@ -21,7 +23,8 @@ def zernike_orthonormality() -> float:
     Returns
     -------
     float
-        max |<Z_i, Z_j> - delta_ij|, integrated over the unit ball by a quadrature that is exact for these degrees.
+        max |<Z_i, Z_j> - delta_ij|, integrated over the unit ball by a quadrature that is exact for
+        these degrees.
     """
     from data_prep.basis import zernike_basis
     from data_prep.transforms.zernike import zernike_functions

@@ -32,9 +32,9 @@ def verify(
 ) -> list[str]:
     """Check a map file or a feature file.
 
-    Some maps are made again from the raw data if it is available. ``dataset`` and ``root`` tell where it is; by default
-    it is the raw data of the data set that the file names, if it is built in or in the workspace. A line tells which
-    raw data was used.
+    Some maps are made again from the raw data if it is available. ``dataset`` and ``root`` tell
+    where it is; by default it is the raw data of the data set that the file names, if it is built
+    in or in the workspace. A line tells which raw data was used.
 
     Parameters
     ----------

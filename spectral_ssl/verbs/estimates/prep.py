@@ -37,10 +37,11 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``dataset``, ``out``, ``exists`` (``prep`` would refuse, or replace with ``overwrite``), ``unfinished`` (there
-        is unfinished work to resume), ``objects`` and ``splits``, ``shape`` of a map, ``basis``, ``keeps_points``,
-        ``megabytes`` of the file and ``megabytes_free`` on its disk, ``workers``, ``measured`` (objects),
-        ``seconds_each`` on one core, ``seconds`` in all, ``not_usable`` (failed objects among the measured).
+        ``dataset``, ``out``, ``exists`` (``prep`` would refuse, or replace with ``overwrite``),
+        ``unfinished`` (there is unfinished work to resume), ``objects`` and ``splits``, ``shape``
+        of a map, ``basis``, ``keeps_points``, ``megabytes`` of the file and ``megabytes_free`` on
+        its disk, ``workers``, ``measured`` (objects), ``seconds_each`` on one core, ``seconds`` in
+        all, ``not_usable`` (failed objects among the measured).
 
     Raises
     ------

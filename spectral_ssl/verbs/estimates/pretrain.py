@@ -48,10 +48,11 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can be known then.
-        Else None, and ``method``, ``task``, ``data``, ``maps`` trained on, ``parameters``, ``epochs``,
-        ``batch_size``, ``steps``, ``measured`` (steps), ``seconds_each`` (median), ``seconds_before`` the first step,
-        ``seconds_an_epoch`` of feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
+        ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can
+        be known then. Else None, and ``method``, ``task``, ``data``, ``maps`` trained on,
+        ``parameters``, ``epochs``, ``batch_size``, ``steps``, ``measured`` (steps),
+        ``seconds_each`` (median), ``seconds_before`` the first step, ``seconds_an_epoch`` of
+        feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
         ``max_minutes`` ends the training before its last epoch), ``megabytes`` of a checkpoint.
 
     Raises
@@ -124,7 +125,8 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
         monitoring = _seconds(lambda: monitor.measure(network, 0))
     progress = asdict(Progress())
     saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), progress))
-    # the median without the first step, which warms up caches; the last batch of an epoch may be smaller
+    # the median without the first step, which warms up caches; the last batch of an epoch may be
+    # smaller
     each = statistics.median(times[1:] or times)
     between = monitoring + saving / config.checkpoint_every
     seconds = before + config.epochs * (steps_an_epoch * each + between)

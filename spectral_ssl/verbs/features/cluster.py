@@ -54,13 +54,14 @@ def cluster(
     Returns
     -------
     dict
-        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) if there are labels of several classes;
-        ``neighbours`` if they were asked for.
+        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) if there are labels of
+        several classes; ``neighbours`` if they were asked for.
 
     Raises
     ------
     UserError
-        When the file is no feature file, the split is empty, or there are fewer samples than clusters.
+        When the file is no feature file, the split is empty, or there are fewer samples than
+        clusters.
 
     Examples
     --------

@@ -28,8 +28,9 @@ def export(options: ExportOptions) -> Path:
     Raises
     ------
     UserError
-        When run or data are missing, or do not fit each other; when there is no such layer or format, or a library for
-        it is not installed; when there are fewer components than asked for.
+        When run or data are missing, or do not fit each other; when there is no such layer or
+        format, or a library for it is not installed; when there are fewer components than asked
+        for.
 
     Examples
     --------

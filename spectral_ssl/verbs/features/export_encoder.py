@@ -1,8 +1,8 @@
 """``export --format onnx`` and ``torch-export``: write the encoder itself, to be run without this toolkit.
 
-The written file takes maps (N, C, H, W) float32 as in a map file, for any N, and returns features (N, D) float32. It is
-tested on real maps in batches of several sizes. If its features differ from the run's by more than 1e-4 of the largest
-feature, the file is removed.
+The written file takes maps (N, C, H, W) float32 as in a map file, for any N, and returns features
+(N, D) float32. It is tested on real maps in batches of several sizes. If its features differ from
+the run's by more than 1e-4 of the largest feature, the file is removed.
 """
 
 import json
@@ -52,7 +52,8 @@ def export_encoder(
     Parameters
     ----------
     run : path, name or TrainedRun, optional
-        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by
+        default.
     format : {"onnx", "torch-export"}
         ONNX (needs the extra ``onnx``), or the format of torch (``torch.export.load`` reads it).
     data : path or MapFile, optional
@@ -74,8 +75,8 @@ def export_encoder(
     Raises
     ------
     UserError
-        When the run is missing, its encoder cannot be exported, the library is not installed, or the written encoder
-        does not reproduce the run's features.
+        When the run is missing, its encoder cannot be exported, the library is not installed, or
+        the written encoder does not reproduce the run's features.
 
     Examples
     --------
@@ -183,8 +184,8 @@ def average_adaptively(activation: torch.Tensor, sides: list[int]) -> torch.Tens
     Returns
     -------
     Tensor, shape (B, F, *sides)
-        The same as ``torch.nn.functional.adaptive_avg_pool2d`` and ``3d``: part i of p along n values is the mean of
-        floor(i n / p) .. ceil((i + 1) n / p) - 1.
+        The same as ``torch.nn.functional.adaptive_avg_pool2d`` and ``3d``: part i of p along n
+        values is the mean of floor(i n / p) .. ceil((i + 1) n / p) - 1.
     """
     for axis, parts in enumerate(sides, start=activation.dim() - len(sides)):
         count = activation.shape[axis]

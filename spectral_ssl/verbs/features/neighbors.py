@@ -50,10 +50,11 @@ def neighbors(
     Parameters
     ----------
     query : str or path
-        The id of an object of the data, which is not its own neighbour; or any file with a mesh, a cloud or an image,
-        which is prepared with the run's basis as ``prep`` does.
+        The id of an object of the data, which is not its own neighbour; or any file with a mesh, a
+        cloud or an image, which is prepared with the run's basis as ``prep`` does.
     run : path, name or TrainedRun, optional
-        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by
+        default.
     data : path or MapFile, optional
         The map file to search; the one that the run was trained on by default.
     count : int
@@ -67,25 +68,26 @@ def neighbors(
     up : str, optional
         The up axis of the file, e.g. "+y"; that of the data's raw files by default.
     out : path, optional
-        The PNG file to write, with the query and up to eight neighbours; ``RUN/samples/neighbors-QUERY.png`` by
-        default, where an earlier file is replaced.
+        The PNG file to write, with the query and up to eight neighbours;
+        ``RUN/samples/neighbors-QUERY.png`` by default, where an earlier file is replaced.
     overwrite : bool
         Whether ``out`` may be replaced.
     workspace : path, optional
-        The workspace folder, see ``Workspace.find``. The features of the data are stored in ``WS/cache`` for later
-        calls.
+        The workspace folder, see ``Workspace.find``. The features of the data are stored in
+        ``WS/cache`` for later calls.
 
     Returns
     -------
     dict
-        ``query``, ``known`` (whether it is an object of the data), ``run``, ``data``, ``metric``, ``layer``,
-        ``picture``, and ``answers``: dicts of ``rank``, ``id``, ``class``, ``split``, ``distance``, nearest first.
+        ``query``, ``known`` (whether it is an object of the data), ``run``, ``data``, ``metric``,
+        ``layer``, ``picture``, and ``answers``: dicts of ``rank``, ``id``, ``class``, ``split``,
+        ``distance``, nearest first.
 
     Raises
     ------
     UserError
-        When run or data are missing or do not fit each other, the query is neither an id nor a readable file, or the
-        image exists.
+        When run or data are missing or do not fit each other, the query is neither an id nor a
+        readable file, or the image exists.
 
     Examples
     --------

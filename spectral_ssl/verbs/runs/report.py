@@ -29,12 +29,13 @@ def report(
     Parameters
     ----------
     run : path or TrainedRun, optional
-        The run: its folder, its name in the workspace, or the loaded run; the latest one by default.
+        The run: its folder, its name in the workspace, or the loaded run; the latest one by
+        default.
     compare : sequence of paths or TrainedRuns
         Two to eight runs to compare, instead of one run.
     out : path, optional
-        The file to write; ``RUN/report.html`` by default, ``RUN/comparison.html`` of the first run with ``compare``. An
-        earlier report is replaced, any other file is refused.
+        The file to write; ``RUN/report.html`` by default, ``RUN/comparison.html`` of the first run
+        with ``compare``. An earlier report is replaced, any other file is refused.
     probe : bool
         Whether to probe runs first that were not probed since their last step (minutes).
     open_it : bool

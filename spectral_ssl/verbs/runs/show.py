@@ -27,10 +27,11 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     Returns
     -------
     dict
-        ``name``, ``folder``, ``state`` (running, finished, stopped, failed, killed or unknown), ``method``, ``task``,
-        ``data``, ``epoch`` and ``epochs``, ``step``, ``minutes`` of training, ``megabytes`` on the disk; ``settings``
-        (section to key to value), ``metrics`` (the last value of each, numbers), ``probes`` (file to features to mean
-        score of the linear probe), ``environment`` (commit, python, torch, cores).
+        ``name``, ``folder``, ``state`` (running, finished, stopped, failed, killed or unknown),
+        ``method``, ``task``, ``data``, ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
+        ``megabytes`` on the disk; ``settings`` (section to key to value), ``metrics`` (the last
+        value of each, numbers), ``probes`` (file to features to mean score of the linear probe),
+        ``environment`` (commit, python, torch, cores).
 
     Raises
     ------
@@ -93,8 +94,8 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
     Returns
     -------
     dict
-        ``runs`` (names); ``settings`` (only those that differ), ``metrics`` and ``probes``: each a dict of name -> list
-        with one value for each run, None if a run has no value.
+        ``runs`` (names); ``settings`` (only those that differ), ``metrics`` and ``probes``: each a
+        dict of name -> list with one value for each run, None if a run has no value.
 
     Raises
     ------

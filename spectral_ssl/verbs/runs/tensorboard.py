@@ -21,11 +21,13 @@ def to_tensorboard(
     Parameters
     ----------
     run : path or str, optional
-        The run folder, or its name in the workspace; by default the latest run, with ``follow`` the latest in training.
+        The run folder, or its name in the workspace; by default the latest run, with ``follow`` the
+        latest in training.
     folder : path
         The folder for TensorBoard. The run gets a folder of its name in it, which must not exist.
     follow : bool
-        Whether to continue until the training ends. Only files of the run are read; the training is not affected.
+        Whether to continue until the training ends. Only files of the run are read; the training is
+        not affected.
     workspace : path, optional
         The workspace folder, see ``Workspace.find``.
 
@@ -37,8 +39,8 @@ def to_tensorboard(
     Raises
     ------
     UserError
-        When there is no such run, it has no metrics and is not followed, the folder exists, or TensorBoard is not
-        installed.
+        When there is no such run, it has no metrics and is not followed, the folder exists, or
+        TensorBoard is not installed.
 
     Examples
     --------

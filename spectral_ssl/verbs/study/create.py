@@ -36,7 +36,8 @@ def create_study(
     Parameters
     ----------
     runs : sequence of paths or TrainedRuns
-        The runs to compare; the latest run by default. The task of the first run makes the inputs of all.
+        The runs to compare; the latest run by default. The task of the first run makes the inputs
+        of all.
     kind : {"psychophysical", "turing", "realism"}
         The kind of study, see docs/human-studies.md.
     real : path or MapFile, optional

@@ -31,7 +31,8 @@ def study_results(
     note : str
         A line for readers, e.g. who took part. It is also on the figure and the page.
     into_runs : bool
-        Whether to copy numbers and figure into the folders of the runs, as ``human-study-NAME.json`` and ``.png``.
+        Whether to copy numbers and figure into the folders of the runs, as
+        ``human-study-NAME.json`` and ``.png``.
     workspace : path, optional
         The workspace folder, see ``Workspace.find``.
 

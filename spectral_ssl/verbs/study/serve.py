@@ -31,8 +31,8 @@ def serve_study(
     study : path or Study, optional
         The study or its folder; the newest study of the workspace by default.
     address : str
-        The IP address of this machine to listen on. For all but 127.0.0.1 and ::1 a warning is printed, and the link
-        contains a secret.
+        The IP address of this machine to listen on. For all but 127.0.0.1 and ::1 a warning is
+        printed, and the link contains a secret.
     port : int
         The port; 0 for any free one.
     most : int
@@ -43,7 +43,8 @@ def serve_study(
     Raises
     ------
     UserError
-        When there is no such study, the address or port is not available, or the extra ``study`` is not installed.
+        When there is no such study, the address or port is not available, or the extra ``study`` is
+        not installed.
 
     Examples
     --------
