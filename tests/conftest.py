@@ -20,6 +20,9 @@ from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.prepare import find_image_basis, prepare_maps
 from data_prep.sources.catalogue import open_source
 
+# 72 objects instead of 720: of each class 4 to train with and 2 to test with
+FEW_SHAPES = ("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
+
 
 @pytest.fixture(autouse=True)
 def _own_workspace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -69,11 +72,13 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 @pytest.fixture(scope="session")
 def shapes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A map file of all 720 built-in shapes with their clouds, of degree 6; tests only read it."""
+    """A map file of 72 built-in shapes with their clouds, of degree 6; tests only read it."""
 
     def make(folder: Path) -> None:
-        basis = zernike_basis(6, points=64)
-        prepare_maps(open_source("shapes"), basis, folder / "shapes.h5", workers=0, keep_points=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(*FEW_SHAPES)
+            shapes = open_source("shapes")
+        prepare_maps(shapes, zernike_basis(6, points=64), folder / "shapes.h5", workers=0, keep_points=True)
 
     return make_once(tmp_path_factory, "shapes", make) / "shapes.h5"
 
@@ -91,8 +96,23 @@ def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The built-in shapes are 72 objects instead of 720: of each class 4 to train with and 2 to test with."""
-    monkeypatch.setattr("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
+    """The built-in shapes are 72 objects, for whatever is not about their number."""
+    monkeypatch.setattr(*FEW_SHAPES)
+
+
+@pytest.fixture
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes try few regularisations, folds and draws, for whatever is not about their scores."""
+    for name, value in {
+        "few_shot.DRAWS": 2,
+        "cross_validation.FOLDS": 2,
+        "classifiers.logistic.STRENGTHS": (1e-3, 1e-1),
+        "classifiers.svm.SVM_STRENGTHS": (1e-3, 1e-1),
+        "classifiers.adam_layer.WEIGHT_DECAYS": (0.1, 0.0),
+        "classifiers.adam_layer.EPOCHS": 2,
+        "classifiers.adam_layer.FEWEST_STEPS": 2,
+    }.items():
+        monkeypatch.setattr(f"downstream.probes.{name}", value)
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from PIL import Image
 
 import spectral_ssl
@@ -49,7 +48,7 @@ def runs(pictures: Path) -> dict[str, Path]:
 
 def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> None:
     main, *others = runs.values()
-    result = spectral_ssl.evaluate(main, beside=others, count=12, modes=4)
+    result = spectral_ssl.evaluate(main, beside=others, count=6, modes=3)
     rows = {row["answers"]: row for row in result["rows"]}
     assert list(rows)[3:] == ["regression", "context-encoder", "pix2pix"]
     for row in rows.values():
@@ -61,20 +60,15 @@ def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> Non
     assert rows["cgml, random z"]["diversity (ST-LPIPS)"] > 0
     assert (main / "samples" / "convergence.png").is_file()
     # the same question asked with larger holes: a file of its own, and a task that training has not seen
-    larger = spectral_ssl.evaluate(main, count=12, modes=2, settings=["share=0.5"])
+    larger = spectral_ssl.evaluate(main, count=6, modes=2, settings=["share=0.5"])
     assert larger["path"] != result["path"]
     assert json.loads(Path(larger["path"]).read_text())["task_settings"]["share"] == 0.5
     with pytest.raises(UserError, match="share"):
-        spectral_ssl.evaluate(main, count=12, modes=2, settings=["shar=0.5"])
+        spectral_ssl.evaluate(main, count=6, modes=2, settings=["shar=0.5"])
 
 
 def test_complete_writes_answers_and_pictures_of_their_forming(runs: dict[str, Path]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "spectral_ssl", "complete", "--run", runs["cgml"], "--count", "5", "--path"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call("complete", "--run", runs["cgml"], "--count", "5", "--path")
     assert done.returncode == 0, done.stderr
     with h5py.File(runs["cgml"] / "completions.h5") as file:
         assert file["answers"].shape == (5, 4, 3, 32, 32)
@@ -86,7 +80,8 @@ def test_complete_writes_answers_and_pictures_of_their_forming(runs: dict[str, P
         spectral_ssl.complete(runs["regression"], path=True, out=runs["regression"] / "other.h5", count=2)
 
 
-def test_shapes_are_scored_by_degree_against_a_second_sampling(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("few_shapes")
+def test_shapes_are_scored_by_degree_against_a_second_sampling(digits_file: Path, tmp_path: Path) -> None:
     maps, second = (
         spectral_ssl.prep(degree=6, points=128, keep_points=True, seed=seed, out=tmp_path / f"{seed}.h5")
         for seed in (0, 1)
@@ -104,7 +99,7 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(tmp_path: Path) -
     spectral_ssl.complete(run, count=2, modes=1)
     assert (run.folder / "completions-shapes.png").is_file()
     with pytest.raises(UserError, match="second sampling"):
-        spectral_ssl.evaluate(run, count=5, modes=2, second=spectral_ssl.prep("digits", out=tmp_path / "digits.h5"))
+        spectral_ssl.evaluate(run, count=5, modes=2, second=digits_file)
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_batch(

@@ -33,7 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder = home / "raw" / ("train" if number < 8 else "test") / name
             folder.mkdir(parents=True, exist_ok=True)
             mesh.export(folder / f"{number}.off")
-    spectral_ssl.prep(degree=6, radial=3, points=96, reach=0.95, seed=5, workers=0, workspace=home / "ws")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_prep.sources.built_in.shapes.COUNTS", {"train": 8, "test": 2})
+        spectral_ssl.prep(degree=6, radial=3, points=96, reach=0.95, seed=5, workers=0, workspace=home / "ws")
     return home
 
 
@@ -82,9 +84,8 @@ def test_features_of_other_data_are_made_with_the_runs_statistics(home: Path, ru
     np.testing.assert_array_equal(read_features(again).values, features.values)
 
 
-def test_a_file_of_another_basis_is_refused(home: Path, run: TrainedRun, tmp_path: Path) -> None:
-    other = spectral_ssl.prep(degree=5, radial=3, points=32, workers=0, out=tmp_path / "other.h5")
+def test_a_file_of_another_basis_is_refused(home: Path, run: TrainedRun, shapes_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another basis"):
-        spectral_ssl.probe(other.path, run=run, workspace=home / "ws")
+        spectral_ssl.probe(shapes_file, run=run, workspace=home / "ws")
     with pytest.raises(UserError, match="another basis"):
-        spectral_ssl.export(run, data=other.path, out=tmp_path / "features.h5")
+        spectral_ssl.export(run, data=shapes_file, out=tmp_path / "features.h5")

@@ -1,36 +1,36 @@
-"""``doctor`` as a program, on this machine and on machines with something wrong."""
+"""``doctor`` on this machine and on machines with something wrong."""
 
+import collections
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from command_line import call
 
-from spectral_ssl.verbs.checks import self_test
-from spectral_ssl.verbs.checks.doctor import check_openmp
+from spectral_ssl.verbs.checks import doctor, self_test
 
-BREAK = {
-    "disk": "import shutil, collections; shutil.disk_usage = lambda p: collections.namedtuple('U', 'free')(1000)",
-    "memory": "import spectral_ssl.verbs.checks.doctor as d; d.available_memory = lambda: 1 << 20",
-    "transforms": "import spectral_ssl.verbs.checks.self_test as s; s.zernike_orthonormality = lambda: 0.5",
-    "training step": (
-        "import spectral_ssl.verbs.checks.self_test as s; s.losses_of_training = lambda: [1.0, float('nan')]"
-    ),
-    "libraries": "import sys; sys.modules['faiss'] = None",
-    "packages": (
-        "import spectral_ssl.verbs.checks.doctor as d; d.requires = lambda n: ['torch>=99', 'no-such-package>=1']"
-    ),
-    "OpenMP": "import threadpoolctl as t; t.threadpool_info = lambda: ["
-    "{'user_api': 'openmp', 'internal_api': 'openmp', 'version': None, 'prefix': p, 'filepath': '/x'}"
-    " for p in ('libomp', 'libiomp')]",
+OPENMP = [
+    {"user_api": "openmp", "internal_api": "openmp", "version": None, "prefix": name, "filepath": "/x"}
+    for name in ("libomp", "libiomp")
+]
+BREAK: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
+    "disk": lambda patch: patch.setattr(shutil, "disk_usage", lambda _: collections.namedtuple("U", "free")(1000)),
+    "memory": lambda patch: patch.setattr(doctor, "available_memory", lambda: 1 << 20),
+    "transforms": lambda patch: patch.setattr(self_test, "zernike_orthonormality", lambda: 0.5),
+    "training step": lambda patch: patch.setattr(self_test, "losses_of_training", lambda: [1.0, float("nan")]),
+    "libraries": lambda patch: patch.setitem(sys.modules, "faiss", None),
+    "packages": lambda patch: patch.setattr(doctor, "requires", lambda _: ["torch>=99", "no-such-package>=1"]),
+    "OpenMP": lambda patch: patch.setattr("threadpoolctl.threadpool_info", lambda: OPENMP),
 }
 
 
-def _doctor(tmp_path: Path, *options: str, broken: str = "") -> subprocess.CompletedProcess[str]:
-    program = f"import sys\n{broken}\nfrom spectral_ssl.cli.app import main\nmain()"
-    command = [sys.executable, "-c", program, "doctor", "--workspace", str(tmp_path / "ws"), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def _doctor(tmp_path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return call("doctor", "--workspace", tmp_path / "ws", *options)
 
 
 def test_all_is_well_here(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_all_is_well_here(tmp_path: Path) -> None:
     assert not (tmp_path / "ws").exists()
 
 
-def _check_failing(done: subprocess.CompletedProcess[str], names: set[str]) -> None:
+def _check_failing(done: "subprocess.CompletedProcess[str]", names: set[str]) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     failing = [line for line in done.stdout.splitlines() if line.startswith("FAILS")]
     assert {line.removeprefix("FAILS ").partition(":")[0] for line in failing} == names
@@ -54,33 +54,34 @@ def _check_failing(done: subprocess.CompletedProcess[str], names: set[str]) -> N
     assert f"{len(names)} fail, in" in done.stdout.splitlines()[-1]
 
 
-def test_what_is_wrong_is_a_line_each_and_status_1(tmp_path: Path) -> None:
+def test_what_is_wrong_is_a_line_each_and_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = set(BREAK) - {"libraries"}
-    _check_failing(_doctor(tmp_path, broken="\n".join(BREAK[name] for name in sorted(names))), names)
+    for name in names:
+        BREAK[name](monkeypatch)
+    _check_failing(_doctor(tmp_path), names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BREAK)
-def test_one_thing_wrong_hides_nothing_else(name: str, tmp_path: Path) -> None:
-    _check_failing(_doctor(tmp_path, broken=BREAK[name]), {name})
+def test_one_thing_wrong_hides_nothing_else(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    BREAK[name](monkeypatch)
+    _check_failing(_doctor(tmp_path), {name})
 
 
-def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
-    program = (
-        "import tempfile\ndef refuse(**_): raise OSError(30, 'Read-only file system')\n"
-        "tempfile.TemporaryFile = refuse\nfrom spectral_ssl.verbs.checks.doctor import _disk\n"
-        "from pathlib import Path\nprint(_disk(Path('.'))[0].state)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert done.stdout.strip() == "FAILS", done.stderr
+def test_a_workspace_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert doctor._disk(tmp_path)[0].state == "FAILS"
 
 
 def test_openmp_runtimes() -> None:
-    assert check_openmp(["libgomp"], 1, "", "linux").state == "ok"
-    assert check_openmp([], 0, "", "linux").state == "ok"
-    assert check_openmp(["libgomp"], 2, "", "linux").state == "note"
-    assert check_openmp(["libomp"], 2, "", "darwin").do
-    assert check_openmp(["libiomp", "libomp"], 2, "", "linux").state == "FAILS"
+    assert doctor.check_openmp(["libgomp"], 1, "", "linux").state == "ok"
+    assert doctor.check_openmp([], 0, "", "linux").state == "ok"
+    assert doctor.check_openmp(["libgomp"], 2, "", "linux").state == "note"
+    assert doctor.check_openmp(["libomp"], 2, "", "darwin").do
+    assert doctor.check_openmp(["libiomp", "libomp"], 2, "", "linux").state == "FAILS"
 
 
 def test_the_self_test_notices_wrong_transforms(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,13 +26,14 @@ def files(folder: Path) -> set[tuple[str, int]]:
     return {(str(path), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.usefixtures("few_shapes")
 def test_prep_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> None:
-    found = spectral_ssl.estimate_prep("shapes", degree=5, points=32, workers=0, workspace=tmp_path / "ws")
+    found = spectral_ssl.estimate_prep("shapes", degree=16, points=32, workers=0, workspace=tmp_path / "ws")
     assert not (tmp_path / "ws").exists()
-    assert found["objects"] == 720
-    assert found["splits"] == {"train": 480, "val": 0, "test": 240}
-    assert found["seconds"] == pytest.approx(720 * found["seconds_each"], rel=0.01, abs=0.1)
-    maps = spectral_ssl.prep("shapes", degree=5, points=32, workspace=tmp_path / "ws")
+    assert found["objects"] == 72
+    assert found["splits"] == {"train": 48, "val": 0, "test": 24}
+    assert found["seconds"] == pytest.approx(72 * found["seconds_each"], rel=0.01, abs=0.1)
+    maps = spectral_ssl.prep("shapes", degree=16, points=32, workspace=tmp_path / "ws")
     assert str(maps.path) == found["out"]
     assert tuple(found["shape"]) == maps.basis.shape
     assert maps.path.stat().st_size / 1e6 == pytest.approx(found["megabytes"], rel=0.1, abs=0.06)

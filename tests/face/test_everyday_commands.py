@@ -119,9 +119,10 @@ def test_completion_knows_all_names() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_given(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_SPECTRAL_SSL_COMPLETE", f"source_{shell}")
-    done = call()
+def test_completion_scripts_are_given(shell: str) -> None:
+    script = "import sys; sys.argv = ['spectral-ssl']\nfrom spectral_ssl.cli.app import main; main()"
+    environment = {**os.environ, "_SPECTRAL_SSL_COMPLETE": f"source_{shell}"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert f"complete_{shell}" in done.stdout, done.stderr
 
 

@@ -1,14 +1,12 @@
 """MR-GAN as a user runs it: three tasks, several answers, scores, features, a predictor used again, and mistakes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from PIL import Image
 
 import spectral_ssl
@@ -63,17 +61,6 @@ def runs(home: Path) -> dict[str, Path]:
     return {task: train(home, task, task) for task in ("translate", "super-resolve", "inpaint")}
 
 
-def call(*arguments: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spectral_ssl", *map(str, arguments)],
-        env={**os.environ, "SPECTRAL_SSL_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def test_each_task_has_the_papers_networks_and_answers_twenty_times(runs: dict[str, Path]) -> None:
     bases = {"translate": "unet", "super-resolve": "residual", "inpaint": "dilated"}
     for task, folder in runs.items():
@@ -112,6 +99,7 @@ def test_a_run_can_be_resumed_after_its_predictor(home: Path) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.usefixtures("figures")
 def test_the_toy_is_scored_by_the_modes_it_finds(home: Path) -> None:
     settings = ("predictor_steps=5", "code=8", "samples=3")
     run = spectral_ssl.pretrain(
@@ -189,7 +177,7 @@ def test_mistakes_on_the_command_line_are_one_line_each(home: Path, runs: dict[s
         ((*common, home / "tiny.h5"), ["stride", "4 x 4"]),
     ]
     for arguments, parts in mistakes:
-        done = call(*arguments, *(word for setting in TINY[:3] for word in ("--set", setting)), home=home)
+        done = call(*arguments, *(word for setting in TINY[:3] for word in ("--set", setting)), workspace=home)
         assert done.returncode == 2, done.stderr
         last = done.stderr.strip().splitlines()[-1]
         assert last.startswith("spectral-ssl: ")

@@ -13,6 +13,7 @@ import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from spectral_ssl.cli.app import app
 
+pytestmark = pytest.mark.usefixtures("quick_probes")
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
 
 
@@ -21,28 +22,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, P
     """Map file and run folder, of spectral maps and of images."""
     folder = tmp_path_factory.mktemp("probe")
     found = {}
-    for kind, basis in (("spectral", zernike_basis(3)), ("images", pixel_basis(3, 8, 8))):
-        maps = write_random_maps(folder / f"{kind}.h5", basis)
+    for kind, basis, train in (("spectral", zernike_basis(3), 48), ("images", pixel_basis(3, 8, 8), 12)):
+        maps = write_random_maps(folder / f"{kind}.h5", basis, train=train)
         if kind == "images":
             with h5py.File(maps.path, "r+") as file:
                 file["maps"][:] = np.tanh(file["maps"][:])  # pixels lie in [-1, 1]
         run = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / f"run-{kind}")
         found[kind] = maps.path, run.folder
     return found
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "few_shot.DRAWS": 2,
-        "cross_validation.FOLDS": 2,
-        "classifiers.logistic.STRENGTHS": (1e-3, 1e-1),
-        "classifiers.svm.SVM_STRENGTHS": (1e-3, 1e-1),
-        "classifiers.adam_layer.WEIGHT_DECAYS": (0.1, 0.0),
-        "classifiers.adam_layer.EPOCHS": 2,
-        "classifiers.adam_layer.FEWEST_STEPS": 2,
-    }.items():
-        monkeypatch.setattr(f"downstream.probes.{name}", value)
 
 
 def call(files: tuple[Path, Path], *options: str) -> str:
@@ -71,6 +58,7 @@ def test_the_table_has_columns_of_what_was_asked_for_only(trained: dict[str, tup
     assert all(row["mean"] is None and len(row["svm"]["accuracies"]) == 2 for row in result["rows"])
 
 
+@pytest.mark.usefixtures("figures")
 def test_json_is_the_file_itself_and_the_picture_lies_beside_it(trained: dict[str, tuple[Path, Path]]) -> None:
     printed = call(trained["spectral"], "--json")
     path = trained["spectral"][1] / "probe-spectral.json"

@@ -1,11 +1,10 @@
 """The verb ``report``, and the reports that training and probing leave behind."""
 
 import functools
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 from conftest import write_random_maps
 
 import spectral_ssl
@@ -13,6 +12,11 @@ from data_prep.basis import pixel_basis, zernike_basis
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=4", "code=8", "hidden=8", "steps=2", "batch_size=16")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_figures() -> None:
+    """Here the figures are drawn."""
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +85,11 @@ def test_runs_side_by_side(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_the_command_line_takes_runs_to_compare_one_after_the_other(runs: list[Path], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "spectral_ssl", "report", "--compare", *map(str, runs), "--out", "both.html"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = call("report", "--compare", *runs, "--out", "both.html", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "both.html"
     assert (tmp_path / "both.html").is_file()
-    done = subprocess.run([*command[:4], str(runs[0])], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = call("report", runs[0], folder=tmp_path)
     assert done.returncode == 2
     assert "write --compare RUN RUN" in done.stderr
 

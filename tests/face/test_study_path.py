@@ -7,9 +7,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from command_line import call
 from PIL import Image
 from study_client import Client
 
@@ -54,17 +58,10 @@ def runs(home: Path) -> list[TrainedRun]:
     ]
 
 
-def call(*arguments: str | Path, home: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "spectral_ssl", "study", *map(str, arguments)]
-    environment = {**os.environ, "SPECTRAL_SSL_HOME": str(home)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-
-
 def test_the_three_commands(runs: list[TrainedRun], home: Path) -> None:
     sources = [word for run in runs for word in ("--from", str(run.folder))]
-    made = call(
-        "create", "--kind", "turing", *sources, "--trials", "6", "--checks", "2", "--exposure", "0.03", home=home
-    )
+    create = ("study", "create", "--kind", "turing", *sources)
+    made = call(*create, "--trials", "6", "--checks", "2", "--exposure", "0.03", workspace=home)
     assert made.returncode == 0, made.stderr
     assert "turing study of regression, context-encoder, 6 trials and 2 checks" in made.stdout
     (folder,) = (home / "studies").iterdir()
@@ -84,7 +81,7 @@ def test_the_three_commands(runs: list[TrainedRun], home: Path) -> None:
         client = Client(server.stdout.readline().strip())
         client.join()
         assert client.finish(0.03, lambda trial: trial["place"] % 2) == 8
-        found = call("results", "--into-runs", home=home)  # while it is served
+        found = call("study", "results", "--into-runs", workspace=home)  # while it is served
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
     assert found.returncode == 0, found.stderr
@@ -106,9 +103,12 @@ def test_an_open_address_is_warned_of(runs: list[TrainedRun], home: Path, tmp_pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stderr is not None
-        assert server.stdout.readline().strip().endswith(f"/enter/{study.secret}")
+        link = server.stdout.readline().strip()
+        assert link.endswith(f"/enter/{study.secret}")
         assert "Ctrl-C" in server.stderr.readline()
         assert server.stderr.readline().startswith("WARNING: everyone who can reach 0.0.0.0")
+        with pytest.raises(HTTPError):  # it responds, so it handles signals
+            urlopen(f"http://127.0.0.1:{urlsplit(link).port}/nothing", timeout=60)
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0
 

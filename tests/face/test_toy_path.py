@@ -8,7 +8,7 @@ import pytest
 import spectral_ssl
 from spectral_ssl.ground.errors import UserError
 
-FAST = ("steps=15", "batch_size=64")
+FAST = ("steps=8", "batch_size=64")
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def toy_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         spectral_ssl.pretrain(
             recipe="toy",
             method=name,
-            epochs=25,
+            epochs=15,
             settings=FAST[1:] if name == "regression" else FAST,
             out=home / name,
             workspace=home,
@@ -49,12 +49,13 @@ def test_l1_answers_with_the_middle_and_cgml_does_not(toy_runs: tuple[Path, Path
     assert (toy_runs[0] / "samples" / "toy.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_runs_of_other_tasks_and_data_are_refused(toy_runs: tuple[Path, Path], tmp_path: Path) -> None:
-    shapes = spectral_ssl.prep(degree=4, points=64, workspace=tmp_path)
+def test_runs_of_other_tasks_and_data_are_refused(
+    toy_runs: tuple[Path, Path], shapes_file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="basis"):
-        spectral_ssl.evaluate(toy_runs[0], data=shapes)
+        spectral_ssl.evaluate(toy_runs[0], data=shapes_file)
     with pytest.raises(UserError, match="images of one pixel"):
-        spectral_ssl.pretrain(shapes, task="toy", workspace=tmp_path)
+        spectral_ssl.pretrain(shapes_file, task="toy", workspace=tmp_path)
     with pytest.raises(UserError, match="count out of range"):
         spectral_ssl.evaluate(toy_runs[0], count=0)
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from command_line import call
-from conftest import write_random_maps
+from conftest import FEW_SHAPES, write_random_maps
 
 from data_prep.basis import zernike_basis
 
@@ -30,7 +30,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which the shapes are prepared and a run is trained, by the user's own commands."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
+        patch.setattr(*FEW_SHAPES)
         done = call("prep", "--degree", "8", "--points", "256", folder=home, workspace=home / "ws")
     assert done.returncode == 0, done.stderr
     assert "72 maps (48 train, 24 test) of shape (5, 9, 9), failed objects: 0" in done.stdout
@@ -39,6 +39,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.usefixtures("quick_probes")
 def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     workspace = prepared / "ws"
     (run,) = (workspace / "runs").iterdir()
@@ -216,7 +217,7 @@ def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
         assert "spectral-ssl pretrain" in done.stderr
 
 
-@pytest.mark.usefixtures("few_shapes")
+@pytest.mark.usefixtures("few_shapes", "quick_probes")
 def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     workspace = prepared / "ws"
     before = (workspace / "maps" / "shapes-zernike.h5").read_bytes()

@@ -1,0 +1,5 @@
+"""Tests of this folder draw no figures, unless they ask for the fixture ``figures``."""
+
+from figures_off import figures, no_figures
+
+__all__ = ["figures", "no_figures"]
