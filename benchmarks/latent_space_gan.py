@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from latent_space_figure import border_effect, draw_latent_space
+from figures.latent_space import border_effect, draw_latent_space
 
 import spectral_ssl
 from data_prep.maps.reader import MapFile, open_maps

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from latent_space_figure import draw_latent_space
+from figures.latent_space import draw_latent_space
 
 import spectral_ssl
 from data_prep.basis import zernike_basis

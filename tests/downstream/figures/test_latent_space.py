@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from latent_space_figure import border_effect, draw_latent_space
+from figures.latent_space import border_effect, draw_latent_space
 from PIL import Image
 
 from spectral_ssl.ground.errors import UserError
