@@ -1,8 +1,8 @@
 """BicycleGAN: a conditional GAN whose latent can be recovered from its predictions (Zhu et al., NeurIPS 2017).
 
-This is the MR-GAN paper's baseline for diversity. H and G are cGML's, with activations of H added to
-those of G. Q predicts the latent of an image, as mean and log variance of a Gaussian. Two cycles are
-trained together::
+This is the MR-GAN paper's baseline for diversity. H and G are cGML's, with activations of H added
+to those of G. Q predicts the latent of an image, as mean and log variance of a Gaussian. Two cycles
+are trained together::
 
     y -> z -> y    z1 = mean + sqrt(variance) e,  (mean, variance) = Q(y);   a1 = G(H(x), z1)
     z -> y -> z    z2 ~ N(0, 1);                                             a2 = G(H(x), z2)
@@ -11,11 +11,11 @@ trained together::
 
 KL is summed over the latent's dimensions. The last term is the mean absolute error of Q's mean; its
 gradient goes to H and G, not to Q. As in the paper there are two discriminators. They are those of
-pix2pix with its loss (the paper's code uses least squares). Both cycles are trained on the whole batch
-(in the paper's code on one half each).
+pix2pix with its loss (the paper's code uses least squares). Both cycles are trained on the whole
+batch (in the paper's code on one half each).
 
-Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h,
-D dimensions of z, K modes.
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the
+bottleneck h, D dimensions of z, K modes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -57,7 +57,8 @@ class BicycleGANConfig:
     width : int
         Channels after the first halving of the map, in Q and D too.
     code : int
-        Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
+        Size of the code between H's convolutions and the bottleneck; for data without extent the
+        width of all layers.
     """
 
     latent: int = field(default=8, metadata=within(1, 4096))
@@ -138,8 +139,8 @@ class BicycleGAN(MethodDefaults, nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent that Q predicts from a2),
-            ``adversarial`` and ``discriminator`` (mean of the two).
+            ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent that Q predicts
+            from a2), ``adversarial`` and ``discriminator`` (mean of the two).
         """
         config = self.config
         bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)

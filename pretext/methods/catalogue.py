@@ -1,7 +1,7 @@
 """The list of pretext methods.
 
-To add a method, write a file in this folder with a frozen config dataclass and an ``nn.Module`` that
-follows ``pretext.method``. Then add a line to ``METHODS``.
+To add a method, write a file in this folder with a frozen config dataclass and an ``nn.Module``
+that follows ``pretext.method``. Then add a line to ``METHODS``.
 """
 
 from dataclasses import dataclass

@@ -5,12 +5,13 @@ H and G are cGML's, without a latent::
     step D on     BCE(D(y), 1) / 2 + BCE(D(G(H(x))), 0) / 2
     step H, G on  0.999 E(G(H(x)), y) + 0.001 BCE(D(G(H(x))), 1)
 
-E is the squared error, as in the paper. D takes the prediction alone, not the condition: the paper found
-that a discriminator with the context detects the seam instead of the content. Where a value has no
-weight, D takes the target's value (``pretext.losses.adversarial``). The paper trains H and G at ten times
-D's learning rate, and so do the defaults.
+E is the squared error, as in the paper. D takes the prediction alone, not the condition: the paper
+found that a discriminator with the context detects the seam instead of the content. Where a value
+has no weight, D takes the target's value (``pretext.losses.adversarial``). The paper trains H and G
+at ten times D's learning rate, and so do the defaults.
 
-Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the
+bottleneck h, K modes.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class ContextEncoderConfig:
     width : int
         Channels after the first halving of the map, in D too.
     code : int
-        Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
+        Size of the code between H's convolutions and the bottleneck; for data without extent the
+        width of all layers.
     """
 
     loss: Loss = "l2"
@@ -107,7 +109,8 @@ class ContextEncoder(MethodDefaults, nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
+            ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of
+            D).
         """
         prediction = self._predict(example.condition)
         fake = fill_from_target(prediction, example)

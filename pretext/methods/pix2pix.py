@@ -1,19 +1,20 @@
 """pix2pix: a conditional GAN with an L1 term (Isola et al., CVPR 2017).
 
-H and G are cGML's, with activations of H added to those of G (the paper's U-Net concatenates them)::
+H and G are cGML's, with activations of H added to those of G (the paper's U-Net concatenates
+them)::
 
     z ~ N(0, 1);  a = G(d(H(x)), z)
     step D on     BCE(D(x, y), 1) / 2 + BCE(D(x, a), 0) / 2
     step H, G on  BCE(D(x, a), 1) + 100 E(a, y)
 
-E is the mean absolute error. D classifies patches of condition and prediction. Predictions differ by z,
-drawn anew for each, and by d: dropout of the bottleneck's channels, in training and at inference. The
-paper uses both and found that its generator learnt to ignore z; its dropout is on layers of the decoder.
-Where a value has no weight, D takes the target's value (``pretext.losses.adversarial``). Adam's settings
-are the paper's.
+E is the mean absolute error. D classifies patches of condition and prediction. Predictions differ
+by z, drawn anew for each, and by d: dropout of the bottleneck's channels, in training and at
+inference. The paper uses both and found that its generator learnt to ignore z; its dropout is on
+layers of the decoder. Where a value has no weight, D takes the target's value
+(``pretext.losses.adversarial``). Adam's settings are the paper's.
 
-Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h,
-D dimensions of z, K modes.
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the
+bottleneck h, D dimensions of z, K modes.
 """
 
 from dataclasses import dataclass, field
@@ -55,7 +56,8 @@ class Pix2PixConfig:
     width : int
         Channels after the first halving of the map, in D too.
     code : int
-        Size of the code between H's convolutions and the bottleneck; for data without extent the width of all layers.
+        Size of the code between H's convolutions and the bottleneck; for data without extent the
+        width of all layers.
     """
 
     latent: int = field(default=10, metadata=within(0, 4096))
@@ -118,7 +120,8 @@ class Pix2Pix(MethodDefaults, nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of D).
+            ``loss`` (E), ``adversarial`` (the generator's other term), ``discriminator`` (loss of
+            D).
         """
         bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
         prediction = self._predict(bottleneck, skips, generator)

@@ -1,9 +1,11 @@
 """Regression: the encoder and generator of cGML without a latent, trained on the error alone.
 
-The first baseline of the cGML paper ("L1 only"): one prediction for each condition. Where several targets
-are valid, the optimum is their median (L1) or their mean (L2), which need not be valid itself.
+The first baseline of the cGML paper ("L1 only"): one prediction for each condition. Where several
+targets are valid, the optimum is their median (L1) or their mean (L2), which need not be valid
+itself.
 
-Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the bottleneck h, K modes.
+Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the
+bottleneck h, K modes.
 """
 
 from dataclasses import dataclass, field

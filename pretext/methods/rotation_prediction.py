@@ -1,7 +1,7 @@
 """Rotation prediction (RotNet: Gidaris, Singh and Komodakis, ICLR 2018), and the same networks untrained.
 
-Each image is rotated by 0, 90, 180 and 270 degrees, and the network classifies the rotation. The labels
-need no annotation. Features are a layer's activations. There are two networks:
+Each image is rotated by 0, 90, 180 and 270 degrees, and the network classifies the rotation. The
+labels need no annotation. Features are a layer's activations. There are two networks:
 
 * ``blocks``: pairs of 3x3 convolutions, with the side halved after each pair but the last. The paper's
   network is deeper (NIN).
@@ -45,8 +45,8 @@ class RotationPredictionConfig:
     side : int
         Side in pixels to which images are scaled first; 0 keeps their size.
     layer : int
-        Layer whose activations are the features: 1 to 4 for ``blocks``, 1 to 5 for ``alexnet``, whose first
-        two layers include their pooling.
+        Layer whose activations are the features: 1 to 4 for ``blocks``, 1 to 5 for ``alexnet``,
+        whose first two layers include their pooling.
     pool : int
         Side of the grid to which these activations are averaged; 0 keeps their size.
     width : int
@@ -133,7 +133,8 @@ class RotationPrediction(MethodDefaults, nn.Module):
         Returns
         -------
         dict of str to float
-            ``loss``, the cross-entropy, and ``accuracy``, the share of rotations classified correctly.
+            ``loss``, the cross-entropy, and ``accuracy``, the share of rotations classified
+            correctly.
         """
         images = example.target
         rotated = torch.cat([torch.rot90(images, turns, dims=(2, 3)) for turns in range(ROTATIONS)])  # (4 B, C, S, S)

@@ -29,11 +29,11 @@ The sources leave some choices open; equation 4 for images is in no public code.
   the number of processes.
 * beta = 30. The gradient of a mean over 2000 standardised coefficients is of order 1e-3, and with
   the poster's beta = 1 the latent did not move (docs/experiments.md). If z affects more of the
-  prediction, a smaller beta is needed; tests/pretext/test_cgml.py uses 3.
+  prediction, a smaller beta is needed; tests/pretext/methods/test_cgml.py uses 3.
 * rho is regressed as a scalar, and the paper's alpha is 1.
 
-Beyond the sources, ``inferred_weight`` also trains H and G where inference ends. K latents are drawn
-and moved by Z. Of the K predictions, the one nearest to y counts, so no mode is lost::
+Beyond the sources, ``inferred_weight`` also trains H and G where inference ends. K latents are
+drawn and moved by Z. Of the K predictions, the one nearest to y counts, so no mode is lost::
 
     step H, G on  ... + weight min_k E(zhat_k)
 
@@ -227,7 +227,8 @@ class CGML(MethodDefaults, nn.Module):
                 errors = self.error(self.generator.from_precomputed(precomputed, latent), example)
                 return latent[None], errors.mean().item()
         start_error = 0.0
-        # If G were not frozen, each latent step would also compute the gradients of all its weights.
+        # If G were not frozen, each latent step would also compute the gradients of all its
+        # weights.
         self.generator.requires_grad_(False)
         for _ in range(settings.steps):
             latent = latent.detach().requires_grad_()

@@ -1,15 +1,15 @@
 """Generator and discriminator of SNGAN, extended by a code and by pairs (Miyato et al., ICLR 2018, appendix B).
 
 The discriminator is the paper's standard convolutional network. 3x3 convolutions and strided 4x4
-convolutions alternate, the channels double with each halving of the side, and all layers have spectral
-normalisation. The generator is its mirror image: a linear layer to about 4x4, strided transposed 4x4
-convolutions, a 3x3 convolution. Maps of 64 and 128 pixels have one and two halvings more. Maps of other
-sizes are zero-padded (``pretext.networks.encoder_decoder.plan``). With width 64 and 32 pixels the sizes
-are the paper's. The generator has group normalisation instead of batch normalisation, so that a sample
-does not depend on the other codes of its batch.
+convolutions alternate, the channels double with each halving of the side, and all layers have
+spectral normalisation. The generator is its mirror image: a linear layer to about 4x4, strided
+transposed 4x4 convolutions, a 3x3 convolution. Maps of 64 and 128 pixels have one and two halvings
+more. Maps of other sizes are zero-padded (``pretext.networks.encoder_decoder.plan``). With width 64
+and 32 pixels the sizes are the paper's. The generator has group normalisation instead of batch
+normalisation, so that a sample does not depend on the other codes of its batch.
 
-Letters in shapes: B batch, C channels, S side lengths, s side lengths after all halvings, F channels
-there, D values of a code.
+Letters in shapes: B batch, C channels, S side lengths, s side lengths after all halvings, F
+channels there, D values of a code.
 """
 
 import math
@@ -51,8 +51,9 @@ class CodeGenerator(nn.Module):
     valid : Tensor, shape (C, H, W), bool, optional
         Cells that hold a coefficient; the other cells of the output are 0.
     modulated : bool
-        Whether noise and code also scale and shift the channels after each normalisation (conditional
-        normalisation as in Miyato and Koyama's generator, ICLR 2018), in addition to the first layer.
+        Whether noise and code also scale and shift the channels after each normalisation
+        (conditional normalisation as in Miyato and Koyama's generator, ICLR 2018), in addition to
+        the first layer.
     """
 
     def __init__(
@@ -115,7 +116,8 @@ class SpectralDiscriminator(nn.Module):
     width : int
         Channels at full side.
     code : int
-        Number of values of a code that conditions D by projection (Miyato and Koyama, ICLR 2018); 0 for none.
+        Number of values of a code that conditions D by projection (Miyato and Koyama, ICLR 2018); 0
+        for none.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int, code: int = 0) -> None:

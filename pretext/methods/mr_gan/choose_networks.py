@@ -9,8 +9,8 @@ dilated   ``dilated_generator``, of GLCIC        the whole sample, and a crop ar
 latent    ``networks.latent_generator``, cGML's  patches (or points) of condition and sample
 ========  =====================================  ==================================================
 
-``auto`` chooses by the problem: dilated for images with a hole, residual for images to be enlarged, unet
-for other images, latent for spectral maps and for data without extent.
+``auto`` chooses by the problem: dilated for images with a hole, residual for images to be enlarged,
+unet for other images, latent for spectral maps and for data without extent.
 """
 
 from typing import Literal

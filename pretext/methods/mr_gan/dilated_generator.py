@@ -5,12 +5,13 @@ resolution. Dilated convolutions (2, 4, 8, 16) enlarge the receptive field at th
 Transposed convolutions restore the full size. Noise maps are concatenated to the inputs of three
 layers: the last convolution before the dilated ones, and the first two dilated ones. Everything
 before the first noise is computed once for K samples. The mask follows from the condition: inside
-the hole all channels are exactly 0, which no 8-bit grey level is (-1 + 2 v / 255 = 0 has no integer v).
+the hole all channels are exactly 0, which no 8-bit grey level is (-1 + 2 v / 255 = 0 has no integer
+v).
 
 The discriminators take the completed image alone. One takes the whole image, the other a crop of
 half its sides around the hole; their logits are added. Group normalisation replaces batch
-normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths, F and s channels and
-side lengths between the convolutions of stride 2 and the dilated ones.
+normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths, F and s channels
+and side lengths between the convolutions of stride 2 and the dilated ones.
 """
 
 import torch
@@ -160,8 +161,8 @@ class GlobalLocalDiscriminator(nn.Module):
     def forward(self, images: Tensor, weight: Tensor) -> Tensor:
         """Compute the logits (B, 1) of images, given weights (B, C, S, S) that are above 0 inside the hole.
 
-        GLCIC concatenates 1024 values of each branch and applies one linear layer. A linear layer on a
-        concatenation is the sum of two linear layers, so the two logits are added here.
+        GLCIC concatenates 1024 values of each branch and applies one linear layer. A linear layer
+        on a concatenation is the sum of two linear layers, so the two logits are added here.
         """
         logits: Tensor = self.whole(images) + self.part(crop_around_hole(images, weight, self.sides))
         return logits

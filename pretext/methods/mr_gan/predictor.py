@@ -1,14 +1,15 @@
 """The predictor of proxy MR-GAN: a generator without noise that predicts the centre and dispersion of the targets.
 
-It is trained before the generator by maximum likelihood (``pretext.losses.moment_matching``). Then it is
-frozen in the state with the best likelihood on held-out samples (MR-GAN, section 4.3 and appendix B.1).
-A tenth of the training samples is held out: those whose target's bits sum to a multiple of 10. The
-choice therefore depends neither on the order, nor on the batch, nor on what a task hides, and a resumed
-run holds out the same samples. The held-out likelihood is averaged over a twentieth of the training
-steps. The network's state is saved after each such interval if it is the best so far.
+It is trained before the generator by maximum likelihood (``pretext.losses.moment_matching``). Then
+it is frozen in the state with the best likelihood on held-out samples (MR-GAN, section 4.3 and
+appendix B.1). A tenth of the training samples is held out: those whose target's bits sum to a
+multiple of 10. The choice therefore depends neither on the order, nor on the batch, nor on what a
+task hides, and a resumed run holds out the same samples. The held-out likelihood is averaged over a
+twentieth of the training steps. The network's state is saved after each such interval if it is the
+best so far.
 
-All of this is in buffers, so that checkpoints hold it. Letters in shapes: B batch, C channels, S side
-lengths.
+All of this is in buffers, so that checkpoints hold it. Letters in shapes: B batch, C channels, S
+side lengths.
 """
 
 import math
@@ -112,7 +113,8 @@ class Predictor(nn.Module):
                 self.held_out_sum += losses.sum()
                 self.held_out_count += everyone.sum()
         kept, part = ~held_out, float((~held_out).sum() / (~everyone).sum())
-        # A rank without training samples takes the same steps as the others, on a sample of weight 0.
+        # A rank without training samples takes the same steps as the others, on a sample of weight
+        # 0.
         kept = kept if part else torch.arange(len(kept), device=kept.device) == 0
         loss = self._loss(Example(*(each[kept] for each in example)), slack)
         whole: float = yield OptimisationStep(optimizer, loss, clip=clip, part=part)

@@ -1,14 +1,14 @@
 """SRGAN's residual generator with noise: MR-GAN's for super-resolution (Ledig et al. 2017; MR-GAN, appendix B.3).
 
-A 9x9 convolution, 5 residual blocks and a convolution act on the small image. Pixel shuffling doubles
-its size twice, and a last 9x9 convolution gives the output. Noise maps are concatenated to the inputs
-of 7 convolutions: the first of each block, the one after the blocks, and that of the first doubling.
-Everything before the first noise is computed once for K samples.
+A 9x9 convolution, 5 residual blocks and a convolution act on the small image. Pixel shuffling
+doubles its size twice, and a last 9x9 convolution gives the output. Noise maps are concatenated to
+the inputs of 7 convolutions: the first of each block, the one after the blocks, and that of the
+first doubling. Everything before the first noise is computed once for K samples.
 
 The condition has the output's size, with each small pixel repeated ``zoom`` x ``zoom`` times (task
 super-resolve). The network takes one pixel of each such square. Group normalisation replaces batch
-normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of the
-small image, F channels.
+normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of
+the small image, F channels.
 """
 
 import torch
@@ -87,7 +87,8 @@ class ResidualGenerator(nn.Module):
             )
         self.zoom, self.noise = zoom, noise
         self.first = nn.Sequential(nn.Conv2d(shape[0], width, 9, padding=4), nn.PReLU())
-        # The first block's first convolution is split in two: one part acts on what all samples share.
+        # The first block's first convolution is split in two: one part acts on what all samples
+        # share.
         self.enter_shared = nn.Conv2d(width, width, 3, padding=1)
         self.enter_noise = nn.Conv2d(noise, width, 3, padding=1, bias=False) if noise else None
         self.enter_rest = nn.Sequential(

@@ -62,7 +62,8 @@ class UNet(nn.Module):
         self.halve = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise([channels, *widths])
         )
-        # The first halving has no normalisation, as in pix2pix. Nor has the last, because its maps may be 1x1.
+        # The first halving has no normalisation, as in pix2pix. Nor has the last, because its maps
+        # may be 1x1.
         self.halve_norm = nn.ModuleList(build_norm(width) for width in widths[1:-1])
         after = [out_channels, *widths[:-1]]  # output channels of each level
         self.of_skip = nn.ModuleList(
