@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/spectral-ssl demo
 
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not manual"
 
 # the faults of tests/pretext/training/test_trust_kill.py note their results in soak.jsonl, the source of the table in docs/trust.md
 soak: .venv/installed-dev
@@ -26,9 +26,10 @@ check: .venv/installed-dev
 	$(BIN)/python .ci/house_lint.py
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive spectral_ssl data_prep pretext downstream
 
-# the manual, docs/ to build/docs/index.html; every warning is an error
-docs: .venv/installed-docs
+# the manual, docs/ to build/docs/index.html; every warning is an error. Then its long pages are run from top to bottom
+docs: .venv/installed-docs .venv/installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m manual tests/test_docs.py
 
 # the list for releases, with checksums of every file of every version (docs/security.md); asks the package index
 hashes: .venv/installed-dev

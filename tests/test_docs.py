@@ -2,8 +2,8 @@
 
 Pages of ``WHOLE`` are gone through from the first block to the last, in one empty folder each, as a reader would. To
 stay short, the tests add ``--max-minutes`` to a training that states no length, and to a probe ``--seeds 1`` and
-``--probes neighbours`` where it states none. On the other pages commands are parsed by the real parser and their
-settings looked up, and Python is run.
+``--probes neighbours`` where it states none. ``make docs`` runs the pages of ``LONG``. On the other pages commands are parsed by the
+real parser and their settings looked up, and Python is run.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from spectral_ssl.ground.config import (
 from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
+LONG = ("tutorial-shapes", "tutorial-images", "faq", "spectral-maps")  # run by `make docs`
 WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")
 ELSEWHERE = ("everyday", "report")  # gone through by tests/face/test_everyday_page.py
 SHORT = [  # what is added to a command that has none of the others
@@ -218,10 +219,23 @@ def _same_names() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_same_names")
-@pytest.mark.parametrize("name", sorted(set(PAGES) - set(ELSEWHERE)))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.manual if name in LONG else ())
+        for name in sorted(set(PAGES) - set(ELSEWHERE))
+    ],
+)
 def test_examples_run(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    if name == "README":  # run by `make test`
+        for shorter in ("few_shapes", "quick_probes"):
+            request.getfixturevalue(shorter)
     folder = tmp_path / "empty"
     folder.mkdir()
     monkeypatch.chdir(folder)
