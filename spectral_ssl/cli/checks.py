@@ -30,7 +30,8 @@ def verify(
         raise typer.Exit(1 if findings else 0)
     for finding in findings:
         show(finding)
-    show(f"{path}: {f'{len(findings)} findings' if findings else 'sound'}")
+    count = f"{len(findings)} finding{'s' * (len(findings) != 1)}"
+    show(f"{path}: {count if findings else 'sound'}")
     if findings:
         raise typer.Exit(1)
 

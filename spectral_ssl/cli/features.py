@@ -74,5 +74,5 @@ def neighbors(
         [str(each["rank"]), each["id"], each["class"] or "-", each["split"], f"{each['distance']:.3f}"]
         for each in result["answers"]
     ]
-    print_table(f"most similar to {query}", ["rank", "id", "class", "split", metric], rows)
+    print_table(f"most similar to {query}", ["rank", "id", "class", "split", f"{metric} distance"], rows)
     show(f"image: {result['picture']}")

@@ -24,10 +24,11 @@ def print_probe(result: dict[str, Any]) -> None:
     rotated = "" if result["pose"] == "aligned" else f"; rotated at random: {result['pose']}"
     other = result["trained_on_digest"] != result["maps_digest"]
     elsewhere = f", trained on {result['trained_on']}" if other else ""
+    seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) != 1)}"
     title = (
         f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
         f"(split: {result['split']}){rotated}; run {Path(result['run']).name}{elsewhere}\n"
-        f"{len(result['seeds'])} seeds: of the folds, and of the untrained network's parameters"
+        f"{seeds}: of the folds, and of the untrained network's parameters"
     )
     columns = _probe_columns(result)
     table = Table(title=_plain(title))

@@ -83,6 +83,7 @@ def test_the_command_prints_a_table_or_json(home: Path) -> None:
     arguments = ["neighbors", "boxes/0.obj", "--count", "2", "--workspace", str(home / "ws")]
     shown = CliRunner().invoke(app, arguments).stdout
     assert "boxes/" in shown
+    assert "cosine distance" in shown
     assert "image: " in shown
     found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert [answer["rank"] for answer in found["answers"]] == [1, 2]
