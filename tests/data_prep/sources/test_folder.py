@@ -226,3 +226,12 @@ def test_textures_of_unreadable_shapes_do_not_count_as_images(tmp_path: Path) ->
         UserError, match=r"images next to shapes in formats that cannot be read: got 2 \.fbx and 1 \.png.*convert"
     ):
         open_source(f"folder:{tmp_path}")
+
+
+def test_npz_of_a_damaged_stream(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", points=np.arange(300.0).reshape(100, 3))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[60:120] = bytes(60)
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(ObjectError, match=r"not a readable \.npz"):
+        open_source(f"folder:{tmp_path}").items[0].load()
