@@ -1,9 +1,10 @@
 """The manual is true: its links lead somewhere, its commands are understood, its examples run.
 
-Pages of ``WHOLE`` are gone through from the first block to the last, in one empty folder each, as a reader would. To
-stay short, the tests add ``--max-minutes`` to a training that states no length, and to a probe ``--seeds 1`` and
-``--probes neighbours`` where it states none. ``make docs`` runs the pages of ``LONG``. On the other pages commands are parsed by the
-real parser and their settings looked up, and Python is run.
+Pages of ``WHOLE`` are gone through from the first block to the last, in one empty folder each, as a
+reader would. To stay short, the tests add ``--max-minutes`` to a training that states no length,
+and to a probe ``--seeds 1`` and ``--probes neighbours`` where it states none. ``make docs`` runs
+the pages of ``LONG``. On the other pages commands are parsed by the real parser and their settings
+looked up, and Python is run.
 """
 
 import argparse
