@@ -27,6 +27,7 @@ from downstream.probes.sealed_labels import SealedLabels
 from pretext.runs.trained_run import TrainedRun
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
+pytestmark = pytest.mark.usefixtures("quick_probes")
 
 
 @dataclass
@@ -106,23 +107,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Trained
         maps = write_random_maps(folder / f"{kind}.h5", basis)
         found[kind] = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / kind), maps
     return found
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer draws, folds, steps and choices, through the same code."""
-    for name, value in {
-        "few_shot.DRAWS": 2,
-        "cross_validation.FOLDS": 2,
-        "classifiers.logistic.STRENGTHS": (1e-3, 1e-1, 10.0),
-        "classifiers.logistic.MOST_ITERATIONS": 20,
-        "classifiers.svm.SVM_STRENGTHS": (1e-4, 1e-2, 1.0),
-        "classifiers.adam_layer.WEIGHT_DECAYS": (0.1, 0.0),
-        "classifiers.adam_layer.EPOCHS": 2,
-        "classifiers.adam_layer.FEWEST_STEPS": 2,
-        "fine_tune.EPOCHS": (1, 2),
-    }.items():
-        monkeypatch.setattr(f"downstream.probes.{name}", value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from downstream.probes.table import probe_run, split_labelled_rows
 from spectral_ssl.ground.errors import UserError
 
 TINY = ("steps=2", "width=4", "code=8", "hidden=8")
+pytestmark = pytest.mark.usefixtures("quick_probes")
 
 
 def test_table_has_the_training_free_baselines_and_statistics_of_its_seeds(

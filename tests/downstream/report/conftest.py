@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_probing import make_probes_quick
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
@@ -53,7 +54,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
         home / "clouds.h5", method="cgml", task="complete-shape", epochs=2, settings=(*TINY, "task.points=48"),
         out=home / "<i>run & 'more'", workspace=home,
     )  # fmt: skip
-    spectral_ssl.probe(run=trained, seeds=1, workspace=home)
+    with pytest.MonkeyPatch.context() as patch:
+        make_probes_quick(patch)
+        spectral_ssl.probe(run=trained, seeds=1, workspace=home)
     scores = [
         {"method": BAD_CLASS, "answers": 80, "fooling": {"value": 0.225, "low": 0.075, "high": 0.4}, "chance": 0.5}
     ]

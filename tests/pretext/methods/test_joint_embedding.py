@@ -203,6 +203,7 @@ def test_encoders_refuse_what_they_cannot_read() -> None:
         )
 
 
+@pytest.mark.usefixtures("figures")
 def test_a_run_trains_logs_and_encodes_and_says_that_it_has_no_answers(random_maps: MapFile, tmp_path: Path) -> None:
     settings = ("width=4", "code=8", "projector=16", "grid=8", "batch_size=20", "precision=bf16")
     run = spectral_ssl.pretrain(
