@@ -1,5 +1,6 @@
 """The latent-space-conditioned GAN as a user runs it: features of a run, samples on demand, clusters, no labels."""
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -160,6 +161,25 @@ def test_the_other_verbs_take_such_a_run(home: Path, run: Path) -> None:
         assert set(np.unique(file["clusters"])) == {0, 1}
     part = spectral_ssl.cluster(features, clusters=3, how="spectral", split="test", out=home / "part.h5")
     assert part["samples"] == 12
+
+
+def test_an_extractor_that_was_replaced_encodes_no_image(home: Path, tmp_path: Path) -> None:
+    def make_extractor(pool: int) -> Path:
+        settings = ("width=4", "layer=2", f"pool={pool}")
+        out = tmp_path / "replaced"
+        data = home / "pictures.h5"
+        return spectral_ssl.pretrain(
+            data, method="rotation-prediction", epochs=0, settings=settings, out=out, workspace=home
+        ).folder
+
+    folder = train(home, "of-a-replaced-extractor", features=make_extractor(1), epochs=0)
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "grey.png")
+    options = {"like": tmp_path / "grey.png", "modes": 2, "workspace": home}
+    spectral_ssl.complete(folder, out=tmp_path / "first.h5", **options)
+    shutil.rmtree(tmp_path / "replaced")
+    make_extractor(2)
+    with pytest.raises(UserError, match=r"has changed since.*32 values of .*replaced, not 8"):
+        spectral_ssl.complete(folder, out=tmp_path / "second.h5", **options)
 
 
 def test_mistakes(home: Path, run: Path) -> None:

@@ -241,6 +241,7 @@ def test_digest_covers_the_content(tmp_path: Path, change: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("maps", np.zeros((72, 4, 9, 9), np.float32)),
         ("ids", np.arange(72)),
         ("labels", np.full(72, 99)),
         ("labels", np.full(72, 0.5)),

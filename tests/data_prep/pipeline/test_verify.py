@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,10 @@ def test_against_another_source(tmp_path: Path) -> None:
     assert "computed again, differs by" in other[0]
     fewer = verify_maps(path, _source(items=_source().items[1:]), count=20)
     assert fewer == ["source: has no object object-0"]
+    first, *others = _source().items
+    for change in ({"label": 1 - first.label}, {"split": "val"}):
+        changed = _source(items=(replace(first, **change), *others))
+        assert verify_maps(path, changed, count=20) == ["source: another label or split for object-0"]
 
 
 @pytest.mark.parametrize("bytes_at_once", [1, 20_000])

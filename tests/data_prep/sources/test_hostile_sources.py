@@ -104,7 +104,7 @@ def _link_to_a_pipe(file: h5py.File) -> None:
 )  # fmt: skip
 def test_clouds_that_unpack_to_more_than_they_say(change: Any, tmp_path: Path) -> None:
     _modelnet(tmp_path)
-    assert open_source("modelnet10", tmp_path).items[0].load() is not None
+    assert open_source("modelnet10", tmp_path).items[0].load().points.shape == (16, 3)
     hostile = tmp_path / "hostile"
     hostile.mkdir()
     _modelnet(hostile, change)
