@@ -1,6 +1,7 @@
 """Views of images: each alteration does what it says, by the laws it says, and each image by itself."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -138,6 +139,18 @@ def test_contrast_keeps_the_mean_lightness() -> None:
     middle = factors.flatten(1).median(dim=1).values
     assert 0.5 <= middle.min() < 0.55
     assert 1.45 < middle.max() <= 1.5
+
+
+def test_contrast_is_about_the_mean_lightness_after_the_change_of_brightness() -> None:
+    images = noise(50)
+    mean = (images.mean(dim=(2, 3)) @ torch.tensor(LIGHTNESS))[:, None, None, None]
+    # equal seeds draw equal changes, so each can be read from images with that change alone
+    brighter, sharper = (recolour(images, one_change(name, 0.4), seeded()) for name in ("brightness", "contrast"))
+    brightness = ((brighter + 1) / (images + 1)).flatten(1).median(dim=1).values[:, None, None, None]
+    contrast = ((sharper - mean) / (images - mean)).flatten(1).median(dim=1).values[:, None, None, None]
+    both = recolour(images, replace(one_change("brightness", 0.4), contrast=0.4), seeded())
+    middle = brightness * (mean + 1) - 1
+    torch.testing.assert_close(both, middle + contrast * (brighter - middle), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("name", "largest"), [("saturation", 0.5), ("hue", 0.3), ("grey", 1.0)])

@@ -143,6 +143,11 @@ def test_methods_that_need_whole_batches_refuse_parts(tmp_path: Path) -> None:
             train_some(tmp_path / "parts", [name], "accumulate=2")
 
 
+def test_shares_of_a_batch_differ_by_at_most_one_row_and_later_ranks_have_the_larger_ones() -> None:
+    bounds = [Distributed(rank, 3).shares(7, 1)[0].slice for rank in range(3)]
+    assert [(part.start, part.stop) for part in bounds] == [(0, 2), (2, 4), (4, 7)]
+
+
 @pytest.mark.parametrize(("rows", "world_size", "parts"), [(20, 1, 1), (20, 2, 3), (7, 3, 2), (2, 3, 1), (1, 2, 4)])
 def test_every_row_counts_once(rows: int, world_size: int, parts: int) -> None:
     shares = [share for rank in range(world_size) for share in Distributed(rank, world_size).shares(rows, parts)]
