@@ -42,7 +42,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Trai
                     settings=(*TINY, *MORE.get(method, ()), *settings), out=folder / "run",
                 )  # fmt: skip
 
-        name = "-".join([method, *settings, f"epochs={epochs}", f"seed={seed}"])
+        name = "-".join([method, *settings, f"epochs={epochs}", f"seed={seed}"]).replace(".", "_")
         return load_run(make_once(tmp_path_factory, name, make) / "run")
 
     return train
