@@ -1,6 +1,7 @@
 """A page that compares several runs: settings that differ, scores, learning curves and predictions."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from downstream.report.sections.run.learning import TITLES
 from downstream.report.sections.run.reproduce import render_reproduction
 from downstream.report.table import Table, make_score
 from downstream.report.templating import render, render_table
-from spectral_ssl.ground.config import flatten
+from spectral_ssl.ground.config import bare_key, flatten
 
 MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
 SHARED = (INPUT, TRUTH)  # shapes that are the same for all runs
@@ -192,10 +193,19 @@ def _have_same_inputs(run: Evidence, other: Evidence) -> bool:
     )
 
 
+def _name_settings(config: str) -> dict[str, Any]:
+    """Name the settings of a config.toml by section and bare key, because methods group theirs differently.
+
+    A key that two groups of a section have keeps its full name.
+    """
+    settings = flatten(tomllib.loads(config))
+    short = {key: f"{key.partition('.')[0]}.{bare_key(key)}" for key in settings}
+    counts = Counter(short.values())
+    return {short[key] if counts[short[key]] == 1 else key: value for key, value in settings.items()}
+
+
 def _list_settings(named: dict[str, Evidence]) -> Table:
-    flat: dict[str, dict[str, Any]] = {}
-    for name, run in named.items():
-        flat[name] = flatten(tomllib.loads(run.run.plan.to_toml()))
+    flat = {name: _name_settings(run.run.plan.to_toml()) for name, run in named.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     differ = [key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1]
     rows = [[key, *(str(values[key]) if key in values else None for values in flat.values())] for key in differ]

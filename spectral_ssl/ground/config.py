@@ -96,7 +96,12 @@ def _has_setting_as_limit(field: Field[Any]) -> bool:
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise a UserError unless ``low <= value <= high`` (NaN fails)."""
     if not low <= value <= high:
-        raise UserError(f"{name} out of range", value, f"give one from {low:g} to {high:g}")
+        raise UserError(f"{name} out of range", value, f"give one from {_format_limit(low)} to {_format_limit(high)}")
+
+
+def _format_limit(limit: float) -> str:
+    """Format a limit: integers in full, e.g. 1000000 and not 1e+06."""
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 @cache

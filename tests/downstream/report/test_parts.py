@@ -6,6 +6,7 @@ import shlex
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import open_maps
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.source import Shape
+from downstream.report import comparison
 from downstream.report.commands import build_prep_command, build_pretrain_command, build_probe_command
 from downstream.report.images import arrange_sheet, draw_cloud, encode_png, render_map, render_pixels
 from downstream.report.line_chart import draw_line_chart
@@ -189,3 +191,20 @@ def test_the_commands_of_maps_and_probes_name_all_settings(run: TrainedRun) -> N
     assert words[words.index("--run") + 1] == str(run.folder)
     assert words[words.index("--target") + 1] == str(maps.path)
     assert words[words.index("--seeds") + 1] == "1"
+
+
+def test_settings_are_compared_by_their_bare_keys() -> None:
+    """Methods group their settings differently; equal ones are the same all the same."""
+    configs = {
+        "grouped": "[method.networks]\nwidth = 4\n[method.optimisation]\nlearning_rate = 0.1\n",
+        "flat": "[method]\nwidth = 4\nlearning_rate = 0.2\n",
+        "twice": "[method.first]\nwidth = 4\n[method.second]\nwidth = 5\n",
+    }
+    runs = {
+        name: SimpleNamespace(run=SimpleNamespace(plan=SimpleNamespace(to_toml=lambda text=text: text)))
+        for name, text in configs.items()
+    }
+    table = comparison._list_settings({name: runs[name] for name in ("grouped", "flat")})
+    assert table.rows == [["method.learning_rate", "0.1", "0.2"]]
+    assert table.caption.startswith("1 other")
+    assert set(comparison._name_settings(configs["twice"])) == {"method.first.width", "method.second.width"}
