@@ -264,27 +264,24 @@ def test_answers_have_the_maps_own_size(shape: tuple[int, int, int]) -> None:
     assert answers.abs().max() <= 1.0
 
 
-# Rounding, which differs between processors, changes the share of a mode. After 200 steps of the paper's algorithm it
-# is .41, .67, .81 and .61 with four seeds of a network of width 8. After 150 steps of width 16 it was as low as .06.
-@pytest.mark.parametrize(
-    ("weight", "width", "samples", "steps"),
-    [(0.0, 8, 16, 200), pytest.param(1.0, 16, 32, 150, marks=pytest.mark.slow)],
-)
-def test_both_modes_of_an_ambiguous_target_are_found(weight: float, width: int, samples: int, steps: int) -> None:
+# Each batch holds both targets equally often, and the training goes on until the share of a mode has settled. Before,
+# it depended on the rounding of the processor: with five seeds it is now .37 to .74 and .43 to .68.
+@pytest.mark.parametrize(("weight", "steps"), [(0.0, 400), (1.0, 300)])
+def test_both_modes_of_an_ambiguous_target_are_found(weight: float, steps: int) -> None:
     """One condition, two targets +-pattern: L1 alone gives the middle; cGML must reach both, from different latents."""
     generator = seeded(0)
     pattern = torch.randn(1, *SHAPE, generator=generator).sign()
-    settings = {"width": width, "steps": 15, "step_size": 3.0, "learning_rate": 2e-3, "latent_learning_rate": 2e-3}
+    settings = {"width": 8, "steps": 15, "step_size": 3.0, "learning_rate": 2e-3, "latent_learning_rate": 2e-3}
     method = make(**settings, inferred_weight=weight)
-    ones = torch.ones(samples, *SHAPE)
+    signs = torch.tensor([1.0, -1.0]).repeat(16).view(-1, 1, 1, 1)
+    example = Example(torch.zeros(32, *SHAPE), signs * pattern, torch.ones(32, *SHAPE))
     for _ in range(steps):
-        sign = (torch.rand(samples, 1, 1, 1, generator=generator) < 0.5).float() * 2 - 1
-        run_whole_batch(method, Example(torch.zeros(samples, *SHAPE), sign * pattern, ones), generator)
+        run_whole_batch(method, example, generator)
     answers = method.complete(torch.zeros(1, *SHAPE), 200, seeded(5))[0]
     to_plus = (answers - pattern).abs().mean(dim=(1, 2, 3))
     to_minus = (answers + pattern).abs().mean(dim=(1, 2, 3))
     assert ((to_plus < 0.3) | (to_minus < 0.3)).float().mean() > 0.95
-    assert 0.1 < (to_plus < 0.3).float().mean() < 0.9
+    assert 0.2 < (to_plus < 0.3).float().mean() < 0.8
 
 
 def test_the_inferred_term_is_the_best_answer_of_inference_and_leaves_z_alone() -> None:
