@@ -1,6 +1,7 @@
-"""Prints NAME==VERSION of every package that a release needs, torch apart, for ``make hashes``.
+"""Print NAME==VERSION of every package that a release needs, except torch, for ``make hashes``.
 
-The versions are those of constraints.txt, the packages those that are reached from pyproject.toml by what is installed.
+The versions come from constraints.txt. The packages are the dependencies in pyproject.toml and
+their installed dependencies.
 """
 
 import re
@@ -10,47 +11,48 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("dask", "embree", "metrics")  # not ducc: GPL is for the user to choose
-APART = ("torch", "setuptools")  # torch's wheel differs by build (CPU, CUDA, ROCm), and brings the other along
+EXTRAS = ("dask", "embree", "metrics")  # not ducc, because users must choose GPL themselves
+# The wheel of torch differs by build (CPU, CUDA, ROCm) and requires setuptools.
+EXCLUDED = ("torch", "setuptools")
 
 
 def plain(name: str) -> str:
-    """A name as indexes compare names."""
+    """Normalise a package name as package indexes do."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def needed(folder: Path) -> set[str]:
-    """Plain names of all packages that are reached."""
+    """Collect the normalised names of all required packages."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     waiting = [
         *project["dependencies"],
         *(line for extra in EXTRAS for line in project["optional-dependencies"][extra]),
     ]
-    found: set[str] = set()
+    names: set[str] = set()
     while waiting:
         requirement = Requirement(waiting.pop())
         name = plain(requirement.name)
         extras = requirement.extras or {""}
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         try:
             lines = requires(name) or []
         except PackageNotFoundError:
-            found.discard(name)  # of another system, or CUDA
+            names.discard(name)  # The package belongs to another system or to CUDA.
             continue
         for line in lines:
             inner = Requirement(line)
             if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
                 inner.marker = None
                 waiting.append(str(inner))
-    return found - set(APART)
+    return names - set(EXCLUDED)
 
 
 def locked(path: Path) -> dict[str, str]:
-    """Plain name to version of the lines of a list of exact versions."""
+    """Read the exact versions of a list of packages, by normalised name."""
     text = path.read_text(encoding="utf-8")
     lines = (line.split("#")[0].split(";")[0].rstrip("\\ ").strip() for line in text.splitlines())
     pairs = (line.split("==") for line in lines if "==" in line)

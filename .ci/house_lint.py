@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 PACKAGES = ("data_prep", "pretext", "downstream", "spectral_ssl")
+SCRIPTS = ("benchmarks", ".ci")  # only docstrings and vocabulary are checked here
 MOST_MODULES = 12  # in a folder, without __init__.py
 MOST_CODE_LINES = 400  # in a file, without docstrings, comments and empty lines
 MOST_FUNCTION_LINES = 60  # the same, in a function
@@ -57,9 +58,9 @@ GLOSSARY = {
 ALLOWED = json.loads((HERE / "house_lint.json").read_text()) if (HERE / "house_lint.json").is_file() else {}
 
 
-def python_files(root: Path) -> list[Path]:
-    """List the product's modules."""
-    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+def python_files(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Path]:
+    """List the modules in some folders; by default, those of the product."""
+    return sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
 
 
 def code_lines(text: str, first: int = 1, last: int | None = None) -> int:
@@ -116,19 +117,31 @@ def breaches(root: Path) -> list[tuple[str, str, str]]:
                 lines = code_lines(text, node.lineno, node.end_lineno)
                 if lines >= MOST_FUNCTION_LINES:
                     found.append(("long function", f"{name}:{node.lineno}", f"{node.name}: {lines} lines of code"))
-                doc = ast.get_docstring(node)
-                if doc and not is_property(node) and doc.split()[0].rstrip(",;:") not in VERBS:
-                    found.append(("docstring", f"{name}:{node.lineno}", f"begins with {doc.split()[0]!r}, not a verb"))
             if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
                 fields = sum(isinstance(part, ast.AnnAssign) for part in node.body)
                 if fields > MOST_FIELDS:
                     found.append(("fields", f"{name}:{node.lineno}", f"{node.name}: {fields} fields at its top"))
+    for path in python_files(root, PACKAGES + SCRIPTS):
+        name = path.relative_to(root).as_posix()
+        text = path.read_text(encoding="utf-8")
+        found.extend(docstrings(name, ast.parse(text)))
         found.extend(words(name, prose(text)))
     found.extend(("modules", folder, f"{count} modules") for folder, count in folders.items() if count > MOST_MODULES)
     for path in [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
         lines = enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
         found.extend(words(name, [(at, line) for at, line in lines if not line.startswith("    ")]))
+    return found
+
+
+def docstrings(name: str, tree: ast.Module) -> list[tuple[str, str, str]]:
+    """Find functions whose docstring does not begin with a verb."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            doc = ast.get_docstring(node)
+            if doc and not is_property(node) and doc.split()[0].rstrip(",;:") not in VERBS:
+                found.append(("docstring", f"{name}:{node.lineno}", f"begins with {doc.split()[0]!r}, not a verb"))
     return found
 
 

@@ -1,10 +1,10 @@
-"""From which rate of an alternate mode on are both modes found (cGML, section 5.1, figure 5)?
+"""Measure from which rate of an alternate mode cGML finds both modes (section 5.1, figure 5).
 
     python benchmarks/alternate_rates.py --workspace WS --minutes 2
 
-Trains the recipe ``alternate`` at each rate and counts the answers with and without the mark.
-Writes benchmarks/results/alternate-rates.json and docs/alternate-rates.png. MNIST lies in
-WS/raw/mnist.
+The script trains the recipe ``alternate`` at each rate and counts the predictions with and without
+the mark. It writes benchmarks/results/alternate-rates.json and docs/alternate-rates.png. It reads
+MNIST from WS/raw/mnist.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
             out=arguments.workspace / "runs" / f"alternate-{rate:g}",
             workspace=arguments.workspace,
         )
-        # at rate 0 the targets are clean: what counts as "without" is known then
+        # At rate 0 the targets are clean, so the evaluation knows what "without" the mark means.
         result = spectral_ssl.evaluate(run, settings=["rate=0"], workspace=arguments.workspace)
         rows.append({"rate": rate, "steps": run.checkpoint["place"]["step"], "evaluation": result})
     out = ROOT / "benchmarks" / "results" / "alternate-rates.json"

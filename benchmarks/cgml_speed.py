@@ -1,10 +1,11 @@
-"""How many images a second cGML trains on, next to algorithm 1 as it is written (tests/pretext/methods/algorithm_1.py).
+"""Measure the training speed of cGML and of algorithm 1 as printed (tests/pretext/methods/algorithm_1.py).
 
 Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that
-does nothing else. Same networks, initial weights, batches, draws and step counts; the variants take
-turns batch by batch, so that a change of the machine's speed meets all of them. Also: their losses
-at the end, the error of answers that each one's Z infers, where the time goes, and what share of
-the matrix product's speed is reached.
+does nothing else. All variants have the same networks, initial weights, batches, random numbers and
+numbers of steps. The variants take turns batch by batch, so that a change of the machine's speed
+affects all of them. The result also holds the final losses, the error of the predictions that each
+latent optimiser infers, the share of time of each part, and the share of the speed of a matrix
+product.
 """
 
 import argparse
@@ -40,13 +41,13 @@ CASES: dict[str, tuple[tuple[int, int, int], int, dict[str, Any]]] = {
     "modelnet10-maps": ((11, 21, 21), 64, {"width": 64, "code": 512, "step_size": 30.0}),
     "tiny": ((2, 16, 16), 8, {"width": 8, "code": 16, "hidden": 16, "steps": 5}),
 }
-FACTORS = 16  # of the made-up data
-WARM_UP = 2  # batches whose time does not count
-MODES = 4  # answers to each held-out condition
+FACTORS = 16  # factors of the synthetic data
+WARM_UP = 2  # first batches, which are not timed
+MODES = 4  # predictions for each held-out condition
 
 
 def load_transcription() -> ModuleType:
-    """The test tree's module; its folder has a package's name, so that it is loaded by path."""
+    """Load the module of the test tree by its path, because its folder has the name of a package."""
     path = Path(__file__).parents[1] / "tests" / "pretext" / "methods" / "algorithm_1.py"
     spec = spec_from_file_location("algorithm_1", path)
     assert spec is not None
@@ -57,14 +58,14 @@ def load_transcription() -> ModuleType:
 
 
 def made_up_batch(shape: tuple[int, int, int], size: int, bounded: bool, generator: torch.Generator) -> Example:
-    """Mixtures of a few fixed smooth patterns, a block hidden; what is in the block follows from what is around it."""
+    """Create mixtures of fixed smooth patterns with a hidden block, which the visible part determines."""
     channels, height, width = shape
-    own = seeded_generator(0, "patterns")
+    pattern_generator = seeded_generator(0, "patterns")
     rows = torch.linspace(0, math.pi, height)[:, None]
     columns = torch.linspace(0, math.pi, width)[None, :]
     waves, phases = (
-        3 * torch.rand(2, FACTORS, channels, 1, 1, generator=own),
-        torch.rand(FACTORS, channels, 1, 1, generator=own),
+        3 * torch.rand(2, FACTORS, channels, 1, 1, generator=pattern_generator),
+        torch.rand(FACTORS, channels, 1, 1, generator=pattern_generator),
     )
     patterns = torch.cos(waves[0] * rows + waves[1] * columns + 6.3 * phases)  # (FACTORS, C, H, W)
     target = torch.einsum("bf,fchw->bchw", torch.randn(size, FACTORS, generator=generator), patterns) / FACTORS**0.5
@@ -77,7 +78,7 @@ def made_up_batch(shape: tuple[int, int, int], size: int, bounded: bool, generat
 
 
 class PartTimes:
-    """Seconds that a CGML spends on the latents' path and on Z, step by step; the rest is H's and G's."""
+    """Seconds that each step of a CGML spends on the latent path and on Z. The rest belongs to H and G."""
 
     def __init__(self, method: CGML) -> None:
         self.parts: dict[str, list[float]] = {"latent_path": [], "latent_optimiser": []}
@@ -85,27 +86,27 @@ class PartTimes:
         method._train_latent_optimiser = self._timed_steps(method._train_latent_optimiser, "latent_optimiser")
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def timed(*given: Any) -> Any:
+        def timed(*values: Any) -> Any:
             begin = time.perf_counter()
-            result = call(*given)
+            result = call(*values)
             self.parts[part].append(time.perf_counter() - begin)
             return result
 
         return timed
 
     def _timed_steps(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def timed(*given: Any) -> Any:
+        def timed(*values: Any) -> Any:
             begin = time.perf_counter()
-            result = yield from call(*given)
+            result = yield from call(*values)
             self.parts[part].append(time.perf_counter() - begin)
             return result
 
         return timed
 
     def shares(self, seconds: float) -> dict[str, float]:
-        """Of a step's median time."""
-        found = {part: statistics.median(times[WARM_UP:]) / seconds for part, times in self.parts.items()}
-        return {**found, "encoder_and_generator": 1 - sum(found.values())}
+        """Return the share of each part in the median time of a step."""
+        measured = {part: statistics.median(times[WARM_UP:]) / seconds for part, times in self.parts.items()}
+        return {**measured, "encoder_and_generator": 1 - sum(measured.values())}
 
 
 def train_on(method: Any, example: Example, generator: torch.Generator) -> dict[str, float]:
@@ -130,8 +131,8 @@ def compare(name: str, batches: int) -> dict[str, Any]:
     transcription = load_transcription().Algorithm1(make())
     variants: dict[str, Any] = {"transcription": transcription, "each-step": each_step, "whole-path": whole_path}
 
-    work, kept = {}, basic_layers.available
-    basic_layers.available = False  # torch's counter does not know it
+    work, is_available = {}, basic_layers.available
+    basic_layers.available = False  # The counter of torch does not know the compiled layers.
     for variant, counted in (
         ("transcription", load_transcription().Algorithm1(make())),
         ("each-step", make()),
@@ -140,14 +141,14 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         with FlopCounterMode(display=False) as counter:
             train_on(counted, made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
         work[variant] = counter.get_total_flops()
-    basic_layers.available = kept
+    basic_layers.available = is_available
 
     parts = {"each-step": PartTimes(each_step), "whole-path": PartTimes(whole_path)}
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     losses: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for step in range(batches):
         example = made_up_batch(shape, size, bounded, seeded_generator("batch", step))
-        order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # none is always first
+        order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # No variant always runs first.
         for variant in order:
             begin = time.perf_counter()
             losses[variant].append(train_on(variants[variant], example, seeded_generator("step", step)))
@@ -157,10 +158,10 @@ def compare(name: str, batches: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     last = max(1, batches // 5)
     for variant, method in variants.items():
-        answering = method
+        predictor = method
         if variant == "transcription":
-            answering = make()
-            method.copy_into(answering)
+            predictor = make()
+            method.copy_into(predictor)
         median = statistics.median(seconds[variant][WARM_UP:])
         result[variant] = {
             "images_per_second": size / median,
@@ -170,7 +171,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
             "mean_losses_of_the_last_fifth": {
                 loss: statistics.fmean(row[loss] for row in losses[variant][-last:]) for loss in losses[variant][0]
             },
-            "inferred_error_held_out": inferred_error(answering, held_out),
+            "inferred_error_held_out": inferred_error(predictor, held_out),
         }
         if variant in parts:
             result[variant]["share_of_time"] = parts[variant].shares(median)
@@ -179,17 +180,17 @@ def compare(name: str, batches: int) -> dict[str, Any]:
 
 
 def inferred_error(method: CGML, example: Example) -> float:
-    """Mean error of answers found without the target."""
-    answers: Tensor = method.complete(example.condition, MODES, seeded_generator("answers"))
-    return statistics.fmean(float(sample_error(answers[:, mode], example).mean()) for mode in range(MODES))
+    """Compute the mean error of predictions that are inferred without the target."""
+    predictions: Tensor = method.complete(example.condition, MODES, seeded_generator("answers"))
+    return statistics.fmean(float(sample_error(predictions[:, mode], example).mean()) for mode in range(MODES))
 
 
 def torch_products(threads: int) -> dict[str, float]:
-    """Speed of torch's own float32 matrix product and of a convolution, which come from different libraries."""
-    one, two = torch.rand(2, 2048, 2048, generator=seeded_generator("product"))
+    """Measure the float32 matrix product and a convolution of torch, which come from different libraries."""
+    left, right = torch.rand(2, 2048, 2048, generator=seeded_generator("product"))
     maps = torch.rand(32, 128, 16, 16, generator=seeded_generator("maps")).contiguous(memory_format=torch.channels_last)
     kernel = torch.rand(256, 128, 3, 3, generator=seeded_generator("kernel"))
-    product = median_seconds(lambda: one @ two, 7)
+    product = median_seconds(lambda: left @ right, 7)
     convolution = median_seconds(lambda: torch.nn.functional.conv2d(maps, kernel, padding=1), 15)
     return {
         "threads": threads,
@@ -204,25 +205,26 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=["images-64", "modelnet10-maps"])
     parser.add_argument("--batches", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--wait", type=float, default=120.0, help="most seconds to wait for a quiet machine")
-    given = parser.parse_args()
-    if given.batches <= WARM_UP:
+    parser.add_argument("--wait", type=float, default=120.0, help="longest wait for a quiet machine, in seconds")
+    arguments = parser.parse_args()
+    if arguments.batches <= WARM_UP:
         parser.error(f"--batches must be above {WARM_UP}")
-    torch.set_num_threads(given.threads)
-    torch.set_flush_denormal(True)  # as in training
-    wait_until_quiet(given.wait)
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)  # Training sets this too.
+    wait_until_quiet(arguments.wait)
     result: dict[str, Any] = {"environment": environment(), "cores_in_use_before": cores_in_use(2.0)}
-    result["numpy_matrix_product"] = matrix_product_speed(given.threads)
-    result["torch_products"] = torch_products(given.threads)
-    # the fastest dense product seen on this machine: torch's matrix product and its convolutions
-    # come from two libraries, and on processors that are not Intel's the second is much the faster
+    result["numpy_matrix_product"] = matrix_product_speed(arguments.threads)
+    result["torch_products"] = torch_products(arguments.threads)
+    # The reference is the faster of both dense products. The matrix product and the convolutions of
+    # torch come from two libraries. On processors that are not made by Intel, the second is much
+    # faster.
     peak = max(result["torch_products"]["matrix_product_gigaflops"], result["torch_products"]["convolution_gigaflops"])
-    result["cases"] = {name: compare(name, given.batches) for name in given.cases}
+    result["cases"] = {name: compare(name, arguments.batches) for name in arguments.cases}
     for case in result["cases"].values():
         for row in case["variants"].values():
             row["share_of_fastest_product"] = row["gigaflops"] / peak
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 

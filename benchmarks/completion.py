@@ -1,14 +1,13 @@
 """Train one recipe with several methods and score them on the same held-out inputs.
 
-    python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs
-    60
+    python benchmarks/completion.py --recipe inpaint --workspace WS --name inpaint-facades --epochs 60
 
-Each method sees the same images in the same order for as many epochs; ``--minutes`` ends a training
-earlier, and the epochs it came to are in the result. A run that lies there already is scored as it
-is, so an interrupted comparison goes on; a half-trained one is to be finished by ``pretrain
---resume``. Writes benchmarks/results/completion-NAME.json; benchmarks/completion_table.py makes the
-tables of docs/completion-results.md from it. Raw data lies in WS/raw/DATASET; nothing is
-downloaded.
+Each method trains on the same images in the same order for the same number of epochs. ``--minutes``
+ends a training earlier, and the result holds the epochs that were completed. An existing run is
+scored without more training, so an interrupted comparison can be resumed. Finish a partly trained
+run with ``pretrain --resume`` first. The script writes benchmarks/results/completion-NAME.json, and
+benchmarks/completion_table.py makes the tables of docs/completion-results.md from it. Raw data must
+be in WS/raw/DATASET, because nothing is downloaded.
 """
 
 import argparse
@@ -30,16 +29,16 @@ METHODS = ("cgml", "regression", "context-encoder", "pix2pix")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", required=True)
-    parser.add_argument("--name", required=True, help="names runs and result")
+    parser.add_argument("--name", required=True, help="name of the runs and of the result")
     parser.add_argument("--workspace", required=True, type=Path)
-    parser.add_argument("--data", type=Path, help="map file, in place of the recipe's own data set")
+    parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float)
-    parser.add_argument("--set", action="append", default=[], help="settings of all methods")
-    parser.add_argument("--set-cgml", action="append", default=[], help="settings of cGML alone")
-    parser.add_argument("--ask", action="append", default=[], help="score also with this task setting; repeatable")
-    parser.add_argument("--second", type=Path, help="second sampling of the shapes, for the noise floor")
+    parser.add_argument("--set", action="append", default=[], help="setting of all methods; repeatable")
+    parser.add_argument("--set-cgml", action="append", default=[], help="setting of cGML only; repeatable")
+    parser.add_argument("--ask", action="append", default=[], help="task setting of one more evaluation; repeatable")
+    parser.add_argument("--second", type=Path, help="second sampling of the shapes, which gives the noise floor")
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--modes", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,6 +1,6 @@
 """Write the tables of benchmarks/results/completion-*.json into docs/completion-results.md.
 
-python benchmarks/completion_table.py [NAME ...]     # with names: to the screen
+python benchmarks/completion_table.py [NAME ...]     # prints the tables of these names only
 """
 
 import json

@@ -1,26 +1,34 @@
-"""The latent-space-conditioned GAN against its baselines, its losses one by one, and against noisy labels.
+"""Compare the latent-space-conditioned GAN with its baselines, ablate its losses, and add noise to its labels.
 
-    python benchmarks/latent_space_gan.py main --recipe lsc-gan-mnist --features RUN --minutes 45
-    --workspace WS python benchmarks/latent_space_gan.py ablation --recipe lsc-gan-mnist --features
-    RUN --seeds 0 1 2 --workspace WS python benchmarks/latent_space_gan.py robustness --recipe
-    lsc-gan-mnist --workspace WS python benchmarks/latent_space_gan.py structure --recipe
-    lsc-gan-mnist --features RUN [RUN ...] --workspace WS python benchmarks/latent_space_gan.py
-    curves --recipe lsc-gan-mnist --features RUN --at 0.5 1 2 4 --workspace WS
+    python benchmarks/latent_space_gan.py main --data MAPS --features RUN --minutes 45 --workspace WS
+    python benchmarks/latent_space_gan.py ablation --data MAPS --features RUN --seeds 0 1 2 --workspace WS
+    python benchmarks/latent_space_gan.py robustness --data MAPS --workspace WS
+    python benchmarks/latent_space_gan.py structure --data MAPS --features RUN [RUN ...] --workspace WS
+    python benchmarks/latent_space_gan.py curves --data MAPS --features RUN --at 0.5 1 2 4 --workspace WS
 
-``main`` is the paper's table 1 (SNGAN, a GAN conditioned on labels, the standard approach, couples
-mined in the batch as printed and over the training split), ``ablation`` its table 3, ``robustness``
-its figure 7: the extractor is a classifier trained on labels of which a share is wrong, and the
-conditional GAN is given the same wrong labels. ``structure`` is table 2, ``curves`` figures 4 and
-8: the cells of ``main``, scored after each of the minutes ``--at``, drawn beside the result. Scores
-are of one sample for each of ``--count`` codes of the test split: the share that a classifier
-trained on the real training split puts into the class of the code (its own accuracy on real test
-samples stands beside it); of spectral maps also the share whose nearest real training map is of
-that class. Of images also the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms an
-image). The border effect is how much lower the accuracy is of codes among whose 10 nearest is
-another class; it is drawn by t-SNE in the run's ``samples/codes.png``.
+The parts repeat tables and figures of the paper:
 
-Every part but ``curves`` goes on where it was interrupted: runs, the classifier and features that
-lie in WS are used as they are. Writes benchmarks/results/latent-space-gan-PART-NAME.json.
+* ``main`` is table 1. It compares SNGAN, a GAN conditioned on labels, the standard approach, and
+  pairs mined in the batch (as printed) or over the training split.
+* ``structure`` is table 2.
+* ``ablation`` is table 3.
+* ``robustness`` is figure 7. The extractor is a classifier that was trained on partly wrong labels.
+  The conditional GAN gets the same wrong labels.
+* ``curves`` is figures 4 and 8. It scores the cells of ``main`` after each of the minutes ``--at``
+  and draws the scores next to the result.
+
+Each score uses one sample for each of ``--count`` codes of the test split. The main score is the
+share of samples that a classifier assigns to the class of the code. The classifier is trained on
+the real training split. The result also holds its accuracy on real test samples. For spectral maps
+there is a second score: the share of samples whose nearest real training map is of that class. For
+images there is the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms per image).
+
+A code lies at a border if another class is among its 10 nearest codes. The border effect is the
+accuracy at other codes minus the accuracy at borders. The run's ``samples/codes.png`` shows it by
+t-SNE.
+
+Every part except ``curves`` can be resumed: existing runs, classifiers and features in WS are
+reused. The script writes benchmarks/results/latent-space-gan-PART-NAME.json.
 """
 
 import argparse
@@ -56,9 +64,9 @@ from spectral_ssl.ground.provenance import environment
 
 RESULTS = Path(__file__).parent / "results"
 ROWS_AT_ONCE = 256
-BORDER_CODES, BORDER_MODES = 500, 4  # for what is said of several samples of a code
+BORDER_CODES, BORDER_MODES = 500, 4  # codes and samples per code of the border effect
 BATCH_MINED = ("nearest=batch", "farthest=batch")
-# name: settings, and which features: the ones given, the labels, or none
+# name: settings, and the features: those of --features ("given"), the labels, or none
 MAIN: dict[str, tuple[tuple[str, ...], str]] = {
     "SNGAN": (("conditioning=none", "reconstruction_weight=0"), "none"),
     "CGAN on labels": (("conditioning=code", "reconstruction_weight=0"), "labels"),
@@ -72,7 +80,7 @@ ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv + diff": (("same_weight=0",), "given"),
     "adv + same + diff": ((), "given"),
 }
-VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # of photographs, for the classifier
+VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # views of photographs that train the classifier
 NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -83,17 +91,17 @@ def main() -> None:
     parser.add_argument("--recipe", default="lsc-gan-mnist")
     parser.add_argument("--data", type=Path, required=True, help="map file")
     parser.add_argument("--features", type=Path, nargs="*", default=[], help="runs or feature files")
-    parser.add_argument("--cells", nargs="+", help="only these")
-    parser.add_argument("--minutes", type=float, default=45.0, help="most time of each training")
+    parser.add_argument("--cells", nargs="+", help="names of the cells to run [all]")
+    parser.add_argument("--minutes", type=float, default=45.0, help="longest time of each training, in minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--noise", type=float, nargs="+", default=list(NOISE))
-    parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="minutes, of curves")
-    parser.add_argument("--set", action="append", default=[], help="settings of all runs")
-    parser.add_argument("--name", default="", help="added to the names of runs and result")
-    parser.add_argument("--count", type=int, default=2000, help="codes of the test split")
+    parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="minutes, for `curves`")
+    parser.add_argument("--set", action="append", default=[], help="setting of all runs; repeatable")
+    parser.add_argument("--name", default="", help="suffix of the names of runs and result")
+    parser.add_argument("--count", type=int, default=2000, help="number of codes of the test split")
     parser.add_argument("--classifier-epochs", type=int, default=2)
     parser.add_argument("--classifier-width", type=int, default=16)
-    parser.add_argument("--classifier-views", action="store_true", help="it learns cut out and mirrored photographs")
+    parser.add_argument("--classifier-views", action="store_true", help="augment photographs for the classifier")
     parser.add_argument("--frechet", type=int, default=0, help="images for the Fréchet distance by EfficientNet-Lite0")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -124,7 +132,7 @@ def compare(cells: dict[str, tuple[tuple[str, ...], str]], arguments: argparse.N
 
 
 def robustness(arguments: argparse.Namespace) -> None:
-    """Couples on the features of a classifier that learnt noisy labels, against a GAN given those labels."""
+    """Compare pairs from features of a classifier trained on noisy labels with a GAN conditioned on these labels."""
     maps = open_maps(arguments.data)
     classifier = load_or_train_classifier(maps, arguments)
     rows = []
@@ -138,14 +146,14 @@ def robustness(arguments: argparse.Namespace) -> None:
             settings, source = cells[name]
             for seed in arguments.seeds:
                 run = trained(f"noise-{share:g}-{name}", seed, settings, source, arguments)
-                found = scores(run, maps, classifier, arguments)
-                rows.append({"cell": name, "noise": share, "seed": seed, "purity of the features": purity, **found})
+                measured = scores(run, maps, classifier, arguments)
+                rows.append({"cell": name, "noise": share, "seed": seed, "purity of the features": purity, **measured})
                 print_row(rows[-1])
                 write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
 
 
 def curves(arguments: argparse.Namespace) -> None:
-    """Scores of the cells of ``main`` as they are trained."""
+    """Score the cells of ``main`` at several times of their training."""
     maps = open_maps(arguments.data)
     classifier = load_or_train_classifier(maps, arguments)
     rows: list[dict[str, Any]] = []
@@ -163,15 +171,15 @@ def curves(arguments: argparse.Namespace) -> None:
 
 
 def draw_curves(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A panel for each score, a line for each cell."""
+    """Draw a panel for each score with a line for each cell."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     shown = ("conditional accuracy", "class score (classifier)", "Fréchet distance (classifier)")
     for axes, score in zip(figure.subplots(1, len(shown)), shown, strict=True):
         for name in dict.fromkeys(row["cell"] for row in rows):
-            of_it = [row for row in rows if row["cell"] == name]
-            axes.plot([row["seconds"] for row in of_it], [row[score] for row in of_it], marker="o", label=name)
+            cell_rows = [row for row in rows if row["cell"] == name]
+            axes.plot([row["seconds"] for row in cell_rows], [row[score] for row in cell_rows], marker="o", label=name)
         axes.set(xlabel="seconds of training", title=score, xscale="log")
         seconds = sorted({60 * row["minutes"] for row in rows})
         axes.set_xticks(seconds, [f"{each:g}" for each in seconds])
@@ -184,7 +192,7 @@ def draw_curves(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def structure(arguments: argparse.Namespace) -> None:
-    """Shares of 1st, 2nd and 5th neighbours of the same class, over the training split."""
+    """Compute the shares of 1st, 2nd and 5th neighbours of the same class, over the training split."""
     maps = open_maps(arguments.data)
     train = maps.rows("train")
     rows = []
@@ -192,8 +200,8 @@ def structure(arguments: argparse.Namespace) -> None:
         path = spectral_ssl.export(source, data=maps, out=feature_path(source, arguments), overwrite=True,
                                    workspace=arguments.workspace) if source.is_dir() else source  # fmt: skip
         values = read_features(path).values[train]
-        found = compute_neighbour_purity(values, maps.labels[train], threads=arguments.threads)
-        rows.append({"cell": source.stem, "same class": {str(order): share for order, share in found.items()}})
+        shares = compute_neighbour_purity(values, maps.labels[train], threads=arguments.threads)
+        rows.append({"cell": source.stem, "same class": {str(order): share for order, share in shares.items()}})
         print_row(rows[-1])
         write({"samples": len(train), "metric": "l1", "rows": rows}, arguments)
 
@@ -205,7 +213,7 @@ def feature_path(source: Path, arguments: argparse.Namespace) -> Path:
 def trained(
     name: str, seed: int, settings: tuple[str, ...], features: str | Path, arguments: argparse.Namespace
 ) -> TrainedRun:
-    """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
+    """Return the run of a cell: load it if it is complete, resume it if it was interrupted, or train it."""
     folder = run_folder(name, seed, arguments)
     if not (folder / "checkpoints" / "last.pt").exists():
         return spectral_ssl.pretrain(
@@ -219,9 +227,9 @@ def trained(
             workspace=arguments.workspace,
         )
     run = load_run(folder)
-    place = run.checkpoint["place"]
-    left = arguments.minutes - place["seconds"] / 60
-    if place["epoch"] >= run.plan.train.epochs or left <= 0.01:
+    progress = run.checkpoint["place"]
+    left = arguments.minutes - progress["seconds"] / 60
+    if progress["epoch"] >= run.plan.train.epochs or left <= 0.01:
         return run
     return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
 
@@ -234,17 +242,17 @@ def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
 def scores(
     run: TrainedRun, maps: MapFile, classifier: SampleClassifier, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """What a run's samples for codes of the test split are worth."""
+    """Score the samples of a run for codes of the test split."""
     rows = select_held_out_rows(maps, arguments.count)
     blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
-    answers = torch.cat([run.complete(maps, block, 1, first=place)[1] for place, block in enumerate(blocks)])
+    predictions = torch.cat([run.complete(maps, block, 1, first=index)[1] for index, block in enumerate(blocks)])
     labels = maps.labels[rows]
-    right = match_classes(classifier, answers, labels)[:, 0]
+    right = match_classes(classifier, predictions, labels)[:, 0]
     error = float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
-    samples, real = answers[:, 0], run.standardise(maps.read(rows))
-    place = run.checkpoint["place"]
+    samples, real = predictions[:, 0], run.standardise(maps.read(rows))
+    progress = run.checkpoint["place"]
     _, twice = run.complete(maps, rows[:BORDER_CODES], 2, seed=2)
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "conditional accuracy": float(right.mean()),
         "standard error": error,
         "class score (classifier)": compute_class_score(classifier.logits(samples)),
@@ -252,48 +260,48 @@ def scores(
         "Fréchet distance (classifier)": frechet_distance(
             classifier.features(samples), classifier.features(real)
         ).value,
-        # what noise changes, and how far samples are from what the code is of: mean absolute
-        # differences
+        # Both numbers are mean absolute differences. The first is the effect of the noise, the second
+        # the distance to the real sample of the code.
         "two samples of a code differ by": (twice[:, 0] - twice[:, 1]).abs().mean().item(),
         "sample and the code's own differ by": (samples - real).abs().mean().item(),
         "codes": len(rows),
-        "epochs": place["epoch"],
-        "steps": place["step"],
-        "seconds": place["seconds"],
+        "epochs": progress["epoch"],
+        "steps": progress["step"],
+        "seconds": progress["seconds"],
         "config": run.plan.to_toml(),
     }
     if run.plan.task_config.features not in ("none", "labels"):
-        found["border effect"] = borders(run, maps, classifier)
+        measured["border effect"] = borders(run, maps, classifier)
     if maps.basis.kind != "pixels":
         train = maps.rows("train")
         known = run.standardise(maps.read(train)).numpy()
         near = match_classes_by_neighbour(known, maps.labels[train], samples.numpy(), labels)
-        found["nearest real map is of the class"] = float(near.mean())
+        measured["nearest real map is of the class"] = float(near.mean())
         ceiling = match_classes_by_neighbour(known, maps.labels[train], real.numpy(), labels)
-        found["the same of real test maps"] = float(ceiling.mean())
+        measured["the same of real test maps"] = float(ceiling.mean())
     elif arguments.frechet:
         network = load_feature_network()
         first, second = (compute_image_features(network, part[: arguments.frechet]) for part in (samples, real))
-        found[network.name] = frechet_distance(first, second).value
-        head = load_class_head()  # ImageNet's classes: few of them are in these data
+        measured[network.name] = frechet_distance(first, second).value
+        head = load_class_head()  # The head has the classes of ImageNet, few of which occur in these data.
         for what, features in (("", first), (" of real samples", second)):
             logits = head(torch.from_numpy(features).float()).numpy()
-            found[f"class score{what} (EfficientNet-Lite0)"] = compute_class_score(logits)
-    return found
+            measured[f"class score{what} (EfficientNet-Lite0)"] = compute_class_score(logits)
+    return measured
 
 
 def borders(run: TrainedRun, maps: MapFile, classifier: SampleClassifier) -> float:
-    """How much more often samples fail whose codes lie at the border of their class; drawn in the run's samples."""
+    """Compute the border effect, and draw the codes among the samples of the run."""
     rows = select_held_out_rows(maps, BORDER_CODES)
-    example, answers = run.complete(maps, rows, BORDER_MODES, seed=1)
-    right = match_classes(classifier, answers, maps.labels[rows]).mean(axis=1)
+    example, predictions = run.complete(maps, rows, BORDER_MODES, seed=1)
+    right = match_classes(classifier, predictions, maps.labels[rows]).mean(axis=1)
     codes = example.condition.flatten(1).numpy()
     draw_latent_space(run.folder / "samples" / "codes.png", codes, maps.labels[rows], right, maps.classes)
     return border_effect(codes, maps.labels[rows], right)
 
 
 def load_or_train_classifier(maps: MapFile, arguments: argparse.Namespace) -> SampleClassifier:
-    """The classifier of a map file, trained once."""
+    """Load the classifier of a map file, or train it and save it."""
     epochs, width = arguments.classifier_epochs, arguments.classifier_width
     name = f"classifier-{maps.digest[:16]}-{epochs}-{width}{'-views' if arguments.classifier_views else ''}.pt"
     path = arguments.workspace / "cache" / name
@@ -312,7 +320,7 @@ def load_or_train_classifier(maps: MapFile, arguments: argparse.Namespace) -> Sa
 
 
 def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -> tuple[Path, Path]:
-    """Feature files: of a classifier trained on labels of which a share is wrong, and these labels, one-hot."""
+    """Write two feature files: features of a classifier trained on noisy labels, and these labels as one-hot codes."""
     folder = arguments.workspace / "features"
     paths = folder / f"{maps.path.stem}-noise-{share:g}.h5", folder / f"{maps.path.stem}-noise-{share:g}-labels.h5"
     if all(path.exists() for path in paths):
@@ -322,7 +330,7 @@ def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -
     extractor = train_classifier(maps, standardise, epochs=epochs, width=width, seed=1, label_noise=share)
     blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
     values = np.concatenate([extractor.features(standardise(maps.read(block))) for block in blocks])
-    labels = maps.labels.copy()  # those of the test split stay right: they are asked for
+    labels = maps.labels.copy()  # Labels of the test split stay correct, because they condition the scored samples.
     labels[train] = add_label_noise(maps.labels[train], len(maps.classes), share, seed=1)
     one_hot = np.eye(len(maps.classes), dtype=np.float32)[labels]
     about = {
@@ -340,15 +348,15 @@ def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """A line of what was measured."""
+    """Print the measured values of a row in one line."""
     shown = {key: value for key, value in row.items() if key not in ("cell", "config")}
     cells = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items())
     print(f"{row['cell']}: {', '.join(cells)}", flush=True)
 
 
-def write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Write what is known so far."""
-    result = replace_nan({"threads": arguments.threads, "environment": environment(), **found})
+def write(measured: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the results so far."""
+    result = replace_nan({"threads": arguments.threads, "environment": environment(), **measured})
     RESULTS.mkdir(exist_ok=True)
     write_text(result_path(arguments), json.dumps(result, indent=1, allow_nan=False) + "\n")
 

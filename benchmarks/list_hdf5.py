@@ -1,4 +1,4 @@
-"""List what an HDF5 file holds, in the manner of h5dump: ``python benchmarks/list_hdf5.py FILE``."""
+"""List the content of an HDF5 file in the manner of h5dump: ``python benchmarks/list_hdf5.py FILE``."""
 
 import sys
 from pathlib import Path
@@ -14,10 +14,10 @@ def main() -> None:
             text = " ".join(str(value).split())
             print(f"attribute {name:18} {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}")
 
-        def show(name: str, found: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(found, h5py.Dataset):
-                kind = "string" if h5py.check_string_dtype(found.dtype) else str(found.dtype)
-                print(f"/{name:17} {found.shape!s:22} {kind:10} chunks {found.chunks}")
+        def show(name: str, value: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(value, h5py.Dataset):
+                kind = "string" if h5py.check_string_dtype(value.dtype) else str(value.dtype)
+                print(f"/{name:17} {value.shape!s:22} {kind:10} chunks {value.chunks}")
 
         file.visititems(show)
 

@@ -1,16 +1,16 @@
-"""MR-GAN's eight losses and its baselines: on eight modes in the plane, and on pictures.
+"""Compare the eight losses of MR-GAN with its baselines, on eight modes in the plane and on images.
 
     python benchmarks/moment_gan.py toy --workspace WS                         # 14 runs of at most two minutes
     python benchmarks/moment_gan.py sweep --workspace WS                       # joint objective with L2 (appendix F)
     python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
-    python benchmarks/moment_gan.py cost                                       # what K samples cost
+    python benchmarks/moment_gan.py cost                                       # time of K samples
 
-``pictures`` trains on facades at 64 pixels (``--task translate``, ``super-resolve`` or ``inpaint``,
-by the recipes mr-gan-*), the variants given with ``--cells`` and the L1 (or MSE) baseline with the
-same networks and noise; its table has diversity and Fréchet distance, each also relative to the
-baseline. Every command goes on where it was interrupted: a run that lies in WS/runs is resumed or
-taken as it is. Writes benchmarks/results/moment-gan-PART.json and, of the toy, one figure beside
-it. Raw data lies in WS/raw; nothing is downloaded.
+``pictures`` trains on facades at 64 pixels with the recipes mr-gan-* (``--task translate``,
+``super-resolve`` or ``inpaint``). It trains the variants of ``--cells`` and an L1 (or MSE) baseline
+with the same networks and noise. Its table has diversity and Fréchet distance, each also relative
+to the baseline. Every command can be resumed: an existing run in WS/runs is loaded or resumed. The
+script writes benchmarks/results/moment-gan-PART.json. For the toy it also draws one figure next to
+this file. Raw data must be in WS/raw, because nothing is downloaded.
 """
 
 import argparse
@@ -43,13 +43,13 @@ from spectral_ssl.ground.run_folder import read_metrics
 RESULTS = Path(__file__).parent / "results"
 TOY_MINUTES = 2.0
 TOY_POINTS = 10_000
-# name: settings over the recipe mr-gan-toy
+# name: settings that change the recipe mr-gan-toy
 TOY: dict[str, tuple[str, ...]] = {
     **{name: (f"variant={name}",) for name in VARIANTS},
-    # whose likelihood of ten samples is noisy: with weight 1 too many stay between the modes
+    # The likelihood of ten samples is noisy. With weight 1, too many samples stay between the modes.
     "gaussian-mr2": ("variant=gaussian-mr2", "centre_weight=0.25"),
     "GAN alone, 10 samples": ("variant=none",),
-    # as the paper's baselines are: one sample for each condition
+    # The baselines of the paper have one sample for each condition.
     "GAN alone": ("variant=none", "samples=1"),
     "GAN and L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=1"),
     "GAN and 10 L2": ("variant=none", "samples=1", "loss=l2", "reconstruction_weight=10"),
@@ -57,7 +57,7 @@ TOY: dict[str, tuple[str, ...]] = {
     "GAN and 10 L1": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=10"),
 }
 SWEEP = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
-# the paper's weights of the variants and baselines at each task
+# weights of the paper for the variants and baselines of each task
 PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "translate": {
         "baseline": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=100"),
@@ -78,7 +78,7 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "inpaint": {
-        # the paper's 100 is for pictures in [0, 1]
+        # The paper has 100, for images in [0, 1].
         "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=25"),
         "gaussian-proxy-mr2": (),
         "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
@@ -108,14 +108,14 @@ def main() -> None:
     parser.add_argument("part", choices=["toy", "sweep", "pictures", "cost"])
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--task", choices=list(PICTURES), default="translate")
-    parser.add_argument("--data", type=Path, help="map file, in place of the recipe's own data set")
-    parser.add_argument("--cells", nargs="+", help="of the variants and baselines, by their names; all by default")
-    parser.add_argument("--minutes", type=float, help="most time of each training [toy 2, pictures 30]")
+    parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
+    parser.add_argument("--cells", nargs="+", help="names of the variants and baselines to run [all]")
+    parser.add_argument("--minutes", type=float, help="longest time of each training [toy 2, `pictures` 30]")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--set", action="append", default=[], help="settings of all runs")
-    parser.add_argument("--name", default="", help="in the names of runs and result, e.g. trial-")
-    parser.add_argument("--count", type=int, default=100, help="held-out pictures")
-    parser.add_argument("--modes", type=int, default=20, help="answers to each")
+    parser.add_argument("--set", action="append", default=[], help="setting of all runs; repeatable")
+    parser.add_argument("--name", default="", help="prefix in the names of runs and result, e.g. trial-")
+    parser.add_argument("--count", type=int, default=100, help="number of held-out images")
+    parser.add_argument("--modes", type=int, default=20, help="predictions for each image")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def toy(arguments: argparse.Namespace) -> None:
-    """Train on the mixture, count the modes, draw all in one figure."""
+    """Train on the mixture, count the modes, and draw all samples in one figure."""
     if arguments.part == "sweep":
         joint = "variant=gaussian-proxy-mr2", "loss=l2"
         cells = {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
@@ -160,22 +160,24 @@ def toy(arguments: argparse.Namespace) -> None:
 
 
 def data_variance(spread: float) -> float:
-    """Variance of each coordinate of the mixture: half the squared radius, and the modes' own."""
+    """Return the variance of each coordinate of the mixture: half the squared radius plus that of a mode."""
     return 0.5 + spread**2
 
 
 def pictures(arguments: argparse.Namespace) -> None:
-    """Train on facades, score all on the same held-out pictures, relate the scores to the baseline's."""
+    """Train on facades, score all runs on the same held-out images, and divide by the scores of the baseline."""
     cells = chosen(PICTURES[arguments.task] | EXTRA, arguments)
     cells = {"baseline": PICTURES[arguments.task]["baseline"]} | cells
     minutes = arguments.minutes or 30.0
     rows: list[dict[str, Any]] = []
     for name, settings in cells.items():
         proxy = "proxy" in name
-        # the predictor is trained once for each family and taken over by the others
-        given = (*settings, "predictor=auto") if proxy else settings
+        # The predictor is trained once for each family, and the other runs of the family reuse it.
+        run_settings = (*settings, "predictor=auto") if proxy else settings
         method = name if name == "bicycle-gan" else "mr-gan"
-        run = trained(f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", given, minutes, arguments, method)
+        run = trained(
+            f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", run_settings, minutes, arguments, method
+        )
         result = spectral_ssl.evaluate(
             run, data=arguments.data, count=arguments.count, modes=arguments.modes, workspace=arguments.workspace
         )
@@ -200,10 +202,10 @@ def trained(
     arguments: argparse.Namespace,
     method: str = "mr-gan",
 ) -> TrainedRun:
-    """The run of a cell: as it lies there, resumed if it was interrupted, or trained."""
+    """Return the run of a cell: load it if it is complete, resume it if it was interrupted, or train it."""
     folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-').replace(',', '')}"
     if not (folder / "checkpoints" / "last.pt").exists():
-        if folder.exists():  # it was interrupted before its first checkpoint
+        if folder.exists():  # The run was interrupted before its first checkpoint.
             shutil.rmtree(folder)
         return spectral_ssl.pretrain(
             arguments.data,
@@ -216,15 +218,15 @@ def trained(
             workspace=arguments.workspace,
         )
     run = load_run(folder)
-    place = run.checkpoint["place"]
-    left = minutes - place["seconds"] / 60
-    if place["epoch"] >= run.plan.train.epochs or left <= 0:
+    progress = run.checkpoint["place"]
+    left = minutes - progress["seconds"] / 60
+    if progress["epoch"] >= run.plan.train.epochs or left <= 0:
         return run
     return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
 
 
 def chosen(cells: dict[str, tuple[str, ...]], arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
-    """The cells asked for."""
+    """Select the cells that the arguments name, or all cells."""
     for name in arguments.cells or ():
         if name not in cells:
             raise SystemExit(str(unknown_name("cell", name, list(cells))))
@@ -232,22 +234,22 @@ def chosen(cells: dict[str, tuple[str, ...]], arguments: argparse.Namespace) -> 
 
 
 def training(run: TrainedRun) -> dict[str, Any]:
-    """What a run cost."""
-    place = run.checkpoint["place"]
+    """Summarise the training of a run: settings, size, steps and time."""
+    progress = run.checkpoint["place"]
     last = read_metrics(run.folder / "metrics.jsonl")[-1:]
     return {
         "config": run.plan.to_toml(),
         "trained at commit": json.loads((run.folder / "environment.json").read_text(encoding="utf-8")).get("commit"),
         "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),
-        "epochs": place["epoch"],
-        "steps": place["step"],
-        "seconds": place["seconds"],
+        "epochs": progress["epoch"],
+        "steps": progress["step"],
+        "seconds": progress["seconds"],
         "last": last[0] if last else None,
     }
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    """Processor seconds of a step of G (forward, its losses, backward, Adam) with K samples, over one sample's."""
+    """Time a step of G (forward, losses, backward, Adam) with K samples, relative to a step with one sample."""
     rows = []
     for base, problem in COST_CASES.items():
         condition = torch.rand(8, *problem.condition, generator=seeded_generator(0, base)) * 2 - 1
@@ -257,7 +259,7 @@ def cost(arguments: argparse.Namespace) -> None:
         example = Example(condition, torch.rand(8, *problem.target) * 2 - 1, weight)
         seconds: dict[str, float] = {}
         for samples, graded in ((1, 0), (10, 0), (10, 2), (10, 1)):
-            # a step of D in a thousand: what is timed are those of G
+            # D has one step in a thousand, so the timed steps are those of G.
             config = MRGANConfig(
                 variant="gaussian-mr1",
                 samples=samples,
@@ -268,7 +270,7 @@ def cost(arguments: argparse.Namespace) -> None:
             method = build_seeded(MRGAN, 0, config, problem)
             times = []
             for step in range(8):
-                started = time.process_time()  # of the processor: others may use it too
+                started = time.process_time()  # Processor time does not count other programs.
                 run_whole_batch(method, example, seeded_generator(step))
                 times.append(time.process_time() - started)
             seconds[f"{samples}, graded {graded or samples}"] = statistics.median(times[2:])
@@ -287,15 +289,15 @@ def cost(arguments: argparse.Namespace) -> None:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """A line of what was measured."""
+    """Print the measured values of a row in one line."""
     shown = {key: value for key, value in row.items() if key not in ("cell", "config", "last")}
     cells = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items())
     print(f"{row['cell']}: {', '.join(cells)}", flush=True)
 
 
-def write(part: str, found: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Write what is known so far."""
-    result = replace_nan({"threads": arguments.threads, "environment": environment(), **found})
+def write(part: str, measured: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the results so far."""
+    result = replace_nan({"threads": arguments.threads, "environment": environment(), **measured})
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"moment-gan-{arguments.name}{part}.json"
     write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -1,9 +1,9 @@
-"""Parameters and multiply-adds of cGML and its baselines (the cGML paper's table 7), counted by torch's own counter.
+"""Count the parameters and multiply-adds of cGML and its baselines (table 7 of the cGML paper) with torch.
 
-Run ``python benchmarks/network_sizes.py``; it writes benchmarks/results/network-sizes.json and the
-table of docs/cgml-networks.md. The counter sees convolutions and matrix products, not sums,
-normalisations or the arithmetic of the optimisers. One training step of each is really run: the
-largest takes some seconds and 2 GB.
+Run ``python benchmarks/network_sizes.py``. It writes benchmarks/results/network-sizes.json and the
+table of docs/cgml-networks.md. The counter of torch includes convolutions and matrix products. It
+does not include sums, normalisations or the arithmetic of the optimisers. One training step of each
+method is run. The largest takes some seconds and 2 GB.
 """
 
 import argparse
@@ -52,14 +52,14 @@ CONFIGS: dict[str, Any] = {
 
 
 def multiply_adds(call: Callable[[], object]) -> int:
-    """What the counter sees of a call; it counts two operations for each multiply-add."""
+    """Count the multiply-adds of a call: half the operations that the counter of torch reports."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() // 2
 
 
 def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, Any]:
-    """Counts of one method for one input: its networks, a training step and inference."""
+    """Count parameters and multiply-adds of one method for one input: networks, training step, inference."""
     config = CONFIGS[name]
     problem = Problem(shape, shape, bounded)
     method: Any = build_seeded(METHODS[name.partition(",")[0]].build, 0, config, problem)
@@ -76,8 +76,8 @@ def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, An
         if hasattr(method, "latent_optimiser"):
             calls["Z"] = (method.latent_optimiser, lambda: method.latent_optimiser(bottleneck, latent))
         if hasattr(method, "discriminator"):
-            seen = maps if name == "context-encoder" else torch.cat([maps, maps], dim=1)
-            calls["D"] = (method.discriminator, lambda: method.discriminator(seen))
+            condition = maps if name == "context-encoder" else torch.cat([maps, maps], dim=1)
+            calls["D"] = (method.discriminator, lambda: method.discriminator(condition))
         networks = {
             letter: {
                 "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -96,7 +96,7 @@ def sizes(name: str, shape: tuple[int, int, int], bounded: bool) -> dict[str, An
 
 
 def table(result: dict[str, dict[str, Any]]) -> str:
-    """The counts as a Markdown table, parameters in millions, multiply-adds of a batch in milliards (10^9)."""
+    """Format the counts in Markdown: parameters in millions, multiply-adds of a batch in units of 10^9."""
     lines = [
         "| input | method | H | G | Z or D | all | H | G | Z or D | a completion | a training step |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -120,7 +120,7 @@ def table(result: dict[str, dict[str, Any]]) -> str:
 
 
 def write_between_marks(page: Path, text: str) -> None:
-    """Put the table where the page has its place for it."""
+    """Replace the text between the two marks of a page."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -132,15 +132,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/network-sizes.json"))
     parser.add_argument("--page", type=Path, default=Path("docs/cgml-networks.md"))
-    given = parser.parse_args()
-    basic_layers.available = False  # torch's counter does not know it
+    arguments = parser.parse_args()
+    basic_layers.available = False  # The counter of torch does not know the compiled layers.
     counts = {
         label: {name: sizes(name, shape, bounded="px" in label) for name in CONFIGS} for label, shape in INPUTS.items()
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     result = {"environment": environment(), "batch": BATCH, "width": WIDTH, "code": CODE, "inputs": counts}
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    write_between_marks(given.page, table(counts))
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_between_marks(arguments.page, table(counts))
 
 
 if __name__ == "__main__":

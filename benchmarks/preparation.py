@@ -1,9 +1,9 @@
-"""Whole preparations: how busy both cores are, how time and memory grow with the number of objects, reading of OFF.
+"""Measure whole preparations: use of both cores, time and memory over the number of objects, reading of OFF files.
 
 Run ``python benchmarks/preparation.py --root FOLDER_OF_MODELNET10 --out
-benchmarks/results/preparation.json`` on a machine that does nothing else. Objects are counted up by
-taking the set several times under other names. Each run is a process of its own, the numbers are
-medians of several.
+benchmarks/results/preparation.json`` on a machine that does nothing else. Larger sets contain the
+same objects several times under other names. Each run is a separate process. Each number is the
+median of several runs.
 """
 
 import argparse
@@ -35,25 +35,25 @@ REPEATS = 3
 
 
 def meshes(root: Path, times: int) -> Source:
-    """The OFF files under a folder, several times."""
+    """List the OFF files of a folder several times, under different ids."""
     source = open_source("modelnet10", root)
     items = [replace(item, id=f"{copy}/{item.id}") for copy in range(times) for item in source.items]
     return replace(source, items=tuple(items))
 
 
 def made_up_cloud(seed: int) -> Shape:
-    """A cloud of 2048 points that costs next to nothing to make."""
+    """Create a cloud of 2048 points in very little time."""
     return Shape(np.random.default_rng(seed).normal(size=(2048, 3)))
 
 
 def clouds(count: int) -> Source:
-    """Clouds as fast sources give them, so that all the rest of the pipeline shows."""
+    """Create a source of clouds that needs little time, so that the rest of the pipeline dominates."""
     items = tuple(Item(f"cloud-{number}", 0, "train", partial(made_up_cloud, number)) for number in range(count))
     return Source("clouds", "shapes", ("cloud",), items)
 
 
 def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
-    """One preparation in this process: its wall time, the time of all processors and the largest memory of each."""
+    """Run one preparation in this process, and return its wall time, processor time and peak memory."""
     source = clouds(count) if kind == "clouds" else meshes(root, count)
     memory_before = _peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
         wall, idle = time.perf_counter() - begin, idle_seconds() - idle_before
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=True)  # so that the workers' time is counted
+    get_reusable_executor().shutdown(wait=True)  # The time of the workers counts only after they end.
     busy = _processor_seconds() - before
     return {
         "objects": len(source.items),
@@ -71,7 +71,7 @@ def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
         "seconds": wall,
         "processor_seconds": busy,
         "busy": busy / (wall * (os.cpu_count() or 1)),
-        # of the time that other processes left to us: what the pipeline itself is answerable for
+        # This share excludes the time that other processes used, so it measures the pipeline alone.
         "busy_of_what_was_free": busy / (busy + idle),
         "objects_per_second": len(source.items) / wall,
         "peak_megabytes_of_the_writer": _peak_megabytes(),
@@ -82,7 +82,7 @@ def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
 
 
 def _peak_megabytes() -> float:
-    """The largest memory of this program; getrusage would count that of the process which started it too."""
+    """Read the peak memory of this program; getrusage would include the process that started it."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -93,7 +93,7 @@ def _processor_seconds() -> float:
 
 
 def several_runs(kind: str, count: int, root: Path, workers: int = WORKERS) -> dict[str, Any]:
-    """The median of each number over several processes."""
+    """Run a preparation in several processes, and return the median of each number."""
     command = [sys.executable, __file__, "--root", str(root), "--one", kind, str(count), str(workers)]
     runs = []
     for _ in range(REPEATS):
@@ -106,7 +106,7 @@ def several_runs(kind: str, count: int, root: Path, workers: int = WORKERS) -> d
 
 
 def off_file(folder: Path) -> Path:
-    """A sphere-like mesh of 12,168 faces, in full precision."""
+    """Write a mesh like a sphere with 12,168 faces, with 8 decimals."""
     side = 79
     along, around = np.meshgrid(np.linspace(0.01, 3.13, side), np.linspace(0, 6.28, side), indexing="ij")
     vertices = np.stack([np.sin(along) * np.cos(around), np.sin(along) * np.sin(around), np.cos(along)], -1)
@@ -123,7 +123,7 @@ def off_file(folder: Path) -> Path:
 
 
 def reading_off() -> dict[str, Any]:
-    """Our reader against trimesh's, on the same file."""
+    """Compare our OFF reader with that of trimesh on the same file."""
     import trimesh
 
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
-    """The cells of a row by their columns: those of the probes that were asked for."""
+    """Return the cells of a row by column, for the requested probes."""
     cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
     if "linear" in probes:
         cells |= {"linear probe, mean ± std": _spread(row), "test s.e.": f"{row['standard_error']:.3f}"}
@@ -29,7 +29,7 @@ def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
 
 
 def _spread(scores: dict[str, Any]) -> str:
-    """Mean and deviation; the latter is missing for a single seed."""
+    """Format mean and standard deviation, or the mean alone for a single seed."""
     return f"{scores['mean']:.3f}" + (f" ± {scores['std']:.3f}" if scores["std"] is not None else "")
 
 

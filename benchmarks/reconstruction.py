@@ -1,8 +1,8 @@
-"""What comes back from a map: Chamfer distances and times for each basis and degree, and a picture.
+"""Reconstruct shapes from maps: Chamfer distances and times for each basis and degree, and a figure.
 
 Run ``python benchmarks/reconstruction.py --root ModelNet10 --out
 benchmarks/results/reconstruction.json`` with the OFF tree of ModelNet10 or a part of it. Rows of
-``radial`` need the embree extra.
+``radial`` need the extra embree.
 """
 
 import argparse
@@ -31,20 +31,20 @@ from downstream.metrics.chamfer import chamfer_distance
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 BUILT_IN = ("chair", "mug", "torus", "stairs", "lamp", "bottle")
-NUMBER = 4  # which mesh of each class; the first ones served to choose the thresholds
-POINTS = 2048  # of the clouds compared
-DRAWN = tuple(f"built-in {name}" for name in BUILT_IN)  # ours to publish; the pictures of ModelNet are not
+NUMBER = 4  # index of the mesh of each class; the thresholds were chosen on the first ones
+POINTS = 2048  # points of the compared clouds
+DRAWN = tuple(f"built-in {name}" for name in BUILT_IN)  # We may publish images of these shapes, but not of ModelNet.
 
 
 def objects(root: Path) -> tuple[dict[str, Shape], dict[str, Any]]:
-    """One mesh of each class in the unit ball; how many of the first meshes of each class are closed."""
+    """Load one mesh of each class in the unit ball, and count the closed ones among its first ten meshes."""
     source = open_source("modelnet10", root)
-    shapes, closed, looked_at = {}, 0, 0
+    shapes, closed, checked = {}, 0, 0
     for label, name in enumerate(source.classes):
         items = [item for item in source.items if item.label == label and item.split == "train"]
         shapes[name] = move_mesh_to_unit_ball(items[NUMBER].load())
         for item in items[:10]:
-            looked_at += 1
+            checked += 1
             try:
                 require_closed(item.load())
                 closed += 1
@@ -52,11 +52,11 @@ def objects(root: Path) -> tuple[dict[str, Shape], dict[str, Any]]:
                 pass
     for name in BUILT_IN:
         shapes[f"built-in {name}"] = move_mesh_to_unit_ball(make_shape(f"{name}/train-001"))
-    return shapes, {"closed": closed, "of": looked_at}
+    return shapes, {"closed": closed, "of": checked}
 
 
 def exact_map(mesh: Shape, basis: Basis) -> Any:
-    """Zernike maps by quadrature; shells from 50,000 points: neither holds much noise."""
+    """Compute a map with little noise: Zernike by quadrature, shells from 50,000 points."""
     if basis.kind == "zernike":
         points, weights = compute_surface_quadrature(mesh, get_highest_order(basis))
         return cloud_to_map(points, basis, weights)
@@ -74,18 +74,18 @@ def main() -> None:
     truths = {name: sample_surface(mesh, POINTS, generator) for name, mesh in shapes.items()}
     rows: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}
-    pictures: dict[str, dict[str, Shape]] = {name: {"points": Shape(truths[name])} for name in DRAWN}
+    panels: dict[str, dict[str, Shape]] = {name: {"points": Shape(truths[name])} for name in DRAWN}
 
-    def record(title: str, give: Callable[[str, Shape], Any], draw: bool = False) -> None:
+    def record(title: str, reconstruct: Callable[[str, Shape], Any], draw: bool = False) -> None:
         rows[title], times = {}, []
         for name, mesh in shapes.items():
             begin = time.perf_counter()
-            found = give(name, mesh)
+            result = reconstruct(name, mesh)
             times.append(time.perf_counter() - begin)
-            cloud = found if isinstance(found, np.ndarray) else sample_surface(found, POINTS, generator)
+            cloud = result if isinstance(result, np.ndarray) else sample_surface(result, POINTS, generator)
             rows[title][name] = chamfer_distance(cloud, truths[name])
-            if draw and name in pictures:
-                pictures[name][title] = Shape(found) if isinstance(found, np.ndarray) else found
+            if draw and name in panels:
+                panels[name][title] = Shape(result) if isinstance(result, np.ndarray) else result
         seconds[title] = statistics.median(times)
         print(f"{title}: mean {statistics.fmean(rows[title].values()):.4f}, {seconds[title]:.2f} s", flush=True)
 
@@ -133,7 +133,7 @@ def main() -> None:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    draw_shapes(options.picture, list(pictures.items()))
+    draw_shapes(options.picture, list(panels.items()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sampling a mesh against integrating over it: error of the moments, time, and what a linear probe makes of the maps.
+"""Compare sampling of a mesh with integration over it: error of the moments, time, and a linear probe of the maps.
 
 Run ``python benchmarks/sampling.py --root ModelNet10 --out benchmarks/results/sampling.json`` with
 the OFF tree of ModelNet10 or a part of it (at most 60 training and 30 test meshes of each class are
@@ -30,17 +30,17 @@ from downstream.probes.classifiers.logistic import fit_logistic
 
 BASIS = zernike_basis(20)
 MOST = {"train": 60, "test": 30}
-EVERY = 9  # of the meshes, one in so many is compared with the exact rule
+EVERY = 9  # every ninth mesh is compared with the exact rule
 WAYS = ("area", "quadrature")
 
 
 def chosen(root: Path) -> list[Any]:
-    """The first meshes of each class and split, in the source's order."""
-    seen: dict[tuple[int, str], int] = {}
+    """Select the first meshes of each class and split, in the order of the source."""
+    counts: dict[tuple[int, str], int] = {}
     items = []
     for item in open_source("modelnet10", root).items:
-        seen[item.label, item.split] = seen.get((item.label, item.split), 0) + 1
-        if seen[item.label, item.split] <= MOST[item.split]:
+        counts[item.label, item.split] = counts.get((item.label, item.split), 0) + 1
+        if counts[item.label, item.split] <= MOST[item.split]:
             items.append(item)
     return items
 
@@ -52,7 +52,7 @@ def timed(call: Any) -> tuple[Any, float]:
 
 
 def against_exact(shape: Shape, seed: int) -> dict[str, Any]:
-    """Errors of the moments of one mesh in the unit ball, against a rule that is exact (or within 1e-7 of it)."""
+    """Compute the errors of the moments of one mesh in the unit ball; the reference is exact within 1e-7."""
     mesh = move_mesh_to_unit_ball(shape)
     faces = 0 if mesh.faces is None else len(mesh.faces)
     points, weights = compute_surface_quadrature(mesh, 28, tolerance=0 if faces < 4000 else 1e-9)
@@ -60,13 +60,13 @@ def against_exact(shape: Shape, seed: int) -> dict[str, Any]:
     row: dict[str, Any] = {"faces": faces}
     generator = np.random.default_rng(seed)
 
-    def record(name: str, draw: Any) -> None:
-        (points, weights), drawing = timed(draw)
+    def record(name: str, sample: Any) -> None:
+        (points, weights), sampling = timed(sample)
         values, transform = timed(lambda: zernike_moments(points[None], 20, weights)[0])
         errors = np.asarray(values - reference, np.float64)
         row[name] = {
             "points": len(points),
-            "milliseconds": drawing + transform,
+            "milliseconds": sampling + transform,
             "rms": float(np.sqrt(np.square(errors).mean())),
             "largest": float(np.abs(errors).max()),
             "energy": np.square(errors),
@@ -86,19 +86,19 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     order = unfold(find_orders(BASIS), BASIS)
     result: dict[str, Any] = {"meshes": len(rows), "faces_median": statistics.median(row["faces"] for row in rows)}
     for name in names:
-        own = [row[name] for row in rows]
+        entries = [row[name] for row in rows]
         result[name] = {
-            "points_median": statistics.median(one["points"] for one in own),
-            "milliseconds_median": statistics.median(one["milliseconds"] for one in own),
-            "milliseconds_mean": statistics.fmean(one["milliseconds"] for one in own),
-            "milliseconds_largest": max(one["milliseconds"] for one in own),
-            "rms_median": statistics.median(one["rms"] for one in own),
-            "rms_largest": max(one["rms"] for one in own),
-            "largest_error": max(one["largest"] for one in own),
+            "points_median": statistics.median(entry["points"] for entry in entries),
+            "milliseconds_median": statistics.median(entry["milliseconds"] for entry in entries),
+            "milliseconds_mean": statistics.fmean(entry["milliseconds"] for entry in entries),
+            "milliseconds_largest": max(entry["milliseconds"] for entry in entries),
+            "rms_median": statistics.median(entry["rms"] for entry in entries),
+            "rms_largest": max(entry["rms"] for entry in entries),
+            "largest_error": max(entry["largest"] for entry in entries),
             "signal_to_error": {
                 str(n): float(
                     sum(row["signal"][order == n].sum() for row in rows)
-                    / sum(one["energy"][order == n].sum() for one in own)
+                    / sum(entry["energy"][order == n].sum() for entry in entries)
                 )
                 for n in (2, 5, 10, 15, 20)
             },
@@ -107,7 +107,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def probes(items: list[Any], shapes: list[Shape]) -> dict[str, Any]:
-    """The linear probe on raw maps: C from the training part, the test part scored once for each row."""
+    """Score a linear probe on raw maps: choose C on the training part, and score the test part once per row."""
     labels = np.array([item.label for item in items])
     train = np.array([item.split == "train" for item in items])
     maps: dict[str, dict[int, Any]] = {way: {} for way in WAYS}
@@ -121,22 +121,22 @@ def probes(items: list[Any], shapes: list[Shape]) -> dict[str, Any]:
                 ]
             )
     rows = []
-    for orders_kept in (10, 20):
-        kept = unfold(find_orders(BASIS), BASIS) <= orders_kept
+    for highest_order in (10, 20):
+        is_included = unfold(find_orders(BASIS), BASIS) <= highest_order
         for trained in WAYS:
             for seed, values in maps[trained].items():
-                probe = fit_logistic(values[train][:, kept], labels[train], 0)
+                probe = fit_logistic(values[train][:, is_included], labels[train], 0)
                 row: dict[str, Any] = {
                     "train": trained,
-                    "highest_order": orders_kept,
+                    "highest_order": highest_order,
                     "sampling_seed": seed if trained == "area" else None,
                     "C": probe.strength,
                     "cross_validation": probe.cross_validation,
                 }
                 for tested in WAYS:
-                    # drawn points are tested on points drawn anew, if trained on the other way
+                    # Area samples of the test part use the seed of the training maps, or 0 for quadrature.
                     other = maps[tested][seed if tested == "area" else 0]
-                    predicted = probe.predict(other[~train][:, kept])
+                    predicted = probe.predict(other[~train][:, is_included])
                     row[f"test_{tested}"] = float((predicted == labels[~train]).mean())
                 rows.append(row)
                 print(row, flush=True)

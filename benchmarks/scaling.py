@@ -1,14 +1,14 @@
-"""Training throughput of 1 process with 1 thread, 1 process with 2 threads, and 2 processes with 1 thread each.
+"""Measure training throughput: 1 process with 1 or 2 threads, and 2 processes with 1 thread each.
 
-    python benchmarks/scaling.py                            # 2 cores, nothing else running
-    taskset -c 1 python benchmarks/scaling.py --epochs 2 --out /tmp/scaling.json      # does it run at all?
+    python benchmarks/scaling.py                            # needs 2 cores of a quiet machine
+    taskset -c 1 python benchmarks/scaling.py --epochs 2 --out /tmp/scaling.json      # a short trial
 
-The same batches of the built-in shapes (order 20, clouds kept) are trained on in each setting:
-joint-embedding on the task views, whose maps are made of clouds in each step, and cgml on denoise.
-What is counted is the time of the training after its first epoch, with all that belongs to it (the
-row of metrics at the end of an epoch; no features are watched). The last losses stand beside the
-rates: they must agree, for the settings are to train the same. Settings take turns, ``--rounds``
-times, and the median counts. Writes benchmarks/results/scaling.json.
+Each setting trains on the same batches of the built-in shapes (order 20, with clouds). The methods
+are joint-embedding on the task views, which computes maps from clouds in each step, and cgml on
+denoise. The measured time is that of training after the first epoch. It includes the row of metrics
+at the end of each epoch. The collapse monitor is off. The result also holds the last losses, which
+must agree, because all settings should train the same model. The settings take turns ``--rounds``
+times, and the median is reported. The script writes benchmarks/results/scaling.json.
 """
 
 import argparse
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=4, help="of which the first is not counted")
+    parser.add_argument("--epochs", type=int, default=4, help="number of epochs; the first is not timed")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=list(CASES), default=list(CASES))
@@ -46,7 +46,7 @@ def main() -> None:
         folder = Path(name)
         maps = spectral_ssl.prep("shapes", out=folder / "shapes.h5", keep_points=True, workers=0, workspace=folder)
         samples = len(maps.rows("train"))
-        found: dict[str, dict[str, list[dict[str, float]]]] = {}
+        measurements: dict[str, dict[str, list[dict[str, float]]]] = {}
         for turn in range(arguments.rounds):
             for method in arguments.methods:
                 for setting, (processes, threads) in SETTINGS.items():
@@ -54,7 +54,7 @@ def main() -> None:
                     measured = train(
                         maps.path, method, processes, threads, arguments.epochs, arguments.batch_size, run, samples
                     )
-                    found.setdefault(method, {}).setdefault(setting, []).append(measured)
+                    measurements.setdefault(method, {}).setdefault(setting, []).append(measured)
                     print(f"{method}, {setting}: {measured['samples_per_second']:.1f} samples/s", flush=True)
     result = {
         "environment": environment(),
@@ -64,7 +64,7 @@ def main() -> None:
         "epochs_counted": arguments.epochs - 1,
         "rounds": arguments.rounds,
         "cores_allowed": len(os.sched_getaffinity(0)),
-        "methods": {method: summary(measured) for method, measured in found.items()},
+        "methods": {method: summary(measured) for method, measured in measurements.items()},
     }
     write_text(arguments.out, json.dumps(result, indent=1) + "\n")
 
@@ -72,7 +72,7 @@ def main() -> None:
 def train(
     maps: Path, method: str, processes: int, threads: int, epochs: int, batch_size: int, run: Path, samples: int
 ) -> dict[str, float]:
-    """Samples a second of one training, and its last loss."""
+    """Train once, and return the samples per second and the last loss."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [
         sys.executable, *launcher, "-m", "spectral_ssl", "pretrain", "--data", str(maps), "--method", method,
@@ -87,7 +87,7 @@ def train(
 
 
 def summary(measured: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Median rates, all rates, and how many times the first setting's each is."""
+    """Summarise each setting: median rate, all rates, and the ratio to the first setting."""
     rates = {name: [each["samples_per_second"] for each in rounds] for name, rounds in measured.items()}
     first = statistics.median(next(iter(rates.values())))
     return {

@@ -1,13 +1,13 @@
-"""Scripted participants click through a study in a real browser: a test of the page, not of any method.
+"""Send scripted participants through a study in a real browser. This tests the page, not a method.
 
-    spectral-ssl study create --kind turing --from RUN --from RUN --out STUDY python
-    benchmarks/scripted_participants.py STUDY --oracles 3 --coins 3 --mistaken 3 --lefts 1 --results
+    spectral-ssl study create --kind turing --from RUN --from RUN --out STUDY
+    python benchmarks/scripted_participants.py STUDY --oracles 3 --coins 3 --mistaken 3 --lefts 1 --results
 
-An oracle knows what is real (and prefers the first method where all are made), a mistaken one is an
-oracle that errs in a fifth of its trials, a coin guesses, and the last always presses the left
-button. They are no people: what comes out says nothing on how real the images look. Says in how
-many trials the measured exposure is within one frame of the asked one. Needs chromium, playwright
-and the extra study.
+There are four kinds of participants. An oracle knows which images are real, and prefers the first
+method if none is. A mistaken one is an oracle that errs in a fifth of its trials. A coin guesses. A
+left one always presses the left button. They are not people, so the scores say nothing about how
+real the images look. The script prints the share of trials whose measured exposure is within one
+frame of the configured one. It needs chromium, playwright and the extra study.
 """
 
 import argparse
@@ -34,14 +34,14 @@ Decide = Callable[[Trial], int]
 
 
 def oracle(trial: Trial) -> int:
-    """The button of somebody who knows."""
+    """Return the correct button."""
     if len(trial.shown) == 1:
         return 0 if trial.shown == (REAL,) else 1
     return trial.shown.index(REAL if REAL in trial.shown else "0")
 
 
 def mistaken(rate: float, seed: int) -> Decide:
-    """An oracle that presses one of the other buttons in so many of its trials; attention checks it passes."""
+    """Create an oracle that errs in a share ``rate`` of its trials, but passes all attention checks."""
     generator = np.random.default_rng(seed)
 
     def decide(trial: Trial) -> int:
@@ -54,26 +54,26 @@ def mistaken(rate: float, seed: int) -> Decide:
 
 
 def coin(seed: int) -> Decide:
-    """Any button, attention checks too."""
+    """Create a participant that presses random buttons, also in attention checks."""
     generator = np.random.default_rng(seed)
     return lambda trial: int(generator.integers(max(2, len(trial.shown))))
 
 
 def always_left(trial: Trial) -> int:
-    """The left button."""
+    """Return the left button."""
     return 0
 
 
 def click_through(page: Page, link: str, study: Study, decide: Decide, most: int = 100_000) -> int:
-    """Consent, start, and answer up to so many trials by the keyboard; how many were answered."""
+    """Complete up to ``most`` trials of a study by the keyboard, and return their number."""
     page.goto(link)
     page.locator("#consent").check()
     page.locator("#start").click()
-    # no wait_for_function: it evaluates text in the page, which the page's policy forbids
+    # wait_for_function is not possible: it evaluates text in the page, which its policy forbids.
     page.wait_for_selector("#ready:enabled")
     trials = _latest_schedule(study)
-    for place, trial in enumerate(trials[:most]):
-        page.wait_for_selector(f"#trial[data-place='{place}'] #ready:enabled")
+    for index, trial in enumerate(trials[:most]):
+        page.wait_for_selector(f"#trial[data-place='{index}'] #ready:enabled")
         page.keyboard.press("Space")
         page.wait_for_selector("#choices button:enabled")
         page.keyboard.press(str(decide(trial) + 1))
@@ -90,22 +90,22 @@ def _latest_schedule(study: Study) -> list[Trial]:
 
 
 def exposures(study: Study) -> dict[str, Any]:
-    """Of all trials: how many were within one frame (of 60 Hz) of the asked time, and the measured times."""
+    """Summarise the exposures of all trials: share within one frame (60 Hz) of the configured time, and errors."""
     connection = sqlite3.connect(study.answers)
-    found = np.array(connection.execute("SELECT exposure, frame FROM answers").fetchall()).reshape(-1, 2)
+    timings = np.array(connection.execute("SELECT exposure, frame FROM answers").fetchall()).reshape(-1, 2)
     connection.close()
-    error = found[:, 0] - 1000 * study.config.exposure
+    error = timings[:, 0] - 1000 * study.config.exposure
     return {
-        "trials": len(found),
+        "trials": len(timings),
         "asked_ms": 1000 * study.config.exposure,
         "within_one_frame": float((np.abs(error) <= FRAME_OF_60_HZ + 0.1).mean()),
         "error_ms_quantiles_0_5_50_95_100": np.percentile(error, [0, 5, 50, 95, 100]).round(2).tolist(),
-        "median_frame_ms": float(np.median(found[:, 1]).round(2)),
+        "median_frame_ms": float(np.median(timings[:, 1]).round(2)),
     }
 
 
 def launch(playwright: Any) -> Browser:
-    """The chromium of this machine, without a window."""
+    """Start the chromium of this machine without a window."""
     return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
@@ -117,12 +117,16 @@ def main() -> None:
     parser.add_argument("--mistaken", type=int, default=0)
     parser.add_argument("--coins", type=int, default=1)
     parser.add_argument("--lefts", type=int, default=1)
-    parser.add_argument("--results", action="store_true", help="write the study's results, named as scripted")
-    given = parser.parse_args()
-    study = open_study(given.study)
-    crowd: list[Decide] = [oracle] * given.oracles
-    crowd += [mistaken(ERROR_RATE, 100 + number) for number in range(given.mistaken)]
-    crowd += [coin(number) for number in range(given.coins)] + [always_left] * given.lefts
+    parser.add_argument(
+        "--results",
+        action="store_true",
+        help="write results, marked as scripted",
+    )
+    arguments = parser.parse_args()
+    study = open_study(arguments.study)
+    crowd: list[Decide] = [oracle] * arguments.oracles
+    crowd += [mistaken(ERROR_RATE, 100 + number) for number in range(arguments.mistaken)]
+    crowd += [coin(number) for number in range(arguments.coins)] + [always_left] * arguments.lefts
     with sync_playwright() as playwright, listen(study, port=0).in_background() as served:
         browser = launch(playwright)
         for decide in crowd:
@@ -131,7 +135,7 @@ def main() -> None:
             context.close()
         browser.close()
     print(json.dumps(exposures(study), indent=1))
-    if given.results:
+    if arguments.results:
         results = study_results(study, note="scripted participants, not people")
         print(json.dumps({"scores": results["scores"], "everyone": results["scores_of_everyone"]}, indent=1))
 

@@ -1,17 +1,17 @@
-"""Which network and which views make the best features of ModelNet10? Chosen inside the training split.
+"""Choose networks and views for features of ModelNet10, inside the training split.
 
     python benchmarks/study.py --data modelnet10-zernike.h5 --workspace WS --threads 1
 
-The map file (``prep --dataset modelnet10``) is read once, its training split alone: a copy in WS
-holds 3100 of these objects as "train" and the other 828 as "test" (drawn at random, by class).
-Nothing here can see the real test split. Each cell pretrains on the 3100 for some epochs, fits the
-linear probe of ``downstream.probes.classifiers.logistic`` on them and scores it on the 828. One
-line a cell and seed is added to benchmarks/results/study-modelnet10.jsonl; cells that are there
-already are skipped, so the study goes on where it was stopped.
+The script reads only the training split of the map file (``prep --dataset modelnet10``). A copy in
+WS holds 3100 of these objects as "train" and the other 828 as "test". The objects are chosen at
+random, stratified by class. The copy holds no object of the real test split. Each cell pretrains on
+the 3100 objects for some epochs. It fits the linear probe of
+``downstream.probes.classifiers.logistic`` on them and scores it on the 828. Each cell and seed adds
+one line to benchmarks/results/study-modelnet10.jsonl. Existing cells are skipped, so an interrupted
+study can be resumed.
 
-The score to choose by is the mean over classes: the training split has up to nine times as many
-objects of one class as of another, the test split nearly equal numbers. ``--table`` prints what is
-there.
+Choose by the mean over classes. The training split has up to nine times as many objects of one
+class as of another, while the test split has nearly equal numbers. ``--table`` prints the results.
 """
 
 import argparse
@@ -38,8 +38,9 @@ from spectral_ssl.ground.run_folder import read_metrics
 
 RESULTS = Path(__file__).parent / "results" / "study-modelnet10.jsonl"
 HELD_OUT = 828
-BATCH = 128  # of the recipe
+BATCH = 128  # batch size of the recipe
 KEYS = ("epochs", "steps", "training_seconds")
+KEYS_OF_PROVENANCE = ("commit", "processor", "cores", "command")
 
 
 class Cell(NamedTuple):
@@ -51,13 +52,13 @@ class Cell(NamedTuple):
     pose: Pose = "aligned"
 
 
-# the alterations of the task views for whole objects of which a part is to be completed
+# alterations of the task views, applied to whole objects before parts are removed
 ALTERED = ("stretch=0.35", "turn=0.25", "mirror=true", "task.points=1024", "smallest=0.0")
 ANY_TURN = f"turn={math.pi}"
 
 
 def cells() -> dict[str, Cell]:
-    """What is pretrained, by the cell's name."""
+    """Return the cells to pretrain, by name."""
     parts = partial(Cell, recipe="complete-shape")
     return {
         "grid": Cell(),
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", help="names of cells")
+    parser.add_argument("--only", nargs="+", help="names of the cells to run [all]")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if not arguments.table:
@@ -108,7 +109,7 @@ def main() -> None:
 
 
 def inner_maps(source: Path, workspace: Path) -> MapFile:
-    """The training split of a map file, split once more."""
+    """Split the training split of a map file once more, and return the new map file."""
     from sklearn.model_selection import train_test_split
 
     out = workspace / "maps" / f"{source.stem}-inner.h5"
@@ -140,7 +141,7 @@ def inner_maps(source: Path, workspace: Path) -> MapFile:
 
 
 def free_row(maps: MapFile) -> None:
-    """The raw coefficients, for comparison."""
+    """Score the raw coefficients for comparison, unless that is done."""
     if not any(row["cell"] == "raw coefficients" for row in finished()):
         features = unfold(maps.read(), maps.basis)
         append(
@@ -149,7 +150,7 @@ def free_row(maps: MapFile) -> None:
 
 
 def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace) -> None:
-    """Train, probe and note one cell, unless that is done."""
+    """Train, score and record one cell, unless that is done."""
     key = (name, seed, arguments.epochs)
     if key in {(row["cell"], row["seed"], row.get("epochs")) for row in finished()}:
         return
@@ -190,7 +191,7 @@ def cell_row(name: str, seed: int, maps: MapFile, arguments: argparse.Namespace)
 
 
 def score(features: np.ndarray, maps: MapFile, seed: int) -> dict[str, Any]:
-    """Accuracy on the held-out part of the training split, over objects and over classes."""
+    """Compute the accuracy on the held-out part of the training split, over objects and over classes."""
     train, held_out = maps.rows("train"), maps.rows("test")
     probe = fit_logistic(features[train], maps.labels[train], seed)
     hits = probe.predict(features[held_out]) == maps.labels[held_out]
@@ -206,26 +207,26 @@ def score(features: np.ndarray, maps: MapFile, seed: int) -> dict[str, Any]:
 
 
 def circumstances(maps: MapFile) -> dict[str, Any]:
-    """Data, commit and machine."""
-    found = environment()
-    return {"maps_digest": maps.digest[:16], **{key: found[key] for key in ("commit", "processor", "cores", "command")}}
+    """Return the digest of the data, the commit and the machine."""
+    provenance = environment()
+    return {"maps_digest": maps.digest[:16], **{key: provenance[key] for key in KEYS_OF_PROVENANCE}}
 
 
 def finished() -> list[dict[str, Any]]:
-    """The rows there are."""
+    """Read the rows of the results so far."""
     lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
     return [json.loads(line) for line in lines]
 
 
 def append(row: dict[str, Any]) -> None:
-    """Add a row."""
+    """Append a row to the results."""
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
 
 
 def table() -> Iterator[str]:
-    """Lines of a Markdown table, best first."""
+    """Yield the lines of a Markdown table, best first."""
     yield "| cell | seed | epochs | steps | seconds | dimensions | 828 held out | mean over classes | C |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for row in sorted(finished(), key=lambda row: -row["mean_over_classes"]):

@@ -1,4 +1,4 @@
-"""The benchmark tables of docs/preparation.md, made from the results.
+"""Make the benchmark tables of docs/preparation.md from the results.
 
 Run ``python benchmarks/table.py`` to write them into the manual. With ``--check`` the program only
 checks that they are up to date.
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 MANUAL = Path(__file__).parent.parent / "docs" / "preparation.md"
 BEGIN, END = "<!-- benchmarks: made by benchmarks/table.py -->", "<!-- end of benchmarks -->"
 MISSING = "not measured: not installed"
-WIDTH = 100  # of prose in the manual
+WIDTH = 100  # columns of prose in the manual
 
 Row = tuple[str, ...]
 TARGETS = ("case", "measured", "target")

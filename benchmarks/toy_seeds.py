@@ -1,10 +1,10 @@
-"""The toy of the first paper (section 4, figure 3) over several seeds: are its bars reached every time, and how fast?
+"""Train the toy of the first paper (section 4, figure 3) with several seeds, and compare it with its targets.
 
     python benchmarks/toy_seeds.py --workspace WS --seeds 0 1 2
 
-Trains the recipe ``toy`` on one thread for each seed and scores 50 answers to each of 400 inputs.
-Writes benchmarks/results/toy-seeds.json. Bars: at least 99 % of the answers within 0.3 of a mode,
-both modes 50 +- 5 %, less than 0.5 % between them, under 60 s.
+The script trains the recipe ``toy`` on one thread for each seed and scores 50 predictions for each
+of 400 inputs. It writes benchmarks/results/toy-seeds.json. The targets are: at least 99 % of the
+predictions within 0.3 of a mode, both modes 50 +- 5 %, less than 0.5 % between them, under 60 s.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def main() -> None:
         seconds = read_metrics(run.folder / "metrics.jsonl")[-1]["seconds"]
         rows.append({"seed": seed, "seconds": seconds, **moved})
         print(rows[-1])
-    found = {"config": run.plan.to_toml(), "rows": rows, "environment": environment()}
-    OUT.write_text(json.dumps(replace_nan(found), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    content = {"config": run.plan.to_toml(), "rows": rows, "environment": environment()}
+    OUT.write_text(json.dumps(replace_nan(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(OUT)
 
 

@@ -1,8 +1,8 @@
-"""How fast the transforms are, next to direct sums in scipy and to the machine's matrix product.
+"""Time the transforms, and compare them with direct sums in scipy and with the matrix product of the machine.
 
 Run ``python benchmarks/transforms.py --out benchmarks/results/transforms.json`` on a machine that
-does nothing else. Every time is the median of several calls, all in this one run, so that ratios
-compare like with like.
+does nothing else. Every time is the median of several calls. All calls are in one run, so that the
+ratios are fair.
 """
 
 import argparse
@@ -41,7 +41,7 @@ POINTS = 2048
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """The median time of one call, after one that is not counted."""
+    """Measure the median time of a call, after one call that is not timed."""
     call()
     times = []
     for _ in range(repeats):
@@ -52,7 +52,7 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def idle_seconds() -> float:
-    """Time that all cores together were idle since the machine started; 0 where Linux does not tell."""
+    """Read the idle time of all cores together since the start of the machine, or 0 without /proc/stat."""
     listing = Path("/proc/stat")
     if not listing.exists():
         return 0.0
@@ -61,7 +61,7 @@ def idle_seconds() -> float:
 
 
 def cores_in_use(seconds: float) -> float:
-    """How many cores all processes of the machine use, over some seconds."""
+    """Measure how many cores all processes of the machine use, over some seconds."""
     before, begin = idle_seconds(), time.perf_counter()
     time.sleep(seconds)
     idle = (idle_seconds() - before) / (time.perf_counter() - begin)
@@ -69,7 +69,7 @@ def cores_in_use(seconds: float) -> float:
 
 
 def wait_until_quiet(most_seconds: float = 120.0) -> float:
-    """Wait for others to leave the machine alone, for a while; gives the cores still in use, to be recorded."""
+    """Wait until other programs are idle, at most ``most_seconds``, and return the cores still in use."""
     end = time.monotonic() + most_seconds
     while (used := cores_in_use(1.0)) > 0.1 and time.monotonic() < end:
         pass
@@ -77,7 +77,7 @@ def wait_until_quiet(most_seconds: float = 120.0) -> float:
 
 
 def clouds(objects: int) -> NDArray[np.float32]:
-    """Random clouds that fill the unit ball."""
+    """Create random clouds that fill the unit ball."""
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(objects, POINTS, 3))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
@@ -85,7 +85,8 @@ def clouds(objects: int) -> NDArray[np.float32]:
 
 
 def zernike_speed(degree: int, threads: int, radial: int | None = None, dtype: str = "float32") -> dict[str, Any]:
-    batch = clouds(256 if degree <= 20 else 64)  # 20 ms and more for each thread: shorter ones may share a core
+    # Each thread needs at least 20 ms, because shorter ones may share a core.
+    batch = clouds(256 if degree <= 20 else 64)
     seconds = median_seconds(
         lambda: zernike_moments(batch, degree, radial=radial, dtype=dtype, threads=threads), 9
     ) / len(batch)
@@ -98,7 +99,7 @@ def zernike_speed(degree: int, threads: int, radial: int | None = None, dtype: s
         "milliseconds_per_cloud": 1e3 * seconds,
         "clouds_per_second": 1 / seconds,
         "minutes_for_55000": 55_000 * seconds / 60,
-        # two per point and coefficient; making the functions is not counted
+        # There are two operations per point and coefficient. Evaluation of the functions is not counted.
         "useful_gigaflops": 2e-9 * POINTS * coefficients / seconds,
     }
 
@@ -116,7 +117,7 @@ def harmonics_speed(degree: int, shells: int, threads: int) -> dict[str, Any]:
 
 
 def direct_zernike_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """What one would write first: loops over scipy's functions, each evaluated once, and a mean per moment."""
+    """Compute Zernike moments in the simplest way: evaluate each function of scipy once, and average per moment."""
     radius = np.linalg.norm(cloud, axis=1)
     polar, azimuth = np.arccos(cloud[:, 2] / radius), np.arctan2(cloud[:, 1], cloud[:, 0])
     angular: dict[tuple[int, int], NDArray[np.float64]] = {}
@@ -135,7 +136,7 @@ def direct_zernike_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.fl
 
 
 def direct_harmonics_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """Every harmonic by itself from scipy; one evaluation serves the orders m and -m."""
+    """Compute each harmonic sum separately with scipy; one evaluation gives the orders m and -m."""
     radius = np.linalg.norm(cloud, axis=1)
     polar, azimuth = np.arccos(cloud[:, 2] / radius), np.arctan2(cloud[:, 1], cloud[:, 0])
     sums = np.empty((degree + 1) ** 2)
@@ -150,38 +151,38 @@ def direct_harmonics_sum(cloud: NDArray[np.float64], degree: int) -> NDArray[np.
 def against_direct_zernike_sum() -> dict[str, Any]:
     batch = clouds(64)
     ours = median_seconds(lambda: zernike_moments(batch, 20), 9) / len(batch)
-    one = batch[0].astype(np.float64)
-    direct = median_seconds(lambda: direct_zernike_sum(one, 20), 3)
-    difference = np.abs(direct_zernike_sum(one, 20) - zernike_moments(batch[:1], 20)[0]).max()
+    cloud = batch[0].astype(np.float64)
+    direct = median_seconds(lambda: direct_zernike_sum(cloud, 20), 3)
+    difference = np.abs(direct_zernike_sum(cloud, 20) - zernike_moments(batch[:1], 20)[0]).max()
     return _ratio(ours, direct, difference, degree=20)
 
 
 def against_direct_harmonics_sum() -> dict[str, Any]:
     batch = clouds(16)
     ours = median_seconds(lambda: shell_moments(batch, 63, 1), 9) / len(batch)
-    one = batch[0].astype(np.float64)
-    direct = median_seconds(lambda: direct_harmonics_sum(one, 63), 3)
-    difference = np.abs(direct_harmonics_sum(one, 63) - shell_moments(batch[:1], 63, 1)[0]).max()
+    cloud = batch[0].astype(np.float64)
+    direct = median_seconds(lambda: direct_harmonics_sum(cloud, 63), 3)
+    difference = np.abs(direct_harmonics_sum(cloud, 63) - shell_moments(batch[:1], 63, 1)[0]).max()
     return _ratio(ours, direct, difference, degree=63)
 
 
 def occupied_voxels(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A built-in chair on a grid that fits into the unit ball: the grid of 0 and 1, and the centres of the ones."""
+    """Build a voxel grid of a built-in chair in the unit ball, and return it with the centres of its ones."""
     shape = make_shape("chair/train-000")
     points = move_to_unit_ball(sample_points(shape, 20 * POINTS, np.random.default_rng(0)), "+z")
-    width = 2 / np.sqrt(3) / side  # the corners of the grid touch the sphere
-    places = np.unique(np.floor(points / np.sqrt(3) / width).astype(int) + side // 2, axis=0)
+    width = 2 / np.sqrt(3) / side  # The corners of the grid touch the sphere.
+    voxels = np.unique(np.floor(points / np.sqrt(3) / width).astype(int) + side // 2, axis=0)
     grid = np.zeros((side, side, side))
-    grid[tuple(places.T)] = 1
-    return grid, (places + 0.5 - side / 2) * width
+    grid[tuple(voxels.T)] = 1
+    return grid, (voxels + 0.5 - side / 2) * width
 
 
 def against_zmpy3d() -> dict[str, Any] | None:
-    """ZMPY3D's moments of the occupied voxels of a grid, against ours of the voxels' centres; None where it is absent.
+    """Compare ZMPY3D's moments of occupied voxels with ours of the voxel centres, or return None without ZMPY3D.
 
-    ZMPY3D (GPL-3, not a dependency) is called as its own command does, from the voxels to the
-    scaled moments, its tables loaded before. It integrates over the voxels, which the centres do to
-    a few percent at high orders.
+    ZMPY3D (GPL-3, not a dependency) is called as its own command calls it, from the voxels to the
+    scaled moments. Its tables are loaded before. ZMPY3D integrates over the voxels. The sum over
+    the centres approximates this integral within a few percent at high orders.
     """
     try:
         import ZMPY3D
@@ -190,7 +191,7 @@ def against_zmpy3d() -> dict[str, Any] | None:
     order, side = 20, 32
     grid, centres = occupied_voxels(side)
     with (Path(ZMPY3D.__file__).parent / "cache_data" / f"LogG_CLMCache_MaxOrder{order:02d}.pkl").open("rb") as stream:
-        cache = pickle.load(stream)  # the installed package's own tables, read as it reads them itself
+        cache = pickle.load(stream)  # The installed package reads its tables in the same way.
     tables = [cache[name] for name in ("GCache_complex", "GCache_pqr_linear", "GCache_complex_index", "CLMCache3D")]
     middle, radius = [side / 2] * 3, side / 2 * np.sqrt(3)
 
@@ -202,18 +203,18 @@ def against_zmpy3d() -> dict[str, Any] | None:
 
     batch = np.repeat(centres[None].astype(np.float32), 64, axis=0)
     ours_seconds = median_seconds(lambda: zernike_moments(batch, order), 9) / len(batch)
-    with threadpool_limits(1):  # as ours
+    with threadpool_limits(1):  # Our call uses one thread too.
         theirs_seconds = median_seconds(theirs, 9)
-    # norms over m of both, in Novotni and Klein's scaling and for a mass of one
+    # Both sides are norms over m, in the scaling of Novotni and Klein and for a mass of one.
     weights = np.where(np.arange(order + 1) > 0, 2.0, 1.0)
     moments_here = zernike_moments(centres[None], order, dtype="float64")[0]
     addresses = list_indices(zernike_basis(order))
     squares = np.abs(theirs()) ** 2 / (grid.sum() * radius**-3.0) ** 2 * weights
     differences, sizes = [], []
     for k, ell in sorted({(int(k), int(ell)) for k, ell, _ in addresses}):
-        own = np.sum(moments_here[(addresses[:, 0] == k) & (addresses[:, 1] == ell)] ** 2) * 3 / (4 * np.pi)
-        differences.append(np.sqrt(own) - np.sqrt(np.nansum(squares[ell + 2 * k, ell])))
-        sizes.append(own)
+        square = np.sum(moments_here[(addresses[:, 0] == k) & (addresses[:, 1] == ell)] ** 2) * 3 / (4 * np.pi)
+        differences.append(np.sqrt(square) - np.sqrt(np.nansum(squares[ell + 2 * k, ell])))
+        sizes.append(square)
     return {
         **_ratio(ours_seconds, theirs_seconds, float(np.abs(differences).max()), degree=order),
         "norm_of_differences_over_norm": float(np.linalg.norm(differences) / np.sqrt(np.sum(sizes))),
@@ -223,9 +224,10 @@ def against_zmpy3d() -> dict[str, Any] | None:
 
 
 def against_ducc() -> dict[str, Any] | None:
-    """ducc0 called directly with angles at hand, our call of it, and our own sum; None where it is absent.
+    """Compare a direct call of ducc0, our call of ducc0 and our own sum, or return None without ducc0.
 
-    The three take turns, so that a change of the machine's speed meets all of them.
+    The direct call gets precomputed angles. The three take turns, so that a change of the machine's
+    speed affects all of them.
     """
     try:
         import ducc0
@@ -238,8 +240,8 @@ def against_ducc() -> dict[str, Any] | None:
     options = {"spin": 0, "lmax": 63, "epsilon": ACCURACY["float32"], "nthreads": 1}
 
     def raw() -> None:
-        for places in angles:
-            ducc0.sht.adjoint_synthesis_general(map=mass, loc=places, **options)
+        for directions in angles:
+            ducc0.sht.adjoint_synthesis_general(map=mass, loc=directions, **options)
 
     calls = {
         "raw": raw,
@@ -252,7 +254,7 @@ def against_ducc() -> dict[str, Any] | None:
             begin = time.perf_counter()
             call()
             times[name].append((time.perf_counter() - begin) / len(batch))
-    medians = {name: statistics.median(found[3:]) for name, found in times.items()}
+    medians = {name: statistics.median(durations[3:]) for name, durations in times.items()}
     exact = shell_moments(batch, 63, 1, dtype="float64")
     return {
         "degree": 63,
@@ -280,18 +282,18 @@ def _ratio(ours: float, direct: float, difference: float, degree: int) -> dict[s
 
 
 def matrix_product_speed(threads: int) -> dict[str, Any]:
-    """The float32 matrix product of numpy: what the machine's library reaches with so many threads."""
+    """Measure the float32 matrix product of numpy with a number of threads."""
     size = 2048
-    one, two = np.random.default_rng(0).random((2, size, size), dtype=np.float32)
+    left, right = np.random.default_rng(0).random((2, size, size), dtype=np.float32)
     with threadpool_limits(threads):
-        seconds = median_seconds(lambda: one @ two, 5)
+        seconds = median_seconds(lambda: left @ right, 5)
     return {
         "size": size,
         "threads": threads,
         "gigaflops": 2e-9 * size**3 / seconds,
         "library": np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name"),
-        # where set, these fix the library's kernels and threads, and the figure is not the
-        # machine's best
+        # These variables fix the kernels and threads of the library. With them, the measured speed may
+        # be below the best of the machine.
         "environment": {
             name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS", "OMP_", "MKL"))
         },
@@ -299,7 +301,7 @@ def matrix_product_speed(threads: int) -> dict[str, Any]:
 
 
 def compile_seconds() -> dict[str, Any]:
-    """Time to make the kernels ready in a fresh process: with nothing compiled yet, and from the disk cache."""
+    """Time the preparation of the kernels in a new process: without and with the disk cache."""
     code = (
         "import time, logging; begin = time.perf_counter()\n"
         "from data_prep.transforms.moment_sums import precompile; precompile('float32')\n"
@@ -320,7 +322,7 @@ def compile_seconds() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """Describe the machine, the versions and the commit of a measurement."""
     model = platform.processor()
     listing = Path("/proc/cpuinfo")
     if listing.exists():
@@ -344,7 +346,7 @@ def machine() -> dict[str, Any]:
 
 
 def against_others(names: list[str]) -> dict[str, Any]:
-    """Comparisons with direct sums and other programs, by their names in the results."""
+    """Run the named comparisons with direct sums and other programs."""
     compare: dict[str, Callable[[], dict[str, Any] | None]] = {
         "direct_zernike_sum": against_direct_zernike_sum,
         "direct_harmonics_sum": against_direct_harmonics_sum,
@@ -360,18 +362,18 @@ COMPARISONS = ["direct_zernike_sum", "direct_harmonics_sum", "zmpy3d", "ducc0"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/transforms.json"))
-    parser.add_argument("--only", choices=COMPARISONS, help="measure this comparison anew in an existing result file")
+    parser.add_argument("--only", choices=COMPARISONS, help="repeat this comparison in an existing result file")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if arguments.only:
         wait_until_quiet()
         result = json.loads(out.read_text(encoding="utf-8"))
-        found = against_others([arguments.only])
-        if found[arguments.only] is not None:
-            found[arguments.only]["machine"] = machine()
-        result |= found
+        comparison = against_others([arguments.only])
+        if comparison[arguments.only] is not None:
+            comparison[arguments.only]["machine"] = machine()
+        result |= comparison
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        print(json.dumps(found, indent=2))
+        print(json.dumps(comparison, indent=2))
         return
     wait_until_quiet()
     result: dict[str, Any] = {"machine": machine(), "points": POINTS, "compile": compile_seconds()}

@@ -1,4 +1,4 @@
-"""What the joint embedding compares: built-in shapes and two altered copies of each, as docs/views.png.
+"""Draw what the joint embedding compares: built-in shapes and two views of each, as docs/views.png.
 
 python benchmarks/views_figure.py
 """
@@ -19,31 +19,31 @@ POINTS = 2048
 
 
 def cloud_of(shape: Shape, generator: np.random.Generator) -> torch.Tensor:
-    """Points (1, P, 3) on a mesh, evenly by area, in the unit ball."""
+    """Sample points (1, P, 3) on a mesh, uniform by area, in the unit ball."""
     assert shape.faces is not None
     corners = shape.points[shape.faces]  # (F, 3, 3)
     edges = corners[:, 1:] - corners[:, :1]
     areas = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
-    chosen = generator.choice(len(areas), POINTS, p=areas / areas.sum())
+    sampled = generator.choice(len(areas), POINTS, p=areas / areas.sum())
     along = generator.random((POINTS, 2, 1))
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
-    points = corners[chosen, 0] + (along * edges[chosen]).sum(axis=1)
+    points = corners[sampled, 0] + (along * edges[sampled]).sum(axis=1)
     points -= points.mean(axis=0)
     return torch.from_numpy(points / np.linalg.norm(points, axis=1).max()).float()[None]
 
 
 def main() -> None:
-    """Draw."""
+    """Draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs" / "views.png")
     arguments = parser.parse_args()
     source = open_source("shapes")
-    draw, generator = np.random.default_rng(0), torch.Generator().manual_seed(1)
+    sampler, generator = np.random.default_rng(0), torch.Generator().manual_seed(1)
     rows = []
     for name in CLASSES:
         shape = next(item for item in source.items if item.label == source.classes.index(name)).load()
         assert isinstance(shape, Shape)
-        cloud = cloud_of(shape, draw)
+        cloud = cloud_of(shape, sampler)
         views = [alter_clouds(cloud, ViewsConfig(), 1.0, generator)[0].numpy() for _ in range(2)]
         forms = {"object": cloud[0].numpy(), "one view": views[0], "another view": views[1]}
         rows.append((name, {title: Shape(points.astype(float)) for title, points in forms.items()}))
