@@ -22,7 +22,7 @@ from torch.nn import functional
 from data_prep.maps.reader import MapFile
 from pretext.data.standardise import Standardiser
 from pretext.methods.rotation_prediction import build_block_stages
-from pretext.networks.encoder_decoder import plan
+from pretext.networks.basic_layers import plan
 from pretext.randomness import seeded_generator
 from pretext.tasks.image_views import ImageViewsConfig, make_view
 from spectral_ssl.ground.config import check_range

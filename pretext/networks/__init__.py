@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 from spectral_ssl.ground.public_names import import_on_first_use
 
 if TYPE_CHECKING:
+    from pretext.networks.basic_layers import Geometry as Geometry
     from pretext.networks.basic_layers import apply_linear as apply_linear
+    from pretext.networks.basic_layers import plan as plan
     from pretext.networks.choose_encoder import build_encoder as build_encoder
     from pretext.networks.coefficient_encoder import CoefficientEncoder as CoefficientEncoder
     from pretext.networks.discriminators import GlobalDiscriminator as GlobalDiscriminator
@@ -31,14 +33,12 @@ if TYPE_CHECKING:
     from pretext.networks.discriminators import PointDiscriminator as PointDiscriminator
     from pretext.networks.encoder_decoder import Encoder as Encoder
     from pretext.networks.encoder_decoder import Generator as Generator
-    from pretext.networks.encoder_decoder import Geometry as Geometry
-    from pretext.networks.encoder_decoder import GridBottleneck as GridBottleneck
     from pretext.networks.encoder_decoder import LatentOptimiser as LatentOptimiser
     from pretext.networks.encoder_decoder import build_encoder_and_generator as build_encoder_and_generator
     from pretext.networks.encoder_decoder import compute_bottleneck as compute_bottleneck
-    from pretext.networks.encoder_decoder import plan as plan
     from pretext.networks.feature_layers import pool_activations as pool_activations
     from pretext.networks.feature_layers import select_layer as select_layer
+    from pretext.networks.grid_encoder import GridBottleneck as GridBottleneck
     from pretext.networks.grid_encoder import GridEncoder as GridEncoder
     from pretext.networks.image_encoder import ImageEncoder as ImageEncoder
     from pretext.networks.latent_generator import LatentGenerator as LatentGenerator
@@ -51,9 +51,9 @@ PUBLIC_NAMES = {
     "CoefficientEncoder": "pretext.networks.coefficient_encoder",
     "Encoder": "pretext.networks.encoder_decoder",
     "Generator": "pretext.networks.encoder_decoder",
-    "Geometry": "pretext.networks.encoder_decoder",
+    "Geometry": "pretext.networks.basic_layers",
     "GlobalDiscriminator": "pretext.networks.discriminators",
-    "GridBottleneck": "pretext.networks.encoder_decoder",
+    "GridBottleneck": "pretext.networks.grid_encoder",
     "GridEncoder": "pretext.networks.grid_encoder",
     "ImageEncoder": "pretext.networks.image_encoder",
     "LatentGenerator": "pretext.networks.latent_generator",
@@ -67,7 +67,7 @@ PUBLIC_NAMES = {
     "build_encoder": "pretext.networks.choose_encoder",
     "build_encoder_and_generator": "pretext.networks.encoder_decoder",
     "compute_bottleneck": "pretext.networks.encoder_decoder",
-    "plan": "pretext.networks.encoder_decoder",
+    "plan": "pretext.networks.basic_layers",
     "pool_activations": "pretext.networks.feature_layers",
     "select_layer": "pretext.networks.feature_layers",
 }

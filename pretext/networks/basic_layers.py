@@ -1,4 +1,4 @@
-"""Layers that several networks share: a linear layer on oneDNN, and the group normalisation.
+"""What several networks share: sizes of a map in them, a linear layer on oneDNN, the group normalisation.
 
 The latent optimiser Z computes one large product in every step. On processors that are not Intel's,
 torch's matrix product (MKL) reaches half the speed of oneDNN, the library of torch's convolutions
@@ -11,12 +11,72 @@ Letters in shapes: R rows, I and O numbers of input and output values.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+
+class Geometry(NamedTuple):
+    """The sizes of a map and of its activations in the networks.
+
+    Attributes
+    ----------
+    channels, height, width : int
+        C, H and W of the map.
+    widths : tuple of int
+        Channels after each halving.
+    side : (int, int)
+        Height and width of the bottleneck; the map is zero-padded to side x 2^levels.
+    """
+
+    channels: int
+    height: int
+    width: int
+    widths: tuple[int, ...]
+    side: tuple[int, int]
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """(left, right, top, bottom) padding of the map."""
+        factor = 2 ** len(self.widths)
+        return (0, self.side[1] * factor - self.width, 0, self.side[0] * factor - self.height)
+
+    @property
+    def bottleneck(self) -> int:
+        """Number of values of h."""
+        return self.widths[-1] * self.side[0] * self.side[1]
+
+
+def plan(shape: tuple[int, int, int], width: int) -> Geometry:
+    """Choose the number of halvings and the widths for a map.
+
+    There are log2(side) - 2 halvings, so that about 4x4 is left, but at least one.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (C, H, W) of the map.
+    width : int
+        Channels after the first halving; they double with each further one, up to 8 times.
+
+    Returns
+    -------
+    Geometry
+
+    Examples
+    --------
+    >>> from pretext.networks import plan
+    >>> plan((3, 32, 32), width=64).widths
+    (64, 128, 256)
+    """
+    channels, height, length = shape
+    levels = max(1, round(math.log2(min(height, length)) - 2))
+    factor = 2**levels
+    widths = tuple(width * min(2**level, 8) for level in range(levels))
+    return Geometry(channels, height, length, widths, (math.ceil(height / factor), math.ceil(length / factor)))
 
 
 def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -19,8 +19,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks.basic_layers import build_norm
-from pretext.networks.encoder_decoder import plan
+from pretext.networks.basic_layers import build_norm, plan
 
 PATCH_HALVINGS = 3
 

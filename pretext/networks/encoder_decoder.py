@@ -19,86 +19,22 @@ Letters in shapes: B batch, C channels of the map, S side lengths of the map, s 
 bottleneck, F channels of the bottleneck, D dimensions of z.
 """
 
-import math
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.data.batch import Problem
-from pretext.data.standardise import Standardiser
 from pretext.networks import basic_layers
-from pretext.networks.basic_layers import build_norm
-from pretext.networks.grid_encoder import GridEncoder
+from pretext.networks.basic_layers import Geometry, build_norm, plan
+from pretext.networks.grid_encoder import GridBottleneck
 from pretext.networks.pointwise import PointwiseEncoder, PointwiseGenerator, Precomputed
 from pretext.numerics import full_precision, to_full_precision
 from spectral_ssl.ground.errors import UserError
 
 BottleneckEncoderName = Literal["map", "grid"]
-
-GRID = 20  # cells on a side of the grid, see pretext.networks.grid_encoder
-
-
-class Geometry(NamedTuple):
-    """The sizes of a map and of its activations in the networks.
-
-    Attributes
-    ----------
-    channels, height, width : int
-        C, H and W of the map.
-    widths : tuple of int
-        Channels after each halving.
-    side : (int, int)
-        Height and width of the bottleneck; the map is zero-padded to side x 2^levels.
-    """
-
-    channels: int
-    height: int
-    width: int
-    widths: tuple[int, ...]
-    side: tuple[int, int]
-
-    @property
-    def padding(self) -> tuple[int, int, int, int]:
-        """(left, right, top, bottom) padding of the map."""
-        factor = 2 ** len(self.widths)
-        return (0, self.side[1] * factor - self.width, 0, self.side[0] * factor - self.height)
-
-    @property
-    def bottleneck(self) -> int:
-        """Number of values of h."""
-        return self.widths[-1] * self.side[0] * self.side[1]
-
-
-def plan(shape: tuple[int, int, int], width: int) -> Geometry:
-    """Choose the number of halvings and the widths for a map.
-
-    There are log2(side) - 2 halvings, so that about 4x4 is left, but at least one.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (C, H, W) of the map.
-    width : int
-        Channels after the first halving; they double with each further one, up to 8 times.
-
-    Returns
-    -------
-    Geometry
-
-    Examples
-    --------
-    >>> from pretext.networks import plan
-    >>> plan((3, 32, 32), width=64).widths
-    (64, 128, 256)
-    """
-    channels, height, length = shape
-    levels = max(1, round(math.log2(min(height, length)) - 2))
-    factor = 2**levels
-    widths = tuple(width * min(2**level, 8) for level in range(levels))
-    return Geometry(channels, height, length, widths, (math.ceil(height / factor), math.ceil(length / factor)))
 
 
 class Encoder(nn.Module):
@@ -156,65 +92,6 @@ class Encoder(nn.Module):
         result["code"] = functional.leaky_relu(self.to_code(activation.flatten(1)), 0.2)  # (B, code)
         result["bottleneck"] = torch.relu(self.from_code(result["code"])).view_as(activation)
         return result
-
-
-class GridBottleneck(nn.Module):
-    """The encoder H for Zernike moments, (B, C, S, S) -> (B, F, s, s).
-
-    It is a ``GridEncoder`` with a layer that gives h.
-
-    Parameters
-    ----------
-    standardise : Standardiser
-        Basis and statistics of the maps.
-    geometry : Geometry
-        Sizes of the map and of the bottleneck (``plan``).
-    width : int
-        Channels of the first convolution on the grid.
-    code : int
-        Size of the code.
-
-    Raises
-    ------
-    UserError
-        If the maps are not Zernike moments.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from data_prep import zernike_basis
-    >>> from pretext.data import Standardiser
-    >>> from pretext.networks import GridBottleneck, plan
-    >>> basis = zernike_basis(8)
-    >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
-    >>> encoder = GridBottleneck(standardise, plan(basis.shape, width=8), width=4, code=16)
-    >>> encoder(torch.zeros(2, *basis.shape)).shape
-    torch.Size([2, 8, 5, 5])
-    """
-
-    def __init__(self, standardise: Standardiser, geometry: Geometry, width: int, code: int) -> None:
-        super().__init__()
-        self.geometry = geometry
-        self.grid = GridEncoder(standardise, 0, GRID, width, code)
-        self.from_code = nn.Linear(code, geometry.bottleneck)
-
-    def forward(self, condition: Tensor) -> Tensor:
-        """Compute the bottleneck h, (B, F, s, s), of conditions (B, C, S, S)."""
-        return self.activations(condition)["bottleneck"]
-
-    def features(self, condition: Tensor) -> Tensor:
-        """Compute the features of conditions (B, C, S, S): those of the grid, (B, D)."""
-        return self.grid.features(condition)
-
-    def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
-        layers = self.grid.activations(condition)
-        bottleneck = torch.relu(self.from_code(layers["code"]))
-        return {**layers, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
-
-    def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Raise a UserError: the grid has no activations of the map's shape."""
-        raise UserError("the grid encoder has no skips", "method.skips = true", "set method.skips=false")
 
 
 class Generator(nn.Module):

@@ -4,7 +4,7 @@ The discriminator is the paper's standard convolutional network. 3x3 convolution
 convolutions alternate, the channels double with each halving of the side, and all layers have
 spectral normalisation. The generator is its mirror image: a linear layer to about 4x4, strided
 transposed 4x4 convolutions, a 3x3 convolution. Maps of 64 and 128 pixels have one and two halvings
-more. Maps of other sizes are zero-padded (``pretext.networks.encoder_decoder.plan``). With width 64
+more. Maps of other sizes are zero-padded (``pretext.networks.basic_layers.plan``). With width 64
 and 32 pixels the sizes are the paper's. The generator has group normalisation instead of batch
 normalisation, so that a sample does not depend on the other codes of its batch.
 
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pretext.networks.basic_layers import build_norm
-from pretext.networks.encoder_decoder import Geometry, plan
+from pretext.networks.basic_layers import Geometry, build_norm, plan
 
 EMBEDDED_UNITS = 256  # units of the layer that predicts scales and shifts
 LAYERS_A_HALVING = 4  # two convolutions with their activations; before the first halving there is one such pair
