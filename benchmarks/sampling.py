@@ -20,7 +20,7 @@ from data_prep.basis import zernike_basis
 from data_prep.geometry.surface_quadrature import compute_surface_quadrature
 from data_prep.geometry.surface_sampling import sample_farthest_points, sample_surface
 from data_prep.layout import find_orders, unfold
-from data_prep.pipeline.prepare import make_object_generator
+from data_prep.pipeline.object_to_map import make_object_generator
 from data_prep.pipeline.shape_to_map import move_mesh_to_unit_ball, shape_to_map
 from data_prep.source import Shape
 from data_prep.sources.catalogue import open_source

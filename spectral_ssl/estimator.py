@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.prepare import make_object_generator
+from data_prep.pipeline.object_to_map import make_object_generator
 from data_prep.pipeline.shape_to_map import shape_to_map
 from data_prep.source import Shape
 from pretext.networks.feature_layers import DEFAULT

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import PAIR, Basis
 from data_prep.geometry.unit_ball import TURNS
-from data_prep.pipeline.prepare import object_to_map
+from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.readers.image import read_image, resize_square
 from data_prep.readers.mesh import SHAPE_SUFFIXES, read_shape
 from data_prep.source import Item

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.geometry.unit_ball import TURNS
 from data_prep.maps.reader import MAKE_AGAIN, SCHEMA, MapFile, compute_content_digest, count_rows_at_once, open_maps
-from data_prep.pipeline.prepare import object_to_map
+from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.pipeline.up_axis import find_up_axis_warnings
 from data_prep.source import Source, Up

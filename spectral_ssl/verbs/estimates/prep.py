@@ -10,7 +10,8 @@ import numpy as np
 
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import TURNS
-from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, object_to_map
+from data_prep.pipeline.object_to_map import object_to_map
+from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS
 from data_prep.pipeline.shape_to_map import check_settings
 from data_prep.pipeline.work_folder import get_work_folder
 from data_prep.source import Source, Up

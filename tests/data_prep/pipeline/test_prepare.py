@@ -10,7 +10,8 @@ from data_prep.geometry.surface_sampling import resample_cloud
 from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.layout import fold
 from data_prep.pipeline import prepare as pipeline
-from data_prep.pipeline.prepare import find_image_basis, object_to_map, prepare_maps
+from data_prep.pipeline.object_to_map import object_to_map
+from data_prep.pipeline.prepare import find_image_basis, prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.source import Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
