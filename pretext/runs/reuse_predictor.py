@@ -101,9 +101,11 @@ def _check_same(method: Method, plan: Plan, run: TrainedRun) -> None:
     if other_predictor.family != predictor.family:
         got = f"{other_predictor.family}, not {predictor.family}"
         raise UserError("a predictor of other moments", got, "leave method.predictor out, or choose its variant")
-    wanted, found = _network_settings(method, plan), _network_settings(run.method, other)
-    if wanted != found:
-        differences = [f"{name} = {found[name]}, not {wanted[name]}" for name in wanted if wanted[name] != found[name]]
+    wanted, actual = _network_settings(method, plan), _network_settings(run.method, other)
+    if wanted != actual:
+        differences = [
+            f"{name} = {actual[name]}, not {wanted[name]}" for name in wanted if wanted[name] != actual[name]
+        ]
         what_to_do = "leave method.predictor out, or set the same"
         raise UserError("a predictor of another network", ", ".join(differences), what_to_do)
 

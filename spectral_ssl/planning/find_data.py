@@ -56,16 +56,16 @@ def wait_for_maps(prepare: Callable[[], MapFile]) -> MapFile:
     MapFile
         The map file.
     """
-    has_told = False
+    is_announced = False
     while True:
         try:
             return prepare()
         except UserError as error:
             if error.what != BEING_MADE:
                 raise
-            if not has_told:
+            if not is_announced:
                 say(f"another process prepares {error.got}: waiting for it")
-                has_told = True
+                is_announced = True
             time.sleep(SECONDS_BETWEEN_TRIES)
 
 

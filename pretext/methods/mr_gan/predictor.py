@@ -112,11 +112,11 @@ class Predictor(nn.Module):
             if counts:
                 self.held_out_sum += losses.sum()
                 self.held_out_count += everyone.sum()
-        kept, part = ~held_out, float((~held_out).sum() / (~everyone).sum())
+        is_trained, part = ~held_out, float((~held_out).sum() / (~everyone).sum())
         # A rank without training samples takes the same steps as the others, on a sample of weight
         # 0.
-        kept = kept if part else torch.arange(len(kept), device=kept.device) == 0
-        loss = self._loss(Example(*(each[kept] for each in example)), slack)
+        is_trained = is_trained if part else torch.arange(len(is_trained), device=is_trained.device) == 0
+        loss = self._loss(Example(*(each[is_trained] for each in example)), slack)
         whole: float = yield OptimisationStep(optimizer, loss, clip=clip, part=part)
         if not counts:
             return whole

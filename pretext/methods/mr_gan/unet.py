@@ -70,13 +70,13 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(skip, out, 4, stride=2, padding=1) for skip, out in zip(widths, after, strict=True)
         )
         innermost = levels - 1
-        own = [
+        decoder_channels = [
             (widths[level] if level < innermost else 0) + (noise if level > innermost - NOISY else 0)
             for level in range(levels)
         ]
         self.of_own = nn.ModuleList(
             nn.ConvTranspose2d(count, out, 4, stride=2, padding=1, bias=False) if count else nn.Identity()
-            for count, out in zip(own, after, strict=True)
+            for count, out in zip(decoder_channels, after, strict=True)
         )
         self.double_norm = nn.ModuleList(build_norm(out) for out in after[1:])
 
@@ -103,16 +103,16 @@ class UNet(nn.Module):
         """Draw K outputs (B, K, C', S, S) for each condition (B, C, S, S); ``generator`` draws the noise."""
         activations = self._activations(condition)
         innermost = len(activations) - 1
-        own: Tensor | None = None  # (B K, C', s, s)
+        decoded: Tensor | None = None  # (B K, C', s, s)
         for level in range(innermost, -1, -1):
             skip = torch.relu(activations[level])
-            parts = [] if own is None else [torch.relu(own)]
+            parts = [] if decoded is None else [torch.relu(decoded)]
             if self.noise and level > innermost - NOISY:
                 parts.append(draw_noise(skip, samples, self.noise, generator))
             shared = self.of_skip[level](skip)
             joined = torch.cat(parts, dim=1) if parts else None
-            own = repeat(shared, samples) if joined is None else add_shared(self.of_own[level](joined), shared)
+            decoded = repeat(shared, samples) if joined is None else add_shared(self.of_own[level](joined), shared)
             if level:
-                own = self.double_norm[level - 1](own)
-        assert own is not None
-        return own[..., : self.height, : self.length].unflatten(0, (len(condition), samples))
+                decoded = self.double_norm[level - 1](decoded)
+        assert decoded is not None
+        return decoded[..., : self.height, : self.length].unflatten(0, (len(condition), samples))

@@ -70,9 +70,9 @@ def verify(
     path = Path(path)
     if not path.is_file():
         raise UserError("no such file", str(path), "give the path of a map file or a feature file")
-    is_given = dataset is not None or root is not None
+    has_source_option = dataset is not None or root is not None
     if _schema(path) == FEATURES_SCHEMA:
-        if is_given:
+        if has_source_option:
             raise UserError("--dataset and --root are for map files", str(path), "leave them out")
         return _feature_findings(path)
     try:
@@ -80,7 +80,7 @@ def verify(
     except UserError as error:
         return [str(error)]
     source = _source(maps, dataset, root, size, side, Workspace.find(workspace))
-    if source is None or is_given:
+    if source is None or has_source_option:
         return verify_maps(path, source, OBJECTS)
     if not _fits(maps, source):
         say(f"no map was made again: the raw data of {source.name} is not the data of the maps")
@@ -100,8 +100,8 @@ def _source(
     """Open the raw data of a map file, with the size and the side of its images; None if it is not available."""
     stem, _, file_side = maps.source.partition(" side ")
     key = stem.partition(":")[0]
-    is_given = dataset is not None or root is not None
-    if not is_given and (key not in SOURCES or (SOURCES[key].needs_root and not workspace.raw(key).is_dir())):
+    has_source_option = dataset is not None or root is not None
+    if not has_source_option and (key not in SOURCES or (SOURCES[key].needs_root and not workspace.raw(key).is_dir())):
         say("no map was made again: give the raw data with --dataset or --root")
         return None
     if dataset is None:  # the file holds only the last folder of a path
@@ -118,7 +118,7 @@ def _source(
             if _fits(maps, source):
                 break
     except UserError as error:
-        if is_given:
+        if has_source_option:
             raise
         say(f"no map was made again: {error}")
         return None
