@@ -25,8 +25,8 @@ from transforms import idle_seconds, machine, median_seconds, wait_until_quiet
 
 from data_prep.basis import zernike_basis
 from data_prep.pipeline.prepare import prepare_maps
-from data_prep.readers.mesh import read_shape
-from data_prep.readers.off import parse_off
+from data_prep.readers.meshes.off import parse_off
+from data_prep.readers.shape import read_shape
 from data_prep.source import Item, Shape, Source
 from data_prep.sources.catalogue import open_source
 

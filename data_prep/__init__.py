@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from data_prep.pipeline.shape_to_map import shape_to_map as shape_to_map
     from data_prep.pipeline.single_file import file_to_map as file_to_map
     from data_prep.readers.image import read_image as read_image
-    from data_prep.readers.mesh import read_shape as read_shape
+    from data_prep.readers.shape import read_shape as read_shape
     from data_prep.source import Item as Item
     from data_prep.source import Shape as Shape
     from data_prep.source import Source as Source
@@ -82,7 +82,7 @@ PUBLIC_NAMES = {
     "radial_basis": "data_prep.basis",
     "radii": "data_prep.transforms.inverse",
     "read_image": "data_prep.readers.image",
-    "read_shape": "data_prep.readers.mesh",
+    "read_shape": "data_prep.readers.shape",
     "reconstruct": "data_prep.transforms.inverse",
     "ring_norms": "data_prep.transforms.invariants",
     "rotate": "data_prep.transforms.rotation",

@@ -11,7 +11,7 @@ from data_prep.basis import PAIR, Basis
 from data_prep.geometry.unit_ball import TURNS
 from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.readers.image import read_image, resize_square
-from data_prep.readers.mesh import SHAPE_SUFFIXES, read_shape
+from data_prep.readers.shape import SHAPE_SUFFIXES, read_shape
 from data_prep.source import Item
 from data_prep.transforms.radial_harmonics import require_embree
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name

@@ -16,6 +16,7 @@ import h5py
 
 from spectral_ssl.ground.errors import ObjectError
 
+LARGEST_FILE = 256 << 20  # bytes; the largest ModelNet mesh has 200 MB
 MOST_NODES = 20_000  # trimesh needs some seconds for a chain of this length.
 MOST_BUFFERS = 64
 MOST_CORNERS = 1 << 26  # vertices and corners of faces in all parts, counted once per appearance in the scene

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from data_prep.readers.image import IMAGE_SUFFIXES, read_image
-from data_prep.readers.mesh import SHAPE_SUFFIXES, read_shape
+from data_prep.readers.shape import SHAPE_SUFFIXES, read_shape
 from data_prep.source import Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.readers.limits import check_chunks
-from data_prep.readers.mesh import read_shape
+from data_prep.readers.shape import read_shape
 from data_prep.source import Item, Shape, Source, Split, Up
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import read_small_text

@@ -6,7 +6,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from data_prep.readers.mesh import read_shape
+from data_prep.readers.shape import read_shape
 from data_prep.source import Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import read_small_text

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 import trimesh
 
-from data_prep.readers.mesh import read_shape
+from data_prep.readers.shape import read_shape
 from data_prep.source import Shape
 from data_prep.sources.catalogue import open_source
 from data_prep.sources.modelnet import CLASSES_10

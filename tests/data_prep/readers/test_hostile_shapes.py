@@ -15,9 +15,9 @@ from PIL import Image as Pillow
 
 import spectral_ssl
 from data_prep.readers import limits
-from data_prep.readers import mesh as mesh_reading
 from data_prep.readers.image import read_image
-from data_prep.readers.mesh import read_shape
+from data_prep.readers.meshes import by_trimesh
+from data_prep.readers.shape import read_shape
 from spectral_ssl.ground.errors import ObjectError
 
 pytestmark = pytest.mark.usefixtures("little_memory")
@@ -151,7 +151,7 @@ def test_one_buffer_named_many_times(tmp_path: Path, monkeypatch: pytest.MonkeyP
     tree = {**TREE, "buffers": [{"byteLength": 48, "uri": "a.bin"}] * 60}
     (tmp_path / "a.gltf").write_text(json.dumps(tree))
     assert len(read_shape(tmp_path / "a.gltf").points) == 3
-    monkeypatch.setattr(mesh_reading, "LARGEST_FILE", max(59 * 48, (tmp_path / "a.gltf").stat().st_size))
+    monkeypatch.setattr(by_trimesh, "LARGEST_FILE", max(59 * 48, (tmp_path / "a.gltf").stat().st_size))
     with pytest.raises(ObjectError, match="buffers of more than"):
         read_shape(tmp_path / "a.gltf")
     monkeypatch.setattr(limits, "MOST_BUFFERS", 59)

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from data_prep.readers.off import parse_off
+from data_prep.readers.meshes.off import parse_off
 from spectral_ssl.ground.errors import ObjectError
 
 TETRAHEDRON = b"OFF\n4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1.5\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 2 0 3\n"

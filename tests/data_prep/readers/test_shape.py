@@ -10,8 +10,8 @@ import trimesh
 from data_prep.basis import zernike_basis
 from data_prep.layout import unfold
 from data_prep.pipeline.prepare import prepare_maps
-from data_prep.readers import mesh as mesh_reading
-from data_prep.readers.mesh import read_shape
+from data_prep.readers import shape as shape_reading
+from data_prep.readers.shape import read_shape
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import ObjectError
@@ -136,7 +136,7 @@ def _npz_bomb() -> bytes:
 def test_bad_files_are_explained(
     tmp_path: Path, name: str, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mesh_reading, "LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr(shape_reading, "LARGEST_FILE", 1 << 20)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ObjectError, match=reason):
         read_shape(tmp_path / name)
@@ -149,7 +149,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
 
 
 def test_large_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mesh_reading, "LARGEST_FILE", 10)
+    monkeypatch.setattr(shape_reading, "LARGEST_FILE", 10)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("was read"))
     (tmp_path / "a.off").write_bytes(b"OFF" + b" " * 20)
     with pytest.raises(ObjectError, match="MiB"):

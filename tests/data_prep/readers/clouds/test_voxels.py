@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from data_prep.readers.mesh import read_shape
-from data_prep.readers.voxels import find_voxel_centres, parse_binvox
+from data_prep.readers.clouds.voxels import find_voxel_centres, parse_binvox
+from data_prep.readers.shape import read_shape
 from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError
 

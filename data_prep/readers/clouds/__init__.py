@@ -1,0 +1,1 @@
+"""Readers of clouds, tables and voxel grids, one file a format."""

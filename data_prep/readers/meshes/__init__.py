@@ -1,0 +1,1 @@
+"""Readers of meshes and scenes, one file a format."""
