@@ -9,6 +9,8 @@ from downstream.features.standardise import standardise_features
 from spectral_ssl.ground.errors import UserError, unknown_name
 
 FeatureMetric = Literal["cosine", "l2"]
+# metric -> the name of the value that `find_nearest` returns with each sample
+MEASURES: dict[str, str] = {"cosine": "cosine similarity", "l2": "l2 distance"}
 
 
 def check_metric(metric: str) -> None:
@@ -20,7 +22,7 @@ def check_metric(metric: str) -> None:
 def find_nearest(
     query: NDArray[np.float32], items: NDArray[np.float32], count: int, metric: FeatureMetric = "cosine"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the samples nearest to a query, nearest first.
+    """Find the samples nearest to a query, nearest first, with their similarities or distances.
 
     Parameters
     ----------
@@ -31,15 +33,17 @@ def find_nearest(
     count : int
         Number of samples to return, at least 1. All N samples are returned if N is smaller.
     metric : {"cosine", "l2"}
-        "cosine": 1 - cos of features standardised with the mean and deviation of the items, as in
-        the neighbour probe. "l2": the Euclidean distance of the features as they are.
+        "cosine": the cosine similarity of features standardised with the mean and deviation of the
+        items, as in the neighbour probe; the nearest sample has the highest. "l2": the Euclidean
+        distance of the features as they are; the nearest sample has the lowest.
 
     Returns
     -------
     rows : ndarray, shape (count,), int64
-        Rows of the nearest samples. Samples at the same distance keep the order of the file.
-    distances : ndarray, shape (count,), float64
-        Distances of these samples to the query: from 0 to 2 for "cosine", at least 0 for "l2".
+        Rows of the nearest samples. Samples that are equally near keep the order of the file.
+    values : ndarray, shape (count,), float64
+        What `MEASURES` names: similarities from -1 to 1 for "cosine", distances of at least 0 for
+        "l2".
 
     Raises
     ------
@@ -48,8 +52,8 @@ def find_nearest(
 
     Notes
     -----
-    The search is exact. Distances are computed from float32 products, so a cosine distance is
-    correct to about 1e-6. The cosine distance of a constant query or item is 1.
+    The search is exact. Similarities are computed from float32 products and are correct to about
+    1e-6. The cosine similarity of a query or item without variation is 0.
 
     Examples
     --------
@@ -66,8 +70,10 @@ def find_nearest(
     if metric == "cosine":
         standard, standard_query = standardise_features(items, query[None])
         lengths = np.linalg.norm(standard, axis=1).astype(np.float64) * np.linalg.norm(standard_query[0])
-        distances = 1 - (standard @ standard_query[0]).astype(np.float64) / np.where(lengths > 0, lengths, 1)
+        cosines = (standard @ standard_query[0]).astype(np.float64) / np.where(lengths > 0, lengths, 1)
+        values = np.clip(cosines, -1, 1)  # rounding exceeds the range by 1e-7
+        order = np.argsort(-values, kind="stable")[:count]
     else:
-        distances = np.linalg.norm(items - query, axis=1).astype(np.float64)
-    order = np.argsort(distances, kind="stable")[:count]
-    return order, distances[order]
+        values = np.linalg.norm(items - query, axis=1).astype(np.float64)
+        order = np.argsort(values, kind="stable")[:count]
+    return order, values[order]

@@ -49,7 +49,9 @@ def neighbors(
     run: RunOption = None,
     data: Annotated[Path | None, typer.Option(help="Map file to search [the run's].")] = None,
     count: Annotated[int, typer.Option(help="Number of neighbours.")] = 8,
-    metric: Annotated[str, typer.Option(help="cosine (of standardised features) or l2 (of raw features).")] = "cosine",
+    metric: Annotated[
+        str, typer.Option(help="cosine (similarity of standardised features) or l2 (distance).")
+    ] = "cosine",
     split: Annotated[str | None, typer.Option(help="Only neighbours in this split, e.g. train [all].")] = None,
     layer: Annotated[
         str, typer.Option(help="Layer of the network: a name of `list layers`, or several joined by +.")
@@ -70,9 +72,10 @@ def neighbors(
     if as_json:
         print(json.dumps(result, indent=1))
         return
+    measure = result["measure"]
     rows = [
-        [str(each["rank"]), each["id"], each["class"] or "-", each["split"], f"{each['distance']:.3f}"]
+        [str(each["rank"]), each["id"], each["class"] or "-", each["split"], f"{each[measure]:.3f}"]
         for each in result["answers"]
     ]
-    print_table(f"most similar to {query}", ["rank", "id", "class", "split", f"{metric} distance"], rows)
+    print_table(f"most similar to {query}", ["rank", "id", "class", "split", measure], rows)
     show(f"image: {result['picture']}")

@@ -47,8 +47,10 @@ def test_an_object_of_the_data_is_not_its_own_neighbour(home: Path) -> None:
     ids = [answer["id"] for answer in found["answers"]]
     assert "boxes/2.obj" not in ids
     assert [answer["class"] for answer in found["answers"]] == 5 * ["boxes"]  # all of them before the first ball
-    distances = [answer["distance"] for answer in found["answers"]]
-    assert distances == sorted(distances)
+    assert found["measure"] == "cosine similarity"
+    similarities = [answer["cosine similarity"] for answer in found["answers"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert not any("distance" in name for answer in found["answers"] for name in answer)
     assert Path(found["picture"]).read_bytes().startswith(b"\x89PNG")
 
 
@@ -59,7 +61,7 @@ def test_a_file_never_seen_is_prepared_on_the_runs_basis(home: Path) -> None:
     assert not by_file["known"]
     first, *others = by_file["answers"]
     assert (first["id"], first["class"]) == ("ring.obj", None)
-    assert first["distance"] < 1e-5
+    assert first["l2 distance"] < 1e-5
     by_id = spectral_ssl.neighbors("ring.obj", workspace=home / "ws", count=13, metric="l2")
     assert [answer["id"] for answer in by_id["answers"]] == [answer["id"] for answer in others]
     assert len(others) == 12
@@ -83,7 +85,9 @@ def test_the_command_prints_a_table_or_json(home: Path) -> None:
     arguments = ["neighbors", "boxes/0.obj", "--count", "2", "--workspace", str(home / "ws")]
     shown = CliRunner().invoke(app, arguments).stdout
     assert "boxes/" in shown
-    assert "cosine distance" in shown
+    assert "cosine similarity" in shown
+    assert "distance" not in shown
+    assert "l2 distance" in CliRunner().invoke(app, [*arguments, "--metric", "l2"]).stdout
     assert "image: " in shown
     found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert [answer["rank"] for answer in found["answers"]] == [1, 2]
@@ -138,8 +142,10 @@ def test_nearest_is_what_all_distances_say() -> None:
     every = np.array([np.sqrt(np.square(item - query).sum()) for item in items])
     assert rows.tolist() == every.argsort()[:5].tolist()
     np.testing.assert_allclose(distances, np.sort(every)[:5], rtol=1e-5)
-    rows, distances = find_nearest(query, items, 50, "cosine")
+    rows, similarities = find_nearest(query, items, 50, "cosine")
     standard, asked = ((part - items.mean(0)) / items.std(0) for part in (items, query))
-    cosines = [1 - item @ asked / np.linalg.norm(item) / np.linalg.norm(asked) for item in standard]
-    assert rows.tolist() == np.argsort(cosines).tolist()
-    np.testing.assert_allclose(distances, np.sort(cosines), atol=1e-5)
+    cosines = np.array([item @ asked / np.linalg.norm(item) / np.linalg.norm(asked) for item in standard])
+    assert rows.tolist() == np.argsort(-cosines).tolist()
+    np.testing.assert_allclose(similarities, np.sort(cosines)[::-1], atol=1e-5)
+    rows, similarities = find_nearest(items[7], items, 1, "cosine")
+    assert (rows.tolist(), round(float(similarities[0]), 6)) == ([7], 1.0)  # itself, as near as can be

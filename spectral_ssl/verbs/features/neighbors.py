@@ -14,7 +14,7 @@ from data_prep.maps.reader import MapFile
 from data_prep.pipeline.single_file import SingleMap, file_to_map
 from data_prep.source import Shape
 from data_prep.transforms.inverse import reconstruct
-from downstream.features.nearest import FeatureMetric, check_metric, find_nearest
+from downstream.features.nearest import MEASURES, FeatureMetric, check_metric, find_nearest
 from downstream.figures.predictions import draw_images
 from downstream.figures.shapes import draw_shapes
 from pretext.data.training_split import check_same_basis
@@ -60,7 +60,8 @@ def neighbors(
     count : int
         The number of neighbours.
     metric : {"cosine", "l2"}
-        The distance, see ``downstream.features.nearest``.
+        "cosine": the cosine similarity, where higher is nearer. "l2": the Euclidean distance, where
+        lower is nearer. See ``downstream.features.nearest``.
     split : str, optional
         The split to search; all splits by default.
     layer : str
@@ -80,8 +81,9 @@ def neighbors(
     -------
     dict
         ``query``, ``known`` (whether it is an object of the data), ``run``, ``data``, ``metric``,
-        ``layer``, ``picture``, and ``answers``: dicts of ``rank``, ``id``, ``class``, ``split``,
-        ``distance``, nearest first.
+        ``measure`` ("cosine similarity" or "l2 distance"), ``layer``, ``picture``, and ``answers``:
+        dicts of ``rank``, ``id``, ``class``, ``split`` and the value under the name of the measure,
+        nearest first.
 
     Raises
     ------
@@ -115,16 +117,16 @@ def neighbors(
         rows, feature, single = rows[rows != query_row], features[query_row], _read_object(maps, query_row)
     else:
         feature = trained.encode(single.values[None])[0]
-    nearest, distances = find_nearest(feature, features[rows], count, metric)
+    nearest, values = find_nearest(feature, features[rows], count, metric)
     neighbours = [
         {
             "rank": rank + 1,
             "id": maps.ids[row],
             "class": maps.classes[maps.labels[row]] if maps.labels[row] >= 0 else None,
             "split": str(maps.splits[row]),
-            "distance": round(float(distance), 6),
+            MEASURES[metric]: round(float(value), 6),
         }
-        for rank, (row, distance) in enumerate(zip(rows[nearest], distances, strict=True))
+        for rank, (row, value) in enumerate(zip(rows[nearest], values, strict=True))
     ]
     drawn = {name: single}
     for neighbour, row in zip(neighbours[:DRAWN], rows[nearest][:DRAWN], strict=True):
@@ -136,6 +138,7 @@ def neighbors(
         "run": str(trained.folder),
         "data": str(maps.path),
         "metric": metric,
+        "measure": MEASURES[metric],
         "layer": layer,
         "picture": str(image),
         "answers": neighbours,
