@@ -41,7 +41,7 @@ def draw_convergence(path: Path, metrics: dict[str, list[dict[str, Any]]]) -> No
         PNG file to write.
     metrics : dict of str to list of dict
         Rows of ``metrics.jsonl`` by the names of the runs. The key ``answer_error`` is drawn. It is
-        the mean absolute error of the predictions for the same 64 training samples. Losses cannot
+        the mean absolute error of the predictions for the same training samples, at most 64. Losses cannot
         be compared between methods: that of cGML is the error at a latent optimised with the
         target.
     """

@@ -167,7 +167,8 @@ def _compare_predictions(named: dict[str, Evidence]) -> Markup | None:
     shapes = []
     if first.run.basis.kind != "pixels":
         shapes = build_shape_rows([row["id"] for row in rows], _collect_shapes(comparable))
-    part = render("predictions.html", titles=titles, rows=rows, shapes=shapes, tables=[], drawn={})
+    described = first.predictions.described if first.predictions is not None else ""
+    part = render("predictions.html", titles=titles, rows=rows, shapes=shapes, tables=[], drawn={}, described=described)
     others = ", ".join(name for name in predicting if name not in comparable)
     return part + Markup("<p>Not shown, because their inputs differ: {}.</p>").format(others) if others else part
 

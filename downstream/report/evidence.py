@@ -17,7 +17,7 @@ from data_prep.maps.reader import MapFile
 from pretext.data.batch import Example
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.folder import find_run_data
-from pretext.runs.trained_run import TrainedRun, select_held_out_rows
+from pretext.runs.trained_run import TrainedRun, describe_rows, select_held_out_rows
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -32,6 +32,7 @@ class Predictions(NamedTuple):
     example: Example
     samples: Tensor  # (B, modes, C', H, W)
     ids: list[str]
+    described: str = ""  # the number of maps and their split
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Evidence:
     environment, status : dict
         Contents of the files of these names.
     predictions : Predictions or None
-        Predictions for some held-out maps, if the method makes any.
+        Predictions for some maps, of the test split if there is one, if the method makes any.
     items : Items or None
         Features of up to 2000 items; None in a short report.
     """
@@ -146,7 +147,8 @@ def gather(
         items = Items(rows, run.encode_file(maps, rows))
         if predictions is None and run.method.has_completions:
             predicted = select_held_out_rows(maps, PREDICTED)
-            predictions = Predictions(*run.complete(maps, predicted, MODES, SEED), [maps.ids[row] for row in predicted])
+            ids, described = [maps.ids[row] for row in predicted], describe_rows(maps, predicted)
+            predictions = Predictions(*run.complete(maps, predicted, MODES, SEED), ids, described)
     return Evidence(
         run=run,
         maps=maps,

@@ -80,7 +80,7 @@ def print_scores(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     modes = f"{result['answers_to_each']} predictions for each"
-    title = f"{result['task']} on {result['data']}: {result['inputs']} inputs, {modes}"
+    title = f"{result['task']} on {result['data']}: {result['inputs_from']}, {modes}"
     table = Table(title=_plain(title))
     names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
     table.add_column("predictions")

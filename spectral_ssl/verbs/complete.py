@@ -34,7 +34,7 @@ ROWS_DRAWN = 8
 
 @takes_options(CompleteOptions)
 def complete(options: CompleteOptions) -> Path:
-    """Corrupt held-out maps with the run's task and complete each several times.
+    """Corrupt maps, of the test split if there is one, with the run's task and complete each several times.
 
     Returns
     -------
@@ -91,7 +91,7 @@ class _ChosenMaps:
 
 
 def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _ChosenMaps:
-    """Choose the maps to complete: held-out ones, or the one that ``like`` names."""
+    """Choose the maps to complete: those of the test split, all if there is none, or the one that ``like`` names."""
     if options.like is None:
         rows = select_held_out_rows(maps, options.count)
         return _ChosenMaps(rows=rows, ids=[maps.ids[row] for row in rows], image=None)

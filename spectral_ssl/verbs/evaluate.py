@@ -30,7 +30,7 @@ from pretext.data.batch import Example
 from pretext.losses.reconstruction import compose
 from pretext.randomness import seeded_generator
 from pretext.runs.folder import find_run_data
-from pretext.runs.trained_run import TrainedRun, load_run, require_comparable, select_held_out_rows
+from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, require_comparable, select_held_out_rows
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_json
@@ -48,7 +48,9 @@ ScorePredictions = Callable[[Tensor], dict[str, float]]
 
 @takes_options(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Compute scores of a run's predictions for corrupted held-out maps; several processes share the rows of the table.
+    """Compute scores of a run's predictions for corrupted maps; several processes share the rows of the table.
+
+    The maps are those of the test split, or of all splits if there is none; the result says which.
 
     A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what
     ``complete`` gives), and latents that follow the gradient of the true error. The last row is an
@@ -91,6 +93,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         "maps": evaluation.maps.path.name,
         "maps_digest": evaluation.maps.digest,
         "inputs": len(evaluation.rows),
+        "inputs_from": describe_rows(evaluation.maps, evaluation.rows),
         "answers_to_each": options.modes,
         "seed": options.seed,
         "task_settings": asdict(main.plan.task_config),

@@ -9,7 +9,7 @@ from downstream.figures.run import draw_run
 from downstream.figures.training_curves import draw_losses
 from downstream.report.evidence import Predictions
 from downstream.report.page import write_short_report
-from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
+from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, select_held_out_rows
 from pretext.training.devices import choose_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
@@ -78,7 +78,7 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
 
 
 def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
-    """Load the trained run; draw its losses and, if it makes any, its predictions for a few held-out maps."""
+    """Load the trained run; draw its losses and, if it makes any, its predictions for a few maps."""
     run = load_run(folder)
     untrained = run.method.describe_untrained(run.checkpoint["place"]["step"])
     if untrained:
@@ -89,7 +89,7 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
         example, completions = run.complete(maps, rows, MODES)
         ids = [maps.ids[row] for row in rows]
         draw_run(folder / "samples", "answers", run, example, completions, ids, shapes=0)  # `complete` draws shapes
-        predictions = Predictions(example, completions, ids)
+        predictions = Predictions(example, completions, ids, describe_rows(maps, rows))
     metrics = read_metrics(folder / "metrics.jsonl")
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)

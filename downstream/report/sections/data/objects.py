@@ -6,13 +6,13 @@ from data_prep.source import Shape
 from downstream.report.evidence import Evidence
 from downstream.report.templating import render
 from downstream.report.turnable_shapes import rebuild_surfaces, render_canvas
-from pretext.runs.trained_run import select_held_out_rows
+from pretext.runs.trained_run import describe_rows, select_held_out_rows
 
 OBJECTS = 4
 
 
 def render_objects(evidence: Evidence) -> Markup | None:
-    """Render four held-out objects; None for images and in a short report."""
+    """Render up to four objects; None for images and in a short report."""
     maps = evidence.maps
     if maps is None or not evidence.is_full or maps.basis.kind == "pixels":
         return None
@@ -24,4 +24,5 @@ def render_objects(evidence: Evidence) -> Markup | None:
         shapes = [render_canvas(clouds[number], f"{name}: cloud", f"object {row}")] if clouds else []
         shapes.append(render_canvas(surface, f"{name}: surface rebuilt from its map", f"object {row}"))
         objects.append(shapes)
-    return render("objects.html", objects=objects)
+    described = describe_rows(maps, rows)
+    return render("objects.html", objects=objects, described=described, has_clouds=bool(clouds))

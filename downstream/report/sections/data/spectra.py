@@ -19,19 +19,21 @@ from downstream.report.evidence import SEED, Evidence
 from downstream.report.line_chart import Curve, draw_line_chart
 from downstream.report.templating import render
 from pretext.losses.reconstruction import compose
-from pretext.runs.trained_run import select_held_out_rows
+from pretext.runs.trained_run import describe_rows, select_held_out_rows
 
 OBJECTS = 64
 
 
 def render_spectra(evidence: Evidence) -> Markup | None:
-    """Render the stored errors by degree of each evaluation, and those of 64 held-out maps; None for images."""
+    """Render the stored errors by degree of each evaluation, and those of up to 64 maps; None for images."""
     if evidence.run.basis.kind == "pixels":
         return None
     charts = [_draw(f"{result['file']}: error of the predictions by degree", _read_curves(result["error_by_degree"]))
               for result in evidence.evaluations if result.get("error_by_degree")]  # fmt: skip
     if evidence.is_full and evidence.maps is not None:
-        charts.append(_draw(f"{OBJECTS} held-out objects by degree", _compute_curves(evidence, evidence.maps)))
+        rows = select_held_out_rows(evidence.maps, OBJECTS)
+        title = f"{describe_rows(evidence.maps, rows)}, by degree"
+        charts.append(_draw(title, _compute_curves(evidence, evidence.maps, rows)))
     drawn = [chart for chart in charts if chart is not None]
     return render("spectra.html", charts=drawn) if drawn else None
 
@@ -50,8 +52,7 @@ def _read_curves(stored: dict[str, Any]) -> dict[str, Curve]:
     return {name: list(zip(stored["degrees"], values, strict=True)) for name, values in curves.items()}
 
 
-def _compute_curves(evidence: Evidence, maps: MapFile) -> dict[str, Curve]:
-    rows = select_held_out_rows(maps, OBJECTS)
+def _compute_curves(evidence: Evidence, maps: MapFile, rows: NDArray[np.int64]) -> dict[str, Curve]:
     truth, second = maps.read(rows), None
     if maps.has_points and maps.basis.kind in ("zernike", "sh"):
         second = truth + _estimate_noise(maps, rows)

@@ -25,7 +25,8 @@ def render_confusion(evidence: Evidence) -> Markup | None:
         title = name_probe(result)
         cells = _colour_cells(row["confusion"]) if len(classes) <= MOST_CLASSES else []
         mistakes = render_table(_list_mistakes(row, classes, title))
-        parts.append({"title": title, "classes": classes, "cells": cells, "mistakes": mistakes})
+        total = sum(map(sum, row["confusion"]))
+        parts.append({"title": title, "classes": classes, "cells": cells, "mistakes": mistakes, "total": total})
     return render("confusion.html", parts=parts) if parts else None
 
 

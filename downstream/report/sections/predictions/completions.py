@@ -42,7 +42,10 @@ def render_predictions(evidence: Evidence) -> Markup | None:
             drawn = _read_figure(evidence.run)
     if not (tables or rows or drawn):
         return None
-    return render("predictions.html", titles=titles, rows=rows, shapes=shapes, tables=tables, drawn=drawn)
+    described = evidence.predictions.described if evidence.predictions is not None else ""
+    return render(
+        "predictions.html", titles=titles, rows=rows, shapes=shapes, tables=tables, drawn=drawn, described=described
+    )
 
 
 def predicts_images(run: TrainedRun) -> bool:
@@ -121,8 +124,9 @@ def build_score_table(result: dict[str, Any]) -> Table:
     changed = result["file"].removeprefix("evaluation-").removesuffix(".json")
     measured = result.get("measured_by", {})
     warning = f". {measured['Frechet']}: {measured['warning']}" if measured.get("warning") else ""
+    inputs = result.get("inputs_from") or f"{result['inputs']} inputs"
     return Table(
-        caption=f"{changed}: {result['inputs']} inputs, {result['answers_to_each']} predictions for each{warning}",
+        caption=f"{changed}: {inputs}, {result['answers_to_each']} predictions for each{warning}",
         columns=["predictions", *names],
         rows=[[row["answers"], *(row.get(name) for name in names)] for row in result["rows"]],
     )
