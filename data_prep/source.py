@@ -5,7 +5,9 @@ the strings ``WHERE`` and ``HELP`` (origin of the data, terms, layouts);
 ``data_prep.sources.catalogue.SOURCES`` lists all sources.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +29,9 @@ class Shape:
         Vertices or cloud points, in the units of the object's file.
     faces : ndarray, shape (F, 3), int64, or None
         Vertex indices of the triangles; None for a cloud.
+    notes : tuple of str
+        One line for each thing that the reader of the file did not take literally, such as rows
+        that it left out.
 
     Examples
     --------
@@ -43,10 +48,90 @@ class Shape:
 
     points: NDArray[np.float64]
     faces: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+
+_collected: ContextVar[list[str] | None] = ContextVar("notes of the object that is being read", default=None)
+
+
+def add_note(text: str) -> None:
+    """Add a note about the object that is being read; without ``collect_notes`` around the call, do nothing.
+
+    A note is for an object that is read, but not literally. An object that cannot be read is an
+    ObjectError.
+
+    Parameters
+    ----------
+    text : str
+        One line, such as "3 of 600 rows are not finite: left out". Notes that differ only in their
+        numbers are of one kind.
+    """
+    notes = _collected.get()
+    if notes is not None and text not in notes:
+        notes.append(text)
+
+
+@contextmanager
+def collect_notes() -> Iterator[list[str]]:
+    """Collect the notes that readers add within the block.
+
+    Yields
+    ------
+    list of str
+        The notes so far, in order, each once. A block inside this block has a list of its own.
+
+    Examples
+    --------
+    >>> from data_prep.source import add_note, collect_notes
+    >>> with collect_notes() as notes:
+    ...     add_note("3 of 600 rows are not finite: left out")
+    >>> notes
+    ['3 of 600 rows are not finite: left out']
+    """
+    notes: list[str] = []
+    token = _collected.set(notes)
+    try:
+        yield notes
+    finally:
+        _collected.reset(token)
 
 
 # An image has shape (channels, height, width) and dtype uint8.
 Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ArrayRow:
+    """A loader of one image from an array of images of one shape, for ``Item.load``.
+
+    Items that share ``read`` are loaded together: a batch of them is one indexing of the array. So
+    a source whose images lie in one array prepares them many times faster.
+
+    Attributes
+    ----------
+    read : callable
+        Function without arguments that returns all images, (N, C, H, W) uint8. It is picklable, and
+        it reads the file once per process (``functools.lru_cache``). It raises UserError when the
+        file is damaged.
+    row : int
+        The image's row in the array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep.source import ArrayRow
+    >>> def read_images():
+    ...     return np.zeros((5, 1, 28, 28), np.uint8)
+    >>> ArrayRow(read_images, 3)().shape
+    (1, 28, 28)
+    """
+
+    read: Callable[[], NDArray[np.uint8]]
+    row: int
+
+    def __call__(self) -> Image:
+        """Load the image."""
+        return np.asarray(self.read()[self.row])
 
 
 @dataclass(frozen=True)
@@ -63,7 +148,8 @@ class Item:
         The official split; "train" if there is none.
     load : callable
         Function without arguments that returns a Shape or an Image. It is picklable, so that worker
-        processes can call it. It raises ObjectError when this object is unusable.
+        processes can call it. It raises ObjectError when this object is unusable, and calls
+        ``add_note`` when it does not take the object's file literally.
 
     Examples
     --------

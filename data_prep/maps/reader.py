@@ -8,6 +8,7 @@
 /labels                 (N,) int64, -1 = none
 /mean, /std             (C, H, W) float32, over the training split; std is 1 where a value is constant
 /failures               (F,) of (id, reason): the failed objects
+/notes                  (M,) of (id, note), optional: what a reader did not take literally
 /points                 (N, P, 3) float16, optional: the clouds that became the maps
 attributes              schema_version, basis (JSON), source, source_digest, source_up, class_names (JSON),
                         content_digest, created_by
@@ -104,6 +105,8 @@ class MapFile:
         Statistics of the training split.
     failures : tuple of (id, reason)
         The failed objects, which have no map.
+    notes : tuple of (id, note)
+        What the readers did not take literally, such as rows of a cloud that they left out.
     digest : str
         The content digest.
     has_points : bool
@@ -129,6 +132,7 @@ class MapFile:
     mean: NDArray[np.float32] = field(repr=False)
     std: NDArray[np.float32] = field(repr=False)
     failures: tuple[tuple[str, str], ...] = field(repr=False)
+    notes: tuple[tuple[str, str], ...] = field(repr=False)
     digest: str
     has_points: bool
     fingerprint: dict[str, Any] = field(repr=False)
@@ -217,8 +221,9 @@ def open_maps(path: Path | str) -> MapFile:
         try:
             basis = Basis.from_json(read_attribute(file, "basis"))
             maps = open_dataset(file, "maps", MAKE_AGAIN)
-            failures = open_dataset(file, "failures", MAKE_AGAIN)
-            check_lengths(failures)
+            failures = _read_pairs(open_dataset(file, "failures", MAKE_AGAIN), "reason")
+            # Files of earlier versions have no notes.
+            notes = _read_pairs(open_dataset(file, "notes", MAKE_AGAIN), "note") if has_link(file, "notes") else ()
             source, classes = read_attribute(file, "source"), read_name_list(file, "class_names")
             has_points = has_link(file, "points")
             opened = MapFile(
@@ -231,7 +236,8 @@ def open_maps(path: Path | str) -> MapFile:
                 splits=read_short_texts(open_dataset(file, "split", MAKE_AGAIN)),
                 mean=open_dataset(file, "mean", MAKE_AGAIN)[:],
                 std=open_dataset(file, "std", MAKE_AGAIN)[:],
-                failures=tuple((_text(row["id"]), _text(row["reason"])) for row in failures[:]),
+                failures=failures,
+                notes=notes,
                 digest=read_attribute(file, "content_digest"),
                 has_points=has_points,
                 fingerprint=build_fingerprint(
@@ -278,6 +284,12 @@ def _find_contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
     if not (np.isfinite(maps.mean).all() and np.isfinite(maps.std).all() and (maps.std > 0).all()):
         return "statistics that are not finite and positive"
     return ""
+
+
+def _read_pairs(column: h5py.Dataset, meaning: str) -> tuple[tuple[str, str], ...]:
+    """Read rows of an id and a text."""
+    check_lengths(column)
+    return tuple((_text(row["id"]), _text(row[meaning])) for row in column[:])
 
 
 def _text(value: bytes | str) -> str:

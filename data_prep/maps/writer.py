@@ -64,6 +64,7 @@ class MapWriter:
     ) -> None:
         self._basis, self._path = basis, path
         self._failures: list[tuple[str, str]] = []
+        self._notes: list[tuple[str, str]] = []
         self._ids: list[str] = []
         self._labels: list[int] = []
         self._splits: list[str] = []
@@ -131,6 +132,10 @@ class MapWriter:
         """Record a failed object."""
         self._failures.append((identity, reason))
 
+    def note(self, identity: str, text: str) -> None:
+        """Record what the reader of an object did not take literally."""
+        self._notes.append((identity, text))
+
     def __enter__(self) -> Self:
         return self
 
@@ -156,10 +161,11 @@ class MapWriter:
         self._file.create_dataset("ids", (rows,), dtype=text, data=self._ids or None, **options)
         self._file.create_dataset("split", (rows,), dtype=text, data=self._splits or None, **options)
         self._file.create_dataset("labels", data=np.array(self._labels, np.int64), **options)
-        pair = np.dtype([("id", text), ("reason", text)])
-        failures = self._file.create_dataset("failures", (len(self._failures),), dtype=pair)
-        if self._failures:
-            failures[:] = np.array(self._failures, dtype=pair)
+        for name, meaning, pairs in (("failures", "reason", self._failures), ("notes", "note", self._notes)):
+            pair = np.dtype([("id", text), (meaning, text)])
+            column = self._file.create_dataset(name, (len(pairs),), dtype=pair)
+            if pairs:
+                column[:] = np.array(pairs, dtype=pair)
         mean, std = (self._training if "train" in self._splits else self._others).compute_mean_and_std()
         self._file.create_dataset("mean", data=mean)
         self._file.create_dataset("std", data=std)

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.pipeline.shape_to_map import shape_to_map
-from data_prep.source import Item, Shape, Up
+from data_prep.source import Item, Shape, Up, add_note
 from spectral_ssl.ground.errors import ObjectError
 
 
 def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Load an object and transform it to its map.
+    """Load an object and transform it to its map; ``collect_notes`` around the call collects the notes of the object.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def object_to_map(item: Item, basis: Basis, up: Up) -> tuple[NDArray[np.float32]
     loaded = item.load()
     if not isinstance(loaded, Shape):
         return _image_to_map(loaded, basis), None
+    for note in loaded.notes:
+        add_note(note)
     return shape_to_map(loaded, basis, up, make_object_generator(basis.seed, item.id))
 
 

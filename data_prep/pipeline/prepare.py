@@ -32,7 +32,7 @@ from data_prep.pipeline.work_folder import (
     open_work_folder,
 )
 from data_prep.pipeline.workers import run_batches
-from data_prep.source import Item, Shape, Source, Up
+from data_prep.source import Item, Shape, Source, Up, collect_notes
 from data_prep.transforms import moment_sums as moments
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 from spectral_ssl.ground.files import publish
@@ -40,7 +40,7 @@ from spectral_ssl.ground.provenance import created_by
 
 # Raise this number with any change of the code that changes an object's map. Then unfinished work
 # of older code is not resumed.
-METHOD = 1
+METHOD = 2
 BATCH = 16  # Number of objects in a task of a worker and in a shard.
 # For fewer objects, starting worker processes takes longer than they save.
 TOO_FEW_FOR_WORKERS = 256
@@ -327,6 +327,8 @@ def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]
         maps.append(outcome[0])
         if outcome[1] is not None:
             clouds.append(outcome[1])
+        for note in outcome[2]:
+            writer.note(item.id, note)
     if good:
         writer.append(
             np.stack(maps),
@@ -351,8 +353,10 @@ def _transform(items: Sequence[Item], basis: Basis, up: Up, keep_points: bool) -
             moments.precompile()  # On another machine nothing may be compiled yet. One process compiles for all.
         for item in items:
             try:
-                values, cloud = object_to_map(item, basis, up)
-                outcomes.append((values, _to_half(cloud) if keep_points and cloud is not None else None))
+                with collect_notes() as notes:
+                    values, cloud = object_to_map(item, basis, up)
+                half = _to_half(cloud) if keep_points and cloud is not None else None
+                outcomes.append((values, half, tuple(notes)))
             except ObjectError as error:
                 outcomes.append(str(error))
             except OSError as error:  # The file or its disk has disappeared.

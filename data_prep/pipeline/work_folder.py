@@ -4,7 +4,7 @@
 .NAME.prep/         the folder, next to NAME
 lock                held by the process that works here; the system releases it when that process ends or is killed
 manifest.json       the fingerprint: everything that the content of the map file depends on
-00000017.shard      the outcomes of batch 17: a line of JSON (rows, failures, checksum), then the maps, then the clouds
+00000017.shard      the outcomes of batch 17: a line of JSON (failures, notes, checksum), then the maps, then the clouds
 maps.h5             the map file while it is assembled from the shards
 ==================  ==================================================================================================
 
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from spectral_ssl.ground.errors import UserError
 
 BEING_MADE = "another prep is making this file"
-# The outcome of an object: its map with the cloud (None if clouds are not stored), or the reason of
-# its failure.
-Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None] | str
+# The outcome of an object: its map, the cloud (None if clouds are not stored) and the notes of its
+# reader, or the reason of its failure.
+Outcome = tuple[NDArray[np.float32], NDArray[np.float16] | None, tuple[str, ...]] | str
 Fingerprint = Mapping[str, Any]
 
 
@@ -117,14 +117,15 @@ class WorkFolder:
     def write(self, batch: int, outcomes: Sequence[Outcome]) -> None:
         """Store the outcomes of one batch, in the order of its objects."""
         good = [outcome for outcome in outcomes if not isinstance(outcome, str)]
-        parts = [values.tobytes() for values, _ in good]
-        clouds = [cloud for _, cloud in good if cloud is not None]
+        parts = [values.tobytes() for values, _, _ in good]
+        clouds = [cloud for _, cloud, _ in good if cloud is not None]
         parts += [cloud.tobytes() for cloud in clouds]
         checksum = 0
         for part in parts:
             checksum = zlib.crc32(part, checksum)
         header = {
             "failures": [outcome if isinstance(outcome, str) else None for outcome in outcomes],
+            "notes": [notes for _, _, notes in good],
             "map": list(good[0][0].shape) if good else [],
             "cloud": list(clouds[0].shape) if clouds else [],
             "bytes": sum(map(len, parts)),
@@ -188,6 +189,7 @@ class WorkFolder:
         if not isinstance(header, dict) or header.get("bytes") != len(body) or header.get("crc32") != zlib.crc32(body):
             raise ValueError("the content has changed")
         failures: list[str | None] = header["failures"]
+        notes: list[list[str]] = header["notes"]
         rows = failures.count(None)
         split = 4 * rows * int(np.prod(header["map"])) if rows else 0
         maps = np.frombuffer(body[:split], np.float32).reshape(rows, *header["map"])
@@ -198,7 +200,7 @@ class WorkFolder:
             if failure is not None:
                 outcomes.append(failure)
                 continue
-            outcomes.append((maps[row], None if clouds is None else clouds[row]))
+            outcomes.append((maps[row], None if clouds is None else clouds[row], tuple(notes[row])))
             row += 1
         return outcomes
 

@@ -4,9 +4,11 @@ The reader opens only the given file; a .gltf file may also name buffers in its 
 downloads nothing and loads no pickled data. It ignores materials and textures.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.readers.clouds.arrays import parse_npy, read_npz
 from data_prep.readers.clouds.text import parse_text
@@ -14,12 +16,13 @@ from data_prep.readers.clouds.voxels import parse_binvox
 from data_prep.readers.limits import LARGEST_FILE
 from data_prep.readers.meshes.by_trimesh import read_with_trimesh
 from data_prep.readers.meshes.off import parse_off
-from data_prep.source import Shape
+from data_prep.source import Shape, add_note, collect_notes
 from spectral_ssl.ground.errors import ObjectError
 
 MESH_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
 CLOUD_SUFFIXES = (".xyz", ".pts", ".txt", ".npy", ".npz", ".binvox")
 SHAPE_SUFFIXES = MESH_SUFFIXES + CLOUD_SUFFIXES
+MOST_BAD = 0.1  # Largest share of a cloud's points that may be left out because they are not finite.
 
 
 def read_shape(path: Path) -> Shape:
@@ -35,7 +38,8 @@ def read_shape(path: Path) -> Shape:
     Shape
         Points (N, 3) float64 and, for a mesh, faces (F, 3) int64. The parts of a scene are merged,
         each at its position in the scene: x' = T x with the transform T of its node. A .ply without
-        faces is a cloud. An array of three dimensions in a .npy or .npz file is a voxel grid.
+        faces is a cloud. An array of three dimensions in a .npy or .npz file is a voxel grid. Its
+        ``notes`` name what was not taken literally.
 
     Raises
     ------
@@ -68,10 +72,11 @@ def read_shape(path: Path) -> Shape:
             raise ObjectError(f"{size >> 20} MiB, more than {LARGEST_FILE >> 20}")
         if size == 0:
             raise ObjectError("an empty file")
-        shape = _parse(suffix, path)
+        with collect_notes() as notes:
+            shape = _check(_parse(suffix, path))
     except OSError as error:
         raise ObjectError(f"cannot be read: {error.strerror or error}") from error
-    return _check(shape)
+    return replace(shape, notes=(*shape.notes, *notes))
 
 
 def _parse(suffix: str, path: Path) -> Shape:
@@ -94,17 +99,52 @@ def _check(shape: Shape) -> Shape:
     """Return the shape if points can be sampled from it; otherwise raise an ObjectError."""
     if len(shape.points) == 0:
         raise ObjectError("no points")
-    if not np.isfinite(shape.points).all():
-        raise ObjectError("coordinates that are not finite")
     if shape.faces is None:
-        return shape
+        return _drop_bad_points(shape)
     if len(shape.faces) == 0:
         raise ObjectError("no faces")
     if shape.faces.min() < 0 or shape.faces.max() >= len(shape.points):
         raise ObjectError("a face names a vertex that does not exist")
+    points = _move_unused_vertices(shape.points, shape.faces)
     for part in (shape.faces[:64], shape.faces[64:]):  # The first faces nearly always suffice, and this saves time.
-        first, second, third = (shape.points[part[:, corner]] for corner in range(3))
+        first, second, third = (points[part[:, corner]] for corner in range(3))
         with np.errstate(over="ignore", invalid="ignore"):
             if np.cross(second - first, third - first).any():
-                return shape
+                return replace(shape, points=points)
     raise ObjectError("zero area: all faces are degenerate")
+
+
+def _drop_bad_points(cloud: Shape) -> Shape:
+    """Drop the points of a cloud that are not finite, unless they are more than ``MOST_BAD`` of all.
+
+    Raises
+    ------
+    ObjectError
+        When too many points are not finite.
+    """
+    good = np.logical_and.reduce(np.isfinite(cloud.points), axis=1)
+    bad = len(good) - int(np.count_nonzero(good))
+    if bad == 0:
+        return cloud
+    if bad > MOST_BAD * len(good):
+        raise ObjectError(f"{bad} of {len(good)} points are not finite, more than {MOST_BAD:.0%}: remove them")
+    add_note(f"{bad} of {len(good)} points are not finite: left out")
+    return replace(cloud, points=cloud.points[good])
+
+
+def _move_unused_vertices(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Move vertices that are not finite and that no face uses to a corner of a face, where they change nothing.
+
+    Raises
+    ------
+    ObjectError
+        When a face uses a vertex that is not finite.
+    """
+    bad = np.logical_or.reduce(~np.isfinite(points), axis=1)
+    if not bad.any():
+        return points
+    used = int(np.count_nonzero(bad[faces].any(axis=1)))
+    if used:
+        raise ObjectError(f"{used} of {len(faces)} faces have a vertex that is not finite: repair them")
+    add_note(f"{int(bad.sum())} vertices that no face uses are not finite: left out")
+    return np.where(bad[:, None], points[faces[0, 0]], points)

@@ -28,6 +28,7 @@ def prep(
     counts = {split: len(maps.rows(split)) for split in ("train", "val", "test") if len(maps.rows(split))}
     if as_json:
         result = {"path": str(maps.path), "maps": counts, "shape": maps.basis.shape, "not_used": dict(maps.failures)}
+        result["notes"] = [list(pair) for pair in maps.notes]
         print(json.dumps(result, indent=1))
         return
     splits = ", ".join(f"{count} {split}" for split, count in counts.items())

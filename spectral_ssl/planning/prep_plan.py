@@ -1,7 +1,9 @@
 """Settle what ``prep`` does, and do it: find the raw data, choose the basis and the file, write the maps."""
 
 import os
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +22,7 @@ from spectral_ssl.planning.prep_options import PrepOptions
 DEFAULT_DEGREES = {"zernike": 20, "sh": 15, "radial": 63}
 DEFAULT_SHELLS = 8
 FAILURES_SHOWN = 5
+KINDS_OF_NOTES_SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,34 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         say(f"failed: {identity}: {reason}")
     if len(maps.failures) > FAILURES_SHOWN:
         say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
+    for line in describe_notes(maps.notes):
+        say(line)
     return maps
+
+
+def describe_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """Describe the notes of readers, one line for each kind; notes that differ only in numbers are of one kind.
+
+    Parameters
+    ----------
+    notes : sequence of (id, note)
+        The notes of a map file.
+
+    Examples
+    --------
+    >>> from spectral_ssl.planning.prep_plan import describe_notes
+    >>> describe_notes([("a.xyz", "3 of 600 rows left out"), ("b.xyz", "1 of 50 rows left out")])
+    ['note: a.xyz and 1 more: 3 of 600 rows left out']
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for identity, note in notes:
+        kinds.setdefault(re.sub(r"\d+", "0", note), []).append((identity, note))
+    lines = []
+    for (identity, note), *others in list(kinds.values())[:KINDS_OF_NOTES_SHOWN]:
+        lines.append(f"note: {identity}{f' and {len(others)} more' if others else ''}: {note}")
+    if len(kinds) > KINDS_OF_NOTES_SHOWN:
+        lines.append(f"note: {len(kinds) - KINDS_OF_NOTES_SHOWN} more kinds, see /notes in the file")
+    return lines
 
 
 def list_slow_choices(source: Source, basis: Basis, workers: int | None) -> list[str]:
