@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from downstream.features.kmeans_patches import learn_patch_features as learn_patch_features
     from downstream.features.nearest import find_nearest as find_nearest
     from downstream.features.pca import compute_pca_features as compute_pca_features
+    from downstream.features.pca import fit_components as fit_components
     from downstream.features.pca import fit_reduction as fit_reduction
     from downstream.features.pca import reduce_features as reduce_features
+    from downstream.features.standardise import fit_scaler as fit_scaler
     from downstream.features.standardise import scale_to_unit_length as scale_to_unit_length
     from downstream.features.standardise import standardise_features as standardise_features
     from downstream.features.store import Features as Features
@@ -49,7 +51,9 @@ PUBLIC_NAMES = {
     "export_features": "downstream.features.export",
     "extract_features": "downstream.features.export",
     "find_nearest": "downstream.features.nearest",
+    "fit_components": "downstream.features.pca",
     "fit_reduction": "downstream.features.pca",
+    "fit_scaler": "downstream.features.standardise",
     "learn_patch_features": "downstream.features.kmeans_patches",
     "read_features": "downstream.features.store",
     "reduce_features": "downstream.features.pca",

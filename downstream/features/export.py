@@ -5,21 +5,17 @@ Letters in shapes: N maps, B maps of a block, D features.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
-from downstream.features.pca import components_error, fit_reduction, reduce_features
+from downstream.features.pca import Reduction, components_error, count_most_components, fit_reduction, reduce_features
 from downstream.features.store import Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import describe_pooling
 from pretext.runs.trained_run import TrainedRun
 from pretext.training.distributed import ALONE, Distributed
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 NO_VALUES = np.empty((0, 0), np.float32)
 # Principal components are fitted on at most 20,000 training samples with 10^8 values in all
@@ -128,12 +124,12 @@ def _encode_blocks(
     check_same_basis(run.basis, maps)
     rows = maps.rows("train") if len(maps.rows("train")) else maps.rows()
     dimensions = run.encode(maps.read(rows[:1])).shape[1]
-    count = min(len(rows), MOST_FITTED_SAMPLES, max(components, MOST_FITTED_VALUES // dimensions))
+    count = min(len(rows), MOST_FITTED_SAMPLES, max(components + 1, MOST_FITTED_VALUES // dimensions))
     fitted = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
-    if components > min(count, dimensions):  # An early check saves the encoding.
+    if components > count_most_components(count, dimensions):  # An early check saves the encoding.
         raise processes.report_once(components_error(components, count, dimensions))
     values = run.encode_file(maps, fitted, processes)
-    models: list[Pipeline] = []
+    models: list[Reduction] = []
     processes.run_on_main(lambda: models.append(fit_reduction(values, components)))  # The others need no copy.
     yield from (reduce_features(models[0], block) for block in blocks)
 

@@ -14,7 +14,9 @@ from data_prep.maps.reader import MapFile
 from data_prep.transforms.invariants import degree_norms, ring_norms
 from downstream.features.kmeans_patches import PatchConfig, has_quadrants, learn_patch_features
 from downstream.features.pca import COMPONENTS, compute_pca_features
+from downstream.features.standardise import clear_rounding_noise
 from downstream.metrics.frechet import compute_image_features, load_feature_network
+from downstream.probes.component_choice import choose_components
 from downstream.probes.fine_tune import FineTunedNetwork, fine_tune
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.config import to_toml
@@ -43,6 +45,9 @@ class FeatureRow:
         features of the run, which are not cached.
     code : tuple of str
         Packages that compute the features.
+    choose_count : callable, optional
+        Function of the training features, their labels and a seed that returns how many leading
+        features to use. None if all are used.
     tune : callable, optional
         Function of training rows, their labels and a seed that fine-tunes the network of the
         features. None if the features have no network.
@@ -53,6 +58,7 @@ class FeatureRow:
     is_random: bool = False
     settings: dict[str, Any] | None
     code: tuple[str, ...] = ("data_prep", "downstream")
+    choose_count: Callable[[NDArray[np.float32], NDArray[np.int64], int], int] | None = None
     tune: Callable[[NDArray[np.int64], NDArray[np.int64], int], FineTunedNetwork] | None = None
 
 
@@ -151,13 +157,29 @@ def _spectral_baselines(maps: MapFile, train: NDArray[np.int64]) -> list[Feature
         return unfold(maps.read(), maps.basis)
 
     return [
-        FeatureRow(name="raw coefficients", make=lambda seed: read_raw(), settings={}),
+        FeatureRow(name="raw coefficients", make=lambda seed: clear_rounding_noise(read_raw(), train), settings={}),
+        _principal_components(read_raw, train),
         FeatureRow(
-            name="PCA", make=lambda seed: compute_pca_features(read_raw(), train), settings={"components": COMPONENTS}
+            name="rotation invariants",
+            make=lambda seed: clear_rounding_noise(degree_norms(maps.read(), maps.basis), train),
+            settings={},
         ),
-        FeatureRow(name="rotation invariants", make=lambda seed: degree_norms(maps.read(), maps.basis), settings={}),
-        FeatureRow(name="ring norms", make=lambda seed: ring_norms(maps.read(), maps.basis), settings={}),
+        FeatureRow(
+            name="ring norms",
+            make=lambda seed: clear_rounding_noise(ring_norms(maps.read(), maps.basis), train),
+            settings={},
+        ),
     ]
+
+
+def _principal_components(read_raw: Callable[[], NDArray[np.float32]], train: NDArray[np.int64]) -> FeatureRow:
+    """Make the row of the principal components of raw maps."""
+    return FeatureRow(
+        name="PCA",
+        make=lambda seed: compute_pca_features(read_raw(), train),
+        settings={"components": COMPONENTS},
+        choose_count=choose_components,
+    )
 
 
 def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConfig) -> list[FeatureRow]:
@@ -173,9 +195,7 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
 
     rows = [
         FeatureRow(name="raw pixels", make=lambda seed: read_raw(), settings={}),
-        FeatureRow(
-            name="PCA", make=lambda seed: compute_pca_features(read_raw(), train), settings={"components": COMPONENTS}
-        ),
+        _principal_components(read_raw, train),
     ]
     if has_quadrants(maps.basis.shape, patches):
         code = ("data_prep", "downstream", "pretext")

@@ -266,6 +266,8 @@ def score_row(
         if is_first or row.is_random:
             features = row.make(seed)
             check_finite(features)
+            if row.choose_count:
+                features = features[:, : row.choose_count(features[split.train], split.labels, seed)]
             train, test = features[split.train], features[split.test]
         if is_first:
             for probe in probes:

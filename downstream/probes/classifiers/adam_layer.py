@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from downstream.features.standardise import fit_scaler
 from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak regularisation, for standardised features.
@@ -57,10 +58,8 @@ def fit_layer(features: NDArray[np.float32], labels: NDArray[np.int64], seed: in
 
 def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: float, seed: int) -> Predictor:
     """Train the layer with one weight decay."""
-    from sklearn.preprocessing import StandardScaler
-
     classes, targets = np.unique(labels, return_inverse=True)
-    scaler = StandardScaler().fit(features)
+    scaler = fit_scaler(features)
     values = torch.from_numpy(scaler.transform(features).astype(np.float32, copy=False))
     target_classes = torch.from_numpy(targets.astype(np.int64))
     weights = torch.zeros(len(classes), values.shape[1], requires_grad=True)

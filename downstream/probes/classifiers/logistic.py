@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from downstream.features.standardise import fit_scaler
 from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak regularisation. Features are standardised, so the range serves a hundred
@@ -52,10 +53,9 @@ def fit_regularisation_path(
     """Yield predictors from strong to weak regularisation; each fit starts from the result of the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    scaler = StandardScaler().fit(features)
+    scaler = fit_scaler(features)
     standard = scaler.transform(features)
     model = LogisticRegression(max_iter=MOST_ITERATIONS, warm_start=True)
     for strength in strengths:

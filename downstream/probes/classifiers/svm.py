@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from downstream.features.standardise import fit_scaler
 from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit, make_linear_predictor
 
 # From strong to weak regularisation, for standardised features.
@@ -55,10 +56,9 @@ def _fit_regularisation_path(
 ) -> Iterator[Predictor]:
     """Yield predictors from strong to weak regularisation."""
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    scaler = StandardScaler().fit(features)
+    scaler = fit_scaler(features)
     standard = scaler.transform(features)
     for strength in strengths:
         model = LinearSVC(C=strength, dual="auto", max_iter=MOST_ITERATIONS, random_state=0)
