@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.maps.reader import MapFile
+from downstream.features.standardise import get_rounding_error
 from downstream.probes.cross_validation import check_training_split
 from pretext.data.batch import Batch
 from pretext.runs.trained_run import ROWS_AT_ONCE, TrainedRun
@@ -116,7 +117,8 @@ def _train_epochs(
         frozen = torch.cat([tuned.features(part) for part in conditions.split(ROWS_AT_ONCE)])
     # The linear layer reads features with the scale of standardised frozen features.
     mean, std = frozen.mean(dim=0), frozen.std(dim=0)
-    std = torch.where(std > 1e-6, std, 1.0)
+    rounding = get_rounding_error(frozen.numpy()) * frozen.abs().amax(dim=0)
+    std = torch.where(std > rounding.clamp(min=1e-6), std, 1.0)
     layer = nn.utils.skip_init(nn.Linear, len(mean), len(classes))
     with torch.no_grad():
         layer.weight.zero_()

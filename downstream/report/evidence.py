@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.maps.reader import MapFile
+from downstream.features.standardise import fit_scaler
 from pretext.data.batch import Example
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.folder import find_run_data
@@ -52,9 +53,7 @@ class Items:
 
     def standardise(self) -> NDArray[np.float64]:
         """Compute the features with mean 0, and with deviation 1 in each dimension that varies."""
-        values = self.features.astype(np.float64)
-        deviation = values.std(axis=0)
-        return np.asarray((values - values.mean(axis=0)) / np.where(deviation > 1e-12, deviation, 1))
+        return np.asarray(fit_scaler(self.features).transform(self.features.astype(np.float64)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from pretext.method import Method
 from spectral_ssl.ground.progress import say
 
 NEIGHBOURS = 10
+ROUNDING_ERRORS = 4  # up to which a feature is constant, as in ``downstream.features.standardise``
 # Samples of training for each monitored one. A forward pass costs a third of a step, so the monitor
 # costs about 4 %.
 SPACING = 8
@@ -130,7 +131,9 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
     if not torch.isfinite(features).all():
         return math.nan
     std = features.std(dim=0)
-    standard = (features - features.mean(dim=0)) / torch.where(std > 1e-12, std, 1.0)
+    # A feature that varies by rounding only becomes 0. Its noise would be as large as other features.
+    rounding = ROUNDING_ERRORS * torch.finfo(features.dtype).eps * features.abs().amax(dim=0)
+    standard = (features - features.mean(dim=0)) / torch.where(std > rounding, std, torch.inf)
     directions = functional.normalize(standard, dim=1)
     similarity = (directions @ directions.T).fill_diagonal_(-math.inf)  # (N, N)
     nearest = similarity.topk(min(neighbours, len(features) - 1), dim=1)
@@ -145,14 +148,18 @@ def effective_rank(features: Tensor) -> float:
 
     Source: Roy and Vetterli, "The effective rank" (EUSIPCO 2007). It is 1 for features on a line,
     and at most min(N - 1, D). It is 0 if all features are the same, and NaN if one is not finite.
+    Singular values of rounding errors count as 0: those up to 4 eps m (sqrt(N) + sqrt(D)), where m
+    is the largest absolute value. Without this limit, collapsed features would have a high rank.
     """
     if not torch.isfinite(features).all():
         return math.nan
-    centred = (features - features.mean(dim=0)).double()
+    exact = features.double()
+    centred = exact - exact.mean(dim=0)
     gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
     values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    total = values.sum()
-    if total <= 1e-12:
+    rounding = ROUNDING_ERRORS * torch.finfo(features.dtype).eps * float(features.abs().max())
+    values = values[values > rounding * (math.sqrt(features.shape[0]) + math.sqrt(features.shape[1]))]
+    if not len(values):
         return 0.0
-    shares = values / total
+    shares = values / values.sum()
     return float(torch.special.entr(shares).sum().exp())

@@ -56,6 +56,19 @@ def test_effective_rank_of_known_matrices() -> None:
     assert effective_rank(two.T[:, :5]) <= 5
 
 
+@pytest.mark.parametrize("level", [1e-6, 1.0, 300.0])
+def test_rounding_noise_is_neither_rank_nor_similarity(level: float) -> None:
+    generator = np.random.default_rng(0)
+    steps = generator.integers(-1, 2, (60, 40)) * np.spacing(np.float32(level))
+    collapsed = torch.from_numpy((level + steps).astype(np.float32))
+    assert effective_rank(collapsed) == 0.0
+    labels = torch.arange(60) % 3
+    signal = level * (1 + labels[:, None] + 0.01 * torch.randn(60, 1, generator=seeded()))
+    features = torch.cat([signal, collapsed], dim=1)
+    assert effective_rank(features) == pytest.approx(1.0, abs=1e-6)
+    assert knn_accuracy(features[labels != 1], labels[labels != 1]) == 1.0
+
+
 def test_knn_accuracy_is_the_neighbour_probe_with_each_sample_left_out() -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 4
