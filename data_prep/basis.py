@@ -19,6 +19,7 @@ pixels      none          an image's colour channel                  -
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from typing import Any, Literal, get_args
 
 from spectral_ssl.ground.errors import UserError, unknown_name
@@ -27,6 +28,7 @@ Kind = Literal["zernike", "sh", "radial", "pixels"]
 Sampling = Literal["area", "farthest", "quadrature", "solid"]
 Centre = Literal["mean", "area"]
 Truncation = Literal["triangular", "rectangular", "none"]
+Ground = Literal["white", "grey", "black"]
 
 PAIR = "image-pair"
 DIRECTIONS = ("AtoB", "BtoA")
@@ -74,8 +76,14 @@ class Basis:
         a mesh.
     reach : float
         The fraction of the points within the unit sphere, see ``data_prep.geometry.unit_ball``.
+    ground : {"white", "grey", "black"}
+        The colour behind transparent parts of images.
+    full_scale : float or None
+        The value of grey images with more than 8 bits that becomes white; None for that of the
+        file's type, see ``data_prep.readers.images.rules``.
 
-    Files without ``sampling``, ``centre`` and ``reach`` have the defaults.
+    Files without ``sampling``, ``centre``, ``reach``, ``ground`` and ``full_scale`` have the
+    defaults.
 
     Examples
     --------
@@ -103,10 +111,20 @@ class Basis:
     sampling: Sampling = "area"
     centre: Centre = "mean"
     reach: float = 1.0
+    ground: Ground = "white"
+    full_scale: float | None = None
 
     def to_json(self) -> str:
-        """Write the basis as a JSON object with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Write the basis as a JSON object with sorted keys.
+
+        The rules of images are left out where they are the defaults. So the text, which is part of
+        the digests of map files, stays that of earlier versions.
+        """
+        values = asdict(self)
+        for name in ("ground", "full_scale"):
+            if values[name] == getattr(Basis, name):
+                del values[name]
+        return json.dumps(values, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "Basis":
@@ -283,7 +301,15 @@ def radial_basis(degree: int = 63) -> Basis:
     return Basis(kind="radial", degree=degree, radial=1, truncation="rectangular", shape=(1, degree + 1, degree + 1))
 
 
-def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False) -> Basis:
+def pixel_basis(
+    channels: int,
+    height: int,
+    width: int,
+    *,
+    paired: bool = False,
+    ground: Ground = "white",
+    full_scale: float | None = None,
+) -> Basis:
     """Build the basis of plain images: a map is the image, scaled to [-1, 1] by value / 127.5 - 1.
 
     Parameters
@@ -294,11 +320,21 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
         Size of an image in pixels.
     paired : bool
         Whether a map holds two images, one after the other in its channels.
+    ground : {"white", "grey", "black"}
+        The colour behind transparent parts.
+    full_scale : float, optional
+        The value of grey images with more than 8 bits that becomes white; by default that of the
+        file's type.
 
     Returns
     -------
     Basis
         Maps have shape (channels, height, width).
+
+    Raises
+    ------
+    UserError
+        When there is no such ground, or the full scale is not positive and finite.
 
     Notes
     -----
@@ -312,6 +348,10 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
     >>> pixel_basis(6, 256, 256, paired=True).layout
     'image-pair'
     """
+    if ground not in get_args(Ground):
+        raise unknown_name("ground", ground, get_args(Ground))
+    if full_scale is not None and not 0 < full_scale < inf:
+        raise UserError("full scale out of range", full_scale, "give a positive number")
     return Basis(
         kind="pixels",
         degree=0,
@@ -322,6 +362,8 @@ def pixel_basis(channels: int, height: int, width: int, *, paired: bool = False)
         phase="none",
         layout=PAIR if paired else "image",
         up="none",
+        ground=ground,
+        full_scale=full_scale,
     )
 
 
@@ -334,7 +376,8 @@ def _rebuild(basis: Basis) -> Basis:
         When a number is out of range, or there is no such kind.
     """
     if basis.kind == "pixels":
-        return pixel_basis(*basis.shape, paired=basis.layout == PAIR)
+        paired, ground, full_scale = basis.layout == PAIR, basis.ground, basis.full_scale
+        return pixel_basis(*basis.shape, paired=paired, ground=ground, full_scale=full_scale)
     for number in (basis.degree, basis.radial, basis.points, basis.seed):
         if not isinstance(number, int):
             raise TypeError(f"{number!r} is not a whole number")

@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from data_prep.source import Source
+from data_prep.readers.image import ImageLoader
+from data_prep.source import ArrayRow, Source
 from spectral_ssl.ground.terminal import printable
 
 
@@ -20,8 +21,8 @@ def digest_file_times(source: Source) -> str:
     Parameters
     ----------
     source : Source
-        A source whose loaders are partial functions with the path of their file among the
-        arguments. All loaders that read files are of this kind.
+        A source whose loaders are ``ImageLoader``, ``ArrayRow``, or partial functions with the path
+        of their file among the arguments. All loaders that read files are of these kinds.
 
     Returns
     -------
@@ -30,8 +31,13 @@ def digest_file_times(source: Source) -> str:
     """
     digest = sha256()
     visited: set[Path] = set()
+    array: Any = None
     for item in source.items:
-        for path in _list_paths(item.load):
+        if isinstance(item.load, ArrayRow):
+            if item.load.read is array:
+                continue  # Neighbouring rows are in the same file, and there may be many thousands.
+            array = item.load.read
+        for path in list_paths(item.load):
             if path in visited:
                 continue
             visited.add(path)
@@ -42,13 +48,17 @@ def digest_file_times(source: Source) -> str:
     return digest.hexdigest()[:16]
 
 
-def _list_paths(value: Any) -> Iterator[Path]:
-    """List the paths among the arguments of a partial function, and of partial functions among its arguments."""
+def list_paths(value: Any) -> Iterator[Path]:
+    """List the files of a loader: the paths among its arguments, and those of the functions among them."""
     if isinstance(value, Path):
         yield value
+    elif isinstance(value, ImageLoader):
+        yield value.path
+    elif isinstance(value, ArrayRow):
+        yield from list_paths(value.read)
     elif isinstance(value, partial):
         for argument in (*value.args, *value.keywords.values()):
-            yield from _list_paths(argument)
+            yield from list_paths(argument)
 
 
 LONGEST_NAME = 1000  # characters

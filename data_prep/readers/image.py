@@ -1,44 +1,44 @@
-"""Reader of one image file, grey or colour, with eight bits; and scaling of images."""
+"""Reader of one image file, grey or colour, with eight bits; loaders of such files, and their scaling."""
 
-import math
-import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.readers.images.opening import ImageHeader, open_image, read_header
+from data_prep.readers.images.resize import resize_square
+from data_prep.readers.images.rules import ImageRules, convert_to_bytes
 from data_prep.source import Image, Shape, Source
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import UserError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-# Pillow detects the format by content, and for some other formats it would start external programs.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-LARGEST_SIDE = 16384  # This limit and the next are checked before decoding.
-MOST_PIXELS = 1 << 26  # 64 million pixels take 256 MiB.
-GREY_MODES = ("1", "L", "LA")
-DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+DEFAULT_RULES = ImageRules()
+SMALLEST, LARGEST = 4, 512  # pixels on a side
 
 
-def read_image(path: Path) -> Image:
-    """Read an image.
+def read_image(path: Path, rules: ImageRules = DEFAULT_RULES) -> Image:
+    """Read an image, upright and with eight opaque bits a channel.
 
     Parameters
     ----------
     path : Path
-        A file with one of ``IMAGE_SUFFIXES``.
+        A file with one of ``IMAGE_SUFFIXES``. Of an animation the first frame is read, and a note
+        says so.
+    rules : ImageRules
+        The colour behind transparent parts, and the value of deep images that becomes white.
 
     Returns
     -------
     ndarray, shape (1 or 3, H, W), uint8
-        Grey images have one channel; all others are converted to RGB. Transparency is dropped.
+        Grey images have one channel; all others are converted to RGB.
 
     Raises
     ------
     ObjectError
-        When the file is missing, damaged, or far too large.
+        When the file is missing, damaged or far too large, is a stack of pages, has values outside
+        its scale, or shows nothing on the ground.
 
     Examples
     --------
@@ -48,60 +48,64 @@ def read_image(path: Path) -> Image:
     >>> read_image(folder / "red.png").shape
     (3, 2, 4)
     """
-    from PIL import Image as Pillow  # The import takes 0.1 s.
-
-    try:
-        if not path.is_file():  # Opening a pipe could block for ever.
-            raise ObjectError("no such file" if not path.exists() else "not a regular file: a pipe, folder or device")
-        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # Pillow warns of large images and unusual metadata.
-            if max(image.size) > LARGEST_SIDE or math.prod(image.size) > MOST_PIXELS:
-                most = f"{LARGEST_SIDE} on a side or {MOST_PIXELS} in total"
-                raise ObjectError(f"{image.size[0]}x{image.size[1]} pixels, more than {most}")
-            if image.mode in DEEP_MODES:
-                # Pillow would clip values at 255 and turn nearly all of the image white.
-                raise ObjectError(f"more than 8 bits a value (mode {image.mode}): convert it to 8 bits first")
-            pixels = np.asarray(image.convert("L" if image.mode in GREY_MODES else "RGB"))
-    except ObjectError:
-        raise
-    except Exception as error:  # Damaged files make Pillow raise many types, from KeyError to struct.error.
-        raise ObjectError(f"unreadable image: {str(error)[:200] or type(error).__name__}") from error
+    with open_image(path) as image:
+        pixels = convert_to_bytes(image, rules)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def resize_square(image: Image, size: int) -> Image:
-    """Crop the largest square from the middle and scale it.
+@dataclass(frozen=True)
+class ImageLoader:
+    """A loader of one image file, for ``Item.load``.
 
-    Parameters
+    Attributes
     ----------
-    image : ndarray, shape (C, H, W), uint8
-        An image with any number of channels; each channel is scaled separately.
-    size : int
-        Pixels on a side of the result.
+    path : Path
+        The file.
+    cut : callable, optional
+        A picklable function that takes the image and returns the part or the arrangement of it that
+        is used. It raises ObjectError if the image does not fit.
+    size : int, optional
+        Pixels on a side to which the middle square is scaled; by default the size stays.
+    shape : tuple of int, optional
+        (channels, height, width) after the cut, if the layout of the data set fixes it. Then no
+        header is read to find it.
 
-    Returns
-    -------
-    ndarray, shape (C, size, size), uint8
-        The scaled square. When the image shrinks, each pixel is the mean over the area it covers:
-        sharper filters would cause ringing at the edges of label maps. When the image grows, the
-        interpolation is bicubic.
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from data_prep.readers.image import ImageLoader
+    >>> Image.new("RGB", (4, 2), "red").save(folder / "red.png")
+    >>> ImageLoader(folder / "red.png", size=8)().shape
+    (3, 8, 8)
     """
-    from PIL import Image as Pillow  # The import takes 0.1 s.
 
-    _, height, width = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[:, top : top + side, left : left + side]
-    if side == size:
-        return np.ascontiguousarray(square)
-    filter_ = Pillow.Resampling.BOX if side > size else Pillow.Resampling.BICUBIC
-    scaled = [
-        np.asarray(Pillow.fromarray(np.ascontiguousarray(channel)).resize((size, size), filter_)) for channel in square
-    ]
-    return np.stack(scaled)
+    path: Path
+    cut: Callable[[Image], Image] | None = None
+    size: int | None = None
+    shape: tuple[int, int, int] | None = None
 
+    def __call__(self, rules: ImageRules = DEFAULT_RULES) -> Image:
+        """Load the image."""
+        image = read_image(self.path, rules)
+        if self.cut is not None:
+            image = self.cut(image)
+        return image if self.size is None else resize_square(image, self.size)
 
-SMALLEST, LARGEST = 4, 512  # pixels on a side
+    def read_header(self) -> ImageHeader:
+        """Read shape and depth of the image as it would be loaded, without its pixels.
+
+        Raises
+        ------
+        ObjectError
+            When the file is unusable, as far as its header tells.
+        """
+        header = ImageHeader(self.shape, is_deep=False) if self.shape is not None else read_header(self.path)
+        shape = header.shape
+        if self.cut is not None and self.shape is None:
+            # The function cuts an array that takes no memory, so that its rule is written once.
+            channels, height, width = self.cut(np.broadcast_to(np.uint8(0), shape)).shape
+            shape = (channels, height, width)
+        return replace(header, shape=shape if self.size is None else (shape[0], self.size, self.size))
 
 
 def resize_source(source: Source, size: int) -> Source:
@@ -118,11 +122,16 @@ def resize_source(source: Source, size: int) -> Source:
         raise UserError("size of images out of range", size, f"give {SMALLEST} to {LARGEST}")
     return replace(
         source,
-        items=tuple(replace(item, load=partial(_load, item.load, size)) for item in source.items),
+        items=tuple(replace(item, load=_resize(item.load, size)) for item in source.items),
         # The digest includes the size, because maps of another size are different data.
         digest=sha256(f"{source.digest} {size}".encode()).hexdigest(),
         note=f"{source.note}; middle square, scaled to {size}x{size}",
     )
+
+
+def _resize(load: Callable[[], Shape | Image], size: int) -> Callable[[], Shape | Image]:
+    """Return a loader of the scaled middle square."""
+    return replace(load, size=size) if isinstance(load, ImageLoader) else partial(_load, load, size)
 
 
 def _load(load: Callable[[], Shape | Image], size: int) -> Image:

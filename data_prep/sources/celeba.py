@@ -1,12 +1,11 @@
 """CelebA: aligned photographs of faces, with any of their 40 attributes as the class."""
 
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.readers.image import read_image
+from data_prep.readers.image import ImageLoader
 from data_prep.source import Image, Item, Source, Split
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
@@ -62,7 +61,7 @@ def open_source(root: Path, attribute: str = "") -> Source:
             missing.append((path.name, "not in the tables"))
             continue
         label, split = labels.get(path.name, -1), splits.get(path.name, "train")
-        items.append(Item(path.name, label, split, partial(_read_face, path)))
+        items.append(Item(path.name, label, split, ImageLoader(path, _cut_face, shape=(3, SIDE, SIDE))))
         digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError("no image that the tables list", str(images), "unpack the archive again")
@@ -126,9 +125,8 @@ def _read_splits(path: Path) -> dict[str, Split]:
     return splits
 
 
-def _read_face(path: Path) -> Image:
-    """Read the middle square of an image."""
-    image = read_image(path)
+def _cut_face(image: Image) -> Image:
+    """Cut the middle square out of an image; raise an ObjectError if it is smaller."""
     _, height, width = image.shape
     if min(height, width) < SIDE:
         raise ObjectError(f"{width}x{height} pixels, less than {SIDE} on a side")

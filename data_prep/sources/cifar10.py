@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.image import IMAGE_SUFFIXES, read_image
-from data_prep.source import Image, Item, Source, Split
+from data_prep.readers.image import ImageLoader
+from data_prep.readers.images.opening import IMAGE_SUFFIXES
+from data_prep.source import ArrayRow, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.pickles import check_pickle
 
@@ -86,7 +87,7 @@ def _open_tree(folder: Path) -> Source:
                 raise UserError(f"no images of class {class_name!r} ({split})", str(class_folder), advice)
             for path in paths:
                 # The suffix is part of the id, because 0001.png and 0001.jpg may both exist.
-                items.append(Item(f"{split}/{class_name}/{path.name}", label, split, partial(read_image, path)))
+                items.append(Item(f"{split}/{class_name}/{path.name}", label, split, ImageLoader(path)))
                 digest.update(f"{split}/{class_name}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
                 endings[path.suffix.lower()] += 1
     return _build_source(f"image tree ({', '.join(sorted(endings))})", items, digest.hexdigest())
@@ -107,9 +108,9 @@ def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
         labels = read(path)[1]
         if len(labels) == 0 or labels.max() >= len(CLASSES):
             raise UserError("labels out of range", f"{labels.max(initial=0)} in {path}", "get the archive again")
+        images = partial(_read_batch, read, path)
         items.extend(
-            Item(f"{name}/{row:05d}", int(label), split, partial(_read_image, read, path, row))
-            for row, label in enumerate(labels)
+            Item(f"{name}/{row:05d}", label, split, ArrayRow(images, row)) for row, label in enumerate(labels.tolist())
         )
         digest.update(f"{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     return _build_source("binary batches" if ending else "Python batches", items, digest.hexdigest())
@@ -119,10 +120,6 @@ def _open_batches(folder: Path, ending: str, read: Reader) -> Source:
 def _read_batch(read: Reader, path: Path) -> NDArray[np.uint8]:
     """Read the images (N, 3, 32, 32) of a batch, once per process."""
     return read(path)[0].reshape(-1, 3, 32, 32)
-
-
-def _read_image(read: Reader, path: Path, row: int) -> Image:
-    return np.asarray(_read_batch(read, path)[row])
 
 
 def _read_binary_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

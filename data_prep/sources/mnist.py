@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.source import Image, Item, Source, Split
+from data_prep.source import ArrayRow, Item, Source, Split
 from spectral_ssl.ground.errors import UserError
 
 WHERE = (
@@ -64,9 +64,9 @@ def open_source(root: Path) -> Source:
             )
         for path in (images, labels):
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        read = partial(_read_images, images)
         items.extend(
-            Item(f"{split}/{row:05d}", int(label), split, partial(_read_image, images, row))
-            for row, label in enumerate(classes)
+            Item(f"{split}/{row:05d}", label, split, ArrayRow(read, row)) for row, label in enumerate(classes.tolist())
         )
         notes.append(f"{split} {count} of {OFFICIAL_COUNTS[split]}")
     return Source(
@@ -135,10 +135,6 @@ def _count_images(path: Path) -> int:
 
 @lru_cache(maxsize=2)
 def _read_images(path: Path) -> NDArray[np.uint8]:
-    """Read all images (N, 28, 28), once per process."""
+    """Read all images (N, 1, 28, 28), once per process."""
     sizes, body = _read(path, IMAGE_MAGIC, 4)
-    return np.frombuffer(body, np.uint8).reshape(sizes)
-
-
-def _read_image(path: Path, row: int) -> Image:
-    return np.asarray(_read_images(path)[row][None])
+    return np.frombuffer(body, np.uint8).reshape(sizes[0], 1, SIDE, SIDE)

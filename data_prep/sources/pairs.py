@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.readers.image import IMAGE_SUFFIXES, read_image
+from data_prep.readers.image import ImageLoader
+from data_prep.readers.images.opening import IMAGE_SUFFIXES
 from data_prep.source import Image, Item, Shape, Source, Split
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
@@ -64,9 +65,16 @@ def select_side(source: Source, side: str) -> Source:
         raise UserError("--side is for paired images", f"data set {source.name!r}", "leave it out")
     if side not in ("A", "B"):
         raise unknown_name("side", side, ("A", "B"))
-    items = tuple(replace(item, load=partial(_half, item.load, side)) for item in source.items)
+    items = tuple(replace(item, load=_select(item.load, side)) for item in source.items)
     digest = sha256(f"{source.digest} side {side}".encode()).hexdigest()
     return replace(source, name=f"{source.name} side {side}", items=items, digest=digest, paired=False)
+
+
+def _select(load: Callable[[], Shape | Image], side: str) -> Callable[[], Shape | Image]:
+    """Return a loader of the left (A) or the right (B) image of a pair."""
+    if isinstance(load, ImageLoader) and load.cut is cut_pair:
+        return replace(load, cut=_cut_left if side == "A" else _cut_right)
+    return partial(_half, load, side)
 
 
 def _half(load: Callable[[], Shape | Image], side: str) -> Image:
@@ -84,7 +92,7 @@ def _open(name: str, folder: Path) -> Source:
     for split, level in levels.items():
         paths = (path for path in level.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
         for path in sorted(paths, key=_sort_key):
-            items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], partial(read_pair, path)))
+            items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], ImageLoader(path, cut_pair)))
             digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError("no images in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
@@ -106,8 +114,13 @@ def _sort_key(path: Path) -> tuple[int, str]:
     return (int(number[:18]) if number else 10**18, path.name)
 
 
-def read_pair(path: Path) -> Image:
-    """Read a file of two images side by side.
+def cut_pair(both: Image) -> Image:
+    """Cut an image of two images side by side in the middle.
+
+    Parameters
+    ----------
+    both : ndarray, shape (1 or 3, H, W), uint8
+        The image.
 
     Returns
     -------
@@ -117,10 +130,20 @@ def read_pair(path: Path) -> Image:
     Raises
     ------
     ObjectError
-        When the file is unreadable or cannot be cut in the middle.
+        When the image cannot be cut in the middle.
     """
-    both = read_image(path)
+    return np.concatenate([_cut_left(both), _cut_right(both)])
+
+
+def _cut_left(both: Image) -> Image:
+    return np.ascontiguousarray(both[:, :, : _find_middle(both)])
+
+
+def _cut_right(both: Image) -> Image:
+    return np.ascontiguousarray(both[:, :, _find_middle(both) :])
+
+
+def _find_middle(both: Image) -> int:
     if both.shape[2] % 2:
         raise ObjectError(f"a width of {both.shape[2]} pixels: not two images side by side")
-    middle = both.shape[2] // 2
-    return np.concatenate([both[:, :, :middle], both[:, :, middle:]])
+    return both.shape[2] // 2

@@ -1,13 +1,13 @@
 """scikit-learn's handwritten digits: 1797 images of 8x8 pixels that need no download."""
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.source import Image, Item, Source, Split
+from data_prep.source import ArrayRow, Item, Source, Split
 
 WHERE = "nothing to get: the digits come with scikit-learn"
 HELP = """digits: 8x8 grey images of the ten digits, part of scikit-learn.
@@ -41,7 +41,7 @@ def open_source(root: Path) -> Source:
     items = []
     for number, identity in enumerate(ids):
         split: Split = "test" if number in test else "train"
-        items.append(Item(identity, int(labels[number]), split, partial(_load_image, number)))
+        items.append(Item(identity, int(labels[number]), split, ArrayRow(_load_images, number)))
     return Source(
         name="digits",
         kind="images",
@@ -62,5 +62,6 @@ def _load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return images, np.asarray(bunch.target, np.int64)
 
 
-def _load_image(number: int) -> Image:
-    return np.asarray(_load_digits()[0][number][None])
+def _load_images() -> NDArray[np.uint8]:
+    """Load all images (N, 1, 8, 8), once per process."""
+    return _load_digits()[0][:, None]

@@ -1,0 +1,1 @@
+"""Images: opening and headers, conversion to eight bits a channel, and scaling."""
