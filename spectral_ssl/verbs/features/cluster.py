@@ -37,7 +37,7 @@ def cluster(
     clusters : int, optional
         The number of clusters; the number of classes by default.
     how : {"kmeans", "spectral"}
-        faiss k-means, or spectral clustering of the graph of 10 neighbours.
+        k-means, the best of 10 starts, or spectral clustering of the graph of 10 neighbours.
     split : str, optional
         The split to cluster; all samples by default.
     neighbours : bool

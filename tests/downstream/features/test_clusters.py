@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from downstream.features import clusters as module
 from downstream.features.clusters import cluster_features, compute_neighbour_purity, score_clusters
 from spectral_ssl.ground.errors import UserError
 
@@ -36,6 +37,40 @@ def test_clusters_of_blobs_are_the_blobs(how: str) -> None:
     assert np.array_equal(clusters, cluster_features(features, 4, how))
 
 
+def make_separated_blobs(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Make 4 to 48 blobs of 30 samples in 2 to 12 dimensions whose centres are at least 10 deviations apart."""
+    generator = np.random.default_rng(seed)
+    count, dimensions = int(generator.integers(4, 49)), int(generator.integers(2, 13))
+    centres: list[np.ndarray] = []
+    while len(centres) < count:
+        centre = generator.uniform(-12, 12, dimensions) * count ** (1 / dimensions)
+        if all(np.linalg.norm(centre - other) > 10 for other in centres):
+            centres.append(centre)
+    labels = np.repeat(np.arange(count), 30)
+    samples = np.array(centres)[labels] + generator.normal(size=(len(labels), dimensions))
+    order = generator.permutation(len(labels))
+    return samples[order].astype(np.float32), labels[order], count
+
+
+@pytest.mark.parametrize("most_products", [module.MOST_PRODUCTS, 0], ids=["scikit-learn", "faiss"])
+def test_kmeans_finds_all_of_many_sets_of_separated_blobs(most_products: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PRODUCTS", most_products)
+    for seed in range(16):
+        features, labels, count = make_separated_blobs(seed)
+        assigned = cluster_features(features, count, seed=seed)
+        assert score_clusters(assigned, labels)["ARI"] == 1.0, f"set {seed} of {count} blobs"
+    assert np.array_equal(assigned, cluster_features(features, count, seed=seed))
+
+
+@pytest.mark.parametrize("most_products", [module.MOST_PRODUCTS, 0], ids=["scikit-learn", "faiss"])
+def test_equal_samples_cannot_be_more_clusters(most_products: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PRODUCTS", most_products)
+    features = np.repeat(np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 4.0]], np.float32), 10, axis=0)
+    assert len(np.unique(cluster_features(features, 3))) == 3
+    with pytest.raises(UserError, match="fewer distinct samples than clusters"):
+        cluster_features(features, 4)
+
+
 def test_scores_of_clusters_that_are_not_the_classes() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
     scores = score_clusters(np.array([0, 0, 1, 1, 1, 1]), labels)
@@ -53,6 +88,8 @@ def test_what_cannot_be_clustered_is_refused() -> None:
         cluster_features(features, 21)
     with pytest.raises(UserError, match="constant features"):
         cluster_features(np.ones((10, 3)), 2)
+    with pytest.raises(UserError, match="constant features"):
+        cluster_features(5 + np.arange(10)[:, None] % 2 * np.full(3, 4.8e-7), 2)
     with pytest.raises(UserError, match="finite"):
         cluster_features(np.full((10, 3), np.nan), 2)
     with pytest.raises(UserError, match="clustering"):
