@@ -4,6 +4,7 @@ The reader opens only the given file; a .gltf file may also name buffers in its 
 downloads nothing and loads no pickled data. It ignores materials and textures.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,29 @@ from numpy.typing import NDArray
 from data_prep.readers.clouds.arrays import parse_npy, read_npz
 from data_prep.readers.clouds.text import parse_text
 from data_prep.readers.clouds.voxels import parse_binvox
+from data_prep.readers.foreign import refuse_foreign
 from data_prep.readers.limits import LARGEST_FILE
 from data_prep.readers.meshes.by_trimesh import read_with_trimesh
 from data_prep.readers.meshes.off import parse_off
 from data_prep.source import Shape, add_note, collect_notes
 from spectral_ssl.ground.errors import ObjectError
 
-MESH_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
-CLOUD_SUFFIXES = (".xyz", ".pts", ".txt", ".npy", ".npz", ".binvox")
-SHAPE_SUFFIXES = MESH_SUFFIXES + CLOUD_SUFFIXES
+
+def _parse_with_trimesh(data: bytes, path: Path) -> Shape:
+    """Parse a mesh or a scene by trimesh."""
+    return read_with_trimesh(data, path.suffix.lower(), path)
+
+
+# The parser of each format: a function of a file's content and its path.
+PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
+    ".off": lambda data, path: Shape(*parse_off(data)),
+    **dict.fromkeys((".obj", ".ply", ".stl", ".glb", ".gltf"), _parse_with_trimesh),
+    **dict.fromkeys((".xyz", ".pts", ".txt"), lambda data, path: parse_text(data, path.suffix.lower())),
+    ".npy": lambda data, path: parse_npy(data),
+    ".npz": lambda data, path: read_npz(path),
+    ".binvox": lambda data, path: Shape(parse_binvox(data)),
+}
+SHAPE_SUFFIXES = tuple(PARSERS)
 MOST_BAD = 0.1  # Largest share of a cloud's points that may be left out because they are not finite.
 
 
@@ -73,26 +88,12 @@ def read_shape(path: Path) -> Shape:
         if size == 0:
             raise ObjectError("an empty file")
         with collect_notes() as notes:
-            shape = _check(_parse(suffix, path))
+            data = path.read_bytes()
+            refuse_foreign(data, suffix)
+            shape = _check(PARSERS[suffix](data, path))
     except OSError as error:
         raise ObjectError(f"cannot be read: {error.strerror or error}") from error
     return replace(shape, notes=(*shape.notes, *notes))
-
-
-def _parse(suffix: str, path: Path) -> Shape:
-    """Parse a file by the reader of its format."""
-    if suffix == ".npz":
-        return read_npz(path)
-    data = path.read_bytes()
-    if suffix == ".off":
-        return Shape(*parse_off(data))
-    if suffix == ".npy":
-        return parse_npy(data)
-    if suffix == ".binvox":
-        return Shape(parse_binvox(data))
-    if suffix in CLOUD_SUFFIXES:
-        return parse_text(data, suffix)
-    return read_with_trimesh(data, suffix, path)
 
 
 def _check(shape: Shape) -> Shape:
