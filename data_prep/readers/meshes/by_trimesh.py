@@ -1,4 +1,4 @@
-"""Reader of .obj, .ply, .stl, .glb and .gltf files by trimesh: all parts of the scene, each at its position."""
+"""Reader of .obj, .stl, .glb and .gltf files by trimesh: all parts of the scene, each at its position."""
 
 import io
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.readers.limits import LARGEST_FILE, check_gltf, check_ply, check_words
+from data_prep.readers.limits import LARGEST_FILE, check_gltf, check_words
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 
@@ -25,8 +25,6 @@ def _check_for_trimesh(data: bytes, suffix: str) -> bytes:
     """
     if suffix in (".glb", ".gltf"):
         check_gltf(data)
-    elif suffix == ".ply":
-        check_ply(data)
     elif suffix == ".obj":
         check_words(data)
         # Names of groups and materials are not needed, and trimesh takes minutes for a hundred
@@ -67,18 +65,18 @@ class _Neighbours(Mapping[str, bytes]):
 
 
 def read_with_trimesh(data: bytes, suffix: str, path: Path) -> Shape:
-    """Merge all parts of a file's scene, each at its position, to one mesh; without faces to one cloud.
+    """Merge all parts of a file's scene, each at its position, to one mesh.
 
     Raises
     ------
     ObjectError
-        When the file is damaged, or holds no faces (in a .ply file no points).
+        When the file is damaged, or holds no faces.
     """
     import trimesh  # The import takes 0.6 s.
 
     trimesh.util.log.setLevel("CRITICAL")  # It logs missing textures with tracebacks.
     resolver = _Neighbours(path.parent) if suffix == ".gltf" else None
-    options = {"skip_materials": True} if suffix in (".obj", ".ply", ".glb", ".gltf") else {}
+    options = {"skip_materials": True} if suffix in (".obj", ".glb", ".gltf") else {}
     try:
         scene: Any = trimesh.load(
             io.BytesIO(_check_for_trimesh(data, suffix)),
@@ -88,7 +86,7 @@ def read_with_trimesh(data: bytes, suffix: str, path: Path) -> Shape:
             force="scene",
             **options,
         )
-        vertices, faces, clouds, start = [], [], [], 0
+        vertices, faces, start = [], [], 0
         for node in scene.graph.nodes_geometry:
             transform, name = scene.graph[node]
             part = scene.geometry[name]
@@ -97,12 +95,8 @@ def read_with_trimesh(data: bytes, suffix: str, path: Path) -> Shape:
                 vertices.append(points)
                 faces.append(np.asarray(part.faces, np.int64) + start)
                 start += len(points)
-            elif isinstance(part, trimesh.PointCloud | trimesh.Trimesh):
-                clouds.append(points)
         if vertices:
             return Shape(np.concatenate(vertices), np.concatenate(faces))
-        if clouds and suffix == ".ply":
-            return Shape(np.concatenate(clouds))
     except ObjectError:
         raise
     except Exception as error:  # Damaged files make the parsers raise many types, from KeyError to struct.error.
