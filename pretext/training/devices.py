@@ -17,22 +17,78 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def choose_device(wanted: str = "cpu") -> torch.device:
-    """Choose a device by name; "auto" is a GPU if there is one. With several GPUs each process uses one.
+    """Choose a device by name; with several GPUs each process uses one.
+
+    Parameters
+    ----------
+    wanted : {"auto", "cpu", "cuda", "mps"}
+        "auto" is the first of cuda and mps on which a layer can be computed, else the CPU.
+
+    Returns
+    -------
+    torch.device
 
     Raises
     ------
     UserError
-        If this machine has no such device.
+        If there is no device of that name, or not on this machine.
     """
     if wanted not in get_args(Device):
         raise unknown_name("device", wanted, get_args(Device))
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = next(name for name, is_available in available.items() if is_available) if wanted == "auto" else wanted
+    if wanted == "auto":
+        # a GPU that torch finds may still be one that this build of torch has no kernels for
+        name = next(name for name, is_available in available.items() if is_available and _is_usable(name))
+    else:
+        name = wanted
     if not available[name]:
         raise UserError("no such device here", f"--device {wanted}", "take --device auto, or a torch built for it")
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
+
+
+def _is_usable(name: str) -> bool:
+    """Tell whether a device computes a convolution and its gradient."""
+    if name == "cpu":
+        return True
+    try:
+        weight = torch.ones(1, 1, 2, 2, 2, device=name, requires_grad=True)
+        nn.functional.conv3d(torch.ones(1, 1, 2, 2, 2, device=name), weight).sum().backward()
+        return weight.grad is not None and float(weight.grad.sum()) == 8
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+
+
+def fit_device(method: Method, device: torch.device, wanted: str) -> torch.device:
+    """Return the device for a method: MPS has no float64, which a few methods need.
+
+    Parameters
+    ----------
+    method : Method
+        The method to train.
+    device : torch.device
+        The device that ``choose_device`` returned.
+    wanted : {"auto", "cpu", "cuda", "mps"}
+        The device that was asked for.
+
+    Returns
+    -------
+    torch.device
+        The CPU in place of MPS if the method needs float64 and ``wanted`` is "auto".
+
+    Raises
+    ------
+    UserError
+        If the method needs float64 and MPS was asked for.
+    """
+    assert isinstance(method, nn.Module)
+    tensors = [*method.parameters(), *method.buffers()]
+    if device.type != "mps" or all(tensor.dtype != torch.float64 for tensor in tensors):
+        return device
+    if wanted == "auto":
+        return torch.device("cpu")
+    raise UserError("the method needs float64, which MPS does not have", f"--device {wanted}", "take --device cpu")
 
 
 def move_to_device(method: Method, device: torch.device) -> None:

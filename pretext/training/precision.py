@@ -64,7 +64,7 @@ class MixedPrecision(Float32):
             self.scaler.load_state_dict(dict(state))
 
 
-def choose_precision(wanted: Precision, device: torch.device) -> tuple[LayerPrecision, str]:
+def choose_precision(wanted: Precision, device: torch.device, source: str = "as set") -> tuple[LayerPrecision, str]:
     """Choose the precision of the layers.
 
     Parameters
@@ -73,6 +73,8 @@ def choose_precision(wanted: Precision, device: torch.device) -> tuple[LayerPrec
         "auto" is bfloat16 on GPUs that support it, and float32 elsewhere.
     device : torch.device
         The device of the layers.
+    source : str
+        Who chose ``wanted`` unless it is "auto", for the reason.
 
     Returns
     -------
@@ -88,5 +90,5 @@ def choose_precision(wanted: Precision, device: torch.device) -> tuple[LayerPrec
         why = "the GPU has no bf16" if device.type == "cuda" else f"the default on {device.type}"
         return FLOAT32, f"fp32: {why}"
     if wanted == "fp32":
-        return FLOAT32, "fp32: as set"
-    return MixedPrecision(DTYPES[wanted], device), f"{wanted}: as set; parameters, sums and losses stay in fp32"
+        return FLOAT32, f"fp32: {source}"
+    return MixedPrecision(DTYPES[wanted], device), f"{wanted}: {source}; parameters, sums and losses stay in fp32"

@@ -72,6 +72,8 @@ class Trainer:
         This process and the others of the run; only the main process writes files.
     device : torch.device, optional
         Where the network is trained, the CPU by default.
+    precision_source : str
+        Who chose ``config.precision``, for the line that says it.
 
     Raises
     ------
@@ -98,6 +100,7 @@ class Trainer:
         mixes: bool = False,
         processes: Distributed = ALONE,
         device: torch.device | None = None,
+        precision_source: str = "as set",
     ) -> None:
         # Products of tiny numbers (squared gradients in Adam) slow the CPU down greatly unless they
         # are flushed to zero. This stays on in the process, because threads that torch has started
@@ -117,8 +120,8 @@ class Trainer:
         self.waited = 0.0  # seconds, up to the last row of metrics
         self.steps_an_epoch = math.ceil(len(data) / config.batch_size)
         method.total_steps = config.epochs * self.steps_an_epoch
-        self.precision, reason = choose_precision(config.precision, self.device)
-        say(f"precision {reason}")
+        self.precision, reason = choose_precision(config.precision, self.device, precision_source)
+        say(f"device {self.device.type}, precision {reason}")
         if isinstance(self.precision, MixedPrecision):
             self.precision.load_state(self.progress.scaling)
         self.batch_step = BatchStep(

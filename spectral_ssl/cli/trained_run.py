@@ -63,9 +63,11 @@ def report(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write everything about a run into one HTML file."""
-    if compare != bool(runs):
-        raise UserError(
-            "--compare and run folders go together", f"{len(runs or ())} folders", "write --compare RUN RUN"
-        )
+    if runs and not compare:
+        one = runs[0]
+        do = f"write --run {one} for one run, or --compare RUN RUN for several"
+        raise UserError("run folders without --compare", " ".join(map(str, runs)), do)
+    if compare and not runs:
+        raise UserError("--compare without run folders", "none", "write --compare RUN RUN")
     path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
     show(path)

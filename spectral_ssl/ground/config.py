@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, fields, is_dataclass
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -94,7 +95,10 @@ def _has_setting_as_limit(field: Field[Any]) -> bool:
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise a UserError unless ``low <= value <= high`` (NaN fails)."""
+    """Raise a UserError unless ``low <= value <= high`` (NaN and what is no number fail)."""
+    anything: object = value  # a caller in Python may pass anything
+    if not isinstance(anything, Real):
+        raise UserError(f"{name} is not a number", repr(value), "give a number")
     if not low <= value <= high:
         raise UserError(f"{name} out of range", value, f"give one from {_format_limit(low)} to {_format_limit(high)}")
 

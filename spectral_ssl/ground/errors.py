@@ -1,7 +1,7 @@
 """Errors that are not bugs: mistakes of the user, interruptions, and objects that cannot be used."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 from spectral_ssl.ground.terminal import one_line
 
@@ -64,6 +64,44 @@ class ObjectError(Exception):
         return one_line(super().__str__())
 
 
+# Measured on pairs of names of this project: typing errors reach 0.66 and keep the first letter ("svn",
+# "svm"), or reach 0.8. Other names reach 0.57 ("foo", "root"), or 0.67 with another letter first ("tpu", "cpu").
+NEAR, VERY_NEAR = 0.65, 0.8
+SHORTEST_PREFIX = 3
+
+
+def find_near_name(name: str, known: Iterable[str]) -> str | None:
+    """Find the known name that a mistyped name probably means.
+
+    Parameters
+    ----------
+    name : str
+        The unknown name.
+    known : iterable of str
+        The known names.
+
+    Returns
+    -------
+    str or None
+        The most similar name, or else the first that begins with ``name``; None if none is near.
+
+    Examples
+    --------
+    >>> find_near_name("modelnet", ["modelnet10", "digits"]), find_near_name("foo", ["root"])
+    ('modelnet10', None)
+    """
+    best, score = None, 0.0
+    typed = name.lower()
+    for each in known:
+        ratio = SequenceMatcher(None, typed, each.lower()).ratio()
+        needed = NEAR if each[:1].lower() == typed[:1] else VERY_NEAR
+        if ratio >= needed and ratio > score:
+            best, score = each, ratio
+    if best is None and len(typed) >= SHORTEST_PREFIX:
+        best = next((each for each in known if each.lower().startswith(typed)), None)
+    return best
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Make the error for a name that is not in a list; the error suggests the nearest name.
 
@@ -82,6 +120,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
         The error, for the caller to raise.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = find_near_name(name, names)
+    hint = f"did you mean {near!r}? " if near else ""
     return UserError(f"unknown {kind}", repr(name), f"{hint}choose one of: {', '.join(names)}")

@@ -3,10 +3,9 @@
 import os
 import time
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import UserError, find_near_name
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Workspace:
     @staticmethod
     def find(root: str | Path | None = None) -> "Workspace":
         """Find the workspace: at ``root``, by default at ``$SPECTRAL_SSL_HOME``, else at ``./workspace``."""
+        _check_path("workspace", root)
         root = root or os.environ.get("SPECTRAL_SSL_HOME") or "workspace"
         return Workspace(Path(root).expanduser())
 
@@ -39,9 +39,9 @@ class Workspace:
         """Return the default output path of ``export``."""
         return self.root / "features" / f"{run}-{data}.h5"
 
-    def newest_maps(self) -> Path | None:
-        """Return the map file that was written last, or None."""
-        return _newest(sorted((self.root / "maps").glob("*.h5")))
+    def map_files(self) -> list[Path]:
+        """List the map files, the one that was written last first."""
+        return sorted((self.root / "maps").glob("*.h5"), key=_age, reverse=True)
 
     def new_run(self, method: str, task: str) -> Path:
         """Return a path for a new run folder, named by the time, the method and the task."""
@@ -61,7 +61,7 @@ class Workspace:
         UserError
             If no run has a checkpoint.
         """
-        newest = _newest(sorted((self.root / "runs").glob("*/checkpoints/last.pt")))
+        newest = max((self.root / "runs").glob("*/checkpoints/last.pt"), key=_age, default=None)
         if newest is None:
             raise UserError(
                 "no run yet", f"nothing in {self.root / 'runs'}", "run `spectral-ssl pretrain` first or give --run"
@@ -78,13 +78,14 @@ class Workspace:
         """
         if run is None:
             return self.latest_run()
+        _check_path("run", run)
         path, named = Path(run), self.root / "runs" / run
         if path.is_dir():
             return path
         if len(path.parts) == 1 and named.is_dir():
             return named
-        near = get_close_matches(path.name, [folder.name for folder in self.runs()], n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = find_near_name(path.name, [folder.name for folder in self.runs()])
+        hint = f"did you mean {near!r}? " if near else ""
         raise UserError("no such run", str(run), f"{hint}see `spectral-ssl list runs`, or give the run's folder")
 
     def runs(self) -> list[Path]:
@@ -92,6 +93,12 @@ class Workspace:
         return sorted(path.parent for path in (self.root / "runs").glob("*/config.toml"))
 
 
-def _newest(paths: list[Path]) -> Path | None:
-    """Return the path that was modified last, or None; among equal times the last in name order."""
-    return max(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+def _check_path(name: str, value: object) -> None:
+    """Raise a UserError if a value is set but is no path."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise UserError(f"{name} of the wrong type", f"{value!r:.80} ({type(value).__name__})", "give a path")
+
+
+def _age(path: Path) -> tuple[int, str]:
+    """Return a key that sorts paths by the time they were written; among equal times by their names."""
+    return path.stat().st_mtime_ns, str(path)

@@ -13,6 +13,7 @@ from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.choose_maps import choose_maps
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.prep_plan import default_out, maps_stem, prepare_dataset
 
@@ -20,7 +21,7 @@ SECONDS_BETWEEN_TRIES = 1.0
 
 
 def find_maps(data: str | Path | MapFile | None, workspace: Workspace) -> MapFile:
-    """Open a map file, by default the newest one of the workspace.
+    """Open a map file, by default the main one of the workspace (``spectral_ssl.planning.choose_maps``).
 
     Parameters
     ----------
@@ -36,11 +37,11 @@ def find_maps(data: str | Path | MapFile | None, workspace: Workspace) -> MapFil
     """
     if isinstance(data, MapFile):
         return data
-    path = Path(data) if data else workspace.newest_maps()
-    if path is None:
+    maps = open_maps(data) if data else choose_maps(workspace)
+    if maps is None:
         say("no map file yet: preparing the built-in shapes")
         return wait_for_maps(lambda: prepare_dataset(PrepOptions(workspace=workspace.root)))
-    return open_maps(path)
+    return maps
 
 
 def wait_for_maps(prepare: Callable[[], MapFile]) -> MapFile:

@@ -19,13 +19,14 @@ import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from functools import wraps
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from spectral_ssl.ground.config import RANGE, Range, check_range
-from spectral_ssl.ground.errors import unknown_name
+from spectral_ssl.ground.errors import UserError, find_near_name, unknown_name
 
 LINE = 100  # characters of a line of a docstring
 
@@ -180,7 +181,7 @@ def settings_of(options: object, section: str) -> dict[str, tuple[str, Any]]:
 
 
 def check_options(options: object) -> None:
-    """Raise a UserError unless every option is in its range or among its allowed values.
+    """Raise a UserError unless every option has its type, and is in its range or among its allowed values.
 
     Parameters
     ----------
@@ -194,13 +195,43 @@ def check_options(options: object) -> None:
     """
     for each, about in described(options):
         value = getattr(options, each.name)
-        if value is None:
+        if value is None and each.default is None:
             continue
+        _check_type(each, about, value)
         if about.names and value not in about.names:
             raise unknown_name(each.name.replace("_", " "), str(value), about.names)
         if RANGE in each.metadata:
             low, high, _ = each.metadata[RANGE]
             check_range(each.name.replace("_", " "), value, low, high)
+
+
+def _check_type(each: Field[Any], about: Option, value: object) -> None:
+    """Raise a UserError unless a value has the type of its field; a bool is no number."""
+    if about.names and isinstance(value, str):
+        return
+    annotation = each.type if isinstance(each.type, str) else getattr(each.type, "__name__", "") or str(each.type)
+    # a union such as "int | None" has a name of its own in typing
+    annotation = str(each.type) if annotation in ("Union", "UnionType", "Optional", "Sequence") else annotation
+    is_sequence = "Sequence" in annotation
+    allowed = {part.strip() for part in ([annotation] if is_sequence else annotation.split("|"))}
+    if any(_has_type(value, name) for name in allowed):
+        return
+    kind = (about.kind or _kind(each, about)).removesuffix(", optional")
+    raise UserError(f"{each.name} of the wrong type", f"{value!r:.80} ({type(value).__name__})", f"give {kind}")
+
+
+def _has_type(value: object, name: str) -> bool:
+    """Tell whether a value has the type of this name; numbers of numpy are numbers."""
+    name = name.rpartition("abc.")[2].removeprefix("pathlib.")
+    if name.startswith("Sequence"):
+        inner = name.partition("[")[2].rstrip("]")
+        is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        return is_list and (inner != "str" or all(isinstance(part, str) for part in cast("Sequence[Any]", value)))
+    if name in ("int", "float"):
+        return isinstance(value, Integral if name == "int" else Real) and not isinstance(value, bool)
+    if name == "Path":
+        return isinstance(value, PathLike)
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 def takes_options(
@@ -242,8 +273,8 @@ def _check_keywords(function: str, keywords: Any, known: Any) -> None:
     """Raise a TypeError that names the nearest keyword, if one is unknown."""
     for name in keywords:
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(known)}"
+            near = find_near_name(name, known)
+            hint = f"; did you mean {near!r}?" if near else f"; known are: {', '.join(known)}"
             raise TypeError(f"{function}() has no argument {name!r}{hint}")
 
 

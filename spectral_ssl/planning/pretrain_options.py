@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.planning.options import described, is_set, option, workspace_option
+from spectral_ssl.planning.options import check_options, described, is_set, option, workspace_option
 
 if TYPE_CHECKING:  # the command line prints its help without loading what reads a map file
     from data_prep.maps.reader import MapFile
@@ -20,9 +20,10 @@ class PretrainOptions:
 
     data: "str | Path | MapFile | None" = option(
         None,
-        "Map file [the newest].",
+        "Map file [the main one].",
         "The map file. The default is the data set that the recipe names, prepared if it is missing. Without a recipe "
-        "it is the newest map file of the workspace, or the built-in shapes where there is none.",
+        "it is the main map file of the workspace (``spectral_ssl.planning.choose_maps``), or the built-in shapes if "
+        "there is none.",
         kind="path or MapFile",
         reads=Path,
         with_resume=True,
@@ -97,10 +98,10 @@ class PretrainOptions:
         setting="train.compile",
     )
     device: str = option(
-        "cpu",
-        "Device of the training: cpu, cuda, mps, or auto.",
-        'The device of the training; "auto" is a GPU if there is one.',
-        kind='{"cpu", "auto", "cuda", "mps"}',
+        "auto",
+        "Device of the training: auto (a GPU if it can be used, else the CPU), cpu, cuda, mps.",
+        'The device of the training; "auto" is a GPU if one can be used, else the CPU.',
+        names=("auto", "cpu", "cuda", "mps"),
         with_resume=True,
     )
     settings: Sequence[str] = option(
@@ -135,6 +136,9 @@ class PretrainOptions:
         with_resume=True,
     )
     workspace: str | Path | None = workspace_option(with_resume=True)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     def check_resume(self) -> None:
         """Raise a UserError if a run is resumed with options that only a new run may have."""

@@ -78,6 +78,16 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
     return plan, maps
 
 
+def name_precision_source(options: PretrainOptions) -> str:
+    """Name who chose the precision of the layers, in the words of the line about it."""
+    keys = {setting.partition("=")[0].strip() for setting in options.settings}
+    if options.precision is not None or keys & {"precision", "train.precision"}:
+        return "as set"
+    if options.recipe and "precision" in read_recipe(str(options.recipe)).get("train", {}):
+        return f"as in the recipe {options.recipe}"
+    return "the default for these maps on this processor"
+
+
 def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
     """Merge a recipe, ``settings`` and the options that stand for a setting into the parts of a plan.
 

@@ -25,7 +25,7 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.find_data import find_maps
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.pretrain_options import PretrainOptions
-from spectral_ssl.planning.run_plan import plan_run
+from spectral_ssl.planning.run_plan import name_precision_source, plan_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,8 @@ class RunStart:
         The network, new or as in the last checkpoint.
     progress : dict or None
         The progress at the last checkpoint; None at the beginning.
+    precision_source : str
+        Who chose the precision of the layers.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class RunStart:
     training: TrainingSplit
     network: Method
     progress: dict[str, Any] | None
+    precision_source: str = "as the run was started"
 
 
 def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack) -> RunStart:
@@ -99,7 +102,15 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
     if predictor_run is not None:
         say(f"taking the predictor of {predictor_run}")
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
-    return RunStart(folder=folder, plan=plan, maps=maps, training=training, network=network, progress=None)
+    return RunStart(
+        folder=folder,
+        plan=plan,
+        maps=maps,
+        training=training,
+        network=network,
+        progress=None,
+        precision_source=name_precision_source(options),
+    )
 
 
 def join_run(folder: str, plan_text: str, progress: dict[str, Any] | None) -> RunStart:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.features.export import export
@@ -20,12 +21,17 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
         The workspace folder, see ``Workspace.find``. ``maps/demo.h5`` of an earlier demo is
         replaced; its runs stay.
     max_minutes : float
-        The longest time for the training.
+        The longest time for the training; 0 for no limit.
 
     Returns
     -------
     dict
         The result of the probe, with the ``paths`` of all files.
+
+    Raises
+    ------
+    UserError
+        If ``max_minutes`` is no number, or negative; nothing is written then.
 
     Examples
     --------
@@ -34,6 +40,7 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     >>> result["paths"]["features"].is_file()
     True
     """
+    check_range("max_minutes", max_minutes, 0, 1e7)  # fails before the data is prepared
     root = Workspace.find(workspace).root
     say("1 of 4: prep, shapes to spectral maps")
     maps = prep("shapes", out=root / "maps" / "demo.h5", workspace=root, overwrite=True)

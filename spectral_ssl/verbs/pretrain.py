@@ -10,7 +10,7 @@ from downstream.figures.training_curves import draw_losses
 from downstream.report.evidence import Predictions
 from downstream.report.page import write_short_report
 from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, select_held_out_rows
-from pretext.training.devices import choose_device
+from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
 from spectral_ssl.ground.progress import say
@@ -71,7 +71,8 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
             start.progress,
             mixes=start.plan.task_entry.mixes,
             processes=processes,
-            device=device,
+            device=fit_device(start.network, device, options.device),
+            precision_source=start.precision_source,
         ).run()
         processes.run_on_main(lambda: None)  # wait until the last checkpoint is written
         return _finish(start.folder, start.maps, options.report) if processes.is_main else load_run(start.folder)

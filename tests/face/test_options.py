@@ -4,17 +4,19 @@ import ast
 import inspect
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import typer
+from command_line import call
 
 import spectral_ssl
 from downstream.probes.rows import DEFAULT_PROBES
 from pretext.networks.feature_layers import DEFAULT
 from spectral_ssl.cli.app import app
 from spectral_ssl.ground.config import within
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import UserError, find_near_name
 from spectral_ssl.planning.options import check_options, option, takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -80,13 +82,83 @@ def test_a_function_takes_the_options_of_its_dataclass() -> None:
         ({"siez": 3}, TypeError, "did you mean 'size'"),
         ({"zzz": 3}, TypeError, "known are: size, kind"),
         ({"size": 6}, UserError, "size out of range"),
-        ({"size": float("nan")}, UserError, "size out of range"),
+        ({"size": float("nan")}, UserError, "size of the wrong type: got nan"),
         ({"kind": "c"}, UserError, "unknown kind"),
+        ({"kind": 3}, UserError, 'kind of the wrong type: got 3 .int.; give {"a", "b"}$'),
+        ({"size": "x"}, UserError, "size of the wrong type: got 'x' .str.; give int$"),
+        ({"size": True}, UserError, "size of the wrong type: got True .bool.; give int$"),
+        ({"size": 1.5}, UserError, "size of the wrong type: got 1.5 .float.; give int$"),
+        ({"size": None}, UserError, "size of the wrong type: got None"),
     ],
 )
 def test_what_is_no_option_or_out_of_range_is_refused(options: dict[str, Any], error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         measure(**options)
+
+
+WRONG_TYPES: dict[str, dict[str, Any]] = {
+    "prep": {"dataset": 3, "degree": "x", "reach": "1", "download": 1, "root": 2.5},
+    "pretrain": {"epochs": "x", "max_minutes": "soon", "data": 3, "settings": "epochs=3", "report": "no", "out": 4},
+    "complete": {"modes": "x", "run": 3, "seed": 0.5},
+    "evaluate": {"beside": "run", "count": (1,), "second": 1},
+    "probe": {"probes": "linear", "seeds": "3", "target": 1, "layer": 2},
+    "export": {"components": "x", "layer": 3, "overwrite": "yes"},
+}
+
+
+@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, wrong in WRONG_TYPES.items() for name in wrong])
+def test_a_value_of_the_wrong_type_is_a_mistake_of_the_user(verb: str, name: str) -> None:
+    with pytest.raises(UserError, match=f"^{name} of the wrong type: got "):
+        getattr(spectral_ssl, verb)(**{name: WRONG_TYPES[verb][name]})
+
+
+def test_values_of_numpy_and_paths_have_the_right_type(tmp_path: Path) -> None:
+    for options in (
+        PrepOptions("shapes", degree=cast(int, np.int64(3)), reach=1, root=tmp_path, out=str(tmp_path)),
+        ProbeOptions(probes=["linear"], seeds=cast(int, np.int32(2))),
+        EvaluateOptions(beside=[tmp_path], settings=("a=1",)),
+    ):
+        check_options(options)
+
+
+def test_verbs_without_a_dataclass_refuse_wrong_types_too(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="number of neighbours is not a number: got 'x'"):
+        spectral_ssl.neighbors("q", count="x")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="max_minutes is not a number: got 'x'"):
+        spectral_ssl.demo(max_minutes="x")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="run of the wrong type: got 5"):
+        spectral_ssl.report(5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="workspace of the wrong type: got 5"):
+        spectral_ssl.list_runs(workspace=5)  # type: ignore[arg-type]
+    ended = call("demo", "--max-minutes", "-1", workspace=tmp_path / "home")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "max_minutes out of range: got -1.0" in ended.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_run_without_compare_gets_the_right_command(tmp_path: Path) -> None:
+    ended = call("report", "first", workspace=tmp_path)
+    assert ended.stderr == (
+        "spectral-ssl: run folders without --compare: got first; "
+        "write --run first for one run, or --compare RUN RUN for several\n"
+    )
+    assert "--compare without run folders" in call("report", "--compare", workspace=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "right"),
+    [
+        ("foo", ["root", "out"], None),
+        ("tpu", ["auto", "cpu", "cuda", "mps"], None),
+        ("svn", ["linear", "svm"], "svm"),
+        ("joint", ["cgml", "joint-embedding"], "joint-embedding"),
+        ("Zernike", ["sh", "zernike"], "zernike"),
+        ("rmbedding", ["embedding"], "embedding"),
+        ("x", ["xyz"], None),
+    ],
+)
+def test_only_a_near_name_is_suggested(name: str, known: list[str], right: str | None) -> None:
+    assert find_near_name(name, known) == right
 
 
 @pytest.mark.parametrize("verb", OPTIONS)

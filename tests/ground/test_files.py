@@ -85,14 +85,14 @@ def test_workspace_is_found_in_the_stated_order(tmp_path: Path, monkeypatch: pyt
 
 def test_newest_maps_and_latest_run_go_by_time(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    assert workspace.newest_maps() is None
+    assert workspace.map_files() == []
     with pytest.raises(UserError, match="no run yet"):
         workspace.latest_run()
     for number, name in enumerate(("b", "a")):
         for path in (tmp_path / "maps" / f"{name}.h5", tmp_path / "runs" / name / "checkpoints" / "last.pt"):
             write_text(path, "{}")
             os.utime(path, (1000 + number, 1000 + number))
-    assert workspace.newest_maps() == tmp_path / "maps" / "a.h5"
+    assert workspace.map_files() == [tmp_path / "maps" / "a.h5", tmp_path / "maps" / "b.h5"]
     assert workspace.latest_run() == tmp_path / "runs" / "a"
     write_text(tmp_path / "runs" / "c" / "status.json", "{}")  # ended before its first checkpoint
     assert workspace.latest_run() == tmp_path / "runs" / "a"

@@ -21,7 +21,7 @@ from pretext.runs.plan import Plan
 from pretext.training.batch_step import BatchStep
 from pretext.training.checkpoint import Progress, save_checkpoint
 from pretext.training.checks import check_accumulation
-from pretext.training.devices import choose_device
+from pretext.training.devices import choose_device, fit_device, move_to_device
 from pretext.training.feature_statistics import FeatureMonitor
 from pretext.training.precision import choose_precision
 from pretext.training.trainer import learn_before_training
@@ -29,6 +29,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.choose_maps import choose_maps
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -70,6 +71,7 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     if options.resume is not None:
         raise UserError("--dry-run with --resume", str(options.resume), "leave one of them out")
     workspace = Workspace.find(options.workspace)
+    choose_device(options.device)  # a device that this machine lacks is refused at once
     if options.out is not None:
         refuse_existing(Path(options.out), overwrite=False)
     maps, prep_options = _find_existing_maps(options, workspace)
@@ -78,7 +80,7 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     with TemporaryDirectory(prefix="spectral-ssl-") as temporary, quiet():
         folder = Path(temporary)
         plan, maps = plan_run(replace(options, data=maps), Workspace(folder))  # exports features of a run to the folder
-        return {"prep": None, **_measure(_copy_features(plan, folder), maps, folder, workspace)}
+        return {"prep": None, **_measure(_copy_features(plan, folder), maps, folder, workspace, options.device)}
 
 
 def _find_existing_maps(options: PretrainOptions, workspace: Workspace) -> tuple[MapFile | None, PrepOptions]:
@@ -89,9 +91,10 @@ def _find_existing_maps(options: PretrainOptions, workspace: Workspace) -> tuple
     if options.data is not None:
         return open_maps(options.data), prep_options
     recipe_prep = find_recipe_prep(str(options.recipe), workspace) if options.recipe else None
-    path = workspace.newest_maps() if recipe_prep is None else Path(str(recipe_prep.out))
-    maps = open_maps(path) if path is not None and path.exists() else None
-    return maps, recipe_prep or prep_options
+    if recipe_prep is None:
+        return choose_maps(workspace), prep_options
+    path = Path(str(recipe_prep.out))
+    return open_maps(path) if path.exists() else None, recipe_prep
 
 
 def _copy_features(plan: Plan, folder: Path) -> Plan:
@@ -105,9 +108,9 @@ def _copy_features(plan: Plan, folder: Path) -> Plan:
     return replace(plan, task_config=replace(config, features=str(copy)))
 
 
-def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> dict[str, Any]:
+def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, wanted: str) -> dict[str, Any]:
     """Measure a few steps, the feature statistics and a checkpoint; return the estimate of the whole training."""
-    config = plan.train
+    config, device = plan.train, choose_device(wanted)
     started = time.monotonic()
     training = open_training_split(plan, maps)
     network, _ = build_new_network(plan, training, workspace)
@@ -115,14 +118,17 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
     learn_before_training(network, training, config.seed)
+    device = fit_device(network, device, wanted)
+    move_to_device(network, device)
     before = time.monotonic() - started
     torch.set_flush_denormal(True)  # as in training
-    times = _step_times(network, plan, training)
+    times = _step_times(network, plan, training, device)
     monitoring = 0.0
     if config.watch and config.epochs:
         monitor = FeatureMonitor(training, plan.view, config.watch, seeded_generator(config.seed, "monitor"))
         # an upper bound: in short epochs features are measured less often than once an epoch
-        monitoring = _seconds(lambda: monitor.measure(network, 0))
+        with BatchStep(device=device).on_device():
+            monitoring = _seconds(lambda: monitor.measure(network, 0, device))
     progress = asdict(Progress())
     saving = _seconds(lambda: save_checkpoint(folder, network, training.standardise, plan.to_toml(), progress))
     # the median without the first step, which warms up caches; the last batch of an epoch may be
@@ -150,12 +156,14 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace) -> d
     }
 
 
-def _step_times(network: Method, plan: Plan, training: TrainingSplit) -> list[float]:
+def _step_times(network: Method, plan: Plan, training: TrainingSplit, device: torch.device) -> list[float]:
     """Measure the seconds of each of a few real steps."""
     order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
     batches = order.split(plan.train.batch_size)
-    precision, _ = choose_precision(plan.train.precision, choose_device())
-    batch_step = BatchStep(precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes)
+    precision, _ = choose_precision(plan.train.precision, device)
+    batch_step = BatchStep(
+        precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes, device=device
+    )
     times: list[float] = []
     for step in range(STEPS):
 

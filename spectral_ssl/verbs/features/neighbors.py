@@ -1,6 +1,5 @@
 """``neighbors``: find the objects of a data set whose features are most similar to those of one object."""
 
-from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.config import check_range
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import ObjectError, UserError, find_near_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
@@ -158,8 +157,8 @@ def _find_rows(maps: MapFile, split: str | None) -> NDArray[np.int64]:
 def _read_query(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> SingleMap:
     """Compute the map of a file that is no object of the data."""
     if not path.is_file():
-        near = get_close_matches(str(path), maps.ids, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = find_near_name(str(path), maps.ids)
+        hint = f"did you mean {near!r}? " if near else ""
         what_to_do = f"{hint}give an id, e.g. {maps.ids[0]}, or a mesh, a cloud or an image"
         raise UserError("neither an object of the data nor a file", str(path), what_to_do)
     data_up = str(maps.fingerprint["up axis of the source"])

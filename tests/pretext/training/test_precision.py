@@ -14,6 +14,8 @@ from pretext.training.config import TrainConfig
 from pretext.training.precision import MixedPrecision, choose_precision
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
+from spectral_ssl.planning.pretrain_options import PretrainOptions
+from spectral_ssl.planning.run_plan import name_precision_source
 
 CPU = torch.device("cpu")
 # a process without rows is a matter of several processes
@@ -63,6 +65,15 @@ def test_float16_resumes_with_its_factor(folder: Path, name: str, device: str) -
 def test_a_precision_is_chosen_with_a_reason() -> None:
     assert choose_precision("auto", CPU)[1] == "fp32: the default on cpu"
     assert isinstance(choose_precision("bf16", CPU)[0], MixedPrecision)
+    assert choose_precision("bf16", CPU, "the default")[1].startswith("bf16: the default; ")
+    for options, source in (
+        (PretrainOptions(), "the default for these maps on this processor"),
+        (PretrainOptions(precision="bf16"), "as set"),
+        (PretrainOptions(settings=("train.precision = bf16",)), "as set"),
+        (PretrainOptions(recipe="joint-embedding"), "as in the recipe joint-embedding"),
+        (PretrainOptions(recipe="quick"), "the default for these maps on this processor"),
+    ):
+        assert name_precision_source(options) == source
     with pytest.raises(UserError, match="unknown precision"):
         choose_precision("bf61", CPU)  # type: ignore[arg-type]
     assert TrainConfig().precision == "auto"
