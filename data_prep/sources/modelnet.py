@@ -22,7 +22,7 @@ from data_prep.readers.shape import read_shape
 from data_prep.source import Item, Shape, Source, Split, Up
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import read_small_text
-from spectral_ssl.ground.hdf5 import has_link
+from spectral_ssl.ground.hdf5 import explain_open_error, has_link
 
 if TYPE_CHECKING:
     import h5py
@@ -292,6 +292,8 @@ def _open_file(path: Path) -> "Iterator[h5py.File]":
             yield file
     except UserError:
         raise
+    except OSError as error:
+        raise explain_open_error(path, error, "unpack the archive again") from error
     except Exception as error:  # Any access to a damaged file can raise many types, from KeyError to RuntimeError.
         raise UserError("damaged HDF5 file", f"{path} ({error})", "unpack the archive again") from error
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from data_prep.maps.reader import MAKE_AGAIN, MapFile, open_maps
 from pretext.data.standardise import Standardiser
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.hdf5 import open_dataset
+from spectral_ssl.ground.hdf5 import explain_open_error, open_dataset
 
 
 class MapDataset(Dataset[tuple[Tensor, ...]]):
@@ -97,7 +97,10 @@ class MapDataset(Dataset[tuple[Tensor, ...]]):
     def _read(self, name: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Read rows of a column as float32, in the order of ``rows``."""
         if self._file is None or self._process != os.getpid():  # a file opened before a fork must not be used after it
-            self._file, self._process = h5py.File(self.maps.path, "r"), os.getpid()
+            try:
+                self._file, self._process = h5py.File(self.maps.path, "r"), os.getpid()
+            except (OSError, RuntimeError) as error:
+                raise explain_open_error(self.maps.path, error, f"make it again with `{MAKE_AGAIN}`") from error
         order, inverse = np.unique(rows, return_inverse=True)  # HDF5 reads rows in rising order only
         return np.asarray(open_dataset(self._file, name, MAKE_AGAIN)[order], np.float32)[inverse]
 

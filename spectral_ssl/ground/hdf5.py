@@ -6,6 +6,7 @@ compression. Nothing that is read from them may therefore take more memory than 
 A file that announces more is refused before memory is allocated for it.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,8 @@ def open_hdf5(path: Path, schema: str, make_again: str) -> Iterator[h5py.File]:
     Raises
     ------
     UserError
-        If the file is missing, truncated, not HDF5, or of another schema.
+        If the file is missing, truncated, not HDF5, of another schema, or open in another program
+        that writes it.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,12 +61,8 @@ def open_hdf5(path: Path, schema: str, make_again: str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(
-            "not a readable HDF5 file",
-            f"{path} ({reason})",
-            f"it is damaged or truncated: make it again with `{make_again}`",
-        ) from error
+        damaged = f"it is damaged or truncated: make it again with `{make_again}`"
+        raise explain_open_error(path, error, damaged) from error
     with file:
         if file.userblock_size:
             raise UserError("not a plain HDF5 file", f"a user block in {path}", f"make it again with `{make_again}`")
@@ -74,6 +72,38 @@ def open_hdf5(path: Path, schema: str, make_again: str) -> Iterator[h5py.File]:
                 f"not a file of schema {schema!r}", f"{stored[:80]!r} in {path}", f"make it again with `{make_again}`"
             )
         yield file
+
+
+def explain_open_error(path: Path, error: OSError | RuntimeError, damaged: str) -> UserError:
+    """Make the error for an HDF5 file that h5py could not open: in use, not permitted, or damaged.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : OSError or RuntimeError
+        The error of h5py.
+    damaged : str
+        What the user can do if the file is damaged.
+
+    Returns
+    -------
+    UserError
+        The error, for the caller to raise.
+    """
+    text = str(error)
+    reason = (text.splitlines() or [type(error).__name__])[0][:120]
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        do = "copy it to a local disk, or set HDF5_USE_FILE_LOCKING=FALSE if no other program writes it"
+        return UserError("a file system without locks", f"{path} ({reason})", do)
+    # a writer holds a lock; without locks it leaves a mark in the file
+    if number == errno.EAGAIN or "unable to lock file" in text or "already open for write" in text:
+        do = "wait until it has written the file, or close it there; the file itself is not at fault"
+        return UserError("the file is open in another program", str(path), do)
+    if isinstance(error, PermissionError):
+        return UserError("no permission to read the file", str(path), "change its permissions, or copy it")
+    return UserError("not a readable HDF5 file", f"{path} ({reason})", damaged)
 
 
 def read_schema(file: h5py.File) -> str:

@@ -113,7 +113,7 @@ def _replace(path: Path, **datasets: object) -> None:
     [
         (lambda folder: (folder / "ply_data_test0.h5").unlink(), "names files that do not exist"),
         (lambda folder: (folder / "test_files.txt").unlink(), "no such list"),
-        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "damaged HDF5 file"),
+        (lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"\x89HDF"), "not a readable HDF5 file"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", data=np.zeros((10, 64))), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.zeros(9, int)), "not clouds with labels"),
         (lambda folder: _replace(folder / "ply_data_test0.h5", label=np.full(10, 10)), "labels out of range"),
