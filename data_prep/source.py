@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 # The axis that points up in a source's files, before objects are turned to +z.
 Up = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
+# One axis for all files, or for each file the axis that its format specifies.
+UpRule = Up | Literal["by-format"]
 Split = Literal["train", "val", "test"]
 
 
@@ -151,6 +153,10 @@ class Item:
         processes can call it. It raises ObjectError when this object is unusable, and calls
         ``add_note`` when it does not take the object's file literally.
 
+    up : str or None
+        The axis that points up by the specification of the file's format; None if the format leaves
+        it open (shapes only).
+
     Examples
     --------
     >>> import numpy as np
@@ -166,6 +172,7 @@ class Item:
     label: int
     split: Split
     load: Callable[[], Shape | Image]
+    up: Up | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,8 @@ class Source:
         file.
     note : str
         One line for the user: the layout, and the number of objects against the official number.
+    doubts : tuple of str
+        What was decided about splits and classes but may be meant in another way, one line each.
     paired : bool
         Whether each image holds two images of one size, one after the other in its channels (images
         only).
@@ -217,4 +226,5 @@ class Source:
     digest: str = ""
     missing: tuple[tuple[str, str], ...] = field(default=())
     note: str = ""
+    doubts: tuple[str, ...] = ()
     paired: bool = False

@@ -17,7 +17,8 @@ from data_prep.basis import Basis, zernike_basis
 from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.prepare import find_image_basis, prepare_maps
+from data_prep.pipeline.image_survey import find_image_basis
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.sources.catalogue import open_source
 
 # 72 objects instead of 720: of each class 4 to train with and 2 to test with

@@ -11,7 +11,7 @@
 /notes                  (M,) of (id, note), optional: what a reader did not take literally
 /points                 (N, P, 3) float16, optional: the clouds that became the maps
 attributes              schema_version, basis (JSON), source, source_digest, source_up, class_names (JSON),
-                        content_digest, created_by
+                        content_digest, created_by, method
 ======================  =======================================================================
 """
 
@@ -45,7 +45,7 @@ from spectral_ssl.ground.hdf5 import (
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
 ROWS_AT_ONCE = 1024
-ROWS_OF_DIGEST = 64
+ROWS_OF_DIGEST = 512
 BYTES_AT_ONCE = 32 << 20  # Limit of the maps in memory during a pass over a whole file.
 
 
@@ -57,8 +57,13 @@ def compute_content_digest(file: h5py.File) -> str:
     digest.update(file["labels"][:].tobytes())
     maps = file["maps"]
     rows = count_rows_at_once(maps.shape[1:], ROWS_OF_DIGEST)
+    file.flush()  # A writer may hold the last rows in memory.
+    # Rows of small maps are read three times faster without HDF5.
+    offsets = find_row_offsets(maps) if maps.dtype == np.dtype("<f4") else None
     for start in range(0, len(maps), rows):
-        digest.update(maps[start : start + rows].tobytes())
+        stop = min(start + rows, len(maps))
+        block = maps[start:stop] if offsets is None else offsets.read(np.arange(start, stop))
+        digest.update(block.tobytes())
     return digest.hexdigest()
 
 

@@ -134,7 +134,13 @@ def options_for_basis(dataset: str, basis: Basis, workspace: Workspace) -> PrepO
         The options.
     """
     if basis.kind == "pixels":
-        return PrepOptions(dataset, size=basis.shape[1], workspace=workspace.root)
+        return PrepOptions(
+            dataset,
+            size=basis.shape[1],
+            ground=basis.ground,
+            full_scale=basis.full_scale,
+            workspace=workspace.root,
+        )
     if basis.kind == "radial":
         return PrepOptions(
             dataset,

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import get_args
 
-from data_prep.basis import Centre, Sampling
+from data_prep.basis import Centre, Ground, Sampling
 from spectral_ssl.ground.config import within
 from spectral_ssl.planning.options import check_options, option, workspace_option
 
@@ -20,9 +20,9 @@ class PrepOptions:
 
     dataset: str = option(
         "shapes",
-        "A name of `list datasets`, or folder:PATH.",
-        "The name of a data set, see ``spectral-ssl list datasets``; ``folder:PATH`` or ``pairs:PATH`` for your own "
-        "files; ``celeba:ATTRIBUTE`` for a choice of classes.",
+        "A name of `list datasets`, or the path of a folder.",
+        "The name of a data set, see ``spectral-ssl list datasets``; the path of a folder, ``folder:PATH`` or "
+        "``pairs:PATH`` for your own files; ``celeba:ATTRIBUTE`` for a choice of classes.",
         completes="datasets",
     )
     _: KW_ONLY
@@ -40,7 +40,8 @@ class PrepOptions:
     out: str | Path | None = option(
         None,
         "Map file to write [WS/maps/DATASET-BASIS.h5].",
-        "The map file to write; ``WS/maps/DATASET[-SIDE][-SIZE]-BASIS.h5`` by default.",
+        "The map file to write; ``WS/maps/DATASET[-SIDE][-SIZE]-BASIS.h5`` by default. The name also holds every other "
+        "option that changes the maps, as in ``shapes-zernike-degree8.h5``.",
         reads=Path,
     )
     basis: str = option(
@@ -78,13 +79,46 @@ class PrepOptions:
     )
     up: str | None = option(
         None,
-        "Up axis of the raw data, e.g. +y [the data set's own].",
-        'The up axis of the raw data, e.g. "+y"; the one that the data set states by default.',
+        "Up axis of the raw data, e.g. +y, or by-format [the data set's own].",
+        'The up axis of the raw data, e.g. "+y"; the one that the data set states by default. "by-format" takes the '
+        "axis that the format of each file specifies: +y for .glb and .gltf, +z for all others.",
+    )
+    split: str | None = option(
+        None,
+        "Split folders of your folder: auto, none, a level, or NAME=train,... [auto].",
+        "Which folders of a folder of your own are splits. By default they are found by their names. "
+        '"none": no folder is a split. A number: the level of the split folders, counted from 1 below the folder. '
+        '"extra=train,check=val": these names mean splits too.',
+        in_recipe=True,
+    )
+    class_level: int | None = option(
+        None,
+        "Level of the class folders of your folder, 1 for the first; 0: no classes.",
+        "The level of the class folders of a folder of your own, counted from 1 below the folder; 0 for no classes. By "
+        "default it is the first level after wrappers and splits.",
+        limits=within(0, 100),
+        in_recipe=True,
     )
     size: int | None = option(
         None,
-        "Pixels on a side of images: middle square, scaled [unchanged].",
-        "The side in pixels to which the middle square of every image is scaled; images keep their size by default.",
+        "Pixels on a side of images: middle square, scaled [their own size].",
+        "The side in pixels to which the middle square of every image is scaled. By default images of one size keep "
+        "it. Images of several sizes are scaled to the size that nine of ten have. If there is none, they are scaled "
+        "to a square whose side is the median of their shorter sides, at most 64 pixels.",
+        in_recipe=True,
+    )
+    ground: str = option(
+        "white",
+        "Colour behind transparent parts of images: white, grey, black.",
+        "The colour behind the transparent parts of images.",
+        names=get_args(Ground),
+        in_recipe=True,
+    )
+    full_scale: float | None = option(
+        None,
+        "Value of images with over 8 bits that becomes white [16-bit 65535, floats 1].",
+        "The value of grey images with more than 8 bits that becomes white: by default 65535 for 16 bits, 4095 for 12 "
+        "bits and 1 for floats. Images of 32-bit integers need it.",
         in_recipe=True,
     )
     side: str | None = option(

@@ -144,7 +144,8 @@ def _find_transparent_value(image: "ImageFile", raw_mode: str) -> NDArray[np.uin
     elif image.mode == "L" and raw_mode in ("L;2", "L;4"):
         is_transparent = pixels == value * (255 // (2 ** int(raw_mode[-1]) - 1))
     else:
-        is_transparent = pixels == value  # The pixels of mode "1" are Booleans.
+        # The pixels of mode "1" are Booleans, and its transparent value is 0 or 255.
+        is_transparent = pixels == (bool(value) if image.mode == "1" else value)
     return np.where(is_transparent, 0, 255).astype(np.uint8)
 
 

@@ -10,10 +10,11 @@ from data_prep.geometry.surface_sampling import resample_cloud
 from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.layout import fold
 from data_prep.pipeline import prepare as pipeline
+from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.object_to_map import object_to_map
-from data_prep.pipeline.prepare import find_image_basis, prepare_maps
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
-from data_prep.source import Image, Item, Shape, Source
+from data_prep.source import ArrayRow, Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms.zernike import zernike_moments
 from spectral_ssl.ground.errors import UserError
@@ -180,7 +181,7 @@ def test_images(tmp_path: Path) -> None:
         partial(_image, 0),
         partial(_image, 255, 3),
         partial(_image, 51),
-        partial(_image, 9, 3, 6),
+        partial(_image, 153, 3, 6),
         BAD,
         kind="images",
     )
@@ -189,9 +190,48 @@ def test_images(tmp_path: Path) -> None:
     made = prepare_maps(source, basis, tmp_path / "a.h5")
     maps = made.read()
     assert maps.dtype == np.float32
-    np.testing.assert_allclose(maps[:, :, 2, 2], [[-1] * 3, [1] * 3, [-0.6] * 3], atol=1e-6)
-    assert [identity for identity, _ in made.failures] == ["object-3", "object-4"]
-    assert "make all the same size" in made.failures[0][1]
+    # The image of another size is scaled.
+    np.testing.assert_allclose(maps[:, :, 2, 2], [[-1] * 3, [1] * 3, [-0.6] * 3, [0.2] * 3], atol=1e-6)
+    assert [identity for identity, _ in made.failures] == ["object-4"]
+
+
+def test_a_colour_image_never_becomes_grey(tmp_path: Path) -> None:
+    source = _source(partial(_image, 51), partial(_image, 255, 3), kind="images")
+    made = prepare_maps(source, pixel_basis(1, 5, 5), tmp_path / "a.h5")
+    assert made.failures == (("object-1", "a colour image for grey maps: 3 channels, not 1"),)
+
+
+def _rows(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 1, 6, 5), np.uint8)
+
+
+def _row(count: int, row: int) -> np.ndarray:
+    return _rows(count)[row]
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_images_in_an_array_give_the_same_file(tmp_path: Path, workers: int | None) -> None:
+    read = partial(_rows, 3000)
+    fast = _source(*(ArrayRow(read, row) for row in range(3000)), kind="images")
+    slow = _source(*(partial(_row, 3000, row) for row in range(0, 3000, 500)), kind="images")
+    reported: list[int] = []
+    made = prepare_maps(
+        fast,
+        pixel_basis(1, 6, 5),
+        tmp_path / "fast.h5",
+        workers=workers,
+        progress=lambda done, total: reported.append(done),
+    )
+    assert sorted(reported) == [1024, 2048, 3000] or workers
+    assert made.basis == find_image_basis(fast) == find_image_basis(slow)
+    one_by_one = prepare_maps(slow, made.basis, tmp_path / "slow.h5", workers=0)
+    np.testing.assert_array_equal(made.read()[::500], one_by_one.read())
+    np.testing.assert_array_equal(made.read(), (_rows(3000).astype(np.float32) / 127.5 - 1).astype(np.float32))
+    # Rows for maps of another kind are transformed one by one, and those that do not fit fail.
+    colour = prepare_maps(fast, pixel_basis(3, 6, 5), tmp_path / "colour.h5", workers=0)
+    np.testing.assert_array_equal(colour.read([7])[0], np.repeat(made.read([7])[0], 3, axis=0))
+    with pytest.raises(UserError, match=r"all 3000 objects.*failed.*1 channels, not 2"):
+        prepare_maps(fast, pixel_basis(2, 6, 5), tmp_path / "none.h5", workers=0)
 
 
 def test_images_that_cannot_be_maps() -> None:

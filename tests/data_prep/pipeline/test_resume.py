@@ -156,7 +156,7 @@ def test_unfinished_work_that_replaces_a_file_is_not_deleted(tmp_path: Path) -> 
 def test_changed_files_of_equal_size_are_detected(tmp_path: Path, name: str) -> None:
     from PIL import Image as Pillow
 
-    from data_prep.pipeline.prepare import find_image_basis
+    from data_prep.pipeline.image_survey import find_image_basis
     from data_prep.sources.catalogue import open_source
 
     folder = tmp_path / "raw"

@@ -55,7 +55,7 @@ def test_valid_file_with_another_up_axis_and_images(tmp_path: Path) -> None:
     path = _made(tmp_path / "a.h5", up="-x")
     assert verify_maps(path, _source()) == []
     digits = open_source("digits")
-    from data_prep.pipeline.prepare import find_image_basis
+    from data_prep.pipeline.image_survey import find_image_basis
 
     made = prepare_maps(digits, find_image_basis(digits), tmp_path / "digits.h5", workers=0)
     assert verify_maps(made.path, digits) == []

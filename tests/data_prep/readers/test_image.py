@@ -1,13 +1,168 @@
-"""Images that are read, cropped and scaled."""
+"""Images that are read: upright, the first of several frames, whole or not at all; and their scaling."""
 
+import io
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import features
 
-from data_prep.readers.image import read_image, resize_square
+from data_prep.readers.image import ImageLoader, read_image
+from data_prep.readers.images.opening import IMAGE_SUFFIXES, read_header
+from data_prep.readers.images.resize import resize_square, resize_to_cover
+from data_prep.source import collect_notes
 from spectral_ssl.ground.errors import ObjectError
+
+# Four pixels wide, two high; every corner differs, so that each of the eight orientations is another image.
+UPRIGHT = np.zeros((32, 64, 3), np.uint8)
+UPRIGHT[:16, :32], UPRIGHT[:16, 32:], UPRIGHT[16:, :32], UPRIGHT[16:, 32:] = (
+    *((220, 40, 40), (40, 200, 40)),
+    *((40, 40, 220), (230, 230, 230)),
+)
+# What a camera stores for an upright scene, by orientation: the inverse of the turn that the number asks for.
+STORED = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, 1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, -1),
+}
+
+
+def _save(path: Path, pixels: Any, **more: Any) -> Path:
+    Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, **more)
+    return path
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif", ".webp", ".avif", ".mpo"])
+def test_images_are_turned_as_their_orientation_says(tmp_path: Path, ending: str, orientation: int) -> None:
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no decoder for AVIF")
+    exif = Pillow.Exif()
+    exif[274] = orientation
+    path = _save(tmp_path / f"a{ending}", STORED[orientation](UPRIGHT), exif=exif, **_best(ending))
+    image = read_image(path)
+    assert read_header(path).shape == image.shape == (3, 32, 64)
+    corners = image[:, 8::16, 16::32].transpose(1, 2, 0)
+    np.testing.assert_allclose(corners, UPRIGHT[8::16, 16::32], atol=0 if ending in (".png", ".tif", ".webp") else 6)
+
+
+def _best(ending: str) -> dict[str, Any]:
+    """Return the options of Pillow that keep colours."""
+    if ending == ".mpo":
+        return {"save_all": True, "append_images": [Pillow.new("RGB", (8, 8), "red")], "quality": 95}
+    return {".jpg": {"quality": 95}, ".webp": {"lossless": True}, ".avif": {"quality": 95}}.get(ending, {})
+
+
+def test_deep_images_are_turned_too(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[274] = 6
+    _save(tmp_path / "a.png", np.array([[0, 65535], [0, 0], [0, 0]], np.uint16), exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), [[[0, 0, 0], [0, 0, 255]]])
+
+
+def test_orientation_in_xmp_and_damaged_exif(tmp_path: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    words = PngInfo()
+    words.add_itxt("XML:com.adobe.xmp", '<x:xmpmeta tiff:Orientation="6"/>')
+    path = _save(tmp_path / "a.png", STORED[6](UPRIGHT), pnginfo=words)
+    assert read_header(path).shape == (3, 32, 64)
+    np.testing.assert_array_equal(read_image(path).transpose(1, 2, 0), UPRIGHT)
+    # Damaged EXIF data says nothing about the pixels.
+    path = _save(tmp_path / "b.png", UPRIGHT, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read_header(path).shape == (3, 32, 64)
+    np.testing.assert_array_equal(read_image(path).transpose(1, 2, 0), UPRIGHT)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".png", ".apng", ".webp", ".tif", ".mpo", ".avif"])
+def test_the_first_of_several_frames_is_read(tmp_path: Path, ending: str) -> None:
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no decoder for AVIF")
+    second = Pillow.new("RGB", (16, 16) if ending == ".tif" else (32, 32), "blue")  # of a TIFF file a small preview
+    form = {".apng": "PNG"}.get(ending)
+    path = tmp_path / f"a{ending}"
+    Pillow.new("RGB", (32, 32), (250, 0, 0)).save(path, format=form, save_all=True, append_images=[second])
+    with collect_notes() as notes:
+        image = read_image(path)
+    assert notes == ["the first of several frames or images in the file is read"]
+    assert image.shape == (3, 32, 32)
+    np.testing.assert_allclose(image[:, 16, 16], [250, 0, 0], atol=4)
+
+
+def test_a_stack_of_pages_is_refused(tmp_path: Path) -> None:
+    pages = [Pillow.new("L", (8, 8), level) for level in (0, 100, 200)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    for read in (read_image, read_header):
+        with pytest.raises(ObjectError, match="several pages of one size"):
+            read(tmp_path / "stack.tif")
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".ppm", ".tga", ".jp2", ".avif"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_truncated_images_are_refused(tmp_path: Path, ending: str, share: float) -> None:
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no decoder for AVIF")
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    whole = _save(tmp_path / f"whole{ending}", noise).read_bytes()
+    (tmp_path / f"a{ending}").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ObjectError, match="unreadable image"):
+        read_image(tmp_path / f"a{ending}")
+
+
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".JPG", ".JFIF", ".png"),  # the content decides, not the name
+    "PNG": (".png", ".apng", ".Png", ".jpg"),
+    "TIFF": (".tif", ".tiff", ".TIF"),
+    "PPM": (".ppm", ".pnm"),
+    "TGA": (".tga", ".TGA"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "MPO": (".mpo", ".jpg"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+}
+
+
+def test_all_endings_are_read(tmp_path: Path) -> None:
+    read = set()
+    for form, endings in FORMATS.items():
+        if form == "AVIF" and not features.check("avif"):
+            continue
+        stream = io.BytesIO()
+        Pillow.fromarray(UPRIGHT).save(stream, form)
+        for ending in endings:
+            path = tmp_path / f"a{ending}"
+            path.write_bytes(stream.getvalue())
+            assert read_image(path).shape == read_header(path).shape == (3, 32, 64), (form, ending)
+            read.add(ending)
+    assert {".png", ".jpe", ".jfif", ".mpo", ".tga", ".ppm", ".jp2"} <= read
+    assert read <= {*IMAGE_SUFFIXES, *(ending for ending in read if ending != ending.lower())}
+
+
+def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x1cftypavif" + bytes(40))
+    monkeypatch.setattr(features, "check", lambda feature: False)
+    with pytest.raises(ObjectError, match="the installed Pillow has no decoder for AVIF"):
+        read_image(tmp_path / "a.avif")
+
+
+def test_only_its_ending_makes_a_tga(tmp_path: Path) -> None:
+    # A TGA file has no signature, so other data may look like one.
+    data = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 1, 1, 24, 0) + b"abc"
+    (tmp_path / "a.tga").write_bytes(data)
+    assert read_image(tmp_path / "a.tga").shape == (3, 1, 1)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ObjectError, match="cannot identify"):
+        read_image(tmp_path / "a.png")
 
 
 def test_resize_square_crops_the_middle_and_averages() -> None:
@@ -23,7 +178,21 @@ def test_resize_square_crops_the_middle_and_averages() -> None:
     assert (resize_square(white, 16) == 255).all()
 
 
-def test_sixteen_bit_images_are_refused_and_not_turned_white(tmp_path: Path) -> None:
-    Pillow.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save(tmp_path / "deep.png")
-    with pytest.raises(ObjectError, match="8 bits"):
-        read_image(tmp_path / "deep.png")
+def test_resize_to_cover_keeps_proportions() -> None:
+    image = np.zeros((1, 8, 12), np.uint8)
+    image[:, :, 2:10] = np.repeat(np.arange(4, dtype=np.uint8) * 50, 2)
+    # 8 x 12 pixels cover 4 x 4 with the middle 8 x 8, whose columns have pairs of equal values.
+    np.testing.assert_array_equal(resize_to_cover(image, 4, 4), np.tile(np.array([0, 50, 100, 150]), (1, 4, 1)))
+    assert resize_to_cover(image, 4, 8).shape == (1, 4, 8)
+    assert resize_to_cover(np.ones((1, 1, 500), np.uint8), 64, 64).min() == 1  # no empty rectangle of a thin image
+
+
+def test_loaders_know_their_shape_without_pixels(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.png", UPRIGHT)
+    for loader in (ImageLoader(path), ImageLoader(path, size=8), ImageLoader(path, cut=_cut, size=8)):
+        assert loader.read_header().shape == loader().shape
+    assert ImageLoader(tmp_path / "gone.png", shape=(3, 4, 4)).read_header().shape == (3, 4, 4)
+
+
+def _cut(image: Any) -> Any:
+    return image[:1, :, :20]

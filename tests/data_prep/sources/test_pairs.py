@@ -8,7 +8,8 @@ import pytest
 from source_layouts import save_image
 
 from data_prep.basis import pixel_basis, split_pair_channels
-from data_prep.pipeline.prepare import find_image_basis, prepare_maps
+from data_prep.pipeline.image_survey import find_image_basis
+from data_prep.pipeline.prepare import prepare_maps
 from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
