@@ -17,6 +17,7 @@ from data_prep.readers.clouds.voxels import parse_binvox
 from data_prep.readers.foreign import refuse_foreign
 from data_prep.readers.limits import LARGEST_FILE
 from data_prep.readers.meshes.by_trimesh import read_with_trimesh
+from data_prep.readers.meshes.obj import parse_obj
 from data_prep.readers.meshes.off import parse_off
 from data_prep.readers.meshes.ply import parse_ply
 from data_prep.source import Shape, add_note, collect_notes
@@ -31,8 +32,9 @@ def _parse_with_trimesh(data: bytes, path: Path) -> Shape:
 # The parser of each format: a function of a file's content and its path.
 PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
     ".off": lambda data, path: Shape(*parse_off(data)),
+    ".obj": lambda data, path: parse_obj(data),
     ".ply": lambda data, path: parse_ply(data),
-    **dict.fromkeys((".obj", ".stl", ".glb", ".gltf"), _parse_with_trimesh),
+    **dict.fromkeys((".stl", ".glb", ".gltf"), _parse_with_trimesh),
     **dict.fromkeys((".xyz", ".pts", ".txt"), lambda data, path: parse_text(data, path.suffix.lower())),
     ".npy": lambda data, path: parse_npy(data),
     ".npz": lambda data, path: read_npz(path),

@@ -96,7 +96,7 @@ MESHES = {
     "index.off": (b"OFF\n3 1 0\n" + CORNER_TEXT + b"3 0 1 4294967295\n", "face names vertex 4294967295"),
     "corners.off": (b"OFF\n3 1 0\n" + CORNER_TEXT + b"2000000000 0 1 2\n", "a face of 2000000000 corners"),
     "nan.off": (b"OFF\n3 1 0\n0 0 nan\n1 0 0\n0 1 0\n3 0 1 2\n", "not finite"),
-    "index.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 999999999999\n", "unreadable|not there"),
+    "index.obj": (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 999999999999\n", "line 4: a face names vertex 999999999999 of 3"),
     "nan.obj": (b"v 0 0 nan\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "not finite"),
     "infinite.stl": (
         bytes(80) + b"\1\0\0\0" + np.array([0, 0, 0, 0, 0, np.inf, 1, 0, 0, 0, 1, 0], "<f4").tobytes() + b"\0\0",

@@ -1,0 +1,151 @@
+"""Lines, words and numbers of text files of meshes, found by numpy instead of a loop over lines.
+
+All steps keep the length of the text. So an offset in the clean text is an offset in the file, and
+an error can name its line.
+"""
+
+import codecs
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_ssl.ground.errors import ObjectError
+
+NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(rb"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+COMMENT = re.compile(rb"#[^\n]*")
+WIDE_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+Offsets = NDArray[np.int64]
+
+
+def clean_text(data: bytes, suffix: str) -> bytes:
+    r"""Return the text with ``\n`` at the end of each line, and without a byte order mark.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of the whole file: ASCII, UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+    suffix : str
+        Ending of the file, for the message.
+
+    Returns
+    -------
+    bytes
+        Text of the same lines. A mark or a removed sign becomes a space.
+
+    Raises
+    ------
+    ObjectError
+        When the file is not a text.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        data = b"   " + data[3:]
+    else:
+        for mark, encoding in WIDE_MARKS:
+            if data.startswith(mark):
+                data = data.decode(encoding, "replace").encode("utf-8", "replace")
+                break
+    if b"\0" in data:
+        raise ObjectError(f"binary data in a {suffix} file, which should be a text")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b" \n").replace(b"\r", b"\n")
+    return data
+
+
+def blank_comments(data: bytes) -> bytes:
+    """Replace comments, from a ``#`` to the end of its line, by spaces."""
+    return COMMENT.sub(lambda match: b" " * len(match.group()), data) if b"#" in data else data
+
+
+def number_line(data: bytes, offset: int) -> int:
+    """Return the number of the line, from 1, that holds the byte at an offset; a joined line end is a vertical tab."""
+    return data.count(b"\n", 0, offset) + data.count(b"\v", 0, offset) + 1
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of a text, and its lines that hold words.
+
+    Attributes
+    ----------
+    text : ndarray, shape (B,), uint8
+        The bytes.
+    starts, ends : ndarray, shape (W,), int64
+        Offsets of the first byte of each word, and of the byte after its last.
+    firsts : ndarray, shape (L,), int64
+        Index of the first word of each line. Lines without words are left out.
+    """
+
+    text: NDArray[np.uint8]
+    starts: Offsets
+    ends: Offsets
+    firsts: Offsets
+
+    @property
+    def counts(self) -> Offsets:
+        """Number of words of each line, shape (L,), int64."""
+        return np.diff(self.firsts, append=len(self.starts))
+
+    def get(self, index: int) -> bytes:
+        """Return one word."""
+        return self.text[self.starts[index] : self.ends[index]].tobytes()
+
+
+def split_words(data: bytes) -> Words:
+    """Find the words of a text, separated by spaces, tabs, line ends and other control characters."""
+    text = np.frombuffer(data, np.uint8)
+    is_blank = np.empty(len(text) + 2, np.bool_)
+    is_blank[0] = is_blank[-1] = True
+    np.less_equal(text, ord(" "), out=is_blank[1:-1])
+    changes = np.flatnonzero(is_blank[1:] != is_blank[:-1])
+    starts, ends = changes[::2], changes[1::2]
+    firsts = np.searchsorted(starts, np.flatnonzero(text == ord("\n")))
+    firsts = np.concatenate([np.zeros(1, np.int64), firsts])
+    is_new = np.append(firsts[1:] > firsts[:-1], firsts[-1] < len(starts))
+    return Words(text, starts, ends, firsts[is_new])
+
+
+def parse_numbers(text: bytes, count: int, dtype: type) -> NDArray[Any] | None:
+    """Parse a text of ``count`` words that are numbers; return None if a word is anything else."""
+    if count == 0:
+        return np.empty(0, dtype)
+    with warnings.catch_warnings():
+        # For unreadable text numpy gives a deprecation warning or, in newer versions, raises an
+        # error.
+        warnings.simplefilter("error")
+        try:
+            values: NDArray[Any] = np.fromstring(text, dtype, sep=" ")
+        except (ValueError, DeprecationWarning):
+            return None
+    # "1-2" and "1.5.2" are two numbers for numpy.
+    return values if len(values) == count else None
+
+
+def parse_number(word: bytes) -> float:
+    """Parse one number, also with the exponents of Fortran such as 1d5.
+
+    Raises
+    ------
+    ObjectError
+        When the word is not a number.
+    """
+    if NUMBER.fullmatch(word):
+        return float(word.lower().replace(b"d", b"e"))
+    if DECIMAL_COMMA.fullmatch(word):
+        raise ObjectError(f"{show(word)} has a decimal comma; write a decimal point")
+    raise ObjectError(f"unreadable number {show(word)}")
+
+
+def show(word: bytes) -> str:
+    """Format a word of a file for a message."""
+    return repr(word[:40].decode("utf-8", "replace"))
