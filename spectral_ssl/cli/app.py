@@ -4,9 +4,10 @@ Nothing heavy is imported here: each command loads its verb when it runs.
 """
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import spectral_ssl
 from spectral_ssl.cli.checks import doctor, verify
@@ -17,13 +18,54 @@ from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
 from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, report
 from spectral_ssl.cli.training import demo, pretrain
-from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError
+from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError, find_near_name
 from spectral_ssl.ground.terminal import printable, process_rank
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, ExportOptions, ProbeOptions
 
+# what other toolkits call a command -> the command that does it here
+OTHER_NAMES = {
+    "embed": "export",
+    "encode": "export",
+    "extract": "export",
+    "features": "export",
+    "train": "pretrain",
+    "fit": "pretrain",
+    "prepare": "prep",
+    "preprocess": "prep",
+    "eval": "evaluate",
+    "test": "probe",
+    "linear": "probe",
+    "knn": "neighbors",
+    "neighbours": "neighbors",
+    "search": "neighbors",
+    "retrieve": "neighbors",
+    "inpaint": "complete",
+    "sample": "complete",
+    "ls": "list",
+    "check": "verify",
+    "show": "runs show",
+    "compare": "runs compare",
+}
+
+
+class _Commands(TyperGroup):
+    """The commands, with a hint for a name that is none of them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find a command; raise a UserError that names the nearest one if there is none of this name."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            known = self.list_commands(ctx)
+            near = OTHER_NAMES.get(name.lower()) or find_near_name(name, known)
+            hint = f"`spectral-ssl {near}` does it" if name.lower() in OTHER_NAMES else f"did you mean {near!r}?"
+            raise UserError("no such command", repr(name), hint if near else f"choose one of: {', '.join(known)}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Commands,
     rich_markup_mode=None,  # otherwise typer drops [brackets] in help texts, which it reads as styles
     help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
     no_args_is_help=True,

@@ -7,9 +7,10 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption
-from spectral_ssl.cli.tables import print_prep_estimate
+from spectral_ssl.cli.tables import print_entries, print_prep_estimate
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.terminal import show
+from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_options import PrepOptions
 
 
@@ -58,7 +59,9 @@ def list_command(
         print(json.dumps(listed, indent=1))
         return
     for kind, names in listed.items():
-        show(f"{kind}:" if names else f"{kind}: none")
-        widest = max((len(name) for name in names), default=0)
-        for name, description in names.items():
-            show(f"  {name:{widest}} {description}")
+        if kind in ("runs", "maps") and names:  # the folder stands in the title, once
+            folder = Workspace.find(workspace).root / kind
+            short = {name: text.removeprefix(str(folder / name)).strip(" ()") for name, text in names.items()}
+            print_entries(f"{kind} in {folder}", short)
+        else:
+            print_entries(kind, names)

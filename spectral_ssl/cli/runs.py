@@ -9,7 +9,7 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, complete_run
-from spectral_ssl.cli.tables import print_comparison, print_run
+from spectral_ssl.cli.tables import print_comparison, print_entries, print_run
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
@@ -30,10 +30,12 @@ def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace
     if as_json:
         print(json.dumps(runs, indent=1))
         return
-    for name, description in runs.items():
-        show(f"{name}  {description}")
+    folder = Workspace.find(workspace).root / "runs"
     if not runs:
-        say(f"no run in {Workspace.find(workspace).root / 'runs'} yet: `spectral-ssl pretrain` makes one")
+        say(f"no run in {folder} yet: `spectral-ssl pretrain` makes one")
+        return
+    # the folder stands in the title, once
+    print_entries(f"runs in {folder}", {name: text.removesuffix(f"; {folder / name}") for name, text in runs.items()})
 
 
 @runs_app.command("show")

@@ -1,12 +1,16 @@
 """Print results of verbs as tables."""
 
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spectral_ssl.ground.progress import format_duration
 from spectral_ssl.ground.terminal import printable, show
+
+PLAIN_WIDTH, NARROWEST = 80, 40  # columns where the output is no terminal, and the fewest that are used
 
 
 def _plain(text: str) -> Any:
@@ -126,6 +130,28 @@ def print_comparison(result: dict[str, Any]) -> None:
     for part, title in (("settings", "where settings differ"), ("metrics", "the last of each"), ("probes", "probes")):
         if result[part]:
             print_table(title, ["", *result["runs"]], [[name, *map(_short, row)] for name, row in result[part].items()])
+
+
+def print_entries(title: str, entries: Mapping[str, str]) -> None:
+    """Print names with their descriptions, whose lines are wrapped at the width of the terminal, 80 elsewhere.
+
+    Nothing is cut, and no word is broken: a path longer than a line stays whole.
+    """
+    show(f"{title}:" if entries else f"{title}: none")
+    width = max(shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns, NARROWEST)
+    names = [printable(name) for name in entries]
+    column = 2 + max((len(name) for name in names if len(name) <= width // 3), default=0)
+    for name, description in zip(names, map(printable, entries.values()), strict=True):
+        first = f"  {name:{column - 2}}"
+        is_wide = len(first) > column
+        if is_wide:  # the description begins on a line of its own
+            show(first)
+        indent = " " * (4 if is_wide else column + 1)
+        lines = textwrap.wrap(description, width - len(indent), break_long_words=False, break_on_hyphens=False)
+        if not is_wide:
+            show(f"{first} {lines[0]}" if lines else first.rstrip())
+        for line in lines if is_wide else lines[1:]:
+            show(f"{indent}{line}")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
