@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.clouds.arrays import parse_npy, read_npz
+from data_prep.readers.clouds.arrays import parse_npy, parse_npz
 from data_prep.readers.clouds.text import parse_text
 from data_prep.readers.clouds.voxels import parse_binvox
 from data_prep.readers.foreign import refuse_foreign
@@ -35,9 +35,9 @@ PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
     ".obj": lambda data, path: parse_obj(data),
     ".ply": lambda data, path: parse_ply(data),
     **dict.fromkeys((".stl", ".glb", ".gltf"), _parse_with_trimesh),
-    **dict.fromkeys((".xyz", ".pts", ".txt"), lambda data, path: parse_text(data, path.suffix.lower())),
-    ".npy": lambda data, path: parse_npy(data),
-    ".npz": lambda data, path: read_npz(path),
+    **dict.fromkeys((".xyz", ".pts", ".txt", ".asc"), parse_text),
+    ".npy": parse_npy,
+    ".npz": parse_npz,
     ".binvox": lambda data, path: Shape(parse_binvox(data)),
 }
 SHAPE_SUFFIXES = tuple(PARSERS)

@@ -1,4 +1,7 @@
-"""Reader of numpy's files (.npy, .npz): a table of points, or a voxel grid."""
+"""Reader of numpy's files (.npy, .npz): a table of points, a voxel grid, or the vertices and faces of a mesh.
+
+``data_prep.readers.clouds.named_arrays`` chooses among the arrays of a .npz file.
+"""
 
 import io
 import math
@@ -9,80 +12,187 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.clouds.voxels import find_voxel_centres
+from data_prep.readers.clouds.columns import AXES, FEWEST_POINTS, choose_columns, find_axes
+from data_prep.readers.clouds.named_arrays import CLOUD_NAMES, KNOWN_NAMES, choose_arrays
+from data_prep.readers.clouds.voxels import find_voxel_centres, is_binary
 from data_prep.readers.limits import LARGEST_FILE
-from data_prep.source import Shape
+from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
-# Names of arrays in .npz files that hold clouds or voxel grids, in order of preference.
-NPZ_NAMES = ("points", "pos", "pc", "xyz", "vertices", "voxels", "voxel", "grid", "occupancy", "data", "arr_0")
+MOST_MEMBERS = 1000
+MOST_SCALARS = 16  # Longest second axis of a single cloud.
+CHANNELS_OF_POINTS = (3, 6, 7)  # Positions; with normals or colours; with one more value.
 
 
-def parse_npy(data: bytes) -> Shape:
-    """Parse a .npy file.
+def parse_npy(data: bytes, path: Path) -> Shape:
+    """Parse a .npy file; ``path`` is not opened.
 
     Raises
     ------
     ObjectError
         When the file is damaged, or its array is neither a table of points nor a voxel grid.
     """
-    return Shape(_to_points(_read_npy(data)))
+    return array_to_shape(_read_npy(data))
 
 
-def read_npz(path: Path) -> Shape:
-    """Read a .npz file.
+def parse_npz(data: bytes, path: Path) -> Shape:
+    """Parse a .npz file; ``path`` is not opened.
 
     Raises
     ------
     ObjectError
-        When the file is damaged, or holds neither a table of points nor a voxel grid.
+        When the file is damaged, or holds neither a table of points, a voxel grid nor a mesh.
     """
-    return Shape(_to_points(_read_npz(path)))
+    chosen = choose_arrays(_unpack(data))
+    return chosen if isinstance(chosen, Shape) else array_to_shape(chosen)
 
 
-def _to_points(array: NDArray[Any]) -> NDArray[np.float64]:
-    """Convert a table of points or a voxel grid to points."""
-    return find_voxel_centres(array) if array.ndim == 3 else _first_columns(array)
+def array_to_shape(array: NDArray[Any]) -> Shape:
+    """Convert an array to a cloud: a table of points, columns with names, or a voxel grid.
+
+    Parameters
+    ----------
+    array : ndarray
+        Shape (N, M) with M >= 3: points, x y z first. (3, N): the same, transposed. (X, Y, Z): a
+        voxel grid. Axes of length 1 in addition are left out. Named columns x, y and z of any
+        shape: points.
+
+    Returns
+    -------
+    Shape
+        A cloud.
+
+    Raises
+    ------
+    ObjectError
+        When the array can be read in several ways or in none; the reason says how to save it.
+    """
+    if array.dtype.names is not None:
+        return _read_named_columns(array)
+    if array.dtype.kind not in "fiub":
+        raise ObjectError(f"an array of {array.dtype}, shape {array.shape}: save real numbers")
+    if array.size == 0:
+        raise ObjectError(f"no points: shape {array.shape}")
+    if array.ndim > 3 and array.ndim - array.shape.count(1) <= 3:
+        return array_to_shape(_squeeze(array, 3))
+    if array.ndim == 3:
+        return _read_three_axes(array)
+    if array.ndim == 2:
+        return _read_table(array)
+    if array.ndim > 3:
+        raise ObjectError(
+            f"shape {array.shape}: a batch of several objects, or channels. Write one file an object, shape (N, 3)"
+        )
+    raise ObjectError(f"not a table of points: shape {array.shape}. Save the points as (N, 3)")
 
 
-def _first_columns(array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the first three columns of a table, float64."""
-    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
-        raise ObjectError(f"not a table of points: shape {array.shape}, {array.dtype}")
-    return np.asarray(array[:, :3], np.float64)
+def _squeeze(array: NDArray[Any], axes: int) -> NDArray[Any]:
+    """Leave out axes of length 1 until ``axes`` are left, the first ones first, and note it."""
+    squeezed = array
+    for position in (0, -1, *range(1, array.ndim)):
+        while squeezed.ndim > axes and -squeezed.ndim <= position < squeezed.ndim and squeezed.shape[position] == 1:
+            squeezed = squeezed.squeeze(position)
+    add_note(f"shape {array.shape} read as {squeezed.shape}")
+    return squeezed
+
+
+def _read_three_axes(array: NDArray[Any]) -> Shape:
+    """Read a voxel grid or one cloud with an additional axis; refuse batches, point maps and images."""
+    shape = array.shape
+    if array.dtype.kind == "b" or is_binary(array):
+        return Shape(find_voxel_centres(array))
+    if 1 in shape and max(shape) >= FEWEST_POINTS:
+        flat = array.squeeze(0 if shape[0] == 1 else shape.index(1))
+        if flat.ndim == 2 and min(flat.shape) <= MOST_SCALARS:
+            add_note(f"shape {shape} read as one cloud {flat.shape}")
+            return _read_table(flat)
+    if shape[-1] in CHANNELS_OF_POINTS and max(shape) > 8:
+        if array.dtype == np.uint8 and min(shape[:2]) > 1:
+            raise ObjectError(f"shape {shape} of uint8: an image or several clouds, not one cloud (N, 3)")
+        raise ObjectError(
+            f"shape {shape}: a batch of {shape[0]} clouds or a map of points. Write one file a cloud, (N, 3)"
+        )
+    if 3 in shape[:2] and max(shape) > 8:
+        raise ObjectError(f"shape {shape}: a batch of several clouds, or an image. Write one file a cloud, (N, 3)")
+    return Shape(find_voxel_centres(array))
+
+
+def _read_table(array: NDArray[Any]) -> Shape:
+    """Read a table of points, (N, M) or transposed."""
+    rows, columns = array.shape
+    if array.dtype.kind == "b":
+        raise ObjectError(f"not a table of points: shape {array.shape} of bool")
+    if rows < FEWEST_POINTS <= columns:
+        if rows not in CHANNELS_OF_POINTS[:2]:
+            raise ObjectError(f"shape {array.shape}: transpose it to (N, 3), one row a point")
+        add_note(f"shape {array.shape} read transposed, one column a point")
+        array = array.T
+    return choose_columns(np.asarray(array, np.float64))
+
+
+def _read_named_columns(array: NDArray[Any]) -> Shape:
+    """Read the columns x, y and z of a structured array, or a column of three coordinates."""
+    names = array.dtype.names or ()
+    rows = array.reshape(-1)
+    chosen = find_axes(names)
+    if chosen is not None:
+        columns = [rows[names[column]] for column in chosen]
+        if any(column.ndim != 1 or column.dtype.kind not in "fiu" for column in columns):
+            raise ObjectError(f"columns {', '.join(names)[:80]} that are no numbers")
+        return choose_columns(np.stack([np.asarray(column, np.float64) for column in columns], axis=1), AXES)
+    lower = {name.lower(): name for name in names}
+    for known in CLOUD_NAMES:
+        if known in lower and rows[lower[known]].shape[1:] == (3,) and rows[lower[known]].dtype.kind in "fiu":
+            return choose_columns(np.asarray(rows[lower[known]], np.float64), AXES)
+    raise ObjectError(f"columns named {', '.join(names)[:80]}: none are x, y, z. Save the points as (N, 3)")
 
 
 def _read_npy(data: bytes) -> NDArray[Any]:
     try:
         stream = io.BytesIO(data)
         version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in read_header:  # Later versions are for named columns.
+        # Version 3 differs from version 2 only in the encoding of the names of columns.
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+            (3, 0): np.lib.format.read_array_header_2_0,
+        }
+        if version not in read_header:
             raise ValueError(f"version {version}")
         shape, _, dtype = read_header[version](stream)
+        if dtype.hasobject:
+            raise ObjectError(
+                "an array of Python objects, which are not unpickled because that runs code: save numbers"
+            )
         # numpy would allocate what the header announces before it checks the length of the file.
-        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
             raise ValueError(f"an array {shape} of {dtype} and {len(data) - stream.tell()} bytes")
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+    except ObjectError:
+        raise
     except Exception as error:  # numpy evaluates the header, so a damaged header can raise many types.
         raise ObjectError(f"not a readable .npy file: {type(error).__name__}: {str(error)[:120]}") from error
 
 
-def _read_npz(path: Path) -> NDArray[Any]:
+def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    """Unpack the arrays of a .npz file, by their names without folders."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             # zipfile checks the announced sizes again while it unpacks.
-            if sum(member.file_size for member in archive.infolist()) > LARGEST_FILE:
-                raise ObjectError(f"unpacks to more than {LARGEST_FILE >> 20} MiB")
-            members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            name = next((name for name in NPZ_NAMES if name in members), None)
-            if name is None and len(members) == 1:
-                name = next(iter(members))
-            if name is None:
-                raise ObjectError(f"no array named {', '.join(NPZ_NAMES)}; arrays: {', '.join(members) or 'none'}")
-            data = archive.read(members[name])
-    except (ObjectError, OSError):
+            if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > LARGEST_FILE:
+                raise ObjectError(f"{len(members)} arrays; unpacks to more than {LARGEST_FILE >> 20} MiB")
+            contents = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
+    except ObjectError:
         raise
     except Exception as error:  # zipfile passes on all exceptions of the decompressors.
         raise ObjectError(f"not a readable .npz file: {error}") from error
-    return _read_npy(data)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, content in contents.items():
+        short = name.rsplit("/", 1)[-1]
+        try:
+            arrays[name if short in arrays else short] = _read_npy(content)
+        except ObjectError:
+            if len(contents) == 1 or short.lower() in KNOWN_NAMES:
+                raise  # An unreadable array that is not needed, such as a list of names, does no harm.
+    return arrays

@@ -1,39 +1,218 @@
-"""Reader of clouds as text: columns of numbers (.xyz, .pts, .txt)."""
+"""Reader of clouds as text (.xyz, .pts, .txt, .asc): one point a line, in many dialects.
+
+Numbers may be separated by blanks, tabs, commas or semicolons. A plain table is read by numpy's
+parser. Any other text is read line by line: comments, header words and names of columns, counts of
+points, decimal commas, molecules, damaged lines.
+"""
 
 import io
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.readers.clouds.columns import choose_columns, find_axes
+from data_prep.readers.clouds.separators import decode_text, make_plain
 from data_prep.readers.limits import check_words
-from data_prep.source import Shape
+from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
+COMMENT_SIGNS = ("#", "//", "%", "!", ";")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$")
+NOT_A_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity|null|none|na|n/a|-|nan\(ind\)|1\.#\w+)$", re.IGNORECASE)
+LABEL = re.compile(r"[A-Za-z]{1,3}\d*$")  # A chemical symbol or the number of a point, such as C, Cl2 or P12.
+COUNT = re.compile(
+    r"(?:\d+ +(?:points?|vertices|rows|lines|pts)|(?:points?|vertices|count|number of points) *[:=]? *\d+)$", re.I
+)
+MOST_HEADER_LINES = 40
+MOST_BAD = 0.1  # Largest share of lines that may be left out.
+PLAIN = re.compile(r"[0-9eE+\-. \t\n]*")
 
-def parse_text(data: bytes, suffix: str) -> Shape:
-    """Parse a cloud from the first three columns of a text.
+
+def parse_text(data: bytes, path: Path) -> Shape:
+    """Parse a cloud from a text of one point a line.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of the whole file: UTF-8, or UTF-16 with a byte order mark, with any line ends.
+    path : Path
+        Path of the file, which is not opened. Lines may begin with a word, such as a chemical
+        symbol, unless it ends in .txt, because lists of names end so too.
+
+    Returns
+    -------
+    Shape
+        The columns named x, y and z, or the first three.
 
     Raises
     ------
     ObjectError
-        When the text is no table of numbers with three columns or more.
+        When the text is no table of numbers with three columns, or can be read in two ways.
     """
     check_words(data)
-    table = _read_text(data, suffix)
-    if table.shape[1] < 3:
-        raise ObjectError(f"not a table of points: shape {table.shape}, {table.dtype}")
-    return Shape(table[:, :3])
+    text = decode_text(data)
+    plain = _read_plain(text)
+    if plain is not None:
+        return choose_columns(plain)
+    lines = [line.strip() for line in make_plain(text).split("\n")]
+    return _read_lines(lines, allow_labels=path.suffix.lower() != ".txt")
 
 
-def _read_text(data: bytes, suffix: str) -> NDArray[np.float64]:
-    """Read columns of numbers, separated by white space or commas; a .pts file may begin with the number of points."""
-    first, _, rest = data.partition(b"\n")
-    if suffix == ".pts" and first.strip().isdigit():
-        data = rest
-    if not data.strip():
-        raise ObjectError("no points")
+def _read_plain(text: str) -> NDArray[np.float64] | None:
+    """Read a table of numbers between blanks; return None for any other text."""
+    if PLAIN.fullmatch(text) is None or not text.strip():
+        return None
     try:
-        table = np.loadtxt(io.BytesIO(data.replace(b",", b" ")), ndmin=2, encoding="utf-8")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ObjectError(f"not a table of numbers: {error}") from error
-    return np.asarray(table, np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            table = np.loadtxt(io.StringIO(text), ndmin=2, comments=None)
+    except (ValueError, UserWarning):
+        return None
+    return table if table.shape[1] >= 3 else None
+
+
+@dataclass
+class _Lines:
+    """What the lines of a text are.
+
+    Attributes
+    ----------
+    rows : list of list of str
+        The words of each line with numbers.
+    names : list of str
+        The last header or comment before the numbers that names the columns x, y and z.
+    counts : list of tuple of int
+        (announced number of points, number of rows before it), for each line of a single integer.
+    words : list of str
+        The lines of words before the numbers.
+    """
+
+    rows: list[list[str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
+def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
+    """Read a cloud line by line.
+
+    Raises
+    ------
+    ObjectError
+        When the lines are no cloud.
+    """
+    content = _sort_lines(lines, allow_labels)
+    if not content.rows:
+        if len(content.counts) > 1:
+            raise ObjectError("not a table of points: one number a line, a cloud has three columns (x y z) or more")
+        if content.words:
+            raise ObjectError(f"not a table of numbers: words such as {content.words[0][:40]!r}")
+        raise ObjectError("no points: a text without numbers")
+    _check_counts(content)
+    rows = content.rows
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    labelled = allow_labels and sum(LABEL.match(row[0]) is not None for row in rows) > (1 - MOST_BAD) * len(rows)
+    table = np.full((len(rows), max(width, 1)), np.nan)
+    bad = 0
+    for number, row in enumerate(rows):
+        if len(row) != width:
+            bad += 1
+            continue
+        table[number, int(labelled) :] = [_parse_number(word) for word in row[int(labelled) :]]
+    if bad > MOST_BAD * len(rows):
+        widths = ", ".join(f"{count} of {size} numbers" for size, count in Counter(map(len, rows)).most_common(4))
+        raise ObjectError(f"not a table of numbers: lines of different lengths ({widths})")
+    if bad:
+        add_note(f"{bad} of {len(rows)} lines do not hold {width} numbers: left out")
+        table = table[[len(row) == width for row in rows]]
+    names = _fit_names(content.names, width)
+    if labelled:
+        add_note("a word at the beginning of each line, such as a chemical symbol: left out")
+        table, names = table[:, 1:], names[1:] if names else None
+    worded = [" ".join(row) for row in rows if any(not _is_number(word) for word in row[int(labelled) :][:3])]
+    if names is None and len(worded) > MOST_BAD * len(rows):
+        raise ObjectError(f"not a table of numbers: lines such as {worded[0][:40]!r}")
+    return choose_columns(table, names)
+
+
+def _fit_names(names: list[str], width: int) -> list[str] | None:
+    """Return the names of the columns, or None if there are none; refuse names of other columns."""
+    if not names or len(names) == width:
+        return names or None
+    if find_axes(names) == [0, 1, 2] and len(names) <= width:
+        return None
+    raise ObjectError(f"{len(names)} names of columns ({' '.join(names)[:60]}) for {width} columns: name each column")
+
+
+def _sort_lines(lines: list[str], allow_labels: bool) -> _Lines:
+    """Tell rows of numbers, names of columns, counts and words apart."""
+    content = _Lines()
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        if line.startswith(COMMENT_SIGNS):
+            _keep_names(content, line)
+            continue
+        words = re.split(r"#|//", line, maxsplit=1)[0].split()
+        numeric = sum(map(_is_number, words))
+        first_row = not content.rows
+        if len(words) == 1 and words[0].isdigit():
+            content.counts.append((int(words[0]), len(content.rows)))
+        elif first_row and numeric < 3 and not (numeric == len(words) and numeric > 0):
+            # Words before the first point: names of columns, a title, or the comment of a molecule.
+            if COUNT.match(line) and not content.counts:
+                content.counts.append((int(re.findall(r"\d+", line)[0]), 0))
+            else:
+                content.words.append(line)
+                _keep_names(content, line)
+            if len(content.words) > MOST_HEADER_LINES:
+                raise ObjectError(f"not a table of numbers: words such as {content.words[0][:40]!r}")
+        elif first_row and content.counts and len(content.counts) == 1 and number == 1 and numeric < len(words) - 1:
+            content.words.append(line)  # The second line of a molecule may hold numbers among its words.
+        else:
+            content.rows.append(words)
+    return content
+
+
+def _keep_names(content: _Lines, line: str) -> None:
+    """Keep the words of a line before the first row as names of columns if x, y and z are among them."""
+    words = line.lstrip("#/%!; \t").split()
+    if not content.rows and find_axes(words) is not None:
+        content.names = words
+
+
+def _check_counts(content: _Lines) -> None:
+    """Compare the announced numbers of points with the rows, for one or several scans in one file.
+
+    Raises
+    ------
+    ObjectError
+        When fewer or more points follow.
+    """
+    if not content.counts:
+        return
+    ends = [start for _, start in content.counts[1:]] + [len(content.rows)]
+    for (announced, start), end in zip(content.counts, ends, strict=True):
+        if announced > end - start:
+            raise ObjectError(f"truncated: {announced} points announced, {end - start} lines follow")
+        if announced < end - start:
+            raise ObjectError(f"{announced} points announced, {end - start} lines follow: correct the count")
+    if len(content.counts) > 1:
+        if all(LABEL.match(row[0]) for row in content.rows[:20]):
+            raise ObjectError(f"{len(content.counts)} frames in one file: write one file a frame")
+        add_note(f"{len(content.counts)} scans in one file: read as one cloud")
+
+
+def _is_number(word: str) -> bool:
+    """Return whether a word is a number, or says that a number is missing."""
+    return NUMBER.match(word) is not None or NOT_A_NUMBER.match(word) is not None
+
+
+def _parse_number(word: str) -> float:
+    """Parse a number; return NaN for any other word."""
+    return float(word) if NUMBER.match(word) else np.nan

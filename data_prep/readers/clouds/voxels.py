@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.source import add_note
 from spectral_ssl.ground.errors import ObjectError
 
 MOST_ON_A_SIDE = 1024
 MOST_VOXELS = 1 << 28  # 256 MiB of bytes, a grid of 645^3
+MOST_LABELS = 64
+ROUNDING = 1e-3  # Interpolated occupancies exceed 0 and 1 by less.
 MOST_OCCUPIED = 1 << 22  # The centre of a voxel takes 24 bytes.
-HEADER = re.compile(rb"#binvox[^\n]*\n(?P<fields>[^\0]{0,4096}?\n)data\r?\n")
+HEADER = re.compile(rb"#binvox[^\r\n]*[\r\n](?P<fields>[^\0]{0,4096}?[\r\n])data[ \t]*(?:\r\n|\n|\r)")
 
 
 def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
@@ -24,8 +27,9 @@ def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
     Parameters
     ----------
     grid : ndarray, shape (X, Y, Z)
-        Booleans or integers, where every value except zero means occupied; or floats (occupancies,
-        as networks write them), where values above 0.5 mean occupied.
+        Booleans, or numbers of which one except zero occurs: every value except zero means
+        occupied. Integers of up to ``MOST_LABELS`` values: labels, 0 means empty. Floats in [0, 1]
+        (occupancies, as networks write them): values above 0.5 mean occupied.
 
     Returns
     -------
@@ -35,18 +39,76 @@ def find_voxel_centres(grid: NDArray[Any]) -> NDArray[np.float64]:
     Raises
     ------
     ObjectError
-        When the grid is empty, or has too many occupied voxels.
+        When the grid is empty, has too many occupied voxels, or holds distances or densities.
     """
     if grid.ndim != 3 or grid.dtype.kind not in "biuf":
         raise ObjectError(f"not a voxel grid: shape {grid.shape}, {grid.dtype}")
-    with np.errstate(invalid="ignore"):
-        occupied = grid > 0.5 if grid.dtype.kind == "f" else grid != 0
+    if grid.dtype.kind == "b" or is_binary(grid):
+        occupied = grid != 0
+    elif grid.dtype.kind == "f":
+        occupied = _find_occupied(grid)
+    else:
+        _check_labels(grid)
+        occupied = grid != 0
     count = int(np.count_nonzero(occupied))
     if count == 0:
         raise ObjectError("an empty voxel grid")
     if count > MOST_OCCUPIED:
         raise ObjectError(f"{count} occupied voxels, more than {MOST_OCCUPIED}")
     return np.asarray(np.argwhere(occupied) + 0.5, np.float64)
+
+
+def is_binary(grid: NDArray[Any]) -> bool:
+    """Return whether an array holds zeros and one positive value only, or nothing but zeros."""
+    if grid.dtype.kind == "b":
+        return True
+    highest = grid.max()
+    if not highest >= 0 or (grid.dtype.kind == "f" and highest not in (0, 1, 255)):
+        return False
+    return bool(((grid == 0) | (grid == highest)).all())
+
+
+def _find_occupied(grid: NDArray[Any]) -> NDArray[np.bool_]:
+    """Find the voxels with an occupancy above 0.5; refuse distances and densities."""
+    finite = np.isfinite(grid)
+    bad = grid.size - int(np.count_nonzero(finite))
+    if bad == grid.size:
+        raise ObjectError("a grid without finite values")
+    if bad:
+        add_note(f"{bad} of {grid.size} voxels are not finite: read as empty")
+        grid = np.where(finite, grid, 0)
+    lowest, highest = float(grid.min()), float(grid.max())
+    if lowest < -ROUNDING:
+        raise ObjectError(
+            f"a grid of values {lowest:.4g} to {highest:.4g}: negative values are distances, not occupancies. "
+            "Save occupancies, for example grid < 0 of signed distances"
+        )
+    if highest > 1 + ROUNDING:
+        raise ObjectError(
+            f"a grid of values {lowest:.4g} to {highest:.4g}: distances or densities. Save occupancies in [0, 1]"
+        )
+    inner = grid[1:-1, 1:-1, 1:-1]
+    if inner.size and highest > 0:
+        border = (float(grid.sum()) - float(inner.sum())) / (grid.size - inner.size)
+        middle = np.count_nonzero((grid > 0.05) & (grid < 0.95))
+        if border > 0.5 and border > float(inner.mean()) and middle > grid.size // 2:
+            raise ObjectError(
+                "a grid that is higher at its border than inside, with all values between: distances, not occupancies"
+            )
+    return np.asarray(grid > 0.5)
+
+
+def _check_labels(grid: NDArray[Any]) -> None:
+    """Refuse a grid of integers that are no labels; note how labels are read."""
+    if grid.min() < 0:
+        raise ObjectError(f"a grid of integers from {grid.min()}: negative values are no occupancy. Save 0 and 1")
+    labels = len(np.unique(grid))
+    if labels > MOST_LABELS:
+        raise ObjectError(
+            f"a grid of {labels} values, {grid.min()} to {grid.max()}: a scan or densities. Save occupancies, 0 and 1"
+        )
+    if labels > 2:
+        add_note(f"a grid of {labels} labels: every voxel except 0 is occupied")
 
 
 def parse_binvox(data: bytes) -> NDArray[np.float64]:
@@ -56,8 +118,8 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     ----------
     data : bytes
         Content of the whole file: a text header with ``dim`` and optionally ``translate`` and
-        ``scale``, then pairs of bytes (value, number of repetitions), with y running fastest, then
-        z, then x.
+        ``scale`` in any order, and comments after #; then pairs of bytes (value, number of
+        repetitions), with y running fastest, then z, then x.
 
     Returns
     -------
@@ -71,7 +133,8 @@ def parse_binvox(data: bytes) -> NDArray[np.float64]:
     header = HEADER.match(data)
     if header is None:
         raise ObjectError("not a binvox file: no header from #binvox to data")
-    fields = {line.split()[0]: line.split()[1:] for line in header["fields"].splitlines() if line.strip()}
+    lines = [line.partition(b"#")[0].split() for line in header["fields"].splitlines()]
+    fields = {words[0].lower(): words[1:] for words in lines if words}
     try:
         depth, height, width = (int(word) for word in fields[b"dim"])
         translate = np.array([float(word) for word in fields.get(b"translate", [b"0"] * 3)])

@@ -110,7 +110,7 @@ MESHES = {
     "later.npy": (
         b"\x93NUMPY\x03\x00\x76\x00\x00\x00"
         + b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 3)}".ljust(118),
-        "version",
+        "not a readable .npy",
     ),
     "deep.npy": (
         b"\x93NUMPY\x01\x00\xf0\x7f" + (b"{'descr': '<f8', 'shape': " + b"(" * 9000).ljust(0x7FF0),

@@ -45,6 +45,10 @@ def test_binvox_axes_and_units() -> None:
     points = parse_binvox(_binvox(body=b"\0\5\1\1\0\2", more="translate 10 20 30\nscale 4\n"))
     np.testing.assert_allclose(points, [[10 + 0.75 * 4, 20 + 0.75 * 4, 30 + 0.25 * 4]])
     assert len(parse_binvox(_binvox(more=""))) == 4
+    comments = "# of a program\nscale 4 # metres\n#dim 9 9 9\ntranslate 10 20 30\n"
+    np.testing.assert_allclose(parse_binvox(_binvox(body=b"\0\5\1\1\0\2", more=comments)), points)
+    old = _binvox(body=b"\0\5\1\1\0\2", more=comments).replace(b"\n", b"\r")
+    np.testing.assert_allclose(parse_binvox(old), points)
     assert len(parse_binvox(_binvox("1 2 4"))) == 4
 
 

@@ -1,0 +1,141 @@
+"""Choice of the three coordinates among the columns of a table: by their names, or the first three that are no index.
+
+Tables of texts and of arrays follow the same rules. A table that is no cloud is refused: a pose, a
+matrix of features, a few rows, samples of a distance function.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from data_prep.source import Shape, add_note
+from spectral_ssl.ground.errors import ObjectError
+
+FEWEST_POINTS = 8
+MOST_COLUMNS = 16  # A cloud has a position, a colour, a normal and some scalars; a matrix of features has more.
+AXES = ("x", "y", "z")
+SAMPLES = 1000  # Number of rows that show whether a column is a distance.
+# A distance changes at most as fast as the point moves. Values of float16 are off by 1/2048.
+STEEPEST = 1.01
+POSE_ENTRIES = 12  # of a matrix of three rows and four columns
+
+
+def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = None) -> Shape:
+    """Choose the columns of a table that are coordinates.
+
+    Parameters
+    ----------
+    table : ndarray, shape (N, M), float64
+        One row for each point. Values that are not finite are allowed.
+    names : sequence of str, optional
+        A name for each column, if the file names them.
+
+    Returns
+    -------
+    Shape
+        A cloud: the columns x, y and z if they are named, otherwise the first three, or the three
+        after a column that counts the rows.
+
+    Raises
+    ------
+    ObjectError
+        When the table is no cloud.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep.readers.clouds.columns import choose_columns
+    >>> table = np.arange(40.0).reshape(10, 4)
+    >>> choose_columns(table, ("id", "z", "y", "x")).points[0].tolist()
+    [3.0, 2.0, 1.0]
+    """
+    rows, columns = table.shape
+    if columns < len(AXES):
+        raise ObjectError(f"not a table of points: {columns} columns, a cloud has three (x y z) or more")
+    if rows < FEWEST_POINTS:
+        raise ObjectError(
+            f"only {rows} rows of {columns} columns: too few points for a cloud, at least {FEWEST_POINTS} are needed"
+        )
+    chosen = find_axes(names) if names is not None else None
+    if chosen is not None:
+        return Shape(np.ascontiguousarray(table[:, chosen]))
+    if columns > MOST_COLUMNS:
+        raise ObjectError(f"{columns} columns without names: not a table of points. Save x y z alone, (N, 3)")
+    _refuse_poses(table)
+    first = 0
+    if columns > len(AXES):
+        first = int(_counts_rows(table[:, 0]))
+        if first:
+            add_note("the first column counts the rows: the next three columns are read as x y z")
+        else:
+            add_note(f"{columns} columns without names: the first three are read as x y z")
+        if columns == len(AXES) + 1 and not first:
+            _refuse_distances(table)
+    return Shape(np.ascontiguousarray(table[:, first : first + len(AXES)]))
+
+
+def find_axes(names: Sequence[str]) -> list[int] | None:
+    """Find the columns named x, y and z, in capitals or not, such as ``X``, ``pos_x`` or ``//X``; None without them.
+
+    Raises
+    ------
+    ObjectError
+        When two columns have the same name.
+    """
+    plain = [name.strip().strip("\"'/#[](){}:").lower() for name in names]
+    for pattern in ("{}", "p{}", "pos_{}", "pos{}", "p_{}", "position_{}", "coord_{}", "{}_coord", "{} (m)", "{}_m"):
+        wanted = [pattern.format(axis) for axis in AXES]
+        if all(name in plain for name in wanted):
+            if any(plain.count(name) > 1 for name in wanted):
+                raise ObjectError(f"two columns of one name among {' '.join(names)[:80]}: name each column differently")
+            return [plain.index(name) for name in wanted]
+    return None
+
+
+def _counts_rows(column: NDArray[np.float64]) -> bool:
+    """Return whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
+    counted = np.arange(len(column), dtype=np.float64)
+    return bool((column == counted).all() or (column == counted + 1).all())
+
+
+def _refuse_poses(table: NDArray[np.float64]) -> None:
+    """Refuse rows that are matrices of a rotation and a shift, such as the poses of a camera."""
+    if table.shape[1] not in (POSE_ENTRIES, POSE_ENTRIES + 4):
+        return
+    turns = table[:, :POSE_ENTRIES].reshape(-1, 3, 4)[:, :, :3]
+    with np.errstate(all="ignore"):
+        if np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() < 1e-2:
+            raise ObjectError(f"rows of {table.shape[1]} columns that are poses (rotation and shift), not points")
+
+
+def _refuse_distances(table: NDArray[np.float64]) -> None:
+    """Refuse points of the whole space with their distance to an object, as DeepSDF stores them.
+
+    The fourth column is a distance if it nowhere changes faster than the point moves, is no linear
+    function of the point, and has both signs or, without signs, typical slopes of a distance.
+    """
+    step = max(1, len(table) // SAMPLES)
+    some = table[::step][np.isfinite(table[::step]).all(axis=1)]
+    points, values = some[:, :3], some[:, 3]
+    if len(some) < FEWEST_POINTS or len(np.unique(values)) < len(some) // 4:
+        return
+    gaps, nearest = cKDTree(points).query(points, k=2)
+    apart = gaps[:, 1] > 0
+    slopes = np.abs(values - values[nearest[:, 1]])[apart] / gaps[apart, 1]
+    pairs = np.random.default_rng(0).permutation(len(some))
+    spread = np.linalg.norm(points - points[pairs], axis=1)
+    far = np.abs(values - values[pairs]) <= STEEPEST * spread + 1e-3 * np.abs(values).max()
+    if not far.all() or len(slopes) == 0 or np.quantile(slopes, 0.99) > STEEPEST:
+        return
+    affine = np.column_stack([points, np.ones(len(points))])
+    rest = values - affine @ np.linalg.lstsq(affine, values, rcond=None)[0]
+    linear = math.sqrt(float((rest**2).mean())) < 1e-3 * float(np.abs(values).max())
+    both_signs = values.min() < 0 < values.max()
+    if not linear and (both_signs or 0.2 < float(np.median(slopes)) < 0.8):
+        raise ObjectError(
+            "a fourth column that is a distance: samples of a signed distance function, not an object. Save the points "
+            "of its surface, (N, 3)"
+        )

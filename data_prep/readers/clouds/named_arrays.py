@@ -1,0 +1,160 @@
+"""Choice among the arrays of a .npz file by their names: a mesh, a cloud or a voxel grid.
+
+Samples of a network's training are refused: points of the whole space with their occupancies or
+distances are no object.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.source import Shape, add_note
+from spectral_ssl.ground.errors import ObjectError
+
+Arrays = Mapping[str, NDArray[Any]]
+
+# Usual names in lower case, in order of preference.
+CLOUD_NAMES = (
+    *("points", "point", "pos", "pc", "xyz", "pts", "cloud", "point_cloud", "pointcloud", "points3d", "pcl", "pcd"),
+    *("coords", "coord", "coordinates", "position", "positions", "surface_points", "points_surface", "surface", "p"),
+    *("point_set", "pointset", "vertices", "verts", "vertex", "v"),
+)
+VERTEX_NAMES = ("vertices", "verts", "vertex", "v", "points", "pos", "xyz", "coords", "coord", "positions", "position")
+FACE_NAMES = ("faces", "face", "f", "triangles", "triangle", "tris", "tri", "facets", "simplices")
+GRID_NAMES = ("voxels", "voxel", "vox", "voxel_grid", "voxelgrid", "grid", "occupancy", "occupancies", "volume")
+PLAIN_NAMES = ("data", "arr_0")
+OCCUPANCY_NAMES = ("occupancies", "occupancy", "occ", "occs", "inside", "is_inside", "in_out")
+DISTANCE_NAMES = ("sdf", "sdfs", "sdv", "tsdf", "udf", "df", "signed_distance", "signed_distances")
+KNOWN_NAMES = frozenset((*CLOUD_NAMES, *FACE_NAMES, *GRID_NAMES, *PLAIN_NAMES, *OCCUPANCY_NAMES, *DISTANCE_NAMES))
+SAVE_SURFACE = "not an object: give the points of its surface, or a mesh"
+
+
+def choose_arrays(arrays: Arrays) -> Shape | NDArray[Any]:
+    """Choose the mesh, the cloud or the grid among named arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        The arrays by their names, in capitals or not.
+
+    Returns
+    -------
+    Shape or ndarray
+        A mesh if there are vertices and faces; otherwise the array of a cloud or a grid.
+
+    Raises
+    ------
+    ObjectError
+        When no array is a shape, or several could be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep.readers.clouds.named_arrays import choose_arrays
+    >>> choose_arrays({"normals": np.zeros((9, 3)), "Points": np.ones((9, 3))})[0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    if not arrays:
+        raise ObjectError("no array in this file")
+    lower = {name.lower(): name for name in reversed(list(arrays))}
+    refuse_samples({name: arrays[original] for name, original in lower.items()})
+    faces = next((lower[name] for name in FACE_NAMES if name in lower and _is_face_table(arrays[lower[name]])), None)
+    vertices = next((lower[name] for name in VERTEX_NAMES if name in lower), None)
+    if faces is not None and vertices is not None:
+        return _build_mesh(arrays[vertices], arrays[faces])
+    axes = [lower.get(axis) for axis in ("x", "y", "z")]
+    if not any(name in lower for name in CLOUD_NAMES) and None not in axes:
+        columns = [arrays[str(axis)] for axis in axes]
+        if all(column.ndim == 1 and column.shape == columns[0].shape for column in columns):
+            return np.stack(columns, axis=1)
+    candidates = [lower[name] for name in (*CLOUD_NAMES, *GRID_NAMES) if name in lower]
+    candidates = [name for name in candidates if arrays[name].ndim > 1 or arrays[name].dtype.names] or candidates
+    if not candidates:
+        candidates = list(_choose_plain(arrays, lower))
+    chosen, *others = candidates
+    others = [name for name in others if not np.array_equal(arrays[name], arrays[chosen])]
+    if others:
+        add_note(f"several arrays: {chosen} is read, {', '.join(others)[:80]} are left out")
+    return arrays[chosen]
+
+
+def refuse_samples(arrays: Arrays) -> None:
+    """Refuse query points with occupancies or distances, as networks of implicit functions are trained on.
+
+    Raises
+    ------
+    ObjectError
+        When the arrays are such samples.
+    """
+    for name, array in arrays.items():
+        if name in OCCUPANCY_NAMES and array.ndim < 3 and len(arrays) > 1:
+            raise ObjectError(f"query points with occupancies (array {name!r}): samples of space, {SAVE_SURFACE}")
+        if name in DISTANCE_NAMES:
+            raise ObjectError(f"distances (array {name!r}): samples of a distance function, {SAVE_SURFACE}")
+    if {"pos", "neg"} <= set(arrays) and all(arrays[name].shape[1:] == (4,) for name in ("pos", "neg")):
+        raise ObjectError(f"arrays pos and neg of four columns: samples of a signed distance function, {SAVE_SURFACE}")
+
+
+def _is_face_table(array: NDArray[Any]) -> bool:
+    """Return whether an array holds corners of faces: whole numbers in two dimensions."""
+    if array.ndim != 2 or 0 in array.shape:
+        return False
+    if array.dtype.kind == "f":
+        return bool((array == np.round(array)).all() and array.max() > 1)
+    return array.dtype.kind in "iu"
+
+
+def _build_mesh(vertices: NDArray[Any], faces: NDArray[Any]) -> Shape:
+    """Build a mesh of vertices (V, 3) and triangles (F, 3); both may be transposed, and count from 1.
+
+    Raises
+    ------
+    ObjectError
+        When the shapes fit no mesh of triangles, or a face names a vertex that does not exist.
+    """
+    if vertices.dtype.kind not in "fiu":
+        raise ObjectError(f"vertices of {vertices.dtype}: save numbers")
+    if vertices.ndim == 2 and vertices.shape[0] == 3 != vertices.shape[1]:
+        add_note(f"vertices of shape {vertices.shape} read transposed")
+        vertices = vertices.T
+    if faces.shape[0] == 3 != faces.shape[1]:
+        add_note(f"faces of shape {faces.shape} read transposed")
+        faces = faces.T
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
+        raise ObjectError(
+            f"vertices of shape {vertices.shape} and faces of shape {faces.shape}: a mesh needs (V, 3) and (F, 3)"
+        )
+    triangles = np.asarray(faces, np.int64)
+    if triangles.min() == 1 and triangles.max() == len(vertices):
+        add_note("faces that count vertices from 1")
+        triangles = triangles - 1
+    return Shape(np.asarray(vertices, np.float64), triangles)
+
+
+def _choose_plain(arrays: Arrays, lower: Mapping[str, str]) -> Sequence[str]:
+    """Choose an array without a usual name: the only one, or the only one that is no list.
+
+    Raises
+    ------
+    ObjectError
+        When there are several.
+    """
+    if len(arrays) == 1:
+        return list(arrays)
+    large = [name for name, array in arrays.items() if array.ndim > 1 or array.dtype.names]
+    plain = [lower[name] for name in PLAIN_NAMES if name in lower]
+    if len(large) == 1 and (plain or _has_three_columns(arrays[large[0]])):
+        add_note(f"several arrays: {large[0]} is read")
+        return large
+    if plain and "arr_1" not in lower:
+        return plain
+    content = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    raise ObjectError(
+        f"arrays {content[:160]}: none has the name of a cloud, such as points, or of a mesh, vertices and faces"
+    )
+
+
+def _has_three_columns(array: NDArray[Any]) -> bool:
+    return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 3)
