@@ -1,13 +1,11 @@
-"""Checks of the size that a file announces, before a reader allocates memory: glTF, PLY, text, compressed HDF5.
+"""Checks of the size that a file announces, before a reader allocates memory: glTF, text, compressed HDF5.
 
 A glTF file is a table of contents that may name the same numbers many times. A megabyte can
 announce a hundred million triangles, or arrays that are in no buffer and would be filled with
 zeros.
 """
 
-import json
 import math
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,111 +15,10 @@ import h5py
 from spectral_ssl.ground.errors import ObjectError
 
 LARGEST_FILE = 256 << 20  # bytes; the largest ModelNet mesh has 200 MB
-MOST_NODES = 20_000  # trimesh needs some seconds for a chain of this length.
+MOST_NODES = 20_000
 MOST_BUFFERS = 64
 MOST_CORNERS = 1 << 26  # vertices and corners of faces in all parts, counted once per appearance in the scene
 MOST_ACCESSOR_BYTES = 1 << 30
-COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
-NUMBERS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-
-
-def check_gltf(data: bytes) -> None:
-    """Check that a glTF file announces no more than the limits of this module.
-
-    Parameters
-    ----------
-    data : bytes
-        Content of the whole .gltf or .glb file.
-
-    Raises
-    ------
-    ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, struct.error
-        When the file announces more, or is damaged.
-    """
-    tree = json.loads(_contents(data))
-    nodes, meshes, accessors = (tree.get(name, []) for name in ("nodes", "meshes", "accessors"))
-    if len(nodes) > MOST_NODES or len(tree.get("buffers", [])) > MOST_BUFFERS:
-        raise ValueError(f"{len(nodes)} nodes, {len(tree.get('buffers', []))} buffers: too many")
-    sizes = [_bytes(accessor) for accessor in accessors]
-    if sum(sizes) > MOST_ACCESSOR_BYTES or min(sizes, default=0) < 0:
-        raise ValueError(f"arrays of {sum(sizes)} bytes announced")
-    corners = [sum(_corners(primitive, accessors) for primitive in mesh["primitives"]) for mesh in meshes]
-    shown = sum(corners) + sum(corners[node["mesh"]] for node in nodes if "mesh" in node)
-    if shown > MOST_CORNERS:
-        raise ValueError(f"{shown} vertices and corners of faces, more than {MOST_CORNERS}")
-
-
-def _contents(data: bytes) -> bytes:
-    """Return the table of contents: the first part of a .glb file, all of a .gltf file."""
-    if data[:4] != b"glTF":
-        return data
-    length, kind = struct.unpack_from("<I4s", data, 12)
-    if kind != b"JSON":
-        raise ValueError("no table of contents")
-    return data[20 : 20 + length]
-
-
-def _bytes(accessor: dict[str, Any]) -> int:
-    if "bufferView" not in accessor:
-        raise ValueError("an array that is in no buffer")
-    count = accessor["count"]
-    if not isinstance(count, int):
-        raise TypeError(f"a count of {count!r}"[:80])
-    return count * COMPONENT_BYTES[accessor["componentType"]] * NUMBERS[accessor["type"]]
-
-
-def _corners(primitive: dict[str, Any], accessors: list[dict[str, Any]]) -> int:
-    used = [primitive["attributes"]["POSITION"], *([primitive["indices"]] if "indices" in primitive else [])]
-    return sum(int(accessors[number]["count"]) for number in used)
-
-
-LONGEST_HEADER = 1 << 16
-PROPERTY_BYTES = {
-    **dict.fromkeys(("char", "uchar", "int8", "uint8"), 1),
-    **dict.fromkeys(("short", "ushort", "int16", "uint16"), 2),
-    **dict.fromkeys(("int", "uint", "float", "int32", "uint32", "float32"), 4),
-    **dict.fromkeys(("double", "float64", "int64", "uint64"), 8),
-}
-
-
-def check_ply(data: bytes) -> None:
-    """Check that a .ply file is long enough for the elements that its header announces.
-
-    Parameters
-    ----------
-    data : bytes
-        Content of the whole file.
-
-    Raises
-    ------
-    ObjectError
-        When the file is too short, or the header is damaged.
-    """
-    head, end, body = data.partition(b"end_header")
-    if not end or len(head) > LONGEST_HEADER:
-        raise ObjectError("not a .ply file: its header has no end")
-    text, needed, count = False, 0, 0
-    for line in head.splitlines():
-        words = line.decode("ascii", "replace").split()
-        try:
-            if words[:1] == ["format"]:
-                text = words[1] == "ascii"
-            elif words[:1] == ["element"]:
-                count = int(words[2])
-                if count < 0:
-                    raise ValueError(f"{count} elements")
-            elif words[:1] == ["property"]:
-                # In text a value takes at least a digit and a space. A list takes at least its
-                # length.
-                needed += count * (2 if text else PROPERTY_BYTES[words[2] if words[1] == "list" else words[1]])
-        except (IndexError, KeyError, ValueError) as error:
-            raise ObjectError(f"unreadable header of a .ply file: {error}") from None
-    if needed > len(body) + 1:  # The last line may have no line end.
-        raise ObjectError(f"truncated: at least {needed} bytes announced, {len(body)} follow")
-    if text:
-        check_words(body)
-
-
 MOST_WORDS = 1 << 24  # Measured: a reader needs up to 130 bytes per word, 2 GiB for this number.
 
 

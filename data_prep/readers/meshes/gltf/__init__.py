@@ -1,0 +1,1 @@
+"""Reader of glTF 2.0 (.gltf and .glb): container, decoders of compressed buffers, nodes and scene."""
