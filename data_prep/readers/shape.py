@@ -16,7 +16,6 @@ from data_prep.readers.clouds.text import parse_text
 from data_prep.readers.clouds.voxels import parse_binvox
 from data_prep.readers.foreign import refuse_foreign
 from data_prep.readers.limits import LARGEST_FILE
-from data_prep.readers.meshes.by_trimesh import read_with_trimesh
 from data_prep.readers.meshes.gltf.scene import parse_gltf
 from data_prep.readers.meshes.obj import parse_obj
 from data_prep.readers.meshes.off import parse_off
@@ -25,19 +24,12 @@ from data_prep.readers.meshes.stl import parse_stl
 from data_prep.source import Shape, add_note, collect_notes
 from spectral_ssl.ground.errors import ObjectError
 
-
-def _parse_with_trimesh(data: bytes, path: Path) -> Shape:
-    """Parse a mesh or a scene by trimesh."""
-    return read_with_trimesh(data, path.suffix.lower(), path)
-
-
 # The parser of each format: a function of a file's content and its path.
 PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
     ".off": lambda data, path: Shape(*parse_off(data)),
     ".obj": lambda data, path: parse_obj(data),
     ".ply": lambda data, path: parse_ply(data),
     ".stl": lambda data, path: parse_stl(data),
-    ".stl": _parse_with_trimesh,
     **dict.fromkeys((".glb", ".gltf"), lambda data, path: parse_gltf(data, path.parent)),
     **dict.fromkeys((".xyz", ".pts", ".txt", ".asc"), parse_text),
     ".npy": parse_npy,

@@ -8,7 +8,7 @@ import codecs
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from spectral_ssl.ground.errors import ObjectError
 
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(rb"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+FORTRAN = bytes.maketrans(b"dD", b"ee")  # 1d5 is 1e5 in Fortran.
 COMMENT = re.compile(rb"#[^\n]*")
 WIDE_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -67,9 +68,10 @@ def blank_comments(data: bytes) -> bytes:
     return COMMENT.sub(lambda match: b" " * len(match.group()), data) if b"#" in data else data
 
 
-def number_line(data: bytes, offset: int) -> int:
-    """Return the number of the line, from 1, that holds the byte at an offset; a joined line end is a vertical tab."""
-    return data.count(b"\n", 0, offset) + data.count(b"\v", 0, offset) + 1
+def refuse_line(text: bytes, offset: int, reason: str) -> NoReturn:
+    """Raise an ObjectError that names the line of an offset, from 1; a joined line end is a vertical tab."""
+    line = text.count(b"\n", 0, offset) + text.count(b"\v", 0, offset) + 1
+    raise ObjectError(f"line {line}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -149,3 +151,80 @@ def parse_number(word: bytes) -> float:
 def show(word: bytes) -> str:
     """Format a word of a file for a message."""
     return repr(word[:40].decode("utf-8", "replace"))
+
+
+def pack_keywords(words: Words, rows: Offsets) -> NDArray[np.bytes_]:
+    """Return the first 8 letters of the first words of some lines, in lower case, shape (n,), dtype S8."""
+    starts = words.starts[words.firsts[rows]]
+    lengths = words.ends[words.firsts[rows]] - starts
+    names = np.zeros((len(rows), 8), np.uint8)
+    for position in range(8):
+        has_letter = lengths > position
+        names[has_letter, position] = words.text[starts[has_letter] + position] | 32
+    return names.view("S8").ravel()
+
+
+def cut_lines(words: Words, rows: Offsets) -> bytes:
+    """Return the bytes of some lines without their first words, with a blank after each word."""
+    if len(rows) == 0:
+        return b""
+    firsts, lasts = words.firsts[rows], words.firsts[rows] + words.counts[rows] - 1
+    origin, end = int(words.starts[firsts[0]]), int(words.ends[lasts[-1]])
+    text = words.text[origin:end].copy()
+    if rows[-1] - rows[0] + 1 == len(rows):  # Nearly always the vertices follow each other.
+        text[words.starts[firsts] - origin] = ord(" ")
+        return text.tobytes()
+    marks = np.zeros(len(text) + 2, np.int8)
+    marks[words.starts[firsts + 1] - origin] = 1
+    marks[words.ends[lasts] + 1 - origin] -= 1
+    is_inside = np.cumsum(marks[: len(text)], dtype=np.int8).view(np.bool_)
+    return text[is_inside].tobytes()
+
+
+def find_words(words: Words, rows: Offsets) -> Offsets:
+    """Find the indices of the words of some lines, without their first words."""
+    is_inside = np.zeros(len(words.firsts), np.bool_)
+    is_inside[rows] = True
+    is_word = np.repeat(is_inside, words.counts)
+    is_word[words.firsts] = False
+    return np.flatnonzero(is_word)
+
+
+def read_numbers(text: bytes, first: int, words: Words, rows: Offsets) -> NDArray[np.float64]:
+    """Parse the numbers on some lines, without their first words.
+
+    Parameters
+    ----------
+    text : bytes
+        The whole text, for messages.
+    first : int
+        Offset in the text of the first byte of ``words.text``.
+    words : Words
+        The words of a part of the text.
+    rows : ndarray, shape (n,), int64
+        Indices of lines.
+
+    Returns
+    -------
+    ndarray, shape (K,), float64
+        One number for each word.
+
+    Raises
+    ------
+    ObjectError
+        When a word is not a number.
+    """
+    indices = find_words(words, rows)
+    part = cut_lines(words, rows)
+    numbers = parse_numbers(part, len(indices), np.float64)
+    if numbers is None:
+        numbers = parse_numbers(part.translate(FORTRAN), len(indices), np.float64)
+    if numbers is not None:
+        return numbers
+    numbers = np.empty(len(indices))
+    for place, index in enumerate(indices.tolist()):
+        try:
+            numbers[place] = parse_number(words.get(index))
+        except ObjectError as error:
+            refuse_line(text, first + int(words.starts[index]), str(error))
+    return numbers

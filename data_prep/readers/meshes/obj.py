@@ -6,7 +6,6 @@ by itself, for a message that names the line.
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,10 @@ from data_prep.readers.meshes.lines import (
     Words,
     blank_comments,
     clean_text,
-    number_line,
-    parse_number,
-    parse_numbers,
+    find_words,
+    pack_keywords,
+    read_numbers,
+    refuse_line,
     show,
     split_words,
 )
@@ -142,16 +142,10 @@ def _parse_block(text: bytes, first: int, last: int, num_vertices: int, others: 
 def _count_others(text: bytes, first: int, words: Words, rows: Offsets, others: dict[bytes, int]) -> None:
     """Count the statements that are neither vertices nor faces, by their first 8 letters in lower case."""
     starts = words.starts[words.firsts[rows]]
-    lengths = words.ends[words.firsts[rows]] - starts
-    names = np.zeros((len(rows), 8), np.uint8)
-    for position in range(8):
-        has_letter = lengths > position
-        names[has_letter, position] = words.text[starts[has_letter] + position] | 32
-    values, rows_of_values, counts = np.unique(names.view("<u8").ravel(), return_index=True, return_counts=True)
-    for value, row, count in zip(values, rows_of_values, counts, strict=True):
-        name = int(value).to_bytes(8, "little").rstrip(b"\0")
+    names, rows_of_names, counts = np.unique(pack_keywords(words, rows), return_index=True, return_counts=True)
+    for name, row, count in zip(names.tolist(), rows_of_names, counts, strict=True):
         if name[:1] in b"+-.0123456789":
-            _refuse(text, first + int(starts[row]), f"begins with {show(name)}, not with a keyword such as v or f")
+            refuse_line(text, first + int(starts[row]), f"begins with {show(name)}, not with a keyword such as v or f")
         others[name] = others.get(name, 0) + int(count)
 
 
@@ -183,15 +177,8 @@ def _parse_vertices(text: bytes, first: int, words: Words, rows: Offsets) -> NDA
     wrong = np.flatnonzero(~np.isin(sizes, VERTEX_SIZES))
     if len(wrong):
         offset = first + int(words.starts[words.firsts[rows[wrong[0]]]])
-        _refuse(text, offset, f"a vertex of {sizes[wrong[0]]} numbers, which should be 3 to 7: x y z and a colour")
-    numbers = parse_numbers(_cut_lines(words, rows), int(sizes.sum()), np.float64)
-    if numbers is None:
-        numbers = np.empty(int(sizes.sum()))
-        for place, word in enumerate(_find_words(words, rows).tolist()):
-            try:
-                numbers[place] = parse_number(words.get(word))
-            except ObjectError as error:
-                _refuse(text, first + int(words.starts[word]), str(error))
+        refuse_line(text, offset, f"a vertex of {sizes[wrong[0]]} numbers, which should be 3 to 7: x y z and a colour")
+    numbers = read_numbers(text, first, words, rows)
     if len(sizes) and (sizes == sizes[0]).all():
         return np.ascontiguousarray(numbers.reshape(len(rows), -1)[:, :3])
     return np.asarray(numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)], np.float64)
@@ -208,26 +195,30 @@ def _parse_faces(
     # A face of one or two corners is legal nonsense, except where the file was cut.
     has_last = len(rows) > 0 and rows[-1] == len(words.firsts) - 1
     if has_last and first + words.ends[-1] == len(text) and sizes[-1] < 3:
-        _refuse(text, len(text), f"truncated: a face of {sizes[-1]} corners at the end of the file")
-    corner_words = _find_words(words, rows)
+        refuse_line(text, len(text), f"truncated: a face of {sizes[-1]} corners at the end of the file")
+    corner_words = find_words(words, rows)
     numbers = _parse_indices(words, corner_words)
     if numbers is None or not numbers.all():
         for word in corner_words.tolist():
             name = words.get(word)
             if not CORNER.fullmatch(name):
-                _refuse(text, first + int(words.starts[word]), f"unreadable corner {show(name)} of a face")
+                refuse_line(text, first + int(words.starts[word]), f"unreadable corner {show(name)} of a face")
             digits = name.split(b"/")[0].lstrip(b"+-")
             if len(digits) > MOST_DIGITS:
-                _refuse(text, first + int(words.starts[word]), f"a face names vertex {show(name)}, which is not there")
+                refuse_line(
+                    text, first + int(words.starts[word]), f"a face names vertex {show(name)}, which is not there"
+                )
             if not digits.strip(b"0"):
-                _refuse(text, first + int(words.starts[word]), "index 0 of a face; the first vertex is 1 in OBJ")
+                refuse_line(text, first + int(words.starts[word]), "index 0 of a face; the first vertex is 1 in OBJ")
     assert numbers is not None
     if len(numbers) and numbers.min() < 0:
         corners = np.where(numbers > 0, numbers - 1, np.repeat(before, sizes) + numbers)
         if corners.min() < 0:
             row = int(np.searchsorted(np.cumsum(sizes), corners.argmin(), side="right"))
             offset = first + int(words.starts[words.firsts[rows[row]]])
-            _refuse(text, offset, f"a face names vertex {numbers[corners.argmin()]}, but {before[row]} are above it")
+            refuse_line(
+                text, offset, f"a face names vertex {numbers[corners.argmin()]}, but {before[row]} are above it"
+            )
         return corners, sizes
     return numbers - 1, sizes
 
@@ -237,33 +228,7 @@ def _check_corners(text: bytes, blocks: list[_Block], num_vertices: int) -> None
     for block in blocks:
         if len(block.corners) and (largest := int(block.corners.max())) >= num_vertices:
             row = int(np.searchsorted(np.cumsum(block.sizes), block.corners.argmax(), side="right"))
-            _refuse(text, int(block.lines[row]), f"a face names vertex {largest + 1} of {num_vertices}")
-
-
-def _cut_lines(words: Words, rows: Offsets) -> bytes:
-    """Return the bytes of some lines without their first words, with a blank after each word."""
-    if len(rows) == 0:
-        return b""
-    firsts, lasts = words.firsts[rows], words.firsts[rows] + words.counts[rows] - 1
-    origin, end = int(words.starts[firsts[0]]), int(words.ends[lasts[-1]])
-    text = words.text[origin:end].copy()
-    if rows[-1] - rows[0] + 1 == len(rows):  # Nearly always the vertices follow each other.
-        text[words.starts[firsts] - origin] = ord(" ")
-        return text.tobytes()
-    marks = np.zeros(len(text) + 2, np.int8)
-    marks[words.starts[firsts + 1] - origin] = 1
-    marks[words.ends[lasts] + 1 - origin] -= 1
-    is_inside = np.cumsum(marks[: len(text)], dtype=np.int8).view(np.bool_)
-    return text[is_inside].tobytes()
-
-
-def _find_words(words: Words, rows: Offsets) -> Offsets:
-    """Find the indices of the words of some lines, without their first words."""
-    is_inside = np.zeros(len(words.firsts), np.bool_)
-    is_inside[rows] = True
-    is_word = np.repeat(is_inside, words.counts)
-    is_word[words.firsts] = False
-    return np.flatnonzero(is_word)
+            refuse_line(text, int(block.lines[row]), f"a face names vertex {largest + 1} of {num_vertices}")
 
 
 def _parse_indices(words: Words, numbers: Offsets) -> Offsets | None:
@@ -290,8 +255,3 @@ def _parse_indices(words: Words, numbers: Offsets) -> Offsets | None:
             return np.where(is_negative, -values, values)
         values = np.where(is_open, values * 10 + digits, values)
     return None
-
-
-def _refuse(text: bytes, offset: int, reason: str) -> NoReturn:
-    """Raise an ObjectError that names the line."""
-    raise ObjectError(f"line {number_line(text, offset)}: {reason}")
