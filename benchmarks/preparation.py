@@ -1,4 +1,4 @@
-"""Measure whole preparations: use of both cores, time and memory over the number of objects, reading of OFF files.
+"""Measure whole preparations: use of both cores, time and memory over the number of objects, OFF files, images.
 
 Run ``python benchmarks/preparation.py --root FOLDER_OF_MODELNET10 --out
 benchmarks/results/preparation.json`` on a machine that does nothing else. Larger sets contain the
@@ -7,6 +7,7 @@ median of several runs.
 """
 
 import argparse
+import gzip
 import json
 import os
 import resource
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from transforms import idle_seconds, machine, median_seconds, wait_until_quiet
 
-from data_prep.basis import zernike_basis
+from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.readers.meshes.off import parse_off
 from data_prep.readers.shape import read_shape
@@ -32,6 +33,8 @@ from data_prep.sources.catalogue import open_source
 
 WORKERS = 2
 REPEATS = 3
+IMAGES = 70_000
+ONE_BY_ONE = "images one by one"
 
 
 def meshes(root: Path, times: int) -> Source:
@@ -52,13 +55,35 @@ def clouds(count: int) -> Source:
     return Source("clouds", "shapes", ("cloud",), items)
 
 
-def one_run(kind: str, count: int, root: Path, workers: int) -> dict[str, Any]:
+def digits(folder: Path, count: int, *, one_by_one: bool) -> Source:
+    """Write files in the format of MNIST, and list their images, to be loaded together or one by one."""
+    generator = np.random.default_rng(0)
+    for prefix, images in (("train", count - 1), ("t10k", 1)):
+        for name, shape in (("images-idx3", (images, 28, 28)), ("labels-idx1", (images,))):
+            head = np.array([0x800 + len(shape), *shape], ">u4").tobytes()
+            content = head + generator.integers(0, 10, shape, np.uint8).tobytes()
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(gzip.compress(content, 1))
+    source = open_source("mnist", folder)
+    if not one_by_one:
+        return source
+    # A partial function hides that the images lie in an array.
+    return replace(source, items=tuple(replace(item, load=partial(item.load)) for item in source.items))
+
+
+def make_source(kind: str, count: int, root: Path, folder: Path) -> tuple[Source, Basis]:
+    """Create the source of one measurement, and its basis."""
+    if kind.startswith("images"):
+        return digits(folder, count, one_by_one=kind == ONE_BY_ONE), pixel_basis(1, 28, 28)
+    return clouds(count) if kind == "clouds" else meshes(root, count), zernike_basis(20)
+
+
+def one_run(kind: str, count: int, root: Path, workers: int | None) -> dict[str, Any]:
     """Run one preparation in this process, and return its wall time, processor time and peak memory."""
-    source = clouds(count) if kind == "clouds" else meshes(root, count)
-    memory_before = _peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
+        source, basis = make_source(kind, count, root, Path(folder))
+        memory_before = _peak_megabytes()
         begin, before, idle_before = time.perf_counter(), _processor_seconds(), idle_seconds()
-        made = prepare_maps(source, zernike_basis(20), Path(folder) / "maps.h5", workers=workers)
+        made = prepare_maps(source, basis, Path(folder) / "maps.h5", workers=workers)
         size = made.path.stat().st_size
         wall, idle = time.perf_counter() - begin, idle_seconds() - idle_before
     from joblib.externals.loky import get_reusable_executor
@@ -105,6 +130,27 @@ def several_runs(kind: str, count: int, root: Path, workers: int = WORKERS) -> d
     return {"kind": kind, "workers": workers} | {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
+def images_in_an_array() -> dict[str, Any]:
+    """Compare the processor time of images that lie in one array with that of the same images one by one.
+
+    The runs alternate. Processor time includes the workers and depends little on other programs, so
+    no run waits for a quiet machine.
+    """
+    seconds: dict[str, list[float]] = {"images": [], ONE_BY_ONE: []}
+    for _ in range(REPEATS):
+        for kind, times in seconds.items():
+            command = [sys.executable, __file__, "--root", ".", "--one", kind, str(IMAGES), "default"]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            times.append(json.loads(printed.splitlines()[-1])["processor_seconds"])
+    array, single = (statistics.median(times) for times in seconds.values())
+    return {
+        "images": IMAGES,
+        "processor_seconds": seconds,
+        "microseconds_an_image": 1e6 * array / IMAGES,
+        "ratio": single / array,
+    }
+
+
 def off_file(folder: Path) -> Path:
     """Write a mesh like a sphere with 12,168 faces, with 8 decimals."""
     side = 79
@@ -144,15 +190,21 @@ def reading_off() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--images", action="store_true", help="only compare images in an array with single ones")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/preparation.json"))
     parser.add_argument("--one", nargs=3, metavar=("KIND", "COUNT", "WORKERS"))
     arguments = parser.parse_args()
     if arguments.one:
         kind, count, workers = arguments.one
-        print(json.dumps(one_run(kind, int(count), arguments.root, int(workers))))
+        chosen = None if workers == "default" else int(workers)
+        print(json.dumps(one_run(kind, int(count), arguments.root, chosen)))
+        return
+    if arguments.images:
+        print(json.dumps({"machine": machine(), "images_in_an_array": images_in_an_array()}, indent=2))
         return
     result: dict[str, Any] = {"machine": machine(), "reading_off": reading_off()}
+    result["images_in_an_array"] = images_in_an_array()
     result["preparation"] = [
         several_runs("meshes", 1, arguments.root),
         several_runs("meshes", 4, arguments.root),
