@@ -21,6 +21,9 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "M
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # One letter and a colon is a disk, and no such file exists here.
 
+# A part of a file is a view of its bytes, because a copy would need as much memory again.
+Bytes = bytes | memoryview
+
 
 class GltfFile:
     """An open glTF file.
@@ -47,14 +50,14 @@ class GltfFile:
 
     def __init__(self, data: bytes, folder: Path) -> None:
         text, self._binary = _split_chunks(data) if data[:4] == b"glTF" else (data, None)
-        tree = json.loads(text.decode("utf-8-sig"))
+        tree = json.loads(bytes(text).decode("utf-8-sig"))
         if not isinstance(tree, dict):
             raise TypeError("the table of contents is no object")
         self.tree: dict[str, Any] = tree
         self._folder = folder
-        self._buffers: dict[int, bytes] = {}
+        self._buffers: dict[int, Bytes] = {}
         self._files: dict[Path, bytes] = {}
-        self._views: dict[int, tuple[bytes, int, int, int]] = {}
+        self._views: dict[int, tuple[Bytes, int, int, int]] = {}
         version = str(tree.get("asset", {}).get("version", "2.0"))
         if not version.startswith("2."):
             raise ObjectError(f"glTF of version {version[:20]!r}: convert it to version 2.0")
@@ -151,9 +154,9 @@ class GltfFile:
     def read_view(self, number: Any) -> bytes:
         """Read the bytes of a buffer view, such as those of a compressed mesh."""
         data, start, length, _ = self._open_view(number)
-        return data[start : start + length]
+        return bytes(data[start : start + length])
 
-    def _open_view(self, number: Any) -> tuple[bytes, int, int, int]:
+    def _open_view(self, number: Any) -> tuple[Bytes, int, int, int]:
         """Return the bytes that hold a buffer view, its offset and its length in them, and its stride or 0."""
         view = self.get("bufferViews", number)
         if number not in self._views:
@@ -174,9 +177,9 @@ class GltfFile:
         data = self._open_buffer(packed["buffer"])
         offset, length = get_count(packed, "byteOffset", 0), get_count(packed, "byteLength")
         _check_slice(offset, length, data)
-        return data[offset : offset + length]
+        return bytes(data[offset : offset + length])
 
-    def _open_buffer(self, number: Any) -> bytes:
+    def _open_buffer(self, number: Any) -> Bytes:
         """Return the content of a buffer: the binary chunk, a data URI, or a file of the same folder."""
         buffer = self.get("buffers", number)
         if number not in self._buffers:
@@ -243,7 +246,7 @@ def normalise(values: NDArray[Any]) -> NDArray[Any]:
     return np.maximum(scaled, -1.0)
 
 
-def _check_slice(offset: int, length: int, data: bytes) -> None:
+def _check_slice(offset: int, length: int, data: Bytes) -> None:
     """Refuse a part that ends after the end of its buffer."""
     if offset + length > len(data):
         raise ObjectError(f"truncated: bytes {offset} to {offset + length} of a buffer of {len(data)} bytes announced")
@@ -261,12 +264,12 @@ def _decode_uri(uri: str) -> bytes:
     return base64.b64decode(letters + b"=" * (-len(letters) % 4), validate=True)
 
 
-def _split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
+def _split_chunks(data: bytes) -> tuple[Bytes, Bytes | None]:
     """Split a .glb file into its table of contents and its binary chunk, None where it has none."""
     version, announced = struct.unpack_from("<II", data, 4)
     if version != 2:
         raise ObjectError(f"binary glTF of version {version}: convert it to version 2")
-    chunks: dict[bytes, bytes] = {}
+    chunks: dict[bytes, memoryview] = {}
     offset = 12
     while offset + 8 <= len(data) and (offset < announced or not chunks):
         length, kind = struct.unpack_from("<I4s", data, offset)
@@ -275,7 +278,7 @@ def _split_chunks(data: bytes) -> tuple[bytes, bytes | None]:
             raise ObjectError(f"truncated: a chunk of {length} bytes announced, {len(data) - offset} follow")
         if not chunks and kind != b"JSON":
             raise ObjectError("unreadable glTF file: its first chunk is no table of contents (JSON)")
-        chunks.setdefault(kind, data[offset : offset + length])
+        chunks.setdefault(kind, memoryview(data)[offset : offset + length])
         offset += length
     if b"JSON" not in chunks:
         raise ObjectError("unreadable glTF file: truncated before its table of contents")

@@ -98,8 +98,7 @@ def parse_gltf(data: bytes, folder: Path) -> Shape:
 
     Notes
     -----
-    Coordinates of a file without transforms are exact. Transforms add a relative rounding below
-    1e-15 of the largest coordinate.
+    Coordinates of a file without transforms are exact. Transforms round in float64.
     """
     try:
         file = GltfFile(data, folder)
@@ -221,12 +220,7 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
         mode = primitive.get("mode", TRIANGLES)
         if mode in LINES:
             continue
-        if SPLATS in primitive.get("extensions", {}) or any(
-            name.startswith(SPLATS) for name in primitive["attributes"]
-        ):
-            raise ObjectError(
-                "Gaussian splats (opacity, scales): their centres are no points of a surface; export a mesh"
-            )
+        _refuse_splats(primitive)
         attributes, corners, mode = _read_arrays(file, primitive, mode)
         key = _vertex_key(primitive)
         if key not in starts:
@@ -244,6 +238,26 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
         else:
             faces.append(_make_triangles(corners, mode) + start)
     return Part(np.concatenate(points), np.concatenate(faces), np.concatenate(clouds))
+
+
+def _refuse_splats(primitive: dict[str, Any]) -> None:
+    """Refuse Gaussian splats.
+
+    Raises
+    ------
+    ObjectError
+        When the primitive is one.
+    """
+    names = primitive["attributes"]
+    if (
+        SPLATS in primitive.get("extensions", {})
+        or any(name.startswith(SPLATS) for name in names)
+        or {"_SCALE", "_ROTATION"} <= names.keys()
+    ):
+        raise ObjectError(
+            "Gaussian splats (opacity, scales): their centres are no points of a surface; export a mesh, or a cloud of "
+            "the opaque centres"
+        )
 
 
 def _read_arrays(
