@@ -11,7 +11,9 @@ import io
 import json
 import os
 import resource
+import runpy
 import signal
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import DracoPy
 import h5py
 import numpy as np
 import trimesh
@@ -29,6 +32,8 @@ from data_prep.sources.catalogue import open_source
 from data_prep.sources.modelnet import CLASSES_10
 from spectral_ssl.ground.errors import ObjectError, UserError
 
+# The folder of this module has a folder data_prep of tests, so it must not be in the search path.
+GltfWriter = runpy.run_path(str(Path(__file__).parents[2] / "gltf_files.py"))["GltfWriter"]
 SECONDS = 5
 BYTES = 1 << 30
 # fmt: off
@@ -120,6 +125,41 @@ def _saved(save: Callable[..., None], *arrays: object, **named: object) -> bytes
     return stream.getvalue()
 
 
+def _ply(name: str, lists: list[list[int]]) -> bytes:
+    """Write a big-endian .ply file of a square with lists of several lengths."""
+    lines = ("ply", "format binary_big_endian 1.0", "element vertex 4", *(f"property double {axis}" for axis in "xyz"))
+    lines += (f"element {name} {len(lists)}", "property list uchar short vertex_indices", "property uchar flag")
+    head = "\n".join((*lines, "end_header", ""))
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], ">f8")
+    rows = (struct.pack(f">B{len(corners)}hB", len(corners), *corners, 1) for corners in lists)
+    return head.encode() + points.tobytes() + b"".join(rows)
+
+
+def _gltf() -> GltfWriter:
+    """Write a scene of instances of a strip with sparse positions, under two nodes."""
+    writer = GltfWriter()
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 2, 1]], np.float32)
+    position = writer.add_sparse(points, np.ones((5, 3), np.float32))
+    places = writer.add_array([[0, 0, 0], [3, 0, 0]], "f4")
+    instances = {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": places}}}
+    indices = writer.add_array([0, 1, 2, 3, 4], "u1")
+    child = writer.add_mesh({"attributes": {"POSITION": position}, "indices": indices, "mode": 5}, extensions=instances)
+    root = writer.add("nodes", {"children": [child], "rotation": [0, 0, 1, 0], "scale": [1, 2, 3]})
+    writer.tree["scenes"][0]["nodes"] = [root]
+    return writer
+
+
+def _draco(mesh: trimesh.Trimesh) -> bytes:
+    """Compress a mesh by Draco."""
+    packed = DracoPy.encode(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    writer = GltfWriter()
+    accessors = writer.add_accessor(len(mesh.vertices), "f4", 3), writer.add_accessor(mesh.faces.size, "u2", 1)
+    extension = {"bufferView": writer.add_view(packed), "attributes": {"POSITION": 0}}
+    extensions = {"KHR_draco_mesh_compression": extension}
+    writer.add_mesh({"attributes": {"POSITION": accessors[0]}, "indices": accessors[1], "extensions": extensions})
+    return writer.glb()
+
+
 def sound_files() -> dict[str, bytes]:
     """Make one valid file of each format."""
     box = trimesh.creation.icosphere(subdivisions=1)
@@ -136,8 +176,13 @@ def sound_files() -> dict[str, bytes]:
         b"f 1/1/1 2/1/1 3/1/1 4/1/1\nf -1 -2 -3\n",
         "a.ply": _text(box.export(file_type="ply")),
         "b.ply": _text(box.export(file_type="ply", encoding="ascii")),
+        "mixed.ply": _ply("face", [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2]]),
+        "strips.ply": _ply("tristrips", [[0, 1, 3, 2, -1, 0, 1], [1, 2, 3]]),
         "a.stl": _text(box.export(file_type="stl")),
         "a.glb": _text(box.export(file_type="glb")),
+        "sparse.glb": _gltf().glb(),
+        "embedded.gltf": _gltf().gltf(),
+        "draco.glb": _draco(box),
         "a.xyz": "\n".join(" ".join(map(str, row)) for row in cloud).encode(),
         "a.npy": _saved(np.save, cloud),
         "a.npz": _saved(np.savez, points=cloud),
