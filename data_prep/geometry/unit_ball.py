@@ -1,10 +1,13 @@
 """Motion of a cloud into the unit ball with +z up, the frame of every transform of this package."""
 
+from pathlib import Path
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.source import Up
-from spectral_ssl.ground.errors import ObjectError, UserError
+from data_prep.source import Up, UpRule
+from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 # The farthest point moves to radius 1/1.0001: the radial polynomials grow rapidly outside the ball,
 # and rounding to float32 (6e-8) must not move a point there.
@@ -20,6 +23,54 @@ TURNS: dict[Up, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "+x": ((2, 1, 0), (-1, 1, 1)),
     "-x": ((2, 1, 0), (1, 1, -1)),
 }
+
+BY_FORMAT: Final = "by-format"
+# The glTF 2.0 specification (3.4, coordinate system) has +y up. The other formats have no rule.
+FORMAT_UP: dict[str, Up] = {".glb": "+y", ".gltf": "+y"}
+
+
+def find_format_up(path: Path) -> Up | None:
+    """Find the axis that points up by the specification of a file's format; None if it leaves it open."""
+    return FORMAT_UP.get(path.suffix.lower())
+
+
+def parse_up(text: str) -> UpRule:
+    """Return an axis or ``by-format`` of this name.
+
+    Raises
+    ------
+    UserError
+        When there is no such axis.
+    """
+    rules: tuple[UpRule, ...] = (*TURNS, BY_FORMAT)
+    rule = next((each for each in rules if each == text), None)
+    if rule is None:
+        raise unknown_name("up axis", text, rules)
+    return rule
+
+
+def choose_up(rule: UpRule, format_up: Up | None) -> Up:
+    """Choose the axis that points up in one file.
+
+    Parameters
+    ----------
+    rule : str
+        One axis for all files, or "by-format".
+    format_up : str or None
+        The axis that the file's format specifies.
+
+    Returns
+    -------
+    str
+        The axis. With "by-format" it is "+z" where the format specifies none.
+
+    Examples
+    --------
+    >>> from data_prep.geometry.unit_ball import choose_up
+    >>> choose_up("by-format", "+y"), choose_up("by-format", None), choose_up("+x", "+y")
+    ('+y', '+z', '+x')
+    """
+    return (format_up or "+z") if rule == BY_FORMAT else rule
 
 
 def move_to_unit_ball(

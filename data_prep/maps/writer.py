@@ -40,7 +40,10 @@ class MapWriter:
     keep_points : int
         Number of points per cloud to store with the maps; 0 for none.
     source_up : str
-        The axis that points up in the source's files; "none" for images.
+        The axis that points up in the source's files, "by-format" if that depends on the format of
+        each file; "none" for images.
+    method : int
+        Number of the code that made the maps; it changes if the same objects get other maps.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class MapWriter:
         created_by: str,
         keep_points: int = 0,
         source_up: str = "",
+        method: int = 1,
     ) -> None:
         self._basis, self._path = basis, path
         self._failures: list[tuple[str, str]] = []
@@ -104,6 +108,7 @@ class MapWriter:
                 "class_names": json.dumps(list(classes)),
                 "created_by": created_by,
                 "source_up": source_up,
+                "method": method,
             }
         )
 

@@ -209,6 +209,6 @@ def _describe_dark(deep: Sequence[ImageLoader], rules: ImageRules) -> Iterator[s
             continue
     if looked_at and highest < DARK:
         yield (
-            f"the first {looked_at} of these are dark, at most {highest / 255:.1%} of white: "
-            "give --full-scale, the value that becomes white"
+            f"they are dark: the brightest of the first {looked_at} reaches {highest / 255:.1%} of white; "
+            "--full-scale sets the value that becomes white"
         )

@@ -6,6 +6,7 @@ and after any number of kills. Until the file is complete, finished batches stay
 next to the target (``data_prep.pipeline.work_folder``).
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,36 +17,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.basis import Basis, pixel_basis
-from data_prep.geometry.unit_ball import TURNS
+from data_prep.basis import Basis
+from data_prep.geometry.unit_ball import BY_FORMAT, parse_up
 from data_prep.maps.reader import MapFile, build_fingerprint, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.object_to_map import object_to_map
-from data_prep.pipeline.shape_to_map import check_settings
+from data_prep.pipeline.existing_file import METHOD, find_same_maps
+from data_prep.pipeline.object_to_map import object_to_map, rows_to_maps
 from data_prep.pipeline.source_records import digest_file_times, drop_unusable_names
 from data_prep.pipeline.work_folder import (
     Fingerprint,
     Outcome,
     WorkFolder,
-    describe_differences,
     get_work_folder,
     open_work_folder,
 )
 from data_prep.pipeline.workers import run_batches
-from data_prep.source import Item, Shape, Source, Up, collect_notes
-from data_prep.transforms import moment_sums as moments
-from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
+from data_prep.source import ArrayRow, Item, Source, UpRule, collect_notes
+from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.files import publish
 from spectral_ssl.ground.provenance import created_by
 
-# Raise this number with any change of the code that changes an object's map. Then unfinished work
-# of older code is not resumed.
-METHOD = 2
 BATCH = 16  # Number of objects in a task of a worker and in a shard.
 # For fewer objects, starting worker processes takes longer than they save.
 TOO_FEW_FOR_WORKERS = 256
-FIRST_IMAGES = 32  # Number of images that decide whether a set is grey or in colour.
-LARGEST_IMAGE = 512  # Pixels on a side. Maps are float32, and a batch holds many.
+# Images in one array are transformed all at once, so larger batches are faster.
+LARGE_BATCH, BYTES_OF_LARGE_BATCH = 1024, 16 << 20
 
 # Called with the number of objects done and the number of all objects.
 Progress = Callable[[int, int], None]
@@ -72,14 +68,15 @@ def prepare_maps(
     source : Source
         The data set.
     basis : Basis
-        The basis of the maps; for images ``find_image_basis(source)``.
+        The basis of the maps; for images ``data_prep.pipeline.image_survey.find_image_basis``.
     out : Path
         Path of the map file. The file appears when it is complete, or not at all.
     workers : int, optional
         Number of worker processes, 0 or 1 for none; by default the number of cores, and none for
         small sources.
     up : str, optional
-        The axis that points up in the source's files; by default the axis that the source states.
+        The axis that points up in the source's files, or "by-format" for the axis that the format of
+        each file specifies (+z if it specifies none); by default the axis that the source states.
     overwrite : bool
         Whether an existing file may be replaced.
     keep_points : bool
@@ -95,12 +92,12 @@ def prepare_maps(
     -------
     MapFile
         The written file, opened. Its ``len`` is the number of maps; ``failures`` lists the failed
-        objects.
+        objects. If the file exists and holds exactly these maps, nothing is done.
 
     Raises
     ------
     UserError
-        When the file exists and may not be replaced, another process is making it, it was begun
+        When the file exists with other maps and may not be replaced, another process is making it, it was begun
         with other parameters, it cannot be written, the basis does not fit the source, all objects
         fail, or the source's files are damaged.
 
@@ -121,18 +118,20 @@ def prepare_maps(
     turn = _check(source, basis, up, workers, keep_points)
     source = drop_unusable_names(source)
     wanted = _fingerprint(source, basis, turn, keep_points)
-    if not get_work_folder(out).is_dir():
-        _refuse_existing(out, overwrite, wanted)
+    if not overwrite and not get_work_folder(out).is_dir():
+        existing = find_same_maps(out, wanted, source)
+        if existing is not None:
+            return existing
     if not source.items:
         raise _all_failed(source, source.missing[0][1] if source.missing else "the source is empty")
     with open_work_folder(out) as work:
         # A kill between the last two steps leaves both the finished file and the folder. The file
         # is the wanted one.
-        if out.exists() and not overwrite and _describe_differences(out, wanted) == "":
+        existing = None if overwrite else find_same_maps(out, wanted, source)
+        if existing is not None:
             work.refuse_other(wanted)  # The folder may belong to a later prep that was to replace the file.
             work.remove()
-            return open_maps(out)
-        _refuse_existing(out, overwrite, wanted)
+            return existing
         try:
             work.begin(wanted, discard=overwrite)
             _fill(work, source, basis, turn, keep_points, workers, scheduler, progress)
@@ -147,40 +146,34 @@ def prepare_maps(
     return open_maps(out)
 
 
-def find_image_basis(source: Source) -> Basis:
-    """Find the basis of a source of images from its first 32 readable images.
+def find_finished_maps(
+    source: Source, basis: Basis, out: Path, *, up: str | None = None, keep_points: bool = False
+) -> MapFile | None:
+    """Open the file that ``prepare_maps`` would write with these arguments, if it is finished.
 
-    The size is that of the first image. The basis is in colour if any of them is.
+    Returns
+    -------
+    MapFile or None
+        None if the file does not exist, or there is unfinished work on it.
 
     Raises
     ------
     UserError
-        When no image is readable or the images are too large.
+        When the file exists with other maps, or an argument is invalid.
     """
-    shapes: list[tuple[int, ...]] = []
-    reason = "no images"
-    for item in source.items:
-        try:
-            loaded = item.load()
-        except ObjectError as error:
-            reason = str(error)
-            continue
-        if isinstance(loaded, Shape):
-            raise UserError("a source of shapes", source.name, "give a basis of shapes")
-        shapes.append(loaded.shape)
-        if len(shapes) == FIRST_IMAGES:
-            break
-    if not shapes:
-        raise UserError(f"no readable image in {source.name!r}", reason, "check the files and --root")
-    _, height, width = shapes[0]
-    if max(height, width) > LARGEST_IMAGE:
-        raise UserError("images too large", f"{width}x{height} pixels", f"give --size, at most {LARGEST_IMAGE}")
-    return pixel_basis(max(shape[0] for shape in shapes), height, width, paired=source.paired)
+    turn = _check(source, basis, up, None, keep_points)
+    if get_work_folder(out).is_dir():
+        return None
+    source = drop_unusable_names(source)
+    return find_same_maps(out, _fingerprint(source, basis, turn, keep_points), source)
 
 
-def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> Up:
+def _check(source: Source, basis: Basis, up: str | None, workers: int | None, keep_points: bool) -> UpRule:
     """Raise a UserError for invalid settings; return the axis that points up in the source's files."""
-    check_settings(basis, keep_points)
+    if basis.kind != "pixels":
+        from data_prep.pipeline.shape_to_map import check_settings  # imports numba (0.2 s), which images do not need
+
+        check_settings(basis, keep_points)
     if (basis.kind == "pixels") != (source.kind == "images"):
         raise UserError(f"a basis that does not fit {source.kind}", basis.kind, "choose another --basis or --dataset")
     if keep_points and source.kind == "images":
@@ -194,14 +187,17 @@ def _check(source: Source, basis: Basis, up: str | None, workers: int | None, ke
     if up is not None and source.kind == "images":
         raise UserError("images have no up axis", up, "leave out --up")
     turn = source.up if up is None else up
-    if turn not in TURNS:
-        raise unknown_name("up axis", turn, TURNS)
+    rule = parse_up(turn)
+    if rule == BY_FORMAT and source.up != "+z":
+        raise UserError(
+            f"{source.name!r} states its up axis", f"--up {rule}", f"leave it out: its files have {source.up} up"
+        )
     if len({item.id for item in source.items}) != len(source.items):
         raise UserError("objects of the same name", source.name, "give each file a different name")
-    return turn
+    return rule
 
 
-def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fingerprint:
+def _fingerprint(source: Source, basis: Basis, up: UpRule, keep_points: bool) -> Fingerprint:
     """Build the description of everything that the file's content depends on.
 
     It begins with the entries of ``MapFile.fingerprint``.
@@ -218,25 +214,8 @@ def _fingerprint(source: Source, basis: Basis, up: Up, keep_points: bool) -> Fin
         **origin,
         "objects": f"{len(source.items)}, {objects.hexdigest()[:16]}",
         "times of the files": digest_file_times(source),
-        "method": f"{METHOD}, {BATCH} in a batch, {created_by()}",
+        "method": f"{METHOD}, {_choose_batch(source, basis)} in a batch, {created_by()}",
     }
-
-
-def _describe_differences(out: Path, wanted: Fingerprint) -> str | None:
-    """Describe the entries in which an existing file differs from the wanted file; None if it is no map file."""
-    try:
-        existing = open_maps(out).fingerprint
-    except UserError:
-        return None
-    return describe_differences(existing, {name: value for name, value in wanted.items() if name in existing})
-
-
-def _refuse_existing(out: Path, overwrite: bool, wanted: Fingerprint) -> None:
-    if not out.exists() or overwrite:
-        return
-    other = _describe_differences(out, wanted)
-    content = {None: "no map file", "": "made from the same source with the same parameters"}.get(other, other)
-    raise UserError("output exists already", f"{out} ({content})", "choose another --out or add --overwrite")
 
 
 def _all_failed(source: Source, reason: str) -> UserError:
@@ -252,21 +231,25 @@ def _fill(
     work: WorkFolder,
     source: Source,
     basis: Basis,
-    up: Up,
+    up: UpRule,
     keep_points: bool,
     workers: int | None,
     scheduler: str | None,
     progress: Progress | None,
 ) -> None:
     """Run the unfinished batches, and write all batches to the file in order."""
-    batches = [source.items[start : start + BATCH] for start in range(0, len(source.items), BATCH)]
+    size = _choose_batch(source, basis)
+    batches = [source.items[start : start + size] for start in range(0, len(source.items), size)]
     finished = {number for number in range(len(batches)) if work.has_batch(number)}
     left = [(number, batch) for number, batch in enumerate(batches) if number not in finished]
     total = len(source.items) + len(source.missing)
     done = total - sum(len(batch) for _, batch in left)
-    workers = _choose_workers(workers, sum(len(batch) for _, batch in left))
-    if left and basis.kind != "pixels" and scheduler is None and workers > 1 and not moments.is_compiled():
-        moments.precompile()  # The main process compiles, because its log reaches the user. The workers load the code.
+    # Images in an array are transformed faster than a worker starts or a shard is written.
+    is_array = _lies_in_arrays(source)
+    workers = _choose_workers(workers, 0 if is_array else sum(len(batch) for _, batch in left))
+    if left and basis.kind != "pixels" and scheduler is None and workers > 1:
+        # The main process compiles, because its log reaches the user. The workers load the code.
+        _precompile(unless_compiled=True)
     transform = partial(_transform, basis=basis, up=up, keep_points=keep_points)
     with MapWriter(
         work.assembled,
@@ -278,6 +261,7 @@ def _fill(
         created_by=created_by(),
         keep_points=basis.points if keep_points else 0,
         source_up="none" if source.kind == "images" else up,
+        method=METHOD,
     ) as writer:
         for identity, reason in source.missing:
             writer.fail(identity, reason)
@@ -289,7 +273,8 @@ def _fill(
                     written += 1
                     continue
                 number, outcomes = next(results)
-                work.write(number, outcomes)
+                if not is_array or number != written or any(isinstance(outcome, str) for outcome in outcomes):
+                    work.write(number, outcomes)
                 done += len(outcomes)
                 if progress is not None:
                     progress(done, total)
@@ -302,6 +287,18 @@ def _fill(
             reasons = (reason for reason in work.read(0) if isinstance(reason, str))
             work.discard_shards()  # If all objects fail, the user must correct something: nothing is worth resuming.
             raise _all_failed(source, next(reasons))
+
+
+def _lies_in_arrays(source: Source) -> bool:
+    """Tell whether all objects of a source are images that lie in arrays."""
+    return {type(item.load) for item in source.items} == {ArrayRow}
+
+
+def _choose_batch(source: Source, basis: Basis) -> int:
+    """Choose the number of objects in a task of a worker and in a shard."""
+    if not _lies_in_arrays(source):
+        return BATCH
+    return max(BATCH, min(LARGE_BATCH, BYTES_OF_LARGE_BATCH // (4 * math.prod(basis.shape))))
 
 
 def _choose_workers(workers: int | None, objects: int) -> int:
@@ -340,17 +337,28 @@ def _write(writer: MapWriter, items: Sequence[Item], outcomes: Sequence[Outcome]
     return len(good)
 
 
+def _precompile(*, unless_compiled: bool = False) -> None:
+    """Compile the transforms of shapes, or load the compiled code; do nothing for code that can be loaded later."""
+    from data_prep.transforms import moment_sums  # imports numba (0.2 s), which images do not need
+
+    if not (unless_compiled and moment_sums.is_compiled()):
+        moment_sums.precompile()
+
+
 # A Dask worker may run several tasks in threads of one process. Readers use
 # `warnings.catch_warnings`, which is not thread-safe. So a process runs one batch at a time.
 _batch_lock = threading.Lock()
 
 
-def _transform(items: Sequence[Item], basis: Basis, up: Up, keep_points: bool) -> list[Outcome]:
+def _transform(items: Sequence[Item], basis: Basis, up: UpRule, keep_points: bool) -> list[Outcome]:
     """Transform one batch; this is the task of a worker."""
     outcomes: list[Outcome] = []
     with _batch_lock:
+        maps = rows_to_maps(items, basis)
+        if maps is not None:
+            return [(values, None, ()) for values in maps]
         if basis.kind != "pixels":
-            moments.precompile()  # On another machine nothing may be compiled yet. One process compiles for all.
+            _precompile()  # On another machine nothing may be compiled yet. One process compiles for all.
         for item in items:
             try:
                 with collect_notes() as notes:

@@ -1,5 +1,7 @@
 """Transform of a single file that belongs to no data set, such as an input for a trained run, to a given basis."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import PAIR, Basis
-from data_prep.geometry.unit_ball import TURNS
-from data_prep.pipeline.object_to_map import object_to_map
-from data_prep.readers.image import read_image, resize_square
+from data_prep.geometry.unit_ball import find_format_up, parse_up
+from data_prep.pipeline.object_to_map import image_to_map, object_to_map
+from data_prep.readers.image import read_image
+from data_prep.readers.images.resize import resize_to_cover
+from data_prep.readers.images.rules import ImageRules
 from data_prep.readers.shape import SHAPE_SUFFIXES, read_shape
-from data_prep.source import Item
+from data_prep.source import Item, add_note, collect_notes
 from data_prep.transforms.radial_harmonics import require_embree
-from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
+from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.progress import say
 
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 
@@ -41,12 +46,13 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     Parameters
     ----------
     path : Path
-        A file of any format that ``folder:PATH`` reads. For an image the middle square is used,
-        scaled to the basis' size.
+        A file of any format that ``folder:PATH`` reads. An image is scaled until it covers the
+        basis' size, and its centre is cut out.
     basis : Basis
         The basis of the map.
     up : str, optional
-        The axis that points up in the file, "+z" by default; shapes only.
+        The axis that points up in the file, "+z" by default, or "by-format" for the axis that the
+        file's format specifies (+y for .glb and .gltf, +z for others); shapes only.
 
     Returns
     -------
@@ -75,40 +81,51 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     if ending not in SHAPE_SUFFIXES:
         got = f"{path} for maps of kind {basis.kind!r}"
         raise UserError("not a file of a shape", got, f"give a file that ends in {' '.join(SHAPE_SUFFIXES)}")
-    turn = next((axis for axis in TURNS if axis == (up or "+z")), None)
-    if turn is None:
-        raise unknown_name("up axis", str(up), TURNS)
+    rule = parse_up(up or "+z")
     if basis.kind == "radial":
         require_embree()
     try:
         # The file's name seeds the sampling, as an object's id does.
-        return SingleMap(*object_to_map(Item(path.name, -1, "test", partial(read_shape, path)), basis, turn))
+        item = Item(path.name, -1, "test", partial(read_shape, path), find_format_up(path))
+        with _say_notes(path):
+            return SingleMap(*object_to_map(item, basis, rule))
     except ObjectError as error:
         raise UserError("the object cannot be used", f"{path} ({error})", "repair it, or give another file") from error
 
 
+@contextmanager
+def _say_notes(path: Path) -> Iterator[None]:
+    """Tell the user what the reader of a file does not take literally within the block."""
+    with collect_notes() as notes:
+        yield
+    for note in notes:
+        say(f"note: {path.name}: {note}")
+
+
 def image_file_to_map(path: Path, basis: Basis) -> NDArray[np.float32]:
-    """Transform an image file to its map (C, H, W): the middle square, scaled, with the basis' number of channels.
+    """Transform an image file to its map (C, H, W): the centre, scaled, with the basis' number of channels.
+
+    The ground and the full scale are those of the basis. A colour image becomes grey if the basis
+    is grey.
 
     Raises
     ------
     UserError
-        When the basis is not that of single images, the file is unreadable, or the size differs and
-        the basis is not square.
+        When the basis is not that of single images, or the file is unusable.
     """
-    channels, height, width = basis.shape
+    channels = basis.shape[0]
     if basis.kind != "pixels" or basis.layout == PAIR or channels not in (1, 3):
         got = f"maps of kind {basis.kind!r}, layout {basis.layout!r}, shape {basis.shape}"
         raise UserError("an image does not fit these maps", got, "give an id of the data")
     try:
-        image = read_image(path)
+        with _say_notes(path):
+            image = read_image(path, ImageRules(basis.ground, basis.full_scale))
+            if channels == 1 and len(image) == 3:
+                add_note("its colours become grey, because the maps are grey")
     except ObjectError as error:
         raise UserError("unreadable image", f"{path} ({error})", "give another image, or an id of the data") from error
-    if image.shape[1:] != (height, width):
-        if height != width:
-            got = f"{image.shape[2]}x{image.shape[1]} pixels, not {width}x{height}"
-            raise UserError("an image of another size", got, "scale it to that size")
-        image = resize_square(image, height)
+    if image.shape[1:] != basis.shape[1:]:
+        image = resize_to_cover(image, *basis.shape[1:])  # before the conversion to grey, as its rounding comes last
     if channels == 1 and len(image) == 3:
         image = np.round(np.tensordot(GREY, image, axes=1))[None].astype(np.uint8)
-    return np.repeat(image, channels // len(image), axis=0).astype(np.float32) / 127.5 - 1
+    return image_to_map(image, basis)

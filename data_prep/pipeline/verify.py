@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.geometry.unit_ball import TURNS
+from data_prep.geometry.unit_ball import BY_FORMAT, TURNS
 from data_prep.maps.reader import MAKE_AGAIN, SCHEMA, MapFile, compute_content_digest, count_rows_at_once, open_maps
 from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.pipeline.up_axis import find_up_axis_warnings
-from data_prep.source import Source, Up
+from data_prep.source import Source, UpRule
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.hdf5 import open_dataset, open_hdf5
 
@@ -138,7 +138,8 @@ def _check_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> l
         findings.append("source: its files are not those the maps were made from (names or sizes differ)")
     if tuple(source.classes) != opened.classes:
         findings.append("source: other classes, or another order of them")
-    up: Up = next((axis for axis in TURNS if axis == stored_up), source.up)
+    rules: tuple[UpRule, ...] = (*TURNS, BY_FORMAT)
+    up = next((rule for rule in rules if rule == stored_up), source.up)
     items = {item.id: item for item in source.items}
     maps = opened.read(rows)
     for row, stored in zip(rows, maps, strict=True):

@@ -39,10 +39,21 @@ def get_work_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}.prep")
 
 
+# Entries of a fingerprint whose values say nothing to the user.
+IN_WORDS = {
+    "digest of the source": "other files, classes or splits",
+    "objects": "other objects",
+    "times of the files": "files that were written since",
+    "method": "another version of this program",
+}
+
+
 def describe_differences(existing: Fingerprint, wanted: Fingerprint) -> str:
     """Describe the differences of two fingerprints for the user; return an empty string if they agree."""
     return ", ".join(
-        f"{name} {existing.get(name)} against {value}" for name, value in wanted.items() if existing.get(name) != value
+        IN_WORDS.get(name, f"{name} {existing.get(name)} against {value}")
+        for name, value in wanted.items()
+        if existing.get(name) != value
     )
 
 

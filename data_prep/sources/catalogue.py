@@ -9,6 +9,7 @@ The text after a colon in a name is either the path of the files (``folder:PATH`
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -50,9 +51,9 @@ class SourceEntry:
     function: str = "open_source"
     after_colon: Literal["", "path", "choice"] = ""
 
-    def open(self, root: Path, *choice: str) -> "Source":
+    def open(self, root: Path, *choice: str, **layout: object) -> "Source":
         """List the objects under ``root``; raise a UserError if there are none in a known layout."""
-        return cast("Source", getattr(self._import_module(), self.function)(root, *choice))
+        return cast("Source", getattr(self._import_module(), self.function)(root, *choice, **layout))
 
     @property
     def where(self) -> str:
@@ -104,24 +105,67 @@ SOURCES: dict[str, SourceEntry] = {
     "pairs": SourceEntry(
         "pairs", "images", True, "your images, two side by side in a file: pairs:PATH", "open_pairs", after_colon="path"
     ),
-    "folder": SourceEntry("folder", "either", True, "your meshes, clouds or images: folder:PATH", after_colon="path"),
+    "folder": SourceEntry(
+        "folder.source", "either", True, "your meshes, clouds or images: folder:PATH", after_colon="path"
+    ),
 }
 
 
 def split_name(name: str) -> tuple[str, str]:
     """Split a name into a key of ``SOURCES`` and the text after the colon ("" without a colon).
 
+    The name of an existing folder that is no data set stands for ``folder:NAME``.
+
     Raises
     ------
     UserError
-        When there is no such data set, or the data set takes no text after a colon.
+        When there is no such data set and no such folder, or the data set takes no text after a
+        colon.
     """
     key, _, rest = name.partition(":")
-    if key not in SOURCES:
-        raise unknown_name("dataset", key, SOURCES)
-    if rest and not SOURCES[key].after_colon:
-        raise UserError(f"{key!r} takes nothing after a colon", repr(name), f"write {key}")
-    return key, rest
+    if key in SOURCES:
+        if rest and not SOURCES[key].after_colon:
+            raise UserError(f"{key!r} takes nothing after a colon", repr(name), f"write {key}")
+        return key, rest
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return "folder", name
+    refuse_single_file(path)
+    near = _find_near_folder(path)
+    if near:
+        raise UserError("no such data set and no such folder", repr(name), f"did you mean the folder {near!r}?")
+    if len(path.parts) > 1:
+        raise UserError("no such folder", repr(name), "give the path of a folder, or a name of `list datasets`")
+    raise unknown_name("dataset", key, SOURCES)
+
+
+def refuse_single_file(path: Path) -> None:
+    """Raise a UserError if a path that should be a folder is a file.
+
+    Raises
+    ------
+    UserError
+        When it is a file; the error says what the user can do with such a file.
+    """
+    if not path.is_file():
+        return
+    if path.suffix.lower() == ".h5":
+        do = "it is a map file or a feature file: give it to `pretrain --data` or `verify`"
+    elif path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar"):
+        do = "unpack it, and give the folder"
+    else:
+        do = "put it into a folder and give the folder; `neighbors FILE` looks up one file in a trained run"
+    raise UserError("a single file, not a folder", repr(str(path)), do)
+
+
+def _find_near_folder(path: Path) -> str:
+    """Find the folder with the most similar name next to where a path points; return "" without one."""
+    try:
+        names = [each.name for each in path.parent.iterdir() if each.is_dir()]
+    except OSError:
+        return ""
+    near = get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return str(path.with_name(near[0])) if near else ""
 
 
 def build_help_text(name: str) -> str:
@@ -147,19 +191,33 @@ def build_help_text(name: str) -> str:
     return "\n".join(lines)
 
 
-def open_source(name: str, root: Path | None = None, size: int | None = None) -> "Source":
+def open_source(
+    name: str,
+    root: Path | None = None,
+    size: int | None = None,
+    *,
+    split: str | None = None,
+    class_level: int | None = None,
+) -> "Source":
     """Find a data set and list its objects without loading them.
 
     Parameters
     ----------
     name : str
         A key of ``SOURCES``, or a key with a colon: ``folder:PATH`` and ``pairs:PATH`` for a folder
-        of the user's files, ``celeba:ATTRIBUTE`` for a choice of classes.
+        of the user's files, ``celeba:ATTRIBUTE`` for a choice of classes. The path of a folder
+        alone stands for ``folder:PATH``.
     root : Path, optional
         Folder of the raw data. It is not needed for built-in data sets, or if the name holds a
         path.
     size : int, optional
         Pixels on a side to which images are scaled; by default they are not scaled.
+    split : str, optional
+        Which folders of a user's folder are splits: "auto" (the default), "none", their level, or
+        names such as "extra=train".
+    class_level : int, optional
+        The level of the class folders of a user's folder, counted from 1 below it; 0 for no
+        classes; found by default.
 
     Returns
     -------
@@ -172,6 +230,13 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     """
     key, rest = split_name(name)
     entry = SOURCES[key]
+    layout = {"split": split, "class_level": class_level}
+    if key != "folder":
+        for option, value in layout.items():
+            if value is not None:
+                got = f"--{option.replace('_', '-')} {value} with {name!r}"
+                raise UserError("only a folder of your own has splits and classes to choose", got, "leave it out")
+        layout = {}
     choice: tuple[str, ...] = ()
     if entry.after_colon == "path" and rest:
         root = Path(rest).expanduser()
@@ -181,9 +246,13 @@ def open_source(name: str, root: Path | None = None, size: int | None = None) ->
     # A data set of torch-geometric may be a single file.
     present = root is not None and (root.is_dir() or (key == "pyg" and root.is_file()))
     if entry.needs_root and not present:
-        more = f"{advice}; more: `spectral-ssl list datasets {key}`"
+        if entry.after_colon == "path" and root is not None:
+            refuse_single_file(root)
+        near = _find_near_folder(root) if root is not None and rest else ""
+        hint = f"did you mean {near!r}? " if near else ""
+        more = f"{hint}{advice}; more: `spectral-ssl list datasets {key}`"
         raise NoRawData(f"no raw data for {name!r}", f"no folder {root}" if root else "no folder given", more)
-    source = entry.open(root if root is not None else Path(), *choice)
+    source = entry.open(root if root is not None else Path(), *choice, **layout)
     if size is None:
         return source
     from data_prep.readers.image import resize_source  # A list of data sets must not import numpy.

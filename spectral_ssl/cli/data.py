@@ -1,14 +1,16 @@
 """The commands about data: prep and list."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption, complete_dataset
 from spectral_ssl.cli.tables import print_entries, print_prep_estimate
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_options import PrepOptions
@@ -16,11 +18,21 @@ from spectral_ssl.planning.prep_options import PrepOptions
 
 def prep(
     options: PrepOptions,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The same as --dataset.", autocompletion=complete_dataset, show_default=False),
+    ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Turn raw data into a map file."""
+    if name is not None:
+        if options.dataset not in (PrepOptions().dataset, name):
+            raise UserError("two data sets", f"{name} and --dataset {options.dataset}", "give one of them")
+        options = replace(options, dataset=name)
+    # The first line, because the imports that follow take seconds.
+    say(f"prep {options.dataset}")
     if dry_run:
         estimate = spectral_ssl.estimate_prep(**vars(options))
         print(json.dumps(estimate, indent=1)) if as_json else print_prep_estimate(estimate)

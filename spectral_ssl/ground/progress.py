@@ -1,11 +1,13 @@
 """Progress of a long step on stderr: a bar on a terminal, elsewhere a plain line every few seconds.
 
-``progress`` shows how many parts are done and estimates the time left (``TimeLeft``). ``say``
-prints one line. ``quiet`` silences both; results (stdout) and errors are never silenced. rich
-chooses the colours, and uses none if stderr is no terminal or ``NO_COLOR`` is set.
+``progress`` shows how many parts are done and estimates the time left (``TimeLeft``). ``busy``
+tells that a step without parts goes on. ``say`` prints one line. ``quiet`` silences all of them.
+Results (stdout) and errors are never silenced. rich chooses the colours, and uses none if stderr is
+no terminal or ``NO_COLOR`` is set.
 """
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from spectral_ssl.ground.terminal import printable, process_rank
 
 WINDOW = 60.0  # seconds: the speed is that of the last minute, because it changes, e.g. once all workers have started
 SECONDS_BETWEEN_LINES = 5.0
+SECONDS_OF_SILENCE = 1.8  # A step that takes longer tells the user that it goes on.
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
 
@@ -81,6 +84,47 @@ def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advan
             yield advance
     else:
         yield _print_lines(what, TimeLeft(total, most_seconds))
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Tell the user every two seconds that a step goes on whose parts cannot be counted.
+
+    A short step prints nothing. On a terminal a single line is rewritten, and cleared at the end.
+
+    Parameters
+    ----------
+    what : str
+        Name of the step.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.progress import busy
+    >>> with busy("reading the list of files"):
+    ...     names = ["a.off", "b.off"]
+    """
+    if _silent.get() or process_rank() != 0:
+        yield
+        return
+    stream, started, done = sys.stderr, time.monotonic(), threading.Event()
+    start, end = ("\r", "") if stream.isatty() else ("", "\n")
+    last = ""
+
+    def tell() -> None:
+        nonlocal last
+        while not done.wait(SECONDS_OF_SILENCE):
+            last = printable(f"{what}: {time.monotonic() - started:.0f} s")
+            print(f"{start}{last}", end=end, file=stream, flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+        if start and last:
+            print(f"\r{' ' * len(last)}\r", end="", file=stream, flush=True)
 
 
 class TimeLeft:

@@ -4,18 +4,22 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from data_prep.basis import Basis, Centre, Sampling, harmonics_basis, radial_basis, zernike_basis
+from data_prep.basis import Basis, Centre, Ground, Sampling, harmonics_basis, radial_basis, zernike_basis
 from data_prep.maps.reader import MapFile
-from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_image_basis, prepare_maps
+from data_prep.pipeline.copies import find_copies
+from data_prep.pipeline.image_survey import survey_images
+from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_finished_maps, prepare_maps
+from data_prep.readers.images.rules import ImageRules
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, open_source, split_name
+from data_prep.sources.groups import ask_about_up, describe_groups
 from data_prep.sources.pairs import select_side
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, progress, say
+from spectral_ssl.ground.progress import SECONDS_BETWEEN_LINES, busy, progress, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_options import PrepOptions
 
@@ -23,6 +27,11 @@ DEFAULT_DEGREES = {"zernike": 20, "sh": 15, "radial": 63}
 DEFAULT_SHELLS = 8
 FAILURES_SHOWN = 5
 KINDS_OF_NOTES_SHOWN = 8
+# Options that change the maps; with another value than the default they are part of a file's name.
+NAMED_OPTIONS = (
+    *("degree", "radial", "points", "up", "ground", "full_scale", "sampling", "centre", "reach", "keep_points", "seed"),
+    *("split", "class_level"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +48,15 @@ class PrepPlan:
         The map file.
     keep_points : bool
         Whether the point clouds are stored with the maps.
+    remarks : tuple of str
+        Lines for the user about the images of the raw data, such as their sizes.
     """
 
     source: Source
     basis: Basis
     out: Path
     keep_points: bool
+    remarks: tuple[str, ...] = ()
 
 
 def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
@@ -67,15 +79,20 @@ def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
     UserError
         When data or options are invalid, or do not fit each other.
     """
-    source = find_source(options.dataset, options.root, workspace, options.size)
+    source = find_source(
+        options.dataset,
+        options.root,
+        workspace,
+        options.size,
+        split=options.split,
+        class_level=options.class_level,
+    )
     if options.side is not None:
         source = select_side(source, options.side)
-    basis = _choose_basis(source, options)
-    keep_points = options.keep_points
-    if keep_points is None:
-        keep_points = basis.kind in ("zernike", "sh") and basis.sampling not in ("quadrature", "solid")
+    basis, remarks = _choose_basis(source, options)
+    keep_points = _keeps_points(basis.kind, basis.sampling) if options.keep_points is None else options.keep_points
     out = Path(options.out) if options.out else default_out(options, workspace, basis.kind)
-    return PrepPlan(source=source, basis=basis, out=out, keep_points=keep_points)
+    return PrepPlan(source=source, basis=basis, out=out, keep_points=keep_points, remarks=remarks)
 
 
 def prepare_dataset(options: PrepOptions) -> MapFile:
@@ -99,10 +116,54 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
     workspace = Workspace.find(options.workspace)
     if options.download:
         _download(options, workspace)
-    plan = plan_prep(options, workspace)
-    for line in (plan.source.note, *list_slow_choices(plan.source, plan.basis, options.workers)):
-        if line:
-            say(line)
+    with busy(f"reading the list of files of {options.dataset}"):
+        plan = plan_prep(options, workspace)
+    for line in _describe_plan(plan, options):
+        say(line)
+    maps = None
+    if not options.overwrite:
+        maps = find_finished_maps(plan.source, plan.basis, plan.out, up=options.up, keep_points=plan.keep_points)
+    if maps is None:
+        maps = _run(plan, options)
+    else:
+        say(f"nothing to do: {plan.out} holds these maps already")
+    for identity, reason in maps.failures[:FAILURES_SHOWN]:
+        say(f"failed: {identity}: {reason}")
+    if len(maps.failures) > FAILURES_SHOWN:
+        say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
+    for line in describe_notes(maps.notes):
+        say(line)
+    for line in _ask(plan, options):
+        say(line)
+    return maps
+
+
+def _describe_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
+    """List what the user must know before the work: the objects, their splits and classes, and slow choices."""
+    slow = list_slow_choices(plan.source, plan.basis, options.workers)
+    return [*filter(None, plan.source.note.split("; ")), *describe_groups(plan.source), *plan.remarks, *slow]
+
+
+def _ask(plan: PrepPlan, options: PrepOptions) -> list[str]:
+    """Ask whether uncertain decisions about axes, splits and classes are right."""
+    lines = [ask_about_up(plan.source)] if options.up is None else []
+    lines += [f"unsure: {doubt}" for doubt in plan.source.doubts]
+    if plan.source.doubts:
+        lines.append("is that right? if not, give --split or --class-level")
+    return [line for line in lines if line]
+
+
+def _run(plan: PrepPlan, options: PrepOptions) -> MapFile:
+    """Look for copies of files, then write the map file with a progress line."""
+    if SOURCES[split_name(options.dataset)[0]].after_colon == "path":
+        with busy("comparing files of equal size"):
+            for line in find_copies(plan.source):
+                say(line)
+    if plan.basis.kind != "pixels" and options.scheduler is None:
+        from data_prep.transforms.moment_sums import precompile  # imports numba (0.2 s), which images do not need
+
+        with busy("loading the transforms (compiled once on a machine, 15 s)"):
+            precompile()
     with progress("prep", len(plan.source.items) + len(plan.source.missing)) as advance:
         finished = 0
 
@@ -111,7 +172,7 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
             advance(done - finished)
             finished = done
 
-        maps = prepare_maps(
+        return prepare_maps(
             plan.source,
             plan.basis,
             plan.out,
@@ -122,13 +183,6 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
             progress=show,
             scheduler=options.scheduler,
         )
-    for identity, reason in maps.failures[:FAILURES_SHOWN]:
-        say(f"failed: {identity}: {reason}")
-    if len(maps.failures) > FAILURES_SHOWN:
-        say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
-    for line in describe_notes(maps.notes):
-        say(line)
-    return maps
 
 
 def describe_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
@@ -183,24 +237,42 @@ def list_slow_choices(source: Source, basis: Basis, workers: int | None) -> list
     return hints
 
 
-def find_source(dataset: str, root: str | Path | None, workspace: Workspace, size: int | None = None) -> Source:
+def find_source(
+    dataset: str,
+    root: str | Path | None,
+    workspace: Workspace,
+    size: int | None = None,
+    *,
+    split: str | None = None,
+    class_level: int | None = None,
+) -> Source:
     """Open the raw data of a data set, at ``root`` or in the workspace.
 
     Raises
     ------
     UserError
-        When the name is unknown, or the data is missing.
+        When the name is unknown, the data is missing, or there is a root for a data set without raw
+        data.
     """
-    return open_source(dataset, _raw_folder(dataset, root, workspace), size)
+    key, rest = split_name(dataset)
+    if root is not None and not SOURCES[key].needs_root:
+        do = "leave it out; for your own files give the folder: prep FOLDER"
+        raise UserError(f"{key!r} is built in, it has no raw data", f"--root {root}", do)
+    if root is not None and rest and SOURCES[key].after_colon == "path":
+        raise UserError("two folders of raw data", f"{dataset!r} and --root {root}", "give one of them")
+    return open_source(dataset, _raw_folder(dataset, root, workspace), size, split=split, class_level=class_level)
 
 
 def default_out(options: PrepOptions, workspace: Workspace, kind: str) -> Path:
-    """Return the default path of a map file, ``WS/maps/DATASET[-SIDE][-SIZE]-KIND.h5``.
+    """Return the default path of a map file, ``WS/maps/DATASET[-SIDE][-SIZE]-KIND[-OPTION...].h5``.
+
+    Every option that changes the maps is in the name, unless it has its default. So other options
+    give another file.
 
     Parameters
     ----------
     options : PrepOptions
-        The data set, and the side and the size of its images.
+        The options of ``prep``.
     workspace : Workspace
         The workspace.
     kind : str
@@ -210,9 +282,50 @@ def default_out(options: PrepOptions, workspace: Workspace, kind: str) -> Path:
     -------
     Path
         The path; nothing is written.
+
+    Examples
+    --------
+    >>> from spectral_ssl import Workspace
+    >>> from spectral_ssl.planning.prep_options import PrepOptions
+    >>> from spectral_ssl.planning.prep_plan import default_out
+    >>> default_out(PrepOptions("shapes", degree=8, seed=1), Workspace(folder), "zernike").name
+    'shapes-zernike-degree8-seed1.h5'
     """
     parts = (maps_stem(options.dataset), options.side, options.size)
-    return workspace.maps("-".join(str(part) for part in parts if part is not None), kind)
+    stem = "-".join(str(part) for part in parts if part is not None)
+    return workspace.maps(stem, "-".join([kind, *_name_options(options, kind)]))
+
+
+def _name_options(options: PrepOptions, kind: str) -> list[str]:
+    """Write each option that changes the maps and differs from its default as a part of a file name."""
+    usual: dict[str, Any] = {each.name: each.default for each in fields(PrepOptions)}
+    usual |= {
+        "degree": DEFAULT_DEGREES.get(kind),
+        "radial": DEFAULT_SHELLS if kind == "sh" else None,
+        "sampling": "area",
+        "keep_points": _keeps_points(kind, options.sampling or "area"),
+        "split": "auto",
+    }
+    parts = []
+    for name in NAMED_OPTIONS:
+        value = getattr(options, name)
+        if value is not None and value != usual[name]:
+            parts.append(_name_option(name, value))
+    return parts
+
+
+def _name_option(name: str, value: Any) -> str:
+    """Write an option and its value as a part of a file name."""
+    if name == "keep_points":
+        return "clouds" if value else "no-clouds"
+    text = re.sub(r"^-", "minus-", str(value).lstrip("+")) if name == "up" else str(value)
+    words = f"{name}{text}" if isinstance(value, int | float) else f"{name}-{text}"
+    return re.sub(r"[^\w.-]+", "-", words.replace("_", "-"))
+
+
+def _keeps_points(kind: str, sampling: str) -> bool:
+    """Tell whether the point clouds are stored by default: wherever points are sampled."""
+    return kind in ("zernike", "sh") and sampling not in ("quadrature", "solid")
 
 
 def maps_stem(dataset: str) -> str:
@@ -251,20 +364,24 @@ def _download(options: PrepOptions, workspace: Workspace) -> None:
     download(key, folder, where=SOURCES[key].where, tell=say, progress=show)
 
 
-def _choose_basis(source: Source, options: PrepOptions) -> Basis:
-    """Return the basis that the options describe, with its ways of sampling and centring; images have neither."""
+def _choose_basis(source: Source, options: PrepOptions) -> tuple[Basis, tuple[str, ...]]:
+    """Return the basis that the options describe, and remarks on the images of the source."""
     if source.kind == "images":
         if options.degree is not None or options.radial is not None or options.basis != "zernike":
             got = f"such options with {source.name!r}"
             raise UserError("images have no degree and no basis", got, "leave them out")
-        return find_image_basis(source)
+        survey = survey_images(source, ImageRules(cast(Ground, options.ground), options.full_scale))
+        return survey.basis, survey.remarks
+    if options.ground != "white" or options.full_scale is not None:
+        got = f"--ground or --full-scale with {source.name!r}"
+        raise UserError("only images have a ground and a full scale", got, "leave them out")
     basis = _radial_basis(options) if options.sphere == "radial" else _point_basis(options)
     if basis.kind == "radial" and options.sampling is not None:
         got = options.sampling
         raise UserError("--sampling with --sphere radial", got, "leave it out: no points are sampled")
     # the options have checked both names
     sampling, centre = cast(Sampling, options.sampling or "area"), cast(Centre, options.centre)
-    return replace(basis, sampling=sampling, centre=centre, reach=options.reach)
+    return replace(basis, sampling=sampling, centre=centre, reach=options.reach), ()
 
 
 def _radial_basis(options: PrepOptions) -> Basis:

@@ -9,16 +9,16 @@ import joblib
 import numpy as np
 
 from data_prep.basis import Basis
-from data_prep.geometry.unit_ball import TURNS
+from data_prep.geometry.unit_ball import parse_up
 from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS
 from data_prep.pipeline.shape_to_map import check_settings
 from data_prep.pipeline.work_folder import get_work_folder
-from data_prep.source import Source, Up
+from data_prep.source import Source, UpRule
 from data_prep.sources.catalogue import split_name
 from data_prep.sources.download.catalogue import DOWNLOADS
 from data_prep.transforms import moment_sums as moments
-from spectral_ssl.ground.errors import NoRawData, ObjectError, UserError, unknown_name
+from spectral_ssl.ground.errors import NoRawData, ObjectError, UserError
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
@@ -62,10 +62,7 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     if not count:
         raise UserError("nothing to prepare", f"{source.name!r} is empty", "check --root")
     check_settings(basis, plan.keep_points)
-    turn = next((axis for axis in TURNS if axis == (options.up or source.up)), None)
-    if turn is None:
-        raise unknown_name("up axis", str(options.up), TURNS)
-    seconds, failed, measured = _measure(source, basis, turn)
+    seconds, failed, measured = _measure(source, basis, parse_up(options.up or source.up))
     processes = joblib.cpu_count() if options.workers is None else max(1, options.workers)
     if options.workers is None and count < TOO_FEW_FOR_WORKERS:
         processes = 1
@@ -105,7 +102,7 @@ def _plan(options: PrepOptions) -> PrepPlan:
         raise UserError(f"{options.dataset} would be fetched first", f"at most {most:.0f} MB", what_to_do) from error
 
 
-def _measure(source: Source, basis: Basis, up: Up) -> tuple[float, int, int]:
+def _measure(source: Source, basis: Basis, up: UpRule) -> tuple[float, int, int]:
     """Measure the seconds for an object on one core; return also how many objects failed, and how many were tried."""
     items = [source.items[index] for index in np.linspace(0, len(source.items) - 1, MEASURED + 1).astype(int)]
     if basis.kind != "pixels":

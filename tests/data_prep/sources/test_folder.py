@@ -16,6 +16,7 @@ from data_prep.sources.catalogue import open_source
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 OFF = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 2 0 3\n"
+CLOUD = "".join(f"{number} {number**2} 1\n" for number in range(20))
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n"
 
 
@@ -51,13 +52,13 @@ def _summary(source: Source) -> list[tuple[str, str | None, str]]:
         (["b.off", "a.xyz"], [("a.xyz", None, "train"), ("b.off", None, "train")]),
         (["y/1.off", "x/deep/er/2.off"], [("x/deep/er/2.off", "x", "train"), ("y/1.off", "y", "train")]),
         (["test/x/1.off", "train/x/1.off"], [("test/x/1.off", "x", "test"), ("train/x/1.off", "x", "train")]),
-        (["x/test/1.off", "x/VAL/1.off"], [("x/VAL/1.off", "x", "val"), ("x/test/1.off", "x", "test")]),
+        (["x/test/1.off", "x/VAL/1.off"], [("x/VAL/1.off", None, "val"), ("x/test/1.off", None, "test")]),
         (["test/1.off", "train/1.off"], [("test/1.off", None, "test"), ("train/1.off", None, "train")]),
     ],
 )
 def test_folder_layouts(tmp_path: Path, files: list[str], expected: list[tuple[str, str | None, str]]) -> None:
     for name in files:
-        _write(tmp_path / name, "0 0 0\n1 1 1\n" if name.endswith("xyz") else OFF)
+        _write(tmp_path / name, CLOUD if name.endswith("xyz") else OFF)
     for name in ("README.txt", ".hidden.off", "__MACOSX/a.off", "notes.md", ".git/a.off"):
         _write(tmp_path / name, "words")
     source = open_source(f"folder:{tmp_path}")
@@ -84,7 +85,7 @@ def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
         "table/4.off": "not a regular file: a pipe, socket or device",
     }
     assert source.note == (
-        "4 shapes in 2 classes; 1 of them in no class folder, without a label; "
+        "9 shapes in 2 classes; 5 of them cannot be read; 1 of them in no class folder, without a label; "
         "not read: 2 .md, 1 without ending, 1 .gz, 1 .csv"
     )
     # Prep writes the same files as rows of failures.
@@ -102,7 +103,7 @@ def test_folder_with_textures_of_any_format(tmp_path: Path) -> None:
         _write(tmp_path / name, "words")
     source = open_source(f"folder:{tmp_path}")
     assert [identity for identity, _ in source.missing] == ["a.step", "b.STEP", "c.pcd"]
-    assert source.note == "1 shapes without classes; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+    assert source.note == "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
 
 
 def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_folder_of_images(tmp_path: Path) -> None:
         "palette.gif": (3, 6, 4),
         "rgba.png": (3, 6, 4),
     }
-    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [1, 2, 3])
+    np.testing.assert_array_equal(images["rgba.png"][:, 0, 0], [251, 251, 251])
     with pytest.raises(ObjectError, match="unreadable image"):
         source.items[-1].load()
 
