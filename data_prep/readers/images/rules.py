@@ -83,7 +83,7 @@ def convert_to_bytes(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]
     raw_mode, grey = get_raw_mode(image), is_grey(image)
     if getattr(image, "is_animated", False):
         add_note("the first of several frames or images in the file is read")
-    image.load()
+    _load_strictly(image)
     _turn_upright(image)
     if image.mode in DEEP_MODES:
         opaque = np.asarray(_scale(image, rules))
@@ -100,6 +100,18 @@ def convert_to_bytes(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]
     return _lay_on_ground(
         np.asarray(with_alpha.convert("RGB").convert(mode)), np.asarray(with_alpha.getchannel("A")), rules.ground
     )
+
+
+def _load_strictly(image: "ImageFile") -> None:
+    """Decode the pixels; a truncated file is an error, also where a program has told Pillow to fill it with grey."""
+    from PIL import ImageFile
+
+    is_lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        image.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = is_lenient
 
 
 def _turn_upright(image: "ImageFile") -> None:
@@ -121,9 +133,8 @@ def _convert_colours(image: "ImageFile", mode: str) -> "PillowImage":
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
-        raise ObjectError(f"a CMYK image with a damaged colour profile ({error}): convert it to RGB") from error
-    if converted is None:
-        raise ObjectError("a CMYK image whose colour profile cannot be used: convert it to RGB")
+        raise ObjectError(f"a CMYK image whose colour profile cannot be used ({error}): convert it to RGB") from error
+    assert converted is not None  # The function returns None only if it changes the image in place.
     return converted
 
 
@@ -162,7 +173,7 @@ def _lay_on_ground(opaque: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: 
     if (pixels == level).all():
         if not alpha.any():
             raise ObjectError("fully transparent: there is nothing to see")
-        raise ObjectError(f"nothing is visible on a {ground} ground: give another --ground")
+        raise ObjectError(f"nothing is visible on a {ground} ground: prep --ground chooses another")
     add_note(f"transparent parts become {ground}")
     return pixels
 
@@ -175,9 +186,11 @@ def _scale(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]:
     if not np.isfinite(values).all():
         raise ObjectError("values that are not finite")
     if white is None:
-        raise ObjectError(f"32-bit values from {low:g} to {high:g}: give --full-scale, the value that becomes white")
+        raise ObjectError(
+            f"32-bit values from {low:g} to {high:g}: prep --full-scale sets the value that becomes white"
+        )
     if low < 0 or high > white * (1 + SLACK):
-        advice = "shift them first" if low < 0 else "give --full-scale, the value that becomes white"
+        advice = "shift them first" if low < 0 else "prep --full-scale sets the value that becomes white"
         raise ObjectError(f"values from {low:g} to {high:g}, and {white:g} is white: {advice}")
     # 32-bit integers need float64; for 16 bits and floats float32 suffices, and takes half the memory.
     scaled: NDArray[np.floating] = values.astype(np.float64 if image.mode == "I" else np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from PIL import features
+from PIL import ImageFile, features
 
 from data_prep.readers.image import ImageLoader, read_image
 from data_prep.readers.images.opening import IMAGE_SUFFIXES, read_header
@@ -115,6 +115,16 @@ def test_truncated_images_are_refused(tmp_path: Path, ending: str, share: float)
     (tmp_path / f"a{ending}").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ObjectError, match="unreadable image"):
         read_image(tmp_path / f"a{ending}")
+
+
+def test_truncated_images_are_refused_whatever_pillow_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    whole = _save(tmp_path / "whole.jpg", noise).read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ObjectError, match="image file is truncated"):
+        read_image(tmp_path / "a.jpg")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES  # The setting is that of the program again.
 
 
 FORMATS = {

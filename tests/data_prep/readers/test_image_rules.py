@@ -1,6 +1,5 @@
 """Transparency, depth and colour of images: every kind of file gives the values that people see."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -144,7 +143,7 @@ def test_nothing_to_see_is_refused(tmp_path: Path) -> None:
     icon = np.full((6, 6, 4), 255, np.uint8)
     icon[0, :, 3] = 0
     Pillow.fromarray(icon).save(tmp_path / "icon.png")
-    with pytest.raises(ObjectError, match="nothing is visible on a white ground: give another --ground"):
+    with pytest.raises(ObjectError, match="nothing is visible on a white ground: prep --ground chooses another"):
         read_image(tmp_path / "icon.png")
     assert read_image(tmp_path / "icon.png", BLACK).any()
     icon[..., 3] = 0
@@ -207,7 +206,7 @@ def test_full_scale_of_a_camera_with_twelve_bits(tmp_path: Path) -> None:
     Pillow.fromarray(values).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").max() == 16
     np.testing.assert_array_equal(read_image(tmp_path / "a.png", ImageRules(full_scale=4095)), [[[0, 128, 255]]])
-    with pytest.raises(ObjectError, match="values from 0 to 4095, and 1000 is white: give --full-scale"):
+    with pytest.raises(ObjectError, match="values from 0 to 4095, and 1000 is white: prep --full-scale sets"):
         read_image(tmp_path / "a.png", ImageRules(full_scale=1000))
     # A TIFF file states that it has twelve bits.
     packed = np.frombuffer(bytes((0x00, 0x08, 0x00, 0xFF, 0xF0, 0x00)), np.uint8)[None]
@@ -224,7 +223,7 @@ def test_floats(tmp_path: Path) -> None:
 
     np.testing.assert_array_equal(_read(save(0, 0.25, 0.5, 1)), [[[0, 64, 128, 255]]])
     np.testing.assert_array_equal(read_image(save(0, 1 + 1e-7)), [[[0, 255]]])
-    with pytest.raises(ObjectError, match="values from 0 to 255, and 1 is white: give --full-scale"):
+    with pytest.raises(ObjectError, match="values from 0 to 255, and 1 is white: prep --full-scale sets"):
         read_image(save(0, 255))
     np.testing.assert_array_equal(read_image(path, ImageRules(full_scale=255)), [[[0, 255]]])
     for values, reason in (((-0.5, 1), "from -0.5 to 1.*shift them"), ((0, np.nan), "not finite")):
@@ -236,7 +235,7 @@ def test_floats(tmp_path: Path) -> None:
 
 def test_thirty_two_bits_need_a_full_scale(tmp_path: Path) -> None:
     Pillow.fromarray(np.array([[0, 500, 1000]], np.int32)).save(tmp_path / "a.tif")
-    with pytest.raises(ObjectError, match="32-bit values from 0 to 1000: give --full-scale"):
+    with pytest.raises(ObjectError, match="32-bit values from 0 to 1000: prep --full-scale sets"):
         read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", ImageRules(full_scale=1000)), [[[0, 128, 255]]])
 
@@ -287,12 +286,28 @@ def test_one_bit_and_white_as_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_read(tmp_path / "a.tif"), [[[255, 200, 0]]])
 
 
+def _cmyk_profile() -> bytes:
+    """Build a profile whose lightness L* is 100 for white paper and 50 for full cyan, and 0 for any other ink."""
+    identity = bytes(range(256))
+    matrix = struct.pack(">9i", *(65536 if at % 4 == 0 else 0 for at in range(9)))
+    lightness = [128 if corner == 8 else 255 if corner == 0 else 0 for corner in range(16)]
+    grid = b"".join(bytes((value, 128, 128)) for value in lightness)
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + matrix + 4 * identity + grid + 3 * identity
+    tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(table))
+    white = struct.pack(">3i", 63190, 65536, 54061)  # D50
+    head = struct.pack(">I4sI4s4s4s", 144 + len(table), b"none", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += bytes(12) + b"acsp" + bytes(28) + white + bytes(48)
+    return head[:128] + tags + table
+
+
 def test_the_profile_of_cmyk_is_used(tmp_path: Path) -> None:
     image = Pillow.new("CMYK", (4, 4), (255, 0, 0, 0))
     image.save(tmp_path / "plain.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "plain.tif")[:, 0, 0], [0, 255, 255])
-    stream = io.BytesIO()
-    image.save(stream, "TIFF", icc_profile=b"no profile")
-    (tmp_path / "damaged.tif").write_bytes(stream.getvalue())
-    with pytest.raises(ObjectError, match="CMYK image with a damaged colour profile"):
+    # By this profile cyan ink alone is a middle grey, L* = 50, which is 119 in sRGB.
+    for name in ("profile.tif", "profile.jpg"):
+        image.save(tmp_path / name, icc_profile=_cmyk_profile())
+        np.testing.assert_allclose(read_image(tmp_path / name)[:, 0, 0], 119, atol=2)
+    image.save(tmp_path / "damaged.tif", icc_profile=b"no profile")
+    with pytest.raises(ObjectError, match="CMYK image whose colour profile cannot be used"):
         read_image(tmp_path / "damaged.tif")

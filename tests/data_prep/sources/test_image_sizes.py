@@ -107,11 +107,12 @@ def test_one_colour_image_after_many_grey_ones(tmp_path: Path) -> None:
     assert len(prepare_maps(source, survey.basis, tmp_path / "out.h5", workers=0)) == 41
 
 
-def test_a_colour_file_for_grey_maps_becomes_grey(tmp_path: Path) -> None:
+def test_a_colour_file_for_grey_maps_becomes_grey(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     colours = np.tile(np.array([200, 100, 50], np.uint8), (8, 8, 1))
     save_image(tmp_path / "a.png", colours)
     grey = np.round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
     np.testing.assert_allclose(image_file_to_map(tmp_path / "a.png", pixel_basis(1, 4, 4)), grey / 127.5 - 1, atol=1e-6)
+    assert "note: a.png: its colours become grey, because the maps are grey" in capsys.readouterr().err
 
 
 def _deep(folder: Path, white: int) -> Source:
@@ -125,7 +126,7 @@ def test_dark_images_of_sixteen_bits_are_told(tmp_path: Path) -> None:
     source = _deep(tmp_path / "raw", 4094)
     dark = survey_images(source).remarks
     assert dark[0] == "3 grey images with more than 8 bits: the value that becomes white is that of their type"
-    assert dark[1].startswith("the first 3 of these are dark, at most 6.3% of white: give --full-scale")
+    assert dark[1].startswith("they are dark: the brightest of the first 3 reaches 6.3% of white; --full-scale sets")
     survey = survey_images(source, ImageRules(full_scale=4094))
     assert survey.remarks == ("3 grey images with more than 8 bits: the value that becomes white is 4094",)
     maps = prepare_maps(source, survey.basis, tmp_path / "out.h5", workers=0)
@@ -143,7 +144,7 @@ def test_rules_of_images_travel_with_the_maps(tmp_path: Path) -> None:
     Pillow.fromarray(icon // np.array([2, 2, 2, 1], np.uint8)).save(folder / "grey.png")
     done = call("prep", "--dataset", f"folder:{folder}", "--workspace", tmp_path / "ws")
     assert done.returncode == 0
-    assert "failed: white.png: nothing is visible on a white ground: give another --ground" in done.stderr
+    assert "failed: white.png: nothing is visible on a white ground: prep --ground chooses another" in done.stderr
     assert "note: grey.png: transparent parts become white" in done.stderr
     maps = spectral_ssl.prep(f"folder:{folder}", ground="black", out=tmp_path / "black.h5", workers=0)
     assert (len(maps), maps.basis.ground) == (2, "black")
