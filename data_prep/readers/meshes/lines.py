@@ -25,6 +25,7 @@ WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+MOST_DIGITS = 12  # No index of a file below the size limit has more.
 
 Offsets = NDArray[np.int64]
 
@@ -168,17 +169,15 @@ def cut_lines(words: Words, rows: Offsets) -> bytes:
     """Return the bytes of some lines without their first words, with a blank after each word."""
     if len(rows) == 0:
         return b""
-    firsts, lasts = words.firsts[rows], words.firsts[rows] + words.counts[rows] - 1
-    origin, end = int(words.starts[firsts[0]]), int(words.ends[lasts[-1]])
+    if rows[-1] - rows[0] + 1 != len(rows):
+        return cut_words(words, find_words(words, rows))
+    # Nearly always the lines follow each other, and blanking their first words is faster.
+    firsts = words.firsts[rows]
+    origin, end = int(words.starts[firsts[0]]), int(words.ends[firsts[-1] + words.counts[rows[-1]] - 1])
     text = words.text[origin:end].copy()
-    if rows[-1] - rows[0] + 1 == len(rows):  # Nearly always the vertices follow each other.
-        text[words.starts[firsts] - origin] = ord(" ")
-        return text.tobytes()
-    marks = np.zeros(len(text) + 2, np.int8)
-    marks[words.starts[firsts + 1] - origin] = 1
-    marks[words.ends[lasts] + 1 - origin] -= 1
-    is_inside = np.cumsum(marks[: len(text)], dtype=np.int8).view(np.bool_)
-    return text[is_inside].tobytes()
+    for letter in range(int((words.ends[firsts] - words.starts[firsts]).max())):
+        text[np.minimum(words.starts[firsts] + letter, words.ends[firsts] - 1) - origin] = ord(" ")
+    return text.tobytes()
 
 
 def find_words(words: Words, rows: Offsets) -> Offsets:
@@ -190,8 +189,8 @@ def find_words(words: Words, rows: Offsets) -> Offsets:
     return np.flatnonzero(is_word)
 
 
-def read_numbers(text: bytes, first: int, words: Words, rows: Offsets) -> NDArray[np.float64]:
-    """Parse the numbers on some lines, without their first words.
+def read_numbers(text: bytes, first: int, words: Words, indices: Offsets, part: bytes) -> NDArray[np.float64]:
+    """Parse words that are numbers.
 
     Parameters
     ----------
@@ -201,8 +200,10 @@ def read_numbers(text: bytes, first: int, words: Words, rows: Offsets) -> NDArra
         Offset in the text of the first byte of ``words.text``.
     words : Words
         The words of a part of the text.
-    rows : ndarray, shape (n,), int64
-        Indices of lines.
+    indices : ndarray, shape (K,), int64
+        Indices of the words.
+    part : bytes
+        The bytes of these words, separated by blanks.
 
     Returns
     -------
@@ -214,8 +215,6 @@ def read_numbers(text: bytes, first: int, words: Words, rows: Offsets) -> NDArra
     ObjectError
         When a word is not a number.
     """
-    indices = find_words(words, rows)
-    part = cut_lines(words, rows)
     numbers = parse_numbers(part, len(indices), np.float64)
     if numbers is None:
         numbers = parse_numbers(part.translate(FORTRAN), len(indices), np.float64)
@@ -228,3 +227,43 @@ def read_numbers(text: bytes, first: int, words: Words, rows: Offsets) -> NDArra
         except ObjectError as error:
             refuse_line(text, first + int(words.starts[index]), str(error))
     return numbers
+
+
+def parse_integers(words: Words, indices: Offsets, stop: bytes = b" ") -> Offsets | None:
+    """Parse words that are integers up to a stop, such as 7, -7 and 7/1 with the stop "/"; return None if one is not.
+
+    The loop runs over digits, not over words. It is six times as fast as numpy's parser of numbers,
+    which needs the slashes blanked first.
+    """
+    starts = words.starts[indices]
+    text = np.append(words.text, np.zeros(MOST_DIGITS + 2, np.uint8))
+    is_negative = text[starts] == ord("-")
+    starts = starts + (is_negative | (text[starts] == ord("+")))
+    values = np.zeros(len(starts), np.int64)
+    is_open = np.ones(len(starts), np.bool_)
+    for position in range(MOST_DIGITS + 1):
+        signs = text[starts + position]
+        digits = signs - np.uint8(ord("0"))  # Signs below "0" wrap around to above 9.
+        is_digit = digits < 10
+        is_end = (signs <= ord(" ")) | (signs == ord(stop))
+        if (is_open & ~is_digit & ~is_end).any() or (position == 0 and not is_digit.all()):
+            return None
+        is_open &= is_digit
+        if not is_open.any():
+            return np.where(is_negative, -values, values)
+        values = np.where(is_open, values * 10 + digits, values)
+    return None
+
+
+def cut_words(words: Words, indices: Offsets) -> bytes:
+    """Return the bytes of some words in ascending order, with a blank after each."""
+    if len(indices) == 0:
+        return b""
+    origin, end = int(words.starts[indices[0]]), int(words.ends[indices[-1]])
+    if indices[-1] - indices[0] + 1 == len(indices):
+        return words.text[origin:end].tobytes()
+    marks = np.zeros(end - origin + 2, np.int8)
+    marks[words.starts[indices] - origin] = 1
+    marks[words.ends[indices] + 1 - origin] -= 1
+    is_inside = np.cumsum(marks[: end - origin], dtype=np.int8).view(np.bool_)
+    return words.text[origin:end][is_inside].tobytes()

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from data_prep.readers import limits
 from data_prep.readers.meshes.lines import (
+    MOST_DIGITS,
     Offsets,
     Words,
     blank_comments,
     clean_text,
+    cut_lines,
     find_words,
     pack_keywords,
+    parse_integers,
     read_numbers,
     refuse_line,
     show,
@@ -40,7 +43,6 @@ WITHOUT_EFFECT = frozenset(
     b"""vn vt vp p g s o mg usemtl mtllib usemap maplib lod bevel c_interp d_interp shadow_o trace_ob ctech stech
     cstype deg bmat step parm trim hole scrv sp end con curv2 res newmtl ka kd ks ke ni ns d tr tf illum""".split()
 )
-MOST_DIGITS = 12  # No index of a file below the size limit has more.
 VERTEX_SIZES = (3, 4, 6, 7)  # x y z, with a weight for curves, with a colour, with a colour and its alpha
 
 
@@ -178,7 +180,7 @@ def _parse_vertices(text: bytes, first: int, words: Words, rows: Offsets) -> NDA
     if len(wrong):
         offset = first + int(words.starts[words.firsts[rows[wrong[0]]]])
         refuse_line(text, offset, f"a vertex of {sizes[wrong[0]]} numbers, which should be 3 to 7: x y z and a colour")
-    numbers = read_numbers(text, first, words, rows)
+    numbers = read_numbers(text, first, words, find_words(words, rows), cut_lines(words, rows))
     if len(sizes) and (sizes == sizes[0]).all():
         return np.ascontiguousarray(numbers.reshape(len(rows), -1)[:, :3])
     return np.asarray(numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)], np.float64)
@@ -197,7 +199,7 @@ def _parse_faces(
     if has_last and first + words.ends[-1] == len(text) and sizes[-1] < 3:
         refuse_line(text, len(text), f"truncated: a face of {sizes[-1]} corners at the end of the file")
     corner_words = find_words(words, rows)
-    numbers = _parse_indices(words, corner_words)
+    numbers = parse_integers(words, corner_words, stop=b"/")
     if numbers is None or not numbers.all():
         for word in corner_words.tolist():
             name = words.get(word)
@@ -229,29 +231,3 @@ def _check_corners(text: bytes, blocks: list[_Block], num_vertices: int) -> None
         if len(block.corners) and (largest := int(block.corners.max())) >= num_vertices:
             row = int(np.searchsorted(np.cumsum(block.sizes), block.corners.argmax(), side="right"))
             refuse_line(text, int(block.lines[row]), f"a face names vertex {largest + 1} of {num_vertices}")
-
-
-def _parse_indices(words: Words, numbers: Offsets) -> Offsets | None:
-    """Parse the integer at the beginning of words such as 7, 7/1 and -7//3; return None if one has none.
-
-    The loop runs over digits, not over words. It is six times as fast as numpy's parser of numbers,
-    which needs the slashes blanked first.
-    """
-    starts = words.starts[numbers]
-    text = np.append(words.text, np.zeros(MOST_DIGITS + 2, np.uint8))
-    is_negative = text[starts] == ord("-")
-    starts = starts + (is_negative | (text[starts] == ord("+")))
-    values = np.zeros(len(starts), np.int64)
-    is_open = np.ones(len(starts), np.bool_)
-    for position in range(MOST_DIGITS + 1):
-        signs = text[starts + position]
-        digits = signs - np.uint8(ord("0"))  # Signs below "0" wrap around to above 9.
-        is_digit = digits < 10
-        is_end = (signs <= ord(" ")) | (signs == ord("/"))
-        if (is_open & ~is_digit & ~is_end).any() or (position == 0 and not is_digit.all()):
-            return None
-        is_open &= is_digit
-        if not is_open.any():
-            return np.where(is_negative, -values, values)
-        values = np.where(is_open, values * 10 + digits, values)
-    return None

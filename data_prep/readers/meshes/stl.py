@@ -12,6 +12,8 @@ from data_prep.readers.meshes.lines import (
     WIDE_MARKS,
     Words,
     clean_text,
+    cut_lines,
+    find_words,
     pack_keywords,
     read_numbers,
     refuse_line,
@@ -147,7 +149,7 @@ def _parse_text(text: bytes) -> Shape:
         _check_order(text, words, kinds)
     if b"S" in kinds and not kinds.endswith(b"X"):
         raise ObjectError("truncated: the text ends without endsolid")
-    points = read_numbers(text, 0, words, rows).reshape(-1, 3)
+    points = read_numbers(text, 0, words, find_words(words, rows), cut_lines(words, rows)).reshape(-1, 3)
     if kinds.count(b"F") * 3 == len(points):
         return Shape(points, np.arange(len(points)).reshape(-1, 3))
     ends = np.flatnonzero(np.frombuffer(kinds.replace(b"S", b"").replace(b"X", b""), np.uint8) == ord("L"))
