@@ -196,10 +196,13 @@ def _check_corners(corners: NDArray[np.int64], num_vertices: int) -> None:
 
 
 def _read_words(data: bytes, starts: tuple[int, ...], counts: _Counts) -> Mesh:
-    """Read any file of this format by its words: by lines, or else in the only other way that fits the whole file."""
+    """Read any file of this format by its words: by lines, or else in the first way that fits the whole file.
+
+    The ways by specification come first: three counts before two, colours with alpha before colours
+    without.
+    """
     if counts.vertices == 0:
         return np.empty((0, 3)), np.empty((0, 3), np.int64)
-    meshes: list[Mesh] = []
     refusals: list[ObjectError] = []
     for start in starts:
         text = re.sub(rb"[^\n]", b" ", data[:start]) + data[start:]  # Lines keep their numbers.
@@ -210,24 +213,16 @@ def _read_words(data: bytes, starts: tuple[int, ...], counts: _Counts) -> Mesh:
         ways += [(False, size) for size in counts.words if len(words.starts) >= counts.vertices * size + counts.faces]
         for is_by_lines, size in ways:
             try:
-                mesh = _read_one_way(text, words, counts, size, is_by_lines=is_by_lines)
+                return _read_one_way(text, words, counts, size, is_by_lines=is_by_lines)
             except ObjectError as error:
                 refusals.append(error)
-                continue
-            if is_by_lines:
-                return mesh
-            meshes.append(mesh)
         refusals.append(
             ObjectError(
                 f"truncated: {counts.vertices} vertices and {counts.faces} faces announced, "
                 f"{len(words.firsts)} lines follow"
             )
         )
-    if len(meshes) > 1:
-        raise ObjectError("several vertices or faces share lines, and they can be read in two ways; write one a line")
-    if not meshes:
-        raise refusals[0]
-    return meshes[0]
+    raise refusals[0]
 
 
 def _read_one_way(text: bytes, words: Words, counts: _Counts, size: int, *, is_by_lines: bool) -> Mesh:
