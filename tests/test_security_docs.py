@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from data_prep.pipeline import source_records as item_names
-from data_prep.readers import image as image_reading
 from data_prep.readers import limits
 from data_prep.readers import limits as chunks
-from data_prep.readers import mesh as mesh_reading
-from data_prep.readers import voxels as voxel_reading
+from data_prep.readers.clouds import voxels as voxel_reading
+from data_prep.readers.images import opening as image_reading
+from data_prep.readers.meshes import ply_tables
 from data_prep.sources import celeba, cifar10, mnist, modelnet
 from data_prep.sources.download import unpack as unpacking
 from spectral_ssl.ground import config, files, hdf5, pickles, tensor_files
@@ -62,13 +62,15 @@ def test_all_readers_are_in_the_table() -> None:
         ("256 MiB a chunk", chunks.MOST_BYTES_OF_A_CHUNK >> 20 == 256),
         ("| 64 MiB |", cifar10.LARGEST_BATCH >> 20 == 64),
         ("500,000 images", mnist.MOST_ROWS == 500_000),
-        ("file and buffers 256 MiB", mesh_reading.LARGEST_FILE >> 20 == 256),
+        ("file and buffers 256 MiB", limits.LARGEST_FILE >> 20 == 256),
         ("text 2^24 words", limits.MOST_WORDS == 2**24),
         (
             "glTF 20,000 nodes, 64 buffers, 2^26 vertices and corners shown, arrays 1 GiB",
             (limits.MOST_NODES, limits.MOST_BUFFERS, limits.MOST_CORNERS, limits.MOST_ACCESSOR_BYTES)
             == (20_000, 64, 2**26, 1 << 30),
         ),
+        ("2^20 instances of a node, sparse zeros 2^22", (limits.MOST_INSTANCES, limits.MOST_ZEROS) == (2**20, 2**22)),
+        ("rows of several lengths 2^24", ply_tables.MOST_WALKED == 2**24),
         ("2^28 voxels, 2^22", (voxel_reading.MOST_VOXELS, voxel_reading.MOST_OCCUPIED) == (2**28, 2**22)),
         ("16,384 pixels on a side", image_reading.LARGEST_SIDE == 16_384),
         ("2^26 in all", image_reading.MOST_PIXELS == 2**26),

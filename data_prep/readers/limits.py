@@ -19,6 +19,8 @@ MOST_NODES = 20_000
 MOST_BUFFERS = 64
 MOST_CORNERS = 1 << 26  # vertices and corners of faces in all parts, counted once per appearance in the scene
 MOST_ACCESSOR_BYTES = 1 << 30
+MOST_INSTANCES = 1 << 20  # Instances of one node; each takes 500 bytes for its matrix and temporary values.
+MOST_ZEROS = 1 << 22  # elements of a sparse array that starts as zeros, so that the file need not hold them
 MOST_WORDS = 1 << 24  # Measured: a reader needs up to 130 bytes per word, 2 GiB for this number.
 
 

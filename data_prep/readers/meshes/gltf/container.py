@@ -125,6 +125,8 @@ class GltfFile:
         if "bufferView" in accessor:
             values = self._read_part(accessor, kind, shape)
         elif sparse:
+            if count > limits.MOST_ZEROS:
+                raise ObjectError(f"a sparse array of {count} elements without values, more than {limits.MOST_ZEROS}")
             values = np.zeros(shape, kind)
         else:
             raise ObjectError(f"unreadable glTF file: accessors[{number}] is an array that is in no buffer")

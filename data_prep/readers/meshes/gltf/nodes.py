@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.readers import limits
 from data_prep.readers.meshes.gltf.container import GltfFile, get_count, get_extension, normalise
 from data_prep.source import add_note
 from spectral_ssl.ground.errors import ObjectError
@@ -135,7 +136,10 @@ def count_instances(file: GltfFile, node: dict[str, Any]) -> int:
     counts = {get_count(file.get("accessors", number), "count") for number in attributes.values()}
     if len(counts) > 1:
         raise ObjectError(f"unreadable glTF file: {INSTANCES} with {sorted(counts)[:4]} instances")
-    return counts.pop() if counts else 1
+    count = counts.pop() if counts else 1
+    if count > limits.MOST_INSTANCES:
+        raise ObjectError(f"{count} instances of a mesh, more than {limits.MOST_INSTANCES}")
+    return count
 
 
 def read_instances(file: GltfFile, node: dict[str, Any], world: Matrix) -> Matrix:

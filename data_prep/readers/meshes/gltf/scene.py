@@ -142,16 +142,17 @@ def _merge_scene(file: GltfFile) -> Shape:
             places = read_instances(file, node, node["world"])
         if len(part.faces):
             vertices.append(_move(part.points, places))
-            faces.append(_repeat_faces(part, places) + start)
+            faces.append(_repeat_faces(part, places))
+            faces[-1] += start
             start += len(vertices[-1])
         if len(part.cloud):
             clouds.append(_move(part.cloud, places))
     if faces:
         if clouds:
             add_note(f"{sum(map(len, clouds))} single points next to triangles: left out")
-        return Shape(np.concatenate(vertices), np.concatenate(faces))
+        return Shape(_join(vertices), _join(faces))
     if clouds:
-        return Shape(np.concatenate(clouds))
+        return Shape(_join(clouds))
     if any(primitive.get("mode") in LINES for node in shown for primitive in _primitives(file, node["mesh"])):
         raise ObjectError("edges (lines) and no faces: a wire frame has no surface; export triangles")
     raise ObjectError("no faces: the scene shows no mesh with triangles or points")
@@ -318,6 +319,11 @@ def _make_triangles(corners: Faces, mode: int) -> Faces:
     if mode not in (STRIP, FAN):
         raise ObjectError(f"unreadable glTF file: a primitive of mode {str(mode)[:20]}")
     return unroll_strips(corners) if mode == STRIP else unroll_fans(corners)
+
+
+def _join(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Concatenate arrays; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _move(points: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from gltf_files import GltfWriter
 from numpy.typing import NDArray
 from random_meshes import RandomMesh, make_random_mesh
 
+from data_prep.readers import limits
 from data_prep.readers.meshes.gltf.scene import parse_gltf
 from data_prep.source import Shape, collect_notes
 from spectral_ssl.ground.errors import ObjectError
@@ -419,3 +420,21 @@ def test_sparse_places_are_checked() -> None:
     writer.add_mesh(primitive)
     with pytest.raises(ObjectError, match="names an element beyond 2"):
         parse_gltf(writer.glb(), NOWHERE)
+
+
+def test_amounts_that_a_small_file_can_announce_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instances and sparse arrays of zeros need no bytes in the file."""
+    writer = GltfWriter()
+    places = writer.add_sparse(np.ones((3, 3)), None)
+    extension = {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": places}}}
+    writer.add_mesh(_square(writer), extensions=extension)
+    assert len(parse_gltf(writer.glb(), NOWHERE).points) == 12
+    for name, reason in (
+        ("MOST_ZEROS", "a sparse array of 3 elements"),
+        ("MOST_INSTANCES", "3 instances of a mesh"),
+        ("MOST_CORNERS", "30 vertices and corners of faces"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, name, {"MOST_CORNERS": 29}.get(name, 2))
+            with pytest.raises(ObjectError, match=f"{reason}.*, more than"):
+                parse_gltf(writer.glb(), NOWHERE)
