@@ -38,12 +38,15 @@ class MethodEntry:
         One line for `spectral-ssl list methods`.
     task : str
         Task that is trained on if none is named.
+    reads_codes : bool
+        Whether the method can be trained on a task whose conditions are codes.
     """
 
     config: type
     build: type[nn.Module]
     description: str
     task: str = "denoise"
+    reads_codes: bool = False
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -68,6 +71,7 @@ METHODS: dict[str, MethodEntry] = {
         LSCGAN,
         "a GAN conditioned on features, trained on pairs of near and far neighbours (VISAPP 2021)",
         "from-code",
+        reads_codes=True,
     ),
     "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
     "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
@@ -76,6 +80,7 @@ METHODS: dict[str, MethodEntry] = {
         RotationPrediction,
         "features from classifying the rotation of an image (RotNet, 2018)",
         "from-code",
+        reads_codes=True,
     ),
 }
 

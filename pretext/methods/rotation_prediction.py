@@ -93,6 +93,9 @@ class RotationPrediction(MethodDefaults, nn.Module):
         channels, height, width = problem.target
         if not problem.bounded or height != width:
             raise UserError("rotations need square images", f"maps {problem.target}", "give other --data")
+        if problem.condition[1:] == problem.target[1:] and problem.condition[0] != channels:
+            got = f"conditions of {problem.condition[0]} channels, targets of {channels}"
+            raise UserError("rotations need a task that does not change the channels", got, "take --task from-code")
         side, least = config.side or height, SMALLEST_SIDE[config.network]
         if side < least:
             raise UserError(f"images too small for {config.network}", f"{side} pixels a side", f"set side={least + 1}")

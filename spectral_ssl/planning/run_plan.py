@@ -72,6 +72,10 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
         maps = find_maps(options.data, workspace)
         parts = _merge(options, choose_sections(maps, options.method, options.task))
     task = find_task(parts["task"])
+    if task.codes is not None and not find_method(parts["method"]).reads_codes:
+        readers = " or ".join(name for name, entry in METHODS.items() if entry.reads_codes)
+        got = f"--method {parts['method']} --task {parts['task']}"
+        raise UserError("a method that reads no codes", got, f"take --method {readers}, or another task")
     parts["task_config"] = find_features(task, parts["task_config"], maps, workspace)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **parts)
     plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps

@@ -9,10 +9,16 @@ from conftest import write_random_maps
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
+from pretext.data.training_split import TrainingSplit
+from pretext.methods.catalogue import METHODS
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.defaults import choose_sections, has_bfloat16
+from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.recipe import read_recipe
+from spectral_ssl.planning.run_plan import plan_run
 
 
 def with_clouds(path: Path, train: int) -> MapFile:
@@ -56,6 +62,22 @@ def test_what_is_given_is_kept(tmp_path: Path) -> None:
     assert names(clouds, "joint-embedding", "denoise") == ("joint-embedding", "denoise")
     assert names(clouds, "lsc-gan", None) == ("lsc-gan", "from-code")
     assert "train" not in choose_sections(clouds, "regression", None)
+
+
+@pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if not entry.reads_codes])
+def test_a_method_that_reads_no_codes_is_refused_for_them(method: str, tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 16, 16))
+    for features in (None, "labels"):
+        options = PretrainOptions(maps, method=method, task="from-code", features=features)
+        with pytest.raises(UserError, match=r"reads no codes: got .*; take --method lsc-gan or rotation-prediction"):
+            plan_run(options, Workspace(tmp_path))
+
+
+def test_rotations_of_images_whose_channels_the_task_changes_are_refused(tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(3, 32, 32))
+    plan, _ = plan_run(PretrainOptions(maps, method="rotation-prediction", task="colorize"), Workspace(tmp_path))
+    with pytest.raises(UserError, match="does not change the channels: got conditions of 1 channels, targets of 2"):
+        plan.build(TrainingSplit(maps).standardise)
 
 
 def test_maps_without_clouds_and_pictures_get_cgml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
