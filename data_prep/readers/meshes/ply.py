@@ -71,10 +71,10 @@ def parse_ply(data: bytes) -> Shape:
     if not surfaces:
         return Shape(points)
     faces = [
-        _make_triangles(header.elements[other].name.lower(), columns[other, place], points)
+        _make_triangles(header.elements[other], place, columns[other, place], points)
         for other, place in surfaces.items()
     ]
-    return Shape(points, np.concatenate(faces))
+    return Shape(points, faces[0] if len(faces) == 1 else np.concatenate(faces))
 
 
 def _find_vertices(header: Header) -> int:
@@ -149,8 +149,8 @@ def _check_cloud(header: Header, vertices: Element) -> None:
         )
 
 
-def _make_triangles(name: str, column: Column, points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Make the triangles of one element from its lists of corners.
+def _make_triangles(element: Element, place: int, column: Column, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Make the triangles of one element from its lists of corners, the property at ``place``.
 
     Raises
     ------
@@ -159,11 +159,12 @@ def _make_triangles(name: str, column: Column, points: NDArray[np.float64]) -> N
     """
     corners, sizes = _convert_corners(column.values), column.sizes
     assert sizes is not None
+    name, kind = element.name.lower(), element.properties[place].kind
     if name in POLYGONS:
         _check_corners(corners, len(points))
         return triangulate_polygons(points, corners, sizes)
-    if column.values.dtype.kind == "u":  # In types without a sign, -1 is the largest value.
-        corners[column.values == np.iinfo(column.values.dtype).max] = -1
+    if kind.startswith("u"):  # In types without a sign, -1 is the largest value.
+        corners = np.where(corners == np.iinfo(kind).max, -1, corners)
     _check_corners(corners[corners != -1], len(points))
     corners = np.insert(corners, np.cumsum(sizes), -1)
     return unroll_strips(corners) if name in STRIPS else unroll_fans(corners)
@@ -175,7 +176,7 @@ def _convert_corners(values: NDArray[Any]) -> NDArray[np.int64]:
         is_bad = ~(np.abs(values) < 2**53) | (values != np.floor(values))
         if is_bad.any():
             raise ObjectError(f"a face names vertex {values[is_bad.argmax()]}, which is no integer")
-    return values.astype(np.int64)
+    return values.astype(np.int64, copy=False)
 
 
 def _check_corners(corners: NDArray[np.int64], count: int) -> None:

@@ -43,6 +43,7 @@ class Column:
     ----------
     values : ndarray, shape (K,)
         Values of all rows, one row after the other, in the type of the file; float64 from a text.
+        Integers of binary lists are converted to int64.
     sizes : ndarray, shape (rows,), int64, or None
         Number of values of each row; None for a property of one value.
     """
@@ -134,16 +135,20 @@ def _read_rows(data: bytes, start: int, element: Element, order: str, wanted: Co
         if all((table[f"length{place}"] == table[str(place)].shape[1]).all() for place in lists):
             _check_corners(sum(table[str(place)].size for place in lists if place in wanted))
             return {
-                place: Column(
-                    table[str(place)].ravel(),
-                    np.full(element.count, table[str(place)].shape[1]) if place in lists else None,
-                )
+                place: Column(_widen(table[str(place)]).ravel(), np.full(element.count, table[str(place)].shape[1]))
+                if place in lists
+                else Column(table[str(place)])
                 for place in wanted
             }, end
     if element.count > MOST_WALKED:
         raise ObjectError(f"{element.count} rows of {element.name!r} with lists of several lengths: too many")
     ends, sizes = _walk_rows(data, start, element, order, element.count)
     return _gather_columns(data, ends, sizes, element, order, wanted), int(_row_ends(ends, element)[-1])
+
+
+def _widen(values: NDArray[Any]) -> NDArray[Any]:
+    """Convert integers to int64, and leave floats."""
+    return values if values.dtype.kind == "f" else values.astype(np.int64)
 
 
 def _check_corners(count: int) -> None:
@@ -215,9 +220,8 @@ def _gather_columns(
             if place in wanted:
                 _check_corners(int(sizes[number].sum()))
                 offsets = ends[number + 1] - sizes[number] * kind.itemsize
-                table[place] = Column(
-                    _gather(data, _spread(offsets, sizes[number], kind.itemsize), kind), sizes[number]
-                )
+                values = _gather(data, _spread(offsets, sizes[number], kind.itemsize), kind)
+                table[place] = Column(_widen(values), sizes[number])
             number, after = number + 1, 0
         else:
             if place in wanted:

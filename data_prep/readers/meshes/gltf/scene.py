@@ -142,8 +142,7 @@ def _merge_scene(file: GltfFile) -> Shape:
             places = read_instances(file, node, node["world"])
         if len(part.faces):
             vertices.append(_move(part.points, places))
-            faces.append(_repeat_faces(part, places))
-            faces[-1] += start
+            faces.append(_repeat_faces(part, places, start))
             start += len(vertices[-1])
         if len(part.cloud):
             clouds.append(_move(part.cloud, places))
@@ -216,7 +215,10 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
     mesh = file.get("meshes", node["mesh"])
     weights = node.get("weights", mesh.get("weights", []))
     starts: dict[Any, tuple[int, NDArray[np.float64]]] = {}
-    points, faces, clouds, count = [np.empty((0, 3))], [np.empty((0, 3), np.int64)], [np.empty((0, 3))], 0
+    points: list[NDArray[np.float64]] = []
+    faces: list[Faces] = []
+    clouds: list[NDArray[np.float64]] = []
+    count = 0
     for primitive in _primitives(file, node["mesh"]):
         mode = primitive.get("mode", TRIANGLES)
         if mode in LINES:
@@ -237,8 +239,10 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
         if mode == POINTS:
             clouds.append(positions[corners])
         else:
-            faces.append(_make_triangles(corners, mode) + start)
-    return Part(np.concatenate(points), np.concatenate(faces), np.concatenate(clouds))
+            triangles = _make_triangles(corners, mode)
+            faces.append(triangles + start if start else triangles)
+    nothing = np.empty((0, 3))
+    return Part(_join(points or [nothing]), _join(faces or [nothing.astype(np.int64)]), _join(clouds or [nothing]))
 
 
 def _refuse_splats(primitive: dict[str, Any]) -> None:
@@ -335,9 +339,14 @@ def _move(points: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[n
     return (np.einsum("iab,nb->ina", places[:, :3, :3], points) + places[:, None, :3, 3]).reshape(-1, 3)
 
 
-def _repeat_faces(part: Part, places: NDArray[np.float64]) -> Faces:
-    """Repeat the triangles of a mesh for each matrix (I, 4, 4); those of a mirrored one are turned."""
-    faces = part.faces[None] + len(part.points) * np.arange(len(places))[:, None, None]
+def _repeat_faces(part: Part, places: NDArray[np.float64], start: int) -> Faces:
+    """Repeat the triangles of a mesh for each matrix (I, 4, 4); those of a mirrored one are turned.
+
+    The vertices of the first copy begin at ``start``.
+    """
     is_mirrored = np.linalg.det(places[:, :3, :3]) < 0
+    if len(places) == 1 and start == 0 and not is_mirrored[0]:
+        return part.faces
+    faces = part.faces[None] + (start + len(part.points) * np.arange(len(places))[:, None, None])
     faces[is_mirrored] = faces[is_mirrored][:, :, ::-1]
     return faces.reshape(-1, 3)
