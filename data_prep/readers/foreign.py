@@ -80,7 +80,7 @@ def refuse_foreign(data: bytes, suffix: str) -> None:
             raise ObjectError(f"a {suffixes[0][1:].upper()} file named {suffix}: rename it to {suffixes[0]}")
     text = head.lstrip(BYTE_ORDER_MARKS).lstrip().lower()
     if re.match(rb"<!doctype html|<html|<head|<body|<script|<!--", text):
-        raise ObjectError("a web page (HTML), not a model: download the file itself")
+        raise ObjectError("a web page (HTML): download the file itself")
     if text.startswith(b"<?xml") or re.match(rb"<[a-z][\w:]*[\s/>]", text):
         raise ObjectError("an XML text, such as a server's error message: download the file itself")
     if suffix not in TEXTS_WITH_SCENES and re.match(rb'[{]\s*"', text):

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.readers.foreign import refuse_foreign
 from spectral_ssl.ground.errors import ObjectError
 
 if TYPE_CHECKING:
@@ -45,6 +46,20 @@ OPTIONAL = {
     ".avif": ("avif", "AVIF"),
     **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), ("jpg_2000", "JPEG 2000")),
 }
+# Patterns of the first bytes of images that are not read, with the reason for the user.
+UNREAD_CONTENTS = {
+    rb"II\*\0|MM\0\*|II\+\0|MM\0\+": (
+        "unreadable image: a damaged TIFF file, or one whose pixels Pillow does not read (64-bit floats, float "
+        "colours, other channels): convert it to 8 bits"
+    ),
+    rb"....ftyp(?:heic|heix|hevc|heim|heis|mif1|msf1)": "a HEIC photograph: convert it to .jpg",
+    rb"....ftypavif": "unreadable image: a damaged AVIF file",
+    rb"8BPS": "a Photoshop file: convert it to .png",
+    rb"v/1\x01": "an OpenEXR file: convert it to 8 bits",
+    rb"\0\0\0\x0cJXL |\xff\x0a": "a JPEG XL file: convert it to .png",
+    rb"\s*(?:<\?xml.*)?<svg": "an SVG file: convert it to .png",
+}
+BYTES_OF_HEAD = 1 << 16
 LARGEST_SIDE = 16384  # This limit and the next are checked before decoding.
 MOST_PIXELS = 1 << 26  # 64 million pixels take 256 MiB.
 GREY_MODES = ("1", "L", "LA", "La")
@@ -92,6 +107,7 @@ def open_image(path: Path) -> "Iterator[ImageFile]":
         the block become ObjectErrors too.
     """
     from PIL import Image as Pillow  # The import takes 0.1 s.
+    from PIL import UnidentifiedImageError
 
     try:
         if not path.is_file():  # Opening a pipe could block for ever.
@@ -107,8 +123,10 @@ def open_image(path: Path) -> "Iterator[ImageFile]":
     except ObjectError:
         raise
     except Exception as error:  # Damaged files make Pillow raise many types, from KeyError to struct.error.
-        reason = _find_missing_decoder(path) or f"unreadable image: {str(error)[:200] or type(error).__name__}"
-        raise ObjectError(reason) from error
+        reason = _find_missing_decoder(path)
+        if not reason and isinstance(error, UnidentifiedImageError):
+            reason = _describe_content(path)
+        raise ObjectError(reason or f"unreadable image: {str(error)[:200] or type(error).__name__}") from error
 
 
 def read_header(path: Path) -> ImageHeader:
@@ -199,6 +217,25 @@ def _list_formats(suffix: str) -> list[str]:
         except ImportError:  # An older Pillow has no such plug-in.
             continue
     return [name for name in wanted if name in Pillow.OPEN]
+
+
+def _describe_content(path: Path) -> str:
+    """Describe a file that is no readable image by its first bytes; return an empty string if they tell nothing."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(BYTES_OF_HEAD)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if not head:
+        return "an empty file"
+    for pattern, reason in UNREAD_CONTENTS.items():
+        if re.match(pattern, head, re.DOTALL):
+            return reason
+    try:
+        refuse_foreign(head, path.suffix.lower())
+    except ObjectError as error:
+        return str(error)
+    return ""
 
 
 def _find_missing_decoder(path: Path) -> str:

@@ -185,12 +185,14 @@ def _scale(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(values).all():
         raise ObjectError("values that are not finite")
+    if low < 0:
+        raise ObjectError(f"values from {low:g} to {high:g}: shift them, so that none is negative")
     if white is None:
         raise ObjectError(
             f"32-bit values from {low:g} to {high:g}: prep --full-scale sets the value that becomes white"
         )
-    if low < 0 or high > white * (1 + SLACK):
-        advice = "shift them first" if low < 0 else "prep --full-scale sets the value that becomes white"
+    if high > white * (1 + SLACK):
+        advice = "prep --full-scale sets the value that becomes white"
         raise ObjectError(f"values from {low:g} to {high:g}, and {white:g} is white: {advice}")
     # 32-bit integers need float64; for 16 bits and floats float32 suffices, and takes half the memory.
     scaled: NDArray[np.floating] = values.astype(np.float64 if image.mode == "I" else np.float32)

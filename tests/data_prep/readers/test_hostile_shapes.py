@@ -236,7 +236,7 @@ IMAGES = {
     "bomb.tif": (lambda: _saved("TIFF", compression="tiff_deflate"), "16000x16000 pixels|decompression bomb"),
     "words.png": (lambda: _png(8, 8, *[(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 23)))] * 20), "unreadable"),
     "short.png": (lambda: _png(4000, 4000), "unreadable"),
-    "empty.jpg": (lambda: b"", "unreadable"),
+    "empty.jpg": (lambda: b"", "an empty file"),
     # The formats do not match the names. Pillow would pass the first file to an external program.
     "script.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "cannot identify"),
     "icon.png": (lambda: b"\0\0\1\0\1\0\0\0\0\0\1\0\30\0\0\0\0\0\26\0\0\0", "cannot identify"),

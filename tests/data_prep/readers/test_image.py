@@ -165,6 +165,26 @@ def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_image(tmp_path / "a.avif")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"", "an empty file"),
+        (bytes(500), "only zero bytes"),
+        (b"8BPS\0\1" + bytes(60), "a Photoshop file: convert"),
+        (b"\0\0\0\x18ftypheic" + bytes(60), "a HEIC photograph: convert"),
+        (b"<?xml version='1.0'?>\n<svg xmlns='x'></svg>", "an SVG file: convert"),
+        (b"II*\0\xff\xff\xff\xff", "a damaged TIFF file, or one whose pixels Pillow does not read"),
+        (b"any words", "unreadable image: cannot identify"),
+    ],
+)
+def test_files_that_are_no_images_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ObjectError, match=reason):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_only_its_ending_makes_a_tga(tmp_path: Path) -> None:
     # A TGA file has no signature, so other data may look like one.
     data = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 1, 1, 24, 0) + b"abc"
