@@ -9,6 +9,7 @@ import struct
 import warnings
 from array import array
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.readers.limits import MOST_CORNERS
+from data_prep.readers.meshes.lines import show
 from data_prep.readers.meshes.ply_header import Element, Header, Property
 from data_prep.source import add_note
 from spectral_ssl.ground.errors import ObjectError
@@ -249,28 +251,30 @@ def _gather(data: bytes, offsets: Offsets, kind: np.dtype[Any]) -> NDArray[Any]:
 def _read_text(data: bytes, header: Header, wanted: Wanted) -> Columns:
     """Read the wanted columns of a text: one row on each line, or the same words on other lines."""
     body = data[header.start :].rstrip(PADDING)
-    lengths = _count_words(body)
-    values = _parse_numbers(body)
-    if len(values) != lengths.sum():
-        raise ObjectError(f"{int(lengths.sum())} words after the header, but {len(values)} numbers")
+    lengths, ends = _count_words(body)
+    rows = sum(element.count for element in header.elements if element.properties)
+    is_longer = rows < len(lengths)
     try:
-        columns, rows = _split_words(values, lengths, header, wanted)
-    except ObjectError:
-        guess = _guess_lengths(values, header)
-        if guess is None:
-            raise
-        columns, rows = _split_words(values, guess, header, wanted)
-        if any((column.sizes < 3).any() for column in columns.values() if column.sizes is not None):
-            raise
-        add_note(f"{rows} rows on {len(lengths)} lines: read in the order of the words")
-        return columns
-    if rows < len(lengths):
+        # Lines after the last row may hold anything, so they are not parsed.
+        values = _parse_numbers(body[: int(ends[rows - 1]) if rows else 0] if is_longer else body)
+        columns = _split_words(values, lengths[:rows], header, wanted)
+    except ObjectError as error:
+        with suppress(ObjectError):
+            values = _parse_numbers(body)
+            guess = _guess_lengths(values, header)
+            if guess is not None:
+                columns = _split_words(values, guess, header, wanted)
+                if all((column.sizes >= 3).all() for column in columns.values() if column.sizes is not None):
+                    add_note(f"{rows} rows on {len(lengths)} lines: read in the order of the words")
+                    return columns
+        raise error from None
+    if is_longer:
         add_note(f"{len(lengths) - rows} lines after the last row: left out")
     return columns
 
 
-def _count_words(body: bytes) -> Offsets:
-    """Count the words of each line that is not blank."""
+def _count_words(body: bytes) -> tuple[Offsets, Offsets]:
+    """Count the words of each line that is not blank; return also the offsets of the ends of these lines."""
     codes = np.frombuffer(body, np.uint8)
     words, ends = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for first in range(0, len(codes), BLOCK):
@@ -282,9 +286,9 @@ def _count_words(body: bytes) -> Offsets:
         words.append(np.flatnonzero(is_first[cut:]) + first)
         ends.append(np.flatnonzero(LINE_ENDS[part[cut:]]) + first)
     starts = np.concatenate(words)
-    before = np.searchsorted(starts, np.concatenate(ends))
-    counts = np.diff(before, prepend=0, append=len(starts))
-    return counts[counts > 0]
+    line_ends = np.append(np.concatenate(ends), len(body))
+    counts = np.diff(np.searchsorted(starts, line_ends), prepend=0)
+    return counts[counts > 0], line_ends[counts > 0]
 
 
 def _parse_numbers(body: bytes) -> NDArray[np.float64]:
@@ -307,25 +311,21 @@ def _parse_numbers(body: bytes) -> NDArray[np.float64]:
             try:
                 float(word)
             except ValueError:
-                raise ObjectError(f"line {number} after the header: {word[:40]!r} is not a number") from None
+                hint = "; write a decimal point, not a comma" if b"," in word else ""
+                raise ObjectError(f"line {number} after the header: {show(word)} is not a number{hint}") from None
     raise ObjectError("an unreadable number")
 
 
-def _split_words(values: NDArray[np.float64], lengths: Offsets, header: Header, wanted: Wanted) -> tuple[Columns, int]:
-    """Split the words of a text into columns, if its rows have these lengths.
-
-    Returns
-    -------
-    columns : dict
-        The wanted columns.
-    rows : int
-        Number of rows of all elements.
+def _split_words(values: NDArray[np.float64], lengths: Offsets, header: Header, wanted: Wanted) -> Columns:
+    """Split the words of a text into the wanted columns, if its rows have these lengths.
 
     Raises
     ------
     ObjectError
         When a row has another length than its properties announce.
     """
+    if len(values) != lengths.sum():
+        raise ObjectError(f"{int(lengths.sum())} words after the header, but {len(values)} numbers")
     columns: Columns = {}
     line = 0
     starts = np.cumsum(lengths) - lengths
@@ -357,7 +357,7 @@ def _split_words(values: NDArray[np.float64], lengths: Offsets, header: Header, 
                 f"words: {len(lengths)} lines for {sum(each.count for each in header.elements)} rows announced"
             )
         line += element.count
-    return columns, line
+    return columns
 
 
 def _read_sizes(values: NDArray[np.float64], cursor: Offsets, row_ends: Offsets) -> tuple[Offsets, NDArray[np.bool_]]:

@@ -180,7 +180,7 @@ def test_bytes_around_the_content(form: str) -> None:
         np.testing.assert_array_equal(shape.faces, expected.faces)
         assert notes == []
     with collect_notes() as notes:
-        parse_ply(data + b"3 0 1 2\n1 2\n")
+        np.testing.assert_array_equal(parse_ply(data + b"# 0 1 2\n1 2\n").faces, expected.faces)
     assert notes == [
         "2 lines after the last row: left out" if form == "ascii" else "12 bytes after the last row: left out"
     ]
@@ -216,7 +216,7 @@ def test_words_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     body = b"  12 3\r\n\n4\n5 66 7 \n\n\n8"
     for block in range(1, 12):
         monkeypatch.setattr(ply_tables, "BLOCK", block)
-        assert ply_tables._count_words(body).tolist() == [2, 1, 3, 1]
+        assert [part.tolist() for part in ply_tables._count_words(body)] == [[2, 1, 3, 1], [6, 10, 18, 22]]
 
 
 def test_odd_spellings_of_nan_are_read() -> None:
@@ -279,10 +279,10 @@ def test_refusals(elements: list[tuple[str, tuple[str, ...], list[Row]]], reason
         (b"element vertex 4", b"element vertex four", "line 'element vertex four'"),
         (b"element vertex 4", b"element vertex -4", "-4 rows of vertex"),
         (b"list uchar int", b"list float int", "line 'property list float"),
-        (b"1 1 0\n", b"1,5 1 0\n", r"line 3 after the header: b'1,5' is not a number"),
+        (b"1 1 0\n", b"1,5 1 0\n", "line 3 after the header: '1,5' is not a number; write a decimal point"),
         (b"1 1 0\n", b"1 1 0 9\n", "row 3 of 4 of 'vertex' does not fit its line of 4 words"),
         (b"1 1 0\n", b"1 1\n", "row 3 of 4 of 'vertex' does not fit its line of 2 words"),
-        (b"1 1 0\n", b"1 1-1 0\n", r"line 3 after the header: b'1-1' is not a number"),
+        (b"1 1 0\n", b"1 1-1 0\n", "line 3 after the header: '1-1' is not a number"),
         (b"4 0 1 2 3\n", b"4 0 1 2\n", "row 1 of 1 of 'face' does not fit its line of 4 words"),
         (b"4 0 1 2 3\n", b"3.5 0 1 2 3\n", "row 1 of 1 of 'face' does not fit"),
         (b"4 0 1 2 3\n", b"-1\n", "row 1 of 1 of 'face' does not fit"),
@@ -314,6 +314,11 @@ def test_rows_and_lists_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ply_tables, "MOST_WALKED", 1)
     with pytest.raises(ObjectError, match="several lengths: too many"):
         parse_ply(mixed)
+
+
+def test_a_file_without_rows_has_no_points() -> None:
+    for body in (b"", b"1 2 3\n"):
+        assert len(parse_ply(_write("ascii", ("vertex", XYZ, [])) + body).points) == 0
 
 
 def test_negative_lengths_of_lists() -> None:
