@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.readers.clouds.arrays import parse_npy, parse_npz
+from data_prep.readers.clouds.las import parse_las
+from data_prep.readers.clouds.pcd import parse_pcd
 from data_prep.readers.clouds.text import parse_text
 from data_prep.readers.clouds.voxels import parse_binvox
 from data_prep.readers.foreign import refuse_foreign
@@ -20,6 +22,7 @@ from data_prep.readers.meshes.gltf.scene import parse_gltf
 from data_prep.readers.meshes.obj import parse_obj
 from data_prep.readers.meshes.off import parse_off
 from data_prep.readers.meshes.ply import parse_ply
+from data_prep.readers.meshes.step import parse_step
 from data_prep.readers.meshes.stl import parse_stl
 from data_prep.source import Shape, add_note, collect_notes
 from spectral_ssl.ground.errors import ObjectError
@@ -31,7 +34,10 @@ PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
     ".ply": lambda data, path: parse_ply(data),
     ".stl": lambda data, path: parse_stl(data),
     **dict.fromkeys((".glb", ".gltf"), lambda data, path: parse_gltf(data, path.parent)),
+    **dict.fromkeys((".step", ".stp"), parse_step),
     **dict.fromkeys((".xyz", ".pts", ".txt", ".asc"), parse_text),
+    ".pcd": parse_pcd,
+    **dict.fromkeys((".las", ".laz"), parse_las),
     ".npy": parse_npy,
     ".npz": parse_npz,
     ".binvox": lambda data, path: Shape(parse_binvox(data)),
