@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the runs and of the result")
     parser.add_argument("--workspace", required=True, type=Path)
     parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
-    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--set", action="append", default=[], help="setting of all methods; repeatable")

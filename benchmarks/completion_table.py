@@ -1,13 +1,18 @@
 """Write the tables of benchmarks/results/completion-*.json into docs/completion-results.md.
 
-python benchmarks/completion_table.py [NAME ...]     # prints the tables of these names only
+    python benchmarks/completion_table.py
+    python benchmarks/completion_table.py toy corrupted
+
+With names the program only prints the tables of these results.
 """
 
+import argparse
 import json
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+
+from spectral_ssl.ground.errors import unknown_name
 
 RESULTS = Path(__file__).parent / "results"
 MANUAL = Path(__file__).parent.parent / "docs" / "completion-results.md"
@@ -43,10 +48,29 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def list_results() -> list[str]:
+    """List the names of the results, sorted."""
+    return sorted(path.stem.removeprefix("completion-") for path in RESULTS.glob("completion-*.json"))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line, and end with a message if a result is unknown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(list_results())}")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in list_results():
+            parser.error(str(unknown_name("result", name, list_results())))
+    return arguments
+
+
 def main() -> None:
-    names = sys.argv[1:] or sorted(path.stem.removeprefix("completion-") for path in RESULTS.glob("completion-*.json"))
-    tables = [table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8"))) for name in names]
-    if sys.argv[1:]:
+    chosen: list[str] = parse_arguments().names
+    tables = [
+        table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8")))
+        for name in chosen or list_results()
+    ]
+    if chosen:
         print("\n".join(tables))
         return
     text = MANUAL.read_text(encoding="utf-8").partition(BEGIN)[0]

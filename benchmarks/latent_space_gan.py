@@ -3,7 +3,7 @@
     python benchmarks/latent_space_gan.py main --data MAPS --features RUN --minutes 45 --workspace WS
     python benchmarks/latent_space_gan.py ablation --data MAPS --features RUN --seeds 0 1 2 --workspace WS
     python benchmarks/latent_space_gan.py robustness --data MAPS --workspace WS
-    python benchmarks/latent_space_gan.py structure --data MAPS --features RUN [RUN ...] --workspace WS
+    python benchmarks/latent_space_gan.py structure --data MAPS --features RUN RUN --workspace WS
     python benchmarks/latent_space_gan.py curves --data MAPS --features RUN --at 0.5 1 2 4 --workspace WS
 
 The parts repeat tables and figures of the paper:
@@ -59,6 +59,7 @@ from downstream.metrics.pretrained.efficientnet_lite import load_class_head
 from pretext.data.standardise import Standardiser
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from pretext.tasks.image_views import ImageViewsConfig
+from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import atomic_path, replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
 
@@ -80,11 +81,14 @@ ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv + diff": (("same_weight=0",), "given"),
     "adv + same + diff": ((), "given"),
 }
+ROBUSTNESS = ("couples", "CGAN")
+CELLS = {"main": MAIN, "curves": MAIN, "ablation": ABLATION, "robustness": ROBUSTNESS, "structure": ()}
 VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # views of photographs that train the classifier
 NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line, and end with a message if a cell is unknown or features are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["main", "ablation", "robustness", "structure", "curves"])
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
@@ -105,6 +109,20 @@ def main() -> None:
     parser.add_argument("--frechet", type=int, default=0, help="images for the Fréchet distance by EfficientNet-Lite0")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    known = CELLS[arguments.part]
+    for name in arguments.cells or ():
+        if name not in known:
+            parser.error(str(unknown_name("cell", name, list(known))))
+    needs_features = arguments.part == "structure" or (
+        isinstance(known, dict) and any(known[name][1] == "given" for name in arguments.cells or known)
+    )
+    if needs_features and not arguments.features:
+        parser.error("give --features with a run or a feature file")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     if arguments.part == "structure":
         structure(arguments)
@@ -141,7 +159,7 @@ def robustness(arguments: argparse.Namespace) -> None:
         test = maps.rows("test")
         purity = compute_neighbour_purity(read_features(features).values[test], maps.labels[test])
         given_labels = ("conditioning=code", "reconstruction_weight=0", *BATCH_MINED)
-        cells = {"couples": ((), features), "CGAN": (given_labels, labels)}
+        cells = dict(zip(ROBUSTNESS, (((), features), (given_labels, labels)), strict=True))
         for name in arguments.cells or cells:
             settings, source = cells[name]
             for seed in arguments.seeds:

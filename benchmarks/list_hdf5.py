@@ -1,6 +1,6 @@
 """List the content of an HDF5 file in the manner of h5dump: ``python benchmarks/list_hdf5.py FILE``."""
 
-import sys
+import argparse
 from pathlib import Path
 
 import h5py
@@ -9,7 +9,9 @@ LONGEST = 100
 
 
 def main() -> None:
-    with h5py.File(Path(sys.argv[1])) as file:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    with h5py.File(parser.parse_args().file) as file:
         for name, value in sorted(file.attrs.items()):
             text = " ".join(str(value).split())
             print(f"attribute {name:18} {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}")

@@ -103,7 +103,8 @@ COST_CASES = {
 }
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line, and end with a message if a cell is unknown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["toy", "sweep", "pictures", "cost"])
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
@@ -118,6 +119,25 @@ def main() -> None:
     parser.add_argument("--modes", type=int, default=20, help="predictions for each image")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    known = list_cells(arguments)
+    for name in arguments.cells or ():
+        if name not in known:
+            parser.error(str(unknown_name("cell", name, list(known))))
+    return arguments
+
+
+def list_cells(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """List the cells of a part by name, with their settings; the part ``cost`` has none."""
+    if arguments.part == "pictures":
+        return PICTURES[arguments.task] | EXTRA
+    if arguments.part == "sweep":
+        joint = "variant=gaussian-proxy-mr2", "loss=l2"
+        return {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
+    return TOY if arguments.part == "toy" else {}
+
+
+def main() -> None:
+    arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     if arguments.part == "pictures":
         pictures(arguments)
@@ -129,14 +149,9 @@ def main() -> None:
 
 def toy(arguments: argparse.Namespace) -> None:
     """Train on the mixture, count the modes, and draw all samples in one figure."""
-    if arguments.part == "sweep":
-        joint = "variant=gaussian-proxy-mr2", "loss=l2"
-        cells = {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
-    else:
-        cells = TOY
     minutes = arguments.minutes or TOY_MINUTES
     rows, panels = [], {}
-    for name, settings in chosen(cells, arguments).items():
+    for name, settings in chosen(arguments).items():
         run = trained(f"moment-{arguments.part}", name, "mr-gan-toy", settings, minutes, arguments)
         generator = seeded_generator(1, "moment-gan")
         points = run.method.complete(torch.zeros(TOY_POINTS // 20, 1, 1, 1), 20, generator)
@@ -166,8 +181,7 @@ def data_variance(spread: float) -> float:
 
 def pictures(arguments: argparse.Namespace) -> None:
     """Train on facades, score all runs on the same held-out images, and divide by the scores of the baseline."""
-    cells = chosen(PICTURES[arguments.task] | EXTRA, arguments)
-    cells = {"baseline": PICTURES[arguments.task]["baseline"]} | cells
+    cells = {"baseline": PICTURES[arguments.task]["baseline"]} | chosen(arguments)
     minutes = arguments.minutes or 30.0
     rows: list[dict[str, Any]] = []
     for name, settings in cells.items():
@@ -225,11 +239,9 @@ def trained(
     return spectral_ssl.pretrain(arguments.data, resume=folder, max_minutes=left, workspace=arguments.workspace)
 
 
-def chosen(cells: dict[str, tuple[str, ...]], arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+def chosen(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     """Select the cells that the arguments name, or all cells."""
-    for name in arguments.cells or ():
-        if name not in cells:
-            raise SystemExit(str(unknown_name("cell", name, list(cells))))
+    cells = list_cells(arguments)
     return {name: cells[name] for name in arguments.cells or cells}
 
 

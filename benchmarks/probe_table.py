@@ -1,7 +1,7 @@
-"""Turn the JSON of probes into the table of docs/results.md: ``python benchmarks/probe_table.py RESULT.json ...``."""
+"""Turn the JSON of probes into the table of docs/results.md: ``python benchmarks/probe_table.py RESULT RESULT``."""
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ def _spread(scores: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    for name in sys.argv[1:]:
-        result = json.loads(Path(name).read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULT", help="benchmarks/results/probe-*.json")
+    for path in parser.parse_args().results:
+        result = json.loads(path.read_text(encoding="utf-8"))
         machine = result["environment"]
         print(
             f"{result['target']}: {result['train']} training and {result['test']} test objects, "

@@ -86,19 +86,25 @@ def cells() -> dict[str, Cell]:
     }
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", help="names of the cells to run [all]")
+    parser.add_argument("--only", nargs="+", choices=list(cells()), help="names of the cells to run [all]")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
+    if not arguments.table and (arguments.data is None or arguments.workspace is None):
+        parser.error("give --data and --workspace, or --table")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
     if not arguments.table:
-        if arguments.data is None or arguments.workspace is None:
-            parser.error("give --data and --workspace, or --table")
         torch.set_num_threads(arguments.threads)
         maps = inner_maps(arguments.data, arguments.workspace)
         for seed in range(arguments.seeds):

@@ -1,6 +1,8 @@
-"""Draw what the joint embedding compares: built-in shapes and two views of each, as docs/views.png.
+"""Draw what the joint embedding compares: built-in shapes and two views of each.
 
-python benchmarks/views_figure.py
+    python benchmarks/views_figure.py
+
+The figure is docs/views.png.
 """
 
 import argparse
