@@ -11,6 +11,7 @@ from data_prep.basis import pixel_basis, split_pair_channels
 from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.sources.catalogue import open_source
+from data_prep.sources.pairs import select_side
 from spectral_ssl.ground.errors import ObjectError, UserError
 
 
@@ -85,3 +86,19 @@ def test_missing_pairs(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     with pytest.raises(UserError, match="no images in this folder"):
         open_source("facades", tmp_path)
+
+
+def test_pairs_of_several_sizes_are_scaled_half_by_half(tmp_path: Path) -> None:
+    for name, (height, width), (left, right) in (("a", (8, 16), (10, 200)), ("b", (12, 40), (60, 90))):
+        pixels = np.full((height, width), left, np.uint8)
+        pixels[:, width // 2 :] = right
+        save_image(tmp_path / "own" / f"{name}.png", pixels)
+    source = open_source(f"pairs:{tmp_path / 'own'}")
+    maps = prepare_maps(source, find_image_basis(source), tmp_path / "out.h5", workers=0)
+    assert maps.basis.shape == (2, 8, 8)
+    np.testing.assert_allclose(maps.read()[:, :, 0, 0], np.array([[10, 200], [60, 90]]) / 127.5 - 1, atol=1e-6)
+    assert np.ptp(maps.read(), axis=(2, 3)).max() == 0  # Nothing of one half is in the other.
+    for side, level in (("A", 60), ("B", 90)):
+        half = select_side(source, side)
+        single = prepare_maps(half, find_image_basis(half), tmp_path / f"{side}.h5", workers=0)
+        np.testing.assert_allclose(single.read([1]), level / 127.5 - 1, atol=1e-6)
