@@ -116,22 +116,20 @@ def _hash_file(path: Path, size: int, *, whole: bool) -> bytes:
 
 
 def _describe_leaks(leaks: Sequence[tuple[_Candidate, _Candidate]]) -> Iterator[str]:
+    """Count the copies in one line."""
     if leaks:
-        copy, original = leaks[0]
-        counts: dict[tuple[str, str], int] = defaultdict(int)
-        for each, first in leaks:
-            counts[each.split, first.split] += 1
-        what = ", ".join(f"{count} objects of {split} are also in {other}" for (split, other), count in counts.items())
-        example = f"{_name(copy)} is {_name(original)}"
-        yield f"the splits leak: {what} (for example {example}): scores on them are too good, remove the copies"
+        counts = Counter((copy.split, original.split) for copy, original in leaks)
+        what = ", ".join(f"{count} of {split} are also in {other}" for (split, other), count in counts.items())
+        yield f"the splits leak: {what}, such as {_name(leaks[0][0])}: scores are too good, remove them"
 
 
 def _describe_contradictions(contradictions: Sequence[Sequence[_Candidate]]) -> Iterator[str]:
+    """Count the contents with several labels in one line."""
     if contradictions:
         first = contradictions[0][0]
         other = next(each for each in contradictions[0] if each.label != first.label)
-        example = f"{_name(first)} is {_name(other)}"
-        yield f"same content in two classes: {len(contradictions)} times (for example {example}): keep one of them"
+        what = f"{len(contradictions)} file{'s' * (len(contradictions) > 1)} with copies in another class"
+        yield f"contradictory labels: {what}, such as {_name(first)} and {_name(other)}: keep one of each"
 
 
 def _name(each: _Candidate) -> str:

@@ -78,6 +78,6 @@ def ask_about_up(source: Source) -> str:
     if not others:
         return f"up axis: {files} files have {axis} up by specification, read as {source.up}: --up {axis} turns them"
     return (
-        f"up axis: {files} files have {axis} up by specification, {others} others have no rule: all are read as "
-        f"{source.up}. Is that right? --up by-format turns the {'/'.join(sorted(counts))} files, --up {axis} all"
+        f"up axis: {files} files have {axis} up by specification, {others} others have no rule; is it right that "
+        f"all are read as {source.up}? --up by-format turns the {'/'.join(sorted(counts))} files, --up {axis} all"
     )

@@ -96,17 +96,14 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
     if target is None:
         return find_run_data(None, run.plan)
     name = str(target)
-    if name.partition(":")[0] not in SOURCES:
+    if name.partition(":")[0] not in SOURCES and not Path(name).expanduser().is_dir():
         if name.endswith(".h5"):
             return open_maps(name)
         raise unknown_name("target", name, [*SOURCES, "FILE.h5"])
     options = options_for_basis(name, run.basis, workspace)
-    unscaled = workspace.maps(maps_stem(name), run.basis.kind)
-    # images of unchanged size will do if they have the size of the run's
-    fits = unscaled.exists() and not (options.size and run.basis.find_conflicts(open_maps(unscaled).basis))
-    path = unscaled if fits else default_out(options, workspace, run.basis.kind)
-    if path.exists():
-        return open_maps(path)
+    prepared = _find_prepared(options, run.basis, workspace)
+    if prepared is not None:
+        return prepared
     say(f"{name} is not prepared yet: preparing it with the run's basis")
     try:
         return prepare_dataset(options)
@@ -114,6 +111,24 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
         # the advice of this error names options of `prep`, which the user did not call
         do = f"put it there, or a link to it; --root and --download are options of `spectral-ssl prep`: {error.do}"
         raise NoRawData(error.what, error.got, do) from error
+
+
+def _find_prepared(options: PrepOptions, basis: Basis, workspace: Workspace) -> MapFile | None:
+    """Find a map file of a data set with the meaning of a basis: under its default name, or with other options."""
+    usual = default_out(options, workspace, basis.kind)
+    if usual.exists():
+        return open_maps(usual)
+    stem = maps_stem(options.dataset)
+    # Images of unchanged size will do if they have the size of the run's.
+    for path in (workspace.maps(stem, basis.kind), *workspace.map_files()):
+        if not path.exists() or not path.name.startswith(f"{stem}-"):
+            continue
+        maps = open_maps(path)
+        is_of_set = maps.source.partition(":")[0] in SOURCES and maps_stem(maps.source) == stem
+        if is_of_set and not basis.find_conflicts(maps.basis):
+            say(f"target {options.dataset}: {path}")
+            return maps
+    return None
 
 
 def options_for_basis(dataset: str, basis: Basis, workspace: Workspace) -> PrepOptions:

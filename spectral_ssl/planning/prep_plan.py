@@ -118,7 +118,7 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         _download(options, workspace)
     with busy(f"reading the list of files of {options.dataset}"):
         plan = plan_prep(options, workspace)
-    for line in _describe_plan(plan, options):
+    for line in describe_plan(plan, options):
         say(line)
     maps = None
     if not options.overwrite:
@@ -133,19 +133,45 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
     for line in describe_notes(maps.notes):
         say(line)
-    for line in _ask(plan, options):
+    for line in ask_about_plan(plan, options):
         say(line)
     return maps
 
 
-def _describe_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
-    """List what the user must know before the work: the objects, their splits and classes, and slow choices."""
+def describe_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
+    """List what the user must know before the work: the objects, their splits and classes, and slow choices.
+
+    Parameters
+    ----------
+    plan : PrepPlan
+        The plan.
+    options : PrepOptions
+        The options of the call.
+
+    Returns
+    -------
+    list of str
+        Lines for the user.
+    """
     slow = list_slow_choices(plan.source, plan.basis, options.workers)
     return [*filter(None, plan.source.note.split("; ")), *describe_groups(plan.source), *plan.remarks, *slow]
 
 
-def _ask(plan: PrepPlan, options: PrepOptions) -> list[str]:
-    """Ask whether uncertain decisions about axes, splits and classes are right."""
+def ask_about_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
+    """Ask whether uncertain decisions about axes, splits and classes are right.
+
+    Parameters
+    ----------
+    plan : PrepPlan
+        The plan.
+    options : PrepOptions
+        The options of the call.
+
+    Returns
+    -------
+    list of str
+        Lines for the user; empty if nothing is uncertain.
+    """
     lines = [ask_about_up(plan.source)] if options.up is None else []
     lines += [f"unsure: {doubt}" for doubt in plan.source.doubts]
     if plan.source.doubts:

@@ -103,6 +103,9 @@ def find_recipe_prep(recipe: str, workspace: Workspace) -> PrepOptions | None:
     dataset = sections.get("run", {}).get("dataset")
     if dataset is None:
         return None
+    if str(dataset).partition(":")[0] not in SOURCES:
+        # Recipes come from others: only "folder:" leads to a folder, not a name that happens to be one.
+        raise unknown_name("dataset", str(dataset), SOURCES)
     options = replace(_build_prep_options(sections), dataset=dataset, workspace=workspace.root)
     has_images = SOURCES[split_name(dataset)[0]].kind == "images"
     return replace(options, out=default_out(options, workspace, "pixels" if has_images else options.basis))

@@ -48,13 +48,16 @@ def test_another_data_set_is_prepared_with_the_runs_basis_and_probed(home: Path,
     options = ["--target", f"folder:{home / 'raw'}", "--probes", "neighbours", "--seeds", "1"]
     done = CliRunner().invoke(app, ["probe", *options, "--workspace", str(home / "ws")])
     assert done.exit_code == 0, done.output
-    assert "trained on shapes-zernike.h5" in " ".join(done.stdout.split())
-    other = open_maps(home / "ws" / "maps" / "raw-zernike.h5")
+    assert "trained on shapes-zernike-degree6-radial3-points96-reach0.95-seed5.h5" in " ".join(done.stdout.split())
+    other = open_maps(home / "ws" / "maps" / "raw-zernike-degree6-radial3-points96-reach0.95-seed5.h5")
     assert other.basis == run.basis  # the points' number and seed too
     assert len(other) == 36
-    result = json.loads((run.folder / "probe-raw-zernike.json").read_text())
+    result = json.loads((run.folder / "probe-raw-zernike-degree6-radial3-points96-reach0.95-seed5.json").read_text())
     assert (result["train"], result["test"], result["class_names"]) == (24, 12, ["box", "plate", "rod"])
-    assert (result["trained_on"], result["maps"]) == ("shapes-zernike.h5", "raw-zernike.h5")
+    assert (result["trained_on"], result["maps"]) == (
+        "shapes-zernike-degree6-radial3-points96-reach0.95-seed5.h5",
+        "raw-zernike-degree6-radial3-points96-reach0.95-seed5.h5",
+    )
     assert result["trained_on_digest"] == run.plan.data_digest != result["maps_digest"]
     assert result["rows"][-1]["neighbours"] > 0.6  # plates and rods are told apart by any features
     own = spectral_ssl.probe(run=run, probes=("neighbours",), seeds=1, workspace=home / "ws")

@@ -37,7 +37,11 @@ def test_prep_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> None:
     assert str(maps.path) == found["out"]
     assert tuple(found["shape"]) == maps.basis.shape
     assert maps.path.stat().st_size / 1e6 == pytest.approx(found["megabytes"], rel=0.1, abs=0.06)
-    assert spectral_ssl.estimate_prep("shapes", workspace=tmp_path / "ws")["exists"]
+    # The same options again would do nothing; others with the same file would be refused.
+    again = {"degree": 16, "points": 32, "workspace": tmp_path / "ws", "out": maps.path}
+    assert [spectral_ssl.estimate_prep("shapes", **again)[name] for name in ("finished", "exists")] == [True, False]
+    other = spectral_ssl.estimate_prep("shapes", **{**again, "degree": 15})
+    assert [other[name] for name in ("finished", "exists")] == [False, True]
 
 
 def test_prep_refuses_in_a_dry_run_what_it_would_refuse(tmp_path: Path) -> None:

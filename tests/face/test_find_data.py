@@ -32,4 +32,4 @@ def test_the_whole_basis_is_passed_on(tmp_path: Path, basis: Basis) -> None:
         trimesh.creation.box((1, 1, 1 + number)).export(tmp_path / "raw" / f"{number}.off")
     maps = prepare_dataset(options_for_basis(f"folder:{tmp_path / 'raw'}", basis, Workspace(tmp_path / "ws")))
     assert maps.basis == basis
-    assert maps.path == tmp_path / "ws" / "maps" / f"raw-{basis.kind}.h5"
+    assert maps.path.name.startswith(f"raw-{basis.kind}-degree{basis.degree}")

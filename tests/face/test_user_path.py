@@ -54,17 +54,17 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
     assert done.returncode == 0, done.stderr
     for row in ("raw coefficients", "rotation invariants", "ring norms", "untrained network", "trained network"):
         assert row in done.stdout
-    result = json.loads((run / "probe-shapes-zernike.json").read_text())
+    result = json.loads((run / "probe-shapes-zernike-degree8-points256.json").read_text())
     assert all(0 <= row["mean"] <= 1 for row in result["rows"])
     assert max(row["mean"] for row in result["rows"]) > 2 / 12, "no better than chance"
     assert result["environment"]["packages"]["torch"]
-    assert (run / "probe-shapes-zernike.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "probe-shapes-zernike-degree8-points256.png").read_bytes().startswith(b"\x89PNG")
 
     done = call("export", folder=prepared, workspace=workspace)
     assert done.returncode == 0, done.stderr
     (features,) = (workspace / "features").glob("*.h5")
     assert done.stdout.strip() == str(features)
-    with h5py.File(features) as file, h5py.File(workspace / "maps" / "shapes-zernike.h5") as maps:
+    with h5py.File(features) as file, h5py.File(workspace / "maps" / "shapes-zernike-degree8-points256.h5") as maps:
         assert file["features"].shape[0] == 72
         assert np.isfinite(file["features"][:]).all()
         assert (file["ids"][:] == maps["ids"][:]).all()
@@ -75,12 +75,12 @@ def test_the_four_commands_leave_what_they_promise(prepared: Path) -> None:
         assert file["answers"].shape == (5, 3, 5, 9, 9)
     assert (run / "completions.png").read_bytes().startswith(b"\x89PNG")
 
-    for path in (features, workspace / "maps" / "shapes-zernike.h5"):
+    for path in (features, workspace / "maps" / "shapes-zernike-degree8-points256.h5"):
         done = call("verify", path, folder=prepared, workspace=workspace)
         assert done.returncode == 0, done.stdout
         assert "sound" in done.stdout
     listed = call("list", folder=prepared, workspace=workspace).stdout
-    for name in ("shapes", "modelnet40", "cgml", "denoise", "quick", run.name, "shapes-zernike.h5"):
+    for name in ("shapes", "modelnet40", "cgml", "denoise", "quick", run.name, "shapes-zernike-degree8-points256.h5"):
         assert name in listed
 
 
@@ -143,7 +143,10 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("prep --degree 0", ["degree", "0"]),
         ("prep --degree 1000", ["1000"]),
         ("prep --points 0", ["points", "0"]),
-        ("prep --degree 8 --points 256", ["exists already", "--overwrite"]),
+        (
+            "prep --degree 9 --points 256 --out ws/maps/shapes-zernike-degree8-points256.h5",
+            ["exists already", "degree 8 against 9", "--overwrite"],
+        ),
         ("prep --dataset digits --degree 3", ["images"]),
         ("pretrain --method cglm", ["cglm", "did you mean 'cgml'"]),
         ("pretrain --task denoize", ["denoize", "did you mean 'denoise'"]),
@@ -175,7 +178,9 @@ def test_a_mistake_is_one_line_and_status_2_and_nothing_is_written(
     workspace = prepared / "ws"
     if not (prepared / "other.h5").exists():
         write_random_maps(prepared / "other.h5", zernike_basis(4))
-        (prepared / "damaged.h5").write_bytes((workspace / "maps" / "shapes-zernike.h5").read_bytes()[:5000])
+        (prepared / "damaged.h5").write_bytes(
+            (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes()[:5000]
+        )
 
     def state() -> set[tuple[str, int]]:
         return {(str(path), path.stat().st_mtime_ns) for path in prepared.rglob("*") if path.is_file()}
@@ -193,7 +198,7 @@ def test_a_mistake_is_one_line_and_status_2_and_nothing_is_written(
 
 def test_verify_of_a_damaged_file_says_so_with_status_1(prepared: Path) -> None:
     torn = prepared / "torn.h5"
-    torn.write_bytes((prepared / "ws" / "maps" / "shapes-zernike.h5").read_bytes()[:5000])
+    torn.write_bytes((prepared / "ws" / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes()[:5000])
     done = call("verify", "torn.h5", folder=prepared, workspace=prepared / "ws")
     torn.unlink()
     assert done.returncode == 1
@@ -210,6 +215,17 @@ def test_an_existing_run_folder_is_not_touched(prepared: Path) -> None:
     assert not any(taken.iterdir())
 
 
+@pytest.mark.usefixtures("few_shapes")
+def test_the_same_prep_again_does_nothing(prepared: Path) -> None:
+    path = prepared / "ws" / "maps" / "shapes-zernike-degree8-points256.h5"
+    before = path.stat().st_mtime_ns
+    done = call("prep", "shapes", "--degree", "8", "--points", "256", folder=prepared, workspace=prepared / "ws")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stderr
+    assert "72 maps (48 train, 24 test)" in done.stdout
+    assert path.stat().st_mtime_ns == before
+
+
 def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
     for verb in ("probe", "export", "complete"):
         done = call(verb, folder=tmp_path, workspace=tmp_path / "empty")
@@ -220,12 +236,12 @@ def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("few_shapes", "quick_probes")
 def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     workspace = prepared / "ws"
-    before = (workspace / "maps" / "shapes-zernike.h5").read_bytes()
+    before = (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes()
     done = call("demo", "--max-minutes", "0.02", folder=prepared, workspace=workspace)
     assert done.returncode == 0, done.stderr
     for word in ("raw coefficients", "trained network", "demo.h5", "features"):
         assert word in done.stdout
-    assert (workspace / "maps" / "shapes-zernike.h5").read_bytes() == before
+    assert (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes() == before
 
 
 def test_an_interrupted_training_is_saved_and_goes_on(tmp_path: Path, shapes_file: Path) -> None:

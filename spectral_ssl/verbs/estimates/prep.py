@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import parse_up
 from data_prep.pipeline.object_to_map import object_to_map
-from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS
+from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_finished_maps
 from data_prep.pipeline.shape_to_map import check_settings
 from data_prep.pipeline.work_folder import get_work_folder
 from data_prep.source import Source, UpRule
@@ -19,11 +19,11 @@ from data_prep.sources.catalogue import split_name
 from data_prep.sources.download.catalogue import DOWNLOADS
 from data_prep.transforms import moment_sums as moments
 from spectral_ssl.ground.errors import NoRawData, ObjectError, UserError
-from spectral_ssl.ground.progress import quiet
+from spectral_ssl.ground.progress import busy, quiet, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
-from spectral_ssl.planning.prep_plan import PrepPlan, plan_prep
+from spectral_ssl.planning.prep_plan import PrepPlan, ask_about_plan, describe_plan, plan_prep
 
 MEASURED = 24  # objects
 MOST_SECONDS = 20.0  # for measuring
@@ -38,11 +38,12 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``dataset``, ``out``, ``exists`` (``prep`` would refuse, or replace with ``overwrite``),
-        ``unfinished`` (there is unfinished work to resume), ``objects`` and ``splits``, ``shape``
-        of a map, ``basis``, ``keeps_points``, ``megabytes`` of the file and ``megabytes_free`` on
-        its disk, ``workers``, ``measured`` (objects), ``seconds_each`` on one core, ``seconds`` in
-        all, ``not_usable`` (failed objects among the measured).
+        ``dataset``, ``out``, ``exists`` (``prep`` would refuse), ``finished`` (the file holds these
+        maps: ``prep`` would do nothing), ``unfinished`` (there is unfinished work to resume),
+        ``objects`` and ``splits``, ``shape`` of a map, ``basis``, ``keeps_points``, ``megabytes`` of
+        the file and ``megabytes_free`` on its disk, ``workers``, ``measured`` (objects),
+        ``seconds_each`` on one core, ``seconds`` in all, ``not_usable`` (failed objects among the
+        measured).
 
     Raises
     ------
@@ -62,6 +63,9 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     if not count:
         raise UserError("nothing to prepare", f"{source.name!r} is empty", "check --root")
     check_settings(basis, plan.keep_points)
+    for line in (*describe_plan(plan, options), *ask_about_plan(plan, options)):
+        say(line)
+    is_finished, is_other = _look_for_file(plan, options)
     seconds, failed, measured = _measure(source, basis, parse_up(options.up or source.up))
     processes = joblib.cpu_count() if options.workers is None else max(1, options.workers)
     if options.workers is None and count < TOO_FEW_FOR_WORKERS:
@@ -72,7 +76,8 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     return {
         "dataset": options.dataset,
         "out": str(plan.out),
-        "exists": plan.out.exists() and not options.overwrite,
+        "exists": is_other,
+        "finished": is_finished,
         "unfinished": get_work_folder(plan.out).is_dir(),
         "objects": count,
         "splits": {split: sum(item.split == split for item in source.items) for split in ("train", "val", "test")},
@@ -89,10 +94,22 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     }
 
 
+def _look_for_file(plan: PrepPlan, options: PrepOptions) -> tuple[bool, bool]:
+    """Tell whether the file holds these maps already, and whether it holds others, so that ``prep`` would refuse."""
+    if options.overwrite:
+        return False, False
+    try:
+        maps = find_finished_maps(plan.source, plan.basis, plan.out, up=options.up, keep_points=plan.keep_points)
+    except UserError:
+        return False, plan.out.exists()
+    return maps is not None, False
+
+
 def _plan(options: PrepOptions) -> PrepPlan:
     """Settle what ``prep`` does; raise a UserError if it would fetch the raw data first."""
     try:
-        return plan_prep(options, Workspace.find(options.workspace))
+        with busy(f"reading the list of files of {options.dataset}"):
+            return plan_prep(options, Workspace.find(options.workspace))
     except NoRawData as error:
         key = split_name(options.dataset)[0]
         if not options.download or key not in DOWNLOADS:
@@ -106,7 +123,7 @@ def _measure(source: Source, basis: Basis, up: UpRule) -> tuple[float, int, int]
     """Measure the seconds for an object on one core; return also how many objects failed, and how many were tried."""
     items = [source.items[index] for index in np.linspace(0, len(source.items) - 1, MEASURED + 1).astype(int)]
     if basis.kind != "pixels":
-        with quiet():
+        with busy("loading the transforms (compiled once on a machine, 15 s)"), quiet():
             moments.precompile()
     failed = tried = 0
     started = time.monotonic()
