@@ -87,7 +87,7 @@ def array_to_shape(array: NDArray[Any]) -> Shape:
 
 
 def _squeeze(array: NDArray[Any], axes: int) -> NDArray[Any]:
-    """Leave out axes of length 1 until ``axes`` are left, the first ones first, and note it."""
+    """Drop axes of length 1 until ``axes`` are left, the first ones first, and note it."""
     squeezed = array
     for position in (0, -1, *range(1, array.ndim)):
         while squeezed.ndim > axes and -squeezed.ndim <= position < squeezed.ndim and squeezed.shape[position] == 1:

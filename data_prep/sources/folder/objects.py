@@ -14,8 +14,7 @@ TEXTURED = (".obj", ".glb", ".gltf")
 # reported as failures.
 _UNREADABLE_SHAPES = (
     *(".3ds", ".3mf", ".blend", ".bgeo", ".ctm", ".dae", ".drc", ".dxf", ".e57", ".fbx", ".ifc", ".iges", ".igs"),
-    *(".las", ".laz", ".max", ".msh", ".pcd", ".sldprt", ".step", ".stp", ".usd", ".usda", ".usdc", ".usdz", ".vrml"),
-    *(".vtk", ".vtp", ".wrl", ".x3d"),
+    *(".max", ".msh", ".sldprt", ".splat", ".usd", ".usda", ".usdc", ".usdz", ".vrml", ".vtk", ".vtp", ".wrl", ".x3d"),
 )
 OTHER_IMAGES = (
     *(".arw", ".cr2", ".dcm", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif", ".ico", ".jxl", ".nef", ".psd"),

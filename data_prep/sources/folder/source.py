@@ -25,12 +25,12 @@ from data_prep.sources.folder.walk import Tree
 WHERE = "give a folder with meshes, clouds or images: --dataset folder:PATH"
 HELP = """folder:PATH: your own meshes, clouds or images.
 
-Meshes: .off .obj .ply .stl .glb .gltf; clouds: .xyz .pts .txt .npy .npz (three columns or more); voxel grids: .npy .npz
-(three dimensions) .binvox; images: .png .jpg .bmp .gif .tif
+Meshes: .off .obj .ply .stl .glb .gltf .npz .step .stp; clouds: .xyz .pts .txt .asc .npy .npz (three columns or more)
+.pcd .las .laz; voxel grids: .npy .npz (three dimensions) .binvox; images: .png .jpg .bmp .gif .tif
 .webp .avif .jp2 .ppm .tga and others; images of several sizes are scaled to one (--size chooses it). Suffixes may be
 in capitals. A folder holds shapes or images, not both. Images next to .obj, .glb and .gltf files count as textures and
 are skipped. .txt files next to images count as lists (names of classes) and are skipped. Images next to shapes in
-formats that cannot be read (.fbx, .step, ...) are an error.
+formats that cannot be read (.fbx, .iges, ...) are an error.
 Layouts:
   *                                     no classes
   CLASS/**/*                            sub-folders are classes, labelled in the order of their names
@@ -43,7 +43,7 @@ Everything is "train" if there is no split. +z is up unless --up gives another a
 files with +y up, as their format specifies.
 Links to folders are followed. Each real folder is read once, so that no object occurs twice. A link to a folder that
 holds this one appears among the failures.
-Shapes or images in a format that cannot be read (.step, .fbx, .pcd, ..., .heic, .svg, ...), broken links and lists
+Shapes or images in a format that cannot be read (.fbx, .iges, .usd, ..., .heic, .svg, ...), broken links and lists
 (.txt files that hold words) appear among the failures. Other files are counted in the line that prep prints.
 README files and hidden files are skipped.
 """

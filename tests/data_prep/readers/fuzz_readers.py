@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import DracoPy
 import h5py
+import laspy
 import numpy as np
 import trimesh
 
@@ -160,6 +161,20 @@ def _draco(mesh: trimesh.Trimesh) -> bytes:
     return writer.glb()
 
 
+def _pcd(cloud: np.ndarray, kind: bytes) -> bytes:
+    head = b"VERSION 0.7\nFIELDS x y z\nSIZE 8 8 8\nTYPE F F F\nCOUNT 1 1 1\nWIDTH %d\nHEIGHT 1\nDATA %s\n"
+    body = "\n".join(" ".join(map(str, row)) for row in cloud).encode() if kind == b"ascii" else cloud.tobytes()
+    return head % (len(cloud), kind) + body
+
+
+def _las(cloud: np.ndarray) -> bytes:
+    model = laspy.LasData(laspy.LasHeader(point_format=3, version="1.2"))
+    model.x, model.y, model.z = cloud.T
+    stream = io.BytesIO()
+    model.write(stream)
+    return stream.getvalue()
+
+
 def sound_files() -> dict[str, bytes]:
     """Make one valid file of each format."""
     box = trimesh.creation.icosphere(subdivisions=1)
@@ -184,9 +199,16 @@ def sound_files() -> dict[str, bytes]:
         "embedded.gltf": _gltf().gltf(),
         "draco.glb": _draco(box),
         "a.xyz": "\n".join(" ".join(map(str, row)) for row in cloud).encode(),
+        "b.xyz": b"40\nX;Y;Z\n" + "\n".join(";".join(map(str, row)) for row in cloud).replace(".", ",").encode(),
+        "c.xyz": b"40\n\n" + "\n".join("C " + " ".join(map(str, row)) for row in cloud).encode(),
+        "a.pcd": _pcd(cloud, b"ascii"),
+        "b.pcd": _pcd(cloud, b"binary"),
+        "a.las": _las(cloud),
         "a.npy": _saved(np.save, cloud),
+        "b.npy": _saved(np.save, np.rec.fromarrays(cloud.T, names="z,y,x")),
         "a.npz": _saved(np.savez, points=cloud),
         "b.npz": _saved(np.savez_compressed, voxels=grid),
+        "c.npz": _saved(np.savez, v=box.vertices, f=box.faces),
         "a.binvox": b"#binvox 1\ndim 6 6 6\ntranslate 0 0 0\nscale 1\ndata\n"
         + b"".join(bytes([int(value), 1]) for value in grid.ravel()),
     }

@@ -70,7 +70,7 @@ def test_folder_layouts(tmp_path: Path, files: list[str], expected: list[tuple[s
 def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
     for name in ("chair/1.off", "chair/2.off", "table/1.off", "loose.off"):
         _write(tmp_path / name, OFF)
-    for name in ("chair/3.STEP", "table/2.ply.gz", "notes.md", "b.md", "list.csv", "bare", "chair/data.gz"):
+    for name in ("chair/3.IGES", "table/2.ply.gz", "notes.md", "b.md", "list.csv", "bare", "chair/data.gz"):
         _write(tmp_path / name, "words")
     (tmp_path / "table" / "3.off").symlink_to(tmp_path / "nowhere.off")
     (tmp_path / "lamp").symlink_to(tmp_path / "not-mounted")
@@ -78,7 +78,7 @@ def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
     source = open_source(f"folder:{tmp_path}")
     assert [item.id for item in source.items] == ["chair/1.off", "chair/2.off", "loose.off", "table/1.off"]
     assert dict(source.missing) == {
-        "chair/3.STEP": ".step files are not read: convert it",
+        "chair/3.IGES": ".iges files are not read: convert it",
         "lamp": "a broken link",
         "table/2.ply.gz": "compressed: unpack .ply.gz files first",
         "table/3.off": "a broken link",
@@ -94,16 +94,19 @@ def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
 
 
 def test_folder_with_textures_of_any_format(tmp_path: Path) -> None:
-    for name in ("a.step", "b.STEP", "c.pcd"):
+    for name in ("a.iges", "b.IGES", "c.fbx"):
         _write(tmp_path / name, "words")
-    with pytest.raises(UserError, match=r"no shapes or images.*with 2 \.step, 1 \.pcd"):
+    with pytest.raises(UserError, match=r"no shapes or images.*with 2 \.iges, 1 \.fbx"):
         open_source(f"folder:{tmp_path}")
     _write(tmp_path / "model.obj", OBJ)
     for name in ("model.mtl", "skin.png", "skin.tga"):
         _write(tmp_path / name, "words")
     source = open_source(f"folder:{tmp_path}")
-    assert [identity for identity, _ in source.missing] == ["a.step", "b.STEP", "c.pcd"]
-    assert source.note == "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+    assert [identity for identity, _ in source.missing] == ["a.iges", "b.IGES", "c.fbx"]
+    assert (
+        source.note
+        == "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+    )
 
 
 def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
