@@ -25,6 +25,7 @@ from data_prep.readers.meshes.lines import (
     refuse_line,
     show,
     split_words,
+    unpack_word,
 )
 from data_prep.readers.meshes.polygons import triangulate_polygons
 from data_prep.source import Shape, add_note
@@ -145,7 +146,8 @@ def _count_others(text: bytes, first: int, words: Words, rows: Offsets, others: 
     """Count the statements that are neither vertices nor faces, by their first 8 letters in lower case."""
     starts = words.starts[words.firsts[rows]]
     names, rows_of_names, counts = np.unique(pack_keywords(words, rows), return_index=True, return_counts=True)
-    for name, row, count in zip(names.tolist(), rows_of_names, counts, strict=True):
+    for number, row, count in zip(names.tolist(), rows_of_names, counts, strict=True):
+        name = unpack_word(number)
         if name[:1] in b"+-.0123456789":
             refuse_line(text, first + int(starts[row]), f"begins with {show(name)}, not with a keyword such as v or f")
         others[name] = others.get(name, 0) + int(count)

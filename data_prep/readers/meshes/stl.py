@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.limits import check_words
+from data_prep.readers import limits
 from data_prep.readers.meshes.lines import (
     WIDE_MARKS,
     Words,
     clean_text,
-    cut_lines,
+    cut_words,
     find_words,
     pack_keywords,
+    pack_word,
+    parse_numbers,
     read_numbers,
     refuse_line,
     show,
@@ -24,6 +26,7 @@ from data_prep.readers.meshes.polygons import triangulate_polygons
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
+BLOCK = 1 << 22  # bytes of text per block, so that the arrays of one block stay small
 HEADER = 84  # bytes, the last 4 of which are the number of triangles
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 UNKNOWN_COUNTS = (0, 0xFFFFFFFF)  # Written by programs that do not know the number when they write the header.
@@ -132,24 +135,9 @@ def _check_normals(records: NDArray[Any], announced: int, follow: int) -> None:
 
 def _parse_text(text: bytes) -> Shape:
     """Parse a text; a text that is not one keyword a line is brought into this form first."""
-    check_words(text)
-    words = split_words(text)
-    kinds = _find_kinds(words)
-    letters, counts = np.frombuffer(kinds, np.uint8), words.counts
-    rows = np.flatnonzero(letters == ord("V"))
-    has_long_name = (counts[(letters == ord("S")) | (letters == ord("X"))] >= WORDS_OF_FACET).any()
-    if has_long_name or (counts[rows] != 4).any() or not _is_ordered(kinds):
-        # Replacing blanks by line ends keeps the offsets, but not the numbers of lines.
-        lines = NAME.sub(lambda match: match[1] + b" " * len(match[2]), text)
-        lines = SPLIT_KEYWORD.sub(lambda match: b" " * (len(match[0]) - 3) + b"end", lines)
-        lines = BEFORE_KEYWORD.sub(b"\n", lines)
-        words = split_words(lines)
-        kinds = _find_kinds(words)
-        rows = np.flatnonzero(np.frombuffer(kinds, np.uint8) == ord("V"))
-        _check_order(text, words, kinds)
+    kinds, points = _read_lines(text) or _read_words(text)
     if b"S" in kinds and not kinds.endswith(b"X"):
         raise ObjectError("truncated: the text ends without endsolid")
-    points = read_numbers(text, 0, words, find_words(words, rows), cut_lines(words, rows)).reshape(-1, 3)
     if kinds.count(b"F") * 3 == len(points):
         return Shape(points, np.arange(len(points)).reshape(-1, 3))
     ends = np.flatnonzero(np.frombuffer(kinds.replace(b"S", b"").replace(b"X", b""), np.uint8) == ord("L"))
@@ -157,12 +145,52 @@ def _parse_text(text: bytes) -> Shape:
     return Shape(points, triangulate_polygons(points, np.arange(len(points)), sizes))
 
 
+def _read_lines(text: bytes) -> tuple[bytes, NDArray[np.float64]] | None:
+    """Read a text with one keyword a line: the kinds of its lines, and the vertices; return None for any other."""
+    kinds, numbers = [], []
+    first, num_words = 0, 0
+    while first < len(text):
+        last = text.find(b"\n", first + BLOCK) + 1 or len(text)
+        words = split_words(text[first:last])
+        num_words += len(words.starts)
+        if num_words > limits.MOST_WORDS:
+            raise ObjectError(f"a text of {num_words} words, more than {limits.MOST_WORDS}")
+        kinds.append(_find_kinds(words))
+        letters = np.frombuffer(kinds[-1], np.uint8)
+        rows = np.flatnonzero(letters == ord("V"))
+        has_long_name = (words.counts[(letters == ord("S")) | (letters == ord("X"))] >= WORDS_OF_FACET).any()
+        if has_long_name or (words.counts[rows] != 4).any():
+            return None
+        part = parse_numbers(cut_words(words, find_words(words, rows)), 3 * len(rows), np.float64)
+        if part is None:
+            return None
+        numbers.append(part)
+        first = last
+    if not _is_ordered(b"".join(kinds)):
+        return None
+    return b"".join(kinds), np.concatenate(numbers).reshape(-1, 3)
+
+
+def _read_words(text: bytes) -> tuple[bytes, NDArray[np.float64]]:
+    """Read a text with its keywords anywhere, or refuse it."""
+    limits.check_words(text)
+    # Replacing blanks by line ends keeps the offsets, but not the numbers of lines.
+    lines = NAME.sub(lambda match: match[1] + b" " * len(match[2]), text)
+    lines = SPLIT_KEYWORD.sub(lambda match: b" " * (len(match[0]) - 3) + b"end", lines)
+    words = split_words(BEFORE_KEYWORD.sub(b"\n", lines))
+    kinds = _find_kinds(words)
+    _check_order(text, words, kinds)
+    rows = np.flatnonzero(np.frombuffer(kinds, np.uint8) == ord("V"))
+    indices = find_words(words, rows)
+    return kinds, read_numbers(text, 0, words, indices, cut_words(words, indices)).reshape(-1, 3)
+
+
 def _find_kinds(words: Words) -> bytes:
     """Return a letter of ``KINDS`` for each line with words, or ? for any other."""
     names = pack_keywords(words, np.arange(len(words.firsts)))
     kinds = np.full(len(names), ord("?"), np.uint8)
     for name, letter in KINDS.items():
-        kinds[names == name] = ord(letter)
+        kinds[names == pack_word(name)] = ord(letter)
     return kinds.tobytes()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from data_prep.readers.meshes import stl
 from data_prep.readers.meshes.stl import parse_stl
 from data_prep.source import collect_notes
 from spectral_ssl.ground.errors import ObjectError
@@ -69,7 +70,9 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_dialects_give_the_same_triangles(name: str) -> None:
+@pytest.mark.parametrize("block", [1, 1 << 22])
+def test_dialects_give_the_same_triangles(name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stl, "BLOCK", block)
     with collect_notes() as notes:
         shape = parse_stl(DIALECTS[name])
     assert shape.faces is not None
