@@ -21,7 +21,7 @@ from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import BY_FORMAT, parse_up
 from data_prep.maps.reader import MapFile, build_fingerprint, open_maps
 from data_prep.maps.writer import MapWriter
-from data_prep.pipeline.existing_file import METHOD, find_same_maps
+from data_prep.pipeline.checks.existing_file import METHOD, find_same_maps
 from data_prep.pipeline.object_to_map import object_to_map, rows_to_maps
 from data_prep.pipeline.source_records import digest_file_times, drop_unusable_names
 from data_prep.pipeline.work_folder import (

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from data_prep.basis import Basis, Centre, Ground, Sampling, harmonics_basis, radial_basis, zernike_basis
 from data_prep.maps.reader import MapFile
-from data_prep.pipeline.copies import find_copies
+from data_prep.pipeline.checks.copies import find_copies
 from data_prep.pipeline.image_survey import survey_images
 from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_finished_maps, prepare_maps
 from data_prep.readers.images.rules import ImageRules

@@ -1,0 +1,1 @@
+"""Checks before a preparation: copies among the raw files, and an existing map file."""
