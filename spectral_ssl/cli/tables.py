@@ -187,7 +187,9 @@ def print_prep_estimate(estimate: dict[str, Any]) -> None:
     )
     print(f"{estimate['megabytes_free']} MB free")
     if estimate["exists"]:
-        print("  the file exists: prep would refuse without --overwrite")
+        print("  the file exists with other maps: prep would refuse without --overwrite")
+    if estimate["finished"]:
+        print("  the file holds these maps already: prep would do nothing")
     if estimate["unfinished"]:
         print("  there is unfinished work: prep would resume it and take less time")
     each = f"{1000 * estimate['seconds_each']:.3g} ms an object on one core, measured on {estimate['measured']}"
