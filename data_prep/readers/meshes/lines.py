@@ -148,6 +148,8 @@ def parse_number(word: bytes) -> float:
         return float(word.lower().replace(b"d", b"e"))
     if DECIMAL_COMMA.fullmatch(word):
         raise ObjectError(f"{show(word)} has a decimal comma; write a decimal point")
+    if b"," in word:
+        raise ObjectError(f"{show(word)} has a comma; separate numbers by spaces")
     raise ObjectError(f"unreadable number {show(word)}")
 
 

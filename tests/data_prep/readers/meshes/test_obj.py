@@ -139,6 +139,7 @@ def test_what_is_left_out_is_noted(addition: str, note: str) -> None:
         ("v 0 0 0\nv\n" + TRIANGLE, r"line 2: a vertex of 0 numbers"),
         ("v 0 0 0 1 1\n" + TRIANGLE, r"line 1: a vertex of 5 numbers"),
         ("v 0,5 1,5 2,5\n" + TRIANGLE, r"line 1: '0,5' has a decimal comma; write a decimal point"),
+        ("v 0, 1, 2\n" + TRIANGLE, r"line 1: '0,' has a comma; separate numbers by spaces"),
         ("v 0 zero 0\n" + TRIANGLE, r"line 1: unreadable number 'zero'"),
         ("v 0 1_0 0\n" + TRIANGLE, r"line 1: unreadable number '1_0'"),
         ("v 0 0x10 0\n" + TRIANGLE, r"line 1: unreadable number '0x10'"),
