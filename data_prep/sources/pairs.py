@@ -12,6 +12,7 @@ import numpy as np
 from data_prep.readers.image import ImageLoader
 from data_prep.readers.images.opening import IMAGE_SUFFIXES
 from data_prep.source import Image, Item, Shape, Source, Split
+from data_prep.sources.folder.split_words import assign_splits, find_split
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 WHERE = (
@@ -25,12 +26,13 @@ Conditional Adversarial Networks", CVPR 2017). Terms are those of the original d
 R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
 Layout, in --root itself or in a folder of the set's own name inside it:
   {train,val,test}/*.jpg (or .png)      the left half is A, the right half is B
+Splits of pairs:PATH may have other usual names (training, valid, test_set).
 Files without such a folder are all "train". There are no classes. A map holds the channels of A, then those of B. The
 map file serves both directions, and the task chooses the direction. In facades and cityscapes A is the photograph and B
 the labels. In maps A is the aerial photograph. In edges2* A is the outline.
 The images are large (256 pixels, maps 600): --size 64 makes them smaller.
 """
-SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+SPLITS = ("train", "val", "test")
 
 
 def _open_named(name: str, root: Path) -> Source:
@@ -86,26 +88,49 @@ def _half(load: Callable[[], Shape | Image], side: str) -> Image:
 
 
 def _open(name: str, folder: Path) -> Source:
-    levels = {split: folder / split for split in SPLITS if (folder / split).is_dir()} or {"train": folder}
+    levels, others = _find_splits(folder)
     items: list[Item] = []
     digest = sha256()
-    for split, level in levels.items():
+    for level, split in levels.items():
         paths = (path for path in level.glob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
         for path in sorted(paths, key=_sort_key):
-            items.append(Item(f"{split}/{path.name}", -1, SPLITS[split], ImageLoader(path, cut_pair)))
-            digest.update(f"{split}/{path.name} {path.stat().st_size}\n".encode(errors="replace"))
+            identity = f"{level.name if others is not None else split}/{path.name}"
+            items.append(Item(identity, -1, split, ImageLoader(path, cut_pair)))
+            digest.update(f"{identity} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
         raise UserError("no images in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
     counts = Counter(item.split for item in items)
+    notes = [f"{len(items)} pairs ({', '.join(f'{count} {split}' for split, count in counts.items())})"]
+    if others:
+        notes.append(f"not read, because they name no split: {', '.join(f'{each}/' for each in others)}")
     return Source(
         name=name,
         kind="images",
         classes=(),
         items=tuple(items),
         digest=digest.hexdigest(),
-        note=f"{len(items)} pairs ({', '.join(f'{count} {split}' for split, count in counts.items())})",
+        note="; ".join(notes),
         paired=True,
     )
+
+
+def _find_splits(folder: Path) -> tuple[dict[Path, Split], list[str] | None]:
+    """Find the split folders, and the names of the other folders; without split folders all is "train", and None.
+
+    Folders that hold nothing but one folder are passed through.
+    """
+    while True:
+        entries = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+        folders = [each for each in entries if each.is_dir()]
+        names = [each.name for each in folders if find_split(each.name) is not None]
+        splits = assign_splits(names, {})
+        if splits:
+            levels = [each for each in folders if each.name in splits]
+            levels.sort(key=lambda each: SPLITS.index(splits[each.name]))
+            return {each: splits[each.name] for each in levels}, [each.name for each in folders if each not in levels]
+        if len(folders) != 1 or any(each.suffix.lower() in IMAGE_SUFFIXES for each in entries):
+            return {folder: "train"}, None
+        folder = folders[0]
 
 
 def _sort_key(path: Path) -> tuple[int, str]:

@@ -103,9 +103,8 @@ def test_folder_with_textures_of_any_format(tmp_path: Path) -> None:
         _write(tmp_path / name, "words")
     source = open_source(f"folder:{tmp_path}")
     assert [identity for identity, _ in source.missing] == ["a.iges", "b.IGES", "c.fbx"]
-    assert (
-        source.note
-        == "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+    assert source.note == (
+        "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
     )
 
 

@@ -80,6 +80,15 @@ def test_own_pairs(tmp_path: Path) -> None:
         source.items[2].load()
 
 
+def test_own_pairs_with_other_names_of_splits(tmp_path: Path) -> None:
+    for name in ("set/Training/1.png", "set/testing/2.png", "set/valid/3.png", "set/other/4.png"):
+        save_image(tmp_path / name, np.full((8, 16), 10, np.uint8))
+    source = open_source(f"pairs:{tmp_path}")
+    found = [(item.id, item.split) for item in source.items]
+    assert found == [("Training/1.png", "train"), ("valid/3.png", "val"), ("testing/2.png", "test")]
+    assert source.note == "3 pairs (1 train, 1 val, 1 test); not read, because they name no split: other/"
+
+
 def test_missing_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no facades in this folder"):
         open_source("facades", tmp_path)
