@@ -106,7 +106,7 @@ Image = NDArray[np.uint8]
 class ArrayRow:
     """A loader of one image from an array of images of one shape, for ``Item.load``.
 
-    Items that share ``read`` are loaded together: a batch of them is one indexing of the array. So
+    Items that share ``read`` and ``finish`` are loaded together: a batch of them is one indexing of the array. So
     a source whose images lie in one array prepares them many times faster.
 
     Attributes
@@ -117,6 +117,9 @@ class ArrayRow:
         file is damaged.
     row : int
         The image's row in the array.
+    finish : callable, optional
+        Picklable function that changes a loaded image, such as its size. All images of an array
+        must keep one shape.
 
     Examples
     --------
@@ -130,10 +133,12 @@ class ArrayRow:
 
     read: Callable[[], NDArray[np.uint8]]
     row: int
+    finish: Callable[[Image], Image] | None = None
 
     def __call__(self) -> Image:
         """Load the image."""
-        return np.asarray(self.read()[self.row])
+        image = np.asarray(self.read()[self.row])
+        return image if self.finish is None else self.finish(image)
 
 
 @dataclass(frozen=True)

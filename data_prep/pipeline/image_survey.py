@@ -58,7 +58,7 @@ def survey_images(source: Source, rules: ImageRules | None = None) -> ImageSurve
 
     * The basis is in colour if any image is.
     * Images of one size keep it.
-    * If at least nine of ten images have one size, that size is chosen.
+    * If at least nine of ten images have one size of at most 512 pixels, that size is chosen.
     * Otherwise a square is chosen. Its side is the median of the shorter sides, at most 64 pixels.
 
     ``prepare_maps`` scales images of other sizes: the shorter side is scaled to the chosen size,
@@ -133,9 +133,10 @@ def _read_headers(source: Source) -> _Seen:
                     if header.is_deep:
                         seen.deep.append(item.load)
                 elif isinstance(item.load, ArrayRow):
-                    if item.load.read not in arrays:
-                        arrays[item.load.read] = _load_shape(item)
-                    seen.shapes[arrays[item.load.read]] += 1
+                    key = item.load.read, item.load.finish
+                    if key not in arrays:
+                        arrays[key] = _load_shape(item)
+                    seen.shapes[arrays[key]] += 1
                 elif others < FIRST_IMAGES:
                     seen.shapes[_load_shape(item)] += 1
                     others += 1

@@ -78,10 +78,15 @@ def rows_to_maps(items: Sequence[Item], basis: Basis) -> NDArray[np.float32] | N
     if basis.kind != "pixels" or not isinstance(first, ArrayRow) or len(rows) < len(loads):
         return None
     # Functions that were sent to another process are equal in their parts, not identical.
-    if any(isinstance(load, ArrayRow) and load.read is not first.read for load in loads):
+    if any(
+        isinstance(load, ArrayRow) and (load.read is not first.read or load.finish is not first.finish)
+        for load in loads
+    ):
         return None
-    images = first.read()
-    return _scale_pixels(images[rows]) if images.shape[1:] == basis.shape else None
+    images = first.read()[rows]
+    if first.finish is not None:
+        images = np.stack([first.finish(image) for image in images])
+    return _scale_pixels(images) if images.shape[1:] == basis.shape else None
 
 
 def image_to_map(image: Image, basis: Basis) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.readers.images.opening import ImageHeader, open_image, read_header
 from data_prep.readers.images.resize import resize_square
 from data_prep.readers.images.rules import ImageRules, convert_to_bytes
-from data_prep.source import Image, Shape, Source
+from data_prep.source import ArrayRow, Image, Shape, Source
 from spectral_ssl.ground.errors import UserError
 
 DEFAULT_RULES = ImageRules()
@@ -120,22 +120,27 @@ def resize_source(source: Source, size: int) -> Source:
         raise UserError("only images have a size", f"--size with {source.name!r}", "leave it out")
     if not SMALLEST <= size <= LARGEST:
         raise UserError("size of images out of range", size, f"give {SMALLEST} to {LARGEST}")
+    finish = partial(resize_square, size=size)
     return replace(
         source,
-        items=tuple(replace(item, load=_resize(item.load, size)) for item in source.items),
+        items=tuple(replace(item, load=_resize(item.load, finish)) for item in source.items),
         # The digest includes the size, because maps of another size are different data.
         digest=sha256(f"{source.digest} {size}".encode()).hexdigest(),
         note=f"{source.note}; middle square, scaled to {size}x{size}",
     )
 
 
-def _resize(load: Callable[[], Shape | Image], size: int) -> Callable[[], Shape | Image]:
-    """Return a loader of the scaled middle square."""
-    return replace(load, size=size) if isinstance(load, ImageLoader) else partial(_load, load, size)
+def _resize(load: Callable[[], Shape | Image], finish: "partial[Image]") -> Callable[[], Shape | Image]:
+    """Return a loader of the scaled middle square; ``finish`` scales an image."""
+    if isinstance(load, ImageLoader):
+        return replace(load, size=finish.keywords["size"])
+    if isinstance(load, ArrayRow) and load.finish is None:
+        return replace(load, finish=finish)
+    return partial(_load, load, finish)
 
 
-def _load(load: Callable[[], Shape | Image], size: int) -> Image:
+def _load(load: Callable[[], Shape | Image], finish: "partial[Image]") -> Image:
     loaded = load()
     if isinstance(loaded, Shape):
         raise TypeError("a shape in a source of images")
-    return resize_square(loaded, size)
+    return finish(loaded)

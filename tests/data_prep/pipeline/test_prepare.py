@@ -15,6 +15,7 @@ from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.object_to_map import object_to_map, rows_to_maps
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
+from data_prep.readers.image import resize_source
 from data_prep.source import ArrayRow, Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms.zernike import zernike_moments
@@ -226,10 +227,13 @@ def test_images_in_an_array_give_the_same_file(tmp_path: Path) -> None:
     copies = pickle.loads(pickle.dumps(fast.items[40:50]))
     np.testing.assert_array_equal(rows_to_maps(copies, made.basis), made.read(np.arange(40, 50)))
     assert rows_to_maps([fast.items[0], slow.items[0]], made.basis) is None
-    assert made.basis == find_image_basis(fast) == find_image_basis(slow)
-    one_by_one = prepare_maps(slow, made.basis, tmp_path / "slow.h5", workers=0)
-    np.testing.assert_array_equal(made.read()[::500], one_by_one.read())
-    np.testing.assert_array_equal(made.read(), (_rows(3000).astype(np.float32) / 127.5 - 1).astype(np.float32))
+    # Scaled images are scaled together, and give the maps of scaled single images.
+    small = resize_source(fast, 4)
+    basis = find_image_basis(small)
+    together = rows_to_maps(small.items[:9], basis)
+    one_at_a_time = [object_to_map(item, basis, "+z")[0] for item in resize_source(slow, 4).items[:1]]
+    np.testing.assert_array_equal(together[0], one_at_a_time[0])
+    np.testing.assert_array_equal(together, [object_to_map(item, basis, "+z")[0] for item in small.items[:9]])
     # Rows for maps of another kind are transformed one by one, and those that do not fit fail.
     colour = prepare_maps(fast, pixel_basis(3, 6, 5), tmp_path / "colour.h5", workers=0)
     np.testing.assert_array_equal(colour.read([7])[0], np.repeat(made.read([7])[0], 3, axis=0))
