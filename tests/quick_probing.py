@@ -4,6 +4,9 @@ import pytest
 
 QUICK = {
     "few_shot.DRAWS": 2,
+    "protocol.splits.OUTER_FOLDS": 2,
+    "protocol.splits.MOST_REPEATS": 2,
+    "protocol.splits.FEWEST_REPEATS": 2,
     "cross_validation.FOLDS": 2,
     "classifiers.logistic.STRENGTHS": (1e-3, 1e-1, 10.0),
     "classifiers.logistic.MOST_ITERATIONS": 20,

@@ -23,7 +23,7 @@ from spectral_ssl.ground.config import to_toml
 from spectral_ssl.ground.errors import UserError
 
 IMAGES_AT_ONCE = 1024
-TRAINED, UNTRAINED = "trained network", "untrained network"
+TRAINED, UNTRAINED, REFERENCE = "trained network", "untrained network", "reference"
 
 FeatureMaker = Callable[[int], NDArray[np.float32]]
 
@@ -38,6 +38,11 @@ class FeatureRow:
         Name of the row.
     make : callable
         Function of a seed that returns the features (N, D), float32, of all maps.
+    fit : callable, optional
+        Function of these features and of training rows (T,), int64, that returns the features (N,
+        D'), float32, for these training rows, without labels.
+    layers : mapping of str to slice, optional
+        Columns of layers of a network. One layer is chosen inside each training split.
     is_random : bool
         Whether the features depend on the seed. Other features are computed once.
     settings : dict or None
@@ -55,6 +60,8 @@ class FeatureRow:
 
     name: str
     make: FeatureMaker
+    fit: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]] | None = None
+    layers: Mapping[str, slice] | None = None
     is_random: bool = False
     settings: dict[str, Any] | None
     code: tuple[str, ...] = ("data_prep", "downstream")
@@ -68,6 +75,7 @@ def list_feature_rows(
     train: NDArray[np.int64],
     *,
     layers: Mapping[str, str] | None = None,
+    candidates: Sequence[str] = (),
     more_layers: Sequence[str] = (),
     references: bool = False,
     patches: PatchConfig | None = None,
@@ -81,9 +89,11 @@ def list_feature_rows(
     maps : MapFile
         Maps with the basis of the run.
     train : ndarray, shape (T,), int64
-        Training rows. Components and centroids are fitted on their maps, without labels.
+        Rows from which the centroids of patches are learnt, without labels.
     layers : dict of str to str, optional
         Layers of the networks by the names of their rows. Other networks use the layer of the run.
+    candidates : sequence of str
+        Layers of both networks, of which one is chosen inside each training split.
     more_layers : sequence of str
         Layers of the trained network that get additional rows.
     references : bool
@@ -104,21 +114,29 @@ def list_feature_rows(
     """
     is_image = maps.basis.kind == "pixels"
     trained, untrained = (run.at_layer((layers or {}).get(name, run.layer)) for name in (TRAINED, UNTRAINED))
-    rows = _image_baselines(maps, train, patches or PatchConfig()) if is_image else _spectral_baselines(maps, train)
+    rows = _image_baselines(maps, train, patches or PatchConfig()) if is_image else _spectral_baselines(maps)
+    wide = "+".join(candidates)
+    sizes = run.layers() if candidates else {}
+    columns = _find_columns({name: sizes[name] for name in candidates})
+    tuned = {TRAINED: trained, UNTRAINED: untrained}
+    if candidates:
+        trained, untrained = trained.at_layer(wide), untrained.at_layer(wide)
     rows += [
         FeatureRow(
             name=UNTRAINED,
             make=lambda seed: untrained.untrained(seed).encode_file(maps),
+            layers=columns,
             is_random=True,
             settings=_untrained_settings(untrained),
             code=("data_prep", "downstream", "pretext"),
-            tune=lambda rows, labels, seed: fine_tune(untrained.untrained(seed), maps, rows, labels, seed),
+            tune=lambda rows, labels, seed: fine_tune(tuned[UNTRAINED].untrained(seed), maps, rows, labels, seed),
         ),
         FeatureRow(
             name=TRAINED,
             make=partial(_encode, trained, maps),
+            layers=columns,
             settings=None,
-            tune=lambda rows, labels, seed: fine_tune(trained, maps, rows, labels, seed),
+            tune=lambda rows, labels, seed: fine_tune(tuned[TRAINED], maps, rows, labels, seed),
         ),
     ]
     rows += [
@@ -132,6 +150,17 @@ def list_feature_rows(
     return rows
 
 
+def is_training_free(name: str) -> bool:
+    """Tell whether a row of the table is a baseline that needs no training; the untrained network is one."""
+    return not name.startswith((TRAINED, REFERENCE))
+
+
+def _find_columns(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Find the columns of each layer in the joined features of all; empty if there are no layers."""
+    ends = np.cumsum(list(sizes.values())).tolist()
+    return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+
 def _reference(maps: MapFile) -> FeatureRow:
     """Make the row of features of images that were learnt with labels of ImageNet."""
     network = load_feature_network()  # Loaded now, so that a missing package is reported before any work.
@@ -142,7 +171,7 @@ def _reference(maps: MapFile) -> FeatureRow:
             [compute_image_features(network, maps.read(block)).astype(np.float32) for block in blocks]
         )
 
-    return FeatureRow(name="reference: EfficientNet-Lite0, ImageNet labels", make=make, settings={"side": 224})
+    return FeatureRow(name=f"{REFERENCE}: EfficientNet-Lite0, ImageNet labels", make=make, settings={"side": 224})
 
 
 def _encode(run: TrainedRun, maps: MapFile, seed: int) -> NDArray[np.float32]:
@@ -150,33 +179,36 @@ def _encode(run: TrainedRun, maps: MapFile, seed: int) -> NDArray[np.float32]:
     return run.encode_file(maps)
 
 
-def _spectral_baselines(maps: MapFile, train: NDArray[np.int64]) -> list[FeatureRow]:
+def _spectral_baselines(maps: MapFile) -> list[FeatureRow]:
     """List the training-free baselines of spectral maps."""
 
     def read_raw() -> NDArray[np.float32]:
         return unfold(maps.read(), maps.basis)
 
     return [
-        FeatureRow(name="raw coefficients", make=lambda seed: clear_rounding_noise(read_raw(), train), settings={}),
-        _principal_components(read_raw, train),
+        FeatureRow(name="raw coefficients", make=lambda seed: read_raw(), fit=clear_rounding_noise, settings={}),
+        _principal_components(read_raw),
         FeatureRow(
             name="rotation invariants",
-            make=lambda seed: clear_rounding_noise(degree_norms(maps.read(), maps.basis), train),
+            make=lambda seed: degree_norms(maps.read(), maps.basis),
+            fit=clear_rounding_noise,
             settings={},
         ),
         FeatureRow(
             name="ring norms",
-            make=lambda seed: clear_rounding_noise(ring_norms(maps.read(), maps.basis), train),
+            make=lambda seed: ring_norms(maps.read(), maps.basis),
+            fit=clear_rounding_noise,
             settings={},
         ),
     ]
 
 
-def _principal_components(read_raw: Callable[[], NDArray[np.float32]], train: NDArray[np.int64]) -> FeatureRow:
+def _principal_components(read_raw: Callable[[], NDArray[np.float32]]) -> FeatureRow:
     """Make the row of the principal components of raw maps."""
     return FeatureRow(
         name="PCA",
-        make=lambda seed: compute_pca_features(read_raw(), train),
+        make=lambda seed: read_raw(),
+        fit=compute_pca_features,
         settings={"components": COMPONENTS},
         choose_count=choose_components,
     )
@@ -195,7 +227,7 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
 
     rows = [
         FeatureRow(name="raw pixels", make=lambda seed: read_raw(), settings={}),
-        _principal_components(read_raw, train),
+        _principal_components(read_raw),
     ]
     if has_quadrants(maps.basis.shape, patches):
         code = ("data_prep", "downstream", "pretext")

@@ -99,6 +99,8 @@ def choose_and_fit(
             for predict, (_, held_out) in zip(predictors, folds, strict=True)
         ]
         accuracies.append(float(np.mean(shares)))
+        if accuracies[-1] == 1:  # No weaker regularisation can be chosen.
+            break
         if is_large and len(accuracies) - 1 - int(np.argmax(accuracies)) >= WORSE_IN_A_ROW:
             break
     best = int(np.argmax(accuracies))

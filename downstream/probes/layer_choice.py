@@ -5,7 +5,7 @@ The score of a layer is the cross-validated training accuracy of the linear prob
 data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,60 @@ def choose_layer(
             advance(1, name)
     best = min(scores, key=lambda name: (-scores[name], sizes[name]))
     return LayerChoice(row, best, scores, tuple(name for name in sizes if name not in names), len(drawn))
+
+
+def score_layers(
+    features: NDArray[np.float32], labels: NDArray[np.int64], layers: Mapping[str, slice], seed: int
+) -> dict[str, float]:
+    """Compute the cross-validated training accuracy of the linear probe for each layer.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D), float32
+        Joined features of all layers, of training samples.
+    labels : ndarray, shape (N,), int64
+        Labels of these samples.
+    layers : mapping of str to slice
+        Columns of each layer.
+    seed : int
+        Seed of the folds.
+    """
+    drawn = draw_from_each_class(labels, MOST_SAMPLES, seed)
+    return {
+        name: fit_logistic(features[drawn, columns], labels[drawn], seed).cross_validation
+        for name, columns in layers.items()
+    }
+
+
+def find_best_layer(scores: Mapping[str, float], layers: Mapping[str, slice]) -> str:
+    """Return the layer with the highest score; among equals the one with the fewest features."""
+    return min(scores, key=lambda name: (-scores[name], layers[name].stop - layers[name].start))
+
+
+def summarise_choices(
+    row: str, scores: Sequence[Mapping[str, float]], sizes: Mapping[str, int], samples: int
+) -> LayerChoice:
+    """Summarise the choices of a layer in all folds of a cross-validation.
+
+    Parameters
+    ----------
+    row : str
+        Name of the row of the table.
+    scores : sequence of mapping
+        For each fold the score of each layer.
+    sizes : mapping of str to int
+        Numbers of features of all layers of the network.
+    samples : int
+        Number of training samples of a fold.
+
+    Returns
+    -------
+    LayerChoice
+        Layer with the highest mean score, and the means. The folds may have chosen others.
+    """
+    means = {name: float(np.mean([each[name] for each in scores])) for name in scores[0]}
+    best = min(means, key=lambda name: (-means[name], sizes[name]))
+    return LayerChoice(row, best, means, tuple(name for name in sizes if name not in means), samples)
 
 
 def draw_from_each_class(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:

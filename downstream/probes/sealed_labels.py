@@ -1,8 +1,8 @@
-"""Seal the labels of the test split: only scores of final predictions can be read.
+"""Seal the labels of a test split: only scores of final predictions can be read.
 
 Code that makes a choice (of regularisation, components or draws) receives the training labels only.
-Of the test split it receives features at most. Every score of the probe is computed here, after all
-choices.
+Of the test split, or of a held-out fold, it receives features at most. Every score of the probe is
+computed here, after all choices.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ class SealedLabels:
     def __len__(self) -> int:
         return len(self.__labels)
 
-    def compute_accuracy(self, predicted: NDArray[np.int64]) -> float:
-        """Compute the share of correct predictions (T,)."""
-        return float((predicted == self.__labels).mean())
+    def mark_correct(self, predicted: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of the final predictions (T,) are correct."""
+        is_correct: NDArray[np.bool_] = predicted == self.__labels
+        return is_correct
 
     def compute_confusion(self, predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
         """Count test samples by true class (row) and predicted class (column): (classes, classes)."""

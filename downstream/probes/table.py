@@ -12,16 +12,30 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from downstream.features.kmeans_patches import PatchConfig
 from downstream.probes.cache import BaselineCache, describe_code
-from downstream.probes.compared_features import TRAINED, UNTRAINED, FeatureRow, list_feature_rows
-from downstream.probes.layer_choice import ALL, AUTO, LayerChoice, choose_candidate_layers, choose_layer
+from downstream.probes.compared_features import TRAINED, UNTRAINED, FeatureRow, is_training_free, list_feature_rows
+from downstream.probes.layer_choice import (
+    ALL,
+    AUTO,
+    LayerChoice,
+    choose_candidate_layers,
+    choose_layer,
+    summarise_choices,
+)
+from downstream.probes.protocol.row_scores import NOT_STORED, ProbeRow, make_row
+from downstream.probes.protocol.splits import (
+    Evaluation,
+    SplitChoice,
+    describe_pretraining,
+    name_classes,
+    plan_evaluation,
+)
+from downstream.probes.protocol.verdict import COMPARED, Verdict, compare_with_baselines
 from downstream.probes.rotated_maps import Pose, rotate_maps
-from downstream.probes.rows import DEFAULT_PROBES, PROTOCOLS, ProbeRow, Split, check_probes, make_row, score_row
-from downstream.probes.sealed_labels import SealedLabels
+from downstream.probes.rows import DEFAULT_PROBES, PROTOCOLS, check_probes, score_row
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
@@ -29,11 +43,13 @@ from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import progress
 
-HELD_OUT = 0.25  # Share of the labelled maps that is held out if a file has no test split.
 SHARED_PROTOCOL = (
-    "standardised on train; last checkpoint; test scored once per seed; seeds draw the folds, and the initial "
-    "parameters of the untrained network"
+    "standardised on train (of each fold, as principal components, their number and all regularisation); last "
+    "checkpoint; test scored once per seed; seeds draw the folds, and the initial parameters of the untrained network; "
+    "intervals of 95 % (Wilson; Tango with a continuity correction for differences on the same samples); best "
+    "training-free baseline chosen by its test score, which favours the baselines"
 )
+LARGEST_JOINED = 2**28  # Values of all layers held at a time (1 GB), if a layer is chosen in each fold.
 
 
 @dataclass(frozen=True)
@@ -46,16 +62,20 @@ class ProbeTable:
         Data set of the labelled maps.
     run : str
         Folder of the run.
-    train, test : int
-        Numbers of labelled maps in the training split and in the test split.
+    train : int
+        Number of training samples: of the training split, or the fewest of a fold.
+    test : int
+        Number of scored samples: of the test split, or in cross-validation all labelled samples.
     classes : int
         Number of classes in the training split.
     class_names : tuple of str
         Names of the classes in label order, as in the confusion matrices.
     split : str
         Origin of the split.
+    folds : int
+        Number of folds of the cross-validation; 0 for the split of the data set.
     seeds : tuple of int
-        Seeds of the fitted probes.
+        Seeds of the fitted probes; in cross-validation one for each repeat.
     probes : tuple of str
         Names of the requested probes.
     pose : str
@@ -68,6 +88,9 @@ class ProbeTable:
         Choice for each network with "auto", made inside the training split.
     rows : tuple of ProbeRow
         Rows of the table.
+    verdicts : tuple of Verdict
+        Comparison of the trained network with the best training-free baseline, for each probe whose
+        scores are shares of correct predictions; the first one is the headline.
     """
 
     target: str
@@ -77,6 +100,7 @@ class ProbeTable:
     classes: int
     class_names: tuple[str, ...]
     split: str
+    folds: int
     seeds: tuple[int, ...]
     probes: tuple[str, ...]
     pose: str
@@ -84,18 +108,32 @@ class ProbeTable:
     layer: str
     layer_choices: tuple[LayerChoice, ...]
     rows: tuple[ProbeRow, ...]
+    verdicts: tuple[Verdict, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table for JSON, with a description of the protocol."""
         protocol = "; ".join([SHARED_PROTOCOL, *(PROTOCOLS[probe] for probe in self.probes)])
-        return {**asdict(self), "protocol": protocol}
+        table = asdict(self)
+        for row in table["rows"]:
+            for name in NOT_STORED:
+                del row[name]
+        return {**table, "verdict": self.verdict, "protocol": protocol}
+
+    @property
+    def verdict(self) -> str | None:
+        """The headline: what the first requested probe shows, in one sentence; None without such a probe."""
+        if not self.verdicts:
+            return None
+        first = self.verdicts[0]
+        return f"{COMPARED[first.probe]}: {first.sentence}"
 
 
 def probe_run(
     run: TrainedRun,
     maps: MapFile,
-    seeds: tuple[int, ...] = (0, 1, 2),
+    seeds: int | None = None,
     *,
+    split: SplitChoice = "auto",
     probes: Sequence[str] = DEFAULT_PROBES,
     pose: Pose = "aligned",
     pose_seed: int = 0,
@@ -113,8 +151,11 @@ def probe_run(
         Run to probe.
     maps : MapFile
         Labelled maps with the basis of the run.
-    seeds : tuple of int
-        Seeds of the fitted probes.
+    seeds : int, optional
+        Number of seeds of the fitted probes, in cross-validation the number of repeats; see
+        ``downstream.probes.protocol.splits.plan_evaluation``.
+    split : {"auto", "own", "cross-validation"}
+        Split of the labelled maps, likewise.
     probes : sequence of str
         Names of probes, from ``downstream.probes.rows.PROBES``.
     pose : {"aligned", "vertical", "so3"}
@@ -148,36 +189,44 @@ def probe_run(
     """
     requested = check_probes(probes)
     check_same_basis(run.basis, maps)
-    train, test, origin = split_labelled_rows(maps)
-    # From here on only the training labels can be read; those of the test split are sealed.
-    split = Split(train, test, maps.labels[train], SealedLabels(maps.labels[test]), len(_name_classes(maps)))
+    evaluation = plan_evaluation(maps, split, seeds)  # From here on the labels of held-out samples are sealed.
     rotated = rotate_maps(maps, pose, pose_seed)
-    choices = _choose_layers(run, rotated, split, seeds[0]) if layer == AUTO else ()
+    in_folds = layer == AUTO and evaluation.is_cross_validated
+    choices = _choose_layers(run, rotated, evaluation) if layer == AUTO and not in_folds else ()
     feature_rows = list_feature_rows(
         run if layer in (AUTO, ALL) else run.at_layer(layer),
         rotated,
-        train,
+        evaluation.learnt_on,
         layers={choice.row: choice.layer for choice in choices},
+        candidates=_list_candidates(run, maps) if in_folds else (),
         more_layers=choose_candidate_layers(run.layers()) if layer == ALL else (),
         references=references,
         patches=patches,
     )
-    scorer = _RowScorer(split, seeds, requested, _describe_maps(maps, split, pose, pose_seed, seeds), cache)
+    scorer = _RowScorer(evaluation, requested, _describe_maps(maps, evaluation, pose, pose_seed), cache)
+    rows = _score_rows(scorer, feature_rows, processes)
+    if in_folds:
+        searched = [row for row in rows if row.layer_scores]
+        choices = tuple(
+            summarise_choices(row.features, row.layer_scores, run.layers(), evaluation.train) for row in searched
+        )
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),
-        train=len(train),
-        test=len(test),
-        classes=len(np.unique(split.labels)),
-        class_names=_name_classes(maps),
-        split=origin,
-        seeds=seeds,
+        train=evaluation.train,
+        test=len(evaluation.scored),
+        classes=len(np.unique(maps.labels[evaluation.learnt_on])),
+        class_names=name_classes(maps),
+        split=evaluation.origin + describe_pretraining(maps, run.plan.data_digest, evaluation.scored),
+        folds=evaluation.folds,
+        seeds=evaluation.seeds,
         probes=requested,
         pose=pose,
         pose_seed=pose_seed,
         layer=layer,
         layer_choices=choices,
-        rows=_score_rows(scorer, feature_rows, processes),
+        rows=rows,
+        verdicts=_reach_verdicts(rows, evaluation),
     )
 
 
@@ -187,10 +236,8 @@ class _RowScorer:
 
     Attributes
     ----------
-    split : Split
-        Training split and test split.
-    seeds : tuple of int
-        Seeds of the fitted probes.
+    evaluation : Evaluation
+        Splits of each seed.
     probes : tuple of str
         Names of the requested probes.
     about_maps : dict
@@ -199,8 +246,7 @@ class _RowScorer:
         Cache of the scores.
     """
 
-    split: Split
-    seeds: tuple[int, ...]
+    evaluation: Evaluation
     probes: tuple[str, ...]
     about_maps: dict[str, Any]
     cache: BaselineCache | None
@@ -215,12 +261,12 @@ class _RowScorer:
             if scores is not None:
                 cached[probe] = scores
         missing = tuple(probe for probe in self.probes if probe not in cached)
-        computed = score_row(row, self.split, self.seeds, missing) if missing else {}
+        computed = score_row(row, self.evaluation, missing) if missing else {}
         for probe, scores in computed.items():
             key = keys[probe]
             if self.cache and key:
                 self.cache.store(key, scores)
-        return make_row(row.name, {**cached, **computed}, len(self.split.test), cached=not missing)
+        return make_row(row.name, {**cached, **computed}, len(self.evaluation.scored), cached=not missing)
 
     def _make_key(self, row: FeatureRow, probe: str) -> dict[str, Any] | None:
         """Make the cache key of a score; None for features of the run, which are always computed."""
@@ -236,21 +282,52 @@ class _RowScorer:
         }
 
 
-def _choose_layers(run: TrainedRun, maps: MapFile, split: Split, seed: int) -> tuple[LayerChoice, ...]:
+def _choose_layers(run: TrainedRun, maps: MapFile, evaluation: Evaluation) -> tuple[LayerChoice, ...]:
     """Choose the best layer of the untrained and of the trained network inside the training split."""
+    split, seed = evaluation.rounds[0][0], evaluation.seeds[0]
     networks = {UNTRAINED: run.untrained(seed), TRAINED: run}
     return tuple(
         choose_layer(name, network, maps, split.train, split.labels, seed) for name, network in networks.items()
     )
 
 
-def _describe_maps(maps: MapFile, split: Split, pose: Pose, pose_seed: int, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Return the part of a cache key that describes maps, labels, pose and seeds."""
+def _list_candidates(run: TrainedRun, maps: MapFile) -> tuple[str, ...]:
+    """List the layers of which each fold chooses one; raise a UserError if their features need too much memory."""
+    sizes = run.layers()
+    names = (DEFAULT, *choose_candidate_layers(sizes))
+    total = sum(sizes[name] for name in names)
+    if total * len(maps) > LARGEST_JOINED:
+        got = f"{total} features of {len(maps)} maps"
+        raise UserError("too many features to choose a layer in each fold", got, "name a layer, see `list layers`")
+    return names
+
+
+def _reach_verdicts(rows: Sequence[ProbeRow], evaluation: Evaluation) -> tuple[Verdict, ...]:
+    """Compare the trained network with the best training-free baseline by each probe that was requested."""
+    trained = next(row for row in rows if row.features == TRAINED)
+    baselines = [row for row in rows if is_training_free(row.features)]
+    return tuple(
+        compare_with_baselines(
+            probe,
+            trained.outcomes[probe],
+            {row.features: row.outcomes[probe] for row in baselines},
+            is_cross_validated=evaluation.is_cross_validated,
+        )
+        for probe in COMPARED
+        if probe in trained.outcomes
+    )
+
+
+def _describe_maps(maps: MapFile, evaluation: Evaluation, pose: Pose, pose_seed: int) -> dict[str, Any]:
+    """Return the part of a cache key that describes maps, labels, splits, pose and seeds."""
+    splits = sha256(maps.labels.tobytes())
+    for each in (split for splits_of_seed in evaluation.rounds for split in splits_of_seed):
+        splits.update(each.train.tobytes() + each.test.tobytes())
     return {
         "maps": maps.digest,
-        "labels": sha256(maps.labels.tobytes() + split.train.tobytes() + split.test.tobytes()).hexdigest(),
+        "labels": splits.hexdigest(),
         "pose": [pose, pose_seed],
-        "seeds": list(seeds),
+        "seeds": list(evaluation.seeds),
     }
 
 
@@ -262,56 +339,3 @@ def _score_rows(scorer: _RowScorer, feature_rows: Sequence[FeatureRow], processe
             rows.append(row)
             advance(1, row.features)
     return tuple(processes.share_with_all(rows))
-
-
-def split_labelled_rows(maps: MapFile) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
-    """Return the labelled rows of the training split and of the test split.
-
-    If the file has no test split, a quarter of the rows is held out at random, stratified by class.
-
-    Returns
-    -------
-    train, test : ndarray, shapes (N,) and (T,), int64
-        Rows of the two splits.
-    origin : str
-        Origin of the split.
-
-    Raises
-    ------
-    UserError
-        If there are no labels, or too few to hold some out.
-    """
-    labelled = maps.labels >= 0
-    if not labelled.any():
-        raise UserError(
-            "no labels to probe with", str(maps.path), "give a target with classes, e.g. sub-folders as classes"
-        )
-    train = np.flatnonzero(labelled & (maps.splits == "train"))
-    test = np.flatnonzero(labelled & (maps.splits == "test"))
-    if len(train) and len(test):
-        return train, test, "the data set's own"
-    if len(test):
-        raise UserError(
-            "a test split with labels but no labelled training split", str(maps.path), "give another target"
-        )
-    from sklearn.model_selection import train_test_split
-
-    try:
-        train, test = train_test_split(
-            np.flatnonzero(labelled), test_size=HELD_OUT, random_state=0, stratify=maps.labels[labelled]
-        )
-    except ValueError as error:
-        raise UserError(
-            "too few labelled maps to hold out a test split", f"{labelled.sum()} in {maps.path}", "give more"
-        ) from error
-    return (
-        np.sort(train),
-        np.sort(test),
-        f"{HELD_OUT:.0%} held out at random, stratified, seed 0; pretraining saw these maps, without labels",
-    )
-
-
-def _name_classes(maps: MapFile) -> tuple[str, ...]:
-    """Return the names of the classes; labels without a name have their number as the name."""
-    count = max(len(maps.classes), int(maps.labels.max()) + 1)
-    return tuple(maps.classes[label] if label < len(maps.classes) else str(label) for label in range(count))

@@ -25,8 +25,9 @@ from downstream.report.sections.predictions.completions import (
 )
 from downstream.report.sections.run.learning import TITLES
 from downstream.report.sections.run.reproduce import render_reproduction
-from downstream.report.table import Table, make_score
+from downstream.report.table import Table
 from downstream.report.templating import render, render_table
+from downstream.report.verdicts import find_verdict, make_score_with_interval
 from spectral_ssl.ground.config import bare_key, flatten
 
 MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
@@ -75,7 +76,7 @@ def _list_runs(named: dict[str, Evidence]) -> Table:
 
 
 def compare_probes(named: dict[str, Evidence]) -> list[Table]:
-    """Build one table for each probed target and pose: each run, and its best training-free baseline."""
+    """Build one table for each probed target and pose: the scores of each run, and its verdict."""
     targets: dict[str, dict[str, dict[str, Any]]] = {}
     for name, run in named.items():
         for result in run.probes:
@@ -87,29 +88,19 @@ def compare_probes(named: dict[str, Evidence]) -> list[Table]:
             trained = next((row for row in result["rows"] if row["features"] == TRAINED), None)
             if trained is None:
                 continue
-            baselines = [row for row in result["rows"] if not row["features"].startswith((TRAINED, "reference"))]
-            scored = [row for row in baselines if row.get("mean") is not None]
-            best = max(scored, key=lambda row: float(row["mean"])) if scored else None
             old = "" if named[name].is_current(result) else " (earlier checkpoint)"
             rows.append(
                 [
                     f"{name}{old}",
                     trained["dimensions"],
-                    make_score(trained["mean"], trained["std"]),
-                    make_score(trained["neighbours"]),
+                    make_score_with_interval(result, trained, "mean", "interval"),
+                    make_score_with_interval(result, trained, "neighbours", "neighbours_interval"),
+                    find_verdict(result) or None,
                 ]
-                + ([best["features"], make_score(best["mean"])] if best else [None, None])
             )
-        columns = [
-            "run",
-            "dimensions",
-            "linear probe",
-            "10 neighbours",
-            "best training-free baseline",
-            "linear probe of the baseline",
-        ]
+        columns = ["run", "dimensions", "linear probe", "10 neighbours", "compared with training-free baselines"]
         if rows:
-            tables.append(Table(caption=target, columns=columns, rows=rows))
+            tables.append(Table(caption=f"{target}. In brackets: 95 % intervals", columns=columns, rows=rows))
     return tables
 
 

@@ -23,6 +23,8 @@ class Table:
         Whether the titles of the columns are buttons that sort.
     marked : int or None
         Index of a row to highlight.
+    is_better : bool
+        Whether the highlighted row is shown to be better than the others, which makes it green.
     """
 
     caption: str
@@ -30,6 +32,7 @@ class Table:
     rows: Sequence[Sequence[Any]]
     sortable: bool = True
     marked: int | None = None
+    is_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,9 @@ class Score:
     text: str
 
 
-def make_score(value: Any, deviation: Any = None) -> Score | None:
-    """Make a cell from a score of a stored result and its deviation; None if there is no score."""
-    if value is None:
-        return None
-    spread = f" ± {deviation:.3f}" if deviation is not None else ""
-    return Score(float(value), f"{value:.3f}{spread}")
+def make_score(value: Any) -> Score | None:
+    """Make a cell from a score of a stored result; None if there is no score."""
+    return None if value is None else Score(float(value), f"{value:.3f}")
 
 
 def format_cell(cell: Any) -> str:

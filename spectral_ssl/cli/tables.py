@@ -21,59 +21,69 @@ def _plain(text: str) -> Any:
 
 
 def print_probe(result: dict[str, Any]) -> None:
-    """Print the table of ``probe``."""
+    """Print the table of ``probe``, and its verdict in one sentence."""
     from rich.console import Console
     from rich.table import Table
 
     rotated = "" if result["pose"] == "aligned" else f"; rotated at random: {result['pose']}"
     other = result["trained_on_digest"] != result["maps_digest"]
     elsewhere = f", trained on {result['trained_on']}" if other else ""
-    seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) != 1)}"
+    count, folds = len(result["seeds"]), result["folds"]
+    seeds = f"{count} {'repeat' if folds else 'seed'}{'s' * (count != 1)}"
+    samples = f"{result['test']} samples" if folds else f"{result['train']} train, {result['test']} test"
     title = (
-        f"{result['target']}: {result['classes']} classes, {result['train']} train, {result['test']} test "
+        f"{result['target']}: {result['classes']} classes, {samples} "
         f"(split: {result['split']}){rotated}; run {Path(result['run']).name}{elsewhere}\n"
-        f"{seeds}: of the folds, and of the untrained network's parameters"
+        f"{seeds}: of the folds, and of the untrained network's parameters; in brackets: 95 % intervals"
     )
     columns = _probe_columns(result)
     table = Table(title=_plain(title))
     for name in columns[0]:
         table.add_column(_plain(name), justify="left" if name == "features" else "right")
+    is_better = bool(result["verdicts"]) and result["verdicts"][0]["outcome"] == "better"
     for cells in columns:
-        table.add_row(*map(_plain, cells.values()))
+        # Only a difference that is shown is green.
+        style = "green" if is_better and cells["features"] == "trained network" else None
+        table.add_row(*map(_plain, cells.values()), style=style)
     # where the output is no terminal, rich breaks lines at 80 columns, which makes the table
     # unreadable
-    Console(width=None if sys.stdout.isatty() else 120 + 20 * max(0, len(columns[0]) - 5)).print(table)
+    Console(width=None if sys.stdout.isatty() else 120 + 24 * max(0, len(columns[0]) - 4)).print(table)
     for choice in result["layer_choices"]:
         best = f"{choice['scores'][choice['layer']]:.3f} by cross-validation on {choice['samples']} training samples"
-        show(f"layer of the {choice['row']}: {choice['layer']}, {best}, of {len(choice['scores'])} tried")
+        of = f"of {len(choice['scores'])} tried" + ("; each fold chose its own" if folds else "")
+        show(f"layer of the {choice['row']}: {choice['layer']}, {best}, {of}")
+    if result["verdict"]:
+        show(result["verdict"])
 
 
 def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
     """Return the cells of each row, by the columns of the probes that were run."""
     probes, several = result["probes"], len(result["seeds"]) > 1
+    spread = f"std over {'repeats' if result['folds'] else 'seeds'}"
 
-    def spread(scores: dict[str, Any], shown: bool) -> str:
-        return f"{scores['mean']:.3f} +- {scores['std']:.3f}" if shown else f"{scores['mean']:.3f}"
+    def score(value: float, interval: Sequence[float]) -> str:
+        return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
     lines = []
     for row in result["rows"]:
         cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
         if "linear" in probes:
-            cells["linear probe, mean +- std"] = spread(row, several)
-            cells["standard error of the test"] = f"{row['standard_error']:.3f}"
-        if "svm" in probes:
-            cells["linear SVM"] = spread(row["svm"], several)
-        if "layer" in probes:
-            cells["single layer"] = spread(row["layer"], several)
+            cells["linear probe"] = score(row["mean"], row["interval"])
+            if several:
+                cells[spread] = f"{row['std']:.3f}"
+        for name, title in (("svm", "linear SVM"), ("layer", "single layer")):
+            if name in probes:
+                cells[title] = score(row[name]["mean"], row[name]["interval"])
         if "neighbours" in probes:
-            cells["10 neighbours"] = f"{row['neighbours']:.3f}"
+            cells["10 neighbours"] = score(row["neighbours"], row["neighbours_interval"])
         for scores in row["few_shot"]:
-            cells[f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"] = spread(scores, True)
+            title = f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"
+            cells[title] = score(scores["mean"], scores["interval"])
         if "retrieval" in probes:
             cells["class mAP"] = f"{row['retrieval']:.3f}"
         if "fine-tune" in probes:
             tuned = row["fine_tune"]
-            cells["fine-tuned (upper reference)"] = f"{tuned['accuracy']:.3f}" if tuned else "-"
+            cells["fine-tuned (upper reference)"] = score(tuned["accuracy"], tuned["interval"]) if tuned else "-"
         lines.append(cells)
     return lines
 
@@ -123,6 +133,8 @@ def print_run(run: dict[str, Any]) -> None:
         print(f"\n{probe}")
         for name, value in scores.items():
             print(f"  {name:40} {value:.3f}")
+        if probe in run["verdicts"]:
+            show(f"  {run['verdicts'][probe]}")
 
 
 def print_comparison(result: dict[str, Any]) -> None:
@@ -130,6 +142,10 @@ def print_comparison(result: dict[str, Any]) -> None:
     for part, title in (("settings", "where settings differ"), ("metrics", "the last of each"), ("probes", "probes")):
         if result[part]:
             print_table(title, ["", *result["runs"]], [[name, *map(_short, row)] for name, row in result[part].items()])
+    for name, verdicts in result["verdicts"].items():
+        for run, verdict in zip(result["runs"], verdicts, strict=True):
+            if verdict:
+                show(f"{name}, {run}: {verdict}")
 
 
 def print_entries(title: str, entries: Mapping[str, str]) -> None:
@@ -209,6 +225,8 @@ def print_pretrain_estimate(estimate: dict[str, Any]) -> None:
         print_prep_estimate(estimate["prep"])
         print("then the training: repeat the dry run when the map file exists")
         return
+    for line in estimate["advice"]:
+        print(line)
     print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['maps']} maps of {estimate['data']}")
     print(
         f"  {estimate['parameters']:,} parameters, {estimate['epochs']} epochs of batches of {estimate['batch_size']}",

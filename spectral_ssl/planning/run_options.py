@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the command line prints its help without loading torch
     from pretext.runs.trained_run import TrainedRun
 
 Pose = Literal["aligned", "vertical", "so3"]
+SplitChoice = Literal["auto", "own", "cross-validation"]
 ExportFormat = Literal["hdf5", "npz", "parquet", "onnx", "torch-export"]
 
 MOST_MODES = 1000
@@ -147,8 +148,21 @@ class ProbeOptions:
     )
     _: KW_ONLY
     run: "str | Path | TrainedRun | None" = run_option()
-    seeds: int = option(
-        3, "Number of seeds.", "The number of seeds; the protocol takes 0 .. seeds - 1.", limits=within(1, 100)
+    split: SplitChoice = option(
+        "auto",
+        "own: the data's test split; cross-validation: all labelled samples [own from 500 labelled samples on].",
+        'What is scored. "own": the test split of the data. "cross-validation": all labelled samples, by repeated '
+        'stratified 5-fold cross-validation. "auto": the own split if there is one and at least 500 samples are '
+        "labelled, otherwise cross-validation.",
+        reads=str,
+        names=get_args(SplitChoice),
+    )
+    seeds: int | None = option(
+        None,
+        "Number of seeds, or of repeats of the cross-validation [3; repeats: 1 to 5, more for few samples].",
+        "The number of seeds (3 by default), in cross-validation the number of repeats (1 to 5 by default, more for "
+        "few samples); the protocol takes 0 .. seeds - 1.",
+        limits=within(1, 100),
     )
     probes: Sequence[str] = option(
         ("linear", "neighbours"),

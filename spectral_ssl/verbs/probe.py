@@ -31,16 +31,17 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
     -------
     dict
         The table and its circumstances, as written to ``RUN/probe-MAPS.json``
-        (``probe-MAPS-POSE.json`` for rotated objects, ``probe-MAPS-LAYER.json`` for another layer).
-        An earlier probe of the same map file is replaced. The confusion matrix of the trained
-        network's linear probe is a PNG file next to it. Scores of the baselines are stored in
-        ``WS/cache`` and not computed again.
+        (``probe-MAPS-POSE.json`` for rotated objects, ``probe-MAPS-LAYER.json`` for another layer),
+        see docs/probing.md. ``verdict`` is one sentence: whether the trained network is shown to be
+        better than the best training-free baseline. An earlier probe of the same map file is
+        replaced. The confusion matrix of the trained network's linear probe is a PNG file next to
+        it. Scores of the baselines are stored in ``WS/cache`` and not computed again.
 
     Raises
     ------
     UserError
-        When run or target are missing, do not fit each other, or hold too few labels; when a probe
-        or a pose is unknown or not for such maps.
+        When run or target are missing, do not fit each other, or hold too few labels or classes; when
+        features are not finite; when a probe or a pose is unknown or not for such maps.
 
     Examples
     --------
@@ -60,7 +61,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
         table = probe_run(
             trained,
             maps,
-            tuple(range(options.seeds)),
+            options.seeds,
+            split=options.split,
             probes=options.probes,
             pose=options.pose,
             layer=options.layer,
@@ -95,5 +97,6 @@ def _draw_confusion(path: Path, table: ProbeTable, run: TrainedRun) -> None:
     """Draw the confusion matrix of the trained network's linear probe, if it was probed."""
     row = next(row for row in table.rows if row.features == "trained network")
     if row.confusion:
-        title = f"{table.target}: linear probe of {run.folder.name}, {row.accuracies[0]:.3f} right"
+        accuracy = np.trace(row.confusion) / np.sum(row.confusion)
+        title = f"{table.target}: linear probe of {run.folder.name}, {accuracy:.3f} right"
         draw_confusion(path, np.array(row.confusion), table.class_names, title)

@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, P
         if kind == "images":
             with h5py.File(maps.path, "r+") as file:
                 file["maps"][:] = np.tanh(file["maps"][:])  # pixels lie in [-1, 1]
-        run = spectral_ssl.pretrain(maps, epochs=1, settings=TINY, out=folder / f"run-{kind}")
+        run = spectral_ssl.pretrain(maps, method="cgml", epochs=1, settings=TINY, out=folder / f"run-{kind}")
         found[kind] = maps.path, run.folder
     return found
 
@@ -65,7 +65,8 @@ def test_json_is_the_file_itself_and_the_picture_lies_beside_it(trained: dict[st
     assert printed == path.read_text()
     result = json.loads(printed)
     assert result["class_names"] == ["class0", "class1", "class2"]
-    assert all(sum(map(sum, row["confusion"])) == 24 for row in result["rows"])
+    assert all(sum(map(sum, row["confusion"])) == 72 for row in result["rows"])  # all samples, cross-validated
+    assert result["verdict"].startswith("linear probe: ")
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 

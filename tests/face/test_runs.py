@@ -30,7 +30,9 @@ def make_run(folder: Path, *, width: int = 4, state: str = "finished", process: 
     (folder / "status.json").write_text(json.dumps(status))
     rows = [{"epoch": e, "step": 4 * e, "seconds": 30.0 * e, "loss": 1 / e} for e in (1, 2)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    probe = {"rows": [{"features": "trained network", "mean": 0.75 if width == 4 else 0.5}]}
+    probe: dict[str, object] = {"rows": [{"features": "trained network", "mean": 0.75 if width == 4 else 0.5}]}
+    if width == 4:  # results of earlier versions have no verdict
+        probe["verdict"] = "linear probe: better"
     (folder / "probe-maps.json").write_text(json.dumps(probe))
     return folder
 
@@ -54,9 +56,10 @@ def test_a_run_is_shown_by_name_or_folder(place: Workspace) -> None:
     assert (run["epoch"], run["epochs"], run["step"], run["minutes"]) == (2, 3, 8, 1.0)
     assert run["metrics"] == {"loss": 0.5}
     assert run["probes"] == {"probe-maps": {"trained network": 0.75}}
+    assert run["verdicts"] == {"probe-maps": "linear probe: better"}
     assert json.loads(call("runs", "show", "one", "--json").stdout) == run
     shown = call("runs", "show", "one").stdout
-    for word in ("finished", "2 of 3 epochs", "cgml on denoise", "width", "0.750"):
+    for word in ("finished", "2 of 3 epochs", "cgml on denoise", "width", "0.750", "linear probe: better"):
         assert word in shown
 
 
@@ -77,7 +80,10 @@ def test_runs_are_compared_where_they_differ(place: Workspace) -> None:
     assert found["metrics"]["loss"] == [0.5, 0.5]
     assert found["probes"] == {"probe-maps: trained network": [0.75, 0.5]}
     assert json.loads(call("runs", "compare", "one", "two", "--json").stdout) == found
-    assert "method.width" in call("runs", "compare", "one", "two").stdout
+    printed = call("runs", "compare", "one", "two").stdout
+    assert "method.width" in printed
+    assert found["verdicts"] == {"probe-maps": ["linear probe: better", None]}
+    assert "probe-maps, one: linear probe: better\n" in printed
     with pytest.raises(UserError, match="at least two"):
         spectral_ssl.compare_runs(["one"])
 

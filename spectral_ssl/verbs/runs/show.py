@@ -31,6 +31,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         ``method``, ``task``, ``data``, ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
         ``megabytes`` on the disk; ``settings`` (section to key to value), ``metrics`` (the last
         value of each, numbers), ``probes`` (file to features to mean score of the linear probe),
+        ``verdicts`` (file to what the probe shows about the trained network, in one sentence),
         ``environment`` (commit, python, torch, cores).
 
     Raises
@@ -69,6 +70,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "settings": {section: _flatten_to_bare_keys(values) for section, values in settings.items()},
         "metrics": {name: value for row in rows for name, value in row.items() if name not in NOT_COMPARED},
         "probes": {path.stem: _scores(path) for path in sorted(folder.glob("probe-*.json"))},
+        "verdicts": _read_verdicts(folder),
         "environment": _environment(folder),
     }
 
@@ -94,8 +96,9 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
     Returns
     -------
     dict
-        ``runs`` (names); ``settings`` (only those that differ), ``metrics`` and ``probes``: each a
-        dict of name -> list with one value for each run, None if a run has no value.
+        ``runs`` (names); ``settings`` (only those that differ), ``metrics``, ``probes`` and
+        ``verdicts``: each a dict of name -> list with one value for each run, None if a run has no
+        value.
 
     Raises
     ------
@@ -131,6 +134,7 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
         "settings": {name: values for name, values in side_by_side.items() if any(v != values[0] for v in values)},
         "metrics": _side_by_side([{**extent, **run["metrics"]} for extent, run in zip(extents, shown, strict=True)]),
         "probes": _side_by_side(probes),
+        "verdicts": _side_by_side([run["verdicts"] for run in shown]),
     }
 
 
@@ -180,6 +184,12 @@ def _scores(path: Path) -> dict[str, float]:
         if value is not None:
             scores[str(row.get("features"))] = float(value)
     return scores
+
+
+def _read_verdicts(folder: Path) -> dict[str, str]:
+    """Read the sentence of each probe; results of earlier versions have none."""
+    verdicts = {path.stem: _read_json(path).get("verdict") for path in sorted(folder.glob("probe-*.json"))}
+    return {name: str(verdict) for name, verdict in verdicts.items() if verdict}
 
 
 def _environment(folder: Path) -> dict[str, Any]:

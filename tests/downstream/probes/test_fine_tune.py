@@ -92,7 +92,7 @@ def test_too_few_labels_are_refused(tmp_path: Path) -> None:
 def test_rows_without_a_network_have_a_dash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", zernike_basis(3))
     run = spectral_ssl.pretrain(maps, method="regression", epochs=1, settings=TINY, out=tmp_path / "run")
-    table = probe_run(run, maps, (0,), probes=("fine-tune",))
+    table = probe_run(run, maps, 1, split="own", probes=("fine-tune",))
     scores = {row.features: row.fine_tune for row in table.rows}
     assert [name for name, score in scores.items() if score] == ["untrained network", "trained network"]
     for score in scores.values():

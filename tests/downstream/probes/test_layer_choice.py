@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
 from downstream.probes import layer_choice
-from downstream.probes.layer_choice import choose_layer, draw_from_each_class
-from downstream.probes.table import probe_run, split_labelled_rows
+from downstream.probes import rows as row_scores
+from downstream.probes.layer_choice import choose_candidate_layers, choose_layer, draw_from_each_class
+from downstream.probes.table import probe_run
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.cli.app import app
@@ -33,6 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, MapFi
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("downstream.probes.cross_validation.FOLDS", 2)
+    monkeypatch.setattr("downstream.probes.protocol.splits.OUTER_FOLDS", 3)
     monkeypatch.setattr("downstream.probes.classifiers.logistic.STRENGTHS", (1e-3, 1e-1))
 
 
@@ -40,7 +43,7 @@ def test_the_best_on_the_training_split_is_taken_and_of_equals_the_smallest(
     trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained
-    train, _, _ = split_labelled_rows(maps)
+    train = maps.rows("train")
     found = choose_layer("row", run, maps, train, maps.labels[train], 0)
     labels = maps.labels.copy()
     labels[maps.rows("test")] = -1
@@ -73,7 +76,7 @@ def test_layers_of_many_features_are_not_tried_but_named(
     trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, maps = trained
-    train, _, _ = split_labelled_rows(maps)
+    train = maps.rows("train")
     monkeypatch.setattr(layer_choice, "MOST_FEATURES", 20)
     found = choose_layer("row", run, maps, train, maps.labels[train], 0)
     assert DEFAULT in found.scores
@@ -93,7 +96,7 @@ def test_each_class_keeps_its_share() -> None:
 
 def test_auto_chooses_for_each_network_and_the_choice_is_written(trained: tuple[TrainedRun, MapFile]) -> None:
     run, maps = trained
-    result = spectral_ssl.probe(maps, run=run, layer="auto", seeds=1)
+    result = spectral_ssl.probe(maps, run=run, layer="auto", split="own", seeds=1)
     assert [choice["row"] for choice in result["layer_choices"]] == ["untrained network", "trained network"]
     written = json.loads(Path(result["path"]).read_text())
     assert Path(result["path"]).name == "probe-maps-auto.json"
@@ -101,15 +104,40 @@ def test_auto_chooses_for_each_network_and_the_choice_is_written(trained: tuple[
     assert written["layer_choices"][1]["scores"] == result["layer_choices"][1]["scores"]
     for choice, row in zip(result["layer_choices"], result["rows"][-2:], strict=True):
         assert row["dimensions"] == run.layers()[choice["layer"]]
-    named = spectral_ssl.probe(maps, run=run, layer=result["layer_choices"][1]["layer"], seeds=1)
+    named = spectral_ssl.probe(maps, run=run, layer=result["layer_choices"][1]["layer"], split="own", seeds=1)
     assert named["rows"][-1]["accuracies"] == result["rows"][-1]["accuracies"]
     assert spectral_ssl.probe(maps, run=run, seeds=1)["layer_choices"] == ()
+
+
+def test_in_cross_validation_each_fold_chooses_its_layer(
+    trained: tuple[TrainedRun, MapFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, maps = trained
+    labels_seen = []
+    original = row_scores.score_layers
+
+    def spy(features: np.ndarray, labels: np.ndarray, *more: Any) -> dict[str, float]:
+        labels_seen.append(len(labels))
+        return original(features, labels, *more)
+
+    monkeypatch.setattr(row_scores, "score_layers", spy)
+    table = probe_run(run, maps, 1, probes=("neighbours",), layer="auto")
+    assert labels_seen == [48] * 6  # 3 folds of 2 networks, never the 24 held-out samples
+    for choice, row in zip(table.layer_choices, table.rows[-2:], strict=True):
+        assert choice.row == row.features
+        assert set(choice.scores) == {DEFAULT, *choose_candidate_layers(run.layers())}
+        assert choice.scores[choice.layer] == max(choice.scores.values())
+        means = {name: np.mean([each[name] for each in row.layer_scores]) for name in choice.scores}
+        assert choice.scores == pytest.approx(means)
+    monkeypatch.setattr("downstream.probes.table.LARGEST_JOINED", 1000)
+    with pytest.raises(UserError, match="too many features to choose a layer"):
+        probe_run(run, maps, 1, layer="auto")
 
 
 def test_all_gives_each_layer_a_row(trained: tuple[TrainedRun, MapFile]) -> None:
     run, maps = trained
     sizes = run.layers()
-    rows = {row.features: row for row in probe_run(run, maps, (0,), probes=("neighbours",), layer="all").rows}
+    rows = {row.features: row for row in probe_run(run, maps, 1, probes=("neighbours",), layer="all").rows}
     for name, size in sizes.items():
         title = "trained network" if name == DEFAULT else f"trained network, {name}"
         assert rows[title].dimensions == size

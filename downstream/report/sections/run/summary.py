@@ -8,6 +8,7 @@ from downstream.probes.compared_features import TRAINED
 from downstream.report.evidence import Evidence, name_probe, to_number
 from downstream.report.table import Score, Table, make_score
 from downstream.report.templating import render, render_table
+from downstream.report.verdicts import find_verdict, is_shown_better, make_score_with_interval
 
 
 def render_summary(evidence: Evidence) -> Markup | None:
@@ -54,53 +55,65 @@ def build_probe_table(result: dict[str, Any], is_current: bool = True) -> Table:
         for row, cell in zip(rows, cells, strict=True):
             row.append(cell)
     names = [row["features"] for row in result["rows"]]
-    caption = (
-        f"{name_probe(result)}: {result['classes']} classes, {result['train']} training samples, "
-        f"{result['test']} test samples{old}"
+    return Table(
+        caption=f"{name_probe(result)}: {describe_samples(result)}{old}. In brackets: 95 % intervals",
+        columns=columns,
+        rows=rows,
+        marked=names.index(TRAINED) if TRAINED in names else None,
+        is_better=is_shown_better(result),
     )
-    return Table(caption=caption, columns=columns, rows=rows, marked=names.index(TRAINED) if TRAINED in names else None)
+
+
+def describe_samples(result: dict[str, Any]) -> str:
+    """Describe the samples of a stored probe: their classes, and how they were split."""
+    if result.get("folds"):
+        count = len(result["seeds"])
+        repeats = f", {count} repeats" if count > 1 else ""
+        return (
+            f"{result['classes']} classes, {result['test']} samples, {result['folds']}-fold cross-validation{repeats}"
+        )
+    return f"{result['classes']} classes, {result['train']} training samples, {result['test']} test samples"
 
 
 def _build_columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
     """Build the columns of the probes that were run: the scores of all rows by the title of the column."""
     probes, rows = result.get("probes", ()), result["rows"]
+    spread = f"deviation over {'repeats' if result.get('folds') else 'seeds'}"
     columns: dict[str, list[Score | None]] = {}
     if "linear" in probes:
-        columns["linear probe"] = [make_score(row["mean"], row["std"]) for row in rows]
-        columns["standard error of the test"] = [make_score(row["standard_error"]) for row in rows]
+        columns["linear probe"] = [make_score_with_interval(result, row, "mean", "interval") for row in rows]
+        if any(row["std"] is not None for row in rows):
+            columns[spread] = [make_score(row["std"]) for row in rows]
     for probe, title in (("svm", "linear SVM"), ("layer", "single layer")):
         if probe in probes:
             columns[title] = [
-                make_score(row[probe]["mean"], row[probe]["std"]) if row.get(probe) else None for row in rows
+                make_score_with_interval(result, row.get(probe) or {}, "mean", "interval") for row in rows
             ]
     if "neighbours" in probes:
-        columns["10 neighbours"] = [make_score(row["neighbours"]) for row in rows]
+        columns["10 neighbours"] = [
+            make_score_with_interval(result, row, "neighbours", "neighbours_interval") for row in rows
+        ]
     for index, scores in enumerate(rows[0].get("few_shot") or ()):
         title = f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"
         few = [row["few_shot"][index] for row in rows]
-        columns[title] = [make_score(each["mean"], each["std"]) for each in few]
+        columns[title] = [make_score_with_interval(result, each, "mean", "interval") for each in few]
     if "retrieval" in probes:
         columns["class mAP"] = [make_score(row["retrieval"]) for row in rows]
     if "fine-tune" in probes:
-        tuned = [row.get("fine_tune") for row in rows]
-        columns["fine-tuned (upper reference)"] = [make_score(each["accuracy"]) if each else None for each in tuned]
+        tuned = [row.get("fine_tune") or {} for row in rows]
+        columns["fine-tuned (upper reference)"] = [
+            make_score_with_interval(result, each, "accuracy", "interval") for each in tuned
+        ]
     return columns
 
 
 def _write_headline(evidence: Evidence) -> str:
-    """Write the newest linear probe in two sentences: the run, and the best training-free baseline."""
-    for result in reversed(evidence.probes):
-        if "linear" not in result.get("probes", ()) or not evidence.is_current(result):
-            continue
-        scores = {row["features"]: to_number(row["mean"]) for row in result["rows"]}
-        baselines = {name: mean for name, mean in scores.items() if not name.startswith((TRAINED, "reference"))}
-        if TRAINED not in scores or not baselines:
-            continue
-        best = max(baselines, key=lambda name: baselines[name])
-        return (
-            f"Linear probe on {name_probe(result)}: {scores[TRAINED]:.1%} of {result['test']} test samples correct. "
-            f"Best training-free baseline ({best}): {baselines[best]:.1%}."
-        )
+    """Write what the newest probe of this checkpoint shows; the linear probe comes first."""
+    current = [result for result in reversed(evidence.probes) if evidence.is_current(result)]
+    for result in sorted(current, key=lambda each: "linear" not in each.get("probes", ())):
+        verdict = find_verdict(result)
+        if verdict:
+            return f"{name_probe(result)}, {verdict}."
     return ""
 
 
