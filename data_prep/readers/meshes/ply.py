@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.readers.limits import MOST_CORNERS
 from data_prep.readers.meshes.ply_header import Element, Header, parse_header
 from data_prep.readers.meshes.ply_tables import Column, read_columns
 from data_prep.readers.meshes.polygons import triangulate_polygons
@@ -61,11 +62,14 @@ def parse_ply(data: bytes) -> Shape:
     header = parse_header(data)
     number = _find_vertices(header)
     axes = _find_axes(header.elements[number])
+    count = header.elements[number].count
+    if count > MOST_CORNERS:
+        raise ObjectError(f"{count} vertices, more than {MOST_CORNERS}")
     surfaces = _find_surfaces(header)
     if not surfaces:
         _check_cloud(header, header.elements[number])
     columns = read_columns(data, header, {number: axes, **{other: [place] for other, place in surfaces.items()}})
-    points = np.empty((header.elements[number].count, 3))
+    points = np.empty((count, 3))
     for axis, place in enumerate(axes):
         points[:, axis] = columns[number, place].values
     if not surfaces:

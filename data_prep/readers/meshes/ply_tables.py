@@ -135,7 +135,7 @@ def _read_rows(data: bytes, start: int, element: Element, order: str, wanted: Co
         table = np.frombuffer(data, kind, element.count, start)
         lists = [place for place, part in enumerate(element.properties) if part.count_kind]
         if all((table[f"length{place}"] == table[str(place)].shape[1]).all() for place in lists):
-            _check_corners(sum(table[str(place)].size for place in lists if place in wanted))
+            _check_corners(sum(element.count + table[str(place)].size for place in lists if place in wanted))
             return {
                 place: Column(_widen(table[str(place)]).ravel(), np.full(element.count, table[str(place)].shape[1]))
                 if place in lists
@@ -156,7 +156,7 @@ def _widen(values: NDArray[Any]) -> NDArray[Any]:
 def _check_corners(count: int) -> None:
     """Refuse lists that would not fit into memory as int64."""
     if count > MOST_CORNERS:
-        raise ObjectError(f"lists of {count} values, more than {MOST_CORNERS}")
+        raise ObjectError(f"lists of {count} values and lengths, more than {MOST_CORNERS}")
 
 
 def _walk_rows(data: bytes, start: int, element: Element, order: str, count: int) -> tuple[Offsets, Offsets]:
@@ -220,7 +220,7 @@ def _gather_columns(
         kind = np.dtype(order + part.kind)
         if part.count_kind:
             if place in wanted:
-                _check_corners(int(sizes[number].sum()))
+                _check_corners(element.count + int(sizes[number].sum()))
                 offsets = ends[number + 1] - sizes[number] * kind.itemsize
                 values = _gather(data, _spread(offsets, sizes[number], kind.itemsize), kind)
                 table[place] = Column(_widen(values), sizes[number])

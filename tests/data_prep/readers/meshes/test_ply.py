@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from random_meshes import RandomMesh, make_random_mesh
 
-from data_prep.readers.meshes import ply_tables
+from data_prep.readers.meshes import ply, ply_tables
 from data_prep.readers.meshes.ply import parse_ply
 from data_prep.source import Shape, collect_notes
 from spectral_ssl.ground.errors import ObjectError
@@ -307,9 +307,15 @@ def test_rows_and_lists_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     faces: list[Row] = [((0, 1, 2),), ((0, 1, 2, 3),)]
     mixed = _write("binary_little_endian", ("vertex", XYZ, SQUARE), ("face", FACE, faces))
     equal = _write("binary_little_endian", ("vertex", XYZ, SQUARE), ("face", FACE, faces[:1] * 2))
-    monkeypatch.setattr(ply_tables, "MOST_CORNERS", 5)
+    monkeypatch.setattr(ply, "MOST_CORNERS", 3)
+    with pytest.raises(ObjectError, match="4 vertices, more than 3"):
+        parse_ply(mixed)
+    monkeypatch.setattr(ply, "MOST_CORNERS", 4)
+    monkeypatch.setattr(ply_tables, "MOST_CORNERS", 8)
+    parse_ply(equal)
+    monkeypatch.setattr(ply_tables, "MOST_CORNERS", 7)
     for data in (mixed, equal):
-        with pytest.raises(ObjectError, match="more than 5"):
+        with pytest.raises(ObjectError, match="more than 7"):
             parse_ply(data)
     monkeypatch.setattr(ply_tables, "MOST_WALKED", 1)
     with pytest.raises(ObjectError, match="several lengths: too many"):
