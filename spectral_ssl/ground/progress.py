@@ -21,6 +21,7 @@ from spectral_ssl.ground.terminal import printable, process_rank
 WINDOW = 60.0  # seconds: the speed is that of the last minute, because it changes, e.g. once all workers have started
 SECONDS_BETWEEN_LINES = 5.0
 SECONDS_OF_SILENCE = 1.8  # A step that takes longer tells the user that it goes on.
+FIRST_SECONDS = 60.0  # After this time lines come every SECONDS_BETWEEN_LINES, so that logs stay short.
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
 
@@ -83,7 +84,8 @@ def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advan
         with _show_bar(what, TimeLeft(total, most_seconds)) as advance:
             yield advance
     else:
-        yield _print_lines(what, TimeLeft(total, most_seconds))
+        with _print_lines(what, TimeLeft(total, most_seconds)) as advance:
+            yield advance
 
 
 @contextmanager
@@ -207,22 +209,46 @@ def _show_bar(what: str, left: TimeLeft) -> Iterator[Advance]:
         yield advance
 
 
-def _print_lines(what: str, left: TimeLeft) -> Advance:
+@contextmanager
+def _print_lines(what: str, left: TimeLeft) -> Iterator[Advance]:
+    """Print plain lines: in the first minute one every two seconds, also while no part is finished."""
     started = last = time.monotonic()
     done = 0
+    note = ""
+    ended = threading.Event()
+
+    def show(now: float) -> None:
+        nonlocal last
+        last = now
+        rest = "" if done >= left.total else _format_left(left)
+        parts = [f"{done}/{left.total}", f"{now - started:.0f} s", rest, note]
+        say(f"{what}: {', '.join(part for part in parts if part)}")
+
+    def is_due(now: float) -> bool:
+        return now - last >= (SECONDS_OF_SILENCE if now - started < FIRST_SECONDS else SECONDS_BETWEEN_LINES)
 
     def advance(steps: int = 1, text: str = "") -> None:
-        nonlocal last, done
+        nonlocal done, note
         done += steps
+        note = text
         now = time.monotonic()
         left.note(done, now)
-        if done >= left.total or now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            rest = "" if done >= left.total else _format_left(left)
-            parts = [f"{done}/{left.total}", f"{now - started:.0f} s", rest, text]
-            say(f"{what}: {', '.join(part for part in parts if part)}")
+        if done >= left.total or is_due(now):
+            show(now)
 
-    return advance
+    def tell() -> None:
+        while not ended.wait(SECONDS_OF_SILENCE / 4):
+            now = time.monotonic()
+            if done < left.total and is_due(now):
+                show(now)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield advance
+    finally:
+        ended.set()
+        teller.join()
 
 
 def _format_left(left: TimeLeft) -> str:

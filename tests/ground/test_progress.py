@@ -4,12 +4,13 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from spectral_ssl.ground import progress as module
-from spectral_ssl.ground.progress import TimeLeft, format_duration, progress, quiet, say
+from spectral_ssl.ground.progress import TimeLeft, busy, format_duration, progress, quiet, say
 
 
 def test_a_steady_speed_gives_the_time_left() -> None:
@@ -62,6 +63,20 @@ def test_a_line_tells_the_time_left(capsys: pytest.CaptureFixture[str], monkeypa
     first, second = capsys.readouterr().err.splitlines()
     assert first == "prep: 20/40, 10 s, about 9 s left"
     assert second == "prep: 40/40, 20 s, done"
+
+
+def test_a_step_without_finished_parts_is_not_silent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 0.02)
+    with progress("prep", 3), busy("reading"):
+        time.sleep(0.2)
+    with quiet(), progress("prep", 3), busy("reading"):
+        time.sleep(0.05)
+    with busy("short"):
+        pass
+    lines = capsys.readouterr().err.splitlines()
+    assert {"prep: 0/3, 0 s", "reading: 0 s"} == set(lines)
 
 
 def test_quiet_silences_lines_and_progress_and_ends_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
