@@ -19,6 +19,7 @@ from spectral_ssl.ground.errors import ObjectError
 KINDS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+LFS_POINTER = b"version https://git-lfs"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # One letter and a colon is a disk, and no such file exists here.
 
 # A part of a file is a view of its bytes, because a copy would need as much memory again.
@@ -212,6 +213,8 @@ class GltfFile:
                 if size > limits.LARGEST_FILE:
                     raise ObjectError(f"buffers of more than {limits.LARGEST_FILE >> 20} MiB")
                 self._files[path] = path.read_bytes()
+                if self._files[path].startswith(LFS_POINTER):
+                    raise ObjectError(f"its buffer {path.name[:80]!r} is a Git LFS pointer: run `git lfs pull`")
             return self._files[path]
         raise ObjectError(f"its buffer {unquote(uri)[:80]!r} is not in its folder: copy that file next to it")
 

@@ -317,6 +317,15 @@ def test_no_buffer_outside_the_folder_is_read(tmp_path: Path) -> None:
             parse_gltf(json.dumps(tree).encode(), inside)
 
 
+def test_a_buffer_that_is_a_pointer(tmp_path: Path) -> None:
+    writer = GltfWriter()
+    writer.add_mesh(_square(writer))
+    data = writer.gltf(tmp_path, "a.bin")
+    (tmp_path / "a.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(ObjectError, match=r"'a\.bin' is a Git LFS pointer"):
+        parse_gltf(data, tmp_path)
+
+
 @pytest.mark.parametrize(
     "uri", ["data:,%00%00%00%00", "data:text/plain,aaaa", "data:;base64,YWFhYQ", "DATA:a/b;x=1;BASE64,YWFh%0AYQ=="]
 )
