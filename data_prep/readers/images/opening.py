@@ -112,8 +112,14 @@ def open_image(path: Path) -> "Iterator[ImageFile]":
     try:
         if not path.is_file():  # Opening a pipe could block for ever.
             raise ObjectError("no such file" if not path.exists() else "not a regular file: a pipe, folder or device")
-        with warnings.catch_warnings(), Pillow.open(path, formats=_list_formats(path.suffix.lower())) as image:
-            warnings.simplefilter("ignore")  # Pillow warns of large images and unusual metadata.
+        formats = _list_formats(path.suffix.lower())
+        # Pillow warns of large images and unusual metadata. It gets a stream, because it maps files of
+        # which it knows the path into memory, and then scrambles the rows of turned TIFF files.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            path.open("rb") as file,
+            Pillow.open(file, "r", formats) as image,
+        ):
             if max(image.size) > LARGEST_SIDE or math.prod(image.size) > MOST_PIXELS:
                 most = f"{LARGEST_SIDE} on a side or {MOST_PIXELS} in total"
                 raise ObjectError(f"{image.size[0]}x{image.size[1]} pixels, more than {most}")
@@ -246,8 +252,7 @@ def _find_missing_decoder(path: Path) -> str:
     if not feature:
         return ""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # An older Pillow warns of features that it does not know.
+        with warnings.catch_warnings(action="ignore"):  # An older Pillow warns of features that it does not know.
             present = bool(features.check(feature))
     except ValueError:
         present = False

@@ -61,6 +61,30 @@ def _best(ending: str) -> dict[str, Any]:
     return {".jpg": {"quality": 95}, ".webp": {"lossless": True}, ".avif": {"quality": 95}}.get(ending, {})
 
 
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "P", "I;16", "F", "CMYK"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_tiff_files_of_all_modes_are_turned(tmp_path: Path, mode: str, orientation: int, compression: str) -> None:
+    generator = np.random.default_rng(0)
+    upright = generator.integers(0, 256, (7, 12, {"LA": 2, "RGBA": 4, "CMYK": 4}.get(mode, 1)), np.uint8)
+    upright[..., -1] |= 1 if upright.shape[2] > 1 else 0  # Nothing is fully transparent.
+    scaled = {"I;16": upright.astype(np.uint16) * 257, "F": upright / np.float32(255), "1": upright > 127}
+    exif = Pillow.Exif()
+    exif[274] = orientation
+    images = {}
+    for name, turn in (("stored", STORED[orientation]), ("upright", STORED[1])):
+        pixels = np.ascontiguousarray(turn(scaled.get(mode, upright)).squeeze())
+        kind = None if mode in scaled else {"P": "L"}.get(mode, mode)
+        image = Pillow.frombytes(kind, pixels.shape[1::-1], pixels.tobytes()) if kind else Pillow.fromarray(pixels)
+        image = image.convert("P") if mode == "P" else image
+        path = tmp_path / f"{name}.tif"
+        image.save(path, compression=compression, **({"exif": exif} if name == "stored" else {}))
+        images[name] = read_image(path)
+        assert read_header(path).shape == images[name].shape
+    np.testing.assert_array_equal(images["stored"], images["upright"])
+    assert np.ptp(images["upright"]) > 100
+
+
 def test_deep_images_are_turned_too(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[274] = 6
