@@ -192,11 +192,17 @@ def _count_corners(file: GltfFile, number: Any) -> int:
     corners = 0
     for primitive in _primitives(file, number):
         count = get_count(file.get("accessors", primitive["attributes"]["POSITION"]), "count")
-        vertices[_vertex_key(primitive)] = count
+        # Each joint set and each morph target is another array of the same length.
+        vertices[_vertex_key(primitive)] = count * (len(_list_names(primitive)) + len(primitive.get("targets", [])))
         if "indices" in primitive:
             count = get_count(file.get("accessors", primitive["indices"]), "count")
         corners += 3 * count if primitive.get("mode") in (STRIP, FAN) else count
     return sum(vertices.values()) + corners
+
+
+def _list_names(primitive: dict[str, Any]) -> list[str]:
+    """List the attributes of the vertices that decide where they are."""
+    return sorted(name for name in primitive["attributes"] if name.split("_")[0] in ("POSITION", "JOINTS", "WEIGHTS"))
 
 
 def _vertex_key(primitive: dict[str, Any]) -> tuple[Any, ...]:
@@ -204,8 +210,8 @@ def _vertex_key(primitive: dict[str, Any]) -> tuple[Any, ...]:
     packed = get_extension(primitive, DRACO)
     is_cloud = primitive.get("mode") == POINTS
     if packed:
-        return (is_cloud, "draco", packed["bufferView"])
-    names = sorted(name for name in primitive["attributes"] if name.split("_")[0] in ("POSITION", "JOINTS", "WEIGHTS"))
+        return (is_cloud, packed["bufferView"], primitive["attributes"]["POSITION"], primitive["indices"])
+    names = _list_names(primitive)
     targets = tuple(target.get("POSITION") for target in primitive.get("targets", []))
     return (is_cloud, *((name, primitive["attributes"][name]) for name in names), targets)
 
@@ -214,7 +220,7 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
     """Read all primitives of the mesh of a node, in the pose of its morph weights and joints."""
     mesh = file.get("meshes", node["mesh"])
     weights = node.get("weights", mesh.get("weights", []))
-    starts: dict[Any, tuple[int, NDArray[np.float64]]] = {}
+    shared: dict[Any, tuple[int, NDArray[np.float64], Faces | None]] = {}
     points: list[NDArray[np.float64]] = []
     faces: list[Faces] = []
     clouds: list[NDArray[np.float64]] = []
@@ -224,22 +230,21 @@ def _read_mesh(file: GltfFile, node: dict[str, Any], joints: NDArray[np.float64]
         if mode in LINES:
             continue
         _refuse_splats(primitive)
-        attributes, corners, mode = _read_arrays(file, primitive, mode)
         key = _vertex_key(primitive)
-        if key not in starts:
-            starts[key] = count, _pose(file, primitive, weights, attributes, joints)
+        if key not in shared:
+            attributes, packed = _read_vertices(file, primitive, mode)
+            shared[key] = count, _pose(file, primitive, weights, attributes, joints), packed
             if mode != POINTS:
-                points.append(starts[key][1])
+                points.append(shared[key][1])
                 count += len(points[-1])
-        start, positions = starts[key]
-        if corners is None:
-            corners = np.arange(len(positions))
+        start, positions, packed = shared[key]
+        corners = _read_corners(file, primitive, len(positions)) if packed is None else packed
         if len(corners) and corners.max() >= len(positions):
             raise ObjectError(f"a face names vertex {corners.max()} of {len(positions)}")
         if mode == POINTS:
             clouds.append(positions[corners])
         else:
-            triangles = _make_triangles(corners, mode)
+            triangles = _make_triangles(corners, mode if packed is None else TRIANGLES)
             faces.append(triangles + start if start else triangles)
     nothing = np.empty((0, 3))
     return Part(_join(points or [nothing]), _join(faces or [nothing.astype(np.int64)]), _join(clouds or [nothing]))
@@ -265,35 +270,38 @@ def _refuse_splats(primitive: dict[str, Any]) -> None:
         )
 
 
-def _read_arrays(
+def _read_vertices(
     file: GltfFile, primitive: dict[str, Any], mode: int
-) -> tuple[dict[str, NDArray[Any]], Faces | None, int]:
-    """Read the attributes of the vertices of a primitive, its indices or None, and the mode of the indices."""
-    names = [name for name in primitive["attributes"] if name.split("_")[0] in ("POSITION", "JOINTS", "WEIGHTS")]
-    forms = {name: "VEC3" if name == "POSITION" else "VEC4" for name in names}
+) -> tuple[dict[str, NDArray[Any]], Faces | None]:
+    """Read the attributes of the vertices of a primitive; of a Draco mesh also the corners of its triangles."""
+    forms = {name: "VEC3" if name == "POSITION" else "VEC4" for name in _list_names(primitive)}
     packed = get_extension(primitive, DRACO)
     position = file.get("accessors", primitive["attributes"]["POSITION"])
-    if packed and (has_draco() or "bufferView" not in position):
-        announced = get_count(file.get("accessors", primitive["indices"]), "count")
-        # A strip of K corners has K - 2 triangles, and Draco stores triangles.
-        announced *= 3 if mode == STRIP else 1
-        decoded, faces = decode_draco(file.read_view(packed["bufferView"]), get_count(position, "count"), announced)
-        numbers = {name: packed["attributes"][name] for name in names if name in packed["attributes"]}
-        attributes = {}
-        for name, form in forms.items():
-            if name in numbers:
-                is_scaled = file.get("accessors", primitive["attributes"][name]).get("normalized")
-                attributes[name] = normalise(decoded[numbers[name]]) if is_scaled else decoded[numbers[name]]
-            else:
-                attributes[name] = file.read(primitive["attributes"][name], form)
-        return attributes, faces.ravel(), TRIANGLES
-    attributes = {name: file.read(primitive["attributes"][name], form) for name, form in forms.items()}
+    if not packed or not (has_draco() or "bufferView" not in position):
+        return {name: file.read(primitive["attributes"][name], form) for name, form in forms.items()}, None
+    announced = get_count(file.get("accessors", primitive["indices"]), "count")
+    # A strip of K corners has K - 2 triangles, and Draco stores triangles.
+    announced *= 3 if mode == STRIP else 1
+    decoded, faces = decode_draco(file.read_view(packed["bufferView"]), get_count(position, "count"), announced)
+    attributes = {}
+    for name, form in forms.items():
+        number = primitive["attributes"][name]
+        if name in packed["attributes"]:
+            values = decoded[packed["attributes"][name]]
+            attributes[name] = normalise(values) if file.get("accessors", number).get("normalized") else values
+        else:
+            attributes[name] = file.read(number, form)
+    return attributes, faces.ravel()
+
+
+def _read_corners(file: GltfFile, primitive: dict[str, Any], count: int) -> Faces:
+    """Read the indices of a primitive; without indices its vertices come in their order."""
     if "indices" not in primitive:
-        return attributes, None, mode
+        return np.arange(count)
     corners = file.read(primitive["indices"], "SCALAR")
     if corners.dtype.kind != "u":
         raise ObjectError("unreadable glTF file: indices that are not unsigned integers")
-    return attributes, corners[:, 0].astype(np.int64), mode
+    return corners[:, 0].astype(np.int64)
 
 
 def _pose(

@@ -447,3 +447,9 @@ def test_amounts_that_a_small_file_can_announce_are_limited(monkeypatch: pytest.
             patch.setattr(limits, name, {"MOST_CORNERS": 29}.get(name, 2))
             with pytest.raises(ObjectError, match=f"{reason}.*, more than"):
                 parse_gltf(writer.glb(), NOWHERE)
+    # Two morph targets and the positions are three arrays; with three instances 12 x 3 + 18 numbers.
+    target = {"POSITION": writer.tree["meshes"][0]["primitives"][0]["attributes"]["POSITION"]}
+    writer.tree["meshes"][0]["primitives"][0]["targets"] = [target, target]
+    monkeypatch.setattr(limits, "MOST_CORNERS", 53)
+    with pytest.raises(ObjectError, match="54 vertices and corners of faces, more than"):
+        parse_gltf(writer.glb(), NOWHERE)
