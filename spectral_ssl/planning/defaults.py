@@ -2,15 +2,18 @@
 
 A file of Zernike moments or spherical harmonics that holds its point clouds gets the joint
 embedding of altered views, which had the best scores on Zernike moments of ModelNet10
-(docs/results.md). All other files get cGML denoising, which needs nothing but maps. A method with a
-default task of its own keeps that task.
+(docs/results.md). Images get the joint embedding of altered images, with filters of patches. All
+other files get cGML denoising, which needs nothing but maps. A method with a default task of its own
+keeps that task.
 """
 
 import math
 from typing import Any
 
+from data_prep.maps.common_pose import NO_COMMON_POSE, measure_pose_agreement
 from data_prep.maps.reader import MapFile
 from pretext.methods.catalogue import find_method
+from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import find_task
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
@@ -21,6 +24,12 @@ BATCH = 128
 # Large data needs fewer epochs: a third of these steps was as good (docs/joint-embedding.md).
 STEPS = 2000
 FEWEST_EPOCHS = 10
+# For images, as in the recipe joint-embedding-facades: 400 filters, views of 3/4 of the side.
+IMAGE_BATCH = 256
+IMAGE_STEPS, IMAGE_EPOCHS = 400, 200
+FILTERS = 400
+SMALLEST_IMAGE, SMALLEST_CUT = 8, 32  # pixels on a side: to be trained on, and to have smaller views
+FEW = 200  # maps of the training split
 
 
 def choose_sections(maps: MapFile, method: str | None = None, task: str | None = None) -> dict[str, dict[str, Any]]:
@@ -36,10 +45,12 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
     Returns
     -------
     dict of str to dict
-        The section [run], and [train] where it depends on the data.
+        The section [run], and the settings that depend on the data.
     """
-    may_have_views = method in (None, "joint-embedding") and task in (None, "views")
     count = len(maps.rows("train"))
+    if _may_have_image_views(maps, method, task) and count > 1:
+        return _choose_for_images(maps, count)
+    may_have_views = method in (None, "joint-embedding") and task in (None, "views")
     if may_have_views and has_views(maps) and count > 1:  # a single pair teaches nothing
         batch = min(BATCH, max(count // 2, 2))
         epochs = min(EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS / math.ceil(max(count, 1) / batch))))
@@ -51,6 +62,62 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
         say(f"{maps.path} has no point clouds (prep --keep-points), which the joint embedding needs: training cgml")
     chosen = method or (find_task(task).method if task else "cgml")
     return {"run": {"method": chosen, "task": task or find_method(chosen).task}}
+
+
+def _may_have_image_views(maps: MapFile, method: str | None, task: str | None) -> bool:
+    """Tell whether the joint embedding of altered images suits a map file and the names that the user gave."""
+    is_image = maps.basis.kind == "pixels" and min(maps.basis.shape[1:]) >= SMALLEST_IMAGE
+    return is_image and method in (None, "joint-embedding") and task in (None, "picture-views")
+
+
+def _choose_for_images(maps: MapFile, count: int) -> dict[str, dict[str, Any]]:
+    """Choose the joint embedding of altered images, with sizes that suit the number and the size of the images."""
+    channels, height, width = maps.basis.shape
+    batch = min(IMAGE_BATCH, max(count // 2, 2))
+    epochs = min(IMAGE_EPOCHS, max(FEWEST_EPOCHS, math.ceil(IMAGE_STEPS / math.ceil(count / batch))))
+    # smaller views take less time; views that are not square would be if they had a side
+    has_smaller_views = height == width >= SMALLEST_CUT
+    return {
+        "run": {"method": "joint-embedding", "task": "picture-views"},
+        "train": {"epochs": epochs, "batch_size": batch, "precision": "bf16" if has_bfloat16() else "fp32"},
+        "method": {"filters": FILTERS},
+        # the mirror image of a grey digit or letter is another sign
+        "task": {"side": 3 * height // 4 if has_smaller_views else 0, "mirror": channels > 1},
+    }
+
+
+def list_advice(plan: Plan, maps: MapFile) -> list[str]:
+    """List what the user should know about the data before a training.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the training.
+    maps : MapFile
+        The maps to train on.
+
+    Returns
+    -------
+    list of str
+        A line for each matter; usually none.
+    """
+    lines, count = [], len(maps.rows("train"))
+    if count < FEW:
+        other = "joint-embedding-facades" if maps.basis.kind == "pixels" else "joint-embedding-modelnet10"
+        lines.append(
+            f"few data: {count} maps to train on. With fewer than {FEW}, features without training are often as good: "
+            "`spectral-ssl probe` compares them. More data helps, also other data: train with "
+            f"`--recipe {other}`, then `spectral-ssl export --data {maps.path}` gives features of yours"
+        )
+    if plan.task == "views" and plan.task_config.pose == "upright":
+        agreement = measure_pose_agreement(maps)
+        if agreement is not None and agreement < NO_COMMON_POSE:
+            lines.append(
+                f"the objects have no common pose (agreement of their principal axes {agreement:.2f}; rotated at "
+                "random 0, upright furniture 0.16 and more): `--set pose=principal` gives features that do not "
+                "depend on the pose"
+            )
+    return lines
 
 
 def has_views(maps: MapFile) -> bool:

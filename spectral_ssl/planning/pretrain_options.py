@@ -31,16 +31,16 @@ class PretrainOptions:
     _: KW_ONLY
     method: str | None = option(
         None,
-        "A name of `list methods` [joint-embedding, cgml without clouds].",
-        'The method, see ``spectral-ssl list``. The default is "joint-embedding" if the map file holds point clouds, '
-        'as those of shapes do, else "cgml".',
+        "A name of `list methods` [joint-embedding, cgml for shapes without clouds].",
+        'The method, see ``spectral-ssl list``. The default is "joint-embedding" for images, and if the map file holds '
+        'point clouds, as those of shapes do; else "cgml".',
         completes="methods",
     )
     task: str | None = option(
         None,
-        "A name of `list tasks` [views, denoise without clouds].",
+        "A name of `list tasks` [views, picture-views, denoise for shapes without clouds].",
         'The pretext task, see ``spectral-ssl list``. The default is "views" for the default method of map files with '
-        'point clouds, else the task of the method, mostly "denoise".',
+        'point clouds, "picture-views" for images, else the task of the method, mostly "denoise".',
         completes="tasks",
     )
     recipe: str | None = option(

@@ -22,6 +22,7 @@ from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.run_folder import drop_metrics_after, lock_run
 from spectral_ssl.ground.terminal import count_restarts
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.defaults import list_advice
 from spectral_ssl.planning.find_data import find_maps
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -101,6 +102,8 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
     locks.enter_context(lock_run(folder))
     if predictor_run is not None:
         say(f"taking the predictor of {predictor_run}")
+    for line in list_advice(plan, maps):
+        say(line)
     say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
     return RunStart(
         folder=folder,

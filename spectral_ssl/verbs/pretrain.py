@@ -4,16 +4,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_prep.maps.reader import MapFile
+from downstream.features.quick_score import compute_quick_score
 from downstream.figures.run import draw_run
 from downstream.figures.training_curves import draw_losses
 from downstream.report.evidence import Predictions
+from downstream.report.page import NAME as REPORT
 from downstream.report.page import write_short_report
 from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, select_held_out_rows
 from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
-from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
@@ -95,5 +99,13 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
     if report:
-        write_short_report(run, maps, predictions)
+        with busy("score and report"):
+            score = compute_quick_score(run, maps) if run.checkpoint["place"]["step"] else None
+            write_short_report(run, maps, predictions)
+        if score is not None:
+            say(score.write())
+        if (folder / REPORT).is_file():
+            say(f"report: {folder / REPORT}")
+    has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
+    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {folder}")
     return run

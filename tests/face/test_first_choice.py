@@ -5,17 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_random_maps
+from scipy.spatial.transform import Rotation
 
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.shape_to_map import clouds_to_maps
 from pretext.data.training_split import TrainingSplit
 from pretext.methods.catalogue import METHODS
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.planning.defaults import choose_sections, has_bfloat16
+from spectral_ssl.planning.defaults import choose_sections, has_bfloat16, list_advice
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.recipe import read_recipe
 from spectral_ssl.planning.run_plan import plan_run
@@ -80,8 +82,61 @@ def test_rotations_of_images_whose_channels_the_task_changes_are_refused(tmp_pat
         plan.build(TrainingSplit(maps).standardise)
 
 
-def test_maps_without_clouds_and_pictures_get_cgml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, basis in (("spectral", zernike_basis(3)), ("pictures", pixel_basis(1, 8, 8))):
+def test_shapes_without_clouds_and_tiny_images_get_cgml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, basis in (("spectral", zernike_basis(3)), ("tiny", pixel_basis(1, 1, 1))):
         maps = write_random_maps(tmp_path / f"{name}.h5", basis)
         assert choose_sections(maps)["run"] == {"method": "cgml", "task": "denoise"}
         assert ("--keep-points" in capsys.readouterr().err) == (name == "spectral")
+
+
+@pytest.mark.parametrize(
+    ("shape", "train", "epochs", "batch", "side", "mirror"),
+    [
+        ((1, 8, 8), 200, 200, 100, 0, False),
+        ((3, 32, 32), 200, 200, 100, 24, True),
+        ((3, 64, 48), 300, 200, 150, 0, True),
+        ((1, 28, 28), 2000, 50, 256, 0, False),
+        ((3, 64, 64), 5, 134, 2, 48, True),
+    ],
+)
+def test_images_get_the_joint_embedding_sized_to_them(
+    shape: tuple[int, int, int], train: int, epochs: int, batch: int, side: int, mirror: bool, tmp_path: Path
+) -> None:
+    maps = write_random_maps(tmp_path / "images.h5", pixel_basis(*shape), train=train, test=0)
+    sections = choose_sections(maps)
+    assert sections["run"] == {"method": "joint-embedding", "task": "picture-views"}
+    assert (sections["train"]["epochs"], sections["train"]["batch_size"]) == (epochs, batch)
+    assert sections["task"] == {"side": side, "mirror": mirror}
+    plan, _ = plan_run(PretrainOptions(maps), Workspace(tmp_path))  # the settings are those of the method and the task
+    assert plan.method_config.networks.filters == 400
+    assert choose_sections(maps, "cgml")["run"] == {"method": "cgml", "task": "denoise"}
+    assert choose_sections(maps, None, "inpaint")["run"] == {"method": "cgml", "task": "inpaint"}
+    assert choose_sections(maps, "joint-embedding")["run"] == sections["run"]
+
+
+def test_few_data_and_no_common_pose_are_said(tmp_path: Path, shapes_file: Path) -> None:
+    few = write_random_maps(tmp_path / "few.h5", pixel_basis(1, 8, 8), train=199, test=0)
+    enough = write_random_maps(tmp_path / "enough.h5", pixel_basis(1, 8, 8), train=200, test=0)
+    (line,) = list_advice(plan_run(PretrainOptions(few), Workspace(tmp_path))[0], few)
+    assert line.startswith("few data: 199 maps to train on")
+    assert "`spectral-ssl probe` compares them" in line
+    assert list_advice(plan_run(PretrainOptions(enough), Workspace(tmp_path))[0], enough) == []
+
+    aligned = open_maps(shapes_file)  # 48 training objects
+    basis, clouds = aligned.basis, aligned.read_points(aligned.rows("train"))
+    turned = np.einsum("nij,npj->npi", Rotation.random(len(clouds), random_state=0).as_matrix(), clouds)
+    with MapWriter(
+        tmp_path / "turned.h5", basis, source="made-up", source_digest="0", classes=["a"], count=len(turned),
+        created_by="test", keep_points=turned.shape[1],
+    ) as writer:  # fmt: skip
+        ids = [str(row) for row in range(len(turned))]
+        writer.append(clouds_to_maps(turned, basis), ids, [0] * len(turned), ["train"] * len(turned), turned)
+    for maps, options, is_said in (
+        (aligned, {}, False),
+        (open_maps(tmp_path / "turned.h5"), {}, True),
+        (open_maps(tmp_path / "turned.h5"), {"settings": ("pose=principal",)}, False),
+        (open_maps(tmp_path / "turned.h5"), {"method": "cgml", "task": "complete-shape"}, False),
+    ):
+        plan, _ = plan_run(PretrainOptions(maps, **options), Workspace(tmp_path))
+        lines = list_advice(plan, maps)
+        assert any("no common pose" in line and "`--set pose=principal`" in line for line in lines) == is_said

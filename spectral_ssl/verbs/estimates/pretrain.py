@@ -30,6 +30,7 @@ from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
+from spectral_ssl.planning.defaults import list_advice
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -50,7 +51,8 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     -------
     dict
         ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can
-        be known then. Else None, and ``method``, ``task``, ``data``, ``maps`` trained on,
+        be known then. Else None, and ``method``, ``task``, ``advice`` (lines about the data),
+        ``data``, ``maps`` trained on,
         ``parameters``, ``epochs``, ``batch_size``, ``steps``, ``measured`` (steps),
         ``seconds_each`` (median), ``seconds_before`` the first step, ``seconds_an_epoch`` of
         feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
@@ -140,6 +142,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
     return {
         "method": plan.method,
         "task": plan.task,
+        "advice": list_advice(plan, maps),
         "data": str(maps.path),
         "maps": len(training),
         "parameters": sum(values.numel() for values in network.parameters() if values.requires_grad),

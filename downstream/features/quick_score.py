@@ -1,0 +1,77 @@
+"""A quick score of a run's features at the end of its training; ``spectral-ssl probe`` measures them properly."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data_prep.maps.reader import MapFile
+from pretext.runs.trained_run import TrainedRun, describe_rows
+from pretext.training.feature_statistics import NEIGHBOURS, knn_accuracy
+
+MOST = 300  # samples: a second or two of one core for most encoders
+FEWEST = 20
+TRAINED = "trained network"
+
+
+@dataclass(frozen=True)
+class QuickScore:
+    """Accuracies of nearest neighbours among a few samples, each left out in turn.
+
+    Attributes
+    ----------
+    scores : dict of str to float
+        Accuracy by features: the trained network, and baselines that need no training.
+    count : int
+        Number of samples.
+    described : str
+        The samples and their split.
+    """
+
+    scores: dict[str, float]
+    count: int
+    described: str
+
+    def write(self) -> str:
+        """Write the scores in one line, with the half width of their 95 % intervals."""
+        trained = self.scores[TRAINED]
+        width = 1.96 * math.sqrt(max(trained * (1 - trained), 1 / self.count) / self.count)
+        listed = ", ".join(f"{name} {score:.2f}" for name, score in self.scores.items())
+        return f"quick score, {NEIGHBOURS} nearest neighbours among {self.described}: {listed} (each +- {width:.2f})"
+
+
+def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickScore | None:
+    """Compute the quick score on the labelled samples of the test split, or of all splits if it is too small.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run.
+    maps : MapFile
+        Its map file.
+    seed : int
+        Seed of the choice of samples, and of the untrained network's parameters.
+
+    Returns
+    -------
+    QuickScore or None
+        The score; None if fewer than 20 samples of at least two classes have labels.
+    """
+    test = maps.rows("test")
+    for candidates in (test, maps.rows()):
+        labelled = candidates[maps.labels[candidates] >= 0]
+        rows = np.sort(np.random.default_rng(seed).permutation(labelled)[:MOST])
+        labels = maps.labels[rows]
+        if len(rows) >= FEWEST and len(np.unique(labels)) > 1:
+            break
+    else:
+        return None
+    features = {
+        TRAINED: run.encode_file(maps, rows),
+        "untrained network": run.untrained(seed).encode_file(maps, rows),
+        "maps themselves": maps.read(rows).reshape(len(rows), -1),
+    }
+    targets = torch.from_numpy(np.asarray(labels, np.int64))
+    scores = {name: knn_accuracy(torch.from_numpy(values), targets) for name, values in features.items()}
+    return QuickScore(scores, len(rows), describe_rows(maps, rows))

@@ -1,0 +1,64 @@
+"""What pretrain says at its end: a quick score, the report, and the next command."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_random_maps
+
+import spectral_ssl
+from data_prep.basis import pixel_basis
+from downstream.features.quick_score import QuickScore, compute_quick_score
+from pretext.runs.trained_run import TrainedRun
+
+TINY = ("width=2", "code=8", "projector=8", "filters=4", "batch_size=16")
+
+
+def train(folder: Path, *, labelled: bool = True, test: int = 24, epochs: int = 1) -> TrainedRun:
+    maps = write_random_maps(folder / "maps.h5", pixel_basis(1, 8, 8), labelled=labelled, test=test)
+    return spectral_ssl.pretrain(maps, settings=TINY, epochs=epochs, out=folder / "run")
+
+
+@pytest.mark.usefixtures("figures")
+def test_the_end_names_score_report_and_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    score, report, following = lines[-3:]
+    assert score.startswith("quick score, 10 nearest neighbours among 24 images of the test split: trained network 0.")
+    assert "untrained network" in score
+    assert "maps themselves" in score
+    assert report == f"report: {run.folder / 'report.html'}"
+    assert (run.folder / "report.html").is_file()
+    assert following == f"next: spectral-ssl probe --run {run.folder}"
+
+
+def test_without_labels_there_is_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(tmp_path, labelled=False)
+    error = capsys.readouterr().err
+    assert "quick score" not in error
+    assert error.splitlines()[-1] == f"next: spectral-ssl export --run {run.folder}"
+
+
+def test_the_score_is_that_of_the_neighbours(tmp_path: Path) -> None:
+    run = train(tmp_path, test=8)  # too few test samples: those of all splits are taken
+    maps = spectral_ssl.open_maps(tmp_path / "maps.h5")
+    score = compute_quick_score(run, maps)
+    assert score is not None
+    assert score.described == "56 images of the training and the test split"
+    values = maps.read(maps.rows()).reshape(56, -1).astype(np.float64)
+    standard = (values - values.mean(0)) / values.std(0, ddof=1)
+    standard /= np.linalg.norm(standard, axis=1, keepdims=True)
+    similarity = standard @ standard.T
+    np.fill_diagonal(similarity, -np.inf)
+    right = 0
+    for row in range(56):
+        nearest = np.argsort(-similarity[row])[:10]
+        votes = np.zeros(3)
+        np.add.at(votes, maps.labels[nearest], 1 + similarity[row, nearest] / 20)
+        right += votes.argmax() == maps.labels[row]
+    assert score.scores["maps themselves"] == pytest.approx(right / 56)
+
+
+def test_a_score_without_a_mistake_still_has_an_interval() -> None:
+    score = QuickScore({"trained network": 1.0, "maps themselves": 0.5}, 25, "25 images of the test split")
+    assert score.write().endswith("trained network 1.00, maps themselves 0.50 (each +- 0.08)")
