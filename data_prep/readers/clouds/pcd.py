@@ -117,6 +117,8 @@ def _read_table(header: Header, body: bytes) -> NDArray[np.float64]:
 def _read_text(body: bytes, points: int, columns: list[int]) -> NDArray[np.float64]:
     """Read columns of a table of text with one line a point."""
     check_words(body)
+    if not body.strip():
+        raise ObjectError(f"truncated: {points} points announced, none follow")
     table = np.loadtxt(io.BytesIO(body), np.float64, usecols=columns, ndmin=2, encoding="latin-1")
     if len(table) != points:
         raise ObjectError(
