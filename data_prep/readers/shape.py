@@ -1,6 +1,6 @@
 """Reader of one 3D object from a file: a mesh, a point cloud or a voxel grid, chosen by the file's suffix.
 
-The reader opens only the given file; a .gltf file may also name buffers in its own folder. It
+The reader opens only the given file; a glTF file may also name buffers in its own folder. It
 downloads nothing and loads no pickled data. It ignores materials and textures.
 """
 
