@@ -1,8 +1,10 @@
 """The number of principal components, chosen inside the training split."""
 
 import numpy as np
+import pytest
 
 from downstream.features.pca import compute_pca_features
+from downstream.probes import component_choice
 from downstream.probes.classifiers.logistic import fit_logistic
 from downstream.probes.component_choice import choose_components
 
@@ -19,7 +21,7 @@ def few_maps(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_few_samples_get_few_components_and_a_high_score() -> None:
     train, test = np.arange(22), np.arange(22, 62)
     scores = []
-    for seed in range(3):
+    for seed in range(2):
         values, labels = few_maps(seed)
         components = compute_pca_features(values, train)
         assert components.shape[1] == 21
@@ -32,7 +34,9 @@ def test_few_samples_get_few_components_and_a_high_score() -> None:
     assert everything < 0.8  # All components have the same weight after standardisation.
 
 
-def test_a_class_in_many_components_gets_many() -> None:
+@pytest.mark.parametrize("most_cross_validated", [10_000, 100], ids=["folds", "one fold of a large split"])
+def test_a_class_in_many_components_gets_many(most_cross_validated: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(component_choice, "MOST_CROSS_VALIDATED", most_cross_validated)
     generator = np.random.default_rng(0)
     labels = np.arange(300) % 2
     values = generator.normal(size=(300, 20)) * np.geomspace(2, 1, 20)
