@@ -20,6 +20,7 @@ from data_prep.readers.meshes.lines import (
     cut_lines,
     find_words,
     pack_keywords,
+    pack_word,
     parse_integers,
     read_numbers,
     refuse_line,
@@ -40,10 +41,12 @@ CONTINUATION = re.compile(rb"\\[ \t]*\n")
 CORNER = re.compile(rb"[+-]?\d+(?:/.*)?", re.DOTALL)
 LINES, SURFACES, CURVES, CALLS = (b"l",), (b"surf", b"bzp", b"bsp"), (b"curv", b"cdc", b"cdp"), (b"call", b"csh")
 # Statements without effect on the points: groups, materials, display, and parts of curves and surfaces.
-WITHOUT_EFFECT = frozenset(
-    b"""vn vt vp p g s o mg usemtl mtllib usemap maplib lod bevel c_interp d_interp shadow_o trace_ob ctech stech
-    cstype deg bmat step parm trim hole scrv sp end con curv2 res newmtl ka kd ks ke ni ns d tr tf illum""".split()
-)
+WITHOUT_EFFECT = b"""
+    vn vt vp p g s o mg usemtl mtllib usemap maplib lod bevel c_interp d_interp shadow_obj trace_obj ctech stech cstype
+    deg bmat step parm trim hole scrv sp end con curv2 res newmtl ka kd ks ke ni ns d tr tf illum""".split()
+KNOWN = np.array([pack_word(word) for word in (*WITHOUT_EFFECT, *LINES, *SURFACES, *CURVES, *CALLS)], np.uint64)
+UNKNOWN = b"?"
+NUMBER_SIGNS = np.frombuffer(b"+-.0123456789", np.uint8)
 VERTEX_SIZES = (3, 4, 6, 7)  # x y z, with a weight for curves, with a colour, with a colour and its alpha
 
 
@@ -145,12 +148,16 @@ def _parse_block(text: bytes, first: int, last: int, num_vertices: int, others: 
 def _count_others(text: bytes, first: int, words: Words, rows: Offsets, others: dict[bytes, int]) -> None:
     """Count the statements that are neither vertices nor faces, by their first 8 letters in lower case."""
     starts = words.starts[words.firsts[rows]]
-    names, rows_of_names, counts = np.unique(pack_keywords(words, rows), return_index=True, return_counts=True)
-    for number, row, count in zip(names.tolist(), rows_of_names, counts, strict=True):
+    names, counts = np.unique(pack_keywords(words, rows), return_counts=True)
+    if np.isin(names & np.uint64(255), NUMBER_SIGNS).any():
+        index = int(np.isin(words.text[starts], NUMBER_SIGNS).argmax())
+        word = show(words.get(int(words.firsts[rows[index]])))
+        refuse_line(text, first + int(starts[index]), f"begins with {word}, not with a keyword such as v or f")
+    is_known = np.isin(names, KNOWN)
+    for number, count in zip(names[is_known].tolist(), counts[is_known].tolist(), strict=True):
         name = unpack_word(number)
-        if name[:1] in b"+-.0123456789":
-            refuse_line(text, first + int(starts[row]), f"begins with {show(name)}, not with a keyword such as v or f")
-        others[name] = others.get(name, 0) + int(count)
+        others[name] = others.get(name, 0) + count
+    others[UNKNOWN] = others.get(UNKNOWN, 0) + int(counts[~is_known].sum())
 
 
 def _check_others(others: dict[bytes, int], num_vertices: int, num_faces: int) -> None:
@@ -168,11 +175,8 @@ def _check_others(others: dict[bytes, int], num_vertices: int, num_faces: int) -
     for number, what in ((num_lines, "lines (edges)"), (num_curves, "curves")):
         if number:
             add_note(f"{number} {what} next to the faces: left out")
-    known = WITHOUT_EFFECT | {*LINES, *CURVES}
-    unknown = sorted(name for name in others if name not in known)
-    if unknown:
-        count = sum(others[name] for name in unknown)
-        add_note(f"{count} statements that OBJ does not define, such as {show(unknown[0])}: left out")
+    if others.get(UNKNOWN):
+        add_note(f"{others[UNKNOWN]} statements that OBJ does not define: left out")
 
 
 def _parse_vertices(text: bytes, first: int, words: Words, rows: Offsets) -> NDArray[np.float64]:

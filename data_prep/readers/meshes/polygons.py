@@ -19,8 +19,8 @@ TOLERANCE = 1e-6
 # An outline that does not cross itself is cut to its own area. Small crossings change it a little.
 LARGEST_CHANGE = 0.05
 # Ear cutting takes up to 2.5 ns times the square of the number of corners, measured on one core for
-# outlines that cross themselves at random. So this limit is about 25 s.
-MOST_SQUARED_CORNERS = 10**10
+# outlines that cross themselves at random. So this limit is about 10 s.
+MOST_SQUARED_CORNERS = 4 * 10**9
 
 Corners = NDArray[np.int64]
 
@@ -85,8 +85,8 @@ def triangulate_polygons(points: NDArray[np.float64], corners: Corners, sizes: C
                 squares += len(left) * size**2
                 if squares > MOST_SQUARED_CORNERS:
                     raise ObjectError(f"concave polygons of up to {size} corners: too many corners; triangulate first")
-                for row in left:
-                    _cut_ears(points, polygons[row], triangles[row])
+                if len(left):
+                    triangles[left] = _cut_ears(points, polygons[left], triangles[left])
             faces[rows[block, None] + np.arange(size - 2)] = triangles
     return faces[faces[:, 0] >= 0]
 
@@ -134,24 +134,31 @@ def _check_fans(points: NDArray[np.float64], polygons: Corners) -> NDArray[np.bo
     return np.asarray(is_right | ~np.isfinite(squares) | ~crosses.any(axis=(1, 2)))
 
 
-def _cut_ears(points: NDArray[np.float64], polygon: Corners, triangles: Corners) -> None:
-    """Replace the fan of one polygon (K,) in ``triangles`` (K - 2, 3) by its ears; unused rows become -1."""
-    rays = points[polygon] - points[polygon[0]]
-    rays /= np.abs(rays).max()
-    crosses = np.cross(rays[:-1], rays[1:])
-    normal = crosses.sum(axis=0)
-    if np.abs(normal).max() <= TOLERANCE * np.abs(crosses).max():  # The two sides of a bow tie cancel.
-        normal = crosses[np.abs(crosses).max(axis=1).argmax()]
+def _cut_ears(points: NDArray[np.float64], polygons: Corners, fans: Corners) -> Corners:
+    """Cut the ears of polygons (G, K): triangles (G, K - 2, 3) with unused rows of -1, or the fans of crossed ones."""
+    rays = points[polygons] - points[polygons[:, :1]]
+    rays /= np.abs(rays).max(axis=(1, 2), keepdims=True)
+    crosses = np.cross(rays[:, :-1], rays[:, 1:])
+    normals = crosses.sum(axis=1)
+    sizes = np.abs(crosses).max(axis=2)
+    # The two sides of a bow tie cancel.
+    is_crossed = np.abs(normals).max(axis=1) <= TOLERANCE * sizes.max(axis=1)
+    normals[is_crossed] = crosses[is_crossed, sizes[is_crossed].argmax(axis=1)]
     # Dropping an axis is exact, so corners on a straight line and repeated corners stay such.
-    axis = int(np.abs(normal).argmax())
-    flat = np.ascontiguousarray(rays[:, [(axis + 1) % 3, (axis + 2) % 3]])
-    ears = mapbox_earcut.triangulate_float64(flat, np.array([len(flat)], np.uint32)).reshape(-1, 3).astype(np.int64)
-    sides = flat[ears[:, 1:]] - flat[ears[:, :1]]
-    areas = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]
-    area = float(crosses[:, axis].sum())
-    if len(ears) > len(triangles) or abs(np.abs(areas).sum() - abs(area)) > LARGEST_CHANGE * abs(area):
-        return
-    if areas.sum() * area < 0:
-        ears = ears[:, ::-1]
-    triangles[: len(ears)] = polygon[ears]
-    triangles[len(ears) :] = -1
+    axes = np.abs(normals).argmax(axis=1)
+    flat = np.take_along_axis(rays, ((axes[:, None] + [1, 2]) % 3)[:, None, :], axis=2)
+    areas = np.take_along_axis(crosses.sum(axis=1), axes[:, None], axis=1)[:, 0]
+    ears = np.full(fans.shape, -1, np.int64)
+    end = np.array([polygons.shape[1]], np.uint32)
+    for row in range(len(flat)):
+        corners = mapbox_earcut.triangulate_float64(flat[row], end)
+        ears[row].reshape(-1)[: len(corners)] = corners
+    rows = np.arange(len(flat))[:, None, None]
+    is_ear = ears[:, :, 0] >= 0
+    sides = flat[rows, ears[:, :, 1:]] - flat[rows, ears[:, :, :1]]
+    parts = (sides[:, :, 0, 0] * sides[:, :, 1, 1] - sides[:, :, 0, 1] * sides[:, :, 1, 0]) * is_ear
+    turns = parts.sum(axis=1) * areas < 0
+    ears[turns] = ears[turns, :, ::-1]
+    triangles = np.where(is_ear[:, :, None], polygons[rows, ears], -1)
+    is_same = np.abs(np.abs(parts).sum(axis=1) - np.abs(areas)) <= LARGEST_CHANGE * np.abs(areas)
+    return np.where(is_same[:, None, None], triangles, fans)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.readers import limits
-from data_prep.readers.meshes import obj
+from data_prep.readers.meshes import lines, obj
 from data_prep.readers.meshes.obj import parse_obj
 from data_prep.source import collect_notes
 from spectral_ssl.ground.errors import ObjectError
@@ -58,7 +58,7 @@ DIALECTS = {
     "names that end in a backslash": "mtllib C:\\x\\\no \\\n# \\\n" + TETRAHEDRON.replace("1.5", "1.5\\\n"),
     "names with signs": "mtllib a # b\ng f 1 2\nusemtl v 1 2 3\n" + TETRAHEDRON,
     "material in the file": TETRAHEDRON + "newmtl m\nKd 1 0 0\nillum 2\n",
-    "points and parameters": TETRAHEDRON + "vp 0.5\np 1 2\nlod 3\n",
+    "points and parameters": TETRAHEDRON + "vp 0.5\np 1 2\nlod 3\nC_INTERP on\nshadow_obj x\n",
     "small faces": TETRAHEDRON.replace("f 2 3 4", "f 1 2\nf 2 3 4\nf 3\nf 1 1"),
 }
 
@@ -92,6 +92,17 @@ def test_negative_indices_count_from_their_own_line() -> None:
     assert parse_obj((first + second).encode()).faces.tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 5]]
 
 
+def test_many_comments_are_found_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        text = bytes(generator.choice(list(b"#\nx "), int(generator.integers(1, 30))).tolist())
+        few = lines.blank_comments(text)
+        monkeypatch.setattr(lines, "MANY_COMMENTS", 0)
+        assert lines.blank_comments(text) == few
+        assert few.split(b"\n") == [line.partition(b"#")[0].ljust(len(line)) for line in text.split(b"\n")]
+        monkeypatch.undo()
+
+
 def test_vertices_without_faces_are_a_cloud() -> None:
     assert parse_obj(b"v 0 0 0\nv 1 0 0\n").faces is None
     shape = parse_obj(b"g all\nv 0 0 0 1 0 0\nv 1 2 3 0 1 0\np 1 2\n")
@@ -107,7 +118,7 @@ TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
     [
         ("l 1 2\nl 2 3 1\n", "2 lines (edges) next to the faces: left out"),
         ("cstype bezier\ndeg 2\ncurv 0 1 1 2 3\nend\n", "1 curves next to the faces: left out"),
-        ("tessellate 3\n", "1 statements that OBJ does not define, such as 'tessella': left out"),
+        ("tessellate 3\n", "1 statements that OBJ does not define: left out"),
     ],
 )
 def test_what_is_left_out_is_noted(addition: str, note: str) -> None:
@@ -179,11 +190,12 @@ def _write(mesh: RandomMesh, generator: np.random.Generator) -> str:
     extra = ["", " 1 0 0", " 1.0"][generator.integers(3)]
     comment = ["", " # 1 2 3"][generator.integers(2)]
     is_negative, is_early = generator.random(2) < 0.5
-    lines, written = [], 0
+    rows: list[str] = []
+    written = 0
     waiting = list(mesh.polygons)
     order = []
     for row, point in enumerate(mesh.points.tolist()):
-        lines.append(f"{indent}v {blank.join(map(repr, point))}{extra}{comment}")
+        rows.append(f"{indent}v {blank.join(map(repr, point))}{extra}{comment}")
         written = row + 1
         ready = [polygon for polygon in waiting if max(polygon) < written and (is_early or written == len(mesh.points))]
         for polygon in ready:
@@ -191,10 +203,10 @@ def _write(mesh: RandomMesh, generator: np.random.Generator) -> str:
             order.append(polygon)
             corners = [corner - written if is_negative else corner + 1 for corner in polygon]
             joint = blank + "\\\n" if generator.random() < 0.1 else blank
-            lines.append(indent + "f " + joint.join(f"{corner}{suffix}" for corner in corners) + comment)
-            lines.append(["", "g part", "vn 0 0 1", "# f 0"][generator.integers(4)])
+            rows.append(indent + "f " + joint.join(f"{corner}{suffix}" for corner in corners) + comment)
+            rows.append(["", "g part", "vn 0 0 1", "# f 0"][generator.integers(4)])
     assert not waiting
-    return ["\n", "\r\n", "\r"][generator.integers(3)].join(lines) + "\n"
+    return ["\n", "\r\n", "\r"][generator.integers(3)].join(rows) + "\n"
 
 
 def test_random_meshes_in_random_dialects(monkeypatch: pytest.MonkeyPatch) -> None:
