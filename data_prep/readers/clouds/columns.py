@@ -15,11 +15,14 @@ from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
 FEWEST_POINTS = 8
+MOST_USUAL_COLUMNS = 6  # Positions with normals or colours.
+ROWS_A_COLUMN = 3  # A table with more columns and fewer rows for each of them is a matrix.
 MOST_COLUMNS = 16  # A cloud has a position, a colour, a normal and some scalars; a matrix of features has more.
 AXES = ("x", "y", "z")
 SAMPLES = 1000  # Number of rows that show whether a column is a distance.
 # A distance changes at most as fast as the point moves. Values of float16 are off by 1/2048.
 STEEPEST = 1.01
+CELLS = 5  # on a side of the grid that shows whether points fill a box
 POSE_ENTRIES = 12  # of a matrix of three rows and four columns
 
 
@@ -64,6 +67,8 @@ def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = Non
         return Shape(np.ascontiguousarray(table[:, chosen]))
     if columns > MOST_COLUMNS:
         raise ObjectError(f"{columns} columns without names: not a table of points. Save x y z alone, (N, 3)")
+    if columns > MOST_USUAL_COLUMNS and rows < ROWS_A_COLUMN * columns:
+        raise ObjectError(f"only {rows} rows of {columns} columns: a matrix, or too few points for a cloud")
     _refuse_poses(table)
     first = 0
     if columns > len(AXES):
@@ -103,12 +108,16 @@ def _counts_rows(column: NDArray[np.float64]) -> bool:
 
 def _refuse_poses(table: NDArray[np.float64]) -> None:
     """Refuse rows that are matrices of a rotation and a shift, such as the poses of a camera."""
-    if table.shape[1] not in (POSE_ENTRIES, POSE_ENTRIES + 4):
+    columns = table.shape[1]
+    with np.errstate(all="ignore"):
+        if columns in (7, 8) and (np.abs((table[:, -4:] ** 2).sum(axis=1) - 1) < 1e-3).all():
+            raise ObjectError(f"rows of {columns} columns that are poses (shift and quaternion), not points")
+    if columns not in (POSE_ENTRIES, POSE_ENTRIES + 4):
         return
     turns = table[:, :POSE_ENTRIES].reshape(-1, 3, 4)[:, :, :3]
     with np.errstate(all="ignore"):
         if np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() < 1e-2:
-            raise ObjectError(f"rows of {table.shape[1]} columns that are poses (rotation and shift), not points")
+            raise ObjectError(f"rows of {columns} columns that are poses (rotation and shift), not points")
 
 
 def _refuse_distances(table: NDArray[np.float64]) -> None:
@@ -120,6 +129,7 @@ def _refuse_distances(table: NDArray[np.float64]) -> None:
     step = max(1, len(table) // SAMPLES)
     some = table[::step][np.isfinite(table[::step]).all(axis=1)]
     points, values = some[:, :3], some[:, 3]
+    _refuse_occupancies(table)
     if len(some) < FEWEST_POINTS or len(np.unique(values)) < len(some) // 4:
         return
     gaps, nearest = cKDTree(points).query(points, k=2)
@@ -138,4 +148,20 @@ def _refuse_distances(table: NDArray[np.float64]) -> None:
         raise ObjectError(
             "a fourth column that is a distance: samples of a signed distance function, not an object. Save the points "
             "of its surface, (N, 3)"
+        )
+
+
+def _refuse_occupancies(table: NDArray[np.float64]) -> None:
+    """Refuse points that fill a box, with a fourth column of zeros and ones: samples of an occupancy function."""
+    good = table[np.isfinite(table).all(axis=1)]
+    if len(good) < SAMPLES or set(np.unique(good[:, 3]).tolist()) != {0.0, 1.0}:
+        return
+    low, high = good[:, :3].min(axis=0), good[:, :3].max(axis=0)
+    if not (high > low).all():
+        return
+    cells = np.minimum((CELLS * (good[:, :3] - low) / (high - low)).astype(np.int64), CELLS - 1)
+    if len(np.unique(cells, axis=0)) > 0.9 * CELLS**3:
+        raise ObjectError(
+            "points of the whole space with occupancies 0 and 1: query samples, not an object. Save the points of its "
+            "surface, (N, 3)"
         )

@@ -101,8 +101,9 @@ def _has_decimal_commas(text: str) -> bool:
         return False
     named = _has_names(text, max(len(line.split(",")) for line in rows))
     if DECIMAL_POINT.search(numbers):
-        if any(len(line) > 2 for line in words) and THOUSANDS.search(numbers):
-            raise ObjectError(f"commas and points in one number, such as 1,234.5: {SAVE_POINTS}")
+        singles = any(word.strip(",").count(",") == 1 for line in words if len(line) > 2 for word in line)
+        if singles or ";" in numbers or (any(len(line) > 2 for line in words) and THOUSANDS.search(numbers)):
+            raise ObjectError(f"commas and points in one number, such as 1,234.5 or 1.234,5: {SAVE_POINTS}")
         return False
     if ";" in numbers or all(len(line) > 2 for line in words):
         if any(INNER_COMMA.search(word) and word.count(",") > 1 for line in words for word in line):

@@ -107,6 +107,8 @@ def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
         When the lines are no cloud.
     """
     content = _sort_lines(lines, allow_labels)
+    if any(line.lower().startswith("ncols") for line in content.words):
+        raise ObjectError("a grid of heights (ncols, nrows), not points: save it as x y z")
     if not content.rows:
         if len(content.counts) > 1:
             raise ObjectError("not a table of points: one number a line, a cloud has three columns (x y z) or more")

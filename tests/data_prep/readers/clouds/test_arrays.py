@@ -106,6 +106,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "dates": (np.zeros((60, 3), "M8[s]"), "datetime64"),
     "words": (np.full((60, 3), "a"), "real numbers"),
     "structured without x": (np.rec.fromarrays(POINTS.T, names="a,b,c"), "none are x, y, z"),
+    "square matrix": (DRAW.normal(size=(10, 10)), "a matrix"),
+    "trajectory": (np.column_stack([POINTS, np.tile([0.6, 0, 0.8, 0], (60, 1))]), "poses"),
+    "occupancies": (np.column_stack([SPACE, INSIDE]), "query samples"),
     "signed distances": (np.column_stack([SPACE, DISTANCES]), "distance"),
     "unsigned distances": (np.column_stack([SPACE, np.abs(DISTANCES)]).astype("f4"), "distance"),
     "grid of signed distances": (GRID, "negative"),
@@ -125,7 +128,7 @@ def test_other_arrays_are_refused(name: str) -> None:
 
 
 def test_a_height_and_a_noisy_scalar_are_no_distances() -> None:
-    for scalar in (POINTS[:, 2], POINTS[:, 2] - POINTS[:, 2].min(), NORMALS[:, 0], 100 * POINTS[:, 0]):
+    for scalar in (INSIDE[:60], POINTS[:, 2], POINTS[:, 2] - POINTS[:, 2].min(), NORMALS[:, 0], 100 * POINTS[:, 0]):
         assert len(array_to_shape(np.column_stack([POINTS, scalar])).points) == 60
 
 

@@ -37,7 +37,9 @@ SAME = {
     "commas and blanks": _rows(separator=", "),
     "semicolons": _rows(separator=";"),
     "semicolons and blanks": _rows(separator=" ; "),
-    "mixed": _rows(WIDE[:, :2], ",", "\n").replace("\n", " 1.5\n").replace(" 1.5", "{}"),
+    "commas in points, blanks before colours": "".join(
+        f"{line} 255 0 0\n" for line in _rows(separator=",").splitlines()
+    ),
     "three blanks and indentation": "".join(f"   {line}   \n" for line in _rows(separator="   ").splitlines()),
     "trailing commas": _rows(separator=",", end=",\n"),
     "trailing semicolons": _rows(separator=";", end=" ;\r\n"),
@@ -92,6 +94,7 @@ NOTED = {
     **dict.fromkeys((name for name in SAME if name.startswith("molecule")), "chemical symbol"),
     "numbered points": "word at the beginning",
     "two scans": "2 scans",
+    "commas in points, blanks before colours": "6 columns",
     "fewer names": "6 columns",
 }
 
@@ -117,12 +120,17 @@ BAD = {
     "decimal commas between commas": ("1,5,2,0,3,1\n" * 9, "comma"),
     "decimal commas, commas and blanks": ("1,5, 2,0, 3,1\n" * 9, "comma"),
     "thousands": ("1,234.5 2,345.6 3,456.7\n" * 9, "comma"),
+    "thousands between points": ("1.234,5 2.345,6 3.456,7\n" * 9, "comma"),
+    "thousands between points and semicolons": ("1.234,5;2.345,6;3,7\n" * 9, "comma"),
+    "points and commas": ("1.5 2,5 3\n" * 9, "comma"),
+    "grid of heights": ("ncols 4\nnrows 9\nxllcorner 0\n" + _rows(WIDE[:, :4]), "a grid of heights"),
+    "a trajectory": ("1305031102.1 1 2 3 0 0.6 0 0.8\n" * 30, "poses"),
     "two columns": (_rows(POINTS[:, :2]), "2 columns"),
     "one number a line": ("1\n2\n3\n" * 9, "three columns"),
     "a pose": ("1 0 0 5\n0 1 0 3\n0 0 1 2\n0 0 0 1\n", "few points"),
     "a camera": ("500 0 320\n0 500 240\n0 0 1\n", "few points"),
     "few points": (_rows(POINTS[:7]), "only 7 rows"),
-    "poses": ("1 0 0 5 0 1 0 3 0 0 1 2\n" * 9, "poses"),
+    "poses": ("1 0 0 5 0 1 0 3 0 0 1 2\n" * 40, "poses"),
     "a matrix of features": (_rows(np.random.default_rng(0).normal(size=(30, 17))), "17 columns"),
     "words": ("chair\ntable\nlamp\n" * 9, "words such as 'chair'"),
     "words and labels": ("chair 0\ntable 1\n" * 9, "words such as|lines such as"),
