@@ -13,7 +13,7 @@ from data_prep.readers.limits import MOST_CORNERS
 from data_prep.readers.meshes.ply_header import Element, Header, parse_header
 from data_prep.readers.meshes.ply_tables import Column, read_columns
 from data_prep.readers.meshes.polygons import triangulate_polygons
-from data_prep.readers.meshes.strips import unroll_fans, unroll_strips
+from data_prep.readers.meshes.strips import count_open_edges, unroll_fans, unroll_strips
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
@@ -43,8 +43,8 @@ def parse_ply(data: bytes) -> Shape:
     Raises
     ------
     ObjectError
-        When the file is truncated, has edges but no faces, holds Gaussian splats, or a face names a
-        vertex that does not exist.
+        When the file is truncated, has edges but no faces, holds Gaussian splats, its triangle
+        strips leave the surface open, or a face names a vertex that does not exist.
 
     Notes
     -----
@@ -78,7 +78,10 @@ def parse_ply(data: bytes) -> Shape:
         _make_triangles(header.elements[other], place, columns[other, place], points)
         for other, place in surfaces.items()
     ]
-    return Shape(points, faces[0] if len(faces) == 1 else np.concatenate(faces))
+    mesh = Shape(points, faces[0] if len(faces) == 1 else np.concatenate(faces))
+    if any(header.elements[other].name.lower() in STRIPS for other in surfaces):
+        _check_strips(mesh)
+    return mesh
 
 
 def _find_vertices(header: Header) -> int:
@@ -150,6 +153,24 @@ def _check_cloud(header: Header, vertices: Element) -> None:
         raise ObjectError(
             "Gaussian splats (opacity, scales): their centres are no points of a surface; export a mesh, or a cloud of "
             "the opaque centres with x y z alone"
+        )
+
+
+def _check_strips(mesh: Shape) -> None:
+    """Refuse triangle strips that leave the surface open, since a strip that is cut or lost leaves the same holes.
+
+    A list of faces announces the number of faces, so a cut one is noticed. A strip announces
+    nothing about the triangles that it should have.
+
+    Raises
+    ------
+    ObjectError
+        When an edge belongs to a single triangle.
+    """
+    assert mesh.faces is not None
+    if count := count_open_edges(mesh.points, mesh.faces):
+        raise ObjectError(
+            f"triangle strips that leave {count} edges open, as cut strips would: export faces instead of strips"
         )
 
 

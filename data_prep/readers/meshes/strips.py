@@ -69,6 +69,38 @@ def unroll_fans(corners: Corners) -> Corners:
     return _drop_degenerate(np.stack([corners[starts[rows]], corners[rows + 1], corners[rows + 2]], axis=1))
 
 
+def count_open_edges(points: NDArray[np.float64], faces: Corners) -> int:
+    """Count the edges that belong to a single triangle.
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 3), float64
+        Vertices; vertices at the same place count as one.
+    faces : ndarray, shape (F, 3), int64
+        Triangles, in any orientation.
+
+    Returns
+    -------
+    int
+        The number of edges with one triangle; 0 for a closed surface.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep.readers.meshes.strips import count_open_edges
+    >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    >>> count_open_edges(corners, np.array([[0, 1, 2], [2, 1, 3], [2, 3, 0], [0, 3, 1]]))
+    0
+    >>> count_open_edges(corners, np.array([[0, 1, 2], [2, 1, 3]]))
+    4
+    """
+    _, places = np.unique(points, axis=0, return_inverse=True)
+    merged = _drop_degenerate(places.reshape(-1)[faces])
+    edges = np.sort(np.concatenate([merged[:, [0, 1]], merged[:, [1, 2]], merged[:, [2, 0]]]), axis=1)
+    _, counts = np.unique(edges, axis=0, return_counts=True)
+    return int(np.count_nonzero(counts == 1))
+
+
 def _drop_degenerate(faces: Corners) -> Corners:
     """Drop triangles that name a vertex twice."""
     first, second, third = faces.T

@@ -192,7 +192,7 @@ def sound_files() -> dict[str, bytes]:
         "a.ply": _text(box.export(file_type="ply")),
         "b.ply": _text(box.export(file_type="ply", encoding="ascii")),
         "mixed.ply": _ply("face", [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2]]),
-        "strips.ply": _ply("tristrips", [[0, 1, 3, 2, -1, 0, 1], [1, 2, 3]]),
+        "strips.ply": _ply("tristrips", [[0, 1, 2, 3, -1, 2, 3], [2, 3, 0, 1]]),
         "a.stl": _text(box.export(file_type="stl")),
         "a.glb": _text(box.export(file_type="glb")),
         "sparse.glb": _gltf().glb(),

@@ -127,9 +127,10 @@ def test_strips_and_fans(form: str, name: str) -> None:
     """Strips end at -1 and at the end of their row, and every second triangle is turned."""
     points: list[Row] = [*SQUARE, (0, 2, 0), (1, 2, 0)]
     lists = ("list int int vertex_indices",)
-    if name == "tristrips":
-        rows: list[Row] = [((0, 1, 3, 2, -1, 3, 2, 4, 5),), ((1, 2, 2, 3, 3, 5, -1),)]
-        expected = [[0, 1, 3], [3, 1, 2], [3, 2, 4], [4, 2, 5]]
+    if name == "tristrips":  # Two tetrahedra, because strips must close a surface.
+        rows: list[Row] = [((0, 1, 2, 4, -1, 2, 4, 0, 1),), ((1, 2, 3, 5, 1, 2, -1),)]
+        points = [*SQUARE, (0, 2, 1), (1, 2, 1)]
+        expected = [[0, 1, 2], [2, 1, 4], [2, 4, 0], [0, 4, 1], [1, 2, 3], [3, 2, 5], [3, 5, 1], [1, 5, 2]]
     else:
         rows = [((0, 1, 2, 3, -1, 3, 2, 5),), ((3, 5, 4, -1, 0),)]
         expected = [[0, 1, 2], [0, 2, 3], [3, 2, 5], [3, 5, 4]]
@@ -146,11 +147,23 @@ def test_strips_and_fans(form: str, name: str) -> None:
 
 def test_faces_and_strips_of_one_file_are_one_mesh() -> None:
     lists = ("list uchar int vertex_indices",)
-    shape = parse_ply(
-        _write("ascii", ("vertex", XYZ, SQUARE), ("face", lists, [((0, 1, 2),)]), ("tristrips", lists, [((0, 2, 3),)]))
-    )
+    points: list[Row] = [*SQUARE[:3], (0, 0, 1)]
+    faces, strips = [((0, 1, 2),), ((2, 1, 3),)], [((2, 3, 0, 1),)]
+    shape = parse_ply(_write("ascii", ("vertex", XYZ, points), ("face", lists, faces), ("tristrips", lists, strips)))
     assert shape.faces is not None
-    assert shape.faces.tolist() == [[0, 1, 2], [0, 2, 3]]
+    assert shape.faces.tolist() == [[0, 1, 2], [2, 1, 3], [2, 3, 0], [0, 3, 1]]
+
+
+def test_vertices_at_one_place_close_strips() -> None:
+    lists = ("list uchar int vertex_indices",)
+    corners: list[Row] = [*SQUARE[:3], (0, 0, 1)]
+    points = [corners[number] for number in (0, 1, 2, 2, 1, 3, 2, 3, 0, 0, 3, 1)]
+    strips = [((0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11),)]
+    shape = parse_ply(_write("ascii", ("vertex", XYZ, points), ("tristrips", lists, strips)))
+    assert shape.faces is not None
+    assert len(shape.faces) == 4
+    with pytest.raises(ObjectError, match="strips that leave 3 edges open"):
+        parse_ply(_write("ascii", ("vertex", XYZ, points), ("tristrips", lists, [(strips[0][0][:-1],)])))
 
 
 @pytest.mark.parametrize("form", FORMATS)
