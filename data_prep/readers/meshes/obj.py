@@ -111,6 +111,7 @@ def parse_obj(data: bytes) -> Shape:
     sizes = np.concatenate([block.sizes for block in blocks]) if blocks else np.empty(0, np.int64)
     _check_others(others, len(points), len(sizes))
     if len(sizes) == 0:
+        add_note("no faces: read as a cloud of the vertices")  # A mesh that was cut looks the same.
         return Shape(points)
     _check_corners(text, blocks, len(points))
     corners = np.concatenate([block.corners for block in blocks])

@@ -104,7 +104,9 @@ def test_many_comments_are_found_as_few_are(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_vertices_without_faces_are_a_cloud() -> None:
-    assert parse_obj(b"v 0 0 0\nv 1 0 0\n").faces is None
+    with collect_notes() as notes:
+        assert parse_obj(b"v 0 0 0\nv 1 0 0\n").faces is None
+    assert notes == ["no faces: read as a cloud of the vertices"]
     shape = parse_obj(b"g all\nv 0 0 0 1 0 0\nv 1 2 3 0 1 0\np 1 2\n")
     assert shape.faces is None
     assert shape.points.tolist() == [[0, 0, 0], [1, 2, 3]]
