@@ -20,7 +20,7 @@ def prep(
     options: PrepOptions,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="DATASET", help="The same as --dataset.", autocompletion=complete_dataset, show_default=False),
+        typer.Argument(metavar="DATASET", help="The same as --dataset.", autocompletion=complete_dataset),
     ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

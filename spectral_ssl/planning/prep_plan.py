@@ -173,9 +173,9 @@ def ask_about_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
         Lines for the user; empty if nothing is uncertain.
     """
     lines = [ask_about_up(plan.source)] if options.up is None else []
-    lines += [f"unsure: {doubt}" for doubt in plan.source.doubts]
-    if plan.source.doubts:
-        lines.append("is that right? if not, give --split or --class-level")
+    ask = "is that right? if not, give --split or --class-level"
+    doubts = [f"unsure: {doubt}" for doubt in plan.source.doubts]
+    lines += [f"{doubts[0]}; {ask}"] if len(doubts) == 1 else [*doubts, *([ask] if doubts else [])]
     return [line for line in lines if line]
 
 

@@ -61,7 +61,12 @@ class _Node:
         node.files += 1
 
 
-def decide_layout(paths: Sequence[Folders], choice: SplitChoice, class_level: int | None) -> Layout:
+def decide_layout(
+    paths: Sequence[Folders],
+    choice: SplitChoice,
+    class_level: int | None,
+    is_list: Sequence[bool] | None = None,
+) -> Layout:
     """Decide split and class of each object by the folders that it lies in.
 
     Parameters
@@ -73,6 +78,9 @@ def decide_layout(paths: Sequence[Folders], choice: SplitChoice, class_level: in
     class_level : int, optional
         The level of the class folders, counted from 1 below the root; 0 for no classes. By default
         the level is found.
+    is_list : sequence of bool, optional
+        Whether each object may be a list of files, which says nothing about the folders; by default
+        none is.
 
     Returns
     -------
@@ -98,12 +106,13 @@ def decide_layout(paths: Sequence[Folders], choice: SplitChoice, class_level: in
             raise UserError(f"{name} {level} is deeper than the folders", f"{deepest} levels", "give a level of these")
     if class_level and class_level == choice.level:
         raise UserError("--split and --class-level name the same level", class_level, "give two levels")
-    splits = _Splits(paths, choice, class_level)
+    lists = is_list or [False] * len(paths)
+    splits = _Splits([path for path, each in zip(paths, lists, strict=True) if not each], choice, class_level)
     found = [splits.locate(path) for path in paths]
     kept = [index for index, place in enumerate(found) if place is not None]
     groupings = [Grouping(paths[index], *place) for index, place in enumerate(found) if place is not None]
     if class_level is None:
-        classes = _find_classes(groupings, splits)
+        classes = _find_classes(groupings, splits, [lists[index] for index in kept])
     else:
         classes = [
             path[class_level - 1] if 0 < class_level <= len(path) else None
@@ -280,11 +289,12 @@ class _Splits:
         return (folders for folders in self._levels if _go_to(self._root, folders).files)
 
 
-def _find_classes(groupings: Sequence[Grouping], splits: _Splits) -> list[str | None]:
-    """Find the class of each object: the first level after wrappers and splits."""
+def _find_classes(groupings: Sequence[Grouping], splits: _Splits, lists: Sequence[bool]) -> list[str | None]:
+    """Find the class of each object: the first level after wrappers and splits. Lists do not count."""
     branches: dict[Folders, _Node] = {}
-    for each in groupings:
-        branches.setdefault(each.branch(splits.wrappers), _Node()).add(each.rest(splits.wrappers))
+    for each, is_list in zip(groupings, lists, strict=True):
+        if not is_list:
+            branches.setdefault(each.branch(splits.wrappers), _Node()).add(each.rest(splits.wrappers))
     first = {key: _pass_wrappers(node) for key, node in branches.items()}
     known = frozenset(name for node, _ in first.values() for name in node.folders)
     starts: dict[Folders, tuple[int, str | None]] = {}
@@ -307,7 +317,7 @@ def _find_classes(groupings: Sequence[Grouping], splits: _Splits) -> list[str | 
             splits.doubts.append(f"{what} in {where}/ without class folders: no label; sort them into class folders")
     result: list[str | None] = []
     for each in groupings:
-        start, lone = starts[each.branch(splits.wrappers)]
+        start, lone = starts.get(each.branch(splits.wrappers), (0, None))
         names = each.rest(splits.wrappers)[start:]
         result.append(names[0] if names else lone)
     return result

@@ -79,8 +79,15 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
     skipped = [path for path in files if path not in chosen and not reasons[path]]
     reasons.update(tree.unread)
     failed = [path for path in files if reasons[path]]
-    # Files that cannot be read also show which folders there are.
-    layout = decide_layout([path.relative_to(root).parts[:-1] for path in (*sizes, *failed)], choice, class_level)
+    # Files that cannot be read also show which folders there are. Texts next to meshes may be lists.
+    objects = [*sizes, *failed]
+    has_others = any(path.suffix.lower() != ".txt" for path in sizes)
+    layout = decide_layout(
+        [path.relative_to(root).parts[:-1] for path in objects],
+        choice,
+        class_level,
+        [has_others and path.suffix.lower() == ".txt" for path in objects],
+    )
     groups = {path: group for path, group in zip(sizes, layout.groups, strict=False) if group is not None}
     classes = tuple(sorted({class_name for _, class_name in groups.values() if class_name is not None}))
     digest = sha256()

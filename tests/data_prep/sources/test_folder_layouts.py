@@ -241,6 +241,20 @@ def test_folders_of_unreadable_files_count_for_the_layout(tmp_path: Path) -> Non
     assert open_source(str(tmp_path)).classes == ("train",)
 
 
+def test_lists_next_to_meshes_say_nothing_about_the_folders(tmp_path: Path) -> None:
+    for name in ("list.txt", "set/train.txt", "set/train/a/1.xyz", "set/train/b/1.xyz", "set/test/a/1.xyz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("0 0 0\n1 1 1\n")
+    source = open_source(str(tmp_path))
+    groups = {item.id: (item.split, item.label) for item in source.items if not item.id.endswith("txt")}
+    assert groups == {
+        "set/test/a/1.xyz": ("test", 0),
+        "set/train/a/1.xyz": ("train", 0),
+        "set/train/b/1.xyz": ("train", 1),
+    }
+    assert source.doubts == ()
+
+
 def test_documents_next_to_the_splits_are_left_out(tmp_path: Path) -> None:
     for name in ("train/a", "train/b", "test/a", "docs"):
         (tmp_path / name).mkdir(parents=True)
