@@ -53,7 +53,8 @@ def test_another_data_set_is_prepared_with_the_runs_basis_and_probed(home: Path,
     assert other.basis == run.basis  # the points' number and seed too
     assert len(other) == 36
     result = json.loads((run.folder / "probe-raw-zernike-degree6-radial3-points96-reach0.95-seed5.json").read_text())
-    assert (result["train"], result["test"], result["class_names"]) == (24, 12, ["box", "plate", "rod"])
+    assert result["class_names"] == ["box", "plate", "rod"]
+    assert (result["folds"], result["train"], result["test"]) == (5, 28, 36)  # all 36 are scored
     assert (result["trained_on"], result["maps"]) == (
         "shapes-zernike-degree6-radial3-points96-reach0.95-seed5.h5",
         "raw-zernike-degree6-radial3-points96-reach0.95-seed5.h5",

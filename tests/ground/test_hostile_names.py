@@ -80,7 +80,7 @@ def test_progress_shows_such_names(
 
 
 def test_tables_show_such_names(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"features": "\x1b[2J[/nothing]", "dimensions": 3, "neighbours": 0.5, "few_shot": []}
+    row = {"features": "\x1b[2J[/nothing]", "dimensions": 3, "neighbours": 0.5, "neighbours_interval": (0.3, 0.7)}
     result = {
         "pose": "aligned",
         "trained_on_digest": "a",
@@ -93,8 +93,11 @@ def test_tables_show_such_names(capsys: pytest.CaptureFixture[str]) -> None:
         "run": "[red]\x1b[2Jrun",
         "seeds": [0],
         "probes": ["neighbours"],
-        "rows": [row],
+        "rows": [{**row, "few_shot": []}],
         "layer_choices": [],
+        "folds": 0,
+        "verdicts": [],
+        "verdict": "\x1b[2J[/nothing]",
     }
     print_probe(result)
     shown = capsys.readouterr().out
