@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_ssl.ground.errors import ObjectError
 
-BLOCK = 1 << 15  # corners per block: its arrays stay in the cache, which saves a quarter of the time for a million quads
+BLOCK = 1 << 15  # corners per block: its arrays stay in the cache, which saves a quarter of the time of many quads
 MOST_ROTATED = 8  # Larger polygons are rarely a fan from another corner, and each attempt costs a pass.
 # Share of a polygon's area by which a triangle of a fan may lie outside. Corners on a straight line
 # are off it by rounding.
