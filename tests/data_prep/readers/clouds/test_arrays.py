@@ -107,6 +107,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "words": (np.full((60, 3), "a"), "real numbers"),
     "structured without x": (np.rec.fromarrays(POINTS.T, names="a,b,c"), "none are x, y, z"),
     "square matrix": (DRAW.normal(size=(10, 10)), "a matrix"),
+    "rotations": (SPACE[:, [0, 1, 2, 2]] / np.linalg.norm(SPACE[:, [0, 1, 2, 2]], axis=1, keepdims=True), "rotations"),
     "trajectory": (np.column_stack([POINTS, np.tile([0.6, 0, 0.8, 0], (60, 1))]), "poses"),
     "occupancies": (np.column_stack([SPACE, INSIDE]), "query samples"),
     "signed distances": (np.column_stack([SPACE, DISTANCES]), "distance"),

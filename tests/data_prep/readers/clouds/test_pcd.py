@@ -82,6 +82,7 @@ BAD = {
     "no x": (_header("binary", "a y z") + GOOD, "no fields x, y and z"),
     "short": (_header("binary") + GOOD[:-1], "truncated: 9 points announced, 107 bytes follow"),
     "short text": (_header("ascii") + b"1 2 3\n" * 8, "truncated: 9 points announced, 8 follow"),
+    "no points": (_header("ascii", points=0) + b"\n", "no points"),
     "no text": (_header("ascii") + b"\n", "truncated: 9 points announced, none follow"),
     "long text": (_header("ascii") + b"1 2 3\n" * 10, "9 points announced, 10 follow"),
     "words": (_header("ascii") + b"1 2 x\n" * 9, "unreadable"),
