@@ -56,6 +56,7 @@ from downstream.metrics.class_score import (
 )
 from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.pretrained.efficientnet_lite import load_class_head
+from downstream.probes.intervals import compute_accuracy_interval
 from pretext.data.standardise import Standardiser
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from pretext.tasks.image_views import ImageViewsConfig
@@ -266,13 +267,12 @@ def scores(
     predictions = torch.cat([run.complete(maps, block, 1, first=index)[1] for index, block in enumerate(blocks)])
     labels = maps.labels[rows]
     right = match_classes(classifier, predictions, labels)[:, 0]
-    error = float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
     samples, real = predictions[:, 0], run.standardise(maps.read(rows))
     progress = run.checkpoint["place"]
     _, twice = run.complete(maps, rows[:BORDER_CODES], 2, seed=2)
     measured: dict[str, Any] = {
         "conditional accuracy": float(right.mean()),
-        "standard error": error,
+        "95 % interval": compute_accuracy_interval(float(right.mean()), len(right)),
         "class score (classifier)": compute_class_score(classifier.logits(samples)),
         "class score of real samples (classifier)": compute_class_score(classifier.logits(real)),
         "Fréchet distance (classifier)": frechet_distance(

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from downstream.probes.intervals import compute_accuracy_interval
 
-def _cells(row: dict[str, Any], probes: set[str]) -> dict[str, str]:
+
+def _cells(row: dict[str, Any], probes: set[str], samples: int) -> dict[str, str]:
     """Return the cells of a row by column, for the requested probes."""
     cells = {"features": row["features"], "dimensions": str(row["dimensions"])}
     if "linear" in probes:
-        cells |= {"linear probe, mean ± std": _spread(row), "test s.e.": f"{row['standard_error']:.3f}"}
+        cells |= {"linear probe, mean ± std": _spread(row), "95 % interval": _interval(row["mean"], samples)}
     for name, column in (("svm", "linear SVM"), ("layer", "single layer")):
         if name in probes:
             cells[column] = _spread(row[name])
@@ -33,6 +35,12 @@ def _spread(scores: dict[str, Any]) -> str:
     return f"{scores['mean']:.3f}" + (f" ± {scores['std']:.3f}" if scores["std"] is not None else "")
 
 
+def _interval(accuracy: float, samples: int) -> str:
+    """Format the 95 % interval of an accuracy; older files hold none, so it is computed."""
+    low, high = compute_accuracy_interval(accuracy, samples)
+    return f"{low:.3f}–{high:.3f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULT", help="benchmarks/results/probe-*.json")
@@ -44,11 +52,15 @@ def main() -> None:
             f"{result['classes']} classes, split: {result['split']}; commit {machine['commit']}; "
             f"{machine['processor']}, {machine['cores']} cores; torch {machine['packages']['torch']}\n"
         )
-        lines = [_cells(row, set(result.get("probes", ("linear", "neighbours")))) for row in result["rows"]]
+        lines = [
+            _cells(row, set(result.get("probes", ("linear", "neighbours"))), result["test"]) for row in result["rows"]
+        ]
         print(f"| {' | '.join(lines[0])} |")
         print("|---" * len(lines[0]) + "|")
         for cells in lines:
             print(f"| {' | '.join(cells.values())} |")
+        if result.get("verdict"):
+            print(f"\n{result['verdict']}")
         print()
 
 

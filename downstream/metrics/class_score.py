@@ -233,8 +233,8 @@ def match_classes(classifier: SampleClassifier, samples: Tensor, labels: NDArray
     Returns
     -------
     ndarray, shape (N, K), bool
-        Its mean is the classifier accuracy of the samples, from 0 to 1. The standard error of the
-        mean over independent codes is about sqrt(p (1 - p) / N).
+        Its mean is the classifier accuracy of the samples, from 0 to 1. With one sample for each of N
+        independent codes, ``downstream.probes.intervals.compute_accuracy_interval`` is its interval.
 
     Notes
     -----

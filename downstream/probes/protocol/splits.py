@@ -110,7 +110,7 @@ def plan_evaluation(maps: MapFile, choice: SplitChoice = "auto", seeds: int | No
         cross-validation.
     seeds : int, optional
         Number of seeds of the own split (3 by default), or of repeats of the cross-validation (by
-        default 5 for up to 300 samples, 3 from 500 to 749, and 1 from 1500 on).
+        default 5 for up to 300 samples, at least 3 below 500, and 1 above 750).
 
     Returns
     -------
