@@ -78,7 +78,7 @@ def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = Non
         else:
             add_note(f"{columns} columns without names: the first three are read as x y z")
         if columns == len(AXES) + 1 and not first:
-            _refuse_distances(table)
+            refuse_distances(table)
     return Shape(np.ascontiguousarray(table[:, first : first + len(AXES)]))
 
 
@@ -120,11 +120,21 @@ def _refuse_poses(table: NDArray[np.float64]) -> None:
             raise ObjectError(f"rows of {columns} columns that are poses (rotation and shift), not points")
 
 
-def _refuse_distances(table: NDArray[np.float64]) -> None:
-    """Refuse points of the whole space with their distance to an object, as DeepSDF stores them.
+def refuse_distances(table: NDArray[np.float64]) -> None:
+    """Refuse points of the whole space with their distance to an object, or with occupancies, as DeepSDF stores them.
 
     The fourth column is a distance if it nowhere changes faster than the point moves, is no linear
     function of the point, and has both signs or, without signs, typical slopes of a distance.
+
+    Parameters
+    ----------
+    table : ndarray, shape (N, 4), float64
+        Points and one value for each.
+
+    Raises
+    ------
+    ObjectError
+        When the fourth column is a distance or an occupancy.
     """
     step = max(1, len(table) // SAMPLES)
     some = table[::step][np.isfinite(table[::step]).all(axis=1)]

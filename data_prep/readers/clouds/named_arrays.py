@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.readers.clouds.columns import refuse_distances
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
@@ -26,6 +27,7 @@ FACE_NAMES = ("faces", "face", "f", "triangles", "triangle", "tris", "tri", "fac
 GRID_NAMES = ("voxels", "voxel", "vox", "voxel_grid", "voxelgrid", "grid", "occupancy", "occupancies", "volume")
 PLAIN_NAMES = ("data", "arr_0")
 OCCUPANCY_NAMES = ("occupancies", "occupancy", "occ", "occs", "inside", "is_inside", "in_out")
+SURFACE_NAMES = ("surface_points", "points_surface", "surface", "pointcloud", "point_cloud")
 DISTANCE_NAMES = ("sdf", "sdfs", "sdv", "tsdf", "udf", "df", "signed_distance", "signed_distances")
 KNOWN_NAMES = frozenset((*CLOUD_NAMES, *FACE_NAMES, *GRID_NAMES, *PLAIN_NAMES, *OCCUPANCY_NAMES, *DISTANCE_NAMES))
 SAVE_SURFACE = "not an object: give the points of its surface, or a mesh"
@@ -59,11 +61,18 @@ def choose_arrays(arrays: Arrays) -> Shape | NDArray[Any]:
     if not arrays:
         raise ObjectError("no array in this file")
     lower = {name.lower(): name for name in reversed(list(arrays))}
-    refuse_samples({name: arrays[original] for name, original in lower.items()})
+    if samples := describe_samples({name: arrays[original] for name, original in lower.items()}):
+        surface = next((lower[name] for name in SURFACE_NAMES if name in lower), None)
+        if surface is None:
+            raise ObjectError(samples)
+        add_note(f"several arrays: {surface} is read, samples of space are left out")
+        return arrays[surface]
     faces = next((lower[name] for name in FACE_NAMES if name in lower and _is_face_table(arrays[lower[name]])), None)
     vertices = next((lower[name] for name in VERTEX_NAMES if name in lower), None)
     if faces is not None and vertices is not None:
         return _build_mesh(arrays[vertices], arrays[faces])
+    if vertices is not None and any(name in lower and arrays[lower[name]].size == 0 for name in FACE_NAMES):
+        add_note("no faces: read as a cloud of the vertices")
     axes = [lower.get(axis) for axis in ("x", "y", "z")]
     if not any(name in lower for name in CLOUD_NAMES) and None not in axes:
         columns = [arrays[str(axis)] for axis in axes]
@@ -74,27 +83,47 @@ def choose_arrays(arrays: Arrays) -> Shape | NDArray[Any]:
     if not candidates:
         candidates = list(_choose_plain(arrays, lower))
     chosen, *others = candidates
+    _refuse_values(chosen, arrays)
     others = [name for name in others if not np.array_equal(arrays[name], arrays[chosen])]
     if others:
         add_note(f"several arrays: {chosen} is read, {', '.join(others)[:80]} are left out")
     return arrays[chosen]
 
 
-def refuse_samples(arrays: Arrays) -> None:
-    """Refuse query points with occupancies or distances, as networks of implicit functions are trained on.
+def describe_samples(arrays: Arrays) -> str:
+    """Describe query points with occupancies or distances, as networks of implicit functions are trained on.
 
-    Raises
-    ------
-    ObjectError
-        When the arrays are such samples.
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        The arrays by their names in lower case.
+
+    Returns
+    -------
+    str
+        The reason of the refusal; empty if the arrays are no such samples.
     """
     for name, array in arrays.items():
-        if name in OCCUPANCY_NAMES and array.ndim < 3 and len(arrays) > 1:
-            raise ObjectError(f"query points with occupancies (array {name!r}): samples of space, {SAVE_SURFACE}")
-        if name in DISTANCE_NAMES:
-            raise ObjectError(f"distances (array {name!r}): samples of a distance function, {SAVE_SURFACE}")
+        if (name in OCCUPANCY_NAMES or "occupanc" in name) and array.ndim < 3 and len(arrays) > 1:
+            return f"query points with occupancies (array {name!r}): samples of space, {SAVE_SURFACE}"
+        if name in DISTANCE_NAMES or "sdf" in name:
+            return f"distances (array {name!r}): samples of a distance function, {SAVE_SURFACE}"
     if {"pos", "neg"} <= set(arrays) and all(arrays[name].shape[1:] == (4,) for name in ("pos", "neg")):
-        raise ObjectError(f"arrays pos and neg of four columns: samples of a signed distance function, {SAVE_SURFACE}")
+        return f"arrays pos and neg of four columns: samples of a signed distance function, {SAVE_SURFACE}"
+    return ""
+
+
+def _refuse_values(chosen: str, arrays: Arrays) -> None:
+    """Refuse points if another array holds a distance or an occupancy for each of them."""
+    points = arrays[chosen]
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+        return
+    for array in arrays.values():
+        if array.dtype.kind == "f" and array.size and not array.min() < 0:
+            continue  # A positive value can be any smooth property of a surface, such as a radius.
+        if array.dtype.kind in "fiub" and array.size == len(points) == len(np.atleast_1d(array)):
+            columns = [np.asarray(points, np.float64), np.asarray(array, np.float64).reshape(-1, 1)]
+            refuse_distances(np.hstack(columns))
 
 
 def _is_face_table(array: NDArray[Any]) -> bool:

@@ -115,6 +115,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "grid of signed distances": (GRID, "negative"),
     "grid of distances": (np.abs(GRID) * 3, "distances or densities"),
     "grid of distances up to 1": (np.abs(GRID) / np.abs(GRID).max(), "distances"),
+    "grid of truncated distances": (np.minimum(np.abs(GRID) * 4, 1), "distances"),
     "grid without numbers": (np.full((6, 6, 6), np.nan), "finite"),
     "grid of negative integers": (np.where(GRID < 0, 1, -1), "negative"),
     "scan": (DRAW.integers(0, 256, (12, 12, 12), np.uint8), "a scan or densities"),
@@ -179,6 +180,13 @@ def test_other_archives() -> None:
     ):
         np.testing.assert_array_equal(parse_npz(_saved(np.savez, **named), Path("a.npz")).points, POINTS)
     assert len(parse_npz(_saved(np.savez, vox=GRID < 0, label=1), Path("a.npz")).points) == (GRID < 0).sum()
+    for named, note in (
+        ({"vertices": POINTS, "faces": np.zeros((0, 3), int)}, "no faces"),
+        ({"points": SPACE, "sdf": DISTANCES, "surface_points": POINTS}, "surface_points is read"),
+    ):
+        with collect_notes() as notes:
+            np.testing.assert_array_equal(parse_npz(_saved(np.savez, **named), Path("a.npz")).points, POINTS)
+        assert note in notes[0]
     with collect_notes() as notes:
         shape = parse_npz(_saved(np.savez, pc=POINTS, points=NORMALS), Path("a.npz"))
     np.testing.assert_array_equal(shape.points, NORMALS)
@@ -201,6 +209,10 @@ def test_vertices_and_faces_are_meshes(vertices: str, faces: str) -> None:
 
 BAD_ARCHIVES: dict[str, tuple[dict[str, Any], str]] = {
     "occupancies": ({"points": SPACE, "occupancies": INSIDE, "loc": np.zeros(3), "scale": 1.0}, "occupancies"),
+    "occupancies of another name": ({"points_iou": SPACE, "occupancies_iou": INSIDE}, "query points"),
+    "values": ({"points": SPACE, "values": DISTANCES}, "distance"),
+    "labels that are occupancies": ({"points": SPACE, "labels": INSIDE}, "query samples"),
+    "sdf_values": ({"coords": SPACE, "sdf_values": DISTANCES}, "distance"),
     "packed occupancies": ({"points": SPACE, "occupancies": np.packbits(INSIDE)}, "query points"),
     "inside": ({"xyz": SPACE, "Inside": INSIDE}, "query points"),
     "signed distances": ({"points": SPACE, "sdf": DISTANCES}, "distance"),
