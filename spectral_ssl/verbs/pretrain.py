@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from data_prep.maps.reader import MapFile
-from downstream.features.quick_score import compute_quick_score
 from downstream.figures.run import draw_run
 from downstream.figures.training_curves import draw_losses
+from downstream.probes.protocol.quick_score import compute_quick_score
 from downstream.report.evidence import Predictions
 from downstream.report.page import NAME as REPORT
 from downstream.report.page import write_short_report

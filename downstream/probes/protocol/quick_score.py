@@ -1,18 +1,18 @@
 """A quick score of a run's features at the end of its training; ``spectral-ssl probe`` measures them properly."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from data_prep.maps.reader import MapFile
+from downstream.probes.compared_features import TRAINED, UNTRAINED
+from downstream.probes.intervals import compute_accuracy_interval
 from pretext.runs.trained_run import TrainedRun, describe_rows
 from pretext.training.feature_statistics import NEIGHBOURS, knn_accuracy
 
 MOST = 300  # samples: a second or two of one core for most encoders
 FEWEST = 20
-TRAINED = "trained network"
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class QuickScore:
     described: str
 
     def write(self) -> str:
-        """Write the scores in one line, with the half width of their 95 % intervals."""
-        trained = self.scores[TRAINED]
-        width = 1.96 * math.sqrt(max(trained * (1 - trained), 1 / self.count) / self.count)
-        listed = ", ".join(f"{name} {score:.2f}" for name, score in self.scores.items())
-        return f"quick score, {NEIGHBOURS} nearest neighbours among {self.described}: {listed} (each +- {width:.2f})"
+        """Write the scores in one line, with their 95 % intervals."""
+        listed = []
+        for name, score in self.scores.items():
+            low, high = compute_accuracy_interval(score, self.count)
+            listed.append(f"{name} {score:.2f} ({low:.2f} to {high:.2f})")
+        return f"quick score, {NEIGHBOURS} nearest neighbours among {self.described}: {', '.join(listed)}"
 
 
 def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickScore | None:
@@ -69,7 +70,7 @@ def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickS
         return None
     features = {
         TRAINED: run.encode_file(maps, rows),
-        "untrained network": run.untrained(seed).encode_file(maps, rows),
+        UNTRAINED: run.untrained(seed).encode_file(maps, rows),
         "maps themselves": maps.read(rows).reshape(len(rows), -1),
     }
     targets = torch.from_numpy(np.asarray(labels, np.int64))
