@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
+from time import monotonic as clock
 from typing import Protocol
 
 from spectral_ssl.ground.terminal import printable, process_rank
@@ -40,6 +41,8 @@ def say(line: str) -> None:
     Inside ``quiet`` nothing is printed. Of several processes only the main process prints.
     """
     if not _silent.get() and process_rank() == 0:
+        _status.clear()
+        _status.last = clock()
         print(printable(line), file=sys.stderr, flush=True)
 
 
@@ -80,12 +83,16 @@ def progress(what: str, total: int, most_seconds: float = 0.0) -> Iterator[Advan
     """
     if _silent.get():
         yield _ignore
-    elif sys.stderr.isatty() and process_rank() == 0:
-        with _show_bar(what, TimeLeft(total, most_seconds)) as advance:
+        return
+    on_terminal = sys.stderr.isatty() and process_rank() == 0
+    show = _show_bar if on_terminal else _print_lines
+    _status.steps += 1
+    _status.clear()
+    try:
+        with show(what, TimeLeft(total, most_seconds)) as advance:
             yield advance
-    else:
-        with _print_lines(what, TimeLeft(total, most_seconds)) as advance:
-            yield advance
+    finally:
+        _status.steps -= 1
 
 
 @contextmanager
@@ -108,15 +115,18 @@ def busy(what: str) -> Iterator[None]:
     if _silent.get() or process_rank() != 0:
         yield
         return
-    stream, started, done = sys.stderr, time.monotonic(), threading.Event()
-    start, end = ("\r", "") if stream.isatty() else ("", "\n")
-    last = ""
+    started, done = clock(), threading.Event()
+    _status.levels += 1
+    level = _status.levels
+    if level == 1:
+        _status.last = started
 
     def tell() -> None:
-        nonlocal last
-        while not done.wait(SECONDS_OF_SILENCE):
-            last = printable(f"{what}: {time.monotonic() - started:.0f} s")
-            print(f"{start}{last}", end=end, file=stream, flush=True)
+        while not done.wait(SECONDS_OF_SILENCE / 6):
+            now = clock()
+            is_silent = now - _status.last >= SECONDS_OF_SILENCE
+            if is_silent and not _status.steps and _status.levels == level:
+                _status.show(f"{what}: {now - started:.0f} s")
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
@@ -125,8 +135,43 @@ def busy(what: str) -> Iterator[None]:
     finally:
         done.set()
         teller.join()
-        if start and last:
-            print(f"\r{' ' * len(last)}\r", end="", file=stream, flush=True)
+        _status.levels -= 1
+        _status.clear()
+
+
+class _Status:
+    """The line that ``busy`` shows: rewritten on a terminal, and cleared before any other output."""
+
+    def __init__(self) -> None:
+        self.steps = 0  # Number of steps whose parts are counted at present; they show their own progress.
+        self.told = time.perf_counter()  # Time of the last output.
+        self.levels = 0  # Number of blocks of ``busy`` within each other; the innermost tells.
+        self.last = clock()  # When the last line was printed.
+        self._width = 0
+
+    def measure_silence(self) -> float:
+        """Measure the seconds since the last output, at most ``SECONDS_OF_SILENCE``."""
+        return min(time.perf_counter() - self.told, SECONDS_OF_SILENCE)
+
+    def show(self, line: str) -> None:
+        """Show the line in place of the previous one."""
+        self.clear()
+        self.told = time.perf_counter()
+        self.last = clock()
+        if not sys.stderr.isatty():
+            print(printable(line), file=sys.stderr, flush=True)
+            return
+        self._width = len(printable(line))
+        print(printable(line), end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Remove the line on a terminal."""
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+        self._width = 0
+
+
+_status = _Status()
 
 
 class TimeLeft:
@@ -212,7 +257,8 @@ def _show_bar(what: str, left: TimeLeft) -> Iterator[Advance]:
 @contextmanager
 def _print_lines(what: str, left: TimeLeft) -> Iterator[Advance]:
     """Print plain lines: in the first minute one every two seconds, also while no part is finished."""
-    started = last = time.monotonic()
+    started = time.monotonic()
+    last = started - _status.measure_silence()
     done = 0
     note = ""
     ended = threading.Event()
@@ -239,7 +285,7 @@ def _print_lines(what: str, left: TimeLeft) -> Iterator[Advance]:
     def tell() -> None:
         while not ended.wait(SECONDS_OF_SILENCE / 4):
             now = time.monotonic()
-            if done < left.total and is_due(now):
+            if is_due(now):
                 show(now)
 
     teller = threading.Thread(target=tell, daemon=True)

@@ -122,7 +122,8 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         say(line)
     maps = None
     if not options.overwrite:
-        maps = find_finished_maps(plan.source, plan.basis, plan.out, up=options.up, keep_points=plan.keep_points)
+        with busy("looking for an existing map file"):
+            maps = find_finished_maps(plan.source, plan.basis, plan.out, up=options.up, keep_points=plan.keep_points)
     if maps is None:
         maps = _run(plan, options)
     else:
@@ -181,14 +182,13 @@ def ask_about_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
 
 def _run(plan: PrepPlan, options: PrepOptions) -> MapFile:
     """Look for copies of files, then write the map file with a progress line."""
-    if SOURCES[split_name(options.dataset)[0]].after_colon == "path":
-        with busy("comparing files of equal size"):
+    with busy("comparing files, loading the transforms (compiled once on a machine, 15 s)"):
+        if SOURCES[split_name(options.dataset)[0]].after_colon == "path":
             for line in find_copies(plan.source):
                 say(line)
-    if plan.basis.kind != "pixels" and options.scheduler is None:
-        from data_prep.transforms.moment_sums import precompile  # imports numba (0.2 s), which images do not need
+        if plan.basis.kind != "pixels" and options.scheduler is None:
+            from data_prep.transforms.moment_sums import precompile  # imports numba (0.2 s), which images do not need
 
-        with busy("loading the transforms (compiled once on a machine, 15 s)"):
             precompile()
     with progress("prep", len(plan.source.items) + len(plan.source.missing)) as advance:
         finished = 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,10 @@ def test_durations_are_formatted(seconds: float, text: str) -> None:
 
 def test_a_line_tells_the_time_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 10.0, 20.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(module._status, "told", time.perf_counter())  # as if there had just been an output
+    # A clock of this module alone, and a silence that ends long after the test.
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(now), perf_counter=time.perf_counter))
+    monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 8.0)
     with progress("prep", 40) as advance:
         advance(0)
         advance(20)
@@ -69,14 +73,31 @@ def test_a_step_without_finished_parts_is_not_silent(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 0.02)
-    with progress("prep", 3), busy("reading"):
-        time.sleep(0.2)
+    with busy("reading"):
+        time.sleep(0.1)
+        with progress("prep", 3):  # shows its own lines, so that of "reading" pauses
+            time.sleep(0.2)
     with quiet(), progress("prep", 3), busy("reading"):
         time.sleep(0.05)
     with busy("short"):
         pass
     lines = capsys.readouterr().err.splitlines()
-    assert {"prep: 0/3, 0 s", "reading: 0 s"} == set(lines)
+    assert list(dict.fromkeys(lines)) == ["reading: 0 s", "prep: 0/3, 0 s"]
+
+
+def test_the_line_of_a_busy_step_is_cleared_on_a_terminal() -> None:
+    script = (
+        "import time\nfrom spectral_ssl.ground import progress as p\np.SECONDS_OF_SILENCE = 0.05\n"
+        "with p.busy('reading'):\n    time.sleep(0.3)\n    p.say('a line')\np.say('the end')"
+    )
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "reading: 0 s\r            \ra line\r\n" in shown
+    assert shown.endswith("the end\r\n")
+    assert shown.count("\n") == 2
 
 
 def test_quiet_silences_lines_and_progress_and_ends_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
