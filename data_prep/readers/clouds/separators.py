@@ -17,6 +17,10 @@ THOUSANDS = re.compile(r"(?:^|\s)[+-]?\d{1,3}(?:,\d{3})+\.\d")
 EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d)")
 COMMENT = re.compile(r"^[ \t]*(?:#|//|%|!|;).*$", re.MULTILINE)
 MOST_HEADER_LINES = 40
+COMMENT_OF_SEMICOLON = re.compile(r"^[ \t]*;", re.MULTILINE)
+LAST_SEPARATOR = re.compile(r"[,;][ \t]*$", re.MULTILINE)
+MISSING = re.compile(r"[,;][ \t]*[,;]|^[ \t]*[,;]", re.MULTILINE)
+SAMPLE = 1 << 16  # Characters that show what the commas mean. Decimal points are searched in the whole text.
 SAVE_POINTS = "save the numbers with decimal points and blanks between them"
 
 
@@ -65,11 +69,17 @@ def make_plain(text: str) -> str:
     >>> make_plain("1,5;2,25;-3"), make_plain("1.5,2.25,-3")
     ('1.5 2.25 -3', '1.5 2.25 -3')
     """
-    if EXPONENT.search(text):
+    if ("d" in text or "D" in text) and EXPONENT.search(text):
         text = EXPONENT.sub("e", text)
     if "," in text and _has_decimal_commas(text):
         add_note("decimal commas are read as decimal points")
         text = INNER_COMMA.sub(".", text)
+    if "," not in text and ";" not in text:
+        return text
+    if ";" not in text or not COMMENT_OF_SEMICOLON.search(text):
+        text = LAST_SEPARATOR.sub("", text)  # A separator at the end of a line separates nothing.
+        if not MISSING.search(text):
+            return text.replace(",", " ").replace(";", " ")
     lines = []
     for line in text.split("\n"):
         if line.lstrip().startswith(";"):
@@ -79,7 +89,7 @@ def make_plain(text: str) -> str:
             if separator in line:
                 parts = [part.strip() for part in line.strip().split(separator)]
                 while parts and not parts[-1]:
-                    parts.pop()  # A separator at the end of a line separates nothing.
+                    parts.pop()
                 line = " ".join(part or "nan" for part in parts)
         lines.append(line)
     return "\n".join(lines)
@@ -93,14 +103,15 @@ def _has_decimal_commas(text: str) -> bool:
     ObjectError
         When they can be separators as well.
     """
-    lines = [line.strip() for line in COMMENT.sub("", text).split("\n")]
+    end = text.find("\n", SAMPLE) + 1 or len(text)
+    lines = [line.strip() for line in COMMENT.sub("", text[:end]).split("\n")]
     rows = [line for line in lines if line and (line[0].isdigit() or line[0] in "+-." or INNER_COMMA.search(line))]
     numbers = "\n".join(rows)
     words = [line.replace(";", " ").split() for line in rows if INNER_COMMA.search(line)]
     if not words:
         return False
     named = _has_names(text, max(len(line.split(",")) for line in rows))
-    if DECIMAL_POINT.search(numbers):
+    if DECIMAL_POINT.search(numbers) or DECIMAL_POINT.search(text, end):
         singles = any(word.strip(",").count(",") == 1 for line in words if len(line) > 2 for word in line)
         if singles or ";" in numbers or (any(len(line) > 2 for line in words) and THOUSANDS.search(numbers)):
             raise ObjectError(f"commas and points in one number, such as 1,234.5 or 1.234,5: {SAVE_POINTS}")
@@ -123,7 +134,7 @@ def _has_decimal_commas(text: str) -> bool:
 
 def _has_names(text: str, columns: int) -> bool:
     """Return whether a line before the numbers names as many columns, separated by commas."""
-    for line in text.split("\n")[:MOST_HEADER_LINES]:
+    for line in text[:SAMPLE].split("\n")[:MOST_HEADER_LINES]:
         names = [name.strip() for name in line.strip("#/%! \t").split(",")]
         if len(names) == columns and all(name.strip("\"'")[:1].isalpha() for name in names):
             return True

@@ -59,8 +59,32 @@ def parse_text(data: bytes, path: Path) -> Shape:
     plain = _read_plain(text)
     if plain is not None:
         return choose_columns(plain)
-    lines = [line.strip() for line in make_plain(text).split("\n")]
-    return _read_lines(lines, allow_labels=path.suffix.lower() != ".txt")
+    text = make_plain(text)
+    return _read_below_head(text) or _read_lines(
+        [line.strip() for line in text.split("\n")], allow_labels=path.suffix.lower() != ".txt"
+    )
+
+
+def _read_below_head(text: str) -> Shape | None:
+    """Read a plain table below lines of words, names, comments and a count; return None for any other text."""
+    start = 0
+    for _ in range(MOST_HEADER_LINES):
+        end = text.find("\n", start) + 1
+        if end == 0:
+            return None
+        words = text[start:end].split()
+        if len(words) >= 3 and all(map(_is_number, words)):
+            break
+        start = end
+    table = _read_plain(text[start:])
+    if table is None:
+        return None
+    content = _sort_lines([line.strip() for line in text[:start].split("\n")])
+    if content.rows:
+        return None
+    _check_words(content)
+    _check_counts(content, len(table))
+    return choose_columns(table, _fit_names(content.names, table.shape[1]))
 
 
 def _read_plain(text: str) -> NDArray[np.float64] | None:
@@ -106,16 +130,15 @@ def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
     ObjectError
         When the lines are no cloud.
     """
-    content = _sort_lines(lines, allow_labels)
-    if any(line.lower().startswith("ncols") for line in content.words):
-        raise ObjectError("a grid of heights (ncols, nrows), not points: save it as x y z")
+    content = _sort_lines(lines)
+    _check_words(content)
     if not content.rows:
         if len(content.counts) > 1:
             raise ObjectError("not a table of points: one number a line, a cloud has three columns (x y z) or more")
         if content.words:
             raise ObjectError(f"not a table of numbers: words such as {content.words[0][:40]!r}")
         raise ObjectError("no points: a text without numbers")
-    _check_counts(content)
+    _check_counts(content, len(content.rows))
     rows = content.rows
     width = Counter(map(len, rows)).most_common(1)[0][0]
     labelled = allow_labels and sum(LABEL.match(row[0]) is not None for row in rows) > (1 - MOST_BAD) * len(rows)
@@ -151,7 +174,13 @@ def _fit_names(names: list[str], width: int) -> list[str] | None:
     raise ObjectError(f"{len(names)} names of columns ({' '.join(names)[:60]}) for {width} columns: name each column")
 
 
-def _sort_lines(lines: list[str], allow_labels: bool) -> _Lines:
+def _check_words(content: _Lines) -> None:
+    """Refuse a raster of heights in the format of ESRI."""
+    if any(line.lower().startswith("ncols") for line in content.words):
+        raise ObjectError("a grid of heights (ncols, nrows), not points: save it as x y z")
+
+
+def _sort_lines(lines: list[str]) -> _Lines:
     """Tell rows of numbers, names of columns, counts and words apart."""
     content = _Lines()
     for number, line in enumerate(lines):
@@ -188,7 +217,7 @@ def _keep_names(content: _Lines, line: str) -> None:
         content.names = words
 
 
-def _check_counts(content: _Lines) -> None:
+def _check_counts(content: _Lines, rows: int) -> None:
     """Compare the announced numbers of points with the rows, for one or several scans in one file.
 
     Raises
@@ -198,7 +227,7 @@ def _check_counts(content: _Lines) -> None:
     """
     if not content.counts:
         return
-    ends = [start for _, start in content.counts[1:]] + [len(content.rows)]
+    ends = [start for _, start in content.counts[1:]] + [rows]
     for (announced, start), end in zip(content.counts, ends, strict=True):
         if announced > end - start:
             raise ObjectError(f"truncated: {announced} points announced, {end - start} lines follow")
