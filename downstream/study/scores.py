@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstream.probes.intervals import compute_accuracy_interval
+
 RESAMPLES, CONFIDENCE = 4000, 0.95
 FEWEST_FOR_AN_INTERVAL = 3
 
@@ -28,7 +30,9 @@ def rate(hits: NDArray[np.int64], trials: NDArray[np.int64], seed: int = 0) -> E
     """Compute the share of hits among all trials of all participants.
 
     The interval is the percentile bootstrap over participants (Efron and Tibshirani 1993, chapter
-    13), because trials of one participant are not independent samples.
+    13), because trials of one participant are not independent samples. Where nobody or everybody
+    always hits, the bootstrap has no width. The interval is then that of Wilson, with participants
+    as the samples.
 
     Parameters
     ----------
@@ -46,7 +50,10 @@ def rate(hits: NDArray[np.int64], trials: NDArray[np.int64], seed: int = 0) -> E
     hits, trials = hits[took_part], trials[took_part]
     if not len(trials):
         return None
-    return _add_interval((hits, trials), _share, seed)
+    estimate = _add_interval((hits, trials), _share, seed)
+    if estimate.low is not None and estimate.value in (0, 1):
+        return Estimate(estimate.value, *compute_accuracy_interval(estimate.value, len(hits), CONFIDENCE))
+    return estimate
 
 
 def realism_score(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from downstream.study.scores import krippendorff_alpha, rate, realism_score
 
@@ -24,6 +25,14 @@ def test_no_interval_from_two_participants() -> None:
     found = rate(counts(1, 2), counts(4, 4))
     assert found is not None
     assert (found.value, found.low, found.high) == (3 / 8, None, None)
+
+
+def test_rates_of_none_and_all_have_an_interval_of_the_participants() -> None:
+    for share in (0, 1):
+        found = rate(counts(*[5 * share] * 8), counts(*[5] * 8))
+        assert found is not None
+        right = binomtest(8 * share, 8).proportion_ci(method="wilson")
+        assert (found.value, found.low, found.high) == pytest.approx((share, right.low, right.high))
 
 
 def test_the_interval_is_that_of_exact_resampling() -> None:
