@@ -12,6 +12,7 @@ from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from downstream.report.evidence import Items
+from downstream.report.sections.data.failures import render_failures
 from downstream.report.sections.data.objects import render_objects
 from downstream.report.sections.data.spectra import render_spectra
 from downstream.report.sections.features.confusion import render_confusion
@@ -93,3 +94,16 @@ def test_the_confusion_matrix_counts_its_samples(tmp_path: Path) -> None:
     result = {"target": "t", "class_names": ["a", "b"], "rows": rows}
     text = str(render_confusion(evidence_of(maps, probes=[result])))
     assert "8 predicted labels of samples that were not trained on" in text
+
+
+def test_notes_of_the_readers_stand_with_the_failures(tmp_path: Path) -> None:
+    with MapWriter(
+        tmp_path / "a.h5", pixel_basis(1, 4, 4), source="", source_digest="", classes=(), count=1, created_by="test"
+    ) as writer:
+        writer.append(np.zeros((1, 1, 4, 4), np.float32), ["item"], [0], ["train"])
+        for name, note in (("a", "3 of 60 lines left out"), ("b", "1 of 9 lines left out"), ("c", "<b> read")):
+            writer.note(name, note)
+    text = str(render_failures(evidence_of(open_maps(tmp_path / "a.h5"))))
+    assert "Failed objects: 0." in text
+    assert text.index("3 of 60 lines left out") < text.index("&lt;b&gt; read")
+    assert "1 of 9 lines left out" not in text
