@@ -35,7 +35,7 @@ from pretext.training.precision import MixedPrecision, choose_precision
 from pretext.training.prefetch import Feeder
 from pretext.training.sync_batch_norm import share_statistics
 from spectral_ssl.ground.errors import Interrupted, UserError
-from spectral_ssl.ground.progress import Advance, progress, say
+from spectral_ssl.ground.progress import Advance, busy, progress, say
 from spectral_ssl.ground.run_folder import append_metrics, sync_metrics, write_status
 
 # Samples whose error is logged during training. Their corruption is always the same, so that curves
@@ -153,7 +153,8 @@ class Trainer:
         """
         total = self.config.epochs * self.steps_an_epoch
         try:
-            self.set_up()
+            with busy("before the first step"):
+                self.set_up()
             with (
                 hold_interrupt() as self.interrupted,
                 progress("pretrain", total, 60 * self.config.max_minutes) as self.advance,

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-import spectral_ssl
-from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption
+from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, load_verb
 from spectral_ssl.ground.terminal import show
 
 
@@ -24,7 +23,7 @@ def verify(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check that a file is sound. Some of its maps are made again from the raw data."""
-    findings = spectral_ssl.verify(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
+    findings = load_verb("verify")(path, dataset=dataset, root=root, size=size, side=side, workspace=workspace)
     if as_json:
         print(json.dumps({"path": str(path), "sound": not findings, "findings": findings}, indent=1))
         raise typer.Exit(1 if findings else 0)
@@ -42,7 +41,7 @@ def doctor(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check that machine, versions and workspace are sound. The exit status is 1 if something fails."""
-    result = spectral_ssl.doctor(workspace=workspace)
+    result = load_verb("doctor")(workspace=workspace)
     if as_json:
         print(json.dumps(result, indent=1))
     else:

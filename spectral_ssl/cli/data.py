@@ -1,13 +1,22 @@
 """The commands about data: prep and list."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, RunOption, WorkspaceOption, complete_dataset
+from spectral_ssl.cli.options import (
+    DryRunOption,
+    JsonOption,
+    QuietOption,
+    RunOption,
+    WorkspaceOption,
+    announce,
+    complete_dataset,
+)
 from spectral_ssl.cli.tables import print_entries, print_prep_estimate
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
@@ -66,7 +75,9 @@ def list_command(
 
         print(json.dumps({name: build_help_text(name)}) if as_json else build_help_text(name))
         return
-    listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
+    is_light = what in ("datasets", "runs", "maps")
+    with nullcontext() if is_light else announce("list"):
+        listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
     if as_json:
         print(json.dumps(listed, indent=1))
         return

@@ -6,8 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-import spectral_ssl
-from spectral_ssl.cli.options import JsonOption, OverwriteOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.options import JsonOption, OverwriteOption, QuietOption, RunOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_table
 from spectral_ssl.ground.terminal import show
 
@@ -29,7 +28,7 @@ def cluster(
 ) -> None:
     """Cluster a feature file. The clusters are compared with the classes."""
     # the function itself refuses other names of a clustering or a distance
-    result = spectral_ssl.cluster(
+    result = load_verb("cluster")(
         features, clusters=clusters, how=cast(Any, how), split=split, neighbours=neighbours, metric=cast(Any, metric),
         seed=seed, out=out, overwrite=overwrite,
     )  # fmt: skip
@@ -65,7 +64,7 @@ def neighbors(
 ) -> None:
     """Find the objects most similar to an object or a file. The file need not belong to the data."""
     # the function itself refuses other distances
-    result = spectral_ssl.neighbors(
+    result = load_verb("neighbors")(
         query, run=run, data=data, count=count, metric=cast(Any, metric), split=split, layer=layer, up=up, out=out,
         overwrite=overwrite, workspace=workspace,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 import ast
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import Field
 from functools import wraps
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from spectral_ssl.ground.progress import quiet
+import spectral_ssl
+from spectral_ssl.ground.progress import busy, quiet, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import Option, described
 
@@ -34,6 +37,38 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Only print what would be done and how long it takes, measured on a small part."),
 ]
+
+
+@contextmanager
+def announce(what: str) -> Iterator[None]:
+    """Say that a command starts, and that it goes on; say nothing if torch, which takes seconds, is loaded."""
+    if "torch" in sys.modules:
+        yield
+        return
+    say(f"{what}: loading")
+    with busy(what):
+        yield
+
+
+def load_verb(name: str) -> Any:
+    """Make a function that imports a verb after a first line, and calls it.
+
+    Parameters
+    ----------
+    name : str
+        A public name of ``spectral_ssl``.
+
+    Returns
+    -------
+    callable
+        A function with the arguments of the verb.
+    """
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        with announce(name.replace("_", " ")):
+            return getattr(spectral_ssl, name)(*arguments, **options)
+
+    return call
 
 
 def complete_run(incomplete: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption
+from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, load_verb
 from spectral_ssl.ground.terminal import show
 
 study_app = typer.Typer(
@@ -46,7 +46,7 @@ def create(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Collect real and generated images in a study folder."""
-    study = spectral_ssl.create_study(
+    study = load_verb("create_study")(
         runs or (), kind=kind, real=real, trials=trials, checks=checks, exposure=exposure, settings=settings or (),
         consent=consent, seed=seed, out=out, workspace=workspace,
     )  # fmt: skip
@@ -83,7 +83,7 @@ def results(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Compute rates and scores so far, with intervals. Tells who is left out, and why."""
-    result = spectral_ssl.study_results(study, note=note, into_runs=into_runs, workspace=workspace)
+    result = load_verb("study_results")(study, note=note, into_runs=into_runs, workspace=workspace)
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return

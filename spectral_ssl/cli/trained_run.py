@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-import spectral_ssl
-from spectral_ssl.cli.options import JsonOption, QuietOption, RunOption, WorkspaceOption
+from spectral_ssl.cli.options import JsonOption, QuietOption, RunOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_probe, print_scores
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.terminal import process_rank, show
@@ -15,13 +14,13 @@ from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, 
 
 def complete(options: CompleteOptions, quiet: QuietOption = False) -> None:
     """Complete corrupted maps, several times each."""
-    written = spectral_ssl.complete(**vars(options))
+    written = load_verb("complete")(**vars(options))
     show(f"{written} and {written.with_suffix('.png')}")
 
 
 def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Evaluate a run's predictions for corrupted maps. Other runs can be evaluated on the same inputs."""
-    result = spectral_ssl.evaluate(**vars(options))
+    result = load_verb("evaluate")(**vars(options))
     if process_rank() != 0:
         return
     if as_json:
@@ -33,7 +32,7 @@ def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: Quiet
 
 def probe(options: ProbeOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Probe a run's features. The table compares them with baselines that need no training."""
-    result = spectral_ssl.probe(**vars(options))
+    result = load_verb("probe")(**vars(options))
     if process_rank() != 0:
         return
     if as_json:
@@ -45,7 +44,7 @@ def probe(options: ProbeOptions, as_json: JsonOption = False, quiet: QuietOption
 
 def export(options: ExportOptions, quiet: QuietOption = False) -> None:
     """Write features, or the encoder, to a file."""
-    show(spectral_ssl.export(**vars(options)))
+    show(load_verb("export")(**vars(options)))
 
 
 def report(
@@ -69,5 +68,5 @@ def report(
         raise UserError("run folders without --compare", " ".join(map(str, runs)), do)
     if compare and not runs:
         raise UserError("--compare without run folders", "none", "write --compare RUN RUN")
-    path = spectral_ssl.report(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
+    path = load_verb("report")(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
     show(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, WorkspaceOption
+from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_pretrain_estimate, print_probe
 from spectral_ssl.ground.terminal import process_rank, show
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -21,10 +21,10 @@ def pretrain(
 ) -> None:
     """Train a pretext task on a map file."""
     if dry_run:
-        estimate = spectral_ssl.estimate_pretrain(**vars(options))
+        estimate = load_verb("estimate_pretrain")(**vars(options))
         print(json.dumps(estimate, indent=1)) if as_json else print_pretrain_estimate(estimate)
         return
-    run = spectral_ssl.pretrain(**vars(options))
+    run = load_verb("pretrain")(**vars(options))
     if as_json and process_rank() == 0:
         print(json.dumps(spectral_ssl.show_run(run.folder, workspace=options.workspace), indent=1))
     elif not as_json:
@@ -38,7 +38,7 @@ def demo(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Run everything once on the built-in data."""
-    result = spectral_ssl.demo(workspace=workspace, max_minutes=max_minutes)
+    result = load_verb("demo")(workspace=workspace, max_minutes=max_minutes)
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return

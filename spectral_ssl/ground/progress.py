@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
-from time import monotonic as clock
 from typing import Protocol
 
 from spectral_ssl.ground.terminal import printable, process_rank
@@ -42,7 +41,7 @@ def say(line: str) -> None:
     """
     if not _silent.get() and process_rank() == 0:
         _status.clear()
-        _status.last = clock()
+        _status.told = time.perf_counter()
         print(printable(line), file=sys.stderr, flush=True)
 
 
@@ -115,18 +114,16 @@ def busy(what: str) -> Iterator[None]:
     if _silent.get() or process_rank() != 0:
         yield
         return
-    started, done = clock(), threading.Event()
+    started, done = time.perf_counter(), threading.Event()
     _status.levels += 1
     level = _status.levels
-    if level == 1:
-        _status.last = started
+    if level == 1 and _status.is_silent():
+        _status.told = started  # until now, nothing was to be told
 
     def tell() -> None:
         while not done.wait(SECONDS_OF_SILENCE / 6):
-            now = clock()
-            is_silent = now - _status.last >= SECONDS_OF_SILENCE
-            if is_silent and not _status.steps and _status.levels == level:
-                _status.show(f"{what}: {now - started:.0f} s")
+            if _status.is_silent() and not _status.steps and _status.levels == level:
+                _status.show(f"{what}: {time.perf_counter() - started:.0f} s")
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
@@ -146,8 +143,11 @@ class _Status:
         self.steps = 0  # Number of steps whose parts are counted at present; they show their own progress.
         self.told = time.perf_counter()  # Time of the last output.
         self.levels = 0  # Number of blocks of ``busy`` within each other; the innermost tells.
-        self.last = clock()  # When the last line was printed.
         self._width = 0
+
+    def is_silent(self) -> bool:
+        """Tell whether the last output was so long ago that the user must be told something."""
+        return time.perf_counter() - self.told >= SECONDS_OF_SILENCE
 
     def measure_silence(self) -> float:
         """Measure the seconds since the last output, at most ``SECONDS_OF_SILENCE``."""
@@ -157,7 +157,6 @@ class _Status:
         """Show the line in place of the previous one."""
         self.clear()
         self.told = time.perf_counter()
-        self.last = clock()
         if not sys.stderr.isatty():
             print(printable(line), file=sys.stderr, flush=True)
             return

@@ -18,7 +18,7 @@ from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
-from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import drop_metrics_after, lock_run
 from spectral_ssl.ground.terminal import count_restarts
 from spectral_ssl.ground.workspace import Workspace
@@ -95,8 +95,9 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         interrupted = find_interrupted_run(plan, folders)
         if interrupted is not None:
             return _resume_run(interrupted, maps, {}, workspace, locks)
-    training = open_training_split(plan, maps)
-    network, predictor_run = build_new_network(plan, training, workspace)
+    with busy("building the network"):
+        training = open_training_split(plan, maps)
+        network, predictor_run = build_new_network(plan, training, workspace)
     check_accumulation(network, plan.train.accumulate)  # fails before the folder is made
     folder = _make_folder(out, plan, workspace)
     locks.enter_context(lock_run(folder))

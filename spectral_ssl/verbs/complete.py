@@ -21,6 +21,7 @@ from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import encode_image_file
@@ -70,9 +71,10 @@ def complete(options: CompleteOptions) -> Path:
     for path in (out, *images):
         refuse_existing(path, options.overwrite)
     chosen = _choose_maps(options, run, maps)
-    example, predictions = _write(out, options, run, maps, chosen)
-    ids = chosen.ids[:ROWS_DRAWN]
-    draw_run(out.parent, out.stem, run, example, predictions, ids)
+    with busy(f"completions of {len(chosen.ids)} maps"):
+        example, predictions = _write(out, options, run, maps, chosen)
+        ids = chosen.ids[:ROWS_DRAWN]
+        draw_run(out.parent, out.stem, run, example, predictions, ids)
     target = run.plan.task_entry.problem(run.basis, run.plan.task_config).target
     if run.method.moment_family is not None and run.basis.kind == "pixels" and target[1:] != (1, 1):
         draw_moments(out.with_name(f"{out.stem}-moments.png"), run, run.method, example, predictions, ids)

@@ -34,6 +34,7 @@ from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, requir
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_json
+from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
@@ -83,7 +84,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         methods |= _predictions_of(run, options.modes, options.seed, methods)
     score, measured_by = _choose_scores(main, example, options.weights, options.seed)
     path = main.folder / f"evaluation-{evaluation.maps.path.stem}{_suffix(options.settings)}.json"
-    with join_processes() as processes:
+    with join_processes() as processes, busy("scores of the predictions"):
         rows_of_table = score_methods(methods, example, score, processes)
     result: dict[str, Any] = {
         "run": str(main.folder),

@@ -79,12 +79,19 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
             precision_source=start.precision_source,
         ).run()
         processes.run_on_main(lambda: None)  # wait until the last checkpoint is written
-        return _finish(start.folder, start.maps, options.report) if processes.is_main else load_run(start.folder)
+        if not processes.is_main:
+            return load_run(start.folder)
+        with busy("figures, score and report"):
+            run, lines = _finish(start.folder, start.maps, options.report)
+        for line in lines:
+            say(line)
+        return run
 
 
-def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
-    """Load the trained run; draw its losses and, if it makes any, its predictions for a few maps."""
+def _finish(folder: Path, maps: MapFile, report: bool) -> tuple[TrainedRun, list[str]]:
+    """Load the trained run, draw its losses and a few predictions, and score it; return the lines for the user too."""
     run = load_run(folder)
+    lines: list[str] = []
     untrained = run.method.describe_untrained(run.checkpoint["place"]["step"])
     if untrained:
         say(untrained)
@@ -99,13 +106,10 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     if metrics:
         draw_losses(folder / "samples" / "losses.png", metrics)
     if report:
-        with busy("score and report"):
-            score = compute_quick_score(run, maps) if run.checkpoint["place"]["step"] else None
-            write_short_report(run, maps, predictions)
-        if score is not None:
-            say(score.write())
-        if (folder / REPORT).is_file():
-            say(f"report: {folder / REPORT}")
+        score = compute_quick_score(run, maps) if run.checkpoint["place"]["step"] else None
+        write_short_report(run, maps, predictions)
+        lines += [score.write()] if score is not None else []
+        lines += [f"report: {folder / REPORT}"] if (folder / REPORT).is_file() else []
     has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
-    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {folder}")
-    return run
+    lines.append(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {folder}")
+    return run, lines

@@ -92,11 +92,11 @@ def test_shapes_without_clouds_and_tiny_images_get_cgml(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("shape", "train", "epochs", "batch", "side", "mirror"),
     [
-        ((1, 8, 8), 200, 200, 100, 0, False),
-        ((3, 32, 32), 200, 200, 100, 24, True),
-        ((3, 64, 48), 300, 200, 150, 0, True),
+        ((1, 8, 8), 200, 100, 100, 0, False),
+        ((3, 32, 32), 200, 100, 100, 24, True),
+        ((3, 64, 48), 300, 100, 150, 0, True),
         ((1, 28, 28), 2000, 50, 256, 0, False),
-        ((3, 64, 64), 5, 134, 2, 48, True),
+        ((3, 64, 64), 5, 100, 2, 48, True),
     ],
 )
 def test_images_get_the_joint_embedding_sized_to_them(

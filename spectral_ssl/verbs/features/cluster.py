@@ -11,6 +11,7 @@ from downstream.features.store import read_features
 from pretext.neighbours.exact import Metric
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 
 SCHEMA = "spectral-ssl clusters 1"
@@ -86,7 +87,8 @@ def cluster(
         )
     count = len(stored.classes) if clusters is None else clusters
     values, labels = stored.values[rows], stored.labels[rows]
-    assigned = cluster_features(values, count, how, seed)
+    with busy(f"clustering {len(rows)} samples"):
+        assigned = cluster_features(values, count, how, seed)
     result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
     if len(np.unique(labels[labels >= 0])) > 1:
         result["scores"] = score_clusters(assigned, labels)

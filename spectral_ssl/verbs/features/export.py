@@ -10,6 +10,7 @@ from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import ExportOptions
@@ -54,7 +55,7 @@ def export(options: ExportOptions) -> Path:
     ending = ENDINGS[kind]
     out = Path(options.out) if options.out else default.with_name(f"{default.name.removesuffix('.h5')}{ending}")
     refuse_existing(out, options.overwrite)  # fails before the work; checked again when the file is renamed
-    with join_processes() as processes:
+    with join_processes() as processes, busy(f"features of {len(maps)} objects"):
         if kind == "hdf5":
             export_features(out, run, maps, components=components, overwrite=options.overwrite, processes=processes)
         else:

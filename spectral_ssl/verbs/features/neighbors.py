@@ -23,7 +23,7 @@ from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError, find_near_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
-from spectral_ssl.ground.progress import say
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.workspace import Workspace
 
 DRAWN = 8  # neighbours in the image
@@ -179,7 +179,8 @@ def _load_features(run: TrainedRun, maps: MapFile, workspace: Workspace) -> NDAr
         except (OSError, ValueError):
             pass  # damaged: computed again
     say(f"computing the features of all {len(maps)} objects, once for this run and data")
-    features = run.encode_file(maps)
+    with busy("features"):
+        features = run.encode_file(maps)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, features, allow_pickle=False)
     return features

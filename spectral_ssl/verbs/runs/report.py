@@ -9,6 +9,7 @@ from downstream.report.evidence import gather
 from downstream.report.page import NAME, is_report, write_report
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.verbs.probe import probe as probe_run
 
@@ -73,10 +74,11 @@ def report(
             evidence = gather(each, full=False)
             if not any(evidence.is_current(result) for result in evidence.probes):
                 probe_run(run=each, report=False, workspace=home.root)
-    if compare:
-        write_comparison(path, [gather(each) for each in runs])
-    else:
-        write_report(path, gather(runs[0]))
+    with busy("report"):
+        if compare:
+            write_comparison(path, [gather(each) for each in runs])
+        else:
+            write_report(path, gather(runs[0]))
     if open_it:
         webbrowser.open(path.resolve().as_uri())
     return path
