@@ -10,11 +10,13 @@ from spectral_ssl.ground.errors import ObjectError
 
 MOST_SECONDS = 120
 MOST_BYTES = 4 << 30  # of memory
+# The limit of processor time ends the process even if its parent was killed.
 LIMITS = f"""
 import sys
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, ({MOST_BYTES}, {MOST_BYTES}))
+    resource.setrlimit(resource.RLIMIT_CPU, ({MOST_SECONDS}, {MOST_SECONDS}))
 except (ImportError, ValueError, OSError):
     pass
 source, target = sys.argv[1:]
