@@ -222,6 +222,8 @@ def open_maps(path: Path | str) -> MapFile:
     ('pixels', (1, 16, 16), 64)
     """
     path = Path(path)
+    if path.is_dir() or str(path).startswith(("folder:", "pairs:", "pyg:")):
+        raise UserError("raw data, not a map file", str(path), f"prepare it first: {MAKE_AGAIN} {path}")
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:
             basis = Basis.from_json(read_attribute(file, "basis"))

@@ -136,6 +136,13 @@ def test_a_folder_is_named_by_its_path(meshes: str, tmp_path: Path) -> None:
         assert named in refused.stderr.splitlines()[-1]
 
 
+def test_raw_data_in_place_of_maps_is_named(meshes: str, tmp_path: Path) -> None:
+    for data in ("raw", "folder:raw"):
+        done = call("pretrain", "--data", data, folder=tmp_path, workspace=tmp_path / "ws")
+        assert done.returncode == 2
+        assert f"raw data, not a map file: got {data}; prepare it first: spectral-ssl prep {data}" in done.stderr
+
+
 def test_other_options_have_a_file_of_their_own(meshes: str, tmp_path: Path) -> None:
     common = {"points": 32, "workers": 0, "workspace": tmp_path / "ws"}
     choices = [
