@@ -147,7 +147,7 @@ class _Splits:
         self._root = _Node()
         for path in paths:
             self._root.add(path)
-        top, self._chain = _pass_wrappers(self._root)
+        top, self._chain = self._pass_loose_objects(*_pass_wrappers(self._root))
         self.wrappers = len(self._chain)
         if not choice.use_names:
             return
@@ -160,6 +160,18 @@ class _Splits:
             got = f"{show_names(unused)} (folders: {show_names(sorted(top.folders))})"
             do = "name all folders of one level, or give their level, as in --split 1"
             raise UserError("--split names folders that are not read as splits", got, do)
+
+    def _pass_loose_objects(self, top: _Node, chain: Folders) -> tuple[_Node, Folders]:
+        """Continue to the split folders if only some loose objects, such as a preview, lie next to their wrapper."""
+        if not self._choice.use_names or len(top.folders) != 1 or not top.files:
+            return top, chain
+        (name, wrapper), *_ = top.folders.items()
+        inner, passed = _pass_wrappers(wrapper)
+        splits = assign_splits(inner.folders, self._choice.names)
+        if self._is_split(name) or splits is None or len(set(splits.values())) < 2:
+            return top, chain
+        self.doubts.append(f"{count_objects(top.files)} next to {name}/: read as train, without a class")
+        return inner, (*chain, name, *passed)
 
     def locate(self, path: Folders) -> tuple[Split, int | None] | None:
         """Return the split of an object and the depth of its split folder (None without one); None for a document."""

@@ -9,6 +9,7 @@ from data_prep.sources.folder.layout import decide_layout
 from data_prep.sources.folder.split_words import assign_splits, find_split, parse_split_choice
 from spectral_ssl.ground.errors import UserError
 
+TRAIN_A_B = [("train", "a"), ("train", "b")]
 Groups = list[tuple[str, str | None] | None]
 
 
@@ -128,6 +129,11 @@ def test_splits_above_and_below_the_classes(train: str, val: str, test: str, wra
             ["", "train/a", "train/b", "test/a"],
             [("train", None), ("train", "a"), ("train", "b"), ("test", "a")],
             "1 object",
+        ),
+        (
+            ["", "s/train/a", "s/train/b", "s/test/a"],
+            [("train", None), *TRAIN_A_B, ("test", "a")],
+            "1 object next to s/",
         ),
         (["", "test"], [("train", None), ("test", None)], "1 object next to"),
         (["train_1", "train_2"], [("train", "train_1"), ("train", "train_2")], "name the same split"),
