@@ -332,7 +332,10 @@ def _find_classes(groupings: Sequence[Grouping], splits: _Splits, lists: Sequenc
         start, lone = starts.get(each.branch(splits.wrappers), (0, None))
         names = each.rest(splits.wrappers)[start:]
         result.append(names[0] if names else lone)
-    return result
+    # The folder of a list is no class of its own.
+    proper = {name for name, is_list in zip(result, lists, strict=True) if not is_list}
+    own = [name in each.path and name in proper for name, each in zip(result, groupings, strict=True)]
+    return [name if is_own else None for name, is_own in zip(result, own, strict=True)]
 
 
 def _pass_wrappers(node: _Node, classes: frozenset[str] = frozenset()) -> tuple[_Node, Folders]:

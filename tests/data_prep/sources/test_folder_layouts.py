@@ -1,5 +1,7 @@
 """Which folders of a user's folder are splits, classes or wrappers; and the two options that decide otherwise."""
 
+import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -248,7 +250,14 @@ def test_folders_of_unreadable_files_count_for_the_layout(tmp_path: Path) -> Non
 
 
 def test_lists_next_to_meshes_say_nothing_about_the_folders(tmp_path: Path) -> None:
-    for name in ("list.txt", "set/train.txt", "set/train/a/1.xyz", "set/train/b/1.xyz", "set/test/a/1.xyz"):
+    for name in (
+        "list.txt",
+        "set/train.txt",
+        "set/train/lists/1.txt",
+        "set/train/a/1.xyz",
+        "set/train/b/1.xyz",
+        "set/test/a/1.xyz",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("0 0 0\n1 1 1\n")
     source = open_source(str(tmp_path))
@@ -258,7 +267,7 @@ def test_lists_next_to_meshes_say_nothing_about_the_folders(tmp_path: Path) -> N
         "set/train/a/1.xyz": ("train", 0),
         "set/train/b/1.xyz": ("train", 1),
     }
-    assert source.doubts == ()
+    assert (source.classes, source.doubts) == (("a", "b"), ())
 
 
 def test_documents_next_to_the_splits_are_left_out(tmp_path: Path) -> None:
@@ -290,3 +299,23 @@ def test_names_that_are_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (tmp_path / file).write_text("")
     with pytest.raises(UserError, match=named):
         open_source(name)
+
+
+def test_any_tree_is_read_or_refused() -> None:
+    names = ["train", "Test", "val", "eval", "images", "a", "b", "c", "docs", "1", "set", "test1", "trainA", "x y"]
+    chance = random.Random(0)
+    outcomes = Counter[str]()
+    for _ in range(3000):
+        paths = [tuple(chance.choices(names, k=chance.randrange(5))) for _ in range(chance.randrange(1, 12))]
+        choice = parse_split_choice(chance.choice([None, None, None, "none", "1", "2", "c=train"]))
+        level = chance.choice([None, None, None, 0, 1, 2])
+        lists = [chance.random() < 0.1 for _ in paths]
+        try:
+            layout = decide_layout(paths, choice, level, lists)
+        except UserError:
+            outcomes["refused"] += 1
+            continue
+        outcomes["read"] += 1
+        for path, group in zip(paths, layout.groups, strict=True):
+            assert group is None or group[1] is None or group[1] in path
+    assert min(outcomes["read"], outcomes["refused"]) > 300
