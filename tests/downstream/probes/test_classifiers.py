@@ -1,5 +1,7 @@
 """The classifiers of the probes against scikit-learn, and the choice of their regularisation."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,11 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from downstream.probes.classifiers import logistic
 from downstream.probes.classifiers.adam_layer import WEIGHT_DECAYS, fit_layer
 from downstream.probes.classifiers.knn import predict_by_neighbours
 from downstream.probes.classifiers.logistic import STRENGTHS, fit_logistic
 from downstream.probes.classifiers.svm import SVM_STRENGTHS, fit_svm
-from downstream.probes.cross_validation import FittedProbe
+from downstream.probes.cross_validation import FittedProbe, Predictor, choose_and_fit
 from spectral_ssl.ground.errors import UserError
 
 
@@ -145,3 +148,42 @@ def test_unusable_training_splits_are_refused(fit: object) -> None:
         fit(np.full((10, 2), np.nan, np.float32), np.arange(10) % 2, 0)
     with pytest.raises(UserError, match="classes"):
         fit(np.ones((10, 2), np.float32), np.zeros(10, np.int64), 0)
+
+
+@pytest.mark.parametrize(("samples", "dimensions", "classes"), [(58, 286, 2), (60, 20, 2), (58, 286, 3), (200, 30, 5)])
+def test_fits_of_few_samples_are_those_of_scikit_learn(samples: int, dimensions: int, classes: int) -> None:
+    generator = np.random.default_rng(0)
+    labels = 3 * (np.arange(samples) % classes) + 1  # with gaps
+    values = 0.3 * generator.normal(size=(3 * classes, dimensions))[labels] + generator.normal(
+        size=(samples, dimensions)
+    )
+    standard = StandardScaler().fit_transform(values).astype(np.float32)
+    strengths = (1e-3, 1e-1, 1.0)
+    few, many = (list(fit(standard, labels, strengths)) for fit in (logistic._fit_few, logistic._fit_many))
+    for strength, (weights, offsets, known), other in zip(strengths, few, many, strict=True):
+        model = LogisticRegression(C=strength, tol=1e-10, max_iter=10_000).fit(standard.astype(float), labels)
+        assert known.tolist() == model.classes_.tolist()
+        assert (weights.shape, offsets.shape) == (model.coef_.shape, model.intercept_.shape)
+        scale = np.abs(model.coef_).max()
+        np.testing.assert_allclose(weights, model.coef_, atol=0.03 * scale)
+        np.testing.assert_allclose(offsets, model.intercept_, atol=0.03 * max(scale, 1))
+        assert np.abs(weights - model.coef_).max() < 2 * max(np.abs(other[0] - model.coef_).max(), 1e-3 * scale)
+
+
+def test_the_search_ends_where_nothing_can_be_better() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    values = (10 * labels[:, None] + generator.normal(size=(40, 3))).astype(np.float32)
+    fitted = []
+
+    def path(features: np.ndarray, classes: np.ndarray, strengths: tuple[float, ...]) -> Iterator[Predictor]:
+        for strength, predict in zip(
+            strengths, logistic.fit_regularisation_path(features, classes, strengths), strict=True
+        ):
+            fitted.append(strength)
+            yield predict
+
+    probe = choose_and_fit(path, (1e-2, 1.0, 100.0), values, labels, 0)
+    assert (probe.strength, probe.cross_validation) == (1e-2, 1.0)
+    assert set(fitted) == {1e-2}
+    assert (probe.predict(values) == labels).all()
