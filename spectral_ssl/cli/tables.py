@@ -227,8 +227,6 @@ def print_pretrain_estimate(estimate: dict[str, Any]) -> None:
         return
     for line in estimate["advice"]:
         print(line)
-    for line in estimate["advice"]:
-        print(line)
     print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['maps']} maps of {estimate['data']}")
     print(
         f"  {estimate['parameters']:,} parameters, {estimate['epochs']} epochs of batches of {estimate['batch_size']}",
