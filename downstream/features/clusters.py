@@ -87,14 +87,19 @@ def compute_neighbour_purity(
 
 
 def cluster_features(
-    features: NDArray[Any], clusters: int, method: Clustering = "kmeans", seed: int = 0
+    features: NDArray[Any],
+    clusters: int,
+    method: Clustering = "kmeans",
+    seed: int = 0,
+    *,
+    standardise: bool = True,
 ) -> NDArray[np.int64]:
     """Assign samples to clusters without using labels.
 
     Parameters
     ----------
     features : ndarray, shape (N, D), floating
-        Features of the samples. Each feature is standardised before clustering.
+        Features of the samples.
     clusters : int
         Number K of clusters.
     method : {"kmeans", "spectral"}
@@ -103,6 +108,9 @@ def cluster_features(
         scikit-learn on the graph of 10 nearest neighbours, for at most 20,000 samples.
     seed : int
         Seed of the random number generation.
+    standardise : bool
+        Whether to standardise each feature before clustering. Principal components must keep their
+        scale: standardised, those of little variance would count as much as the first.
 
     Returns
     -------
@@ -147,7 +155,7 @@ def cluster_features(
     scaler = fit_scaler(values)
     if np.isinf(scaler.scale_).all():
         raise UserError("constant features", f"{len(values)} equal samples", "give other features")
-    standard: NDArray[np.float32] = np.ascontiguousarray(scaler.transform(values))
+    standard: NDArray[np.float32] = np.ascontiguousarray(scaler.transform(values) if standardise else values)
     if method == "kmeans":
         return _run_kmeans(standard, clusters, seed)
     if len(values) > MOST_SPECTRAL:

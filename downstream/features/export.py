@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from downstream.features.pca import Reduction, components_error, count_most_components, fit_reduction, reduce_features
-from downstream.features.store import Features, write_feature_blocks
+from downstream.features.store import COMPONENTS_NOTE, Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import describe_pooling
 from pretext.runs.trained_run import TrainedRun
@@ -145,7 +145,7 @@ def _describe_features(run: TrainedRun, maps: MapFile, values: NDArray[np.float3
         classes=maps.classes,
         about={
             "layer": run.layer,
-            "pooling": f"{pooling}; {components} principal components" if components else pooling,
+            "pooling": f"{pooling}; {components}{COMPONENTS_NOTE}" if components else pooling,
             "checkpoint_digest": run.checkpoint_digest,
             "data_digest": maps.digest,
             "config": run.plan.to_toml(),

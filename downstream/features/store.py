@@ -36,6 +36,7 @@ SCHEMA = FEATURE_SCHEMA
 MAKE_AGAIN = "spectral-ssl export"
 # Space to reserve for the id, split and label of a row, and for the attributes.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 256, 1 << 20
+COMPONENTS_NOTE = " principal components"  # The end of ``pooling`` in files of ``export --components``.
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Features:
     splits: NDArray[np.str_]
     classes: tuple[str, ...]
     about: dict[str, str]
+
+    @property
+    def has_components(self) -> bool:
+        """Whether the features are principal components, whose scale says how much they count."""
+        return self.about.get("pooling", "").endswith(COMPONENTS_NOTE)
 
 
 ABOUT = ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basis", "source")

@@ -31,6 +31,8 @@ def cluster(
 ) -> dict[str, Any]:
     """Cluster a feature file without its labels.
 
+    Features are standardised first. Principal components (``export --components``) keep their scale.
+
     Parameters
     ----------
     features : path
@@ -88,7 +90,7 @@ def cluster(
     count = len(stored.classes) if clusters is None else clusters
     values, labels = stored.values[rows], stored.labels[rows]
     with busy(f"clustering {len(rows)} samples"):
-        assigned = cluster_features(values, count, how, seed)
+        assigned = cluster_features(values, count, how, seed, standardise=not stored.has_components)
     result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
     if len(np.unique(labels[labels >= 0])) > 1:
         result["scores"] = score_clusters(assigned, labels)

@@ -1,10 +1,14 @@
 """Purity of neighbours and clusters, against what is known of made-up features."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import spectral_ssl
 from downstream.features import clusters as module
 from downstream.features.clusters import cluster_features, compute_neighbour_purity, score_clusters
+from downstream.features.store import ABOUT, Features, write_features
 from spectral_ssl.ground.errors import UserError
 
 
@@ -60,6 +64,33 @@ def test_kmeans_finds_all_of_many_sets_of_separated_blobs(most_products: int, mo
         assigned = cluster_features(features, count, seed=seed)
         assert score_clusters(assigned, labels)["ARI"] == 1.0, f"set {seed} of {count} blobs"
     assert np.array_equal(assigned, cluster_features(features, count, seed=seed))
+
+
+def test_principal_components_keep_their_scale(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    values = generator.normal(size=(300, 60)) * np.geomspace(1, 0.1, 60)
+    values[:, :2] += 6 * np.stack([np.cos(2.1 * labels), np.sin(2.1 * labels)], axis=1)
+    assert score_clusters(cluster_features(values, 3, standardise=False), labels)["ARI"] == 1.0
+    about = dict.fromkeys(ABOUT, "") | {"pooling": "average; 60 principal components"}
+    splits = np.full(300, "train")
+    names = tuple("abc")
+    # A file of components is clustered without standardisation, another one with it.
+    for pooling, is_perfect in ((about["pooling"], True), ("average", False)):
+        features = Features(
+            values=values.astype(np.float32),
+            ids=[str(row) for row in range(300)],
+            labels=labels,
+            splits=splits,
+            classes=names,
+            about=about | {"pooling": pooling},
+        )
+        write_features(tmp_path / "features.h5", features, overwrite=True)
+        scores = spectral_ssl.cluster(tmp_path / "features.h5", overwrite=True)["scores"]
+        assert (scores["ARI"] == 1.0) == is_perfect
+    noise = 50 * generator.normal(size=(300, 1))
+    assert score_clusters(cluster_features(np.hstack([values, noise]), 3, standardise=False), labels)["ARI"] < 0.2
+    assert score_clusters(cluster_features(np.hstack([values[:, :4], noise]), 3), labels)["ARI"] == 1.0
 
 
 @pytest.mark.parametrize("most_products", [module.MOST_PRODUCTS, 0], ids=["scikit-learn", "faiss"])
