@@ -159,6 +159,9 @@ def test_other_options_have_a_file_of_their_own(meshes: str, tmp_path: Path) -> 
         "raw-zernike-degree5-points32-class-level0.h5",
     ]
     assert len(list((tmp_path / "ws" / "maps").iterdir())) == len(choices)
+    # The raw data is found with the splits and classes of each file.
+    for path in paths:
+        assert spectral_ssl.verify(tmp_path / "ws" / "maps" / path, dataset=meshes) == []
 
 
 def test_counts_agree_and_doubts_come_last(tmp_path: Path) -> None:

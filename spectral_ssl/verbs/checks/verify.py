@@ -1,5 +1,7 @@
 """``verify``: check that a file is sound."""
 
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -7,18 +9,19 @@ import h5py
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.verify import verify_maps
 from data_prep.source import Source
-from data_prep.sources.catalogue import SOURCES
+from data_prep.sources.catalogue import SOURCES, split_name
 from data_prep.sources.pairs import select_side
 from data_prep.transforms.radial_harmonics import require_embree
 from downstream.features.store import SCHEMA as FEATURES_SCHEMA
 from downstream.features.store import read_features
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import NoRawData, UserError
 from spectral_ssl.ground.hdf5 import read_schema
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_plan import find_source
 
 OBJECTS = 8  # maps that are made again from the raw data
+MOST_LEVELS = 5  # levels of classes of a folder that are tried
 
 
 def verify(
@@ -112,7 +115,7 @@ def _source(
         if maps.basis.kind == "radial":
             require_embree()
         for pixels in (None, height) if size is None and square else (size,):
-            source = find_source(dataset, root, workspace, pixels)
+            source = _find_source(maps, dataset, root, workspace, pixels)
             if side or file_side:
                 source = select_side(source, side or file_side)
             if _fits(maps, source):
@@ -123,6 +126,30 @@ def _source(
         say(f"no map was made again: {error}")
         return None
     return source
+
+
+def _find_source(
+    maps: MapFile, dataset: str, root: str | Path | None, workspace: Workspace, pixels: int | None
+) -> Source:
+    """Open raw data; of a user's folder with the splits and classes of the map file, whose options it does not hold."""
+    problem: UserError | None = None
+    usual: Source | None = None
+    try:
+        usual = find_source(dataset, root, workspace, pixels)
+    except NoRawData:
+        raise
+    except UserError as error:
+        problem = error
+    may_differ = usual is None or {item.id for item in usual.items}.issuperset(maps.ids)
+    if split_name(dataset)[0] == "folder" and may_differ and not (usual and _fits(maps, usual)):
+        for split, level in product((None, "none"), (None, *range(MOST_LEVELS))):
+            with suppress(UserError):
+                source = find_source(dataset, root, workspace, pixels, split=split, class_level=level)
+                if _fits(maps, source):
+                    return source
+    if usual is None:
+        raise problem or UserError("no raw data", dataset, "check --dataset and --root")
+    return usual
 
 
 def _fits(maps: MapFile, source: Source) -> bool:
