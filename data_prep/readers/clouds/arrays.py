@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.clouds.columns import AXES, FEWEST_POINTS, choose_columns, find_axes
+from data_prep.readers.clouds.column_names import AXES, find_axes
+from data_prep.readers.clouds.columns import FEWEST_POINTS, choose_columns
 from data_prep.readers.clouds.named_arrays import CLOUD_NAMES, KNOWN_NAMES, choose_arrays
 from data_prep.readers.clouds.voxels import find_voxel_centres, is_binary
 from data_prep.readers.limits import LARGEST_FILE

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from data_prep.readers.clouds.column_names import AXES, find_axes
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
@@ -18,11 +19,11 @@ FEWEST_POINTS = 8
 MOST_USUAL_COLUMNS = 6  # Positions with normals or colours.
 ROWS_A_COLUMN = 3  # A table with more columns and fewer rows for each of them is a matrix.
 MOST_COLUMNS = 16  # A cloud has a position, a colour, a normal and some scalars; a matrix of features has more.
-AXES = ("x", "y", "z")
 SAMPLES = 1000  # Number of rows that show whether a column is a distance.
 # A distance changes at most as fast as the point moves. Values of float16 are off by 1/2048.
 STEEPEST = 1.01
 CELLS = 5  # on a side of the grid that shows whether points fill a box
+NO_TURN = 0.04  # Components of a quaternion below this are nearly zero.
 POSE_ENTRIES = 12  # of a matrix of three rows and four columns
 
 
@@ -82,35 +83,21 @@ def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = Non
     return Shape(np.ascontiguousarray(table[:, first : first + len(AXES)]))
 
 
-def find_axes(names: Sequence[str]) -> list[int] | None:
-    """Find the columns named x, y and z, in capitals or not, such as ``X``, ``pos_x`` or ``//X``; None without them.
-
-    Raises
-    ------
-    ObjectError
-        When two columns have the same name.
-    """
-    plain = [name.strip().strip("\"'/#[](){}:").lower() for name in names]
-    for pattern in ("{}", "p{}", "pos_{}", "pos{}", "p_{}", "position_{}", "coord_{}", "{}_coord", "{} (m)", "{}_m"):
-        wanted = [pattern.format(axis) for axis in AXES]
-        if all(name in plain for name in wanted):
-            if any(plain.count(name) > 1 for name in wanted):
-                raise ObjectError(f"two columns of one name among {' '.join(names)[:80]}: name each column differently")
-            return [plain.index(name) for name in wanted]
-    return None
-
-
 def _counts_rows(column: NDArray[np.float64]) -> bool:
-    """Return whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
-    counted = np.arange(len(column), dtype=np.float64)
-    return bool((column == counted).all() or (column == counted + 1).all())
+    """Return whether a column holds whole numbers that increase, as numbers of points do and coordinates do not."""
+    with np.errstate(invalid="ignore"):
+        return bool((column == np.floor(column)).all() and (np.diff(column) > 0).all())
 
 
 def _refuse_poses(table: NDArray[np.float64]) -> None:
     """Refuse rows that are matrices of a rotation and a shift, such as the poses of a camera."""
     columns = table.shape[1]
     with np.errstate(all="ignore"):
-        if columns in (4, 7, 8) and (np.abs((table[:, -4:] ** 2).sum(axis=1) - 1) < 1e-3).all():
+        is_turn = columns in (4, 7, 8) and (np.abs((table[:, -4:] ** 2).sum(axis=1) - 1) < 1e-3).all()
+        # Normals before a column of zeros have the length of a quaternion too. They point in all directions.
+        normals = np.abs(table[:, -4:-1]).max(axis=0, initial=0)
+        has_normals = columns > len(AXES) + 1 and np.abs(table[:, -1]).max() < NO_TURN < normals.min()
+        if is_turn and not has_normals:
             raise ObjectError(f"rows of {columns} columns that are poses or rotations (quaternions), not points")
     if columns not in (POSE_ENTRIES, POSE_ENTRIES + 4):
         return

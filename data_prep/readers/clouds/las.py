@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.readers.child import convert_in_child
-from data_prep.readers.clouds.columns import AXES, choose_columns
+from data_prep.readers.clouds.column_names import AXES
+from data_prep.readers.clouds.columns import choose_columns
 from data_prep.source import Shape
 from spectral_ssl.ground.errors import ObjectError
 

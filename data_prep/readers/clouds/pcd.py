@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.clouds.columns import AXES, choose_columns
+from data_prep.readers.clouds.column_names import AXES
+from data_prep.readers.clouds.columns import choose_columns
 from data_prep.readers.limits import LARGEST_FILE, check_words
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError

@@ -7,6 +7,7 @@ refused.
 import codecs
 import re
 
+from data_prep.readers.clouds.column_names import UNIT
 from data_prep.source import add_note
 from spectral_ssl.ground.errors import ObjectError
 
@@ -21,6 +22,11 @@ COMMENT_OF_SEMICOLON = re.compile(r"^[ \t]*;", re.MULTILINE)
 LAST_SEPARATOR = re.compile(r"[,;][ \t]*$", re.MULTILINE)
 MISSING = re.compile(r"[,;][ \t]*[,;]|^[ \t]*[,;]", re.MULTILINE)
 SAMPLE = 1 << 16  # Characters that show what the commas mean. Decimal points are searched in the whole text.
+SIGNS = "#/%!; \t"  # These begin a comment.
+SEPARATOR = re.compile(r"[,;|\t]+")
+# A number in quotes, and brackets around rows and tables, as programs print their arrays.
+QUOTED = re.compile(r'"([^"\s,;]*)"')
+BRACKETS = re.compile(r"^[ \t]*[\[({][\[({ \t]*(?=[-+.\d])|(?<=[\d.])[ \t]*[\])}][\])};, \t]*$", re.MULTILINE)
 SAVE_POINTS = "save the numbers with decimal points and blanks between them"
 
 
@@ -69,6 +75,7 @@ def make_plain(text: str) -> str:
     >>> make_plain("1,5;2,25;-3"), make_plain("1.5,2.25,-3")
     ('1.5 2.25 -3', '1.5 2.25 -3')
     """
+    text = BRACKETS.sub("", QUOTED.sub(r"\1", _join_names(text)).replace("|", ";"))
     if ("d" in text or "D" in text) and EXPONENT.search(text):
         text = EXPONENT.sub("e", text)
     if "," in text and _has_decimal_commas(text):
@@ -92,6 +99,17 @@ def make_plain(text: str) -> str:
                     parts.pop()
                 line = " ".join(part or "nan" for part in parts)
         lines.append(line)
+    return "\n".join(lines)
+
+
+def _join_names(text: str) -> str:
+    """Join the words of each name in lines of names between separators: ``X [m],Y [m]`` becomes ``X Y``."""
+    lines = text.split("\n", MOST_HEADER_LINES)
+    for number, line in enumerate(lines[:MOST_HEADER_LINES]):
+        if SEPARATOR.search(line) and not any(letter.isdigit() for letter in line):
+            sign, names = line[: len(line) - len(line.lstrip(SIGNS))], line.lstrip(SIGNS).rstrip()
+            parts = [UNIT.sub("", part).split() for part in SEPARATOR.split(names)]
+            lines[number] = f"{sign} {' '.join('_'.join(words) or 'nan' for words in parts)}"
     return "\n".join(lines)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.clouds.columns import choose_columns, find_axes
+from data_prep.readers.clouds.column_names import UNIT, find_axes, refuse_names
+from data_prep.readers.clouds.columns import choose_columns
 from data_prep.readers.clouds.separators import decode_text, make_plain
 from data_prep.readers.limits import check_words
 from data_prep.source import Shape, add_note
@@ -84,7 +85,7 @@ def _read_below_head(text: str) -> Shape | None:
         return None
     _check_words(content)
     _check_counts(content, len(table))
-    return choose_columns(table, _fit_names(content.names, table.shape[1]))
+    return choose_columns(table, _fit_names(content, table.shape[1]))
 
 
 def _read_plain(text: str) -> NDArray[np.float64] | None:
@@ -110,6 +111,8 @@ class _Lines:
         The words of each line with numbers.
     names : list of str
         The last header or comment before the numbers that names the columns x, y and z.
+    title : list of str
+        The words of the last line before the numbers.
     counts : list of tuple of int
         (announced number of points, number of rows before it), for each line of a single integer.
     words : list of str
@@ -118,6 +121,7 @@ class _Lines:
 
     rows: list[list[str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    title: list[str] = field(default_factory=list)
     counts: list[tuple[int, int]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
@@ -155,7 +159,7 @@ def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
     if bad:
         add_note(f"{bad} of {len(rows)} lines do not hold {width} numbers: left out")
         table = table[[len(row) == width for row in rows]]
-    names = _fit_names(content.names, width)
+    names = _fit_names(content, width)
     if labelled:
         add_note("a word at the beginning of each line, such as a chemical symbol: left out")
         table, names = table[:, 1:], names[1:] if names else None
@@ -165,10 +169,14 @@ def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
     return choose_columns(table, names)
 
 
-def _fit_names(names: list[str], width: int) -> list[str] | None:
+def _fit_names(content: _Lines, width: int) -> list[str] | None:
     """Return the names of the columns, or None if there are none; refuse names of other columns."""
-    if not names or len(names) == width:
-        return names or None
+    names = content.names
+    if not names:
+        refuse_names(content.title, width)
+        return None
+    if len(names) == width:
+        return names
     if find_axes(names) == [0, 1, 2] and len(names) <= width:
         return None
     raise ObjectError(f"{len(names)} names of columns ({' '.join(names)[:60]}) for {width} columns: name each column")
@@ -212,9 +220,11 @@ def _sort_lines(lines: list[str]) -> _Lines:
 
 def _keep_names(content: _Lines, line: str) -> None:
     """Keep the words of a line before the first row as names of columns if x, y and z are among them."""
-    words = line.lstrip("#/%!; \t").split()
-    if not content.rows and find_axes(words) is not None:
-        content.names = words
+    if content.rows:
+        return
+    content.title = UNIT.sub("", line.lstrip("#/%!; \t")).split()
+    if find_axes(content.title) is not None:
+        content.names = content.title
 
 
 def _check_counts(content: _Lines, rows: int) -> None:

@@ -65,9 +65,20 @@ SAME = {
     "fewer names": "x y z\n" + _rows(WIDE),
     "CloudCompare": "//X Y Z Rf Gf Bf\n30\n" + _rows(WIDE),
     "names after a hash": "# z, y, x\n" + _rows(POINTS[:, ::-1], ","),
+    "names with units": "time X [m] Y [m] Z [m]\n" + _rows(WIDE[:, [3, 0, 1, 2]]),
+    "names of a csv with units": "time,X (mm),Y (mm),Z (mm)\n" + _rows(WIDE[:, [3, 0, 1, 2]], ","),
+    "names of two words": "id;X Coordinate;Y Coordinate;Z Coordinate\n" + _rows(WIDE[:, [3, 0, 1, 2]], ";"),
+    "names of ParaView": '"Normals:0","Normals:1","Normals:2","Points:0","Points:1","Points:2"\n'
+    + _rows(WIDE[:, [3, 4, 5, 0, 1, 2]], ","),
+    "names of a survey": "intensity,easting,northing,elevation\n" + _rows(WIDE[:, [3, 0, 1, 2]], ","),
+    "numbers in quotes": "".join('"{}","{}","{}"\n'.format(*row) for row in POINTS),
+    "bars": _rows(separator="|"),
+    "a table of Matlab": "[" + _rows(end=";\n").rstrip(";\n") + "];\n",
+    "a list of Python": "[[" + _rows(separator=", ", end="],\n [").rstrip(",\n [") + "]\n",
     "normals first": "nx ny nz x y z\n" + _rows(WIDE[:, [3, 4, 5, 0, 1, 2]]),
     "id first, with names": "id X Y Z\n" + _rows(np.column_stack([COLOURS[:, 0], POINTS])),
     "index first": _rows(np.column_stack([np.arange(30), POINTS])),
+    "index of a part": _rows(np.column_stack([np.arange(500, 560, 2), POINTS])),
     "index from 1": _rows(np.column_stack([np.arange(1, 31), POINTS, COLOURS])),
     "decimal commas": _comma(_rows()),
     "decimal commas and tabs": _comma(_rows(separator="\t")),
@@ -90,6 +101,7 @@ NOTED = {
     "more columns": "6 columns",
     "index first": "counts the rows",
     "index from 1": "counts the rows",
+    "index of a part": "counts the rows",
     **dict.fromkeys((name for name in SAME if name.startswith("decimal")), "decimal commas"),
     **dict.fromkeys((name for name in SAME if name.startswith("molecule")), "chemical symbol"),
     "numbered points": "word at the beginning",
@@ -137,6 +149,8 @@ BAD = {
     "cut": ("40\n" + _rows(), "truncated: 40 points announced, 30"),
     "too many": ("20\n" + _rows(), "20 points announced, 30"),
     "names of other columns": ("id x y z\n" + _rows(), "4 names of columns"),
+    "names without coordinates": ("r g b intensity\n" + _rows(WIDE[:, :4]), "none are x, y and z"),
+    "degrees": ("lat,lon,alt\n" + _rows(separator=","), "angles"),
     "one name twice": ("x y z x\n" + _rows(WIDE[:, :4]), "two columns of one name"),
     "frames": (("15\n\n" + "\n".join(ELEMENTS[:15]) + "\n") * 2, "2 frames"),
     "lengths": (_rows() + _rows(WIDE[:9]), "different lengths"),
@@ -161,6 +175,14 @@ def test_lists_of_names_with_numbers_are_no_clouds_in_txt_files() -> None:
     with pytest.raises(ObjectError, match="lines such as 'A0"):
         _read(text, "a.txt")
     assert len(_read(text, "a.pts")[0].points) == 30
+
+
+@pytest.mark.parametrize("last", [0.0, 0.01])
+def test_normals_before_small_values_are_no_rotations(last: float) -> None:
+    normals = POINTS - POINTS.mean(axis=0)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    shape, _ = _read(_rows(np.column_stack([POINTS, normals, np.full(30, last)])))
+    np.testing.assert_allclose(shape.points, POINTS, rtol=1e-6)
 
 
 @pytest.mark.parametrize("line", ["nan 1 2", "1 2", "1 - 3", "1 inf 3", "1 2 3 4", "1 2 x", "1.0 2.0 -nan(ind)"])
