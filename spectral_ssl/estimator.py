@@ -60,8 +60,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     layer : str
         The layer of the network, see ``list layers``.
     method, task : str, optional
-        The method and the task to train; by default joint embedding on clouds, else cGML denoising,
-        as in ``pretrain``.
+        The method and the task to train. As in ``pretrain`` the default is the joint embedding on
+        clouds and images; it is cGML denoising on rows of numbers, which have no views.
     epochs : int, optional
         The number of passes over the data.
     settings : sequence of str
@@ -262,7 +262,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Train a run on all rows; all files are in the folder."""
         options = PretrainOptions(
             self._map_file(rows, folder / "fit.h5"),
-            method=self.method,
+            method=self._choose_method(),
             task=self.task,
             epochs=self.epochs,
             seed=seed,
@@ -272,6 +272,11 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             return self._run(options, Workspace(folder))
         with quiet():
             return self._run(options, Workspace(folder))
+
+    def _choose_method(self) -> str | None:
+        """Return the method; rows of numbers lie in a square, but a part of it or its mirror image means nothing."""
+        has_rows_of_numbers = len(self.shape_) == 1
+        return "cgml" if self.method is None and self.task is None and has_rows_of_numbers else self.method
 
     def _run(self, options: PretrainOptions, workspace: Workspace) -> TrainedRun:
         """Train a run in the workspace, and load it."""

@@ -75,8 +75,8 @@ def list_command(
 
         print(json.dumps({name: build_help_text(name)}) if as_json else build_help_text(name))
         return
-    is_light = what in ("datasets", "runs", "maps")
-    with nullcontext() if is_light else announce("list"):
+    is_heavy = what in (None, "methods", "tasks", "recipes", "layers")  # what imports torch
+    with announce("list") if is_heavy else nullcontext():
         listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
     if as_json:
         print(json.dumps(listed, indent=1))

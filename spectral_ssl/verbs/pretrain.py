@@ -1,5 +1,6 @@
 """``pretrain``: train a pretext task on a map file."""
 
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -111,5 +112,5 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> tuple[TrainedRun, list
         lines += [score.write()] if score is not None else []
         lines += [f"report: {folder / REPORT}"] if (folder / REPORT).is_file() else []
     has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
-    lines.append(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {folder}")
+    lines.append(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {shlex.quote(str(folder))}")
     return run, lines

@@ -34,7 +34,9 @@ def clouds(count: int = 12, points: int = 64) -> tuple[NDArray[np.float64], NDAr
 
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_an_estimator_by_scikit_learns_own_checks() -> None:
-    results = check_estimator(SpectralFeatures(epochs=1, settings=TINY), on_skip=None)  # raises where one fails
+    results = check_estimator(
+        SpectralFeatures(epochs=1, settings=TINY, method="cgml"), on_skip=None
+    )  # raises where one fails
     assert len(results) > 40
     others = {result["check_name"] for result in results if result["status"] != "passed"}
     assert others <= {"check_array_api_input"}  # which wants an environment variable set before scipy is imported
@@ -61,7 +63,7 @@ def test_pictures_may_be_tuned_in_a_grid() -> None:
     pictures = np.random.default_rng(0).uniform(0, 255, (20, 1, 8, 8))
     labels = np.arange(20) % 2
     pictures[labels == 1, :, :4] = 255
-    pipeline = make_pipeline(SpectralFeatures(epochs=1, settings=TINY), LogisticRegression())
+    pipeline = make_pipeline(SpectralFeatures(epochs=1, settings=TINY, method="cgml"), LogisticRegression())
     search = GridSearchCV(pipeline, {"spectralfeatures__layer": ["default", "stage1-flat"]}, cv=2)
     search.fit(pictures.reshape(20, -1), labels)
     assert search.best_score_ > 0.8
@@ -90,7 +92,7 @@ def test_it_can_be_cloned_pickled_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     rows = np.random.default_rng(0).normal(size=(10, 5))
-    features = SpectralFeatures(epochs=1, settings=TINY, random_state=3)
+    features = SpectralFeatures(epochs=1, settings=TINY, method="cgml", random_state=3)
     first = features.fit_transform(rows)
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == ""
@@ -120,7 +122,7 @@ def test_samples_that_are_none_are_a_value_error(
     samples: NDArray[np.float64], options: dict[str, tuple[int, ...]], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        SpectralFeatures(epochs=1, settings=TINY, **options).fit(samples)
+        SpectralFeatures(epochs=1, settings=TINY, **{"method": "cgml", **options}).fit(samples)
 
 
 def test_samples_of_another_shape_than_fitted_are_refused() -> None:
