@@ -91,7 +91,7 @@ def test_the_command_line_takes_runs_to_compare_one_after_the_other(runs: list[P
     assert (tmp_path / "both.html").is_file()
     done = call("report", runs[0], folder=tmp_path)
     assert done.returncode == 2
-    assert "write --compare RUN RUN" in done.stderr
+    assert "or --compare RUN RUN for several" in done.stderr
 
 
 @pytest.mark.parametrize("given", [{"compare": 1}, {"compare": 9}, {"compare": 2, "run": "x"}])
