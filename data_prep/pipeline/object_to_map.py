@@ -42,6 +42,9 @@ def object_to_map(item: Item, basis: Basis, up: UpRule) -> tuple[NDArray[np.floa
     load = item.load
     loaded = load(ImageRules(basis.ground, basis.full_scale)) if isinstance(load, ImageLoader) else load()
     if not isinstance(loaded, Shape):
+        if loaded.shape[1:] != basis.shape[1:] and not isinstance(load, ImageLoader):
+            # The sizes of files are surveyed and said before; those of other images are only known now.
+            add_note(f"an image of another size, scaled to cover {basis.shape[2]}x{basis.shape[1]} pixels")
         return image_to_map(loaded, basis), None
     from data_prep.pipeline.shape_to_map import shape_to_map  # imports numba (0.2 s), which images do not need
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import spectral_ssl
-from data_prep.basis import zernike_basis
+from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import open_maps
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.source import Item, Shape, Source, add_note, collect_notes
@@ -74,3 +74,10 @@ def test_many_kinds_of_notes_are_counted() -> None:
     lines = describe_notes([(f"{letter}.xyz", f"kind {letter}") for letter in "abcdefghijkl"])
     assert len(lines) == KINDS_OF_NOTES_SHOWN + 1
     assert lines[-1] == "note: 4 more kinds, see /notes in the file"
+
+
+def test_images_of_another_size_without_a_file_are_noted(tmp_path: Path) -> None:
+    """The survey of sizes reads the headers of files; images that a function makes have none."""
+    items = tuple(Item(f"image-{side}", -1, "train", partial(np.zeros, (1, side, side), np.uint8)) for side in (4, 6))
+    maps = prepare_maps(Source("images", "images", (), items), pixel_basis(1, 4, 4), tmp_path / "a.h5", workers=0)
+    assert maps.notes == (("image-6", "an image of another size, scaled to cover 4x4 pixels"),)
