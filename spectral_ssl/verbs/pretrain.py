@@ -83,16 +83,12 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
         if not processes.is_main:
             return load_run(start.folder)
         with busy("figures, score and report"):
-            run, lines = _finish(start.folder, start.maps, options.report)
-        for line in lines:
-            say(line)
-        return run
+            return _finish(start.folder, start.maps, options.report)
 
 
-def _finish(folder: Path, maps: MapFile, report: bool) -> tuple[TrainedRun, list[str]]:
-    """Load the trained run, draw its losses and a few predictions, and score it; return the lines for the user too."""
+def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
+    """Load the trained run, draw its losses and a few predictions, and score it."""
     run = load_run(folder)
-    lines: list[str] = []
     untrained = run.method.describe_untrained(run.checkpoint["place"]["step"])
     if untrained:
         say(untrained)
@@ -109,8 +105,10 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> tuple[TrainedRun, list
     if report:
         score = compute_quick_score(run, maps) if run.checkpoint["place"]["step"] else None
         write_short_report(run, maps, predictions)
-        lines += [score.write()] if score is not None else []
-        lines += [f"report: {folder / REPORT}"] if (folder / REPORT).is_file() else []
+        if score is not None:
+            say(score.write())
+        if (folder / REPORT).is_file():
+            say(f"report: {folder / REPORT}")
     has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
-    lines.append(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {shlex.quote(str(folder))}")
-    return run, lines
+    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {shlex.quote(str(folder))}")
+    return run
