@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_prep.readers.clouds.column_names import AXES, find_axes
 from data_prep.readers.clouds.columns import FEWEST_POINTS, choose_columns
-from data_prep.readers.clouds.named_arrays import CLOUD_NAMES, KNOWN_NAMES, choose_arrays
+from data_prep.readers.clouds.named_arrays import CLOUD_NAMES, KNOWN_NAMES, choose_arrays, refuse_other_name
 from data_prep.readers.clouds.voxels import find_voxel_centres, is_binary
 from data_prep.readers.limits import LARGEST_FILE
 from data_prep.source import Shape, add_note
@@ -22,6 +22,7 @@ from spectral_ssl.ground.errors import ObjectError
 
 MOST_MEMBERS = 1000
 MOST_SCALARS = 16  # Longest second axis of a single cloud.
+THINNEST_GRID, THINNEST_OCCUPANCY = 16, 128  # Largest ratios of the longest side of a grid to the shortest
 CHANNELS_OF_POINTS = (3, 6, 7)  # Positions; with normals or colours; with one more value.
 
 
@@ -33,7 +34,9 @@ def parse_npy(data: bytes, path: Path) -> Shape:
     ObjectError
         When the file is damaged, or its array is neither a table of points nor a voxel grid.
     """
-    return array_to_shape(_read_npy(data))
+    array = _read_npy(data)
+    refuse_other_name(path.stem, array)
+    return array_to_shape(array)
 
 
 def parse_npz(data: bytes, path: Path) -> Shape:
@@ -100,13 +103,20 @@ def _squeeze(array: NDArray[Any], axes: int) -> NDArray[Any]:
 def _read_three_axes(array: NDArray[Any]) -> Shape:
     """Read a voxel grid or one cloud with an additional axis; refuse batches, point maps and images."""
     shape = array.shape
-    if array.dtype.kind == "b" or is_binary(array):
-        return Shape(find_voxel_centres(array))
     if 1 in shape and max(shape) >= FEWEST_POINTS:
         flat = array.squeeze(0 if shape[0] == 1 else shape.index(1))
-        if flat.ndim == 2 and min(flat.shape) <= MOST_SCALARS:
+        if min(flat.shape) > MOST_SCALARS:
+            raise ObjectError(f"shape {shape}: an image, or one layer of voxels. It is no object")
+        if flat.dtype.kind != "b":
             add_note(f"shape {shape} read as one cloud {flat.shape}")
             return _read_table(flat)
+    is_occupancy = array.dtype.kind == "b" or is_binary(array)
+    if max(shape) > (THINNEST_OCCUPANCY if is_occupancy else THINNEST_GRID) * min(shape) and 3 not in shape:
+        raise ObjectError(
+            f"shape {shape}: too thin for a voxel grid; several tables or images? Write one file an object"
+        )
+    if is_occupancy:
+        return Shape(find_voxel_centres(array))
     if shape[-1] in CHANNELS_OF_POINTS and max(shape) > 8:
         if array.dtype == np.uint8 and min(shape[:2]) > 1:
             raise ObjectError(f"shape {shape} of uint8: an image or several clouds, not one cloud (N, 3)")

@@ -4,12 +4,14 @@ Samples of a network's training are refused: points of the whole space with thei
 distances are no object.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.readers.clouds.array_mesh import FACE_NAMES, find_mesh
 from data_prep.readers.clouds.columns import refuse_distances
 from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
@@ -22,14 +24,14 @@ CLOUD_NAMES = (
     *("coords", "coord", "coordinates", "position", "positions", "surface_points", "points_surface", "surface", "p"),
     *("point_set", "pointset", "vertices", "verts", "vertex", "v"),
 )
-VERTEX_NAMES = ("vertices", "verts", "vertex", "v", "points", "pos", "xyz", "coords", "coord", "positions", "position")
-FACE_NAMES = ("faces", "face", "f", "triangles", "triangle", "tris", "tri", "facets", "simplices")
 GRID_NAMES = ("voxels", "voxel", "vox", "voxel_grid", "voxelgrid", "grid", "occupancy", "occupancies", "volume")
 PLAIN_NAMES = ("data", "arr_0")
 OCCUPANCY_NAMES = ("occupancies", "occupancy", "occ", "occs", "inside", "is_inside", "in_out")
 SURFACE_NAMES = ("surface_points", "points_surface", "surface", "pointcloud", "point_cloud")
 DISTANCE_NAMES = ("sdf", "sdfs", "sdv", "tsdf", "udf", "df", "signed_distance", "signed_distances")
 KNOWN_NAMES = frozenset((*CLOUD_NAMES, *FACE_NAMES, *GRID_NAMES, *PLAIN_NAMES, *OCCUPANCY_NAMES, *DISTANCE_NAMES))
+# Names of tables (N, 3) next to the points of an object.
+OTHER_NAMES = ("normal", "normals", "trans", "translations", "rotations", "poses")
 SAVE_SURFACE = "not an object: give the points of its surface, or a mesh"
 
 
@@ -67,12 +69,9 @@ def choose_arrays(arrays: Arrays) -> Shape | NDArray[Any]:
             raise ObjectError(samples)
         add_note(f"several arrays: {surface} is read, samples of space are left out")
         return arrays[surface]
-    faces = next((lower[name] for name in FACE_NAMES if name in lower and _is_face_table(arrays[lower[name]])), None)
-    vertices = next((lower[name] for name in VERTEX_NAMES if name in lower), None)
-    if faces is not None and vertices is not None:
-        return _build_mesh(arrays[vertices], arrays[faces])
-    if vertices is not None and any(name in lower and arrays[lower[name]].size == 0 for name in FACE_NAMES):
-        add_note("no faces: read as a cloud of the vertices")
+    mesh = find_mesh({name: arrays[original] for name, original in lower.items()})
+    if mesh is not None:
+        return mesh
     axes = [lower.get(axis) for axis in ("x", "y", "z")]
     if not any(name in lower for name in CLOUD_NAMES) and None not in axes:
         columns = [arrays[str(axis)] for axis in axes]
@@ -113,6 +112,19 @@ def describe_samples(arrays: Arrays) -> str:
     return ""
 
 
+def refuse_other_name(name: str, array: NDArray[Any]) -> None:
+    """Refuse an array whose name says that it holds faces, normals or poses, such as the file ``chair_faces.npy``.
+
+    Raises
+    ------
+    ObjectError
+        When the last word of the name is one of those.
+    """
+    word = re.split("[^a-z]+", name.lower().rstrip("0123456789_-. "))[-1]
+    if word in OTHER_NAMES or (word in FACE_NAMES and array.dtype.kind in "iu"):
+        raise ObjectError(f"{word}, not points: save the points, or vertices and faces in one .npz file")
+
+
 def _refuse_values(chosen: str, arrays: Arrays) -> None:
     """Refuse points if another array holds a distance or an occupancy for each of them."""
     points = arrays[chosen]
@@ -126,42 +138,6 @@ def _refuse_values(chosen: str, arrays: Arrays) -> None:
             refuse_distances(np.hstack(columns))
 
 
-def _is_face_table(array: NDArray[Any]) -> bool:
-    """Return whether an array holds corners of faces: whole numbers in two dimensions."""
-    if array.ndim != 2 or 0 in array.shape:
-        return False
-    if array.dtype.kind == "f":
-        return bool((array == np.round(array)).all() and array.max() > 1)
-    return array.dtype.kind in "iu"
-
-
-def _build_mesh(vertices: NDArray[Any], faces: NDArray[Any]) -> Shape:
-    """Build a mesh of vertices (V, 3) and triangles (F, 3); both may be transposed, and count from 1.
-
-    Raises
-    ------
-    ObjectError
-        When the shapes fit no mesh of triangles, or a face names a vertex that does not exist.
-    """
-    if vertices.dtype.kind not in "fiu":
-        raise ObjectError(f"vertices of {vertices.dtype}: save numbers")
-    if vertices.ndim == 2 and vertices.shape[0] == 3 != vertices.shape[1]:
-        add_note(f"vertices of shape {vertices.shape} read transposed")
-        vertices = vertices.T
-    if faces.shape[0] == 3 != faces.shape[1]:
-        add_note(f"faces of shape {faces.shape} read transposed")
-        faces = faces.T
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
-        raise ObjectError(
-            f"vertices of shape {vertices.shape} and faces of shape {faces.shape}: a mesh needs (V, 3) and (F, 3)"
-        )
-    triangles = np.asarray(faces, np.int64)
-    if triangles.min() == 1 and triangles.max() == len(vertices):
-        add_note("faces that count vertices from 1")
-        triangles = triangles - 1
-    return Shape(np.asarray(vertices, np.float64), triangles)
-
-
 def _choose_plain(arrays: Arrays, lower: Mapping[str, str]) -> Sequence[str]:
     """Choose an array without a usual name: the only one, or the only one that is no list.
 
@@ -171,6 +147,7 @@ def _choose_plain(arrays: Arrays, lower: Mapping[str, str]) -> Sequence[str]:
         When there are several.
     """
     if len(arrays) == 1:
+        refuse_other_name(*next(iter(arrays.items())))
         return list(arrays)
     large = [name for name, array in arrays.items() if array.ndim > 1 or array.dtype.names]
     plain = [lower[name] for name in PLAIN_NAMES if name in lower]

@@ -34,7 +34,12 @@ def test_examples_of_the_table_of_texts(tmp_path) -> None:
                 read_shape(path)
         else:
             np.testing.assert_array_equal(read_shape(path).points, [reading] * 9)
-    for header, row in (("id x y z", "9 1 2 3"), ("//X Y Z R G B", "1 2 3 9 9 9"), ("nx;ny;nz;x;y;z", "9;9;9;1;2;3")):
+    for header, row in (
+        ("id x y z", "9 1 2 3"),
+        ("//X Y Z R G B", "1 2 3 9 9 9"),
+        ("nx;ny;nz;x;y;z", "9;9;9;1;2;3"),
+        ("t,X [m],Y [m],Z [m]", "9,1,2,3"),
+    ):
         assert f"`{header}`" in table
         path.write_text(f"{header}\n" + f"{row}\n" * 9)
         np.testing.assert_array_equal(read_shape(path).points, [[1, 2, 3]] * 9)

@@ -207,6 +207,43 @@ def test_vertices_and_faces_are_meshes(vertices: str, faces: str) -> None:
         assert bool(note) == bool(notes)
 
 
+QUADS = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+PADDED = np.vstack([QUADS[:3], np.column_stack([BOX_FACES[6:], np.full(6, -1)])])
+
+
+@pytest.mark.parametrize(
+    ("faces", "name"),
+    [
+        *((QUADS, "faces"), (QUADS + 1, "faces"), (PADDED, "faces"), (BOX_FACES, "indices")),
+        *((BOX_FACES.ravel(), "faces"), (BOX_FACES[None], "faces")),
+        *((np.insert(table, 0, table.shape[1], axis=1), "faces") for table in (BOX_FACES, QUADS)),
+        (np.insert(BOX_FACES, 0, 3, axis=1).ravel(), "faces"),
+    ],
+)
+def test_other_layouts_of_faces_cover_the_same_box(faces: np.ndarray, name: str) -> None:
+    shape = parse_npz(_saved(np.savez, **{"vertices": BOX, name: faces}), Path("a.npz"))
+    assert shape.faces is not None
+    assert len(shape.faces) == len(BOX_FACES)
+    first, second, third = (shape.points[shape.faces[:, corner]] for corner in range(3))
+    areas = np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
+    assert areas.sum() == pytest.approx(2 * (1 * 2 + 1 * 4 + 2 * 4))
+    assert np.einsum("ij,ij->i", first, np.cross(second, third)).sum() / 6 == pytest.approx(8)
+
+
+@pytest.mark.parametrize("name", ["faces.npy", "chair_faces.npy", "triangles_01.npy"])
+def test_faces_without_vertices_are_no_cloud(name: str) -> None:
+    with pytest.raises(ObjectError, match="not points"):
+        parse_npy(_saved(np.save, BOX_FACES), Path(name))
+    assert len(parse_npy(_saved(np.save, BOX_FACES), Path("voxels.npy")).points) == len(BOX_FACES)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (1, 40, 40), (4, 800, 9), (2, 300, 300)])
+def test_images_and_tables_are_no_voxel_grids(shape: tuple[int, ...]) -> None:
+    for array in (DRAW.random(shape), DRAW.random(shape) > 0.5):
+        with pytest.raises(ObjectError, match=r"no object|too thin|a batch"):
+            array_to_shape(array)
+
+
 BAD_ARCHIVES: dict[str, tuple[dict[str, Any], str]] = {
     "occupancies": ({"points": SPACE, "occupancies": INSIDE, "loc": np.zeros(3), "scale": 1.0}, "occupancies"),
     "occupancies of another name": ({"points_iou": SPACE, "occupancies_iou": INSIDE}, "query points"),
@@ -229,7 +266,14 @@ BAD_ARCHIVES: dict[str, tuple[dict[str, Any], str]] = {
     "no names": ({"a": POINTS, "b": NORMALS}, "none has the name"),
     "vertices and faces without names": ({"arr_0": BOX, "arr_1": BOX_FACES}, "none has the name"),
     "batch": ({"data": np.stack([POINTS] * 4), "label": np.zeros(4)}, "batch"),
-    "quads": ({"v": BOX, "f": BOX_FACES[:, [0, 1, 2, 2]]}, "triangles|a mesh needs"),
+    "faces beyond the vertices": ({"v": BOX, "f": BOX_FACES + 2}, "does not exist"),
+    "features": ({"v": BOX, "f": np.arange(8 * 32).reshape(8, 32)}, "a mesh needs"),
+    "tetrahedra": ({"vertices": BOX, "tets": np.array([[0, 1, 2, 4]])}, "cells of a volume"),
+    "two meshes": (
+        {"a/vertices": BOX, "a/faces": BOX_FACES, "b/vertices": BOX + 3, "b/faces": BOX_FACES},
+        "several meshes",
+    ),
+    "normals alone": ({"normals": NORMALS}, "normals, not points"),
     "pickled points": ({"points": np.array([{}], object)}, "Python objects"),
     "pickled faces": ({"vertices": BOX, "faces": np.array([{}], object)}, "Python objects"),
     "a sparse matrix": ({"data": np.ones(9), "indices": np.arange(9), "indptr": np.arange(10)}, r"shape \(9,\)"),
