@@ -1,4 +1,4 @@
-"""Meshes of two arrays, vertices and faces, in the layouts that programs save: rows of corners, also padded, or a list."""
+"""Meshes of two arrays, vertices and faces, in the layouts that programs save: rows of corners, or a list."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -59,6 +59,7 @@ UNREAD_CONTENTS = {
     rb"\0\0\0\x0cJXL |\xff\x0a": "a JPEG XL file: convert it to .png",
     rb"\s*(?:<\?xml.*)?<svg": "an SVG file: convert it to .png",
 }
+NO_IMAGE = "unreadable image: cannot identify its format. Convert it to .png"
 BYTES_OF_HEAD = 1 << 16
 LARGEST_SIDE = 16384  # This limit and the next are checked before decoding.
 MOST_PIXELS = 1 << 26  # 64 million pixels take 256 MiB.
@@ -68,6 +69,7 @@ ORIENTATION = 274  # the number of this tag in EXIF data
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 # A page with one of these bits in its tag 254 is a thumbnail or a mask of another page.
 SUBFILE_TYPE, MINOR_PAGE = 254, 0b101
+BITS, PLANES = 258, 284  # numbers of TIFF tags
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def open_image(path: Path) -> "Iterator[ImageFile]":
     except Exception as error:  # Damaged files make Pillow raise many types, from KeyError to struct.error.
         reason = _find_missing_decoder(path)
         if not reason and isinstance(error, UnidentifiedImageError):
-            reason = _describe_content(path)
+            reason = _describe_content(path) or NO_IMAGE
         raise ObjectError(reason or f"unreadable image: {str(error)[:200] or type(error).__name__}") from error
 
 
@@ -184,8 +186,9 @@ def _read_orientation(image: "ImageFile") -> int:
     """Read the EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         # Pillow would decode the pixels to look for EXIF data behind them.
-        text = re.search(r'tiff:Orientation(?:="|>)([1-8])', str(image.info.get("XML:com.adobe.xmp", "")))
-        return int(text[1]) if text else 1
+        text = str(image.info.get("XML:com.adobe.xmp", "")) or _find_late_orientation(image)
+        match = re.search(r'tiff:Orientation(?:="|>)([1-8])', text)
+        return int(match[1]) if match else 1
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # Damaged EXIF data makes Pillow raise many types. It says nothing about the pixels.
@@ -193,11 +196,42 @@ def _read_orientation(image: "ImageFile") -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
+def _find_late_orientation(image: "ImageFile") -> str:
+    """Find EXIF or XMP data behind the pixels of a PNG file; return XMP with the orientation, or an empty string."""
+    from PIL import Image as Pillow
+
+    stream = image.fp
+    if stream is None:
+        return ""
+    position = stream.tell()
+    try:
+        stream.seek(8)
+        while len(head := stream.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind in (b"eXIf", b"iTXt") and length < BYTES_OF_HEAD:
+                content = stream.read(length)
+                if kind == b"iTXt" and b"tiff:Orientation" in content:
+                    return content.decode("latin-1")
+                if kind == b"eXIf":
+                    exif = Pillow.Exif()
+                    exif.load(content)
+                    return f"tiff:Orientation>{exif.get(ORIENTATION, 1)}"
+                length = 0
+            stream.seek(length + 4, 1)
+    except Exception:  # Damaged EXIF data makes Pillow raise many types. It says nothing about the pixels.
+        return ""
+    finally:
+        stream.seek(position)
+    return ""
+
+
 def _check_tiff(image: "ImageFile") -> None:
-    """Raise an ObjectError for a stack of pages and for signed bytes, which Pillow would read as unsigned."""
+    """Raise an ObjectError for a stack of pages, and for deep planes and signed bytes, which Pillow misreads."""
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode == "L" and 2 in tuple(tags.get(339, ())):
         raise ObjectError("signed 8-bit values: convert them to unsigned values")
+    if tags.get(PLANES) == 2 and max(tags.get(BITS, (8,))) > 8 and len(tags.get(BITS, (8,))) > 1:
+        raise ObjectError("a TIFF file of separate planes with more than 8 bits: save the channels interleaved")
     if not getattr(image, "is_animated", False):
         return
     size = image.size

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Ground
-from data_prep.readers.images.opening import DEEP_MODES, get_raw_mode, has_alpha, is_grey
+from data_prep.readers.images.opening import BITS, DEEP_MODES, get_raw_mode, has_alpha, is_grey
 from data_prep.source import add_note
 from spectral_ssl.ground.errors import ObjectError
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 GROUNDS: dict[Ground, int] = {"white": 255, "grey": 128, "black": 0}
 SLACK = 1e-6  # Floats may exceed the full scale by this share, which is a rounding error.
-PHOTOMETRIC, BITS = 262, 258  # numbers of TIFF tags
+PHOTOMETRIC = 262  # number of a TIFF tag
+WITHOUT_ALPHA = ("BMP", "TGA")  # Formats of four bytes a pixel, the last of which often means nothing
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,9 @@ def convert_to_bytes(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]
     mode = "L" if grey else "RGB"
     if not has_alpha(image):
         return np.asarray(_convert_colours(image, mode))
+    if image.format in WITHOUT_ALPHA and image.mode == "RGBA" and not image.getchannel("A").getextrema()[1]:
+        # Most programs leave the fourth byte at zero, also where the header names it alpha.
+        return np.asarray(image.convert("RGB"))
     alpha = _find_transparent_value(image, raw_mode)
     if alpha is not None:
         return _lay_on_ground(np.asarray(image.convert(mode)), alpha, rules.ground)

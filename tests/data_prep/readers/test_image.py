@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,55 @@ def test_files_that_are_no_images_are_named(tmp_path: Path, content: bytes, reas
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(ObjectError, match=reason):
         read_image(tmp_path / "a.jpg")
+
+
+def _make_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        _make_chunk(b"eXIf", b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"),
+        _make_chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="6"/>'),
+    ],
+)
+def test_headers_know_an_orientation_behind_the_pixels_of_a_png(tmp_path: Path, chunk: bytes) -> None:
+    pixels = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).save(stream, "PNG")
+    data = stream.getvalue()
+    end = data.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(data[:end] + chunk + data[end:])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], np.rot90(pixels, -1))
+    assert read_header(tmp_path / "a.png").shape == (1, 5, 3)
+
+
+def test_a_fourth_byte_of_zeros_in_a_tga_is_no_alpha(tmp_path: Path) -> None:
+    pixels = np.array([[[9, 8, 7, 0], [3, 2, 1, 0]]], np.uint8)
+    head = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 2, 1, 32, 0)
+    (tmp_path / "a.tga").write_bytes(head + pixels.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tga").transpose(1, 2, 0), [[[7, 8, 9], [1, 2, 3]]])
+
+
+def test_deep_planes_of_a_tiff_are_refused(tmp_path: Path) -> None:
+    planes = np.arange(18, dtype="<u2").reshape(3, 2, 3) * 3000
+    tags = [(256, 3), (257, 2), (258, None), (259, 1), (262, 2), (273, None), (277, 3), (278, 2), (279, None), (284, 2)]
+    arrays = {258: struct.pack("<3H", 16, 16, 16), 279: struct.pack("<3H", 12, 12, 12)}
+    start = 8 + 2 + 12 * len(tags) + 4
+    arrays[273] = struct.pack("<3H", *(start + 18 + 12 * plane for plane in range(3)))
+    entries, offset = b"", start
+    for tag, value in tags:
+        if value is None:
+            entries += struct.pack("<HHII", tag, 3, 3, offset)
+            offset += 6
+        else:
+            entries += struct.pack("<HHIHH", tag, 3, 1, value, 0)
+    values = b"".join(arrays[tag] for tag, value in tags if value is None)
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    (tmp_path / "a.tif").write_bytes(head + entries + bytes(4) + values + planes.tobytes())
+    with pytest.raises(ObjectError, match="separate planes"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_only_its_ending_makes_a_tga(tmp_path: Path) -> None:
