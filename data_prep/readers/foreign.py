@@ -48,10 +48,19 @@ FORMATS = (
     (rb"(?:#[^\n]*\n)*VERSION[ \t]+\S+\s+FIELDS[ \t]", (".pcd",)),
     (rb"LASF", (".las", ".laz")),
     (rb"ISO-10303-21;", (".step", ".stp")),
+    # Headers without a mark are recognised by their keywords. They may follow comments and names.
+    (rb"(?:#[^\n]*\n|(?:mtllib|usemtl|[og])[ \t][^\n]*\n|\s)*+v(?:[ \t]+[-+]?[\d.]+(?:[eE][-+]?\d+)?){3}", (".obj",)),
+    (rb"(?:#[^\n]*\n|\s)*+(?:ST)?C?N?4?OFF\s*\d+\s+\d+\s", (".off",)),
     (rb"solid[^\n]*\n\s*facet[ \t]+normal[ \t]", (".stl",)),
 )
 ZIPPED = (".npz",)
 TEXTS_WITH_SCENES = (".gltf",)
+
+
+def _name_format(suffix: str) -> str:
+    """Name a format by its suffix, with its article."""
+    name = suffix[1:].upper()
+    return f"an {name}" if name in ("NPY", "OBJ", "OFF", "STL", "LAS") else f"a {name}"
 
 
 def refuse_foreign(data: bytes, suffix: str) -> None:
@@ -77,7 +86,7 @@ def refuse_foreign(data: bytes, suffix: str) -> None:
             raise ObjectError(f"{name}: {advice}")
     for pattern, suffixes in FORMATS:
         if suffix not in suffixes and re.match(pattern, head):
-            raise ObjectError(f"a {suffixes[0][1:].upper()} file named {suffix}: rename it to {suffixes[0]}")
+            raise ObjectError(f"{_name_format(suffixes[0])} file named {suffix}: rename it to {suffixes[0]}")
     text = head.lstrip(BYTE_ORDER_MARKS).lstrip().lower()
     if re.match(rb"<!doctype html|<html|<head|<body|<script|<!--", text):
         raise ObjectError("a web page (HTML): download the file itself")

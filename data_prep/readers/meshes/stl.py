@@ -81,19 +81,24 @@ def parse_stl(data: bytes) -> Shape:
     """
     announced = int.from_bytes(data[80:HEADER], "little") if len(data) >= HEADER else -1
     if len(data) != HEADER + RECORD.itemsize * announced and _is_text(data):
-        return _parse_text(clean_text(data, ".stl"))
+        text = data if data.startswith(MARKS) else data.rstrip(b"\0")
+        if len(text) < len(data):
+            add_note(f"{len(data) - len(text)} zero bytes at the end: left out")
+        return _parse_text(clean_text(text, ".stl"))
     if len(data) < HEADER:
         raise ObjectError(
             f"unreadable .stl file: {len(data)} bytes, neither a text that begins with 'solid' nor binary"
         )
+    if data.isascii() and b"\0" not in data:
+        raise ObjectError("unreadable .stl file: a text that does not begin with 'solid'")
     return _parse_binary(data, announced)
 
 
 def _is_text(data: bytes) -> bool:
-    """Return whether the file is a text: a wide text with a mark, or "solid" or "facet" and no zero byte."""
+    """Return whether the file is a text: a wide text with a mark, or "solid" or "facet" and zeros only at the end."""
     if data.startswith(MARKS):
         return True
-    return data[:1024].lstrip()[:5].lower() in (b"solid", b"facet") and b"\0" not in data
+    return data[:1024].lstrip()[:5].lower() in (b"solid", b"facet") and b"\0" not in data.rstrip(b"\0")
 
 
 def _parse_binary(data: bytes, announced: int) -> Shape:

@@ -56,8 +56,10 @@ FOREIGN = {
     "pickle": (b"\x80\x04\x95\x0c", "a pickle"),
     "PLY": (_export("ply"), "a PLY file named .[a-z]+: rename it to .ply"),
     "GLB": (_export("glb"), "a GLB file named .[a-z]+: rename it to .glb"),
-    "NPY": (_save("npy"), "a NPY file named .[a-z]+: rename it to .npy"),
-    "STL": (_export("stl_ascii"), "a STL file named .[a-z]+: rename it to .stl"),
+    "NPY": (_save("npy"), "an NPY file named .[a-z]+: rename it to .npy"),
+    "OBJ": (_export("obj"), "an OBJ file named .[a-z]+: rename it to .obj"),
+    "OFF": (_export("off"), "an OFF file named .[a-z]+: rename it to .off"),
+    "STL": (_export("stl_ascii"), "an STL file named .[a-z]+: rename it to .stl"),
 }
 
 
