@@ -269,7 +269,10 @@ def _read_text(data: bytes, header: Header, wanted: Wanted) -> Columns:
                     return columns
         raise error from None
     if is_longer:
-        add_note(f"{len(lengths) - rows} lines after the last row: left out")
+        more = len(lengths) - rows
+        if lengths[rows] in lengths[:rows] and _holds_numbers(body[int(ends[rows - 1]) :]):
+            raise ObjectError(f"{rows} rows announced, {more} more of numbers follow: correct the counts in the header")
+        add_note(f"{more} lines after the last row: left out")
     return columns
 
 
@@ -289,6 +292,12 @@ def _count_words(body: bytes) -> tuple[Offsets, Offsets]:
     line_ends = np.append(np.concatenate(ends), len(body))
     counts = np.diff(np.searchsorted(starts, line_ends), prepend=0)
     return counts[counts > 0], line_ends[counts > 0]
+
+
+def _holds_numbers(text: bytes) -> bool:
+    with suppress(ObjectError):
+        return bool(len(_parse_numbers(text)))
+    return False
 
 
 def _parse_numbers(body: bytes) -> NDArray[np.float64]:

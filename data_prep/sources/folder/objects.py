@@ -13,7 +13,9 @@ TEXTURED = (".obj", ".glb", ".gltf")
 # Formats of shapes and images that cannot be read. Such files are meant as objects, so they are
 # reported as failures.
 _UNREADABLE_SHAPES = (
-    *(".3ds", ".3mf", ".blend", ".bgeo", ".ctm", ".dae", ".drc", ".dxf", ".e57", ".fbx", ".ifc", ".iges", ".igs"),
+    *(".3dm", ".3ds", ".3mf", ".blend", ".bgeo", ".c4d", ".ctm", ".dae", ".drc", ".dwg", ".dxf", ".e57"),
+    *(".fbx", ".ifc", ".iges", ".igs", ".ipt", ".jt", ".ksplat", ".ma", ".mb", ".ptx", ".ptz", ".sat", ".skp"),
+    *(".sldasm", ".spz", ".vtu", ".x_b", ".x_t"),
     *(".max", ".msh", ".sldprt", ".splat", ".usd", ".usda", ".usdc", ".usdz", ".vrml", ".vtk", ".vtp", ".wrl", ".x3d"),
 )
 OTHER_IMAGES = (

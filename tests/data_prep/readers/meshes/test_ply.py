@@ -199,6 +199,12 @@ def test_bytes_around_the_content(form: str) -> None:
     ]
 
 
+def test_more_rows_of_a_text_than_announced_are_refused() -> None:
+    data = _write("ascii", ("vertex", XYZ, SQUARE), ("face", FACE, [((0, 1, 2),), ((0, 2, 3),)]))
+    with pytest.raises(ObjectError, match="5 rows announced, 1 more of numbers follow"):
+        parse_ply(data.replace(b"element face 2", b"element face 1"))
+
+
 def test_the_first_byte_of_a_binary_body_may_be_a_line_feed() -> None:
     names = ("uchar a", *XYZ)
     for end, value in itertools.product(("\n", "\r\n", "\r"), (10, 13, 32)):
