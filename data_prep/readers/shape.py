@@ -43,6 +43,7 @@ PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
     ".binvox": lambda data, path: Shape(parse_binvox(data)),
 }
 SHAPE_SUFFIXES = tuple(PARSERS)
+FEWEST_ZEROS = 8  # Repeated points at the origin fill up arrays, or stand for pixels of a camera without a measurement.
 MOST_BAD = 0.1  # Largest share of a cloud's points that may be left out because they are not finite.
 
 
@@ -122,13 +123,18 @@ def _check(shape: Shape) -> Shape:
 
 
 def _drop_bad_points(cloud: Shape) -> Shape:
-    """Drop the points of a cloud that are not finite, unless they are more than ``MOST_BAD`` of all.
+    """Drop the points of a cloud that are no measurements: zeros, and up to ``MOST_BAD`` that are not finite.
 
     Raises
     ------
     ObjectError
         When too many points are not finite.
     """
+    is_zero = ~np.logical_or.reduce(cloud.points != 0, axis=1)
+    zeros = int(np.count_nonzero(is_zero))
+    if FEWEST_ZEROS <= zeros < len(is_zero):
+        add_note(f"{zeros} of {len(is_zero)} points are exactly 0 0 0, as empty places are filled: left out")
+        cloud = replace(cloud, points=cloud.points[~is_zero])
     good = np.logical_and.reduce(np.isfinite(cloud.points), axis=1)
     bad = len(good) - int(np.count_nonzero(good))
     if bad == 0:

@@ -158,6 +158,16 @@ def test_large_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.Monk
         read_shape(tmp_path / "a.off")
 
 
+def test_places_filled_with_zeros_are_left_out(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(40, 3)) + 5
+    for zeros, left in ((0, 0), (1, 1), (7, 7), (8, 0), (60, 0)):
+        np.save(tmp_path / "a.npy", np.vstack([points, np.zeros((zeros, 3))]))
+        shape = read_shape(tmp_path / "a.npy")
+        np.testing.assert_array_equal(shape.points, np.vstack([points, np.zeros((left, 3))]))
+        expected = f"{zeros} of {40 + zeros} points are exactly 0 0 0, as empty places are filled: left out"
+        assert shape.notes == ((expected,) if zeros > left else ())
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ObjectError, match="cannot be read"):
         read_shape(tmp_path / "a.off")

@@ -14,7 +14,7 @@ from spectral_ssl.ground.errors import UserError
 
 
 def _part_set(folder: Path, *, normals: bool) -> np.ndarray:
-    clouds = np.random.default_rng(0).normal(size=(3, 20, 7)).round(5)
+    clouds = np.random.default_rng(0).normal(size=(3, 30, 7)).round(5)
     lists = {"train": [("02691156", "aa1")], "val": [("04379243", "bb2")], "test": [("03001627", "cc3")]}
     for cloud, (split, objects) in zip(clouds, lists.items(), strict=True):
         entries = [f"shape_data/{synset}/{name}" for synset, name in objects]
