@@ -9,13 +9,31 @@ AXES = ("x", "y", "z")
 # Names that are coordinates as they stand. Heights are given in many words.
 WHOLE_NAMES = (AXES, *(("easting", "northing", up) for up in ("elevation", "height", "altitude", "z")), ("e", "n", "z"))
 # Three names that differ in these letters only are coordinates if one of the words below is all that is left of them.
-LETTERS = (AXES, ("0", "1", "2"), ("1", "2", "3"))
+DIGITS_FROM_0, DIGITS_FROM_1 = ("0", "1", "2"), ("1", "2", "3")
 POINT_WORDS = ("point", "points", "pos", "position", "positions", "coord", "coords", "coordinate", "coordinates", "xyz")
-LETTER_WORDS = ("", "p", *POINT_WORDS, "vertex", "loc", "location", "m", "mm", "cm", "km", "ft", "in", "lidar", "utm")
+LETTER_WORDS = (
+    "",
+    "p",
+    *POINT_WORDS,
+    "vertex",
+    "loc",
+    "location",
+    "w",
+    "world",
+    "m",
+    "mm",
+    "cm",
+    "km",
+    "ft",
+    "in",
+    "lidar",
+    "utm",
+)
 UNIT = re.compile(r"[ \t]*[\[(][^\])]*[\])]")  # "X [m]", "y(mm)"
 QUOTES = "\"'/#[](){}: "
 ANGLES = frozenset(("lat", "latitude", "lon", "lng", "long", "longitude", "theta", "phi", "azimuth"))
-# Names of other columns. A line that holds one of them is no title.
+FEWEST_NAMES = 2  # A title can hold one of these words.
+# Names of other columns.
 OTHERS = frozenset(
     (
         *("nx", "ny", "nz", "r", "g", "b", "red", "green", "blue", "i", "intensity", "reflectance", "ring", "scalar"),
@@ -40,7 +58,9 @@ def find_axes(names: Sequence[str]) -> list[int] | None:
     ([1, 2, 3], None)
     """
     plain = [UNIT.sub("", name).strip(QUOTES).lower() for name in names]
-    triples = [wanted for wanted in WHOLE_NAMES if set(wanted) <= set(plain)][:1] or _find_triples(plain)
+    triples: list[tuple[str, ...]] = [wanted for wanted in WHOLE_NAMES if set(wanted) <= set(plain)][:1]
+    for letters, words in ((AXES, LETTER_WORDS), (DIGITS_FROM_0, POINT_WORDS), (DIGITS_FROM_1, POINT_WORDS)):
+        triples = triples or _find_triples(plain, words, letters)
     if len(triples) != 1:
         return None
     if any(plain.count(name) > 1 for name in triples[0]):
@@ -48,17 +68,18 @@ def find_axes(names: Sequence[str]) -> list[int] | None:
     return [plain.index(name) for name in triples[0]]
 
 
-def _find_triples(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Find the names that differ in x, y and z or in three digits only, and are otherwise words for a position."""
+def _find_triples(
+    names: Sequence[str], words: Sequence[str] | None, letters: tuple[str, str, str] = AXES
+) -> list[tuple[str, ...]]:
+    """Find the names that differ in three letters only, and are otherwise one of the words, or anything."""
     triples: dict[tuple[str, ...], None] = {}
-    for letters in LETTERS:
-        words = LETTER_WORDS if letters == AXES else POINT_WORDS
-        for name in names:
-            for match in re.finditer(letters[0], name):
-                before, after = name[: match.start()], name[match.end() :]
-                triple = tuple(before + letter + after for letter in letters)
-                if re.sub("[^a-z]", "", before + after) in words and set(triple) <= set(names):
-                    triples[triple] = None
+    for name in names:
+        for match in re.finditer(letters[0], name):
+            before, after = name[: match.start()], name[match.end() :]
+            triple = tuple(before + letter + after for letter in letters)
+            is_meant = words is None or re.sub("[^a-z]", "", before + after) in words
+            if is_meant and set(triple) <= set(names):
+                triples[triple] = None
     return list(triples)
 
 
@@ -77,10 +98,12 @@ def refuse_names(names: Sequence[str], columns: int) -> None:
     ObjectError
         When the words are names of columns.
     """
-    plain = {UNIT.sub("", name).strip(QUOTES).lower() for name in names}
+    ordered = [UNIT.sub("", name).strip(QUOTES).lower() for name in names]
+    plain = set(ordered)
     if len(names) != columns or not all(name.strip(QUOTES)[:1].isalpha() for name in names):
         return
-    if plain & ANGLES:
+    if len(plain & ANGLES) >= FEWEST_NAMES:
         raise ObjectError(f"columns {' '.join(names)[:80]}: angles, not coordinates. Save x y z")
-    if plain & OTHERS:
+    elsewhere = any(set(triple) != set(ordered[:3]) for triple in _find_triples(ordered, None))
+    if elsewhere or len(plain & OTHERS) >= FEWEST_NAMES:
         raise ObjectError(f"columns {' '.join(names)[:80]}: none are x, y and z. Name the columns x y z")
