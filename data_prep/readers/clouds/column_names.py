@@ -58,7 +58,7 @@ def find_axes(names: Sequence[str]) -> list[int] | None:
     ([1, 2, 3], None)
     """
     plain = [UNIT.sub("", name).strip(QUOTES).lower() for name in names]
-    triples: list[tuple[str, ...]] = [wanted for wanted in WHOLE_NAMES if set(wanted) <= set(plain)][:1]
+    triples: Sequence[tuple[str, ...]] = [wanted for wanted in WHOLE_NAMES if set(wanted) <= set(plain)][:1]
     for letters, words in ((AXES, LETTER_WORDS), (DIGITS_FROM_0, POINT_WORDS), (DIGITS_FROM_1, POINT_WORDS)):
         triples = triples or _find_triples(plain, words, letters)
     if len(triples) != 1:

@@ -75,7 +75,11 @@ def make_plain(text: str) -> str:
     >>> make_plain("1,5;2,25;-3"), make_plain("1.5,2.25,-3")
     ('1.5 2.25 -3', '1.5 2.25 -3')
     """
-    text = BRACKETS.sub("", QUOTED.sub(r"\1", _join_names(text)).replace("|", ";"))
+    text = _join_names(text).replace("|", ";")
+    if '"' in text:
+        text = QUOTED.sub(r"\1", text)
+    if any(bracket in text for bracket in "([{"):
+        text = BRACKETS.sub("", text)
     if ("d" in text or "D" in text) and EXPONENT.search(text):
         text = EXPONENT.sub("e", text)
     if "," in text and _has_decimal_commas(text):

@@ -113,6 +113,8 @@ class _Lines:
         The last header or comment before the numbers that names the columns x, y and z.
     title : list of str
         The words of the last line before the numbers.
+    shortest : int
+        Number of columns before a list of any length that ends each row; 0 without such a list.
     counts : list of tuple of int
         (announced number of points, number of rows before it), for each line of a single integer.
     words : list of str
@@ -122,6 +124,7 @@ class _Lines:
     rows: list[list[str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     title: list[str] = field(default_factory=list)
+    shortest: int = 0
     counts: list[tuple[int, int]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
@@ -144,6 +147,8 @@ def _read_lines(lines: list[str], allow_labels: bool) -> Shape:
         raise ObjectError("no points: a text without numbers")
     _check_counts(content, len(content.rows))
     rows = content.rows
+    if content.shortest:
+        rows = [row[: content.shortest] for row in rows]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     labelled = allow_labels and sum(LABEL.match(row[0]) is not None for row in rows) > (1 - MOST_BAD) * len(rows)
     table = np.full((len(rows), max(width, 1)), np.nan)
@@ -175,7 +180,7 @@ def _fit_names(content: _Lines, width: int) -> list[str] | None:
     if not names:
         refuse_names(content.title, width)
         return None
-    if len(names) == width:
+    if len(names) == width or 0 < content.shortest <= width:
         return names
     if find_axes(names) == [0, 1, 2] and len(names) <= width:
         return None
@@ -224,7 +229,10 @@ def _keep_names(content: _Lines, line: str) -> None:
         return
     content.title = UNIT.sub("", line.lstrip("#/%!; \t")).split()
     if find_axes(content.title) is not None:
-        content.names = content.title
+        lower = [word.lower() for word in content.title]
+        # COLMAP ends each line with a track of any length.
+        content.shortest = lower.index("track") if "track" in lower else 0
+        content.names = content.title[: content.shortest or None]
 
 
 def _check_counts(content: _Lines, rows: int) -> None:

@@ -73,6 +73,8 @@ SAME = {
     + _rows(WIDE[:, [3, 4, 5, 0, 1, 2]], ","),
     "names of a survey": "intensity,easting,northing,elevation\n" + _rows(WIDE[:, [3, 0, 1, 2]], ","),
     "numbers in quotes": "".join('"{}","{}","{}"\n'.format(*row) for row in POINTS),
+    "points of COLMAP": "# 3D point list\n#   POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)\n"
+    + "".join(f"{9 - row} {line} 1 2 3 0.5{' 7 8' * (row % 4)}\n" for row, line in enumerate(_rows().splitlines())),
     "bars": _rows(separator="|"),
     "a table of Matlab": "[" + _rows(end=";\n").rstrip(";\n") + "];\n",
     "a list of Python": "[[" + _rows(separator=", ", end="],\n [").rstrip(",\n [") + "]\n",
