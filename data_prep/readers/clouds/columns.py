@@ -56,6 +56,9 @@ def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = Non
     >>> choose_columns(table, ("id", "z", "y", "x")).points[0].tolist()
     [3.0, 2.0, 1.0]
     """
+    if names is None and _has_numbered_names(table):
+        add_note("a first row 0 1 2 ... that numbers the columns: left out")
+        table = table[1:]
     rows, columns = table.shape
     if columns < len(AXES):
         raise ObjectError(f"not a table of points: {columns} columns, a cloud has three (x y z) or more")
@@ -81,6 +84,18 @@ def choose_columns(table: NDArray[np.float64], names: Sequence[str] | None = Non
         if columns == len(AXES) + 1 and not first:
             refuse_distances(table)
     return Shape(np.ascontiguousarray(table[:, first : first + len(AXES)]))
+
+
+def _has_numbered_names(table: NDArray[np.float64]) -> bool:
+    """Return whether the first row is 0, 1, 2, ..., as pandas names columns, and the others are not whole numbers."""
+    rows, columns = table.shape
+    if rows < FEWEST_POINTS or columns < len(AXES):
+        return False
+    counted = np.arange(columns)
+    # The column of the row numbers has no name.
+    is_counted = (table[0] == counted).all() or (np.isnan(table[0, 0]) and (table[0, 1:] == counted[:-1]).all())
+    with np.errstate(invalid="ignore"):
+        return bool(is_counted) and not bool((table[1:] == np.floor(table[1:])).all())
 
 
 def _counts_rows(column: NDArray[np.float64]) -> bool:

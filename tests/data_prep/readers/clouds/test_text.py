@@ -75,6 +75,8 @@ SAME = {
     "numbers in quotes": "".join('"{}","{}","{}"\n'.format(*row) for row in POINTS),
     "points of COLMAP": "# 3D point list\n#   POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)\n"
     + "".join(f"{9 - row} {line} 1 2 3 0.5{' 7 8' * (row % 4)}\n" for row, line in enumerate(_rows().splitlines())),
+    "names of pandas": "0,1,2\n" + _rows(separator=","),
+    "names and index of pandas": ",0,1,2\n" + _rows(np.column_stack([np.arange(30), POINTS]), ","),
     "bars": _rows(separator="|"),
     "a table of Matlab": "[" + _rows(end=";\n").rstrip(";\n") + "];\n",
     "a list of Python": "[[" + _rows(separator=", ", end="],\n [").rstrip(",\n [") + "]\n",
@@ -104,6 +106,7 @@ NOTED = {
     "more columns": "6 columns",
     "index first": "counts the rows",
     "index from 1": "counts the rows",
+    **dict.fromkeys(("names of pandas", "names and index of pandas"), "numbers the columns"),
     "index of a part": "counts the rows",
     **dict.fromkeys((name for name in SAME if name.startswith("decimal")), "decimal commas"),
     **dict.fromkeys((name for name in SAME if name.startswith("molecule")), "chemical symbol"),
@@ -179,6 +182,11 @@ def test_lists_of_names_with_numbers_are_no_clouds_in_txt_files() -> None:
     with pytest.raises(ObjectError, match="lines such as 'A0"):
         _read(text, "a.txt")
     assert len(_read(text, "a.pts")[0].points) == 30
+
+
+def test_a_first_voxel_of_0_1_2_is_no_name() -> None:
+    voxels = np.vstack([[0, 1, 2], np.round(POINTS)])
+    np.testing.assert_array_equal(_read(_rows(voxels))[0].points, voxels)
 
 
 @pytest.mark.parametrize("last", [0.0, 0.01])
