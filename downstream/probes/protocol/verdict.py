@@ -85,7 +85,8 @@ def compare_with_baselines(
     Returns
     -------
     Verdict
-        Comparison with the baseline of the highest mean, the first one of equals.
+        Comparison with the baseline of the highest mean. Of equally good baselines it is the one
+        with the lowest lower limit of the difference, so that "better" holds for each of them.
 
     Examples
     --------
@@ -94,14 +95,20 @@ def compare_with_baselines(
     >>> verdict.sentence
     'no difference shown with 8 test samples: +0.0 points (-40.2 to +40.2) to the best training-free baseline (PCA)'
     """
-    name = max(baselines, key=lambda each: read_outcomes(baselines[each]).mean())
-    first, second = read_outcomes(trained), read_outcomes(baselines[name])
+    first = read_outcomes(trained)
     samples = first.shape[1]
-    only_first, only_second = float((first & ~second).sum(axis=1).mean()), float((second & ~first).sum(axis=1).mean())
-    interval = compute_difference_interval(only_first, only_second, samples)
+    means = {each: read_outcomes(baselines[each]).mean() for each in baselines}
+    counts = {
+        each: _count_discordant(first, read_outcomes(baselines[each]))
+        for each, mean in means.items()
+        if mean == max(means.values())
+    }
+    intervals = {each: compute_difference_interval(*counts[each], samples) for each in counts}
+    name = min(intervals, key=lambda each: intervals[each][0])  # the first one of equals
+    (only_first, only_second), interval = counts[name], intervals[name]
     corrected = compute_difference_interval(only_first, only_second, samples, 1 - (1 - CONFIDENCE) / len(baselines))
     outcome: Outcome = "better" if interval[0] > 0 else "worse" if corrected[1] < 0 else "not shown"
-    difference = float(first.mean() - second.mean())
+    difference = float(first.mean() - means[name])
     sentence = _write_sentence(outcome, name, difference, interval, samples, is_cross_validated)
     if outcome == "not shown" and interval[1] < 0:
         sentence += f", which the best of {len(baselines)} equal baselines can reach by chance"
@@ -112,7 +119,7 @@ def compare_with_baselines(
         outcome=outcome,
         samples=samples,
         accuracy=float(first.mean()),
-        baseline_accuracy=float(second.mean()),
+        baseline_accuracy=float(means[name]),
         difference=difference,
         interval=interval,
         only_trained=only_first,
@@ -129,6 +136,11 @@ def read_outcomes(outcomes: Sequence[str]) -> NDArray[np.bool_]:
 def write_outcomes(is_correct: NDArray[np.bool_]) -> str:
     """Write outcomes (samples,), bool, as a text of "0" and "1"."""
     return (is_correct.astype(np.uint8) + ord("0")).tobytes().decode()
+
+
+def _count_discordant(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float]:
+    """Count the samples that only the first and only the second of two classifiers has right: means over the seeds."""
+    return float((first & ~second).sum(axis=1).mean()), float((second & ~first).sum(axis=1).mean())
 
 
 def _write_sentence(

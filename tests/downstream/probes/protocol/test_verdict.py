@@ -67,6 +67,17 @@ def test_seeds_are_paired_and_counts_are_means() -> None:
     assert verdict.interval == compute_difference_interval(1, 0.5, 4)
 
 
+@pytest.mark.parametrize("names", [("A", "B"), ("B", "A")])
+def test_better_holds_for_each_of_equally_good_baselines(names: tuple[str, str]) -> None:
+    """The order of the rows makes no verdict: 10 of 10 discordant samples would show a difference, 25 of 40 do not."""
+    trained = outcomes(100, 60)
+    texts = {"A": outcomes(100, 50), "B": "0" * 15 + "1" * 35 + "0" * 25 + "1" * 15 + "0" * 10}
+    assert compare_with_baselines("linear", [trained], {"A": [texts["A"]]}).outcome == "better"
+    verdict = compare_with_baselines("linear", [trained], {name: [texts[name]] for name in names})
+    assert (verdict.outcome, verdict.baseline, verdict.baselines) == ("not shown", "B", 2)
+    assert (verdict.only_trained, verdict.only_baseline, verdict.baseline_accuracy) == (25, 15, 0.5)
+
+
 def test_the_best_of_equal_baselines_seldom_makes_a_verdict_by_chance() -> None:
     generator = np.random.default_rng(0)
     outcomes_found = []
