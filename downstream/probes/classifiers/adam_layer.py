@@ -68,7 +68,8 @@ def _train(features: NDArray[np.float32], labels: NDArray[np.int64], decay: floa
         [{"params": [weights], "weight_decay": decay}, {"params": [offsets], "weight_decay": 0.0}], lr=RATE
     )
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(max(EPOCHS, math.ceil(FEWEST_STEPS * BATCH / len(values)))):
+    batches = math.ceil(len(values) / BATCH)  # of an epoch; the last one may be smaller
+    for _ in range(max(EPOCHS, math.ceil(FEWEST_STEPS / batches))):
         for rows in torch.randperm(len(values), generator=generator).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(functional.linear(values[rows], weights, offsets), target_classes[rows])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -98,6 +99,26 @@ def test_svm_is_that_of_scikit_learn_at_the_chosen_strength() -> None:
     assert (probe.predict(features) == model.predict(scaler.transform(features))).all()
     assert (probe.predict(features[1::2]) == labels[1::2]).mean() > 0.85
     assert probe.strength in SVM_STRENGTHS
+
+
+@pytest.mark.parametrize("samples", [6, 60, 129, 150])
+def test_few_samples_take_no_more_steps_of_the_single_layer(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.FEWEST_STEPS", 40)
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.EPOCHS", 2)
+    monkeypatch.setattr("downstream.probes.classifiers.adam_layer.WEIGHT_DECAYS", (0.1,))
+    taken = []
+    step = torch.optim.Adam.step
+
+    def count_and_step(optimizer: torch.optim.Adam) -> object:
+        taken.append(1)
+        return step(optimizer)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", count_and_step)
+    features, labels = iris()
+    chosen = np.arange(samples) * (len(labels) - 1) // (samples - 1)
+    fit_layer(features[chosen], labels[chosen], 0)
+    folds = min(5, samples // 3)
+    assert len(taken) == 40 * (folds + 1)  # each fold, and all samples
 
 
 @pytest.mark.parametrize("fit", [fit_svm, fit_layer])
