@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import write_random_maps
 
 import spectral_ssl
@@ -63,3 +64,14 @@ def test_a_score_without_a_mistake_still_has_an_interval() -> None:
     score = QuickScore({"trained network": 1.0, "maps themselves": 0.5}, 25, "25 images of the test split")
     right = "trained network 1.00 (0.87 to 1.00), maps themselves 0.50 (0.32 to 0.68)"
     assert score.write().endswith(right)
+
+
+def test_features_that_are_not_finite_are_said(tmp_path: Path) -> None:
+    """A finished training ends with this line, not with an error."""
+    run = train(tmp_path)
+    with torch.no_grad():
+        for values in run.method.parameters():
+            values.fill_(float("nan"))
+    score = compute_quick_score(run, spectral_ssl.open_maps(tmp_path / "maps.h5"))
+    assert score is not None
+    assert ": trained network: features that are not finite, untrained network 0." in score.write()

@@ -1,6 +1,7 @@
 """A quick score of a run's features at the end of its training; ``spectral-ssl probe`` measures them properly."""
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ class QuickScore:
     Attributes
     ----------
     scores : dict of str to float
-        Accuracy by features: the trained network, and baselines that need no training.
+        Accuracy by features: the trained network, and baselines that need no training. NaN if
+        features are not finite.
     count : int
         Number of samples.
     described : str
@@ -37,6 +39,9 @@ class QuickScore:
         """Write the scores in one line, with their 95 % intervals."""
         listed = []
         for name, score in self.scores.items():
+            if isnan(score):
+                listed.append(f"{name}: features that are not finite")
+                continue
             low, high = compute_accuracy_interval(score, self.count)
             listed.append(f"{name} {score:.2f} ({low:.2f} to {high:.2f})")
         return f"quick score, {NEIGHBOURS} nearest neighbours among {self.described}: {', '.join(listed)}"
