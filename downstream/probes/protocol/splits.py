@@ -163,7 +163,14 @@ def _plan_own_split(
     if len(unknown):
         names = ", ".join(sorted({repr(name_class(maps, label)) for label in unknown.tolist()})[:5])
         got = f"{len(unknown)} test samples of {names}"
-        raise UserError("test samples of a class without training samples", got, "give --split cross-validation")
+        do = "give training samples of this class, or leave it out"
+        if not _describe_rare_classes(maps, np.union1d(train, test)):
+            do = "give --split cross-validation"
+        raise UserError("test samples of a class without training samples", got, do)
+    groups = _group_equal_maps(maps, np.concatenate([train, test]))
+    copies = int(np.isin(groups[len(train) :], groups[: len(train)]).sum())
+    if copies:
+        note += f"; {copies} of {len(test)} test maps are in the training split too"
     split = _make_split(maps, train, test, np.arange(len(test)))
     return Evaluation(tuple(range(seeds)), ((split,),) * seeds, 0, test, f"the data set's own{note}")
 

@@ -89,6 +89,23 @@ def test_equal_maps_are_in_one_fold(tmp_path: Path) -> None:
         plan_evaluation(maps)
 
 
+def test_copies_of_training_maps_in_the_own_test_split_are_counted(tmp_path: Path) -> None:
+    splits = ["train"] * 12 + ["test"] * 8
+    maps = write(tmp_path / "copies.h5", [0, 1] * 10, splits, equal=(3, 12, 13, 19))
+    origin = plan_evaluation(maps, "own").origin
+    assert origin == "the data set's own; 3 of 8 test maps are in the training split too"
+    among_test = write(tmp_path / "test.h5", [0, 1] * 10, splits, equal=(12, 13, 19))
+    assert plan_evaluation(among_test, "own").origin == "the data set's own"
+
+
+def test_cross_validation_is_advised_only_where_it_is_possible(tmp_path: Path) -> None:
+    line = "got {} test samples of 'c'; "
+    for count, advice in ((2, "give training samples of this class, or leave it out"), (3, "give --split cross-v")):
+        maps = write(tmp_path / f"{count}.h5", [0, 1] * 4 + [2] * count, ["train"] * 8 + ["test"] * count)
+        with pytest.raises(UserError, match=line.format(count) + advice):
+            plan_evaluation(maps, "own")
+
+
 def test_what_pretraining_saw_is_counted(tmp_path: Path) -> None:
     maps = write(tmp_path / "maps.h5", [0, 1] * 5, ["train"] * 6 + ["test"] * 4)
     assert describe_pretraining(maps, maps.digest, range(10)) == (
