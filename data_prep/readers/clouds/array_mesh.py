@@ -17,8 +17,9 @@ SURE_VERTEX_NAMES = ("vertices", "verts", "vertex", "v", "mesh_vertices", "mesh_
 VERTEX_NAMES = (*SURE_VERTEX_NAMES, "points", "pos", "xyz", "coords", "coord", "positions", "position")
 FACE_NAMES = (
     *("faces", "face", "f", "triangles", "triangle", "tris", "tri", "facets", "simplices", "mesh_faces"),
-    *("face_indices", "indices", "polygons", "quads"),
+    *("face_indices", "polygons", "quads", "indices"),
 )
+UNSURE_FACE_NAMES = ("indices",)  # They can be neighbours of points too.
 VOLUME_NAMES = ("tets", "tetra", "tetrahedra", "tetras", "cells", "elements", "hexahedra")
 TRIANGLE = 3
 MOST_CORNERS = 16
@@ -57,13 +58,16 @@ def find_mesh(arrays: Arrays) -> Shape | None:
     others = [name for name in arrays if "/" in name and name.rsplit("/", 1)[-1] in (vertices, *FACE_NAMES)]
     if others:
         raise ObjectError(f"several meshes or clouds ({vertices}, {', '.join(others)[:80]}): write one file an object")
+    is_sure = vertices in SURE_VERTEX_NAMES
     for name in FACE_NAMES:
-        if name in arrays and _is_face_table(arrays[name], vertices in SURE_VERTEX_NAMES):
+        if name in UNSURE_FACE_NAMES and not is_sure:
+            continue
+        if name in arrays and _is_face_table(arrays[name], is_sure):
             return _build_mesh(arrays[vertices], arrays[name])
     if any(name in arrays and arrays[name].size == 0 for name in FACE_NAMES):
         add_note("no faces: read as a cloud of the vertices")
     for name in VOLUME_NAMES:
-        if name in arrays and arrays[name].dtype.kind in "iu" and vertices in SURE_VERTEX_NAMES:
+        if name in arrays and arrays[name].dtype.kind in "iu" and is_sure:
             raise ObjectError(
                 f"cells of a volume (array {name!r}) without faces: save the faces of its surface, (F, 3)"
             )
@@ -72,7 +76,9 @@ def find_mesh(arrays: Arrays) -> Shape | None:
 
 def _is_face_table(array: NDArray[Any], has_vertices: bool) -> bool:
     """Return whether an array holds corners of faces: whole numbers, in rows or, next to vertices, as a flat list."""
-    if array.size == 0 or array.ndim > 3 or (array.ndim == 1 and not has_vertices and not _is_vtk_list(array)):
+    if array.size == 0 or not 1 <= array.ndim <= 3 or (array.ndim == 2 and array.shape[1] < TRIANGLE):
+        return False
+    if array.ndim == 1 and not has_vertices and not _is_vtk_list(array):
         return False
     if array.dtype.kind == "f":
         return bool((array == np.round(array)).all() and array.max() > 1)

@@ -29,7 +29,8 @@ LETTER_WORDS = (
     "lidar",
     "utm",
 )
-UNIT = re.compile(r"[ \t]*[\[(][^\])]*[\])]")  # "X [m]", "y(mm)"
+UNIT = re.compile(r"[ \t]{0,4}[\[(][^\])]{0,40}[\])]")  # "X [m]", "y(mm)"; the limits keep its time linear.
+LONGEST_NAME = 64
 QUOTES = "\"'/#[](){}: "
 ANGLES = frozenset(("lat", "latitude", "lon", "lng", "long", "longitude", "theta", "phi", "azimuth"))
 FEWEST_NAMES = 2  # A title can hold one of these words.
@@ -73,12 +74,13 @@ def _find_triples(
 ) -> list[tuple[str, ...]]:
     """Find the names that differ in three letters only, and are otherwise one of the words, or anything."""
     triples: dict[tuple[str, ...], None] = {}
-    for name in names:
+    known = {name for name in names if len(name) <= LONGEST_NAME}
+    for name in known:
         for match in re.finditer(letters[0], name):
             before, after = name[: match.start()], name[match.end() :]
             triple = tuple(before + letter + after for letter in letters)
             is_meant = words is None or re.sub("[^a-z]", "", before + after) in words
-            if is_meant and set(triple) <= set(names):
+            if is_meant and set(triple) <= known:
                 triples[triple] = None
     return list(triples)
 

@@ -177,6 +177,8 @@ def test_other_archives() -> None:
         {"data": POINTS, "label": np.zeros(1)},
         {"points": POINTS, "names": np.array([{}], object)},
         {"cloud": XYZ},
+        {"points": POINTS, "indices": np.arange(180).reshape(60, 3) % 60},
+        {"points": POINTS, "f": np.arange(60)[:, None]},
     ):
         np.testing.assert_array_equal(parse_npz(_saved(np.savez, **named), Path("a.npz")).points, POINTS)
     assert len(parse_npz(_saved(np.savez, vox=GRID < 0, label=1), Path("a.npz")).points) == (GRID < 0).sum()
