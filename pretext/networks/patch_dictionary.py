@@ -45,8 +45,8 @@ def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening
 
     Parameters
     ----------
-    patches : Tensor, shape (N, P), float32
-        Patches with values in [-1, 1].
+    patches : Tensor, shape (N, P), float32 or float64
+        Patches with values in [-1, 1]; the dictionary has their dtype.
     centroids : int
         Number K of centroids; N if it is larger than N.
     contrast : float
@@ -71,7 +71,7 @@ def learn_dictionary(patches: Tensor, centroids: int, contrast: float, whitening
     clusters = MiniBatchKMeans(min(centroids, len(white)), batch_size=4096, n_init=1, random_state=seed).fit(
         white.numpy()
     )
-    return PatchDictionary(mean, whiten.float(), torch.from_numpy(clusters.cluster_centers_).float())
+    return PatchDictionary(mean, whiten.to(mean), torch.from_numpy(clusters.cluster_centers_).to(mean))
 
 
 def normalise_contrast(patches: Tensor, contrast: float) -> Tensor:

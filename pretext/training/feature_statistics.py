@@ -137,7 +137,7 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
     directions = functional.normalize(standard, dim=1)
     similarity = (directions @ directions.T).fill_diagonal_(-math.inf)  # (N, N)
     nearest = similarity.topk(min(neighbours, len(features) - 1), dim=1)
-    votes = torch.zeros(len(features), int(labels.max()) + 1)
+    votes = similarity.new_zeros(len(features), int(labels.max()) + 1)
     # A vote counts 1, plus a similarity too small to outweigh another vote.
     votes.scatter_add_(1, labels[nearest.indices], 1.0 + nearest.values / (2.0 * neighbours))
     return float((votes.argmax(dim=1) == labels).float().mean())
