@@ -9,6 +9,7 @@ from conftest import write_random_maps
 
 import spectral_ssl
 from data_prep.basis import pixel_basis
+from data_prep.maps.writer import MapWriter
 from downstream.probes.protocol.quick_score import QuickScore, compute_quick_score
 from pretext.runs.trained_run import TrainedRun
 
@@ -25,7 +26,7 @@ def test_the_end_names_score_report_and_next_command(tmp_path: Path, capsys: pyt
     run = train(tmp_path)
     lines = capsys.readouterr().err.splitlines()
     score, report, following = lines[-3:]
-    assert score.startswith("quick score, 10 nearest neighbours among 24 images of the test split: trained network 0.")
+    assert score.startswith("quick score, 7 nearest neighbours among 24 images of the test split: trained network 0.")
     assert "untrained network" in score
     assert "maps themselves" in score
     assert report == f"report: {run.folder / 'report.html'}"
@@ -75,3 +76,23 @@ def test_features_that_are_not_finite_are_said(tmp_path: Path) -> None:
     score = compute_quick_score(run, spectral_ssl.open_maps(tmp_path / "maps.h5"))
     assert score is not None
     assert ": trained network: features that are not finite, untrained network 0." in score.write()
+
+
+@pytest.mark.parametrize(("each", "neighbours"), [(2, "1 nearest neighbour"), (4, "3 nearest neighbours")])
+def test_few_samples_of_a_class_are_not_outvoted(each: int, neighbours: str, tmp_path: Path) -> None:
+    """Ten voters would classify no sample of separated pairs correctly."""
+    basis = pixel_basis(1, 8, 8)
+    run = train(tmp_path)
+    labels = np.repeat(np.arange(10), each)
+    generator = np.random.default_rng(0)
+    values = generator.uniform(-0.8, 0.8, (10, *basis.shape))[labels] + generator.normal(0, 0.05, (10 * each, 1, 8, 8))
+    names = [f"object-{row}" for row in range(10 * each)]
+    with MapWriter(
+        tmp_path / "pairs.h5", basis, source="made-up", source_digest="0", classes=tuple("abcdefghij"),
+        count=10 * each, created_by="test",
+    ) as writer:  # fmt: skip
+        writer.append(values.astype(np.float32), names, labels.tolist(), ["train"] * len(names))
+    score = compute_quick_score(run, spectral_ssl.open_maps(tmp_path / "pairs.h5"))
+    assert score is not None
+    assert score.scores["maps themselves"] == 1
+    assert score.write().startswith(f"quick score, {neighbours} among {10 * each} images of the training split: ")

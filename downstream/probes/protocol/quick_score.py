@@ -29,11 +29,15 @@ class QuickScore:
         Number of samples.
     described : str
         The samples and their split.
+    neighbours : int
+        Number of neighbours: 10, or of few samples those that a class of mean size offers. More would
+        outvote a class whose samples lie together, because it lacks the sample that is left out.
     """
 
     scores: dict[str, float]
     count: int
     described: str
+    neighbours: int = NEIGHBOURS
 
     def write(self) -> str:
         """Write the scores in one line, with their 95 % intervals."""
@@ -44,7 +48,8 @@ class QuickScore:
                 continue
             low, high = compute_accuracy_interval(score, self.count)
             listed.append(f"{name} {score:.2f} ({low:.2f} to {high:.2f})")
-        return f"quick score, {NEIGHBOURS} nearest neighbours among {self.described}: {', '.join(listed)}"
+        voters = f"{self.neighbours} nearest neighbour{'s' * (self.neighbours != 1)}"
+        return f"quick score, {voters} among {self.described}: {', '.join(listed)}"
 
 
 def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickScore | None:
@@ -79,5 +84,6 @@ def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickS
         "maps themselves": maps.read(rows).reshape(len(rows), -1),
     }
     targets = torch.from_numpy(np.asarray(labels, np.int64))
-    scores = {name: knn_accuracy(torch.from_numpy(values), targets) for name, values in features.items()}
-    return QuickScore(scores, len(rows), describe_rows(maps, rows))
+    neighbours = min(NEIGHBOURS, max(1, len(rows) // len(np.unique(labels)) - 1))
+    scores = {name: knn_accuracy(torch.from_numpy(values), targets, neighbours) for name, values in features.items()}
+    return QuickScore(scores, len(rows), describe_rows(maps, rows), neighbours)
