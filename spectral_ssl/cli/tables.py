@@ -4,6 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def _probe_columns(result: dict[str, Any]) -> list[dict[str, str]]:
             title = f"{scores['labels']} label{'s' * (scores['labels'] > 1)} a class"
             cells[title] = score(scores["mean"], scores["interval"])
         if "retrieval" in probes:
-            cells["class mAP"] = f"{row['retrieval']:.3f}"
+            # No fold may have two samples of a class, and then nothing can be found.
+            cells["class mAP"] = f"{row['retrieval']:.3f}" if isfinite(row["retrieval"]) else "-"
         if "fine-tune" in probes:
             tuned = row["fine_tune"]
             cells["fine-tuned (upper reference)"] = score(tuned["accuracy"], tuned["interval"]) if tuned else "-"

@@ -178,6 +178,16 @@ def test_eight_of_eight_have_an_interval_on_screen(capsys: pytest.CaptureFixture
     assert "standard error" not in printed
 
 
+def test_no_retrieval_is_a_dash_on_screen_as_in_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {**make_result(8, 8, samples=8), "probes": ("linear", "retrieval")}
+    print_probe(result)
+    printed = capsys.readouterr().out
+    assert "class mAP" in printed
+    assert "nan" not in printed
+    line = next(line for line in printed.splitlines() if "trained network" in line and "│" in line)
+    assert line.split("│")[-2].strip() == "-"
+
+
 def test_results_of_earlier_versions_have_intervals_and_say_what_is_missing(run: Path, tmp_path: Path) -> None:
     rows = [
         {
