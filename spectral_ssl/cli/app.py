@@ -19,7 +19,7 @@ from spectral_ssl.cli.studies import study_app
 from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, report
 from spectral_ssl.cli.training import demo, pretrain
 from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError, find_near_name
-from spectral_ssl.ground.terminal import printable, process_rank
+from spectral_ssl.ground.terminal import process_rank, wrap
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, ExportOptions, ProbeOptions
@@ -104,7 +104,7 @@ def main() -> None:
     except UserError as error:
         who = f" (process {process_rank()})" if process_rank() else ""
         if not isinstance(error, ReportedElsewhere):
-            print(printable(f"spectral-ssl{who}: {error}"), file=sys.stderr, flush=True)
+            print(wrap(f"spectral-ssl{who}: {error}", sys.stderr), file=sys.stderr, flush=True)
         sys.exit(2)
     except Interrupted as error:
         _print_on_main(f"spectral-ssl: {error}")
@@ -128,4 +128,4 @@ def main() -> None:
 def _print_on_main(line: str) -> None:
     """Print a line on stderr from the main process, also with --quiet."""
     if process_rank() == 0:
-        print(printable(line), file=sys.stderr, flush=True)
+        print(wrap(line, sys.stderr), file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from math import inf
 from typing import Protocol
 
-from spectral_ssl.ground.terminal import printable, process_rank
+from spectral_ssl.ground.terminal import printable, process_rank, wrap
 
 WINDOW = 60.0  # seconds: the speed is that of the last minute, because it changes, e.g. once all workers have started
 SECONDS_BETWEEN_LINES = 5.0
@@ -42,7 +42,7 @@ def say(line: str) -> None:
     if not _silent.get() and process_rank() == 0:
         _status.clear()
         _status.told = time.perf_counter()
-        print(printable(line), file=sys.stderr, flush=True)
+        print(wrap(line, sys.stderr), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -7,6 +7,10 @@ results.
 """
 
 import os
+import shutil
+import sys
+import textwrap
+from typing import TextIO
 
 
 def printable(text: object) -> str:
@@ -42,10 +46,39 @@ def one_line(text: object) -> str:
     return " ".join(printable(text).split())
 
 
+def wrap(text: object, stream: TextIO) -> str:
+    """Apply ``printable``, and break the line between words where the terminal ends.
+
+    Parameters
+    ----------
+    text : object
+        Any value; it is converted by ``str``.
+    stream : file
+        The stream on which it is printed. If that is no terminal, the text stays one line, so that
+        programs read it by lines. A word that is too long stays whole, so that it can be copied.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from spectral_ssl.ground.terminal import wrap
+    >>> wrap("two words", sys.stdout)
+    'two words'
+    """
+    line = printable(text)
+    if not stream.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    if len(line) <= columns:
+        return line
+    return textwrap.fill(
+        line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+
+
 def show(line: object) -> None:
     """Print one line of results on stdout; only the main process prints."""
     if process_rank() == 0:
-        print(printable(line))
+        print(wrap(line, sys.stdout))
 
 
 def process_rank() -> int:

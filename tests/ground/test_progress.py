@@ -1,5 +1,6 @@
 """Progress: a correct estimate of the time left, nothing inside ``quiet``, no unwanted colours."""
 
+import io
 import os
 import pty
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from spectral_ssl.ground import progress as module
 from spectral_ssl.ground.progress import TimeLeft, busy, format_duration, progress, quiet, say
+from spectral_ssl.ground.terminal import wrap
 
 
 def test_a_steady_speed_gives_the_time_left() -> None:
@@ -125,3 +127,19 @@ def test_colours_respect_no_color(variables: dict[str, str], coloured: bool) -> 
     shown = os.read(ours, 100_000)
     os.close(ours)
     assert (b"\x1b[38;5;" in shown or b"\x1b[3" in shown) == coloured, shown
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_are_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/a/path-that-is-longer/than-the/terminal-is-wide/maps.h5"
+    line = f"few data: 12 maps to train on, more help; {path}: 12 maps"
+    assert wrap(line, io.StringIO()) == line
+    broken = wrap(line, _Terminal())
+    assert broken.splitlines() == ["few data: 12 maps to train on, more", "  help;", f"  {path}:", "  12 maps"]
+    assert wrap("short  columns   stay", _Terminal()) == "short  columns   stay"
+    assert wrap("a\nb", _Terminal()) == "a b"
