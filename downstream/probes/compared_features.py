@@ -127,7 +127,8 @@ def list_feature_rows(
             make=lambda seed: untrained.untrained(seed).encode_file(maps),
             layers=columns,
             is_random=True,
-            settings=_untrained_settings(untrained),
+            # All candidates next to each other are a layer too, of which nothing is chosen.
+            settings={**_untrained_settings(untrained), "chosen from": list(candidates)},
             code=("data_prep", "downstream", "pretext"),
             tune=lambda rows, labels, seed: fine_tune(tuned[UNTRAINED].untrained(seed), maps, rows, labels, seed),
         ),

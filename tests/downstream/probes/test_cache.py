@@ -148,3 +148,17 @@ def test_a_damaged_or_foreign_entry_counts_as_none(damage: str, tmp_path: Path) 
     assert json.loads(path.read_text())["key"] == key
     path.write_text(damage)
     assert cache.find(key) is None
+
+
+def test_the_choice_of_a_layer_is_not_taken_for_all_layers_together(
+    maps: MapFile, runs: dict[str, TrainedRun], tmp_path: Path
+) -> None:
+    cache = BaselineCache(tmp_path)
+    chosen = quick(runs["run"], maps, cache, layer="auto", split="cross-validation")
+    together = "+".join(probe._list_candidates(runs["run"], maps))
+    table = quick(runs["run"], maps, cache, layer=together, split="cross-validation")
+    rows = {row.features: row for row in table.rows}
+    assert rows["PCA"].cached
+    assert not rows["untrained network"].cached
+    assert rows["untrained network"].dimensions == rows["trained network"].dimensions
+    assert rows["untrained network"].dimensions > chosen.rows[-1].dimensions
