@@ -39,6 +39,8 @@ HEADER = re.compile(rb"\s*((?:ST|C|N)*)(4?)(n?)(?:OFF|off|Off)(?!\w*[A-Za-z])")
 BINARY = re.compile(rb"\s*(?:ST|C|N)*4?n?OFF[ \t]+BINARY\b")
 # Files may begin with the counts, without the keyword.
 BARE_COUNTS = re.compile(rb"\s*\d+[ \t]+\d+(?:[ \t]+\d+)?[ \t]*\n")
+# Nearly all files begin so. What follows is read by numpy before anything else is searched for in the text.
+PLAIN_HEAD = re.compile(rb"OFF[ \t]*\n?[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]+\d{1,18}[ \t]*\n")
 COUNTS = re.compile(rb"\s*(\S+)(?:(\s+)(\S+)(?:([ \t]+)(\S+))?)?")
 EDGES = re.compile(rb"[ \t]*\n\s*\d+[ \t]*\n")
 LINE_END = re.compile(rb"[ \t]*\n?")
@@ -46,6 +48,7 @@ INTEGER = re.compile(rb"[+-]?\d{1,18}")
 EXTRA = {b"ST": (2,), b"C": (4, 3), b"N": (3,)}  # numbers after the coordinates; colours have alpha by specification
 SHORTEST_VERTEX = 6  # bytes of "0 0 0\n"
 SHORTEST_FACE = 2  # bytes of "0\n"
+BLOCK = 1 << 18  # bytes in which line ends are counted at once
 
 Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -83,8 +86,19 @@ def parse_off(data: bytes) -> Mesh:
         When the file is truncated, holds more than it announces, is not of this format, or a face
         names a vertex that does not exist.
     """
+    head = PLAIN_HEAD.match(data)
+    mesh = _read_plain(data, head.end(), int(head[1]), int(head[2])) if head else None
+    vertices, faces = mesh or _read_dialects(data, is_plain=head is None)
+    if not np.isfinite(vertices).all() and not np.isfinite(vertices[faces]).all():
+        raise ObjectError("a vertex is not finite")
+    return vertices, faces
+
+
+def _read_dialects(data: bytes, *, is_plain: bool) -> Mesh:
+    """Read any file of this format; ``is_plain`` says whether the text may be plain as it stands."""
     if BINARY.match(data):
         raise ObjectError("binary OFF, which is not read; save it as a text, or as .ply")
+    original = data
     data = blank_comments(clean_text(data, ".off"))
     header = HEADER.match(data)
     if header is None and BARE_COUNTS.match(data) is None:
@@ -98,11 +112,9 @@ def parse_off(data: bytes) -> Mesh:
     words = tuple(coordinates + sum(numbers) for numbers in product(*extras))
     num_vertices, num_faces, starts = _read_counts(data, start)
     counts = _Counts(num_vertices, num_faces, coordinates, words)
-    mesh = _read_plain(data[starts[0] :], num_vertices, num_faces) if coordinates == 3 else None
-    vertices, faces = mesh or _read_words(data, starts, counts)
-    if not np.isfinite(vertices).all() and not np.isfinite(vertices[faces]).all():
-        raise ObjectError("a vertex is not finite")
-    return vertices, faces
+    is_plain = coordinates == 3 and (is_plain or data is not original)
+    mesh = _read_plain(data, starts[0], num_vertices, num_faces) if is_plain else None
+    return mesh or _read_words(data, starts, counts)
 
 
 def _read_coordinates(data: bytes, start: int, *, has_weight: bool, has_number: bool) -> tuple[int, int]:
@@ -155,15 +167,14 @@ def _parse_counts(words: list[bytes], bytes_left: int) -> tuple[int, int]:
     return num_vertices, num_faces
 
 
-def _read_plain(body: bytes, num_vertices: int, num_faces: int) -> Mesh | None:
+def _read_plain(data: bytes, start: int, num_vertices: int, num_faces: int) -> Mesh | None:
     """Read a file with three numbers per vertex line and ``3 a b c`` per face line; return None for other files."""
-    ends = np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n"))
-    if num_vertices == 0 or len(ends) < num_vertices:
+    cut = _find_line_end(data, start, num_vertices)
+    if cut is None or num_faces == 0:
         return None
-    cut = int(ends[num_vertices - 1]) + 1
-    vertices = _numbers(body[:cut], np.float64)
-    faces = _numbers(body[cut:], np.int64)
-    if vertices is None or faces is None or vertices.size != 3 * num_vertices or faces.size != 4 * num_faces:
+    vertices = _numbers(data[start:cut], np.float64)
+    faces = None if vertices is None or vertices.size != 3 * num_vertices else _numbers(data[cut:], np.int64)
+    if vertices is None or faces is None or faces.size != 4 * num_faces:
         return None
     table = faces.reshape(num_faces, 4)
     if (table[:, 0] != 3).any():
@@ -173,10 +184,20 @@ def _read_plain(body: bytes, num_vertices: int, num_faces: int) -> Mesh | None:
     return vertices.reshape(num_vertices, 3), triangles
 
 
+def _find_line_end(data: bytes, start: int, count: int) -> int | None:
+    """Return the offset after ``count`` lines that begin at ``start``; None if there are fewer, or for no lines."""
+    text = np.frombuffer(data, np.uint8)
+    for first in range(start, len(text), BLOCK):
+        is_end = text[first : first + BLOCK] == ord("\n")
+        here = int(np.count_nonzero(is_end))
+        if 0 < count <= here:
+            return first + int(np.flatnonzero(is_end)[count - 1]) + 1
+        count -= here
+    return None
+
+
 def _numbers(text: bytes, dtype: type) -> NDArray[Any] | None:
     """Parse a text of numbers; return None if it contains anything else."""
-    if not text.strip():
-        return np.empty(0, dtype)
     with warnings.catch_warnings():
         # For unreadable text numpy gives a deprecation warning or, in newer versions, raises an
         # error.

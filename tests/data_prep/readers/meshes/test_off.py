@@ -214,3 +214,17 @@ def test_general_path_gives_what_the_fast_one_gives() -> None:
     slow_vertices, slow_faces = parse_off(data.rstrip() + b" 1 2 3\n")
     np.testing.assert_array_equal(slow_vertices, vertices)
     np.testing.assert_array_equal(slow_faces, faces)
+
+
+def test_a_plain_file_with_other_signs_is_not_read_as_plain() -> None:
+    """The plain way is tried before the text is searched for other signs, so it must notice each of them."""
+    plain = b"OFF\n4 2 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n"
+    vertices, faces = parse_off(plain)
+    for at in range(10, len(plain)):
+        if plain[at : at + 1].isspace():
+            for sign in (b"\r", b"\n", b" # 7 7\n", b"\t"):
+                same = parse_off(plain[:at] + sign + plain[at:])
+                assert np.array_equal(same[0], vertices)
+                assert np.array_equal(same[1], faces)
+        with pytest.raises(ObjectError, match=r"binary data in a \.off file"):
+            parse_off(plain[:at] + b"\0" + plain[at:])
