@@ -31,10 +31,8 @@ Truncation = Literal["triangular", "rectangular", "none"]
 Ground = Literal["white", "grey", "black"]
 
 PAIR = "image-pair"
-DIRECTIONS = ("AtoB", "BtoA")
 
-# Tests in tests/data_prep compare the float64 recurrences with high-precision values up to this
-# degree.
+# Tests in tests/data_prep compare the float64 recurrences with high-precision values up to this degree.
 HIGHEST_DEGREE = 100
 
 
@@ -79,8 +77,8 @@ class Basis:
     ground : {"white", "grey", "black"}
         The colour behind transparent parts of images.
     full_scale : float or None
-        The value of grey images with more than 8 bits that becomes white; None for that of the
-        file's type, see ``data_prep.readers.images.rules``.
+        The value of grey images with more than 8 bits that becomes white; None for that of the file's type,
+        see ``data_prep.readers.images.rules``.
 
     Files without ``sampling``, ``centre``, ``reach``, ``ground`` and ``full_scale`` have the
     defaults.
@@ -170,8 +168,7 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
     Parameters
     ----------
     degree : int
-        Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to
-        100.
+        Highest order n (``radial`` not given) or highest angular degree (``radial`` given), 1 to 100.
     radial : int, optional
         Number of radial channels of the rectangular truncation; triangular by default.
     points, seed : int
@@ -205,8 +202,7 @@ def zernike_basis(degree: int = 20, radial: int | None = None, points: int = 204
         truncation: Truncation = "triangular"
     else:
         _check_range("number of radial channels", radial, 1, 64)
-        # The order n = l + 2k of the last channel must stay within the tested range of the
-        # recurrences.
+        # The order n = l + 2k of the last channel must stay within the tested range of the recurrences.
         _check_range("highest order degree + 2 (radial - 1)", degree + 2 * (radial - 1), 0, HIGHEST_DEGREE)
         channels, truncation = radial, "rectangular"
     return Basis(
@@ -323,8 +319,7 @@ def pixel_basis(
     ground : {"white", "grey", "black"}
         The colour behind transparent parts.
     full_scale : float, optional
-        The value of grey images with more than 8 bits that becomes white; by default that of the
-        file's type.
+        The value of grey images with more than 8 bits that becomes white; by default that of the file's type.
 
     Returns
     -------
@@ -393,41 +388,6 @@ def _rebuild(basis: Basis) -> Basis:
     else:
         raise ValueError(f"kind {basis.kind!r}")
     return replace(built, sampling=basis.sampling, centre=basis.centre, reach=basis.reach)
-
-
-def split_pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
-    """Return the channels of the condition and those of the target in a map of two images.
-
-    A map file serves both directions: the direction belongs to the task, not to the data.
-
-    Parameters
-    ----------
-    basis : Basis
-        The basis of a map file of paired images.
-    direction : {"AtoB", "BtoA"}
-        Translation from the left image to the right image, or back.
-
-    Returns
-    -------
-    condition, target : slice
-
-    Raises
-    ------
-    UserError
-        When the maps are not pairs, or the direction is unknown.
-
-    Examples
-    --------
-    >>> split_pair_channels(pixel_basis(6, 256, 256, paired=True), "BtoA")
-    (slice(3, 6, None), slice(0, 3, None))
-    """
-    if basis.layout != PAIR:
-        raise UserError("not a map file of paired images", f"layout {basis.layout!r}", "prepare facades or pairs:PATH")
-    if direction not in DIRECTIONS:
-        raise unknown_name("direction", direction, DIRECTIONS)
-    half = basis.shape[0] // 2
-    left, right = slice(0, half), slice(half, 2 * half)
-    return (left, right) if direction == "AtoB" else (right, left)
 
 
 def _check_degree(degree: int) -> None:

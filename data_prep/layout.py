@@ -1,4 +1,4 @@
-"""The position of each coefficient in a vector and in the folded square map.
+"""The position of each coefficient in a vector and in the folded square map, and the channels of paired images.
 
 Vectors list (k, l, m) lexicographically. Maps have one square of side L + 1 per radial channel k::
 
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.basis import Basis
-from spectral_ssl.ground.errors import UserError
+from data_prep.basis import PAIR, Basis
+from spectral_ssl.ground.errors import UserError, unknown_name
+
+DIRECTIONS = ("AtoB", "BtoA")  # of a translation between the images of a pair
 
 
 def list_indices(basis: Basis) -> NDArray[np.int64]:
@@ -253,3 +255,40 @@ def _cells(degree: int, radial: int, triangular: bool) -> NDArray[np.int64]:
     cells: NDArray[np.int64] = (k * (degree + 1) + row) * (degree + 1) + column
     cells.flags.writeable = False
     return cells
+
+
+def split_pair_channels(basis: Basis, direction: str = "AtoB") -> tuple[slice, slice]:
+    """Return the channels of the condition and those of the target in a map of two images.
+
+    A map file serves both directions: the direction belongs to the task, not to the data.
+
+    Parameters
+    ----------
+    basis : Basis
+        The basis of a map file of paired images.
+    direction : {"AtoB", "BtoA"}
+        Translation from the left image to the right image, or back.
+
+    Returns
+    -------
+    condition, target : slice
+
+    Raises
+    ------
+    UserError
+        When the maps are not pairs, or the direction is unknown.
+
+    Examples
+    --------
+    >>> from data_prep import pixel_basis
+    >>> from data_prep.layout import split_pair_channels
+    >>> split_pair_channels(pixel_basis(6, 256, 256, paired=True), "BtoA")
+    (slice(3, 6, None), slice(0, 3, None))
+    """
+    if basis.layout != PAIR:
+        raise UserError("not a map file of paired images", f"layout {basis.layout!r}", "prepare facades or pairs:PATH")
+    if direction not in DIRECTIONS:
+        raise unknown_name("direction", direction, DIRECTIONS)
+    half = basis.shape[0] // 2
+    left, right = slice(0, half), slice(half, 2 * half)
+    return (left, right) if direction == "AtoB" else (right, left)

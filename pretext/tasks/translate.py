@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from data_prep.basis import Basis, split_pair_channels
+from data_prep.basis import Basis
+from data_prep.layout import split_pair_channels
 from pretext.data.batch import Batch, Example, Problem
 
 

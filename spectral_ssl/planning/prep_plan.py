@@ -1,9 +1,7 @@
 """Settle what ``prep`` does, and do it: find the raw data, choose the basis and the file, write the maps."""
 
-import os
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +10,8 @@ from data_prep.basis import Basis, Centre, Ground, Sampling, harmonics_basis, ra
 from data_prep.maps.reader import MapFile
 from data_prep.pipeline.checks.copies import find_copies
 from data_prep.pipeline.image_survey import survey_images
-from data_prep.pipeline.prepare import TOO_FEW_FOR_WORKERS, find_finished_maps, prepare_maps
+from data_prep.pipeline.prepare import find_finished_maps, prepare_maps
+from data_prep.pipeline.remarks import describe_failures, describe_notes, list_slow_choices
 from data_prep.readers.images.rules import ImageRules
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, open_source, split_name
@@ -25,8 +24,6 @@ from spectral_ssl.planning.prep_options import PrepOptions
 
 DEFAULT_DEGREES = {"zernike": 20, "sh": 15, "radial": 63}
 DEFAULT_SHELLS = 8
-FAILURES_SHOWN = 5
-KINDS_OF_NOTES_SHOWN = 8
 # Options that change the maps; with another value than the default they are part of a file's name.
 NAMED_OPTIONS = (
     *("degree", "radial", "points", "up", "ground", "full_scale", "sampling", "centre", "reach", "keep_points", "seed"),
@@ -128,13 +125,7 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         maps = _run(plan, options)
     else:
         say(f"nothing to do: {plan.out} holds these maps already")
-    for identity, reason in maps.failures[:FAILURES_SHOWN]:
-        say(f"failed: {identity}: {reason}")
-    if len(maps.failures) > FAILURES_SHOWN:
-        say(f"failed: {len(maps.failures) - FAILURES_SHOWN} more, see /failures in the file")
-    for line in describe_notes(maps.notes):
-        say(line)
-    for line in ask_about_plan(plan, options):
+    for line in (*describe_failures(maps.failures), *describe_notes(maps.notes), *ask_about_plan(plan, options)):
         say(line)
     return maps
 
@@ -209,58 +200,6 @@ def _run(plan: PrepPlan, options: PrepOptions) -> MapFile:
             progress=show,
             scheduler=options.scheduler,
         )
-
-
-def describe_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
-    """Describe the notes of readers, one line for each kind; notes that differ only in numbers are of one kind.
-
-    Parameters
-    ----------
-    notes : sequence of (id, note)
-        The notes of a map file.
-
-    Examples
-    --------
-    >>> from spectral_ssl.planning.prep_plan import describe_notes
-    >>> describe_notes([("a.xyz", "3 of 600 rows left out"), ("b.xyz", "1 of 50 rows left out")])
-    ['note: a.xyz and 1 more: 3 of 600 rows left out']
-    """
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for identity, note in notes:
-        kinds.setdefault(re.sub(r"\d+", "0", note), []).append((identity, note))
-    lines = []
-    for (identity, note), *others in list(kinds.values())[:KINDS_OF_NOTES_SHOWN]:
-        lines.append(f"note: {identity}{f' and {len(others)} more' if others else ''}: {note}")
-    if len(kinds) > KINDS_OF_NOTES_SHOWN:
-        lines.append(f"note: {len(kinds) - KINDS_OF_NOTES_SHOWN} more kinds, see /notes in the file")
-    return lines
-
-
-def list_slow_choices(source: Source, basis: Basis, workers: int | None) -> list[str]:
-    """List the options that make ``prep`` slow.
-
-    Parameters
-    ----------
-    source : Source
-        The raw data.
-    basis : Basis
-        The basis of the maps.
-    workers : int or None
-        The number of worker processes that was asked for.
-
-    Returns
-    -------
-    list of str
-        A line for each slow choice; usually none.
-    """
-    hints = []
-    cores = os.cpu_count() or 1
-    if workers in (0, 1) and cores > 1 and len(source.items) >= TOO_FEW_FOR_WORKERS:
-        hints.append(f"one process for {len(source.items)} objects: without --workers, prep uses all {cores} cores")
-    if basis.sampling == "farthest":
-        # docs/spectral-maps.md: 32 ms a mesh instead of 2.5 ms
-        hints.append("farthest points take about ten times as long as --sampling area")
-    return hints
 
 
 def find_source(

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile
+from data_prep.pipeline.remarks import list_slow_choices
 from data_prep.sources.catalogue import SOURCES
 from pretext.methods.catalogue import METHODS
 from pretext.tasks.catalogue import TASKS
@@ -23,7 +24,6 @@ from spectral_ssl.cli.app import app
 from spectral_ssl.cli.options import complete_method, complete_recipe, complete_run, complete_task
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import quiet, say
-from spectral_ssl.planning.prep_plan import list_slow_choices
 from spectral_ssl.planning.recipe import list_recipes
 
 TINY = ("--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8")

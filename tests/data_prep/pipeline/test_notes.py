@@ -10,8 +10,8 @@ import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import open_maps
 from data_prep.pipeline.prepare import prepare_maps
+from data_prep.pipeline.remarks import KINDS_OF_NOTES_SHOWN, describe_failures, describe_notes
 from data_prep.source import Item, Shape, Source, add_note, collect_notes
-from spectral_ssl.planning.prep_plan import KINDS_OF_NOTES_SHOWN, describe_notes
 
 
 def _load(number: int) -> Shape:
@@ -73,7 +73,7 @@ def test_prep_says_each_kind_of_note_once(tmp_path: Path, capsys: pytest.Capture
 def test_many_kinds_of_notes_are_counted() -> None:
     lines = describe_notes([(f"{letter}.xyz", f"kind {letter}") for letter in "abcdefghijkl"])
     assert len(lines) == KINDS_OF_NOTES_SHOWN + 1
-    assert lines[-1] == "note: 4 more kinds, see /notes in the file"
+    assert lines[-1] == "note: 4 more kinds, `prep --json` with the same options lists all"
 
 
 def test_images_of_another_size_without_a_file_are_noted(tmp_path: Path) -> None:
@@ -81,3 +81,12 @@ def test_images_of_another_size_without_a_file_are_noted(tmp_path: Path) -> None
     items = tuple(Item(f"image-{side}", -1, "train", partial(np.zeros, (1, side, side), np.uint8)) for side in (4, 6))
     maps = prepare_maps(Source("images", "images", (), items), pixel_basis(1, 4, 4), tmp_path / "a.h5", workers=0)
     assert maps.notes == (("image-6", "an image of another size, scaled to cover 4x4 pixels"),)
+
+
+def test_the_sixth_failure_is_shown_and_more_are_counted_with_the_command_that_lists_them() -> None:
+    failures = [(f"{number}.off", "no faces") for number in range(7)]
+    assert describe_failures(failures[:6]) == [f"failed: {number}.off: no faces" for number in range(6)]
+    assert describe_failures(failures)[4:] == [
+        "failed: 4.off: no faces",
+        "failed: 2 more, `prep --json` with the same options lists all",
+    ]

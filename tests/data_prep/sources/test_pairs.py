@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from source_layouts import save_image
 
-from data_prep.basis import pixel_basis, split_pair_channels
+from data_prep.basis import pixel_basis
+from data_prep.layout import split_pair_channels
 from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.sources.catalogue import open_source
