@@ -1,5 +1,7 @@
 """The maps of one split, ready for training."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,12 +21,21 @@ LARGEST_IN_MEMORY = 64 * 2**20
 def check_same_basis(wanted: Basis, maps: MapFile) -> None:
     """Raise a UserError if a map file's basis differs from ``wanted`` in anything that changes its meaning."""
     conflicts = wanted.find_conflicts(maps.basis)
-    if conflicts:
-        raise UserError(
-            "map file of another basis than the run's",
-            f"{'; '.join(conflicts)} in {maps.path}",
-            "prepare the data with the run's own basis",
-        )
+    if not conflicts:
+        return
+    got = f"{'; '.join(conflicts)} in {maps.path}"
+    if wanted.kind == maps.basis.kind == "pixels":
+        raise UserError("images of another kind than the run's", got, _advise_on_images(wanted, maps.basis))
+    raise UserError("map file of another basis than the run's", got, "prepare the data with the run's own basis")
+
+
+def _advise_on_images(wanted: Basis, other: Basis) -> str:
+    """Say how images are prepared like those of a run: by the option for their size where the size alone differs."""
+    channels, height, width = wanted.shape
+    is_size_alone = other.shape[0] == channels and [*wanted.find_conflicts(replace(other, shape=wanted.shape))] == []
+    if height == width and is_size_alone:
+        return f"prepare them with `--size {height}`"
+    return f"prepare images of {channels} channel{'s' * (channels != 1)}, {height} x {width} pixels, as the run's were"
 
 
 class TrainingSplit:

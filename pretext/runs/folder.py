@@ -13,6 +13,7 @@ report.html        the report, by ``downstream.report``
 """
 
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.provenance import environment
 
 FOLDER_EXISTS = "output exists already"
+PREPARED_AGAIN = "the map file was prepared again since this run"
 
 
 def describe_run(folder: Path, plan: Plan) -> None:
@@ -72,6 +74,22 @@ def read_plan(folder: Path) -> Plan:
         raise UserError("unreadable run", f"{path} ({error})", "train again in another folder") from error
 
 
+def refuse_existing_run(folder: Path, runs: Path) -> None:
+    """Raise a UserError if the path of a new run exists; it says what can be done with what is there.
+
+    ``runs`` is the folder of the workspace whose runs ``runs rm`` removes.
+    """
+    if not folder.exists():
+        return
+    do = "choose another --out"
+    if (folder / "config.toml").is_file():
+        name = shlex.quote(str(folder))
+        do += f", or continue that run: --resume {name}"
+        if folder.resolve().parent == runs.resolve():
+            do += f", or remove it: `spectral-ssl runs rm {name}`"
+    raise UserError(FOLDER_EXISTS, str(folder), do)
+
+
 def find_interrupted_run(plan: Plan, folders: Sequence[Path]) -> Path | None:
     """Find the first folder in which a run of this very plan was in progress when its processes died.
 
@@ -88,8 +106,17 @@ def find_interrupted_run(plan: Plan, folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def find_run_data(data: Path | str | MapFile | None, plan: Plan) -> MapFile:
+def find_run_data(data: Path | str | MapFile | None, plan: Plan, option: str = "--data") -> MapFile:
     """Open the map file ``data``, or by default the one the run was trained on.
+
+    Parameters
+    ----------
+    data : path or MapFile, optional
+        The map file.
+    plan : Plan
+        The plan of the run.
+    option : str
+        The option with which the user names the map file, for the message.
 
     Raises
     ------
@@ -102,6 +129,6 @@ def find_run_data(data: Path | str | MapFile | None, plan: Plan) -> MapFile:
         return open_maps(data)
     maps = open_maps(plan.data)
     if maps.digest != plan.data_digest:
-        got = f"{plan.data} with digest {maps.digest[:12]}"
-        raise UserError("the run's map file has changed", got, "name the data: --data or --target")
+        do = f"train anew, or name it with {option} {shlex.quote(plan.data)} to use it all the same"
+        raise UserError(PREPARED_AGAIN, f"{plan.data}, whose old maps are gone", do)
     return maps

@@ -68,6 +68,7 @@ app = typer.Typer(
     cls=_Commands,
     rich_markup_mode=None,  # otherwise typer drops [brackets] in help texts, which it reads as styles
     help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
+    epilog="In help texts, [brackets] hold the default, and WS is the workspace (--workspace).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -62,6 +62,10 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
         }
     if method is None and task is None and maps.basis.kind in ("zernike", "sh") and not maps.has_points:
         say(f"{maps.path} has no point clouds (prep --keep-points), which the joint embedding needs: training cgml")
+    if method is None and task is None and maps.basis.kind == "pixels" and count <= 1:
+        say(f"{maps.path} has {count} training image{'s' * (count != 1)}; the joint embedding needs two: training cgml")
+    elif method is None and task is None and maps.basis.kind == "pixels":
+        say(f"{maps.path} has images below {SMALLEST_IMAGE} pixels, too small for the joint embedding: training cgml")
     chosen = method or (find_task(task).method if task else "cgml")
     return {"run": {"method": chosen, "task": task or find_method(chosen).task}}
 

@@ -94,7 +94,7 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
         When there is no such file or data set, or its raw data is missing.
     """
     if target is None:
-        return find_run_data(None, run.plan)
+        return find_run_data(None, run.plan, "--target")
     name = str(target)
     if name.partition(":")[0] not in SOURCES and not Path(name).expanduser().is_dir():
         if name.endswith(".h5"):

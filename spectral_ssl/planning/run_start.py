@@ -8,7 +8,15 @@ from typing import Any
 from data_prep.maps.reader import MapFile, open_maps
 from pretext.data.training_split import TrainingSplit
 from pretext.method import Method
-from pretext.runs.folder import FOLDER_EXISTS, describe_run, find_interrupted_run, make_run_folder, read_plan
+from pretext.runs.folder import (
+    FOLDER_EXISTS,
+    PREPARED_AGAIN,
+    describe_run,
+    find_interrupted_run,
+    make_run_folder,
+    read_plan,
+    refuse_existing_run,
+)
 from pretext.runs.plan import Plan
 from pretext.runs.reuse_predictor import reuse_predictor
 from pretext.runs.trained_run import TrainedRun, load_run
@@ -17,7 +25,6 @@ from pretext.training.checks import check_accumulation
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import drop_metrics_after, lock_run
 from spectral_ssl.ground.terminal import count_restarts
@@ -87,7 +94,7 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         return _resume_run(workspace.find_run(options.resume), options.data, short, workspace, locks)
     out = Path(options.out) if options.out else None
     if out is not None and not count_restarts():
-        refuse_existing(out, overwrite=False)
+        refuse_existing_run(out, workspace.root / "runs")
     plan, maps = plan_run(options, workspace)
     if count_restarts():
         # a launcher has restarted the processes: their run may exist already
@@ -211,6 +218,9 @@ def _resume_run(
     before = run.plan if run is not None else read_plan(folder)
     maps = find_maps(before.data if data is None else data, workspace)
     if maps.digest != before.data_digest:
+        if maps.path.resolve() == Path(before.data).resolve():
+            do = "train anew: a run resumes only with the maps that it began with"
+            raise UserError(PREPARED_AGAIN, f"{maps.path}, whose old maps are gone", do)
         got = f"{maps.path}, digest {maps.digest[:12]}"
         raise UserError("other data than the run's", got, f"give the file of the run: {before.data}")
     train = build_config(TrainConfig, asdict(before.train) | short, "train")

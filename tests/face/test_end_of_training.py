@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from conftest import write_random_maps
 
 import spectral_ssl
@@ -12,6 +13,7 @@ from data_prep.basis import pixel_basis
 from data_prep.maps.writer import MapWriter
 from downstream.probes.protocol.quick_score import QuickScore, compute_quick_score
 from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.ground.errors import UserError
 
 TINY = ("width=2", "code=8", "projector=8", "filters=4", "batch_size=16")
 
@@ -96,3 +98,49 @@ def test_few_samples_of_a_class_are_not_outvoted(each: int, neighbours: str, tmp
     assert score is not None
     assert score.scores["maps themselves"] == 1
     assert score.write().startswith(f"quick score, {neighbours} among {10 * each} images of the training split: ")
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_refusal_advises_what_the_verb_has(tmp_path: Path) -> None:
+    """A run in the way, and a map file that was prepared again, have a way out by options that exist."""
+    (tmp_path / "ws" / "runs").mkdir(parents=True)
+    run = train(tmp_path / "ws" / "runs", epochs=0)
+    maps = tmp_path / "ws" / "runs" / "maps.h5"
+    for more in ((), ("--dry-run",)):
+        done = call("pretrain", "--data", maps, "--out", run.folder, *more, workspace=tmp_path / "ws")
+        assert done.stderr.splitlines()[-1].endswith(
+            f"output exists already: got {run.folder}; choose another --out, or continue that run: --resume "
+            f"{run.folder}, or remove it: `spectral-ssl runs rm {run.folder}`"
+        )
+    elsewhere = call("pretrain", "--data", maps, "--out", run.folder, workspace=tmp_path / "other").stderr
+    assert "--resume" in elsewhere
+    assert "runs rm" not in elsewhere  # it removes only runs of the workspace
+    assert call("pretrain", "--data", maps, "--out", tmp_path).stderr.endswith("; choose another --out\n")
+
+    maps.unlink()
+    write_random_maps(maps, pixel_basis(1, 8, 8), seed=3)
+    again = f"the map file was prepared again since this run: got {maps}, whose old maps are gone; train anew"
+    for words, ending in (
+        (("export",), f", or name it with --data {maps} to use it all the same"),
+        (("probe",), f", or name it with --target {maps} to use it all the same"),
+        (("pretrain", "--resume", run.folder), ": a run resumes only with the maps that it began with"),
+    ):
+        given = words if "--resume" in words else (*words, "--run", run.folder)
+        done = call(*given, workspace=tmp_path / "ws")
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"spectral-ssl: {again}{ending}")
+    named = call("export", "--run", run.folder, "--data", maps, workspace=tmp_path / "ws")
+    assert named.returncode == 0
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_images_of_another_size_are_prepared_with_size(tmp_path: Path) -> None:
+    run = train(tmp_path, epochs=0)
+    for channels, side, advice in (
+        (1, 12, "prepare them with `--size 8`"),
+        (3, 8, "prepare images of 1 channel, 8 x 8 pixels, as the run's were"),
+    ):
+        maps = write_random_maps(tmp_path / f"{channels}.h5", pixel_basis(channels, side, side))
+        with pytest.raises(UserError) as caught:
+            run.encode(maps)
+        assert caught.value.what == "images of another kind than the run's"
+        assert caught.value.do == advice

@@ -86,7 +86,13 @@ def test_shapes_without_clouds_and_tiny_images_get_cgml(tmp_path: Path, capsys: 
     for name, basis in (("spectral", zernike_basis(3)), ("tiny", pixel_basis(1, 1, 1))):
         maps = write_random_maps(tmp_path / f"{name}.h5", basis)
         assert choose_sections(maps)["run"] == {"method": "cgml", "task": "denoise"}
-        assert ("--keep-points" in capsys.readouterr().err) == (name == "spectral")
+        error = capsys.readouterr().err
+        assert ("--keep-points" in error) == (name == "spectral")
+        assert ("images below 8 pixels, too small for the joint embedding: training cgml" in error) == (name == "tiny")
+    one = write_random_maps(tmp_path / "one.h5", pixel_basis(1, 16, 16), train=1)
+    assert choose_sections(one)["run"] == {"method": "cgml", "task": "denoise"}
+    needs = "one.h5 has 1 training image; the joint embedding needs two: training cgml"
+    assert capsys.readouterr().err.endswith(f"{needs}\n")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from pretext.data.training_split import TrainingSplit
 from pretext.method import Method
 from pretext.randomness import seeded_generator
+from pretext.runs.folder import refuse_existing_run
 from pretext.runs.plan import Plan
 from pretext.training.batch_step import BatchStep
 from pretext.training.checkpoint import Progress, save_checkpoint
@@ -26,7 +27,6 @@ from pretext.training.feature_statistics import FeatureMonitor
 from pretext.training.precision import choose_precision
 from pretext.training.trainer import learn_before_training
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
@@ -75,7 +75,7 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     workspace = Workspace.find(options.workspace)
     choose_device(options.device)  # a device that this machine lacks is refused at once
     if options.out is not None:
-        refuse_existing(Path(options.out), overwrite=False)
+        refuse_existing_run(Path(options.out), workspace.root / "runs")
     maps, prep_options = _find_existing_maps(options, workspace)
     if maps is None:
         return {"prep": estimate_prep(**vars(prep_options))}

@@ -90,7 +90,7 @@ def create_study(
     check_methods(kind, len(runs) or 1)
     loaded = [each if isinstance(each, TrainedRun) else load_run(home.find_run(each)) for each in runs or (None,)]
     main = loaded[0].with_task_settings(settings)
-    maps = find_run_data(real, main.plan)
+    maps = find_run_data(real, main.plan, "--real")
     require_comparable(main, loaded[1:], maps)
     folder = Path(out) if out else home.root / "studies" / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
     return make_study(folder, config, [main, *loaded[1:]], maps, select_held_out_rows(maps, MOST_ROWS), text)
