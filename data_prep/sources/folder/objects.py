@@ -24,7 +24,10 @@ OTHER_IMAGES = (
 )
 # A format may have become readable.
 OTHER_SHAPES = tuple(suffix for suffix in _UNREADABLE_SHAPES if suffix not in SHAPE_SUFFIXES)
-WITH_MESHES = (".mtl", ".bin", *IMAGE_SUFFIXES, *OTHER_IMAGES)  # Materials, buffers of .gltf, textures.
+MATERIALS = (".mtl", ".bin")  # and buffers of .gltf
+WITH_MESHES = (*MATERIALS, *IMAGE_SUFFIXES, *OTHER_IMAGES)
+TEXTURE_FOLDERS = ("material", "materials", "texture", "textures")  # next to the folder of the meshes
+NOT_READ = "files are not read: convert it"
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 ENDINGS_SHOWN = 5
 
@@ -66,6 +69,34 @@ def has_textures(shapes: Sequence[Path]) -> bool:
     return any(path.suffix.lower() in TEXTURED for path in shapes)
 
 
+def find_textures(files: Sequence[Path], root: Path, shapes: Sequence[Path]) -> list[Path]:
+    """Find the files that belong to meshes: materials, buffers, and images next to or below a mesh with textures.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Files with suffixes of ``WITH_MESHES``.
+    root : Path
+        The folder of the whole set, which holds all paths.
+    shapes : sequence of Path
+        The shapes of the set; those of formats without textures do not count.
+
+    Returns
+    -------
+    list of Path
+        All but images in folders that have nothing to do with the meshes. Images in a folder named
+        ``textures`` belong to them wherever it is.
+    """
+    holders = {shape.parent for shape in shapes if shape.suffix.lower() in (*TEXTURED, *OTHER_SHAPES)}
+    return [
+        path
+        for path in files
+        if path.suffix.lower() in MATERIALS
+        or not holders.isdisjoint(path.parents)
+        or any(name.lower() in TEXTURE_FOLDERS for name in path.relative_to(root).parts[:-1])
+    ]
+
+
 def check_files(
     files: Sequence[Path], chosen: set[Path], other_formats: Sequence[str]
 ) -> tuple[dict[Path, int], dict[Path, str]]:
@@ -99,7 +130,7 @@ def _find_failure(path: Path, chosen: bool, other_formats: Sequence[str]) -> str
     if chosen:
         return "" if path.is_file() else "not a regular file: a pipe, socket or device"
     if ending in other_formats:
-        return f"{ending} files are not read: convert it"
+        return f"{ending} {NOT_READ}"
     if ending in PACKED and inner in (*SHAPE_SUFFIXES, *IMAGE_SUFFIXES, *other_formats):
         return f"compressed: unpack {inner}{ending} files first"
     return ""

@@ -11,12 +11,15 @@ from data_prep.readers.shape import read_shape
 from data_prep.source import Item, Source, Split
 from data_prep.sources.folder.layout import decide_layout
 from data_prep.sources.folder.objects import (
+    NOT_READ,
     OTHER_IMAGES,
     OTHER_SHAPES,
+    TEXTURED,
     WITH_MESHES,
     check_files,
     choose_files,
     count_suffixes,
+    find_textures,
     has_textures,
 )
 from data_prep.sources.folder.split_words import parse_split_choice
@@ -28,9 +31,10 @@ HELP = """folder:PATH: your own meshes, clouds or images.
 Meshes: .off .obj .ply .stl .glb .gltf .npz .step .stp; clouds: .xyz .pts .txt .asc .npy .npz (three columns or more)
 .pcd .las .laz; voxel grids: .npy .npz (three dimensions) .binvox; images: .png .jpg .bmp .gif .tif
 .webp .avif .jp2 .ppm .tga and others; images of several sizes are scaled to one (--size chooses it). Suffixes may be
-in capitals. A folder holds shapes or images, not both. Images next to .obj, .glb and .gltf files count as textures and
-are skipped. .txt files next to images count as lists (names of classes) and are skipped. Images next to shapes in
-formats that cannot be read (.fbx, .iges, ...) are an error.
+in capitals. A folder holds shapes or images, not both. With .obj, .glb and .gltf files, images next to them, in
+folders below them or in folders named textures or materials count as textures and are skipped. Images in other folders
+are left out, and a line counts them. Images with shapes in other formats alone are an error, also if no shape can be
+read (.fbx, .iges, ...). .txt files next to images count as lists (names of classes) and are skipped.
 Layouts:
   *                                     no classes
   CLASS/**/*                            sub-folders are classes, labelled in the order of their names
@@ -100,17 +104,17 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
         load = partial(read_shape, path) if kind == "shapes" else ImageLoader(path)
         items.append(Item(identity, label, split_of_item, load, find_format_up(path) if kind == "shapes" else None))
     missing = tuple((path.relative_to(root).as_posix(), reason) for path, reason in sorted(reasons.items()) if reason)
-    counts = f"{len(items) + len(missing)} {kind}"
-    notes = [f"{counts} in {len(classes)} classes" if classes else f"{counts} without classes"]
-    if missing:
-        notes.append(f"{len(missing)} of them cannot be read")
+    total, plural = len(items) + len(missing), "es" * (len(classes) != 1)
+    counts = f"{total} {kind[: None if total != 1 else -1]}"
+    notes = [f"{counts} in {len(classes)} class{plural}" if classes else f"{counts} without classes"]
+    notes += _describe_missing([reason for _, reason in missing])
     loose = sum(item.label < 0 for item in items)
     if classes and loose:
         notes.append(f"{loose} of them in no class folder, without a label")
     notes += _describe_splits(layout.names)
     if len(groups) < len(sizes):
         notes.append(f"not read: {len(sizes) - len(groups)} files in folders of documents")
-    notes += _describe_skipped(skipped, kind == "shapes" and has_textures(candidates))
+    notes += _describe_skipped(root, skipped, [*candidates, *failed] if kind == "shapes" else [])
     if tree.repeated:
         notes.append(f"{tree.repeated} folders behind links not read again, because their files are already included")
     return Source(
@@ -134,9 +138,24 @@ def _describe_splits(names: Mapping[str, Split]) -> list[str]:
     return [f"splits by folder: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}"]
 
 
-def _describe_skipped(skipped: Sequence[Path], has_texture_files: bool) -> list[str]:
+def _describe_missing(reasons: Sequence[str]) -> list[str]:
+    """Count the files that cannot become objects, known before any file is read: more can fail later."""
+    formats = sum(reason.endswith(NOT_READ) for reason in reasons)
+    others = len(reasons) - formats
+    notes = [f"{formats} {'is' if formats == 1 else 'are'} of formats that are not read"] if formats else []
+    if others:
+        notes.append(f"{others} {'is' if others == 1 else 'are'} packed or cannot be opened")
+    return notes
+
+
+def _describe_skipped(root: Path, skipped: Sequence[Path], shapes: Sequence[Path]) -> list[str]:
     """Count the files that are no objects by their suffixes."""
-    textures = [path for path in skipped if has_texture_files and path.suffix.lower() in WITH_MESHES]
-    others = sorted(set(skipped) - set(textures))
+    with_meshes = [path for path in skipped if has_textures(shapes) and path.suffix.lower() in WITH_MESHES]
+    textures = find_textures(with_meshes, root, shapes)
+    images = len(with_meshes) - len(textures)
+    others = sorted(set(skipped) - set(with_meshes))
     notes = [f"skipped as textures and materials: {count_suffixes(textures)}"] if textures else []
+    if images:
+        what = "1 image is" if images == 1 else f"{images} images are"
+        notes.append(f"{what} left out, in folders without {' '.join(TEXTURED)} files: prepare such images separately")
     return [*notes, f"not read: {count_suffixes(others)}"] if others else notes

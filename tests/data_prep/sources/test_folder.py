@@ -85,7 +85,8 @@ def test_folder_lists_files_it_does_not_read(tmp_path: Path) -> None:
         "table/4.off": "not a regular file: a pipe, socket or device",
     }
     assert source.note == (
-        "9 shapes in 2 classes; 5 of them cannot be read; 1 of them in no class folder, without a label; "
+        "9 shapes in 2 classes; 1 is of formats that are not read; 4 are packed or cannot be opened; "
+        "1 of them in no class folder, without a label; "
         "not read: 2 .md, 1 without ending, 1 .gz, 1 .csv"
     )
     # Prep writes the same files as rows of failures.
@@ -104,8 +105,27 @@ def test_folder_with_textures_of_any_format(tmp_path: Path) -> None:
     source = open_source(f"folder:{tmp_path}")
     assert [identity for identity, _ in source.missing] == ["a.iges", "b.IGES", "c.fbx"]
     assert source.note == (
-        "4 shapes without classes; 3 of them cannot be read; skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
+        "4 shapes without classes; 3 are of formats that are not read; "
+        "skipped as textures and materials: 1 .mtl, 1 .png, 1 .tga"
     )
+
+
+def test_images_in_folders_without_shapes_are_no_textures(tmp_path: Path) -> None:
+    _write(tmp_path / "meshes" / "chair" / "a.obj", OBJ)
+    for name in ("meshes/chair/skin.png", "meshes/chair/maps/b.jpg", "Textures/wood.jpg"):
+        _write(tmp_path / name, "words")
+    _write(tmp_path / "photos" / "1.jpg", "words")
+    assert open_source(f"folder:{tmp_path}").note == (
+        "1 shape without classes; skipped as textures and materials: 2 .jpg, 1 .png; "
+        "1 image is left out, in folders without .obj .glb .gltf files: prepare such images separately"
+    )
+    _write(tmp_path / "photos" / "deep" / "2.tga", "words")
+    assert open_source(f"folder:{tmp_path}").note.endswith(
+        "; 2 images are left out, in folders without .obj .glb .gltf files: prepare such images separately"
+    )
+    assert open_source(f"folder:{tmp_path}", class_level=1).note.startswith("1 shape in 1 class; ")
+    _write(tmp_path / "photos" / "a.fbx", "words")  # may have textures too
+    assert open_source(f"folder:{tmp_path}").note.endswith("skipped as textures and materials: 3 .jpg, 1 .png, 1 .tga")
 
 
 def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
