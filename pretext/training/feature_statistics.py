@@ -4,8 +4,8 @@ Now and then the monitor encodes some samples of the training split, always the 
 corruption:
 
 * ``effective_rank``: the number of dimensions that their features occupy;
-* ``knn_accuracy``: if they have labels, the share of samples whose 10 most similar others vote for
-  their class.
+* ``knn_accuracy``: if they have labels, the share of samples whose most similar others vote for
+  their class: 10, or fewer if a class has fewer samples on average.
 
 The method gets neither labels nor statistics. Only the choice of the samples is random, and it is
 made once. A monitored training is therefore the same as one without a monitor.
@@ -107,7 +107,16 @@ class FeatureMonitor:
         return [self.view(self.data.read_samples(positions)) for positions in self.positions.split(ROWS_AT_ONCE)]
 
 
-def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS) -> float:
+def count_neighbours(labels: Tensor) -> int:
+    """Return the number of voters for labelled samples (N,): 10, or of few those that a class of mean size offers.
+
+    More would outvote a class whose samples lie together, because it lacks the sample that is left
+    out. Ten voters classify no sample of separated pairs correctly.
+    """
+    return min(NEIGHBOURS, max(1, len(labels) // max(1, len(labels.unique())) - 1))
+
+
+def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int | None = None) -> float:
     """Compute the share of samples whose most similar others vote for their class.
 
     This is the nearest-neighbour probe (``downstream.probes.classifiers.knn``) with each sample
@@ -119,9 +128,9 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
         At least two; they are standardised here.
     labels : Tensor, shape (N,), int64
         Class of each sample, not negative.
-    neighbours : int
-        Number of voters. If classes have equally many votes, the one with the more similar voters
-        wins.
+    neighbours : int, optional
+        Number of voters, by default that of ``count_neighbours``. If classes have equally many
+        votes, the one with the more similar voters wins.
 
     Returns
     -------
@@ -136,6 +145,7 @@ def knn_accuracy(features: Tensor, labels: Tensor, neighbours: int = NEIGHBOURS)
     standard = (features - features.mean(dim=0)) / torch.where(std > rounding, std, torch.inf)
     directions = functional.normalize(standard, dim=1)
     similarity = (directions @ directions.T).fill_diagonal_(-math.inf)  # (N, N)
+    neighbours = neighbours or count_neighbours(labels)
     nearest = similarity.topk(min(neighbours, len(features) - 1), dim=1)
     votes = similarity.new_zeros(len(features), int(labels.max()) + 1)
     # A vote counts 1, plus a similarity too small to outweigh another vote.

@@ -10,7 +10,7 @@ from data_prep.maps.reader import MapFile
 from downstream.probes.compared_features import TRAINED, UNTRAINED
 from downstream.probes.intervals import compute_accuracy_interval
 from pretext.runs.trained_run import TrainedRun, describe_rows
-from pretext.training.feature_statistics import NEIGHBOURS, knn_accuracy
+from pretext.training.feature_statistics import NEIGHBOURS, count_neighbours, knn_accuracy
 
 MOST = 300  # samples: a second or two of one core for most encoders
 FEWEST = 20
@@ -84,6 +84,5 @@ def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickS
         "maps themselves": maps.read(rows).reshape(len(rows), -1),
     }
     targets = torch.from_numpy(np.asarray(labels, np.int64))
-    neighbours = min(NEIGHBOURS, max(1, len(rows) // len(np.unique(labels)) - 1))
-    scores = {name: knn_accuracy(torch.from_numpy(values), targets, neighbours) for name, values in features.items()}
-    return QuickScore(scores, len(rows), describe_rows(maps, rows), neighbours)
+    scores = {name: knn_accuracy(torch.from_numpy(values), targets) for name, values in features.items()}
+    return QuickScore(scores, len(rows), describe_rows(maps, rows), count_neighbours(targets))

@@ -19,7 +19,14 @@ from downstream.probes.classifiers.knn import predict_by_neighbours
 from pretext.data.training_split import TrainingSplit
 from pretext.methods.catalogue import METHODS
 from pretext.runs.trained_run import TrainedRun
-from pretext.training.feature_statistics import ALARM_AFTER, SPACING, FeatureMonitor, effective_rank, knn_accuracy
+from pretext.training.feature_statistics import (
+    ALARM_AFTER,
+    SPACING,
+    FeatureMonitor,
+    count_neighbours,
+    effective_rank,
+    knn_accuracy,
+)
 from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "code=8", "batch_size=16")
@@ -200,3 +207,11 @@ def test_features_are_measured_only_in_some_rows_of_an_epoch(tmp_path: Path) -> 
     assert [("knn_accuracy" in row) for row in rows] == [False, True] * 5
     draw_losses(tmp_path / "losses.png", rows)
     assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("classes", "each", "neighbours"), [(10, 2, 1), (3, 3, 2), (5, 11, 10), (2, 40, 10)])
+def test_separated_classes_of_few_samples_are_not_outvoted(classes: int, each: int, neighbours: int) -> None:
+    labels = torch.arange(classes).repeat_interleave(each)
+    features = 50 * torch.eye(classes)[labels] + torch.randn(len(labels), classes, generator=torch.Generator())
+    assert count_neighbours(labels) == neighbours
+    assert knn_accuracy(features, labels) == 1

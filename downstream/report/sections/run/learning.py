@@ -10,7 +10,7 @@ from downstream.report.templating import render
 TITLES = {
     "loss": "loss",
     "answer_error": "error of predictions on training samples",
-    "knn_accuracy": "accuracy of 10 neighbours on monitored training samples",
+    "knn_accuracy": "accuracy of nearest neighbours on monitored training samples",
     "effective_rank": "effective rank of the features",
 }
 
