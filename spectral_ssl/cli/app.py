@@ -18,6 +18,7 @@ from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
 from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, report
 from spectral_ssl.cli.training import demo, pretrain
+from spectral_ssl.cli.usage import refuse_in_one_line
 from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError, find_near_name
 from spectral_ssl.ground.terminal import process_rank, wrap
 from spectral_ssl.planning.prep_options import PrepOptions
@@ -51,7 +52,17 @@ OTHER_NAMES = {
 
 
 class _Commands(TyperGroup):
-    """The commands, with a hint for a name that is none of them."""
+    """The commands, with a hint for a name that is none of them, and errors of one line for their options."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the options before the command."""
+        with refuse_in_one_line():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the options of the command, and run it."""
+        with refuse_in_one_line():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find a command; raise a UserError that names the nearest one if there is none of this name."""
@@ -68,7 +79,6 @@ app = typer.Typer(
     cls=_Commands,
     rich_markup_mode=None,  # otherwise typer drops [brackets] in help texts, which it reads as styles
     help="Self-supervised features for images and for 3D shapes seen as spectral maps.",
-    epilog="In help texts, [brackets] hold the default, and WS is the workspace (--workspace).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -101,7 +111,7 @@ app.add_typer(runs_app, name="runs")
 def main() -> None:
     """Run the command line; print a mistake of the user as one line on stderr and exit with status 2."""
     try:
-        app()
+        app(prog_name="spectral-ssl")  # otherwise the name of the file or the module that was started
     except UserError as error:
         who = f" (process {process_rank()})" if process_rank() else ""
         if not isinstance(error, ReportedElsewhere):

@@ -25,7 +25,8 @@ def _hush(context: typer.Context, is_quiet: bool) -> None:
 
 
 WorkspaceOption = Annotated[
-    Path | None, typer.Option(help="Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].")
+    Path | None,
+    typer.Option(help="WS: folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace]."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

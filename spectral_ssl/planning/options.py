@@ -139,7 +139,7 @@ def workspace_option(**more: Any) -> Any:
     """Define the field ``workspace``; ``more`` holds further attributes of `Option`."""
     return option(
         None,
-        "Folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].",
+        "WS: folder of raw data, maps, runs and features [$SPECTRAL_SSL_HOME or ./workspace].",
         "The workspace folder, see ``Workspace.find``.",
         reads=Path,
         **more,

@@ -33,6 +33,35 @@ def test_a_name_that_is_no_command_gets_one_line_with_a_hint(words: str, hint: s
     assert f"no such command: {hint}" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("pretrain MAPS.h5", "unexpected extra argument(s) (MAPS.h5); did you mean `--data MAPS.h5`?"),
+        ("probe MAPS.h5", "unexpected extra argument(s) (MAPS.h5); did you mean `--target MAPS.h5`?"),
+        ("export a b", "unexpected extra argument(s) (a b); see `spectral-ssl export --help`"),
+        ("pretrain --epochs ten", "got --epochs ten (Invalid value for '--epochs': "),
+        ("pretrain --epochs=1.5", "got --epochs 1.5 (Invalid value for '--epochs': "),
+        ("runs show --bogus", "No such option: --bogus; see `spectral-ssl runs show --help`"),
+        ("--bogus", "No such option: --bogus"),
+        ("probe --seeds", "--seeds"),
+    ],
+)
+def test_options_that_cannot_be_parsed_get_one_line(words: str, expected: str) -> None:
+    ended = call(*words.split())
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith("spectral-ssl: wrong options: got ")
+    assert expected in ended.stderr
+
+
+def test_commands_without_arguments_show_their_help() -> None:
+    for words in ((), ("runs",), ("--help",), ("export", "--help")):
+        shown = call(*words)
+        assert "Usage: spectral-ssl" in shown.stdout + shown.stderr
+        assert "wrong options" not in shown.stderr
+    assert "WS: folder of raw data" in " ".join(call("export", "--help").stdout.split())
+
+
 @pytest.mark.parametrize("columns", [80, 70])
 def test_lists_fit_the_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
