@@ -29,6 +29,7 @@ from downstream.probes.protocol.row_scores import NOT_STORED, ProbeRow, make_row
 from downstream.probes.protocol.splits import (
     Evaluation,
     SplitChoice,
+    describe_imbalance,
     describe_pretraining,
     name_classes,
     plan_evaluation,
@@ -217,7 +218,9 @@ def probe_run(
         test=len(evaluation.scored),
         classes=len(np.unique(maps.labels[evaluation.learnt_on])),
         class_names=name_classes(maps),
-        split=evaluation.origin + describe_pretraining(maps, run.plan.data_digest, evaluation.scored),
+        split=evaluation.origin
+        + describe_imbalance(maps, evaluation.scored)
+        + describe_pretraining(maps, run.plan.data_digest, evaluation.scored),
         folds=evaluation.folds,
         seeds=evaluation.seeds,
         probes=requested,

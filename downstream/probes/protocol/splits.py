@@ -254,6 +254,34 @@ def name_classes(maps: MapFile) -> tuple[str, ...]:
     return tuple(name_class(maps, label) for label in range(count))
 
 
+def describe_imbalance(maps: MapFile, scored: Sequence[int] | NDArray[np.int64]) -> str:
+    """Describe the accuracy of always answering with the largest class, where it is far above that of equal classes.
+
+    Without this number a score of .94 looks good where 94 % of the samples are of one class.
+
+    Parameters
+    ----------
+    maps : MapFile
+        Maps that are scored.
+    scored : sequence of int
+        Rows that are scored.
+
+    Returns
+    -------
+    str
+        Empty if the largest class has less than twice the share that it would have among equal
+        classes, and less than two thirds of the samples.
+    """
+    labels = maps.labels[np.asarray(scored)]
+    counts = np.bincount(labels[labels >= 0])
+    if not counts.any():
+        return ""
+    share = counts.max() / counts.sum()
+    if share < min(2 / np.count_nonzero(counts), 2 / 3):
+        return ""
+    return f"; {share:.1%} of them are of one class: the accuracy of an answer that is always the same"
+
+
 def describe_pretraining(maps: MapFile, data_digest: str, scored: Sequence[int] | NDArray[np.int64]) -> str:
     """Describe how many scored maps pretraining saw, without labels; empty if it saw none of the file.
 

@@ -9,7 +9,7 @@ import pytest
 from data_prep.basis import pixel_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
-from downstream.probes.protocol.splits import describe_pretraining, plan_evaluation
+from downstream.probes.protocol.splits import describe_imbalance, describe_pretraining, plan_evaluation
 from spectral_ssl.ground.errors import UserError
 
 BASIS = pixel_basis(1, 2, 2)
@@ -139,3 +139,18 @@ def test_what_cannot_be_scored_is_refused(case: str, tmp_path: Path) -> None:
         plan_evaluation(write(tmp_path / "maps.h5", labels, splits), choice)  # type: ignore[arg-type]
     assert str(refusal.value).startswith(line)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "share"),
+    [
+        ([0] * 60 + [1] * 4, "93.8%"),
+        ([0] * 10 + [1] * 5 + [-1] * 30, "66.7%"),
+        ([0] * 2 + [1] * 1 + [2] * 1, ""),
+        ([0] * 5 + [1] * 5, ""),
+        ([-1] * 3, ""),
+    ],
+)
+def test_a_large_class_is_told(labels: list[int], share: str, tmp_path: Path) -> None:
+    text = describe_imbalance(write(tmp_path / "maps.h5", labels), range(len(labels)))
+    assert text.startswith(f"; {share} of them are of one class") if share else text == ""
