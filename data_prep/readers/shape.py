@@ -45,6 +45,9 @@ PARSERS: dict[str, Callable[[bytes, Path], Shape]] = {
 SHAPE_SUFFIXES = tuple(PARSERS)
 FEWEST_ZEROS = 8  # Repeated points at the origin fill up arrays, or stand for pixels of a camera without a measurement.
 MOST_BAD = 0.1  # Largest share of a cloud's points that may be left out because they are not finite.
+UNUSED = 0.25  # Smallest share of vertices without a face that is noted.
+NO_DATA = (-9999.0, -32768.0, -99999.0, -999999.0)  # Programs write these, or a huge number, where they have no height.
+HUGE = 1e30
 
 
 def read_shape(path: Path) -> Shape:
@@ -111,8 +114,11 @@ def _check(shape: Shape) -> Shape:
         return _drop_bad_points(shape)
     if len(shape.faces) == 0:
         raise ObjectError("no faces")
-    if shape.faces.min() < 0 or shape.faces.max() >= len(shape.points):
+    last = int(shape.faces.max())
+    if shape.faces.min() < 0 or last >= len(shape.points):
         raise ObjectError("a face names a vertex that does not exist")
+    if last + 1 < len(shape.points) or shape.faces.size < len(shape.points):  # To count them always would take time.
+        _note_unused_vertices(len(shape.points), shape.faces)
     points = _move_unused_vertices(shape.points, shape.faces)
     for part in (shape.faces[:64], shape.faces[64:]):  # The first faces nearly always suffice, and this saves time.
         first, second, third = (points[part[:, corner]] for corner in range(3))
@@ -123,7 +129,7 @@ def _check(shape: Shape) -> Shape:
 
 
 def _drop_bad_points(cloud: Shape) -> Shape:
-    """Drop the points of a cloud that are no measurements: zeros, and up to ``MOST_BAD`` that are not finite.
+    """Drop the points of a cloud that are no measurements: zeros, no data, and up to ``MOST_BAD`` that are not finite.
 
     Raises
     ------
@@ -137,12 +143,48 @@ def _drop_bad_points(cloud: Shape) -> Shape:
         cloud = replace(cloud, points=cloud.points[~is_zero])
     good = np.logical_and.reduce(np.isfinite(cloud.points), axis=1)
     bad = len(good) - int(np.count_nonzero(good))
-    if bad == 0:
-        return cloud
     if bad > MOST_BAD * len(good):
         raise ObjectError(f"{bad} of {len(good)} points are not finite, more than {MOST_BAD:.0%}: remove them")
-    add_note(f"{bad} of {len(good)} points are not finite: left out")
-    return replace(cloud, points=cloud.points[good])
+    if bad:
+        add_note(f"{bad} of {len(good)} points are not finite: left out")
+        cloud = replace(cloud, points=cloud.points[good])
+    return _drop_no_data(cloud)
+
+
+def _drop_no_data(cloud: Shape) -> Shape:
+    """Drop points with a coordinate that stands for no data and lies farther from all others than they extend."""
+    if cloud.points.min() > max(NO_DATA) and cloud.points.max() < HUGE:  # This is faster than a loop over columns.
+        return cloud
+    keep = np.ones(len(cloud.points), np.bool_)
+    found: list[float] = []
+    for column in cloud.points.T:
+        if not any(end in NO_DATA or abs(end) >= HUGE for end in (column.min(), column.max())):
+            continue
+        is_number = ~np.isin(column, NO_DATA) & (np.abs(column) < HUGE)
+        if not is_number.any():
+            continue
+        low, high = column[is_number].min(), column[is_number].max()
+        values = np.unique(column[~is_number])
+        if np.maximum(low - values, values - high).min() > high - low:
+            keep &= is_number
+            found += values.tolist()
+    bad = len(keep) - int(np.count_nonzero(keep))
+    if bad == 0 or bad == len(keep):
+        return cloud
+    add_note(f"{bad} of {len(keep)} points have the coordinate {found[0]:.6g}, which stands for no data: left out")
+    return replace(cloud, points=cloud.points[keep])
+
+
+def _note_unused_vertices(count: int, faces: NDArray[np.int64]) -> None:
+    """Add a note if many vertices belong to no face, as in files whose indices restart with each object."""
+    is_used = np.zeros(count, np.bool_)
+    is_used[faces] = True
+    unused = count - int(np.count_nonzero(is_used))
+    if unused >= UNUSED * count:
+        add_note(
+            f"{unused} of {count} vertices belong to no face: left out; parts are missing if the indices of the faces "
+            "restart with each object"
+        )
 
 
 def _move_unused_vertices(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:

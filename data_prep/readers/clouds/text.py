@@ -30,7 +30,12 @@ COUNT = re.compile(
     r"(?:\d+ +(?:points?|vertices|rows|lines|pts)|(?:points?|vertices|count|number of points) *[:=]? *\d+)$", re.I
 )
 MOST_HEADER_LINES = 40
+BYTES_OF_HEAD = 2048
 MOST_BAD = 0.1  # Largest share of lines that may be left out.
+# Scans as PTX begin with the numbers of columns and rows, the scanner's place and axes, and a matrix of 4 x 4.
+PTX = re.compile(
+    r"\s*\d+\s*\n\s*\d+[ \t]*\n(?:[ \t]*\S+(?:[ \t]+\S+){2}[ \t]*\n){0,4}(?:[ \t]*\S+(?:[ \t]+\S+){3}[ \t]*\n){4}"
+)
 PLAIN = re.compile(r"[0-9eE+\-. \t\n]*")
 
 
@@ -60,6 +65,8 @@ def parse_text(data: bytes, path: Path) -> Shape:
     plain = _read_plain(text)
     if plain is not None:
         return choose_columns(plain)
+    if PTX.match(text[:BYTES_OF_HEAD]):
+        raise ObjectError("a PTX scan (columns, rows, a matrix), not a list of points: convert it to .xyz or .ply")
     text = make_plain(text)
     return _read_below_head(text) or _read_lines(
         [line.strip() for line in text.split("\n")], allow_labels=path.suffix.lower() != ".txt"

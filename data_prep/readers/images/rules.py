@@ -191,9 +191,11 @@ def _scale(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]:
         raise ObjectError("values that are not finite")
     if low < 0:
         raise ObjectError(f"values from {low:g} to {high:g}: shift them, so that none is negative")
+    tags: Any = getattr(image, "tag_v2", {})
     if white is None:
+        bits = "signed 16-bit" if tuple(tags.get(BITS, ())) == (16,) else "32-bit"
         raise ObjectError(
-            f"32-bit values from {low:g} to {high:g}: prep --full-scale sets the value that becomes white"
+            f"{bits} values from {low:g} to {high:g}: prep --full-scale sets the value that becomes white"
         )
     if high > white * (1 + SLACK):
         advice = "prep --full-scale sets the value that becomes white"
@@ -203,7 +205,6 @@ def _scale(image: "ImageFile", rules: ImageRules) -> NDArray[np.uint8]:
     np.multiply(scaled, 255 / white, out=scaled)
     np.add(scaled, 0.5, out=scaled)
     levels = np.minimum(scaled, 255).astype(np.uint8)
-    tags: Any = getattr(image, "tag_v2", {})
     return 255 - levels if tags.get(PHOTOMETRIC) == 0 else levels  # In such a TIFF file 0 is white.
 
 

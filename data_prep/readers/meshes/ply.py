@@ -18,7 +18,7 @@ from data_prep.source import Shape, add_note
 from spectral_ssl.ground.errors import ObjectError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-POLYGONS = ("face", "faces")
+POLYGONS = ("face", "faces", "polygon", "polygons", "triangle", "triangles", "quad", "quads")
 STRIPS = ("tristrips", "tristrip", "trianglestrips", "triangle_strips")
 FANS = ("trifans", "trifan", "trianglefans", "triangle_fans")
 EDGES = ("edge", "edges")

@@ -240,6 +240,13 @@ def test_thirty_two_bits_need_a_full_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", ImageRules(full_scale=1000)), [[[0, 128, 255]]])
 
 
+def test_signed_sixteen_bits_need_a_full_scale(tmp_path: Path) -> None:
+    _tiff(tmp_path / "a.tif", np.array([[0, 500, 1000]], np.int16), "<", {339: (2,)})
+    with pytest.raises(ObjectError, match="signed 16-bit values from 0 to 1000: prep --full-scale sets"):
+        read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", ImageRules(full_scale=1000)), [[[0, 128, 255]]])
+
+
 def test_signed_bytes_are_refused(tmp_path: Path) -> None:
     _tiff(tmp_path / "a.tif", np.array([[0, 255]], np.uint8), "<", {339: (2,)})
     with pytest.raises(ObjectError, match="signed 8-bit values"):

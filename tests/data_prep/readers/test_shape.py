@@ -168,6 +168,53 @@ def test_places_filled_with_zeros_are_left_out(tmp_path: Path) -> None:
         assert shape.notes == ((expected,) if zeros > left else ())
 
 
+@pytest.mark.parametrize("value", [-9999, -99999, -32768, 1e38, float(np.finfo(np.float32).max)])
+def test_places_without_data_are_left_out(value: float, tmp_path: Path) -> None:
+    points = np.round(np.random.default_rng(0).normal(size=(40, 3)) * 100 + 500, 2)
+    holes = np.where([False, False, True], value, points[:5])
+    for name, save in (("a.xyz", np.savetxt), ("a.npy", np.save)):
+        save(tmp_path / name, np.vstack([holes, points]))
+        shape = read_shape(tmp_path / name)
+        np.testing.assert_array_equal(shape.points, points)
+        expected = f"5 of 45 points have the coordinate {value:.6g}, which stands for no data: left out"
+        assert shape.notes == (expected,)
+
+
+def test_a_coordinate_near_others_is_data(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(-12_000, 3_000, (40, 3))
+    points[:, 2][points[:, 2] < -9999] = -8000
+    points[3, 2] = -9999
+    np.save(tmp_path / "a.npy", points)
+    shape = read_shape(tmp_path / "a.npy")
+    np.testing.assert_array_equal(shape.points, points)
+    assert shape.notes == ()
+
+
+def test_indices_that_restart_with_each_object_are_noted(tmp_path: Path) -> None:
+    """Faces of the second object name the vertices of the first, so its own vertices stay unused."""
+    box = trimesh.creation.box((1, 2, 4))
+    vertices = np.vstack([box.vertices, box.vertices + 9])
+    texts = {
+        shift: [f"v {x} {y} {z}" for x, y, z in vertices]
+        + [f"f {a} {b} {c}" for a, b, c in np.vstack([box.faces, box.faces + shift]) + 1]
+        for shift in (0, 8)
+    }
+    for shift, notes in (
+        (
+            0,
+            (
+                "8 of 16 vertices belong to no face: left out; parts are missing if the indices of the faces restart "
+                "with each object",
+            ),
+        ),
+        (8, ()),
+    ):
+        (tmp_path / "a.obj").write_text("\n".join(texts[shift]))
+        assert read_shape(tmp_path / "a.obj").notes == notes
+    (tmp_path / "a.off").write_text("OFF\n9 1 0\n" + "1 2 3\n" * 6 + "0 0 0\n1 0 0\n0 1 0\n3 6 7 8\n")
+    assert read_shape(tmp_path / "a.off").notes[0].startswith("6 of 9 vertices belong to no face")
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ObjectError, match="cannot be read"):
         read_shape(tmp_path / "a.off")

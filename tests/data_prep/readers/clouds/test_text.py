@@ -177,6 +177,17 @@ def test_other_texts_are_refused(name: str) -> None:
         _read(content)
 
 
+def test_scans_as_ptx_are_named() -> None:
+    place, axes = "10 20 30\n", "1 0 0\n0 1 0\n0 0 1\n"
+    matrix = "1 0 0 0\n0 1 0 0\n0 0 1 0\n10 20 30 1\n"
+    for size in (3, 4, 7):  # With intensities, or with colours too
+        rows = _rows(np.hstack([POINTS, COLOURS, COLOURS])[:, :size])
+        for head in (place + axes + matrix, matrix):
+            for end in ("\n", "\r\n"):
+                with pytest.raises(ObjectError, match=r"a PTX scan \(columns, rows, a matrix\)"):
+                    _read(f"5\n6\n{head}{rows}".replace("\n", end), "a.pts")
+
+
 def test_lists_of_names_with_numbers_are_no_clouds_in_txt_files() -> None:
     text = "".join(f"A{row} {line}\n" for row, line in enumerate(_rows().splitlines()))
     with pytest.raises(ObjectError, match="lines such as 'A0"):

@@ -167,6 +167,17 @@ def test_vertices_at_one_place_close_strips() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_other_names_of_faces(form: str) -> None:
+    for name, column in itertools.product(("faces", "triangle", "Triangles", "polygon", "polygons"), ("corners", "v")):
+        rows: list[Row] = [((0, 1, 2), 5), ((0, 2, 3), 6)]
+        shape = parse_ply(_write(form, ("vertex", XYZ, SQUARE), (name, (f"list uchar int {column}", "int tag"), rows)))
+        assert shape.faces is not None
+        assert shape.faces.tolist() == [[0, 1, 2], [0, 2, 3]]
+    with pytest.raises(ObjectError, match="0 lists of corners in element 'triangle'"):
+        parse_ply(_write(form, ("vertex", XYZ, SQUARE), ("triangle", ("int a", "int b", "int c"), [(0, 1, 2)])))
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_clouds(form: str) -> None:
     names = ("float nx", *XYZ, "uchar red", "float opacity")
     rows: list[Row] = [(0.5, *point, 255, 0.5) for point in SQUARE]
