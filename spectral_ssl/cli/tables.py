@@ -132,7 +132,7 @@ def print_run(run: dict[str, Any]) -> None:
         for name, value in run["metrics"].items():
             print(f"  {name:24} {_short(value)}")
     for probe, scores in run["probes"].items():
-        print(f"\n{probe}")
+        print(f"\n{probe}{' (of an earlier checkpoint)' if probe in run['outdated'] else ''}")
         for name, value in scores.items():
             print(f"  {name:40} {value:.3f}")
         if probe in run["verdicts"]:
@@ -143,11 +143,17 @@ def print_comparison(result: dict[str, Any]) -> None:
     """Print what ``compare_runs`` returns."""
     for part, title in (("settings", "where settings differ"), ("metrics", "the last of each"), ("probes", "probes")):
         if result[part]:
-            print_table(title, ["", *result["runs"]], [[name, *map(_short, row)] for name, row in result[part].items()])
+            rows = [[name, *map(_short, values)] for name, values in result[part].items()]
+            if part == "probes":
+                for row in rows:
+                    probe = row[0].partition(": ")[0]
+                    for column, outdated in enumerate(result["outdated"], 1):
+                        row[column] += " (earlier checkpoint)" * (probe in outdated and row[column] != "-")
+            print_table(title, ["", *result["runs"]], rows)
     for name, verdicts in result["verdicts"].items():
-        for run, verdict in zip(result["runs"], verdicts, strict=True):
+        for run, verdict, outdated in zip(result["runs"], verdicts, result["outdated"], strict=True):
             if verdict:
-                show(f"{name}, {run}: {verdict}")
+                show(f"{name}, {run}{' (earlier checkpoint)' if name in outdated else ''}: {verdict}")
 
 
 def print_entries(title: str, entries: Mapping[str, str]) -> None:

@@ -1,12 +1,14 @@
 """Looking at runs, comparing and removing them: nothing but runs of the workspace is ever removed."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,19 @@ def test_runs_are_compared_where_they_differ(place: Workspace) -> None:
     assert "probe-maps, one: linear probe: better\n" in printed
     with pytest.raises(UserError, match="at least two"):
         spectral_ssl.compare_runs(["one"])
+
+
+def test_scores_of_an_earlier_checkpoint_are_marked(place: Workspace) -> None:
+    files = {name: place.root / "runs" / name / "probe-maps.json" for name in ("one", "two")}
+    for name, probed in (("one", b"1" * 1000), ("two", b"0" * 1000)):  # the checkpoint of both is the second
+        digest = sha256(probed).hexdigest()
+        files[name].write_text(json.dumps(json.loads(files[name].read_text()) | {"checkpoint_digest": digest}))
+    assert [spectral_ssl.show_run(name)["outdated"] for name in ("one", "two")] == [["probe-maps"], []]
+    assert "\nprobe-maps (of an earlier checkpoint)\n" in call("runs", "show", "one").stdout
+    assert "\nprobe-maps\n" in call("runs", "show", "two").stdout
+    printed = call("runs", "compare", "one", "two").stdout
+    assert re.search(r"probe-maps: trained network +│ +0.75 \(earlier checkpoint\) +│ +0.5 +│", printed), printed
+    assert "probe-maps, one (earlier checkpoint): linear probe: better\n" in printed
 
 
 def test_an_unknown_run_gets_the_nearest_name(place: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from hashlib import file_digest
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         ``megabytes`` on the disk; ``settings`` (section to key to value), ``metrics`` (the last
         value of each, numbers), ``probes`` (file to features to mean score of the linear probe),
         ``verdicts`` (file to what the probe shows about the trained network, in one sentence),
+        ``outdated`` (names of the probes of an earlier checkpoint),
         ``environment`` (commit, python, torch, cores).
 
     Raises
@@ -71,6 +73,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "metrics": {name: value for row in rows for name, value in row.items() if name not in NOT_COMPARED},
         "probes": {path.stem: _scores(path) for path in sorted(folder.glob("probe-*.json"))},
         "verdicts": _read_verdicts(folder),
+        "outdated": _list_outdated(folder),
         "environment": _environment(folder),
     }
 
@@ -98,7 +101,7 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
     dict
         ``runs`` (names); ``settings`` (only those that differ), ``metrics``, ``probes`` and
         ``verdicts``: each a dict of name -> list with one value for each run, None if a run has no
-        value.
+        value; ``outdated``: for each run, the names of its probes of an earlier checkpoint.
 
     Raises
     ------
@@ -135,6 +138,7 @@ def compare_runs(runs: Sequence[str | Path], *, workspace: str | Path | None = N
         "metrics": _side_by_side([{**extent, **run["metrics"]} for extent, run in zip(extents, shown, strict=True)]),
         "probes": _side_by_side(probes),
         "verdicts": _side_by_side([run["verdicts"] for run in shown]),
+        "outdated": [run["outdated"] for run in shown],
     }
 
 
@@ -190,6 +194,17 @@ def _read_verdicts(folder: Path) -> dict[str, str]:
     """Read the sentence of each probe; results of earlier versions have none."""
     verdicts = {path.stem: _read_json(path).get("verdict") for path in sorted(folder.glob("probe-*.json"))}
     return {name: str(verdict) for name, verdict in verdicts.items() if verdict}
+
+
+def _list_outdated(folder: Path) -> list[str]:
+    """List the probes of an earlier checkpoint than the last one; results of earlier versions do not tell."""
+    probed = {path.stem: _read_json(path).get("checkpoint_digest") for path in sorted(folder.glob("probe-*.json"))}
+    last = folder / "checkpoints" / "last.pt"
+    if not any(probed.values()) or not last.is_file():
+        return []
+    with last.open("rb") as stream:
+        current = file_digest(stream, "sha256").hexdigest()
+    return [name for name, digest in probed.items() if digest not in (None, current)]
 
 
 def _environment(folder: Path) -> dict[str, Any]:
