@@ -365,8 +365,8 @@ def main() -> None:
     parser.add_argument("--only", choices=COMPARISONS, help="repeat this comparison in an existing result file")
     arguments = parser.parse_args()
     out: Path = arguments.out
+    wait_until_quiet()
     if arguments.only:
-        wait_until_quiet()
         result = json.loads(out.read_text(encoding="utf-8"))
         comparison = against_others([arguments.only])
         if comparison[arguments.only] is not None:
@@ -375,14 +375,12 @@ def main() -> None:
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         print(json.dumps(comparison, indent=2))
         return
-    wait_until_quiet()
     result: dict[str, Any] = {"machine": machine(), "points": POINTS, "compile": compile_seconds()}
     moments.precompile(np.float32)
     moments.precompile(np.float64)
     result["matrix_product"] = [matrix_product_speed(threads) for threads in (1, 2)]
     result["zernike"] = [
-        *(zernike_speed(20, threads) for threads in (1, 2)),
-        *(zernike_speed(40, threads) for threads in (1, 2)),
+        *(zernike_speed(degree, threads) for degree in (20, 40) for threads in (1, 2)),
         zernike_speed(64, 1),
         zernike_speed(15, 1, radial=8),
         zernike_speed(20, 1, dtype="float64"),

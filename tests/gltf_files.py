@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 CODES = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}
+SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float64)
 
 
 class GltfWriter:
@@ -88,3 +89,9 @@ class GltfWriter:
             (folder / name).write_bytes(self.binary)
             uri = quote(name)
         return json.dumps({**self.tree, "buffers": [{"uri": uri, "byteLength": len(self.binary)}]}).encode()
+
+
+def add_square(writer: GltfWriter, **more: Any) -> dict[str, Any]:
+    """Add the arrays of a square of two triangles, and return its primitive."""
+    indices = writer.add_array([0, 1, 2, 0, 2, 3], "u2")
+    return {"attributes": {"POSITION": writer.add_array(SQUARE, "f4")}, "indices": indices, **more}
