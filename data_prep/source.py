@@ -233,3 +233,16 @@ class Source:
     note: str = ""
     doubts: tuple[str, ...] = ()
     paired: bool = False
+
+
+def advise_on_files(source: Source) -> str:
+    """Write what to do if all raw files are unusable; a folder of the user is given by its path, without a root.
+
+    Examples
+    --------
+    >>> from data_prep import Source
+    >>> from data_prep.source import advise_on_files
+    >>> advise_on_files(Source("folder:scans", "shapes"))
+    'check the files'
+    """
+    return "check the files" if source.name.startswith(("folder:", "pairs:", "pyg:")) else "check the files and --root"

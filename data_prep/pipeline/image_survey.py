@@ -13,7 +13,7 @@ from statistics import median_low
 from data_prep.basis import Basis, pixel_basis
 from data_prep.readers.image import LARGEST, SMALLEST, ImageLoader
 from data_prep.readers.images.rules import ImageRules
-from data_prep.source import ArrayRow, Item, Shape, Source
+from data_prep.source import ArrayRow, Item, Shape, Source, advise_on_files
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import progress
 
@@ -93,7 +93,7 @@ def survey_images(source: Source, rules: ImageRules | None = None) -> ImageSurve
     rules = rules or ImageRules()
     seen = _read_headers(source)
     if not seen.shapes:
-        raise UserError(f"no readable image in {source.name!r}", seen.reason, "check the files and --root")
+        raise UserError(f"no readable image in {source.name!r}", seen.reason, advise_on_files(source))
     channels = max(shape[0] for shape in seen.shapes)
     height, width = _choose_size(seen)
     if max(height, width) > LARGEST:
@@ -186,15 +186,18 @@ def _describe(seen: _Seen, basis: Basis, rules: ImageRules) -> Iterator[str]:
     other = total - sizes[height, width]
     if len(sizes) > 1:
         yield (
-            f"images of {len(sizes)} sizes: {other} of {total} are scaled to {width}x{height} pixels (the shorter side "
-            f"is scaled, the centre is cut out); --size chooses another size"
+            f"images of {len(sizes)} sizes: {other} of {total} are scaled and cropped to {width}x{height} pixels (the "
+            f"shorter side is scaled, the centre is cut out); --size chooses another size"
         )
     grey = sum(count for shape, count in seen.shapes.items() if shape[0] < basis.shape[0])
     if grey:
-        yield f"{grey} grey images among {total - grey} in colour: their channel is repeated"
+        what = "1 grey image" if grey == 1 else f"{grey} grey images"
+        yield f"{what} among {total - grey} in colour: {'its' if grey == 1 else 'their'} channel is repeated"
     if seen.deep:
-        white = "that of their type" if rules.full_scale is None else f"{rules.full_scale:g}"
-        yield f"{len(seen.deep)} grey images with more than 8 bits: the value that becomes white is {white}"
+        what = "1 grey image" if len(seen.deep) == 1 else f"{len(seen.deep)} grey images"
+        usual = "65535 becomes white (12 bits: 4095, floats: 1); --full-scale overrules"
+        white = usual if rules.full_scale is None else f"{rules.full_scale:g} becomes white"
+        yield f"{what} with more than 8 bits: {white}"
         yield from _describe_dark(seen.deep, rules)
 
 

@@ -32,7 +32,7 @@ from data_prep.pipeline.work_folder import (
     open_work_folder,
 )
 from data_prep.pipeline.workers import run_batches
-from data_prep.source import ArrayRow, Item, Source, UpRule, collect_notes
+from data_prep.source import ArrayRow, Item, Source, UpRule, advise_on_files, collect_notes
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.files import publish
 from spectral_ssl.ground.provenance import created_by
@@ -223,7 +223,7 @@ def _all_failed(source: Source, reason: str) -> UserError:
     return UserError(
         f"all {total} objects of {source.name!r} failed",
         f"for example: {reason}",
-        "check the files and --root",
+        advise_on_files(source),
     )
 
 

@@ -24,6 +24,7 @@ SAME = 1e-5
 # 0.01 of its norm (Zernike, degree 15), 0.02 (degree 40) or 0.05 (shells, degree 40: points change
 # shell). Two objects of one class differ by 0.5 and more.
 SAME_FROM_HALF = 0.2
+FINDING_OF_SOURCE = "source: "  # the start of findings about the raw data
 
 
 def verify_maps(path: Path, source: Source | None = None, count: int = 8) -> list[str]:
@@ -135,9 +136,9 @@ def _check_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> l
     with open_hdf5(opened.path, SCHEMA, MAKE_AGAIN) as file:
         digest, stored_up = str(file.attrs.get("source_digest", "")), str(file.attrs.get("source_up", source.up))
     if digest != source.digest:
-        findings.append("source: its files are not those the maps were made from (names or sizes differ)")
+        findings.append(f"{FINDING_OF_SOURCE}its files are not those the maps were made from (names or sizes differ)")
     if tuple(source.classes) != opened.classes:
-        findings.append("source: other classes, or another order of them")
+        findings.append(f"{FINDING_OF_SOURCE}other classes, or another order of them")
     rules: tuple[UpRule, ...] = (*TURNS, BY_FORMAT)
     up = next((rule for rule in rules if rule == stored_up), source.up)
     items = {item.id: item for item in source.items}
@@ -145,19 +146,19 @@ def _check_source(opened: MapFile, source: Source, rows: NDArray[np.int64]) -> l
     for row, stored in zip(rows, maps, strict=True):
         item = items.get(opened.ids[row])
         if item is None:
-            findings.append(f"source: has no object {opened.ids[row]}")
+            findings.append(f"{FINDING_OF_SOURCE}has no object {opened.ids[row]}")
             continue
         if (item.label, item.split) != (int(opened.labels[row]), str(opened.splits[row])):
-            findings.append(f"source: another label or split for {item.id}")
+            findings.append(f"{FINDING_OF_SOURCE}another label or split for {item.id}")
         try:
             again, _ = object_to_map(item, opened.basis, up)
         except ObjectError as error:
-            findings.append(f"source: {item.id} cannot be used any more: {error}")
+            findings.append(f"{FINDING_OF_SOURCE}{item.id} cannot be used any more: {error}")
             continue
         except OSError as error:
-            findings.append(f"source: {item.id} cannot be read any more: {error.strerror or error}")
+            findings.append(f"{FINDING_OF_SOURCE}{item.id} cannot be read any more: {error.strerror or error}")
             continue
         difference = float(np.abs(again - stored).max())
         if not difference < SAME:
-            findings.append(f"source: the map of {item.id}, computed again, differs by {difference:.2g}")
+            findings.append(f"{FINDING_OF_SOURCE}the map of {item.id}, computed again, differs by {difference:.2g}")
     return findings

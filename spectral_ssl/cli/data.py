@@ -54,7 +54,8 @@ def prep(
         print(json.dumps(result, indent=1))
         return
     splits = ", ".join(f"{count} {split}" for split, count in counts.items())
-    show(f"{maps.path}: {len(maps)} maps ({splits}) of shape {maps.basis.shape}, failed objects: {len(maps.failures)}")
+    made = "1 map" if len(maps) == 1 else f"{len(maps)} maps"
+    show(f"{maps.path}: {made} ({splits}) of shape {maps.basis.shape}, failed objects: {len(maps.failures)}")
 
 
 def list_command(

@@ -115,7 +115,7 @@ def prepare_dataset(options: PrepOptions) -> MapFile:
         _download(options, workspace)
     with busy(f"reading the list of files of {options.dataset}"):
         plan = plan_prep(options, workspace)
-    for line in describe_plan(plan, options):
+    for line in (*describe_plan(plan, options), *compare_files(plan, options)):
         say(line)
     maps = None
     if not options.overwrite:
@@ -171,16 +171,34 @@ def ask_about_plan(plan: PrepPlan, options: PrepOptions) -> list[str]:
     return [line for line in lines if line]
 
 
+def compare_files(plan: PrepPlan, options: PrepOptions) -> list[str]:
+    """Compare the files of a folder of the user: copies leak between splits, or contradict each other.
+
+    Parameters
+    ----------
+    plan : PrepPlan
+        The plan.
+    options : PrepOptions
+        The options of the call.
+
+    Returns
+    -------
+    list of str
+        Lines for the user; empty without copies, and for data sets that are no folder of the user.
+    """
+    if SOURCES[split_name(options.dataset)[0]].after_colon != "path":
+        return []
+    with busy("comparing files"):
+        return find_copies(plan.source)
+
+
 def _run(plan: PrepPlan, options: PrepOptions) -> MapFile:
-    """Look for copies of files, then write the map file with a progress line."""
-    with busy("comparing files, loading the transforms (compiled once on a machine, 15 s)"):
-        if SOURCES[split_name(options.dataset)[0]].after_colon == "path":
-            for line in find_copies(plan.source):
-                say(line)
-        if plan.basis.kind != "pixels" and options.scheduler is None:
+    """Write the map file with a progress line."""
+    if plan.basis.kind != "pixels" and options.scheduler is None:
+        with busy("loading the transforms"):
             from data_prep.transforms.moment_sums import precompile  # imports numba (0.2 s), which images do not need
 
-            precompile()
+            precompile()  # says itself when it compiles
     with progress("prep", len(plan.source.items) + len(plan.source.missing)) as advance:
         finished = 0
 

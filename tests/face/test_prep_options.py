@@ -112,6 +112,23 @@ def test_each_format_has_its_up_axis(tmp_path: Path, capsys: pytest.CaptureFixtu
         spectral_ssl.prep(str(tmp_path / "raw"), up="z", **options)
 
 
+def test_leaks_and_doubts_are_repeated_by_a_dry_run_and_when_nothing_is_left_to_do(tmp_path: Path) -> None:
+    for name in ("set/train/a", "set/train/b", "set/test/a", "set/loose"):
+        (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        points = np.random.default_rng(len(name)).normal(size=(40, 3))
+        np.save(tmp_path / "raw" / f"{name}.npy", points + name.endswith("b"))
+    (tmp_path / "raw" / "top.npy").write_bytes((tmp_path / "raw" / "set" / "loose.npy").read_bytes())
+    (tmp_path / "raw" / "set" / "loose.npy").unlink()
+    (tmp_path / "raw" / "set" / "test" / "c.npy").write_bytes((tmp_path / "raw/set/train/b.npy").read_bytes())
+    command = ("prep", "raw", "--degree", "4", "--points", "32", "--workers", "0")
+    for more, words in ((("--dry-run",), ""), ((), ""), ((), "nothing to do: "), (("--dry-run",), "")):
+        done = call(*command, *more, folder=tmp_path, workspace=tmp_path / "ws")
+        assert done.returncode == 0, done.stderr
+        assert words in done.stderr
+        assert done.stderr.count("the splits leak: 1 of test are also in train, such as set/test/c.npy:") == 1
+        assert done.stderr.count("unsure: 1 object next to set/: read as train, without a class") == 1
+
+
 def test_a_folder_is_named_by_its_path(meshes: str, tmp_path: Path) -> None:
     options = ("--degree", "4", "--points", "32", "--workers", "0")
     done = call("prep", "raw", *options, folder=tmp_path, workspace=tmp_path / "ws")

@@ -14,8 +14,9 @@ EDGE = 4096  # Bytes at the start and the end of a file, which tell most files o
 
 @dataclass(frozen=True)
 class _Candidate:
-    """The file of an object, its size in bytes, and the object's split and label (-1 for none)."""
+    """The id of an object, its file with its size in bytes, and the object's split and label (-1 for none)."""
 
+    id: str
     path: Path
     size: int
     split: Split
@@ -60,7 +61,7 @@ def find_copies(source: Source, tell: Callable[[int, int], None] | None = None) 
         done += len(group)
         if tell is not None:
             tell(done, total)
-    return [*_describe_leaks(leaks), *_describe_contradictions(contradictions)]
+    return [*_describe_leaks(leaks, contradictions), *_describe_contradictions(contradictions)]
 
 
 def _list_candidates(source: Source) -> list[_Candidate]:
@@ -76,7 +77,7 @@ def _list_candidates(source: Source) -> list[_Candidate]:
         except OSError:  # It will be a failed object.
             continue
         if size:
-            candidates.append(_Candidate(paths[0], size, item.split, item.label))
+            candidates.append(_Candidate(item.id, paths[0], size, item.split, item.label))
     return candidates
 
 
@@ -115,12 +116,16 @@ def _hash_file(path: Path, size: int, *, whole: bool) -> bytes:
     return digest.digest()
 
 
-def _describe_leaks(leaks: Sequence[tuple[_Candidate, _Candidate]]) -> Iterator[str]:
-    """Count the copies in one line."""
+def _describe_leaks(
+    leaks: Sequence[tuple[_Candidate, _Candidate]], contradictions: Sequence[Sequence[_Candidate]]
+) -> Iterator[str]:
+    """Count the copies in one line; its example differs from that of the contradictory labels if there is another."""
     if leaks:
+        used = set(contradictions[0]) if contradictions else set()
+        example = next((copy for copy, _ in leaks if copy not in used), leaks[0][0])
         counts = Counter((copy.split, original.split) for copy, original in leaks)
         what = ", ".join(f"{count} of {split} are also in {other}" for (split, other), count in counts.items())
-        yield f"the splits leak: {what}, such as {_name(leaks[0][0])}: scores are too good, remove them"
+        yield f"the splits leak: {what}, such as {example.id}: scores are too good, remove them"
 
 
 def _describe_contradictions(contradictions: Sequence[Sequence[_Candidate]]) -> Iterator[str]:
@@ -129,8 +134,4 @@ def _describe_contradictions(contradictions: Sequence[Sequence[_Candidate]]) -> 
         first = contradictions[0][0]
         other = next(each for each in contradictions[0] if each.label != first.label)
         what = f"{len(contradictions)} file{'s' * (len(contradictions) > 1)} with copies in another class"
-        yield f"contradictory labels: {what}, such as {_name(first)} and {_name(other)}: keep one of each"
-
-
-def _name(each: _Candidate) -> str:
-    return "/".join(each.path.parts[-3:])
+        yield f"contradictory labels: {what}, such as {first.id} and {other.id}: keep one of each"

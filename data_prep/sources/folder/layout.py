@@ -132,8 +132,10 @@ class _Splits:
     ----------
     names : dict of str to split
         The names of the split folders.
+    chain : tuple of str
+        The folders above the classes or the splits that were passed through.
     wrappers : int
-        Number of levels above the classes or the splits that were passed through.
+        Their number.
     doubts : list of str
         See ``Layout``.
     """
@@ -147,8 +149,8 @@ class _Splits:
         self._root = _Node()
         for path in paths:
             self._root.add(path)
-        top, self._chain = self._pass_loose_objects(*_pass_wrappers(self._root))
-        self.wrappers = len(self._chain)
+        top, self.chain = self._pass_loose_objects(*_pass_wrappers(self._root))
+        self.wrappers = len(self.chain)
         if not choice.use_names:
             return
         if choice.level is not None:
@@ -170,7 +172,9 @@ class _Splits:
         splits = assign_splits(inner.folders, self._choice.names)
         if self._is_split(name) or splits is None or len(set(splits.values())) < 2:
             return top, chain
-        self.doubts.append(f"{count_objects(top.files)} next to {name}/: read as train, without a class")
+        self.doubts.append(
+            f"{count_objects(top.files)} next to {'/'.join((*chain, name))}/: read as train, without a class"
+        )
         return inner, (*chain, name, *passed)
 
     def locate(self, path: Folders) -> tuple[Split, int | None] | None:
@@ -203,7 +207,7 @@ class _Splits:
 
     def _search(self, top: _Node) -> None:
         """Find the split folders: above the classes, then in the class folders, then among the wrappers."""
-        chain = self._chain
+        chain = self.chain
         above = self._read_level(top, chain)
         if above is not None and (len(set(above.values())) > 1 or (top.files and set(above.values()) != {"train"})):
             self._accept(chain, above)
@@ -325,7 +329,7 @@ def _find_classes(groupings: Sequence[Grouping], splits: _Splits, lists: Sequenc
         else:
             starts[key] = len(chain), None
         if known and not node.folders and not is_class and (key or chain):
-            what, where = count_objects(node.files), "/".join((*key, *chain))
+            what, where = count_objects(node.files), "/".join((*(key or splits.chain), *chain))
             splits.doubts.append(f"{what} in {where}/ without class folders: no label; sort them into class folders")
     result: list[str | None] = []
     for each in groupings:

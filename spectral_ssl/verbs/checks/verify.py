@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 
 from data_prep.maps.reader import MapFile, open_maps
-from data_prep.pipeline.verify import verify_maps
+from data_prep.pipeline.verify import FINDING_OF_SOURCE, verify_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, split_name
 from data_prep.sources.pairs import select_side
@@ -83,13 +83,20 @@ def verify(
     except UserError as error:
         return [str(error)]
     source = _source(maps, dataset, root, size, side, Workspace.find(workspace))
-    if source is None or has_source_option:
-        return verify_maps(path, source, OBJECTS)
-    if not _fits(maps, source):
+    if source is None:
+        return verify_maps(path)
+    if not has_source_option and not _fits(maps, source):
         say(f"no map was made again: the raw data of {source.name} is not the data of the maps")
         return verify_maps(path)
-    say(f"{min(OBJECTS, len(maps))} maps are made again from the raw data of {source.name}")
-    return verify_maps(path, source, OBJECTS)
+    findings = verify_maps(path, source, OBJECTS)
+    count = min(OBJECTS, len(maps))
+    what = f"{count} object{'s' * (count != 1)} of {source.name}"
+    is_equal = not any(finding.startswith(FINDING_OF_SOURCE) for finding in findings)
+    if is_equal:
+        say(f"{what} made again from the raw data: the maps are equal")
+    else:
+        say(f"{what} made again from the raw data: not equal, see the findings")
+    return findings
 
 
 def _source(

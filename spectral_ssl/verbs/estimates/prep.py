@@ -23,7 +23,7 @@ from spectral_ssl.ground.progress import busy, quiet, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
-from spectral_ssl.planning.prep_plan import PrepPlan, ask_about_plan, describe_plan, plan_prep
+from spectral_ssl.planning.prep_plan import PrepPlan, ask_about_plan, compare_files, describe_plan, plan_prep
 
 MEASURED = 24  # objects
 MOST_SECONDS = 20.0  # for measuring
@@ -63,7 +63,7 @@ def estimate_prep(options: PrepOptions) -> dict[str, Any]:
     if not count:
         raise UserError("nothing to prepare", f"{source.name!r} is empty", "check --root")
     check_settings(basis, plan.keep_points)
-    for line in (*describe_plan(plan, options), *ask_about_plan(plan, options)):
+    for line in (*describe_plan(plan, options), *compare_files(plan, options), *ask_about_plan(plan, options)):
         say(line)
     is_finished, is_other = _look_for_file(plan, options)
     seconds, failed, measured = _measure(source, basis, parse_up(options.up or source.up))

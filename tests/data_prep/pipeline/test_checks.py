@@ -53,6 +53,17 @@ def test_copies_in_two_classes_are_counted(raw: Path) -> None:
     assert "train/a/1.npy and train/b/copy.npy" in line
 
 
+def test_examples_of_copies_are_different_ids_with_all_folders(raw: Path) -> None:
+    (raw.parent / "whole" / "set").mkdir(parents=True)
+    raw = raw.rename(raw.parent / "whole" / "set" / "v1")
+    (raw / "test/b/0.npy").write_bytes((raw / "train/a/1.npy").read_bytes())
+    (raw / "train/b/0.npy").write_bytes((raw / "train/a/1.npy").read_bytes())
+    (raw / "test/a/9.npy").write_bytes((raw / "train/a/2.npy").read_bytes())
+    leak, contradiction = find_copies(open_source(str(raw.parents[1])))
+    assert "2 of test are also in train, such as set/v1/test/a/9.npy:" in leak
+    assert "such as set/v1/test/b/0.npy and set/v1/train/a/1.npy:" in contradiction
+
+
 def test_large_files_that_differ_in_the_middle_are_no_copies(tmp_path: Path) -> None:
     values = np.zeros((2 * EDGE, 3))
     for name, middle in (("train/a", 0), ("test/a", 1), ("test/b", 0)):

@@ -43,7 +43,7 @@ def _clouds(folder: Path, seed: int = 0) -> None:
 def test_built_in_data_is_compared_by_default(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = spectral_ssl.prep("digits", workers=0)
     assert spectral_ssl.verify(maps.path) == []
-    assert "8 maps are made again from the raw data of digits" in capsys.readouterr().err
+    assert "8 objects of digits made again from the raw data: the maps are equal" in capsys.readouterr().err
     _forge(maps.path)
     findings = spectral_ssl.verify(maps.path)
     assert len(findings) == 8
@@ -58,10 +58,15 @@ def test_files_of_the_user_are_compared_if_named(workspace: Path, capsys: pytest
     assert "no map was made again: give the raw data with --dataset or --root" in capsys.readouterr().err
     _forge(maps.path)
     assert spectral_ssl.verify(maps.path) == []
+    capsys.readouterr()
     for named in ({"dataset": "folder:mine"}, {"root": "mine"}):
         assert sum("computed again, differs" in finding for finding in spectral_ssl.verify(maps.path, **named)) == 6
+    assert capsys.readouterr().err.count("6 objects of folder:mine made again from the raw data: not equal") == 2
     with pytest.raises(UserError, match="no raw data"):
         spectral_ssl.verify(maps.path, root="nowhere")
+    again = spectral_ssl.prep("folder:mine", degree=4, points=64, workers=0, out="again.h5")
+    assert spectral_ssl.verify(again.path, dataset="folder:mine") == []
+    assert "6 objects of folder:mine made again from the raw data: the maps are equal" in capsys.readouterr().err
 
 
 def test_other_data_in_the_workspace_is_reported(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +96,7 @@ def test_sizes_and_sides_come_from_the_file(workspace: Path, capsys: pytest.Capt
         assert maps.basis.shape == (3 if "side" in options else 6, *[options.get("size", 16)] * 2)
         capsys.readouterr()
         assert spectral_ssl.verify(maps.path) == []
-        assert "6 maps are made again" in capsys.readouterr().err
+        assert " made again from the raw data: the maps are equal" in capsys.readouterr().err
     assert sorted(path.name for path in (workspace / "ws" / "maps").iterdir()) == [
         *("facades-8-pixels.h5", "facades-A-pixels.h5", "facades-B-8-pixels.h5", "facades-pixels.h5")
     ]

@@ -70,9 +70,8 @@ def test_the_size_of_images_of_several_sizes(tmp_path: Path, shapes: Any, chosen
     survey = survey_images(source)
     assert survey.basis == pixel_basis(1, *chosen)
     others = sum(shape != chosen for shape in shapes)
-    start = (
-        f"images of {len(set(shapes))} sizes: {others} of {len(shapes)} are scaled to {chosen[1]}x{chosen[0]} pixels"
-    )
+    size = f"{chosen[1]}x{chosen[0]} pixels"
+    start = f"images of {len(set(shapes))} sizes: {others} of {len(shapes)} are scaled and cropped to {size}"
     assert [line.startswith(start) for line in survey.remarks] == ([True] if len(set(shapes)) > 1 else [])
     maps = prepare_maps(source, survey.basis, tmp_path / "out.h5", workers=0)
     assert (len(maps), maps.failures) == (len(shapes), ())
@@ -105,6 +104,15 @@ def test_one_colour_image_after_many_grey_ones(tmp_path: Path) -> None:
     assert survey.basis == pixel_basis(3, 8, 8)
     assert survey.remarks == ("40 grey images among 1 in colour: their channel is repeated",)
     assert len(prepare_maps(source, survey.basis, tmp_path / "out.h5", workers=0)) == 41
+    remarks = survey_images(_folder(tmp_path / "few", (8, 8), (8, 8, 3))).remarks
+    assert remarks == ("1 grey image among 1 in colour: its channel is repeated",)
+
+
+def test_all_failed_images_of_a_folder_are_advised_without_a_root(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:20])
+    with pytest.raises(UserError, match=r"no readable image in .*; check the files$"):
+        survey_images(open_source(f"folder:{tmp_path}"))
 
 
 def test_a_colour_file_for_grey_maps_becomes_grey(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,10 +133,12 @@ def _deep(folder: Path, white: int) -> Source:
 def test_dark_images_of_sixteen_bits_are_told(tmp_path: Path) -> None:
     source = _deep(tmp_path / "raw", 4094)
     dark = survey_images(source).remarks
-    assert dark[0] == "3 grey images with more than 8 bits: the value that becomes white is that of their type"
+    assert dark[0] == (
+        "3 grey images with more than 8 bits: 65535 becomes white (12 bits: 4095, floats: 1); --full-scale overrules"
+    )
     assert dark[1].startswith("they are dark: the brightest of the first 3 reaches 6.3% of white; --full-scale sets")
     survey = survey_images(source, ImageRules(full_scale=4094))
-    assert survey.remarks == ("3 grey images with more than 8 bits: the value that becomes white is 4094",)
+    assert survey.remarks == ("3 grey images with more than 8 bits: 4094 becomes white",)
     maps = prepare_maps(source, survey.basis, tmp_path / "out.h5", workers=0)
     np.testing.assert_allclose(maps.read([0])[0, 0, 0], [-1, 1 / 255, 1], atol=1e-6)
     assert verify_maps(maps.path, source) == []
