@@ -30,6 +30,7 @@ from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps, ra
 from pretext.randomness import count_batch_rows
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import busy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,8 @@ class JointEmbedding(MethodDefaults, nn.Module):
     def learn_before_training(self, maps: Tensor, generator: torch.Generator) -> None:
         """Learn the patch filters of the image encoder from clean images (N, C, H, W)."""
         if isinstance(self.encoder, ImageEncoder) and self.encoder.patches is not None:
-            self.encoder.patches.learn(maps, generator)
+            with busy("learning patch filters"):
+                self.encoder.patches.learn(maps, generator)
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Step encoder and projector once on a batch of pairs.

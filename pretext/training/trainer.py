@@ -153,7 +153,7 @@ class Trainer:
         """
         total = self.config.epochs * self.steps_an_epoch
         try:
-            with busy("before the first step"):
+            with busy("preparing the first step"):
                 self.set_up()
             with (
                 hold_interrupt() as self.interrupted,

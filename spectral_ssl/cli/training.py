@@ -28,7 +28,8 @@ def pretrain(
     if as_json and process_rank() == 0:
         print(json.dumps(spectral_ssl.show_run(run.folder, workspace=options.workspace), indent=1))
     elif not as_json:
-        show(f"{run.folder}: trained to epoch {run.checkpoint['place']['epoch']}, images in {run.folder / 'samples'}")
+        trained = f"trained to epoch {run.checkpoint['place']['epoch']} of {run.plan.train.epochs}"
+        show(f"{run.folder}: {trained}, images in {run.folder / 'samples'}")
 
 
 def demo(

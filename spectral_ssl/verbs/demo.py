@@ -1,4 +1,4 @@
-"""``demo``: run prep, pretrain, probe and export once on the built-in data."""
+"""``demo``: run prep, pretrain, export and probe once on the built-in data."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,15 @@ from typing import Any
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.verbs.features.export import export
 from spectral_ssl.verbs.prep import prep
-from spectral_ssl.verbs.pretrain import pretrain
+from spectral_ssl.verbs.pretrain import train
 from spectral_ssl.verbs.probe import probe
 
 
 def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> dict[str, Any]:
-    """Prepare the built-in shapes, pretrain cGML denoising on them, probe, export.
+    """Prepare the built-in shapes, pretrain cGML denoising on them, export, probe.
 
     Parameters
     ----------
@@ -45,11 +46,12 @@ def demo(*, workspace: str | Path | None = None, max_minutes: float = 1.5) -> di
     say("1 of 4: prep, shapes to spectral maps")
     maps = prep("shapes", out=root / "maps" / "demo.h5", workspace=root, overwrite=True)
     say("2 of 4: pretrain, cGML learns to restore damaged maps")
-    run = pretrain(maps, recipe="quick", max_minutes=max_minutes, workspace=root)
-    say("3 of 4: probe, scores of the features")
-    result = probe(maps, run=run, workspace=root)
-    say("4 of 4: export, features to HDF5")
+    options = PretrainOptions(maps, recipe="quick", max_minutes=max_minutes, workspace=root)
+    run = train(options, names_next=False)  # the next steps follow by themselves
+    say("3 of 4: export, features to HDF5")
     features = export(run, data=maps, workspace=root, overwrite=True)
+    say("4 of 4: probe, scores of the features")  # last: the command line prints its table at the end
+    result = probe(maps, run=run, workspace=root)
     paths = {
         "maps": str(maps.path),
         "run": str(run.folder),

@@ -51,6 +51,24 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
     >>> run.encode(maps).shape
     (64, 128)
     """
+    return train(options)
+
+
+def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
+    """Train as ``pretrain`` does.
+
+    Parameters
+    ----------
+    options : PretrainOptions
+        The options of ``pretrain``.
+    names_next : bool
+        Whether to say which command comes next; a caller that does it itself need not say it.
+
+    Returns
+    -------
+    TrainedRun
+        The trained run.
+    """
     workspace = Workspace.find(options.workspace)
     options.check_resume()
     device = choose_device(options.device)
@@ -83,7 +101,10 @@ def pretrain(options: PretrainOptions) -> TrainedRun:
         if not processes.is_main:
             return load_run(start.folder)
         with busy("figures, score and report"):
-            return _finish(start.folder, start.maps, options.report)
+            run = _finish(start.folder, start.maps, options.report)
+        if names_next:
+            _say_next(run, start.maps)
+        return run
 
 
 def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
@@ -107,8 +128,21 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
         write_short_report(run, maps, predictions)
         if score is not None:
             say(score.write())
+            say("`spectral-ssl probe` fits classifiers to the training split or to folds, so its scores differ")
         if (folder / REPORT).is_file():
             say(f"report: {folder / REPORT}")
-    has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
-    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {shlex.quote(str(folder))}")
     return run
+
+
+def _say_next(run: TrainedRun, maps: MapFile) -> None:
+    """Say whether the time limit ended the training, and which command comes next."""
+    name, train = shlex.quote(str(run.folder)), run.plan.train
+    place = run.checkpoint["place"]
+    if place["epoch"] < train.epochs:
+        done = f"step {place['step']}, with {place['epoch']} of {train.epochs} epochs complete"
+        say(
+            f"the time limit of {train.max_minutes:g} min ended the training at {done}; "
+            f"go on: spectral-ssl pretrain --resume {name}"
+        )
+    has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
+    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {name}")

@@ -27,13 +27,29 @@ def train(folder: Path, *, labelled: bool = True, test: int = 24, epochs: int = 
 def test_the_end_names_score_report_and_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train(tmp_path)
     lines = capsys.readouterr().err.splitlines()
-    score, report, following = lines[-3:]
+    score, why, report, following = lines[-4:]
+    assert why == "`spectral-ssl probe` fits classifiers to the training split or to folds, so its scores differ"
+    assert "time limit" not in "".join(lines)
     assert score.startswith("quick score, 7 nearest neighbours among 24 images of the test split: trained network 0.")
     assert "untrained network" in score
     assert "maps themselves" in score
     assert report == f"report: {run.folder / 'report.html'}"
     assert (run.folder / "report.html").is_file()
     assert following == f"next: spectral-ssl probe --run {run.folder}"
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_time_limit_that_ends_a_training_is_said(tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 8, 8))
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    options = ["--data", maps.path, "--epochs", "20", "--max-minutes", "1e-6", "--no-report", *settings]
+    done = call("pretrain", *options, "--out", "my run", folder=tmp_path)
+    assert done.stderr.splitlines()[-2:] == [
+        "the time limit of 1e-06 min ended the training at step 1, with 0 of 20 epochs complete; "
+        "go on: spectral-ssl pretrain --resume 'my run'",
+        "next: spectral-ssl probe --run 'my run'",
+    ]
+    assert done.stdout.startswith("my run: trained to epoch 0 of 20, ")
 
 
 def test_without_labels_there_is_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,6 +241,9 @@ def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("raw coefficients", "trained network", "demo.h5", "features"):
         assert word in done.stdout
+    steps = [line[:14] for line in done.stderr.splitlines() if line[1:7] == " of 4:"]
+    assert steps == ["1 of 4: prep, ", "2 of 4: pretra", "3 of 4: export", "4 of 4: probe,"]
+    assert "next: " not in done.stderr
     assert (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes() == before
 
 
