@@ -255,7 +255,7 @@ def name_classes(maps: MapFile) -> tuple[str, ...]:
 
 
 def describe_imbalance(maps: MapFile, scored: Sequence[int] | NDArray[np.int64]) -> str:
-    """Describe the accuracy of always answering with the largest class, where it is far above that of equal classes.
+    """Describe the accuracy of a constant prediction, where it is far above that of equal classes.
 
     Without this number a score of .94 looks good where 94 % of the samples are of one class.
 
@@ -279,7 +279,7 @@ def describe_imbalance(maps: MapFile, scored: Sequence[int] | NDArray[np.int64])
     share = counts.max() / counts.sum()
     if share < min(2 / np.count_nonzero(counts), 2 / 3):
         return ""
-    return f"; {share:.1%} of them are of one class: the accuracy of an answer that is always the same"
+    return f"; {share:.1%} of them are of one class: a constant prediction has this accuracy"
 
 
 def describe_pretraining(maps: MapFile, data_digest: str, scored: Sequence[int] | NDArray[np.int64]) -> str:
