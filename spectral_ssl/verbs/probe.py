@@ -8,12 +8,14 @@ import numpy as np
 from data_prep.maps.reader import MapFile, open_maps
 from downstream.figures.confusion import draw_confusion
 from downstream.probes.cache import BaselineCache
+from downstream.probes.protocol.splits import SMALL
 from downstream.probes.table import ProbeTable, probe_run
 from downstream.report.page import write_short_report
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.files import write_json
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.find_data import open_target
@@ -70,6 +72,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             cache=BaselineCache(workspace.root / "cache"),
             processes=processes,
         )
+    if options.split == "auto" and table.folds:
+        _say_unused_split(maps)
     result = {
         **table.as_dict(),
         "maps": maps.path.name,
@@ -91,6 +95,14 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
         if options.report:
             write_short_report(trained)
     return {**result, "path": str(path)}
+
+
+def _say_unused_split(maps: MapFile) -> None:
+    """Say that cross-validation leaves the file's own split unused, if that split could be used."""
+    train, test = (maps.labels[maps.rows(name)] for name in ("train", "test"))
+    known, scored = np.unique(train[train >= 0]), test[test >= 0]
+    if len(scored) and len(known) > 1 and np.isin(scored, known).all():
+        say(f"the test split of {len(scored)} is not used: fewer than {SMALL} labelled samples; `--split own` uses it")
 
 
 def _draw_confusion(path: Path, table: ProbeTable, run: TrainedRun) -> None:

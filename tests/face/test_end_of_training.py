@@ -160,3 +160,14 @@ def test_images_of_another_size_are_prepared_with_size(tmp_path: Path) -> None:
             run.encode(maps)
         assert caught.value.what == "images of another kind than the run's"
         assert caught.value.do == advice
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_probe_says_that_the_own_split_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(tmp_path, epochs=0)
+    maps = spectral_ssl.open_maps(tmp_path / "maps.h5")
+    capsys.readouterr()
+    result = spectral_ssl.probe(maps, run=run, seeds=1, probes=("neighbours",), report=False, workspace=tmp_path)
+    assert result["folds"] == 5
+    line = "the test split of 24 is not used: fewer than 500 labelled samples; `--split own` uses it\n"
+    assert line in capsys.readouterr().err
