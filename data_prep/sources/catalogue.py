@@ -136,7 +136,8 @@ def split_name(name: str) -> tuple[str, str]:
         raise UserError("no such data set and no such folder", repr(name), f"did you mean the folder {near!r}?")
     if len(path.parts) > 1:
         raise UserError("no such folder", repr(name), "give the path of a folder, or a name of `list datasets`")
-    raise unknown_name("dataset", key, SOURCES)
+    unknown = unknown_name("dataset", key, SOURCES)
+    raise UserError(unknown.what, unknown.got, f"{unknown.do}, or give the path of a folder of your files")
 
 
 def refuse_single_file(path: Path) -> None:

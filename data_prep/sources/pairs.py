@@ -13,6 +13,7 @@ from data_prep.readers.image import ImageLoader
 from data_prep.readers.images.opening import IMAGE_SUFFIXES
 from data_prep.source import Image, Item, Shape, Source, Split
 from data_prep.sources.folder.split_words import assign_splits, find_split
+from data_prep.sources.folder.walk import name_folder
 from spectral_ssl.ground.errors import ObjectError, UserError, unknown_name
 
 WHERE = (
@@ -52,7 +53,7 @@ open_edges2handbags = partial(_open_named, "edges2handbags")
 
 def open_pairs(root: Path) -> Source:
     """List the pairs in a folder of the user's; raise a UserError if there are none."""
-    return _open(f"pairs:{root.resolve().name}", root)
+    return _open(f"pairs:{name_folder(root)}", root)
 
 
 def select_side(source: Source, side: str) -> Source:

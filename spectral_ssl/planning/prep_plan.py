@@ -15,6 +15,7 @@ from data_prep.pipeline.remarks import describe_failures, describe_notes, list_s
 from data_prep.readers.images.rules import ImageRules
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, open_source, split_name
+from data_prep.sources.folder.walk import name_folder
 from data_prep.sources.groups import ask_about_up, describe_groups
 from data_prep.sources.pairs import select_side
 from spectral_ssl.ground.errors import UserError
@@ -315,7 +316,7 @@ def maps_stem(dataset: str) -> str:
     """Return the name of a data set in file names: the set and the choice, or the last folder of a path."""
     key, rest = split_name(dataset)
     if SOURCES[key].after_colon == "path" and rest:
-        return Path(rest).expanduser().resolve().name
+        return name_folder(Path(rest))
     return f"{key}-{rest}".replace("/", "-").replace("\\", "-") if rest else key  # a name, not a path
 
 

@@ -157,6 +157,16 @@ def test_names_of_sets_are_no_paths(tmp_path: Path) -> None:
     assert maps_stem("folder:/a/b/../c") == "c"
 
 
+def test_a_link_to_a_folder_gives_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "a.off").write_text(TRIANGLE)
+    (tmp_path / "data").symlink_to("w")
+    assert maps_stem(str(tmp_path / "data")) == "data"
+    assert maps_stem(str(tmp_path / "data") + "/") == "data"
+    assert maps_stem(f"{tmp_path}/data/../w") == "w"
+    assert open_source(str(tmp_path / "data")).name == "folder:data"
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, 'a = "' + "x" * 10 + '"', "[run]\nmethod = 3", "[run]\nmethod = [1]"])
 def test_files_that_are_no_recipes_are_refused(text: str, tmp_path: Path, random_maps: Any) -> None:
     (tmp_path / "a.toml").write_text(text)

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from data_prep.readers.clouds.column_names import AXES, find_axes
 from data_prep.readers.clouds.columns import FEWEST_POINTS, choose_columns
-from data_prep.readers.clouds.named_arrays import CLOUD_NAMES, KNOWN_NAMES, choose_arrays, refuse_other_name
+from data_prep.readers.clouds.named_arrays import (
+    CHANNELS_OF_POINTS,
+    CLOUD_NAMES,
+    KNOWN_NAMES,
+    choose_arrays,
+    refuse_other_name,
+)
 from data_prep.readers.clouds.voxels import find_voxel_centres, is_binary
 from data_prep.readers.limits import LARGEST_FILE
 from data_prep.source import Shape, add_note
@@ -23,7 +29,6 @@ from spectral_ssl.ground.errors import ObjectError
 MOST_MEMBERS = 1000
 MOST_SCALARS = 16  # Longest second axis of a single cloud.
 THINNEST_GRID, THINNEST_OCCUPANCY = 16, 128  # Largest ratios of the longest side of a grid to the shortest
-CHANNELS_OF_POINTS = (3, 6, 7)  # Positions; with normals or colours; with one more value.
 
 
 def parse_npy(data: bytes, path: Path) -> Shape:

@@ -26,6 +26,7 @@ CLOUD_NAMES = (
 )
 GRID_NAMES = ("voxels", "voxel", "vox", "voxel_grid", "voxelgrid", "grid", "occupancy", "occupancies", "volume")
 PLAIN_NAMES = ("data", "arr_0")
+CHANNELS_OF_POINTS = (3, 6, 7)  # Positions; with normals or colours; with one more value.
 OCCUPANCY_NAMES = ("occupancies", "occupancy", "occ", "occs", "inside", "is_inside", "in_out")
 SURFACE_NAMES = ("surface_points", "points_surface", "surface", "pointcloud", "point_cloud")
 DISTANCE_NAMES = ("sdf", "sdfs", "sdv", "tsdf", "udf", "df", "signed_distance", "signed_distances")
@@ -156,6 +157,13 @@ def _choose_plain(arrays: Arrays, lower: Mapping[str, str]) -> Sequence[str]:
         return large
     if plain and "arr_1" not in lower:
         return plain
+    for name in large:
+        shape = arrays[name].shape
+        if len(shape) == 3 and shape[-1] in CHANNELS_OF_POINTS and max(shape) > 8:
+            raise ObjectError(
+                f"array {name} of shape {shape}: a batch of {shape[0]} clouds or a map of points. "
+                "Write one file a cloud, (N, 3)"
+            )
     content = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     raise ObjectError(
         f"arrays {content[:160]}: none has the name of a cloud, such as points, or of a mesh, vertices and faces"

@@ -23,7 +23,7 @@ from data_prep.sources.folder.objects import (
     has_textures,
 )
 from data_prep.sources.folder.split_words import parse_split_choice
-from data_prep.sources.folder.walk import Tree
+from data_prep.sources.folder.walk import Tree, name_folder
 
 WHERE = "give a folder with meshes, clouds or images: --dataset folder:PATH"
 HELP = """folder:PATH: your own meshes, clouds or images.
@@ -118,7 +118,7 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
     if tree.repeated:
         notes.append(f"{tree.repeated} folders behind links not read again, because their files are already included")
     return Source(
-        name=f"folder:{root.resolve().name}",
+        name=f"folder:{name_folder(root)}",
         kind=kind,
         classes=classes,
         items=tuple(items),

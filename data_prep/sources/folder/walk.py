@@ -7,6 +7,22 @@ from spectral_ssl.ground.errors import UserError
 SKIPPED = ("readme.txt", "license.txt", "licence.txt", "__macosx")
 
 
+def name_folder(path: Path) -> str:
+    """Return the name of a folder as the user writes it: that of a link, not that of the folder behind it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from data_prep.sources.folder.walk import name_folder
+    >>> name_folder(Path("a/scans/")), name_folder(Path("/a/b/../scans"))
+    ('scans', 'scans')
+    """
+    path = path.expanduser()
+    return (
+        path.resolve() if ".." in path.parts else path.absolute()
+    ).name  # The parent of a link is that of its target
+
+
 class Tree:
     """The files below a folder, without hidden files and the documentation of archives.
 

@@ -268,6 +268,11 @@ BAD_ARCHIVES: dict[str, tuple[dict[str, Any], str]] = {
     "no names": ({"a": POINTS, "b": NORMALS}, "none has the name"),
     "vertices and faces without names": ({"arr_0": BOX, "arr_1": BOX_FACES}, "none has the name"),
     "batch": ({"data": np.stack([POINTS] * 4), "label": np.zeros(4)}, "batch"),
+    "batch of any name": (
+        {"X": np.stack([POINTS] * 4), "y": np.zeros(4)},
+        r"array X of shape \(4, 60, 3\): a batch of 4 clouds.*one file a cloud",
+    ),
+    "batches": ({"X_train": np.stack([POINTS] * 4), "X_test": np.stack([POINTS] * 2)}, "a batch of 4 clouds"),
     "faces beyond the vertices": ({"v": BOX, "f": BOX_FACES + 2}, "does not exist"),
     "features": ({"v": BOX, "f": np.arange(8 * 32).reshape(8, 32)}, "a mesh needs"),
     "tetrahedra": ({"vertices": BOX, "tets": np.array([[0, 1, 2, 4]])}, "cells of a volume"),
