@@ -8,7 +8,10 @@ keeps that task.
 """
 
 import math
+import shlex
 from typing import Any
+
+import numpy as np
 
 from data_prep.maps.common_pose import NO_COMMON_POSE, measure_pose_agreement
 from data_prep.maps.reader import MapFile
@@ -109,12 +112,7 @@ def list_advice(plan: Plan, maps: MapFile) -> list[str]:
     """
     lines, count = [], len(maps.rows("train"))
     if count < FEW:
-        other = "joint-embedding-facades" if maps.basis.kind == "pixels" else "joint-embedding-modelnet10"
-        lines.append(
-            f"few data: {count} maps to train on. With fewer than {FEW}, features without training are often as good: "
-            "`spectral-ssl probe` compares them. More data helps, also other data: train with "
-            f"`--recipe {other}`, then `spectral-ssl export --data {maps.path}` gives features of yours"
-        )
+        lines.append(_advise_on_few(maps, count))
     if plan.task == "views" and plan.task_config.pose == "upright":
         agreement = measure_pose_agreement(maps)
         if agreement is not None and agreement < NO_COMMON_POSE:
@@ -124,6 +122,26 @@ def list_advice(plan: Plan, maps: MapFile) -> list[str]:
                 "depend on the pose"
             )
     return lines
+
+
+def _advise_on_few(maps: MapFile, count: int) -> str:
+    """Say what helps where the maps are few: a comparison, and the built-in shapes for shapes of the user."""
+    has_classes = len(np.unique(maps.labels[maps.labels >= 0])) > 1
+    compare = "; compare with `spectral-ssl probe`" if has_classes else ""
+    few = f"few data: {count} maps to train on. Below {FEW}, untrained features are often as good{compare}."
+    basis, is_built_in = maps.basis, maps.source.partition(":")[0] == "shapes"
+    if basis.kind not in ("zernike", "sh", "radial") or is_built_in:
+        return f"{few} More {'images' if basis.kind == 'pixels' else 'objects'} help"
+    words = ["--basis sh --sphere radial" if basis.kind == "radial" else f"--basis {basis.kind}"]
+    words.append(f"--degree {basis.degree}")
+    if basis.kind == "sh" or (basis.kind == "zernike" and basis.truncation != "triangular"):
+        words.append(f"--radial {basis.radial}")
+    words += ["--sampling solid"] if basis.sampling == "solid" else []
+    words += [f"--reach {basis.reach:g}"] if basis.reach != 1 else []
+    return (
+        f"{few} Or learn on the built-in shapes: `spectral-ssl prep {' '.join(words)} --out shapes.h5`, `spectral-ssl "
+        f"pretrain --data shapes.h5`, `spectral-ssl export --data {shlex.quote(str(maps.path))}`"
+    )
 
 
 def has_views(maps: MapFile) -> bool:

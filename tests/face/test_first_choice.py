@@ -1,13 +1,15 @@
 """What is trained by default, for data of any size."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from conftest import write_random_maps
 from scipy.spatial.transform import Rotation
 
-from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.basis import Basis, harmonics_basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
@@ -120,12 +122,29 @@ def test_images_get_the_joint_embedding_sized_to_them(
     assert choose_sections(maps, "joint-embedding")["run"] == sections["run"]
 
 
+@pytest.mark.usefixtures("few_shapes")
+@pytest.mark.parametrize("basis", [zernike_basis(4), zernike_basis(4, radial=3), harmonics_basis(3, radial=2)])
+def test_the_advice_on_few_shapes_works_as_typed(basis: Basis, tmp_path: Path) -> None:
+    maps = write_random_maps(tmp_path / "my maps.h5", basis, train=30, labelled=False)
+    (line,) = list_advice(plan_run(PretrainOptions(maps), Workspace(tmp_path))[0], maps)
+    prep, train, export = (shlex.split(command) for command in line.split("`")[1::2])
+    assert train == ["spectral-ssl", "pretrain", "--data", "shapes.h5"]
+    assert export == ["spectral-ssl", "export", "--data", str(maps.path)]
+    done = call(*prep[1:], "--workers", "0", folder=tmp_path, workspace=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shapes = open_maps(tmp_path / "shapes.h5")
+    assert basis.find_conflicts(shapes.basis) == []
+    assert shapes.has_points
+    (line,) = list_advice(plan_run(PretrainOptions(shapes), Workspace(tmp_path))[0], shapes)
+    assert line.endswith("More objects help")
+
+
 def test_few_data_and_no_common_pose_are_said(tmp_path: Path, shapes_file: Path) -> None:
     few = write_random_maps(tmp_path / "few.h5", pixel_basis(1, 8, 8), train=199, test=0)
     enough = write_random_maps(tmp_path / "enough.h5", pixel_basis(1, 8, 8), train=200, test=0)
     (line,) = list_advice(plan_run(PretrainOptions(few), Workspace(tmp_path))[0], few)
     assert line.startswith("few data: 199 maps to train on")
-    assert "`spectral-ssl probe` compares them" in line
+    assert line.endswith("often as good; compare with `spectral-ssl probe`. More images help")
     assert list_advice(plan_run(PretrainOptions(enough), Workspace(tmp_path))[0], enough) == []
 
     aligned = open_maps(shapes_file)  # 48 training objects
