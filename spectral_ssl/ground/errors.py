@@ -83,16 +83,21 @@ def find_near_name(name: str, known: Iterable[str]) -> str | None:
     Returns
     -------
     str or None
-        The most similar name, or else the first that begins with ``name``; None if none is near.
+        The first path that ends with ``/name``, or else the most similar name, or else the first that
+        begins with ``name``; None if none is near.
 
     Examples
     --------
     >>> find_near_name("modelnet", ["modelnet10", "digits"]), find_near_name("foo", ["root"])
     ('modelnet10', None)
+    >>> find_near_name("1.off", ["set/v1/chair/1.off"])
+    'set/v1/chair/1.off'
     """
     best, score = None, 0.0
     typed = name.lower()
     for each in known:
+        if each.lower().endswith(f"/{typed}"):
+            return each
         ratio = SequenceMatcher(None, typed, each.lower()).ratio()
         needed = NEAR if each[:1].lower() == typed[:1] else VERY_NEAR
         if ratio >= needed and ratio > score:

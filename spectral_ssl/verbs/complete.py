@@ -19,7 +19,7 @@ from pretext.method import LatentModel
 from pretext.randomness import seeded_generator
 from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import UserError, find_near_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
@@ -101,7 +101,9 @@ def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _C
     if name in maps.ids:
         return _ChosenMaps(rows=np.array([maps.ids.index(name)]), ids=[name], image=None)
     if not Path(name).is_file():
-        what_to_do = f"give an image file or an id, e.g. {maps.ids[0]}"
+        near = find_near_name(name, maps.ids)
+        hint = f"did you mean {near!r}? " if near else ""
+        what_to_do = f"{hint}give an image file or an id, e.g. {maps.ids[0]}"
         raise UserError("neither an id of the data nor a file", name, what_to_do)
     return _ChosenMaps(rows=np.array([0]), ids=[Path(name).name], image=encode_image_file(run, Path(name)))
 

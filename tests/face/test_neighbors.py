@@ -97,6 +97,7 @@ def test_the_command_prints_a_table_or_json(home: Path) -> None:
     ("query", "options", "words"),
     [
         ("boxes/9.obj", {}, "did you mean 'boxes/"),
+        ("0.obj", {}, "did you mean '[a-z]+/0.obj'"),
         ("boxes/0.obj", {"metric": "cosinus"}, "did you mean 'cosine'"),
         ("boxes/0.obj", {"split": "test"}, "no samples in split .*: train$"),
         ("boxes/0.obj", {"layer": "stage9"}, "unknown layer"),

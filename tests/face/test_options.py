@@ -155,6 +155,7 @@ def test_a_run_without_compare_gets_the_right_command(tmp_path: Path) -> None:
         ("Zernike", ["sh", "zernike"], "zernike"),
         ("rmbedding", ["embedding"], "embedding"),
         ("x", ["xyz"], None),
+        ("1.off", ["chair/11.off", "v1/chair/1.off"], "v1/chair/1.off"),
     ],
 )
 def test_only_a_near_name_is_suggested(name: str, known: list[str], right: str | None) -> None:
