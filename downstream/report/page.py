@@ -1,6 +1,7 @@
 """The page of a report: one file without network access, whose policy allows its own scripts and style by digest."""
 
 import re
+import shlex
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -44,7 +45,7 @@ def write_report(path: Path, evidence: Evidence) -> None:
     rendered = {name: (title, section(evidence)) for name, (title, section) in SECTIONS.items()}
     parts = {name: (title, part) for name, (title, part) in rendered.items() if part is not None}
     digest = evidence.run.checkpoint_digest if evidence.is_full else ""
-    hint = "" if evidence.is_full else f"spectral-ssl report --run {evidence.run.folder}"
+    hint = "" if evidence.is_full else f"spectral-ssl report --run {shlex.quote(str(evidence.run.folder))}"
     write_page(path, evidence.name, parts, digest=digest, hint=hint)
 
 
@@ -148,7 +149,7 @@ def write_short_report(run: TrainedRun, maps: MapFile | None = None, predictions
     """
     path = run.folder / NAME
     if is_full_report(path, run.checkpoint_digest):
-        say(f"{path} is kept as it is; `spectral-ssl report --run {run.folder}` brings it up to date")
+        say(f"{path} is kept as it is; `spectral-ssl report --run {shlex.quote(str(run.folder))}` brings it up to date")
         return
     try:
         write_report(path, gather(run, maps, full=False, predictions=predictions))

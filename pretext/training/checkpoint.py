@@ -6,6 +6,7 @@ in its own files: of 200 files with one flipped bit it loaded 200, each with a w
 """
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -126,7 +127,8 @@ def save_checkpoint(
             if target.exists():
                 _link(target, folder / "previous.pt")
     except OSError as error:
-        what_to_do = f"the previous one is kept: make room, then `spectral-ssl pretrain --resume {folder.parent}`"
+        name = shlex.quote(str(folder.parent))
+        what_to_do = f"the previous one is kept: make room, then `spectral-ssl pretrain --resume {name}`"
         raise UserError("cannot write the checkpoint", f"{target} ({error.strerror or error})", what_to_do) from error
     return target
 

@@ -6,6 +6,7 @@ numbers as an uninterrupted one.
 """
 
 import math
+import shlex
 import signal
 import threading
 import time
@@ -170,7 +171,8 @@ class Trainer:
         except BaseException as error:
             self._write_failure(error)
             if isinstance(error, OSError):
-                what_to_do = f"saved files are kept: make room, then `spectral-ssl pretrain --resume {self.run_folder}`"
+                name = shlex.quote(str(self.run_folder))
+                what_to_do = f"saved files are kept: make room, then `spectral-ssl pretrain --resume {name}`"
                 got = f"{error.strerror or error}, {error.filename or self.run_folder}"
                 raise UserError("the training cannot continue", got, what_to_do) from error
             raise
@@ -222,7 +224,7 @@ class Trainer:
             self.log()
         if must_stop:
             self.save("stopped")
-            resume = f"resume with `spectral-ssl pretrain --resume {self.run_folder}`"
+            resume = f"resume with `spectral-ssl pretrain --resume {shlex.quote(str(self.run_folder))}`"
             raise Interrupted(
                 f"stopped at step {self.progress.step}; {resume}", 128 + (self.interrupted() or signal.SIGINT)
             )

@@ -1,5 +1,6 @@
 """The commands that use a trained run: complete, evaluate, probe, export and report."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def report(
     """Write everything about a run into one HTML file."""
     if runs and not compare:
         one = runs[0]
-        do = f"write --run {one} for one run, or --compare RUN RUN for several"
+        do = f"write --run {shlex.quote(str(one))} for one run, or --compare RUN RUN for several"
         raise UserError("run folders without --compare", " ".join(map(str, runs)), do)
     if compare and not runs:
         raise UserError("--compare without run folders", "none", "write --compare RUN RUN")

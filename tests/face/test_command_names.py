@@ -54,6 +54,11 @@ def test_options_that_cannot_be_parsed_get_one_line(words: str, expected: str) -
     assert expected in ended.stderr
 
 
+def test_commands_in_advice_quote_paths() -> None:
+    advice = call("report", "my run").stderr
+    assert "write --run 'my run' for one run, or --compare RUN RUN for several" in advice
+
+
 def test_commands_without_arguments_show_their_help() -> None:
     for words in ((), ("runs",), ("--help",), ("export", "--help")):
         shown = call(*words)
