@@ -221,7 +221,7 @@ def _fingerprint(source: Source, basis: Basis, up: UpRule, keep_points: bool) ->
 def _all_failed(source: Source, reason: str) -> UserError:
     total = len(source.items) + len(source.missing)
     return UserError(
-        f"all {total} objects of {source.name!r} failed",
+        f"{f'all {total} objects' if total != 1 else 'the only object'} of {source.name!r} failed",
         f"for example: {reason}",
         advise_on_files(source),
     )

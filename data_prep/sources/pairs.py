@@ -101,7 +101,8 @@ def _open(name: str, folder: Path) -> Source:
     if not items:
         raise UserError("no images in this folder", str(folder), f"known endings are {' '.join(IMAGE_SUFFIXES)}")
     counts = Counter(item.split for item in items)
-    notes = [f"{len(items)} pairs ({', '.join(f'{count} {split}' for split, count in counts.items())})"]
+    by_split = ", ".join(f"{count} {split}" for split, count in counts.items())
+    notes = [f"{len(items)} pair{'s' * (len(items) != 1)} ({by_split})"]
     if others:
         notes.append(f"not read, because they name no split: {', '.join(f'{each}/' for each in others)}")
     return Source(

@@ -204,7 +204,8 @@ def print_prep_estimate(estimate: dict[str, Any]) -> None:
     """Print what ``estimate_prep`` returns."""
     splits = ", ".join(f"{count} {split}" for split, count in estimate["splits"].items() if count)
     points = ", with their point clouds" if estimate["keeps_points"] else ""
-    print(f"prep {estimate['dataset']}: {estimate['objects']} objects ({splits}) -> {estimate['out']}")
+    objects = f"{estimate['objects']} object{'s' * (estimate['objects'] != 1)} ({splits})"
+    print(f"prep {estimate['dataset']}: {objects} -> {estimate['out']}")
     print(
         f"  {estimate['basis']} maps of shape {tuple(estimate['shape'])}{points}: {estimate['megabytes']:g} MB of",
         end=" ",

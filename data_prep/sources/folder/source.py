@@ -113,10 +113,12 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
         notes.append(f"{loose} of them in no class folder, without a label")
     notes += _describe_splits(layout.names)
     if len(groups) < len(sizes):
-        notes.append(f"not read: {len(sizes) - len(groups)} files in folders of documents")
+        left_out = len(sizes) - len(groups)
+        notes.append(f"not read: {left_out} file{'s' * (left_out != 1)} in folders of documents")
     notes += _describe_skipped(root, skipped, [*candidates, *failed] if kind == "shapes" else [])
     if tree.repeated:
-        notes.append(f"{tree.repeated} folders behind links not read again, because their files are already included")
+        what = "1 folder behind a link" if tree.repeated == 1 else f"{tree.repeated} folders behind links"
+        notes.append(f"{what} not read again, because the files are already included")
     return Source(
         name=f"folder:{name_folder(root)}",
         kind=kind,

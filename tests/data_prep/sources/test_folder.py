@@ -128,6 +128,12 @@ def test_images_in_folders_without_shapes_are_no_textures(tmp_path: Path) -> Non
     assert open_source(f"folder:{tmp_path}").note.endswith("skipped as textures and materials: 3 .jpg, 1 .png, 1 .tga")
 
 
+def test_a_single_object_is_no_plural(tmp_path: Path) -> None:
+    _write(tmp_path / "a.off", "words")
+    with pytest.raises(UserError, match=r"the only object of 'folder:.* failed: got for example: .*; check the files$"):
+        prepare_maps(open_source(str(tmp_path)), zernike_basis(3, points=16), tmp_path / "a.h5", workers=0)
+
+
 def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
     for name in ("train/table/1.off", "train/table/2.off"):
@@ -149,7 +155,7 @@ def test_folder_reads_each_real_folder_once(tmp_path: Path) -> None:
         ("train/table/2.off", "table", "train"),
     ]
     assert source.note == (
-        "5 shapes in 2 classes; 3 folders behind links not read again, because their files are already included"
+        "5 shapes in 2 classes; 3 folders behind links not read again, because the files are already included"
     )
     assert source.items[1].load().faces is not None
 
@@ -166,7 +172,7 @@ def test_folder_behind_links_loses_nothing(tmp_path: Path) -> None:
     source = open_source(f"folder:{root}")
     assert [item.id for item in source.items] == ["a/3.off", "b/2.off", "lamp/1.off", "table/1.off"]
     assert dict(source.missing) == {"up": "a link to a folder that holds this one: not followed"}
-    assert source.note.endswith("; 2 folders behind links not read again, because their files are already included")
+    assert source.note.endswith("; 2 folders behind links not read again, because the files are already included")
 
 
 @pytest.mark.parametrize("refused", ["is_dir", "stat"])
