@@ -276,7 +276,7 @@ def test_documents_next_to_the_splits_are_left_out(tmp_path: Path) -> None:
         (tmp_path / name / "1.xyz").write_text("0 0 0\n1 1 1\n")
     source = open_source(str(tmp_path))
     assert [item.id for item in source.items] == ["test/a/1.xyz", "train/a/1.xyz", "train/b/1.xyz"]
-    assert source.note.endswith("; not read: 1 files in folders of documents")
+    assert source.note.endswith("; not read: 1 file in folders of documents")
 
 
 @pytest.mark.parametrize(
