@@ -1,6 +1,6 @@
 """Run of a library that can crash or hang on damaged files in a process of its own, with limits of time and memory."""
 
-import subprocess
+import subprocess  # nosec B404  # a child process of this interpreter, see below
 import sys
 import tempfile
 from pathlib import Path
@@ -56,7 +56,7 @@ def convert_in_child(program: str, data: bytes, suffix: str) -> bytes:
         source.write_bytes(data)
         command = [sys.executable, "-P", "-c", LIMITS + program, str(source), str(target)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=MOST_SECONDS, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=MOST_SECONDS, check=False)  # nosec B603  # no shell
         except subprocess.TimeoutExpired:
             raise ObjectError(f"unreadable {suffix} file: not finished after {MOST_SECONDS} seconds") from None
         if done.returncode != 0 or not target.exists():
