@@ -40,6 +40,9 @@ HIGHEST_DEGREE = 100
 class Basis:
     """The meaning of a map.
 
+    Files without ``sampling``, ``centre``, ``reach``, ``ground`` and ``full_scale`` have the
+    defaults.
+
     Attributes
     ----------
     kind : {"zernike", "sh", "radial", "pixels"}
@@ -79,9 +82,6 @@ class Basis:
     full_scale : float or None
         The value of grey images with more than 8 bits that becomes white; None for that of the file's type,
         see ``data_prep.readers.images.rules``.
-
-    Files without ``sampling``, ``centre``, ``reach``, ``ground`` and ``full_scale`` have the
-    defaults.
 
     Examples
     --------
