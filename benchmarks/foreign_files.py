@@ -77,7 +77,7 @@ def read_ours(path: Path) -> dict[str, Any]:
             shape: Shape = read_shape(path)
     except ObjectError as error:
         return {"refused": str(error), "seconds": time.perf_counter() - begin}
-    except Exception as error:
+    except Exception as error:  # Any other type is a fault of the reader, which the table shows as a crash.
         return {"crashed": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - begin}
     return {**measure(shape.points, shape.faces), "notes": shape.notes, "seconds": time.perf_counter() - begin}
 
@@ -119,7 +119,7 @@ def read_with_plyfile(path: Path) -> dict[str, Any] | None:
             names = {name.lower(): name for name in vertices.dtype.names}
             points = np.stack([np.asarray(vertices[names[axis]], np.float64) for axis in "xyz"], axis=1)
             corners = file["face"].data[file["face"].data.dtype.names[0]] if "face" in file else []
-    except Exception as error:
+    except Exception as error:  # plyfile too raises many types for damaged files.
         return {"refused": f"{type(error).__name__}: {str(error)[:120]}"}
     used = np.unique(np.concatenate([np.asarray(face, np.int64) for face in corners])) if len(corners) else None
     triangles = sum(max(len(face) - 2, 0) for face in corners)

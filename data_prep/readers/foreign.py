@@ -11,6 +11,7 @@ from spectral_ssl.ground.errors import ObjectError
 HEAD = 4096  # Bytes at the beginning of a file that decide.
 BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"
 UNPACK = "unpack it, and give the files in it"
+RENAME = "give it another name, or remove it"
 CONVERT = "convert it, to .ply or .glb for example"
 # The first bytes of a content, what it is, and what to do.
 SIGNATURES = (
@@ -23,9 +24,9 @@ SIGNATURES = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (b"Rar!\x1a", "a rar archive", UNPACK),
-    (b"\x89PNG\r\n", "a PNG image", "give it another name, or remove it"),
-    (b"\xff\xd8\xff", "a JPEG image", "give it another name, or remove it"),
-    (b"GIF8", "a GIF image", "give it another name, or remove it"),
+    (b"\x89PNG\r\n", "a PNG image", RENAME),
+    (b"\xff\xd8\xff", "a JPEG image", RENAME),
+    (b"GIF8", "a GIF image", RENAME),
     (b"%PDF-", "a PDF document", "remove it"),
     (b"\x89HDF\r\n", "an HDF5 file", "save its points as .npy"),
     (b"Kaydara FBX", "an FBX file", CONVERT),
@@ -34,10 +35,10 @@ SIGNATURES = (
     (b"# vtk DataFile", "a VTK file", CONVERT),
     (b"PXR-USDC", "a USD file", CONVERT),
     (b"ASTM-E57", "an E57 file", CONVERT),
-    (b"\x80\x02", "a pickle", "it is not unpickled, because that runs code: save the points as .npy"),
-    (b"\x80\x03", "a pickle", "it is not unpickled, because that runs code: save the points as .npy"),
-    (b"\x80\x04", "a pickle", "it is not unpickled, because that runs code: save the points as .npy"),
-    (b"\x80\x05", "a pickle", "it is not unpickled, because that runs code: save the points as .npy"),
+    *(
+        (bytes([0x80, protocol]), "a pickle", "it is not unpickled, because that runs code: save the points as .npy")
+        for protocol in range(2, 6)
+    ),
 )
 # The beginnings of the formats that are read, and the suffixes under which they are read.
 FORMATS = (
