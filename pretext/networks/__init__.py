@@ -6,7 +6,7 @@ The public names stand in ``PUBLIC_NAMES``. Each is imported on its first use.
 ``encoder_decoder``       convolutional encoder, generator and latent optimiser for maps
 ``pointwise``             the same three-layer networks for data without extent
 ``coefficient_encoder``   residual perceptron on the coefficients of spectral maps
-``grid_encoder``          3D convolutions on the density that Zernike moments stand for
+``grids``                 3D convolutions on the density that Zernike moments stand for
 ``image_encoder``         convolutional encoder of images, fast on a processor
 ``choose_encoder``        picks one of the last three for the data at hand
 ``latent_generator``      encoder and generator that give several samples for one condition
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from pretext.networks.encoder_decoder import compute_bottleneck as compute_bottleneck
     from pretext.networks.feature_layers import pool_activations as pool_activations
     from pretext.networks.feature_layers import select_layer as select_layer
-    from pretext.networks.grid_encoder import GridBottleneck as GridBottleneck
-    from pretext.networks.grid_encoder import GridEncoder as GridEncoder
+    from pretext.networks.grids.grid_encoder import GridBottleneck as GridBottleneck
+    from pretext.networks.grids.grid_encoder import GridEncoder as GridEncoder
+    from pretext.networks.grids.patch_grid_encoder import PatchGridEncoder as PatchGridEncoder
     from pretext.networks.image_encoder import ImageEncoder as ImageEncoder
     from pretext.networks.latent_generator import LatentGenerator as LatentGenerator
     from pretext.networks.patch_layer import PatchLayer as PatchLayer
@@ -53,12 +54,13 @@ PUBLIC_NAMES = {
     "Generator": "pretext.networks.encoder_decoder",
     "Geometry": "pretext.networks.basic_layers",
     "GlobalDiscriminator": "pretext.networks.discriminators",
-    "GridBottleneck": "pretext.networks.grid_encoder",
-    "GridEncoder": "pretext.networks.grid_encoder",
+    "GridBottleneck": "pretext.networks.grids.grid_encoder",
+    "GridEncoder": "pretext.networks.grids.grid_encoder",
     "ImageEncoder": "pretext.networks.image_encoder",
     "LatentGenerator": "pretext.networks.latent_generator",
     "LatentOptimiser": "pretext.networks.encoder_decoder",
     "PatchDiscriminator": "pretext.networks.discriminators",
+    "PatchGridEncoder": "pretext.networks.grids.patch_grid_encoder",
     "PatchLayer": "pretext.networks.patch_layer",
     "PointDiscriminator": "pretext.networks.discriminators",
     "PointwiseEncoder": "pretext.networks.pointwise",

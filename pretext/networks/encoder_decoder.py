@@ -29,7 +29,7 @@ from torch.nn import functional
 from pretext.data.batch import Problem
 from pretext.networks import basic_layers
 from pretext.networks.basic_layers import Geometry, build_norm, plan
-from pretext.networks.grid_encoder import GridBottleneck
+from pretext.networks.grids.grid_encoder import GridBottleneck
 from pretext.networks.pointwise import PointwiseEncoder, PointwiseGenerator, Precomputed
 from pretext.numerics import full_precision, to_full_precision
 from spectral_ssl.ground.errors import UserError

@@ -23,7 +23,7 @@ from pretext.methods.joint_embedding import (
     JointEmbeddingConfig,
 )
 from pretext.networks.coefficient_encoder import CoefficientEncoder
-from pretext.networks.grid_encoder import GridEncoder
+from pretext.networks.grids.grid_encoder import GridEncoder
 from pretext.optimisation import rate_at, run_whole_batch
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError

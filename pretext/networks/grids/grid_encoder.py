@@ -1,30 +1,19 @@
-"""A convolutional network on the density that a spectral map stands for.
+"""A convolutional network on the density that a spectral map stands for (``density``).
 
-In a map the neighbours of a coefficient (l, m) are not neighbours in space, so a convolution over
-the map assumes too much. The density
-
-    f(x) = sum_klm c_klm Z_klm(x)    on the cells of a cube around the unit ball
-
-is the product of the coefficients with a constant matrix. There neighbours are neighbours in space,
-and a part of an object looks the same wherever it lies. Zernike moments up to order n resolve about
-pi / n: 0.16 at n = 20, which is one and a half cells of a grid of 20^3.
-
-Letters in shapes: B batch, C, H, W of the map, N coefficients read, G side of the grid, F channels,
-D' size of the last layer.
+Letters in shapes: B batch, C, H, W of the map, G side of the grid, F channels, D' size of the last
+layer.
 """
 
 import math
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_prep.layout import find_cells, find_orders
-from data_prep.transforms.zernike import zernike_functions
 from pretext.data.standardise import Standardiser
 from pretext.networks.basic_layers import Geometry, build_norm
+from pretext.networks.grids.density import DensityGrid
 from spectral_ssl.ground.errors import UserError
 
 PARTS = 2  # the features are averages over so many parts of the cube along each axis: a coarse sense of position
@@ -66,31 +55,9 @@ class GridEncoder(nn.Module):
     (torch.Size([3, 16]), torch.Size([3, 80]))
     """
 
-    matrix: Tensor
-    places: Tensor
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, standardise: Standardiser, highest_order: int, grid: int, width: int, code: int) -> None:
         super().__init__()
-        basis = standardise.basis
-        if basis.kind != "zernike":
-            raise UserError("the grid encoder reads Zernike moments", f"kind {basis.kind!r}", "set encoder=perceptron")
-        order = find_orders(basis).reshape(-1)[find_cells(basis)]
-        read = np.flatnonzero(order <= (highest_order or order.max()))
-        places = torch.from_numpy(find_cells(basis)[read])
-        centres = (np.arange(grid) + 0.5) * (2 / grid) - 1
-        points = np.stack(np.meshgrid(centres, centres, centres, indexing="ij"), axis=-1).reshape(-1, 3)
-        inside = np.linalg.norm(points, axis=1) <= 1  # the functions are not defined outside the ball
-        matrix = np.zeros((len(points), len(read)), np.float32)
-        matrix[inside] = zernike_functions(points[inside], basis)[:, read]
-        self.grid = grid
-        # these buffers are not part of a checkpoint: they follow from the settings, the basis and
-        # the statistics in it
-        self.register_buffer("matrix", torch.from_numpy(matrix), persistent=False)  # (G^3, N)
-        self.register_buffer("places", places, persistent=False)
-        self.register_buffer("mean", standardise.mean.flatten()[places], persistent=False)
-        self.register_buffer("std", standardise.std.flatten()[places], persistent=False)
+        self.density = DensityGrid(standardise, highest_order, grid)
         # most of the work is done at half the grid's resolution: at full resolution a training of
         # the same duration has fewer steps
         widths, strides = (1, width, width, 2 * width), (2, 1, 2)
@@ -100,11 +67,6 @@ class GridEncoder(nn.Module):
         )
         side = math.ceil(math.ceil(grid / 2) / 2)
         self.to_code = nn.Sequential(nn.Linear(widths[-1] * side**3, code), nn.LayerNorm(code), nn.GELU())
-
-    def density(self, maps: Tensor) -> Tensor:
-        """Compute the density (B, G, G, G) of standardised maps; it is 0 outside the ball."""
-        coefficients = maps.flatten(1)[:, self.places] * self.std + self.mean  # (B, N)
-        return (coefficients @ self.matrix.T).unflatten(1, (self.grid, self.grid, self.grid))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute the code (B, D') of standardised maps (B, C, H, W); the projector reads it."""

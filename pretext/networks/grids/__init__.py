@@ -1,0 +1,1 @@
+"""Encoders that read Zernike moments as a density on the cells of a cube."""
