@@ -69,18 +69,48 @@ def predict_from_few_labels(
         If there are fewer than two classes, a class has fewer than two samples, or a feature is not
         finite.
     """
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
     smallest = check_training_split(train, train_labels)
     train_unit, test_unit = (scale_to_unit_length(features) for features in standardise_features(train, test))
     for count in (count for count in LABELS_A_CLASS if count <= smallest):
         for draw in range(DRAWS):
             chosen = draw_labels(train_labels, count, draw)
-            model = LogisticRegression(C=FEW_SHOT_STRENGTH, max_iter=MOST_ITERATIONS)
-            with threadpool_limits(1):  # The fits are small, as in the linear probe.
-                model.fit(train_unit[chosen], train_labels[chosen])
-            yield FewShotPrediction(count, draw, chosen, model.predict(test_unit))
+            predicted = predict_from_labels(train_unit[chosen], train_labels[chosen], test_unit)
+            yield FewShotPrediction(count, draw, chosen, predicted)
+
+
+def predict_from_labels(
+    labelled: NDArray[np.float32], labels: NDArray[np.int64], others: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Fit the classifier of the protocol to labelled samples, and predict the classes of others.
+
+    Parameters
+    ----------
+    labelled, others : ndarray, shapes (N, D) and (T, D), float32
+        Features of the labelled and of the other samples, standardised and scaled to unit length.
+    labels : ndarray, shape (N,), int64
+        Labels of at least two classes.
+
+    Returns
+    -------
+    ndarray, shape (T,), int64
+        Predicted class of each other sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from downstream.probes.few_shot import predict_from_labels
+    >>> labelled = np.array([[1, 0], [0, 1]], np.float32)
+    >>> predict_from_labels(labelled, np.array([3, 7]), np.array([[0.8, 0.6]], np.float32)).tolist()
+    [3]
+    """
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    model = LogisticRegression(C=FEW_SHOT_STRENGTH, max_iter=MOST_ITERATIONS)
+    with threadpool_limits(1):  # The fits are small, as in the linear probe.
+        model.fit(labelled, labels)
+    predicted: NDArray[np.int64] = model.predict(others)
+    return predicted
 
 
 def draw_labels(labels: NDArray[np.int64], count: int, draw: int) -> NDArray[np.int64]:
