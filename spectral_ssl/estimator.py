@@ -38,9 +38,10 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.new_run.universe import open_training_data
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_plan import plan_run
-from spectral_ssl.planning.run_start import build_network, open_training_split
+from spectral_ssl.planning.run_start import build_network
 
 MOST_POINTS = 2048  # sampled from each cloud
 SMALLEST_SIDE = 8  # of the square for rows of numbers: a smaller image cannot be halved often enough
@@ -281,7 +282,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _run(self, options: PretrainOptions, workspace: Workspace) -> TrainedRun:
         """Train a run in the workspace, and load it."""
         plan, maps = plan_run(options, workspace)
-        training = open_training_split(plan, maps)
+        training = open_training_data(plan, maps)
         folder = workspace.root / "run"
         make_run_folder(folder, plan)
         Trainer(

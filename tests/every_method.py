@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import torch
 from conftest import write_random_maps
+from universe_maps import FRESH_TINY, write_universe
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
@@ -23,7 +24,8 @@ from spectral_ssl.verbs import pretrain as pretrain_verb
 SMALL = ("width=4", "code=8")
 # By default the joint embedding of images has 400 filters and half precision.
 EXACT = ("filters=8", "train.precision=fp32")
-# an epoch of the 48 training maps is batches of 20, 20 and 8; of 47 and 1 where the case says so
+# an epoch of the 48 training maps is batches of 20, 20 and 8; of 47 and 1 where the case says so;
+# of new shapes 8, 8 and 4
 # name: (data, method, task, settings); every method of METHODS at least once
 CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "bicycle-gan": ("random", "bicycle-gan", None, SMALL),
@@ -46,6 +48,7 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "joint-embedding, pictures": (
         "pictures", "joint-embedding", "picture-views", ("width=4", "code=8", "projector=16", *EXACT)
     ),
+    "joint-embedding, new shapes": ("universe", "joint-embedding", "views", FRESH_TINY),
     "joint-cgml": ("random", "joint-cgml", None, (*SMALL, "steps=2", "hidden=8", "projector=16")),
     "lsc-gan": ("random", "lsc-gan", None, ("width=4", "latent=4", "conditioning=code", "features=labels")),
     "lsc-gan, averaged": (
@@ -99,6 +102,7 @@ def write_data(folder: Path) -> Path:
     """The map files of the cases."""
     write_random_maps(folder / "random.h5", zernike_basis(8))
     write_random_maps(folder / "pictures.h5", pixel_basis(1, 16, 16))
+    write_universe(folder / "universe.h5")
     return folder
 
 

@@ -18,7 +18,8 @@ class Batch(NamedTuple):
     Attributes
     ----------
     maps : Tensor, shape (B, C, H, W), float32
-        Standardised maps.
+        Standardised maps; of shape (B, 0) for a task that reads the clouds alone, if the maps would
+        have to be computed.
     standardise : Standardiser
         Their basis and statistics, and which cells hold a value.
     points : Tensor, shape (B, P, 3), float32, optional

@@ -1,6 +1,7 @@
-"""The maps of one split, ready for training."""
+"""The maps of one split, ready for training, and what any training data must offer."""
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile
 from pretext.data.batch import Batch
 from pretext.data.standardise import Standardiser
+from pretext.randomness import seeded_generator
 from spectral_ssl.ground.errors import UserError
 
 # Up to this size the maps are kept in memory. Larger splits are read batch by batch, one step
@@ -38,6 +40,42 @@ def _advise_on_images(wanted: Basis, other: Basis) -> str:
     return f"prepare images of {channels} channel{'s' * (channels != 1)}, {height} x {width} pixels, as the run's were"
 
 
+class TrainingData(Protocol):
+    """What the training loop uses of its data: of a split, or of an endless stream of new shapes.
+
+    Attributes
+    ----------
+    standardise : Standardiser
+        Basis and statistics of all batches.
+    codes : Tensor or None
+        Codes (N, D) of the samples, for tasks whose conditions are codes.
+    """
+
+    standardise: Standardiser
+    codes: Tensor | None
+
+    @property
+    def reference(self) -> "TrainingSplit":
+        """The samples that stay the same in all epochs, for monitoring."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the samples of an epoch."""
+        ...
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """List the positions (N,) of the samples of an epoch, in the order of training."""
+        ...
+
+    def batch(self, positions: Tensor) -> Batch:
+        """Return the batch at positions (B,), with everything that is trained on."""
+        ...
+
+    def ids(self, positions: Tensor) -> list[str]:
+        """List the names of the samples at positions (B,)."""
+        ...
+
+
 class TrainingSplit:
     """The maps of one split, returned in standardised batches.
 
@@ -49,6 +87,8 @@ class TrainingSplit:
         Name of the split, None for all maps.
     with_points : bool
         Whether batches include the clouds.
+    standardise : Standardiser, optional
+        Basis and statistics with which maps are standardised; those of the map file by default.
 
     Attributes
     ----------
@@ -64,10 +104,16 @@ class TrainingSplit:
 
     codes: Tensor | None = None
 
-    def __init__(self, maps: MapFile, split: str | None = "train", with_points: bool = False) -> None:
+    def __init__(
+        self,
+        maps: MapFile,
+        split: str | None = "train",
+        with_points: bool = False,
+        standardise: Standardiser | None = None,
+    ) -> None:
         self.maps = maps
         self.rows = maps.rows(split)
-        self.standardise = Standardiser.of(maps)
+        self.standardise = standardise or Standardiser.of(maps)
         if not len(self.rows):
             raise UserError(f"no maps in split {split!r}", str(maps.path), "give another map file")
         self.with_points = with_points
@@ -83,6 +129,15 @@ class TrainingSplit:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def reference(self) -> "TrainingSplit":
+        """The split itself."""
+        return self
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """List the positions (N,) of the samples in an order that follows from seed and epoch."""
+        return torch.randperm(len(self), generator=seeded_generator(seed, "order", epoch))
 
     def batch(self, positions: Tensor) -> Batch:
         """Read the batch at positions (B,) of the split, with everything that is trained on."""

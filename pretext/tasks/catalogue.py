@@ -23,7 +23,12 @@ from pretext.tasks.codes.feature_codes import find_codes_if_any
 from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
 from pretext.tasks.codes.neighbour_pairs import CodedTrainingSplit
 from pretext.tasks.colorize import ColorizeConfig, colorize, colorize_problem, lightness_view, to_colour_image
-from pretext.tasks.complete_shape import CompleteShapeConfig, complete_shape, complete_shape_problem
+from pretext.tasks.complete_shape import (
+    CompleteShapeConfig,
+    complete_shape,
+    complete_shape_problem,
+    keeps_whole_shapes,
+)
 from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.image_views import ImageViewsConfig, image_views, image_views_problem
@@ -44,6 +49,16 @@ from spectral_ssl.ground.errors import unknown_name
 def return_maps(batch: Batch, config: Any) -> Tensor:
     """Return the clean maps, which are the encoder's input for features."""
     return batch.maps
+
+
+def return_true(config: Any) -> bool:
+    """Return True: most tasks read the maps of a batch."""
+    return True
+
+
+def return_false(config: Any) -> bool:
+    """Return False: the task computes all of its maps from the clouds."""
+    return False
 
 
 def clamp_to_image(condition: Tensor, prediction: Tensor, config: Any) -> Tensor:
@@ -88,8 +103,12 @@ class TaskEntry:
         Only if conditions are codes: (config, maps, rows) -> codes (N, D) of these rows of a map
         file, or None if the config uses none. Such a config has the fields ``features``,
         ``dimensions`` and ``extractor``.
+    reads_maps : callable
+        config -> whether the task reads the maps of a batch. A task that computes all of its maps
+        from the clouds says no, so that an endless stream of shapes need not compute them.
     training_split : callable, optional
-        (maps, config) -> the training split, if it must hold more than maps and clouds.
+        (maps, config, standardise=None) -> the training split, if it must hold more than maps and
+        clouds.
     absent_mark : callable, optional
         (config, H, W) -> pixels (1, 1, H, W), bool, of a mark that other settings of the task add
         to targets, if these targets have none; else None.
@@ -107,14 +126,15 @@ class TaskEntry:
     mixes: bool = False
     predicts: Literal["maps", "curve", "points"] = "maps"
     codes: Callable[[Any, MapFile, NDArray[np.int64]], NDArray[np.float32] | None] | None = None
-    training_split: Callable[[MapFile, Any], TrainingSplit] | None = None
+    reads_maps: Callable[[Any], bool] = return_true
+    training_split: Callable[..., TrainingSplit] | None = None
     absent_mark: Callable[[Any, int, int], Tensor | None] | None = None
 
-    def open_training_split(self, maps: MapFile, config: Any) -> TrainingSplit:
+    def open_training_split(self, maps: MapFile, config: Any, standardise: Standardiser | None = None) -> TrainingSplit:
         """Open the training split of a map file with all that the task needs."""
         if self.training_split is not None:
-            return self.training_split(maps, config)
-        return TrainingSplit(maps, with_points=self.needs_points)
+            return self.training_split(maps, config, standardise=standardise)
+        return TrainingSplit(maps, with_points=self.needs_points, standardise=standardise)
 
     def show_condition(self, example: Example) -> Example:
         """Return an example whose condition can be displayed: the target replaces a code."""
@@ -143,6 +163,7 @@ TASKS: dict[str, TaskEntry] = {
         "one side of a shape's points is missing; predict the map of the whole shape",
         complete_shape_problem,
         needs_points=True,
+        reads_maps=keeps_whole_shapes,
     ),
     "corrupted": TaskEntry(
         CorruptedConfig,
@@ -200,6 +221,7 @@ TASKS: dict[str, TaskEntry] = {
         principal_view,
         inference_views,
         needs_points=True,
+        reads_maps=return_false,
         method="joint-embedding",
     ),
 }

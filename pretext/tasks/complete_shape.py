@@ -130,7 +130,7 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     clouds = batch.points / batch.points.norm(dim=2, keepdim=True).clamp(min=1.0)
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
-    if config.stretch or config.turn or config.mirror:
+    if not keeps_whole_shapes(config):
         moves = draw_turns(len(clouds), config.turn, generator)
         moves = moves * draw_stretches(len(clouds), config.stretch, config.mirror, generator)[:, None]
         clouds = scale_into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), basis.reach)
@@ -149,6 +149,11 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     maps = clouds_to_maps(clouds.numpy(), basis, weights.numpy(), threads)
     valid = batch.standardise.valid.expand_as(target).to(target.dtype)
     return Example(batch.standardise(maps), target, valid)
+
+
+def keeps_whole_shapes(config: CompleteShapeConfig) -> bool:
+    """Tell whether the whole objects keep their maps; otherwise these are computed from the altered clouds."""
+    return not (config.stretch or config.turn or config.mirror)
 
 
 def select_outside_half_space(clouds: Tensor, directions: Tensor, removed: Tensor) -> Tensor:

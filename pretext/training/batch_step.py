@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pretext.data.batch import Batch, Example
-from pretext.data.training_split import TrainingSplit
+from pretext.data.training_split import TrainingData
 from pretext.method import Method
 from pretext.numerics import FLOAT32, LayerPrecision
 from pretext.optimisation import run_parts
@@ -63,7 +63,7 @@ class BatchStep:
 
     def parts(
         self,
-        data: TrainingSplit,
+        data: TrainingData,
         corrupt: Callable[[Batch, torch.Generator], Example],
         rows: Tensor,
         seeded: Callable[[], StepGenerator],
@@ -72,12 +72,12 @@ class BatchStep:
 
         Parameters
         ----------
-        data : TrainingSplit
-            The training split.
+        data : TrainingData
+            The training split, or a stream of new shapes.
         corrupt : callable
             The task: (batch, generator) -> Example.
         rows : Tensor, shape (B,)
-            The whole batch, as positions in the split.
+            The whole batch, as positions in the data.
         seeded : callable
             Makes the step's generator, the same for all parts and processes.
 

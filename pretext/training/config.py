@@ -14,6 +14,9 @@ class TrainConfig:
     ----------
     epochs : int
         Number of passes over the training split.
+    fresh : int
+        Number of new shapes of the universe in each epoch (``pretext.data.universe_stream``), which
+        replace the maps of the training split; 0 for the maps.
     batch_size : int
         Samples in a step, over all processes. The last, smaller batch of an epoch is used too.
     accumulate : int
@@ -41,6 +44,7 @@ class TrainConfig:
     """
 
     epochs: int = field(default=20, metadata=within(0, 1_000_000))
+    fresh: int = field(default=0, metadata=within(0, 1_000_000_000))
     batch_size: int = field(default=64, metadata=within(1, 1_000_000))
     accumulate: int = field(default=1, metadata=within(1, 1_000_000))
     precision: Precision = "auto"

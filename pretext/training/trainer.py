@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Batch, Example
-from pretext.data.training_split import TrainingSplit
+from pretext.data.training_split import TrainingData, TrainingSplit
 from pretext.losses.reconstruction import sample_error
 from pretext.method import LearnsBeforeTraining, Method
 from pretext.randomness import seeded_generator
@@ -57,8 +57,8 @@ class Trainer:
         The task with its config filled in: (batch, generator) -> Example.
     view : callable
         The task's view with its config filled in: (batch) -> conditions without corruption.
-    data : TrainingSplit
-        The training split.
+    data : TrainingData
+        The training split, or a stream of new shapes.
     config : TrainConfig
         Settings of the loop.
     run : Path
@@ -92,7 +92,7 @@ class Trainer:
         method: Method,
         corrupt: Callable[[Batch, torch.Generator], Example],
         view: Callable[[Batch], Tensor],
-        data: TrainingSplit,
+        data: TrainingData,
         config: TrainConfig,
         run: Path,
         resolved: str,
@@ -134,7 +134,7 @@ class Trainer:
         )
         check_accumulation(method, config.accumulate)
         self.monitored = self._monitored_example() if method.has_completions else None
-        self.monitor = make_monitor(data, view, config)
+        self.monitor = make_monitor(data.reference, view, config)
 
     def run(self) -> Progress:
         """Train until all epochs are finished, the time limit has passed, or the user interrupts.
@@ -183,7 +183,7 @@ class Trainer:
         if self.processes.is_main:
             write_status(self.run_folder, "running", self.progress.epoch, self.progress.step)
         if self.is_new:
-            learn_before_training(self.method, self.data, self.config.seed)
+            learn_before_training(self.method, self.data.reference, self.config.seed)
         move_to_device(self.method, self.device)
         self.processes.copy_from_main(self.module)
         share_statistics(self.module, self.processes)
@@ -273,8 +273,9 @@ class Trainer:
 
     def _monitored_example(self) -> Example:
         """Corrupt the samples whose error is logged."""
-        rows = torch.linspace(0, len(self.data) - 1, min(MONITORED, len(self.data))).long()
-        return self.corrupt(self.data.batch(rows), seeded_generator(self.config.seed, "watched"))
+        split = self.data.reference
+        rows = torch.linspace(0, len(split) - 1, min(MONITORED, len(split))).long()
+        return self.corrupt(split.batch(rows), seeded_generator(self.config.seed, "watched"))
 
     def _monitored_error(self, example: Example) -> float:
         """Compute the mean error of one completion of each monitored sample."""
@@ -285,10 +286,10 @@ class Trainer:
         return sample_error(completions[:, 0], example).mean().item()
 
     def _batches(self) -> Iterator[tuple[Tensor, int]]:
-        """Generate the remaining batches, as positions in the split, each with the number of its step."""
+        """Generate the remaining batches, as positions in the data, each with the number of its step."""
         step, first = self.progress.step, self.progress.batch
         for epoch in range(self.progress.epoch, self.config.epochs):
-            order = torch.randperm(len(self.data), generator=seeded_generator(self.config.seed, "order", epoch))
+            order = self.data.order(self.config.seed, epoch)
             for rows in order.split(self.config.batch_size)[first:]:
                 yield rows, step
                 step += 1

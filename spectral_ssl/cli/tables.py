@@ -29,12 +29,13 @@ def print_probe(result: dict[str, Any]) -> None:
     rotated = "" if result["pose"] == "aligned" else f"; rotated at random: {result['pose']}"
     other = result["trained_on_digest"] != result["maps_digest"]
     elsewhere = f", trained on {result['trained_on']}" if other else ""
+    maker = f"{'encoder' if result.get('encoder') else 'run'} {Path(result['run']).name}{elsewhere}"
     count, folds = len(result["seeds"]), result["folds"]
     seeds = f"{count} {'repeat' if folds else 'seed'}{'s' * (count != 1)}"
     samples = f"{result['test']} samples" if folds else f"{result['train']} train, {result['test']} test"
     title = (
         f"{result['target']}: {result['classes']} classes, {samples} "
-        f"(split: {result['split']}){rotated}; run {Path(result['run']).name}{elsewhere}\n"
+        f"(split: {result['split']}){rotated}; {maker}\n"
         f"{seeds}: of the folds, and of the untrained network's parameters; in brackets: 95 % intervals"
     )
     columns = _probe_columns(result)
@@ -236,7 +237,7 @@ def print_pretrain_estimate(estimate: dict[str, Any]) -> None:
         return
     for line in estimate["advice"]:
         print(line)
-    print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['maps']} maps of {estimate['data']}")
+    print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['trained_on']}")
     print(
         f"  {estimate['parameters']:,} parameters, {estimate['epochs']} epochs of batches of {estimate['batch_size']}",
         end="",

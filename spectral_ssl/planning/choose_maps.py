@@ -3,8 +3,8 @@
 The rule:
 
 1. Files with fewer than a tenth of the training maps of the largest file are never taken, e.g. the
-   file of a single object that was prepared for a query. The file of ``demo`` is taken only if
-   there is no other.
+   file of a single object that was prepared for a query. The file of ``demo`` and those of the
+   universe are taken only if there is no other.
 2. If the files left are of one data set, e.g. with two bases, the newest is taken.
 3. Otherwise there is no main set. The user is asked to name the file.
 """
@@ -13,6 +13,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.new_run.universe import holds_universe
 
 SMALL = 0.1  # share of the largest file's training maps
 DEMO = "demo.h5"
@@ -40,7 +41,7 @@ def choose_maps(workspace: Workspace) -> MapFile | None:
     opened = _open_all(workspace)
     if not opened:
         return None
-    others = [maps for maps in opened if maps.path.name != DEMO] or opened
+    others = [maps for maps in opened if maps.path.name != DEMO and not holds_universe(maps)] or opened
     largest = max(_count(maps) for maps in others)
     main = [maps for maps in others if _count(maps) >= SMALL * largest]
     if len({_name_set(maps) for maps in main}) > 1:

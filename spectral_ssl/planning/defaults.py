@@ -20,6 +20,7 @@ from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import find_task
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
+from spectral_ssl.planning.new_run.universe import size_stream
 
 # As in the recipe joint-embedding-modelnet10, whose 60 epochs of 3928 objects are 1860 steps.
 EPOCHS = 60
@@ -37,7 +38,9 @@ SMALLEST_IMAGE, SMALLEST_CUT = 8, 32  # pixels on a side: to be trained on, and 
 FEW = 200  # maps of the training split
 
 
-def choose_sections(maps: MapFile, method: str | None = None, task: str | None = None) -> dict[str, dict[str, Any]]:
+def choose_sections(
+    maps: MapFile, method: str | None = None, task: str | None = None, fresh: int = 0
+) -> dict[str, dict[str, Any]]:
     """Choose the sections of a recipe for a map file.
 
     Parameters
@@ -46,6 +49,8 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
         The maps to train on.
     method, task : str, optional
         The names that the user gave; they are not changed.
+    fresh : int
+        Number of new shapes of the universe in each epoch, 0 for the maps of the file.
 
     Returns
     -------
@@ -59,9 +64,10 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
     if may_have_views and has_views(maps) and count > 1:  # a single pair teaches nothing
         batch = min(BATCH, max(count // 2, 2))
         epochs = min(EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS / math.ceil(max(count, 1) / batch))))
+        sizes = size_stream(fresh) if fresh else {"epochs": epochs, "batch_size": batch}
         return {
             "run": {"method": "joint-embedding", "task": "views"},
-            "train": {"epochs": epochs, "batch_size": batch, "precision": "bf16" if has_bfloat16() else "fp32"},
+            "train": {**sizes, "precision": "bf16" if has_bfloat16() else "fp32"},
         }
     if method is None and task is None and maps.basis.kind in ("zernike", "sh") and not maps.has_points:
         say(f"{maps.path} has no point clouds (prep --keep-points), which the joint embedding needs: training cgml")
@@ -70,7 +76,8 @@ def choose_sections(maps: MapFile, method: str | None = None, task: str | None =
     elif method is None and task is None and maps.basis.kind == "pixels":
         say(f"{maps.path} has images below {SMALLEST_IMAGE} pixels, too small for the joint embedding: training cgml")
     chosen = method or (find_task(task).method if task else "cgml")
-    return {"run": {"method": chosen, "task": task or find_method(chosen).task}}
+    stream = {"train": size_stream(fresh)} if fresh else {}
+    return {"run": {"method": chosen, "task": task or find_method(chosen).task}, **stream}
 
 
 def _may_have_image_views(maps: MapFile, method: str | None, task: str | None) -> bool:
@@ -110,6 +117,8 @@ def list_advice(plan: Plan, maps: MapFile) -> list[str]:
     list of str
         A line for each matter; usually none.
     """
+    if plan.train.fresh:
+        return []
     lines, count = [], len(maps.rows("train"))
     if count < FEW:
         lines.append(_advise_on_few(maps, count))

@@ -14,6 +14,7 @@ from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
+from spectral_ssl.planning.new_run.universe import UNIVERSE, find_reference, is_universe
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.prep_plan import default_out, maps_stem, prepare_dataset
 
@@ -27,6 +28,7 @@ def find_maps(data: str | Path | MapFile | None, workspace: Workspace) -> MapFil
     ----------
     data : path or MapFile, optional
         The map file. If it is None and the workspace has none, the built-in shapes are prepared.
+        "universe" is the reference file of the universe, prepared where it is missing.
     workspace : Workspace
         The workspace.
 
@@ -37,6 +39,12 @@ def find_maps(data: str | Path | MapFile | None, workspace: Workspace) -> MapFil
     """
     if isinstance(data, MapFile):
         return data
+    if is_universe(data):
+        path = find_reference(workspace)
+        if path.exists():
+            return open_maps(path)
+        say(f"the reference file of the universe is not prepared yet: preparing {path}")
+        return wait_for_maps(lambda: prepare_dataset(PrepOptions(UNIVERSE, out=path, workspace=workspace.root)))
     maps = open_maps(data) if data else choose_maps(workspace)
     if maps is None:
         say("no map file yet: preparing the built-in shapes")

@@ -20,10 +20,11 @@ class PretrainOptions:
 
     data: "str | Path | MapFile | None" = option(
         None,
-        "Map file [the main one].",
-        "The map file. The default is the data set that the recipe names, prepared if it is missing. Without a recipe "
-        "it is the main map file of the workspace (``spectral_ssl.planning.choose_maps``), or the built-in shapes if "
-        "there is none.",
+        "Map file, or universe: new shapes in every epoch [the main file].",
+        'The map file, or "universe": its reference file (prepared if it is missing) and ``train.fresh`` new shapes '
+        "in every epoch. The default is the data set that the recipe names, prepared if it is missing. Without a "
+        "recipe it is the main map file of the workspace (``spectral_ssl.planning.choose_maps``), or the built-in "
+        "shapes if there is none.",
         kind="path or MapFile",
         reads=Path,
         with_resume=True,

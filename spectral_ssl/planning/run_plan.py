@@ -23,6 +23,7 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import find_features
 from spectral_ssl.planning.defaults import choose_sections
 from spectral_ssl.planning.find_data import find_maps, wait_for_maps
+from spectral_ssl.planning.new_run.universe import FRESH, check_stream, find_fresh, is_universe
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.prep_plan import prepare_dataset
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -37,7 +38,7 @@ class _Names:
     task: str
 
 
-def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapFile]:
+def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | None = None) -> tuple[Plan, MapFile]:
     """Settle what ``pretrain`` does to the last setting, and open the maps; missing maps are prepared.
 
     Parameters
@@ -46,6 +47,8 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
         The options of the call. ``device``, ``resume``, ``out`` and ``report`` are not used.
     workspace : Workspace
         The workspace. Features of a run are exported to it.
+    opened : MapFile, optional
+        The maps to train on, if they are open already; by default they are found.
 
     Returns
     -------
@@ -62,15 +65,16 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
     if options.recipe:
         recipe = str(options.recipe)
         parts = _merge(options, read_recipe(recipe))
-        maps = find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace)
+        maps = opened or (find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace))
     else:
         # a wrong name is reported before anything is prepared
         if options.method:
             find_method(options.method)
         if options.task:
             find_task(options.task)
-        maps = find_maps(options.data, workspace)
-        parts = _merge(options, choose_sections(maps, options.method, options.task))
+        maps = opened or find_maps(options.data, workspace)
+        fresh = find_fresh(options.data, options.settings)
+        parts = _merge(options, choose_sections(maps, options.method, options.task, fresh))
     task = find_task(parts["task"])
     if task.codes is not None and not find_method(parts["method"]).reads_codes:
         readers = " or ".join(name for name, entry in METHODS.items() if entry.reads_codes)
@@ -78,6 +82,7 @@ def plan_run(options: PretrainOptions, workspace: Workspace) -> tuple[Plan, MapF
         raise UserError("a method that reads no codes", got, f"take --method {readers}, or another task")
     parts["task_config"] = find_features(task, parts["task_config"], maps, workspace)
     plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **parts)
+    check_stream(plan, maps)
     plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps
     return plan, maps
 
@@ -95,8 +100,8 @@ def name_precision_source(options: PretrainOptions) -> str:
 def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
     """Merge a recipe, ``settings`` and the options that stand for a setting into the parts of a plan.
 
-    A later source overrides the ones before: the recipe, options of the training, ``settings``,
-    options of the method and the task.
+    A later source overrides the ones before: the stream of ``--data universe``, the recipe, options
+    of the training, ``settings``, options of the method and the task.
     """
     check_recipe(sections)
     names = _choose_names(options, sections)
@@ -105,10 +110,12 @@ def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
     short = {section: settings_of(options, section) for section in configs}
     _check_short(short, names)
     values = {section: {key: value for key, (_, value) in short[section].items()} for section in configs}
+    stream = {"train": {"fresh": FRESH}} if is_universe(options.data) else {}
     built: dict[str, Any] = {}
     for section, config in configs.items():
         before, after = (values[section], {}) if section == "train" else ({}, values[section])
-        merged = merge_settings(config, section, sections.get(section, {}), before, texts[section], after)
+        layers = (stream.get(section, {}), sections.get(section, {}), before, texts[section], after)
+        merged = merge_settings(config, section, *layers)
         built[section] = build_config(config, merged, section)
     return {
         "method": names.method,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile, open_maps
-from pretext.data.training_split import TrainingSplit
+from pretext.data.training_split import TrainingData
 from pretext.method import Method
 from pretext.runs.folder import (
     FOLDER_EXISTS,
@@ -31,6 +31,7 @@ from spectral_ssl.ground.terminal import count_restarts
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.defaults import list_advice
 from spectral_ssl.planning.find_data import find_maps
+from spectral_ssl.planning.new_run.universe import describe_data, open_training_data
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_plan import name_precision_source, plan_run
@@ -48,8 +49,8 @@ class RunStart:
         The plan of the run.
     maps : MapFile
         The map file.
-    training : TrainingSplit
-        The training split of the map file.
+    training : TrainingData
+        The training split of the map file, or the stream of new shapes.
     network : Method
         The network, new or as in the last checkpoint.
     progress : dict or None
@@ -61,7 +62,7 @@ class RunStart:
     folder: Path
     plan: Plan
     maps: MapFile
-    training: TrainingSplit
+    training: TrainingData
     network: Method
     progress: dict[str, Any] | None
     precision_source: str = "as the run was started"
@@ -103,7 +104,7 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         if interrupted is not None:
             return _resume_run(interrupted, maps, {}, workspace, locks)
     with busy("building the network"):
-        training = open_training_split(plan, maps)
+        training = open_training_data(plan, maps)
         network, predictor_run = build_new_network(plan, training, workspace)
     check_accumulation(network, plan.train.accumulate)  # fails before the folder is made
     folder = _make_folder(out, plan, workspace)
@@ -112,7 +113,7 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         say(f"taking the predictor of {predictor_run}")
     for line in list_advice(plan, maps):
         say(line)
-    say(f"training {plan.method} on {plan.task}: {len(training)} maps of {maps.path}, in {folder}")
+    say(f"training {plan.method} on {plan.task}: {describe_data(training, maps)}, in {folder}")
     return RunStart(
         folder=folder,
         plan=plan,
@@ -145,25 +146,20 @@ def join_run(folder: str, plan_text: str, progress: dict[str, Any] | None) -> Ru
     """
     plan = Plan.from_toml(plan_text)
     maps = open_maps(plan.data)
-    training = open_training_split(plan, maps)
+    training = open_training_data(plan, maps)
     network = build_network(plan, training) if progress is None else load_run(folder).method
     return RunStart(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, progress=progress)
 
 
-def open_training_split(plan: Plan, maps: MapFile) -> TrainingSplit:
-    """Open the training split of a map file, with all that the task needs."""
-    return plan.task_entry.open_training_split(maps, plan.task_config)
-
-
-def build_new_network(plan: Plan, training: TrainingSplit, workspace: Workspace) -> tuple[Method, Path | None]:
+def build_new_network(plan: Plan, training: TrainingData, workspace: Workspace) -> tuple[Method, Path | None]:
     """Build an untrained network with everything that it takes from elsewhere before its first step.
 
     Parameters
     ----------
     plan : Plan
         The plan of the run.
-    training : TrainingSplit
-        The training split.
+    training : TrainingData
+        The training split, or the stream of new shapes.
     workspace : Workspace
         The workspace, whose runs may hold a predictor that fits.
 
@@ -180,7 +176,7 @@ def build_new_network(plan: Plan, training: TrainingSplit, workspace: Workspace)
     return network, reuse_predictor(network, plan, workspace.root / "runs")
 
 
-def build_network(plan: Plan, training: TrainingSplit) -> Method:
+def build_network(plan: Plan, training: TrainingData) -> Method:
     """Build an untrained network; raise a UserError if the memory is too small for it."""
     try:
         return plan.build(training.standardise)
@@ -225,7 +221,7 @@ def _resume_run(
         raise UserError("other data than the run's", got, f"give the file of the run: {before.data}")
     train = build_config(TrainConfig, asdict(before.train) | short, "train")
     plan = replace(before, train=train, data=str(maps.path.resolve()))
-    training = open_training_split(plan, maps)
+    training = open_training_data(plan, maps)
     metrics, progress = folder / "metrics.jsonl", None
     if run is None:
         drop_metrics_after(metrics, -1)

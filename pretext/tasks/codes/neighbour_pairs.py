@@ -18,6 +18,7 @@ from torch import Tensor
 
 from data_prep.maps.reader import MapFile
 from pretext.data.batch import Batch
+from pretext.data.standardise import Standardiser
 from pretext.data.training_split import TrainingSplit
 from pretext.neighbours.approximate import find_approximate_neighbours
 from pretext.neighbours.exact import Neighbours, find_exact_neighbours
@@ -44,6 +45,8 @@ class CodedTrainingSplit(TrainingSplit):
         Settings with dimensions and digest (``pretext.tasks.codes.feature_codes.settle_codes``).
     split : str or None
         Name of the split; None for all maps.
+    standardise : Standardiser, optional
+        Basis and statistics with which maps are standardised; those of the map file by default.
 
     Raises
     ------
@@ -52,8 +55,14 @@ class CodedTrainingSplit(TrainingSplit):
         neighbours.
     """
 
-    def __init__(self, maps: MapFile, config: FromCodeConfig, split: str | None = "train") -> None:
-        super().__init__(maps, split)
+    def __init__(
+        self,
+        maps: MapFile,
+        config: FromCodeConfig,
+        split: str | None = "train",
+        standardise: Standardiser | None = None,
+    ) -> None:
+        super().__init__(maps, split, standardise=standardise)
         self.codes: Tensor | None = None
         self.followers: list[Tensor] = []  # rows of the split, each (N,)
         if config.features == NONE:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from data_prep.maps.reader import MapFile, open_maps
-from pretext.data.training_split import TrainingSplit
+from pretext.data.training_split import TrainingData
 from pretext.method import Method
 from pretext.randomness import seeded_generator
 from pretext.runs.folder import refuse_existing_run
@@ -31,12 +31,19 @@ from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
 from spectral_ssl.planning.defaults import list_advice
+from spectral_ssl.planning.new_run.universe import (
+    UNIVERSE,
+    describe_data,
+    find_reference,
+    is_universe,
+    open_training_data,
+)
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.recipe import find_recipe_prep
 from spectral_ssl.planning.run_plan import plan_run
-from spectral_ssl.planning.run_start import build_new_network, open_training_split
+from spectral_ssl.planning.run_start import build_new_network
 from spectral_ssl.verbs.estimates.prep import estimate_prep
 
 STEPS = 12
@@ -52,8 +59,8 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     dict
         ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can
         be known then. Else None, and ``method``, ``task``, ``advice`` (lines about the data),
-        ``data``, ``maps`` trained on,
-        ``parameters``, ``epochs``, ``batch_size``, ``steps``, ``measured`` (steps),
+        ``data``, ``maps`` trained on (new shapes of an epoch with ``train.fresh``), ``trained_on``
+        (the same in words), ``parameters``, ``epochs``, ``batch_size``, ``steps``, ``measured`` (steps),
         ``seconds_each`` (median), ``seconds_before`` the first step, ``seconds_an_epoch`` of
         feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
         ``max_minutes`` ends the training before its last epoch), ``megabytes`` of a checkpoint.
@@ -81,7 +88,7 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
         return {"prep": estimate_prep(**vars(prep_options))}
     with TemporaryDirectory(prefix="spectral-ssl-") as temporary, quiet():
         folder = Path(temporary)
-        plan, maps = plan_run(replace(options, data=maps), Workspace(folder))  # exports features of a run to the folder
+        plan, maps = plan_run(options, Workspace(folder), maps)  # exports features of a run to the folder
         return {"prep": None, **_measure(_copy_features(plan, folder), maps, folder, workspace, options.device)}
 
 
@@ -90,6 +97,9 @@ def _find_existing_maps(options: PretrainOptions, workspace: Workspace) -> tuple
     prep_options = PrepOptions(workspace=workspace.root)
     if isinstance(options.data, MapFile):
         return options.data, prep_options
+    if is_universe(options.data):
+        path = find_reference(workspace)
+        return open_maps(path) if path.exists() else None, PrepOptions(UNIVERSE, out=path, workspace=workspace.root)
     if options.data is not None:
         return open_maps(options.data), prep_options
     recipe_prep = find_recipe_prep(str(options.recipe), workspace) if options.recipe else None
@@ -114,12 +124,12 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
     """Measure a few steps, the feature statistics and a checkpoint; return the estimate of the whole training."""
     config, device = plan.train, choose_device(wanted)
     started = time.monotonic()
-    training = open_training_split(plan, maps)
+    training = open_training_data(plan, maps)
     network, _ = build_new_network(plan, training, workspace)
     check_accumulation(network, config.accumulate)
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
-    learn_before_training(network, training, config.seed)
+    learn_before_training(network, training.reference, config.seed)
     device = fit_device(network, device, wanted)
     move_to_device(network, device)
     before = time.monotonic() - started
@@ -127,7 +137,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
     times = _step_times(network, plan, training, device)
     monitoring = 0.0
     if config.watch and config.epochs:
-        monitor = FeatureMonitor(training, plan.view, config.watch, seeded_generator(config.seed, "monitor"))
+        monitor = FeatureMonitor(training.reference, plan.view, config.watch, seeded_generator(config.seed, "monitor"))
         # an upper bound: in short epochs features are measured less often than once an epoch
         with BatchStep(device=device).on_device():
             monitoring = _seconds(lambda: monitor.measure(network, 0, device))
@@ -145,6 +155,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
         "advice": list_advice(plan, maps),
         "data": str(maps.path),
         "maps": len(training),
+        "trained_on": describe_data(training, maps),
         "parameters": sum(values.numel() for values in network.parameters() if values.requires_grad),
         "epochs": config.epochs,
         "batch_size": config.batch_size,
@@ -159,10 +170,9 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
     }
 
 
-def _step_times(network: Method, plan: Plan, training: TrainingSplit, device: torch.device) -> list[float]:
+def _step_times(network: Method, plan: Plan, training: TrainingData, device: torch.device) -> list[float]:
     """Measure the seconds of each of a few real steps."""
-    order = torch.randperm(len(training), generator=seeded_generator(plan.train.seed, "order", 0))
-    batches = order.split(plan.train.batch_size)
+    batches = training.order(plan.train.seed, 0).split(plan.train.batch_size)
     precision, _ = choose_precision(plan.train.precision, device)
     batch_step = BatchStep(
         precision=precision, accumulate=plan.train.accumulate, mixes=plan.task_entry.mixes, device=device

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from downstream.probes.compared_features import TRAINED
 from downstream.report.evidence import Evidence, name_probe, to_number
 from downstream.report.table import Score, Table, make_score
 from downstream.report.templating import render, render_table
 from downstream.report.verdicts import find_verdict, is_shown_better, make_score_with_interval
+from pretext.training.config import TrainConfig
 
 
 def render_summary(evidence: Evidence) -> Markup | None:
@@ -20,7 +23,7 @@ def render_summary(evidence: Evidence) -> Markup | None:
         "method": run.plan.method,
         "task": run.plan.task,
         "data": f"{evidence.maps.source}, {len(evidence.maps)} maps" if evidence.maps else run.plan.data,
-        "trained on": f"{len(train)} maps without labels" if train is not None else None,
+        "trained on": _describe_training(run.plan.train, trained, train),
         "trained for": f"{trained['epoch']} epochs, {trained['step']} steps" + _format_duration(seconds),
         "state": evidence.status.get("state"),
         "checkpoint": run.checkpoint_digest[:16],
@@ -105,6 +108,14 @@ def _build_columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
             make_score_with_interval(result, each, "accuracy", "interval") for each in tuned
         ]
     return columns
+
+
+def _describe_training(train: TrainConfig, progress: dict[str, Any], rows: NDArray[np.int64] | None) -> str | None:
+    """Describe what a run was trained on; None if its maps are gone."""
+    if train.fresh:
+        last = min(progress["batch"] * train.batch_size, train.fresh)
+        return f"{progress['epoch'] * train.fresh + last} new shapes of the universe, each used once"
+    return None if rows is None else f"{len(rows)} maps without labels"
 
 
 def _write_headline(evidence: Evidence) -> str:
