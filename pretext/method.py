@@ -146,6 +146,10 @@ class Method(Protocol):
         """Load parameters and buffers, as ``nn.Module`` does."""
         ...
 
+    def feature_state(self) -> dict[str, Tensor]:
+        """Return the parameters and buffers of ``state_dict`` that use after training needs, by name."""
+        ...
+
 
 class MethodDefaults:
     """The members that most methods share.
@@ -159,6 +163,7 @@ class MethodDefaults:
     has_completions = True
     needs_whole_batches = False
     total_steps = 0
+    training_parts: tuple[str, ...] = ()  # attributes that hold networks which only training needs
     encoder: Any
 
     @torch.no_grad()
@@ -206,6 +211,11 @@ class MethodDefaults:
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Predict completions (B, K, C', H, W); the method's own part of ``complete``."""
         raise NotImplementedError(f"{type(self).__name__} learns features only")
+
+    def feature_state(self) -> dict[str, Tensor]:
+        """Return the parameters and buffers by name, without those of ``training_parts``."""
+        state: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]  # of nn.Module
+        return {name: value for name, value in state.items() if name.split(".")[0] not in self.training_parts}
 
     @property
     def latent_model(self) -> LatentModel | None:

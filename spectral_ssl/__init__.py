@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from data_prep.maps.reader import open_maps as open_maps
     from downstream.features.store import read_features as read_features
     from pretext.data.torch_dataset import MapDataset as MapDataset
+    from pretext.runs.load_encoder import load as load
     from pretext.runs.trained_run import TrainedRun as TrainedRun
     from pretext.runs.trained_run import load_run as load_run
     from spectral_ssl.estimator import SpectralFeatures as SpectralFeatures
@@ -80,6 +81,7 @@ OTHER_NAMES = {
     "estimate_pretrain": "spectral_ssl.verbs.estimates.pretrain",
     "export_encoder": "spectral_ssl.verbs.features.export_encoder",
     "list_runs": "spectral_ssl.verbs.runs.show",
+    "load": "pretext.runs.load_encoder",
     "load_run": "pretext.runs.trained_run",
     "open_maps": "data_prep.maps.reader",
     "quiet": "spectral_ssl.ground.progress",

@@ -17,6 +17,8 @@ from spectral_ssl.ground.errors import ObjectError, UserError
 
 # Farthest points are chosen among this many times as many points, stratified by area.
 CANDIDATES = 4
+# Fewer points always lie in a plane: they are no shape.
+FEWEST_POINTS = 4
 
 
 def shape_to_map(
@@ -57,17 +59,51 @@ def shape_to_map(
     >>> values.shape, cloud.shape
     ((3, 5, 5), (2048, 3))
     """
+    if is_sampled(shape, basis):
+        cloud = sample_cloud(shape, basis, up, generator)
+        return cloud_to_map(cloud, basis), cloud
     if basis.kind == "radial":
         return compute_radial_map(move_mesh_to_unit_ball(shape, up), basis), None
     if basis.sampling == "solid":
         points, weights = _compute_solid_nodes(shape, basis, up)
-        return cloud_to_map(points, basis, weights), None
-    if shape.faces is not None and basis.sampling == "quadrature":
+    else:
         points, weights = _compute_surface_nodes(move_mesh_to_unit_ball(shape, up), basis)
-        return cloud_to_map(points, basis, weights), None
+    return cloud_to_map(points, basis, weights), None
+
+
+def is_sampled(shape: Shape, basis: Basis) -> bool:
+    """Tell whether the map of a shape comes from sampled points, not from the mesh itself."""
+    if basis.kind == "radial" or basis.sampling == "solid":
+        return False
+    return shape.faces is None or basis.sampling != "quadrature"
+
+
+def sample_cloud(shape: Shape, basis: Basis, up: Up, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Sample the points of a shape from which its map is computed.
+
+    Parameters
+    ----------
+    shape : Shape
+        The object in the units of its file; its map ``is_sampled``.
+    basis : Basis
+        The basis of the map.
+    up : {"+x", "-x", "+y", "-y", "+z", "-z"}
+        The axis that points up in the object.
+    generator : numpy.random.Generator
+        Generator for sampling points.
+
+    Returns
+    -------
+    ndarray, shape (basis.points, 3), float32
+        Points in the unit ball with +z up.
+
+    Raises
+    ------
+    ObjectError
+        When the object is unusable.
+    """
     centre = compute_surface_centroid(shape) if shape.faces is not None and basis.centre == "area" else None
-    cloud = move_to_unit_ball(_sample(shape, basis, generator), up, centre=centre, reach=basis.reach)
-    return cloud_to_map(cloud, basis), cloud
+    return move_to_unit_ball(_sample(shape, basis, generator), up, centre=centre, reach=basis.reach)
 
 
 def cloud_to_map(
@@ -171,6 +207,9 @@ def check_settings(basis: Basis, keep_points: bool) -> None:
 
 def _sample(shape: Shape, basis: Basis, generator: np.random.Generator) -> NDArray[np.float64]:
     if shape.faces is None:
+        if len(shape.points) < FEWEST_POINTS:
+            count = len(shape.points)
+            raise ObjectError(f"a cloud of {count} point{'s' * (count != 1)}, at least {FEWEST_POINTS} are needed")
         return resample_cloud(shape.points, basis.points, generator)
     if basis.sampling == "farthest":
         return sample_farthest_points(

@@ -71,6 +71,7 @@ class JointCGML(MethodDefaults, nn.Module):
     """
 
     needs_whole_batches = True  # variances and covariances are taken over the whole batch
+    training_parts = ("projector",)
 
     def __init__(self, config: JointCGMLConfig, problem: Problem) -> None:
         super().__init__()

@@ -139,6 +139,7 @@ class JointEmbedding(MethodDefaults, nn.Module):
 
     has_completions = False
     needs_whole_batches = True  # variances and covariances are taken over the whole batch
+    training_parts = ("projector",)
     steps_done: Tensor
 
     def __init__(self, config: JointEmbeddingConfig, problem: Problem) -> None:

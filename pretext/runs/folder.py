@@ -127,6 +127,8 @@ def find_run_data(data: Path | str | MapFile | None, plan: Plan, option: str = "
         return data
     if data is not None:
         return open_maps(data)
+    if not plan.data:
+        raise UserError("an encoder comes without the maps it was trained on", "no map file", f"name one with {option}")
     maps = open_maps(plan.data)
     if maps.digest != plan.data_digest:
         do = f"train anew, or name it with {option} {shlex.quote(plan.data)} to use it all the same"

@@ -98,8 +98,12 @@ class Plan:
         else:
             yield self.view(Batch(standardise(maps), standardise))
 
-    def check_sizes(self, standardiser: Standardiser, parameters: dict[str, torch.Tensor]) -> None:
+    def check_sizes(
+        self, standardiser: Standardiser, parameters: dict[str, torch.Tensor], *, features_only: bool = False
+    ) -> None:
         """Check that stored parameters have the shapes of the plan's network, before memory is reserved for it.
+
+        With ``features_only`` those that only training needs may be missing.
 
         Raises
         ------
@@ -108,7 +112,8 @@ class Plan:
         """
         try:
             with torch.device("meta"):  # shapes without values
-                wanted = self.build(standardiser).state_dict()
+                method = self.build(standardiser)
+            wanted = method.feature_state() if features_only else method.state_dict()
         except (RuntimeError, TypeError):
             return  # a network whose construction depends on values
         for name, value in wanted.items():

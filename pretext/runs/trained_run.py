@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from pretext.data.standardise import Standardiser
 from pretext.data.training_split import check_same_basis, read_batch
 from pretext.method import Method
 from pretext.networks.feature_layers import DEFAULT, select_layer
+from pretext.pretrained.folder import save_encoder
+from pretext.pretrained.hub import check_repository, upload_encoder
 from pretext.randomness import seeded_generator
+from pretext.runs.inputs import generate_maps
 from pretext.runs.plan import Plan
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
@@ -50,6 +54,9 @@ class TrainedRun:
         The checkpoint's file.
     layer : str
         The layer of the network that gives the features, see ``pretext.networks.feature_layers``.
+    name : str
+        The name of an encoder that was loaded by ``load``; empty for a run. An encoder has no
+        optimiser states, and its folder must not be changed.
 
     Examples
     --------
@@ -67,31 +74,63 @@ class TrainedRun:
     checkpoint_digest: str
     checkpoint_path: Path
     layer: str = DEFAULT
+    name: str = ""
 
     @property
     def basis(self) -> Basis:
         """Basis of the maps that the run was trained on."""
         return self.standardise.basis
 
-    def encode(self, maps: NDArray[np.floating] | torch.Tensor | MapFile) -> NDArray[np.float32]:
-        """Compute features (N, D) float32 of maps (N, C, H, W) as stored in a map file, or of a whole file.
+    def encode(self, objects: Any, *, up: str | None = None, seed: int | None = None) -> NDArray[np.float32]:
+        """Compute features of objects in memory, in files, or in a map file.
 
-        The maps must not be standardised; that is done here.
+        Parameters
+        ----------
+        objects : MapFile, array, path, Shape, mesh of trimesh, or a list
+            One of:
+
+            * a map file, or maps (N, C, H, W) as stored in one, not standardised;
+            * a run on shapes: a cloud (P, 3) in any units, clouds (N, P, 3), the path of a file
+              of any format that ``folder:PATH`` reads, a ``data_prep.Shape``, a mesh or a cloud of
+              trimesh, or a list of these;
+            * a run on images: the path of an image, images (N, C, H, W) or (C, H, W) of any size as
+              uint8, or a list of these.
+        up : str, optional
+            The axis that points up in shapes, "+z" by default; "by-format" for the axis that the
+            format of each file specifies.
+        seed : int, optional
+            The seed of the sampling of points, that of the run's basis by default. The points
+            follow from the seed and from the object: for files from their names, as in ``prep``.
+            So the map of an object does not depend on the other objects.
+
+        Returns
+        -------
+        ndarray, shape (N, D), float32
+            Features. The last digits may depend on the number of objects.
 
         Raises
         ------
         UserError
-            If the maps have another shape than the run's, or the file another basis.
+            If an object cannot be used; the message names it. If maps have another shape than the
+            run's, or the file another basis.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from data_prep import Shape
+        >>> from spectral_ssl import load
+        >>> encoder = load("universe-upright")
+        >>> cloud = np.random.default_rng(0).normal(size=(500, 3))
+        >>> corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+        >>> square = Shape(corners, faces=np.array([[0, 1, 2], [0, 2, 3]]))
+        >>> encoder.encode([cloud, square], up="+y").shape == (2, encoder.layers()["default"])
+        True
         """
-        if isinstance(maps, MapFile):
-            return self.encode_file(maps)
-        maps = np.asarray(maps, np.float32)
-        if maps.shape[1:] != self.basis.shape or not len(maps):
-            wanted = "(N, " + ", ".join(str(side) for side in self.basis.shape) + ")"
-            raise UserError("shape of the maps", maps.shape, f"give {wanted}, N at least 1")
-        blocks = [maps[start : start + ROWS_AT_ONCE] for start in range(0, len(maps), ROWS_AT_ONCE)]
+        if isinstance(objects, MapFile):
+            return self.encode_file(objects)
         with torch.no_grad():
-            return np.concatenate([self.features_of(block).numpy() for block in blocks])
+            maps = generate_maps(objects, self.basis, up=up, seed=seed)
+            return np.concatenate([self.features_of(block).numpy() for block in maps])
 
     def features_of(self, maps: NDArray[np.float32]) -> torch.Tensor:
         """Compute features (B, D) of maps (B, C, H, W), not standardised.
@@ -199,6 +238,78 @@ class TrainedRun:
         if codes is not None:
             batch = batch._replace(codes=torch.from_numpy(codes))
         return self.plan.corrupt(batch, generator)
+
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        name: str | None = None,
+        recipe: str = "",
+        licence: str = "",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the encoder as a folder that ``load`` reads: weights (safetensors, float16), description, card.
+
+        Parameters
+        ----------
+        folder : path
+            The folder to write.
+        name : str, optional
+            The encoder's name; by default its present one, or that of the folder.
+        recipe : str
+            The command that trains such a run, for the card.
+        licence : str
+            The licence of the weights, for the card.
+        overwrite : bool
+            Whether an encoder in that folder may be replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UserError
+            If the folder exists or cannot be written, or the name is not allowed.
+
+        Examples
+        --------
+        >>> from spectral_ssl import load
+        >>> encoder = load(run.save(folder / "my-encoder"))
+        >>> encoder.name, encoder.encode(maps).shape
+        ('my-encoder', (64, 128))
+        """
+        return save_encoder(self, folder, name=name, recipe=recipe, licence=licence, overwrite=overwrite)
+
+    def push_to_hub(self, repository: str, *, licence: str = "", is_private: bool = False) -> str:
+        """Send the encoder to the Hugging Face hub; needs the extra ``hub`` and the network.
+
+        Parameters
+        ----------
+        repository : str
+            ``OWNER/NAME``; it is made if it is missing.
+        licence : str
+            The licence of the weights, for the card.
+        is_private : bool
+            Whether a new repository can be seen by its owner only.
+
+        Returns
+        -------
+        str
+            ``hf:OWNER/NAME``, which ``load`` takes.
+
+        Raises
+        ------
+        UserError
+            If the package is not installed, the user may not write there, or there is no network.
+        """
+        check_repository(repository)
+        if self.name and not licence:  # an encoder as it was loaded
+            return upload_encoder(self.folder, repository, is_private=is_private)
+        with TemporaryDirectory(prefix="spectral-ssl-") as folder:
+            saved = self.save(Path(folder) / "encoder", name=repository.rpartition("/")[2], licence=licence)
+            return upload_encoder(saved, repository, is_private=is_private)
 
     def require_completions(self) -> None:
         """Raise a UserError unless the method has completions."""

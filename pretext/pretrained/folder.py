@@ -1,0 +1,192 @@
+"""The folder of an encoder: what is needed to compute features, and where it comes from.
+
+===================  ===========================================================================
+weights.safetensors  parameters as float16, buffers, and the statistics of the training data
+encoder.json         the description of the encoder, see ``EncoderFacts``
+CARD.md              the same for people, with scores and limits
+===================  ===========================================================================
+
+Optimisers and the parts of a method that are used in training only are left out.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pretext.pretrained.card import write_card
+from pretext.pretrained.facts import FACTS, EncoderFacts, check_name, read_facts, write_facts
+from pretext.pretrained.weights import read_weights, write_weights
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import hash_file, sync_folder, write_text
+from spectral_ssl.ground.provenance import created_by
+
+if TYPE_CHECKING:  # a run has a method `save`, which calls this module
+    from pretext.runs.trained_run import TrainedRun
+
+WEIGHTS, CARD = "weights.safetensors", "CARD.md"
+FILES = (WEIGHTS, FACTS, CARD)
+LARGEST_HALF = 65504.0
+METHOD, MEAN, STD = "method.", "statistics.mean", "statistics.std"
+
+
+def save_encoder(
+    run: "TrainedRun",
+    folder: Path | str,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    recipe: str = "",
+    licence: str = "",
+    scores: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the encoder of a run as a folder.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run, at the layer whose features are wanted.
+    folder : path
+        The folder to write.
+    name : str, optional
+        The encoder's name, letters, digits, dots, dashes and underscores; by default that of the
+        encoder, or of the run's folder.
+    version : str
+        The version of the weights.
+    recipe : str
+        The command that trains such a run, for the card.
+    licence : str
+        The licence of the weights, for the card.
+    scores : mapping, optional
+        Measured scores, for the card.
+    overwrite : bool
+        Whether an existing encoder in the folder may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    UserError
+        If the folder exists, cannot be written, or the name is not allowed.
+    """
+    target = Path(folder)
+    name = name or run.name or target.resolve().name
+    check_name(name, f"the folder {target}")
+    if target.exists() and not (overwrite and (target / FACTS).is_file()):
+        raise UserError("output exists already", str(target), "choose another folder, or allow to replace an encoder")
+    facts = EncoderFacts(
+        name=name,
+        version=version,
+        plan=replace(run.plan, data="").to_toml(),  # the path is of this machine only
+        basis=run.basis.to_json(),
+        layer=run.layer,
+        recipe=recipe,
+        data=Path(run.plan.data).name,
+        data_digest=run.plan.data_digest,
+        seed=run.plan.train.seed,
+        digest="",
+        licence=licence,
+        created_by=created_by(),
+        progress=dict(run.checkpoint["place"]),
+        scores=dict(scores or {}),
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The folder is renamed when it is complete, so that an interruption leaves no part of one.
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            work.chmod(0o755)
+            _write_folder(work, run, facts)
+            if target.exists():
+                shutil.rmtree(target)
+            work.replace(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise UserError("cannot write there", f"{target} ({error.strerror})", "choose another folder") from error
+    return target
+
+
+def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:
+    """Write the three files of an encoder."""
+    tensors = {METHOD + name: value for name, value in shrink(run.method).items()}
+    tensors |= {MEAN: run.standardise.mean, STD: run.standardise.std}
+    write_weights(folder / WEIGHTS, tensors, {"format": "pt"})  # the key by which other programs know PyTorch
+    write_description(folder, replace(facts, digest=hash_file(folder / WEIGHTS)))
+
+
+def write_description(folder: Path, facts: EncoderFacts) -> None:
+    """Write ``encoder.json`` and the card of an encoder whose weights are written."""
+    write_text(folder / FACTS, write_facts(facts))
+    write_text(folder / CARD, write_card(facts, (folder / WEIGHTS).stat().st_size))
+
+
+def shrink(method: Any) -> dict[str, Tensor]:
+    """Return the state that features need, parameters as float16 where they fit.
+
+    Parameters
+    ----------
+    method : Method
+        The trained method.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Buffers, such as counters and statistics, keep their type. So do parameters beyond the
+        range of float16.
+    """
+    parameters = {name for name, _ in method.named_parameters()} if isinstance(method, nn.Module) else set()
+    return {
+        name: value.half() if name in parameters and _fits_half(value) else value
+        for name, value in method.feature_state().items()
+    }
+
+
+def _fits_half(values: Tensor) -> bool:
+    """Tell whether float32 values can be rounded to float16."""
+    is_single = values.dtype == torch.float32
+    return is_single and (values.numel() == 0 or bool(values.abs().max() <= LARGEST_HALF))
+
+
+def read_encoder(folder: Path) -> tuple[EncoderFacts, dict[str, Tensor]]:
+    """Read the description and the tensors of an encoder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the encoder.
+
+    Returns
+    -------
+    facts : EncoderFacts
+    tensors : dict of str to Tensor
+        Read-only, as they are stored.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, damaged, or of a later version.
+    """
+    facts = read_facts(folder)
+    path = folder / WEIGHTS
+    do = "download or copy the folder again"
+    try:
+        if not path.is_file():
+            raise UserError("the weights of the encoder are missing", str(path), do)
+        if hash_file(path) != facts.digest:
+            raise UserError("damaged weights of the encoder", f"{path} (its digest is not that in {FACTS})", do)
+        return facts, read_weights(path)
+    except ValueError as error:
+        raise UserError("damaged weights of the encoder", f"{path} ({error})", do) from error
+    except OSError as error:
+        raise UserError("cannot read the weights", f"{path} ({error.strerror})", "check its permissions") from error
