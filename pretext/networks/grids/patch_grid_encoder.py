@@ -52,7 +52,7 @@ class PatchGridEncoder(nn.Module):
     >>> from pretext.networks import PatchGridEncoder
     >>> basis = zernike_basis(4)
     >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
-    >>> encoder = PatchGridEncoder(standardise, highest_order=0, grid=12, width=6, code=16).eval()
+    >>> encoder = PatchGridEncoder(standardise, highest_order=0, grid=12, width=6, code=16)
     >>> maps = torch.zeros(3, *basis.shape)
     >>> encoder(maps).shape, encoder.features(maps).shape
     (torch.Size([3, 16]), torch.Size([3, 88]))
@@ -70,7 +70,7 @@ class PatchGridEncoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute the code (B, D') of standardised maps (B, C, H, W); the projector reads it."""
-        return self.activations(maps)["code"]
+        return self._compute_layers(maps)["code"]
 
     def features(self, maps: Tensor) -> Tensor:
         """Compute the features (B, 9 F' + D') of standardised maps (B, C, H, W).
@@ -82,7 +82,20 @@ class PatchGridEncoder(nn.Module):
         return torch.cat([_pool(last), code], dim=1)
 
     def activations(self, maps: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: ``patches``, ``block1`` .. (B, F, G', G', G'), ``last`` and ``code`` (B, D')."""
+        """Compute all layers by name: ``patches``, ``block1`` .. (B, F, G', G', G'), ``last`` and ``code`` (B, D').
+
+        Batch normalisation uses the statistics of training, so the result for a map does not depend
+        on the others.
+        """
+        training = self.training
+        self.eval()
+        try:
+            return self._compute_layers(maps)
+        finally:
+            self.train(training)
+
+    def _compute_layers(self, maps: Tensor) -> dict[str, Tensor]:
+        """Compute all layers in the present mode of batch normalisation."""
         result: dict[str, Tensor] = {}
         density = self.density(maps)[:, None]  # (B, 1, G, G, G)
         # with channels last the convolutions of a processor need no copies
