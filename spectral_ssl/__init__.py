@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spectral_ssl.verbs.estimates.pretrain import estimate_pretrain as estimate_pretrain
     from spectral_ssl.verbs.evaluate import evaluate as evaluate
     from spectral_ssl.verbs.features.cluster import cluster as cluster
+    from spectral_ssl.verbs.features.embed import embed as embed
     from spectral_ssl.verbs.features.export import export as export
     from spectral_ssl.verbs.features.export_encoder import export_encoder as export_encoder
     from spectral_ssl.verbs.features.neighbors import neighbors as neighbors
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 # verb -> the module of spectral_ssl.verbs that holds the function of the same name
 VERBS = {
+    "embed": "spectral_ssl.verbs.features.embed",
     "prep": "spectral_ssl.verbs.prep",
     "pretrain": "spectral_ssl.verbs.pretrain",
     "complete": "spectral_ssl.verbs.complete",

@@ -40,13 +40,15 @@ def list_slow_choices(source: Source, basis: Basis, workers: int | None) -> list
     return hints
 
 
-def describe_failures(failures: Sequence[tuple[str, str]]) -> list[str]:
+def describe_failures(failures: Sequence[tuple[str, str]], show_all: str = SHOW_ALL) -> list[str]:
     """Describe the failed objects of a map file, one line each, the first five; a sixth one if it is the last.
 
     Parameters
     ----------
     failures : sequence of (id, reason)
         The failures of a map file.
+    show_all : str
+        How the user sees all of them.
 
     Examples
     --------
@@ -58,17 +60,19 @@ def describe_failures(failures: Sequence[tuple[str, str]]) -> list[str]:
     shown = len(failures) if len(failures) <= FAILURES_SHOWN + 1 else FAILURES_SHOWN
     lines = [f"failed: {identity}: {reason}" for identity, reason in failures[:shown]]
     if len(failures) > shown:
-        lines.append(f"failed: {len(failures) - shown} more, {SHOW_ALL}")
+        lines.append(f"failed: {len(failures) - shown} more, {show_all}")
     return lines
 
 
-def describe_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
+def describe_notes(notes: Sequence[tuple[str, str]], show_all: str = SHOW_ALL) -> list[str]:
     """Describe the notes of readers, one line for each kind; notes that differ only in numbers are of one kind.
 
     Parameters
     ----------
     notes : sequence of (id, note)
         The notes of a map file.
+    show_all : str
+        How the user sees all of them.
 
     Examples
     --------
@@ -83,5 +87,5 @@ def describe_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
     for (identity, note), *others in list(kinds.values())[:KINDS_OF_NOTES_SHOWN]:
         lines.append(f"note: {identity}{f' and {len(others)} more' if others else ''}: {note}")
     if len(kinds) > KINDS_OF_NOTES_SHOWN:
-        lines.append(f"note: {len(kinds) - KINDS_OF_NOTES_SHOWN} more kinds, {SHOW_ALL}")
+        lines.append(f"note: {len(kinds) - KINDS_OF_NOTES_SHOWN} more kinds, {show_all}")
     return lines

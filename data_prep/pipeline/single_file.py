@@ -16,7 +16,7 @@ from data_prep.readers.image import read_image
 from data_prep.readers.images.resize import resize_to_cover
 from data_prep.readers.images.rules import ImageRules
 from data_prep.readers.shape import SHAPE_SUFFIXES, read_shape
-from data_prep.source import Item, add_note, collect_notes
+from data_prep.source import Image, Item, add_note, collect_notes
 from data_prep.transforms.radial_harmonics import require_embree
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import say
@@ -113,19 +113,48 @@ def image_file_to_map(path: Path, basis: Basis) -> NDArray[np.float32]:
     UserError
         When the basis is not that of single images, or the file is unusable.
     """
+    try:
+        with _say_notes(path):
+            image = read_fitting_image(path, basis)
+    except ObjectError as error:
+        raise UserError("unreadable image", f"{path} ({error})", "give another image, or an id of the data") from error
+    return image_to_map(image, basis)
+
+
+def read_fitting_image(path: Path, basis: Basis) -> Image:
+    """Read an image file with the size, the channels, the ground and the full scale of a basis of images.
+
+    Parameters
+    ----------
+    path : Path
+        The image file.
+    basis : Basis
+        The basis of the maps that the image will become.
+
+    Returns
+    -------
+    ndarray, shape ``basis.shape``, uint8
+        The image; a note tells if its colours became grey.
+
+    Raises
+    ------
+    UserError
+        When the basis is not that of single images.
+    ObjectError
+        When the file is unusable.
+    """
     channels = basis.shape[0]
     if basis.kind != "pixels" or basis.layout == PAIR or channels not in (1, 3):
         got = f"maps of kind {basis.kind!r}, layout {basis.layout!r}, shape {basis.shape}"
         raise UserError("an image does not fit these maps", got, "give an id of the data")
-    try:
-        with _say_notes(path):
-            image = read_image(path, ImageRules(basis.ground, basis.full_scale))
-            if channels == 1 and len(image) == 3:
-                add_note("its colours become grey, because the maps are grey")
-    except ObjectError as error:
-        raise UserError("unreadable image", f"{path} ({error})", "give another image, or an id of the data") from error
+    image = read_image(path, ImageRules(basis.ground, basis.full_scale))
+    is_colour = channels == 1 and len(image) == 3
+    if is_colour:
+        add_note("its colours become grey, because the maps are grey")
     if image.shape[1:] != basis.shape[1:]:
         image = resize_to_cover(image, *basis.shape[1:])  # before the conversion to grey, as its rounding comes last
-    if channels == 1 and len(image) == 3:
+    if is_colour:
         image = np.round(np.tensordot(GREY, image, axes=1))[None].astype(np.uint8)
-    return image_to_map(image, basis)
+    elif len(image) == 1 and channels == 3:
+        image = np.repeat(image, 3, axis=0)
+    return image

@@ -58,7 +58,7 @@ def extract_features(
     True
     """
     blocks = [*_encode_blocks(run, maps, components, processes)]
-    return _describe_features(run, maps, np.concatenate(blocks) if blocks else NO_VALUES, components)
+    return describe_features(run, maps, np.concatenate(blocks) if blocks else NO_VALUES, components)
 
 
 def export_features(
@@ -107,7 +107,7 @@ def export_features(
     """
     blocks = _encode_blocks(run, maps, components, processes)
     if processes.is_main:
-        write_feature_blocks(path, _describe_features(run, maps, NO_VALUES, components), blocks, overwrite=overwrite)
+        write_feature_blocks(path, describe_features(run, maps, NO_VALUES, components), blocks, overwrite=overwrite)
     else:
         for _ in blocks:  # The main process receives the blocks that are computed here.
             pass
@@ -134,8 +134,26 @@ def _encode_blocks(
     yield from (reduce_features(models[0], block) for block in blocks)
 
 
-def _describe_features(run: TrainedRun, maps: MapFile, values: NDArray[np.float32], components: int) -> Features:
-    """Combine values with the labels of the maps and the description of the run."""
+def describe_features(
+    run: TrainedRun, maps: MapFile, values: NDArray[np.float32] = NO_VALUES, components: int = 0
+) -> Features:
+    """Combine values with the labels of the maps and the description of the run.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        Run with the encoder.
+    maps : MapFile
+        The maps that were encoded.
+    values : ndarray, shape (N, D), float32
+        The features; none by default.
+    components : int
+        The number of principal components that they are; 0 for the features themselves.
+
+    Returns
+    -------
+    Features
+    """
     pooling = describe_pooling(run.layer)
     return Features(
         values=values,

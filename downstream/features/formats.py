@@ -74,6 +74,8 @@ def _write_npz(path: Path, features: Features, overwrite: bool) -> None:
         "class_names": np.array(features.classes, dtype=str),
         "split": features.splits,
         "about": np.array(_describe(features)),
+        # Rows of an id and a reason.
+        "failures": np.array(features.failures, dtype=str).reshape(-1, 2),
     }
     # Arrays of objects are avoided, because NumPy opens them only if pickles are allowed.
     with atomic_path(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
@@ -100,5 +102,7 @@ def _write_parquet(path: Path, features: Features, overwrite: bool) -> None:
 
 def _describe(features: Features) -> str:
     """Return the attributes of the HDF5 file as JSON."""
-    about = {**features.about, "class_names": list(features.classes), "created_by": created_by()}
+    about: dict[str, Any] = {**features.about, "class_names": list(features.classes), "created_by": created_by()}
+    if features.failures:
+        about["failures"] = [list(pair) for pair in features.failures]
     return json.dumps(about, sort_keys=True)

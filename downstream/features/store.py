@@ -4,8 +4,10 @@
 /features       (N, D) float32
 /ids, /split    (N,) strings
 /labels         (N,) int64, -1 = none
+/failures       (F,) of (id, reason), optional: the objects without features
 attributes      schema_version, layer, pooling, checkpoint_digest, data_digest,
-                config (TOML), basis (JSON), class_names (JSON), source, created_by
+                config (TOML), basis (JSON), class_names (JSON), source, created_by;
+                of ``embed`` also those of ``EMBEDDED``
 ==============  ===================================================================
 """
 
@@ -23,10 +25,13 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, reserve_room
 from spectral_ssl.ground.hdf5 import (
     TEXTS_AT_ONCE,
+    check_lengths,
+    has_link,
     open_dataset,
     open_hdf5,
     read_attribute,
     read_name_list,
+    read_schema,
     read_short_texts,
     read_texts,
 )
@@ -36,6 +41,7 @@ SCHEMA = FEATURE_SCHEMA
 MAKE_AGAIN = "spectral-ssl export"
 # Space to reserve for the id, split and label of a row, and for the attributes.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 256, 1 << 20
+PAIR = np.dtype([("id", h5py.string_dtype()), ("reason", h5py.string_dtype())])
 COMPONENTS_NOTE = " principal components"  # The end of ``pooling`` in files of ``export --components``.
 
 
@@ -57,7 +63,9 @@ class Features:
         Class names in label order.
     about : dict of str to str
         Origin of the features: layer, pooling, checkpoint_digest, data_digest, config, basis,
-        source.
+        source; of ``embed`` also encoder, option, maps and folder.
+    failures : tuple of (id, reason)
+        The objects that could not be encoded.
     """
 
     values: NDArray[np.float32]
@@ -66,6 +74,7 @@ class Features:
     splits: NDArray[np.str_]
     classes: tuple[str, ...]
     about: dict[str, str]
+    failures: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_components(self) -> bool:
@@ -74,6 +83,19 @@ class Features:
 
 
 ABOUT = ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basis", "source")
+# Attributes of files of ``embed``: the name of the encoder; the option that loads it again, such as
+# "--encoder universe-upright"; a JSON list of [path, digest] of the map files, which hold the shapes; and
+# the folder below which the ids are paths, empty if there are several.
+EMBEDDED = ("encoder", "option", "maps", "folder")
+
+
+def is_feature_file(path: Path) -> bool:
+    """Tell whether a file states that it is a feature file; False for a file that cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            return read_schema(file) == SCHEMA
+    except (OSError, RuntimeError):
+        return False
 
 
 def write_features(path: Path, features: Features, *, overwrite: bool = False) -> None:
@@ -148,6 +170,8 @@ def write_feature_blocks(
                     for start in range(0, rows, TEXTS_AT_ONCE):
                         column[start : start + TEXTS_AT_ONCE] = list(texts[start : start + TEXTS_AT_ONCE])
                 file.create_dataset("labels", data=features.labels)
+                if features.failures:
+                    file.create_dataset("failures", data=np.array(list(features.failures), PAIR))
                 file.attrs.update(features.about)
                 names = json.dumps(list(features.classes))
                 file.attrs.update({"schema_version": SCHEMA, "class_names": names, "created_by": created_by()})
@@ -191,7 +215,11 @@ def read_features(path: Path) -> Features:
                 labels=open_dataset(file, "labels", MAKE_AGAIN)[:],
                 splits=read_short_texts(open_dataset(file, "split", MAKE_AGAIN)),
                 classes=read_name_list(file, "class_names"),
-                about={name: read_attribute(file, name) for name in ABOUT},
+                about={
+                    **{name: read_attribute(file, name) for name in ABOUT},
+                    **{name: read_attribute(file, name) for name in EMBEDDED if name in file.attrs},
+                },
+                failures=_read_failures(file),
             )
         except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError(
@@ -204,3 +232,14 @@ def read_features(path: Path) -> Features:
     if len({len(features.values), len(features.ids), len(features.labels), len(features.splits)}) != 1:
         raise UserError("inconsistent feature file", str(path), f"make it again with `{MAKE_AGAIN}`")
     return features
+
+
+def _read_failures(file: h5py.File) -> tuple[tuple[str, str], ...]:
+    """Read the objects without features; files of ``export`` have none."""
+    if not has_link(file, "failures"):
+        return ()
+    column = open_dataset(file, "failures", MAKE_AGAIN)
+    if column.dtype.names != PAIR.names:
+        raise ValueError(f"{column.name} is no list of (id, reason)")
+    check_lengths(column)
+    return tuple((row["id"].decode(), row["reason"].decode()) for row in column[:])

@@ -52,7 +52,8 @@ def build_pretrain_command(plan: Plan, folder: Path) -> str:
 
 def build_probe_command(result: dict[str, Any], data: Path) -> str:
     """Build the command of a stored probe; ``data`` is the folder of its map file."""
-    words = ["probe", "--target", str(data / result["maps"]), "--run", result["run"]]
+    maker = ["--encoder", result["encoder"]] if result.get("encoder") else ["--run", result["run"]]
+    words = ["probe", "--target", str(data / result["maps"]), *maker]
     words += ["--seeds", str(len(result["seeds"])), "--probes", ",".join(result["probes"])]
     if result.get("pose", "aligned") != "aligned":
         words += ["--pose", result["pose"]]

@@ -18,6 +18,7 @@ from downstream.features.standardise import fit_scaler
 from pretext.data.batch import Example
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.folder import find_run_data
+from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun, describe_rows, select_held_out_rows
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
@@ -144,7 +145,7 @@ def gather(
     if maps is not None and full:
         rows = choose_item_rows(maps)
         items = Items(rows, run.encode_file(maps, rows))
-        if predictions is None and run.method.has_completions:
+        if predictions is None and run.method.has_completions and not is_encoder(run):
             predicted = select_held_out_rows(maps, PREDICTED)
             ids, described = [maps.ids[row] for row in predicted], describe_rows(maps, predicted)
             predictions = Predictions(*run.complete(maps, predicted, MODES, SEED), ids, described)

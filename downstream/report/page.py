@@ -13,6 +13,7 @@ from data_prep.maps.reader import MapFile
 from downstream.report.evidence import Evidence, Predictions, gather
 from downstream.report.sections.catalogue import SECTIONS
 from downstream.report.templating import read_asset, render
+from pretext.runs.origin import name_option
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
@@ -45,8 +46,13 @@ def write_report(path: Path, evidence: Evidence) -> None:
     rendered = {name: (title, section(evidence)) for name, (title, section) in SECTIONS.items()}
     parts = {name: (title, part) for name, (title, part) in rendered.items() if part is not None}
     digest = evidence.run.checkpoint_digest if evidence.is_full else ""
-    hint = "" if evidence.is_full else f"spectral-ssl report --run {shlex.quote(str(evidence.run.folder))}"
+    hint = "" if evidence.is_full else _write_command(evidence.run)
     write_page(path, evidence.name, parts, digest=digest, hint=hint)
+
+
+def _write_command(run: TrainedRun) -> str:
+    """Write the command that makes the full report of a run or an encoder."""
+    return shlex.join(["spectral-ssl", "report", *name_option(run)])
 
 
 def write_page(
@@ -149,7 +155,7 @@ def write_short_report(run: TrainedRun, maps: MapFile | None = None, predictions
     """
     path = run.folder / NAME
     if is_full_report(path, run.checkpoint_digest):
-        say(f"{path} is kept as it is; `spectral-ssl report --run {shlex.quote(str(run.folder))}` brings it up to date")
+        say(f"{path} is kept as it is; `{_write_command(run)}` brings it up to date")
         return
     try:
         write_report(path, gather(run, maps, full=False, predictions=predictions))

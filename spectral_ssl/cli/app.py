@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 import spectral_ssl
 from spectral_ssl.cli.checks import doctor, verify
 from spectral_ssl.cli.data import list_command, prep
-from spectral_ssl.cli.features import cluster, neighbors
+from spectral_ssl.cli.features import cluster, embed, neighbors
 from spectral_ssl.cli.options import make_command
 from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
@@ -23,14 +23,19 @@ from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError
 from spectral_ssl.ground.terminal import process_rank, wrap
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
-from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, ExportOptions, ProbeOptions
+from spectral_ssl.planning.run_options import (
+    CompleteOptions,
+    EmbedOptions,
+    EvaluateOptions,
+    ExportOptions,
+    ProbeOptions,
+)
 
 # what other toolkits call a command -> the command that does it here
 OTHER_NAMES = {
-    "embed": "export",
-    "encode": "export",
-    "extract": "export",
-    "features": "export",
+    "encode": "embed",
+    "extract": "embed",
+    "features": "embed",
     "train": "pretrain",
     "fit": "pretrain",
     "prepare": "prep",
@@ -91,6 +96,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
+app.command()(make_command(EmbedOptions, embed))
 app.command()(make_command(PrepOptions, prep))
 app.command()(make_command(PretrainOptions, pretrain))
 app.command()(make_command(CompleteOptions, complete))

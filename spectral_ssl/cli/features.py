@@ -1,18 +1,56 @@
-"""The commands about features: cluster and neighbors."""
+"""The commands about features: embed, cluster and neighbors."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from spectral_ssl.cli.options import JsonOption, OverwriteOption, QuietOption, RunOption, WorkspaceOption, load_verb
+from spectral_ssl.cli.options import (
+    EncoderOption,
+    JsonOption,
+    OverwriteOption,
+    QuietOption,
+    RunOption,
+    WorkspaceOption,
+    load_verb,
+)
 from spectral_ssl.cli.tables import print_table
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
+from spectral_ssl.planning.run_options import EmbedOptions
+
+
+def embed(options: EmbedOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Compute features of files and folders with an encoder that ships with the package."""
+    result = load_verb("embed")(**vars(options))
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    count, failed = result["objects"], len(result["failures"])
+    what = f"{count} object{'s' * (count != 1)}, {result['dimensions']} features each"
+    show(f"{result['path']}: {what}, encoder {result['encoder']}, failed objects: {failed}")
+    for line in _suggest_after_embed(result, options):
+        say(line)
+
+
+def _suggest_after_embed(result: dict[str, Any], options: EmbedOptions) -> list[str]:
+    """List commands that use a new feature file."""
+    if options.format != "hdf5":
+        return []
+    path = shlex.quote(result["path"])
+    lines = ["next:", f"  spectral-ssl neighbors {shlex.quote(result['first'])} --data {path}"]
+    clusters = "" if result["labelled"] else " --clusters 5"
+    lines.append(f"  spectral-ssl cluster {path}{clusters}")
+    paths = list(map(str, options.paths)) if not isinstance(options.paths, str | Path) else [str(options.paths)]
+    if result["labelled"] and len(paths) == 1:
+        lines.append(f"  spectral-ssl probe --target {shlex.quote(paths[0])} {result['option']}")
+    return lines
 
 
 def cluster(
-    features: Annotated[Path, typer.Argument(help="A feature file, see export.")],
+    features: Annotated[Path, typer.Argument(help="A feature file, a map file, or a folder of your files.")],
     clusters: Annotated[int | None, typer.Option(help="Number of clusters [the number of classes].")] = None,
     how: Annotated[str, typer.Option(help="kmeans or spectral.")] = "kmeans",
     split: Annotated[str | None, typer.Option(help="Only these samples, e.g. test [all].")] = None,
@@ -21,16 +59,19 @@ def cluster(
     ] = False,
     metric: Annotated[str, typer.Option(help="Distance of these neighbours: l1 or l2.")] = "l1",
     seed: Annotated[int, typer.Option(help="Seed of the clustering.")] = 0,
+    run: RunOption = None,
+    encoder: EncoderOption = None,
     out: Annotated[Path | None, typer.Option(help="HDF5 file to write [FEATURES-clusters.h5].")] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
-    """Cluster a feature file. The clusters are compared with the classes."""
+    """Cluster features, or the features of files. The clusters are compared with the classes."""
     # the function itself refuses other names of a clustering or a distance
     result = load_verb("cluster")(
         features, clusters=clusters, how=cast(Any, how), split=split, neighbours=neighbours, metric=cast(Any, metric),
-        seed=seed, out=out, overwrite=overwrite,
+        seed=seed, run=run, encoder=encoder, out=out, overwrite=overwrite, workspace=workspace,
     )  # fmt: skip
     if as_json:
         print(json.dumps(result, indent=1))
@@ -46,7 +87,10 @@ def cluster(
 def neighbors(
     query: Annotated[str, typer.Argument(help="Id of an object of the data, or a file: a mesh, a cloud or an image.")],
     run: RunOption = None,
-    data: Annotated[Path | None, typer.Option(help="Map file to search [the run's].")] = None,
+    encoder: EncoderOption = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of files, feature file of embed, or map file to search [the run's].")
+    ] = None,
     count: Annotated[int, typer.Option(help="Number of neighbours.")] = 8,
     metric: Annotated[
         str, typer.Option(help="cosine (similarity of standardised features) or l2 (distance).")
@@ -65,8 +109,8 @@ def neighbors(
     """Find the objects most similar to an object or a file. The file need not belong to the data."""
     # the function itself refuses other distances
     result = load_verb("neighbors")(
-        query, run=run, data=data, count=count, metric=cast(Any, metric), split=split, layer=layer, up=up, out=out,
-        overwrite=overwrite, workspace=workspace,
+        query, run=run, encoder=encoder, data=data, count=count, metric=cast(Any, metric), split=split, layer=layer,
+        up=up, out=out, overwrite=overwrite, workspace=workspace,
     )  # fmt: skip
     if as_json:
         print(json.dumps(result, indent=1))
@@ -77,4 +121,5 @@ def neighbors(
         for each in result["answers"]
     ]
     print_table(f"most similar to {query}", ["rank", "id", "class", "split", measure], rows)
-    show(f"image: {result['picture']}")
+    if result["picture"]:
+        show(f"image: {result['picture']}")

@@ -77,6 +77,14 @@ def complete_run(incomplete: str) -> list[str]:
     return [run.name for run in Workspace.find().runs() if run.name.startswith(incomplete)]
 
 
+def complete_encoder(incomplete: str) -> list[str]:
+    """List the encoders whose names begin with a text."""
+    from pretext.pretrained.find import SHIPPED
+    from spectral_ssl.planning.inputs.encoders import list_saved
+
+    return [name for name in [*SHIPPED, *list_saved(Workspace.find())] if name.startswith(incomplete)]
+
+
 def complete_dataset(incomplete: str) -> list[str]:
     """List the data sets whose names begin with a text."""
     from data_prep.sources.catalogue import SOURCES
@@ -118,8 +126,17 @@ RunOption = Annotated[
     Path | None,
     typer.Option(help="Run folder, or its name in the workspace [the latest].", autocompletion=complete_run),
 ]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoder that needs no training: a name of `list encoders`, a folder, or hf:OWNER/NAME [universe-upright "
+        "if there is no run].",
+        autocompletion=complete_encoder,
+    ),
+]
 COMPLETIONS = {
     "datasets": complete_dataset,
+    "encoders": complete_encoder,
     "methods": complete_method,
     "recipes": complete_recipe,
     "runs": complete_run,
@@ -165,6 +182,9 @@ def _make_parameter(each: Field[Any], about: Option) -> inspect.Parameter:
     """Make the parameter of a command from a field."""
     kind: Any = each.type if about.reads is None else about.reads
     default: Any = each.default
+    if about.is_argument:
+        argument = Annotated[list[kind], typer.Argument(help=about.help, metavar=f"{each.name[:-1].upper()}...")]
+        return inspect.Parameter(each.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=argument)
     if about.is_repeatable:
         kind, default = list[kind] | None, None
     elif about.has_commas:

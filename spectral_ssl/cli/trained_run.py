@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spectral_ssl.cli.options import JsonOption, QuietOption, RunOption, WorkspaceOption, load_verb
+from spectral_ssl.cli.options import EncoderOption, JsonOption, QuietOption, RunOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_probe, print_scores
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.terminal import process_rank, show
@@ -32,7 +32,7 @@ def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: Quiet
 
 
 def probe(options: ProbeOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Probe a run's features. The table compares them with baselines that need no training."""
+    """Probe the features of a run or an encoder. The table compares them with baselines that need no training."""
     result = load_verb("probe")(**vars(options))
     if process_rank() != 0:
         return
@@ -51,6 +51,8 @@ def export(options: ExportOptions, quiet: QuietOption = False) -> None:
 def report(
     runs: Annotated[list[Path] | None, typer.Argument(help="With --compare: the run folders.")] = None,
     run: RunOption = None,
+    encoder: EncoderOption = None,
+    data: Annotated[Path | None, typer.Option(help="Map file or folder of files to show [the run's data].")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Compare several runs side by side.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write [RUN/report.html, RUN/comparison.html of the first].")
@@ -62,12 +64,14 @@ def report(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write everything about a run into one HTML file."""
+    """Write everything about a run or an encoder into one HTML file."""
     if runs and not compare:
         one = runs[0]
         do = f"write --run {shlex.quote(str(one))} for one run, or --compare RUN RUN for several"
         raise UserError("run folders without --compare", " ".join(map(str, runs)), do)
     if compare and not runs:
         raise UserError("--compare without run folders", "none", "write --compare RUN RUN")
-    path = load_verb("report")(run, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace)
+    path = load_verb("report")(
+        run, encoder=encoder, data=data, compare=runs or (), out=out, probe=probe, open_it=open_it, workspace=workspace
+    )
     show(path)

@@ -16,6 +16,7 @@ The description serves the Python function (`takes_options`), the command line
 """
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -58,7 +59,9 @@ class Option:
     names : tuple of str
         The allowed values; empty if every value is allowed.
     completes : str
-        What the shell completes: "datasets", "methods", "tasks", "recipes" or "runs".
+        What the shell completes: "datasets", "encoders", "methods", "tasks", "recipes" or "runs".
+    is_argument : bool
+        Whether the command line takes one or more values without the name of an option.
     setting : str
         The setting of the plan that the option sets, e.g. "train.epochs".
     in_recipe : bool
@@ -79,6 +82,7 @@ class Option:
     setting: str = ""
     in_recipe: bool = False
     with_resume: bool = False
+    is_argument: bool = False
 
 
 def option(
@@ -121,6 +125,20 @@ def run_option() -> Any:
         kind="path or TrainedRun",
         reads=Path,
         completes="runs",
+    )
+
+
+def encoder_option(default: str = "") -> Any:
+    """Define the field ``encoder`` of a verb that works on a trained run or an encoder; ``default`` is its default."""
+    usual = default or "universe-upright if there is no run"
+    return option(
+        None,
+        f"Encoder that needs no training: a name of `list encoders`, a folder, or hf:OWNER/NAME [{usual}].",
+        "An encoder instead of a run: a name of ``list encoders``, its folder, ``hf:OWNER/NAME``, or a loaded encoder; "
+        + (f"``{default}`` by default." if default else "by default ``universe-upright`` if the workspace has no run."),
+        kind="str, path or TrainedRun",
+        reads=str,
+        completes="encoders",
     )
 
 
@@ -212,8 +230,8 @@ def _check_type(each: Field[Any], about: Option, value: object) -> None:
     annotation = each.type if isinstance(each.type, str) else getattr(each.type, "__name__", "") or str(each.type)
     # a union such as "int | None" has a name of its own in typing
     annotation = str(each.type) if annotation in ("Union", "UnionType", "Optional", "Sequence") else annotation
-    is_sequence = "Sequence" in annotation
-    allowed = {part.strip() for part in ([annotation] if is_sequence else annotation.split("|"))}
+    # the bars of a union, not those inside of brackets
+    allowed = {part.strip() for part in re.split(r"\|(?![^\[]*\])", annotation)}
     if any(_has_type(value, name) for name in allowed):
         return
     kind = (about.kind or _kind(each, about)).removesuffix(", optional")

@@ -1,4 +1,4 @@
-"""The options of the verbs that work on a trained run: complete, evaluate, probe and export."""
+"""The options of the verbs that work on a trained run or an encoder: complete, evaluate, probe, export and embed."""
 
 # ruff: noqa: RUF009 - `option` makes a field with a default, as `dataclasses.field` does
 
@@ -11,6 +11,7 @@ from spectral_ssl.ground.config import within
 from spectral_ssl.planning.options import (
     check_options,
     data_option,
+    encoder_option,
     option,
     run_option,
     workspace_option,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # the command line prints its help without loading torch
 
 Pose = Literal["aligned", "vertical", "so3"]
 SplitChoice = Literal["auto", "own", "cross-validation"]
+FeatureFormat = Literal["hdf5", "npz", "parquet"]
 ExportFormat = Literal["hdf5", "npz", "parquet", "onnx", "torch-export"]
 
 MOST_MODES = 1000
@@ -148,6 +150,7 @@ class ProbeOptions:
     )
     _: KW_ONLY
     run: "str | Path | TrainedRun | None" = run_option()
+    encoder: "str | Path | TrainedRun | None" = encoder_option()
     split: SplitChoice = option(
         "auto",
         "own: the data's test split; cross-validation: all labelled samples [own from 500 labelled samples on].",
@@ -206,11 +209,13 @@ class ExportOptions:
 
     run: "str | Path | TrainedRun | None" = run_option()
     _: KW_ONLY
+    encoder: "str | Path | TrainedRun | None" = encoder_option()
     data: "str | Path | MapFile | None" = option(
         None,
-        "Map file [the run's].",
-        "The map file; the one that the run was trained on by default. Another file is standardised with the run's "
-        "statistics. An exported encoder is checked on it.",
+        "Map file, or a folder of your files [the run's data].",
+        "The map file, or a folder or a data set, which is prepared with the run's basis; the file that the run was "
+        "trained on by default. Maps are standardised with the run's statistics. An exported encoder is checked on "
+        "them.",
         kind="path or MapFile",
         reads=Path,
     )
@@ -239,6 +244,64 @@ class ExportOptions:
         "The file to write; ``WS/features/RUN-DATA[-LAYER][-pcaK].h5`` by default, with the ending of the format, and "
         "encoders in ``WS/encoders``.",
         reads=Path,
+    )
+    overwrite: bool = option(False, "Replace an existing file.", "Whether to replace an existing file.")
+    workspace: str | Path | None = workspace_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """The options of ``embed``; the texts of the fields describe them."""
+
+    paths: "str | Path | Sequence[str | Path]" = option(
+        (),
+        "Files (meshes, clouds or images), folders of them, map files, or names of `list datasets`.",
+        "One path, or several: files with a mesh, a cloud or an image; folders of them, in any layout that ``prep`` "
+        "reads, whose classes and splits are kept; map files; names of data sets.",
+        kind="path or sequence of paths",
+        reads=Path,
+        is_argument=True,
+    )
+    _: KW_ONLY
+    encoder: "str | Path | TrainedRun | None" = encoder_option("universe-upright")
+    run: "str | Path | TrainedRun | None" = option(
+        None,
+        "Run folder, or its name in the workspace, instead of an encoder.",
+        "A run instead of an encoder: its folder, its name in the workspace, or the loaded run.",
+        kind="path or TrainedRun",
+        reads=Path,
+        completes="runs",
+    )
+    layer: str = option(
+        "default",
+        "Layer of the network: a name of `list layers`, or several joined by +.",
+        'The layer of the network: a name of ``list layers``, or several joined by "+".',
+    )
+    format: FeatureFormat = option(
+        "hdf5", "hdf5, npz or parquet.", "The format of the file.", reads=str, names=get_args(FeatureFormat)
+    )
+    out: str | Path | None = option(
+        None,
+        "File to write [WS/features/NAME.h5, NAME of the first path].",
+        "The file to write; ``WS/features/NAME.h5`` by default, with the ending of the format. NAME is that of the "
+        "only path, of the folder that holds all files, or ``FIRST-and-N-more``.",
+        reads=Path,
+    )
+    up: str | None = option(
+        None,
+        "Up axis of the files, e.g. +y, or by-format [+z].",
+        'The up axis of the files, e.g. "+y", or "by-format" for the axis that the format of each file specifies; "+z" '
+        "by default.",
+    )
+    workers: int | None = option(
+        None,
+        "Processes, 0 for none [all cores].",
+        "The number of worker processes; all cores by default (none for few files), 0 for none. The features do not "
+        "depend on it.",
+        limits=within(0, 1024),
     )
     overwrite: bool = option(False, "Replace an existing file.", "Whether to replace an existing file.")
     workspace: str | Path | None = workspace_option()

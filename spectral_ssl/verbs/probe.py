@@ -12,13 +12,15 @@ from downstream.probes.protocol.splits import SMALL
 from downstream.probes.table import ProbeTable, probe_run
 from downstream.report.page import write_short_report
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.runs.origin import name_option, name_training_data
+from pretext.runs.trained_run import TrainedRun
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.files import write_json
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.find_data import open_target
+from spectral_ssl.planning.inputs.choose_run import choose_run
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import ProbeOptions
 
@@ -53,8 +55,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
     ['raw pixels', 'PCA', 'k-means patches', 'untrained network', 'trained network']
     """
     workspace = Workspace.find(options.workspace)
-    run, target = options.run, options.target
-    trained = run if isinstance(run, TrainedRun) else load_run(workspace.find_run(run))
+    target = options.target
+    trained = choose_run(options.run, options.encoder, workspace)
     with join_processes() as processes:
         if isinstance(target, MapFile):
             maps = target
@@ -67,7 +69,7 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             split=options.split,
             probes=options.probes,
             pose=options.pose,
-            layer=options.layer,
+            layer=trained.layer if options.layer == DEFAULT else options.layer,
             references=options.references,
             cache=BaselineCache(workspace.root / "cache"),
             processes=processes,
@@ -78,7 +80,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
         **table.as_dict(),
         "maps": maps.path.name,
         "maps_digest": maps.digest,
-        "trained_on": Path(trained.plan.data).name,
+        "encoder": name_option(trained)[1] if trained.name else None,
+        "trained_on": name_training_data(trained),
         "trained_on_digest": trained.plan.data_digest,
         "unusable_objects": len(maps.failures),
         "checkpoint_digest": trained.checkpoint_digest,

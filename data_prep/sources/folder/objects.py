@@ -32,19 +32,37 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 ENDINGS_SHOWN = 5
 
 
-def choose_files(root: Path, files: Sequence[Path]) -> tuple[Literal["shapes", "images"], list[Path]]:
+def choose_files(
+    root: Path, files: Sequence[Path], kind: Literal["shapes", "images"] | None = None
+) -> tuple[Literal["shapes", "images"], list[Path]]:
     """Decide whether a folder holds shapes or images, and choose the files of that kind.
+
+    Parameters
+    ----------
+    root : Path
+        The folder, for messages.
+    files : sequence of Path
+        All files below it.
+    kind : {"shapes", "images"}, optional
+        The kind that is wanted; files of the other kind do not count then.
 
     Raises
     ------
     UserError
-        When there are files of both kinds or of no kind.
+        When there are files of both kinds, of no kind, or none of the wanted kind.
     """
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     shapes = [path for path in files if path.suffix.lower() in SHAPE_SUFFIXES]
     if images and all(path.suffix.lower() == ".txt" for path in shapes):
         shapes = []  # These files hold names of classes, or labels.
     unreadable = [path for path in files if path.suffix.lower() in OTHER_SHAPES]
+    if kind is not None:
+        wanted = shapes if kind == "shapes" else images
+        if not wanted:
+            content = f"{root} (with {count_suffixes(files)})" if files else str(root)
+            suffixes = " ".join(SHAPE_SUFFIXES if kind == "shapes" else IMAGE_SUFFIXES)
+            raise UserError(f"no {kind} in this folder", content, f"known endings are {suffixes}")
+        return kind, wanted
     if images and unreadable and not shapes:
         raise UserError(
             "images next to shapes in formats that cannot be read",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from data_prep.geometry.unit_ball import find_format_up
 from data_prep.readers.image import ImageLoader
@@ -54,7 +55,13 @@ README files and hidden files are skipped.
 SPLITS_SHOWN = 6
 
 
-def open_source(root: Path, split: str | None = None, class_level: int | None = None) -> Source:
+def open_source(
+    root: Path,
+    split: str | None = None,
+    class_level: int | None = None,
+    *,
+    kind: Literal["shapes", "images"] | None = None,
+) -> Source:
     """List the shapes or images under ``root``.
 
     Parameters
@@ -66,6 +73,8 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
     class_level : int, optional
         The level of the class folders, counted from 1 below ``root``; 0 for no classes; found by
         default.
+    kind : {"shapes", "images"}, optional
+        The kind of files to list if the folder may hold both; found by their endings by default.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def open_source(root: Path, split: str | None = None, class_level: int | None = 
     tree = Tree()
     tree.read(root)
     files = sorted(tree.files, key=lambda path: path.relative_to(root).parts)
-    kind, candidates = choose_files(root, files)
+    kind, candidates = choose_files(root, files, kind)
     chosen = set(candidates)
     sizes, reasons = check_files(files, chosen, OTHER_SHAPES if kind == "shapes" else OTHER_IMAGES)
     skipped = [path for path in files if path not in chosen and not reasons[path]]

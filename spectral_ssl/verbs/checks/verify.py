@@ -4,18 +4,14 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
-import h5py
-
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.verify import FINDING_OF_SOURCE, verify_maps
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, split_name
 from data_prep.sources.pairs import select_side
 from data_prep.transforms.radial_harmonics import require_embree
-from downstream.features.store import SCHEMA as FEATURES_SCHEMA
-from downstream.features.store import read_features
+from downstream.features.store import is_feature_file, read_features
 from spectral_ssl.ground.errors import NoRawData, UserError
-from spectral_ssl.ground.hdf5 import read_schema
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_plan import find_source
@@ -74,7 +70,7 @@ def verify(
     if not path.is_file():
         raise UserError("no such file", str(path), "give the path of a map file or a feature file")
     has_source_option = dataset is not None or root is not None
-    if _schema(path) == FEATURES_SCHEMA:
+    if is_feature_file(path):
         if has_source_option:
             raise UserError("--dataset and --root are for map files", str(path), "leave them out")
         return _feature_findings(path)
@@ -162,15 +158,6 @@ def _find_source(
 def _fits(maps: MapFile, source: Source) -> bool:
     """Tell whether raw data is the data of a map file, by its digest."""
     return bool(source.digest[:16] == maps.fingerprint["digest of the source"])
-
-
-def _schema(path: Path) -> str:
-    """Read the schema of a file; empty if it is unreadable."""
-    try:
-        with h5py.File(path, "r") as file:
-            return read_schema(file)
-    except (OSError, RuntimeError):
-        return ""  # verify_maps reports the fault
 
 
 def _feature_findings(path: Path) -> list[str]:

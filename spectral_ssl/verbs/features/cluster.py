@@ -1,4 +1,4 @@
-"""``cluster``: cluster the samples of a feature file, and compare the clusters with the classes."""
+"""``cluster``: cluster the samples of a feature file or of your files, and compare the clusters with the classes."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,19 @@ from typing import Any
 import h5py
 import numpy as np
 
+from downstream.features.cached import load_cached_features
 from downstream.features.clusters import Clustering, cluster_features, compute_neighbour_purity, score_clusters
-from downstream.features.store import read_features
+from downstream.features.export import describe_features
+from downstream.features.store import Features, is_feature_file, read_features
 from pretext.neighbours.exact import Metric
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run
+from spectral_ssl.planning.inputs.open_data import check_path, is_map_file, name_paths, open_data
 
 SCHEMA = "spectral-ssl clusters 1"
 
@@ -26,17 +32,21 @@ def cluster(
     neighbours: bool = False,
     metric: Metric = "l1",
     seed: int = 0,
+    run: str | Path | TrainedRun | None = None,
+    encoder: str | Path | TrainedRun | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    workspace: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Cluster a feature file without its labels.
+    """Cluster a feature file, a map file or a folder of your files without its labels.
 
     Features are standardised first. Principal components (``export --components``) keep their scale.
 
     Parameters
     ----------
     features : path
-        A feature file, see ``export``.
+        A feature file, see ``export`` and ``embed``. Or a map file, a folder of your files or the
+        name of a data set, whose features are computed and stored in ``WS/cache``.
     clusters : int, optional
         The number of clusters; the number of classes by default.
     how : {"kmeans", "spectral"}
@@ -49,10 +59,15 @@ def cluster(
         The distance for these neighbours.
     seed : int
         The seed of the clustering.
+    run, encoder : path, name or TrainedRun, optional
+        The run or the encoder that makes the features of maps and folders, see ``neighbors``.
     out : path, optional
-        The HDF5 file, ``FEATURES-clusters.h5`` by default: ``/ids``, ``/clusters`` (N,) int64.
+        The HDF5 file, ``FEATURES-clusters.h5`` by default, ``WS/features/NAME-clusters.h5`` of a
+        folder: ``/ids``, ``/clusters`` (N,) int64.
     overwrite : bool
         Whether an existing file may be replaced.
+    workspace : path, optional
+        The workspace folder, see ``Workspace.find``.
 
     Returns
     -------
@@ -63,8 +78,8 @@ def cluster(
     Raises
     ------
     UserError
-        When the file is no feature file, the split is empty, or there are fewer samples than
-        clusters.
+        When the features cannot be read or made, the split is empty, or there are fewer samples
+        than clusters.
 
     Examples
     --------
@@ -74,10 +89,14 @@ def cluster(
     >>> result["clusters"], sorted(result["scores"])
     (2, ['ARI', 'NMI', 'purity'])
     """
-    path = Path(features)
-    target = Path(out) if out else path.with_name(f"{path.stem}-clusters.h5")
+    path, home = Path(features), Workspace.find(workspace)
+    is_features = is_feature_file(path.expanduser())
+    folder = path.parent if is_map_file(path) else home.root / "features"
+    target = Path(out) if out else folder / f"{name_paths([path])}-clusters.h5"
     refuse_existing(target, overwrite)
-    stored = read_features(path)
+    if is_features and (run is not None or encoder is not None):
+        raise UserError("--run and --encoder are for maps and folders", str(path), "leave them out: it holds features")
+    stored = read_features(path.expanduser()) if is_features else _compute_features(path, run, encoder, home)
     rows = np.arange(len(stored.ids)) if split is None else np.flatnonzero(stored.splits == split)
     if not len(rows):
         raise UserError(
@@ -102,3 +121,13 @@ def cluster(
         about = {"schema_version": SCHEMA, "features": str(path), "how": how, "seed": seed, "created_by": created_by()}
         file.attrs.update({**about, **result["scores"], "checkpoint_digest": stored.about["checkpoint_digest"]})
     return result
+
+
+def _compute_features(path: Path, run: RunArgument, encoder: RunArgument, home: Workspace) -> Features:
+    """Compute the features of a map file, a folder or a data set, or load them from the cache."""
+    check_path(path)
+    if is_map_file(path) and not path.expanduser().is_file():
+        read_features(path)  # raises the error for a missing file
+    trained = choose_run(run, encoder, home)
+    maps = open_data(path, trained, home)
+    return describe_features(trained, maps, load_cached_features(trained, maps, home.root / "cache"))

@@ -5,13 +5,13 @@ from pathlib import Path
 from downstream.features.export import export_features, extract_features
 from downstream.features.formats import ENDINGS, import_pyarrow, write_features_as
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.folder import find_run_data
-from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.choose_run import choose_run
+from spectral_ssl.planning.inputs.open_data import open_data
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import ExportOptions
 from spectral_ssl.verbs.features.export_encoder import EncoderFormat, export_encoder
@@ -46,8 +46,8 @@ def export(options: ExportOptions) -> Path:
     if kind == "parquet":
         import_pyarrow()
     workspace, layer, components = Workspace.find(options.workspace), options.layer, options.components
-    run = options.run if isinstance(options.run, TrainedRun) else load_run(workspace.find_run(options.run))
-    maps = find_run_data(options.data, run.plan)
+    run = choose_run(options.run, options.encoder, workspace)
+    maps = open_data(options.data, run, workspace)
     run = run.at_layer(layer) if layer != DEFAULT else run
     stem = maps.path.stem if run.layer == DEFAULT else f"{maps.path.stem}-{run.layer}"
     stem += f"-pca{components}" if components else ""
@@ -75,6 +75,7 @@ def _export_encoder(options: ExportOptions, encoder: EncoderFormat) -> Path:
         return processes.run_on_main(
             lambda: export_encoder(
                 options.run,
+                encoder=options.encoder,
                 format=encoder,
                 data=options.data,
                 layer=options.layer,

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from data_prep.maps.reader import MapFile
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.export_graph import EncoderGraph
-from pretext.runs.folder import find_run_data
-from pretext.runs.trained_run import TrainedRun, load_run, select_held_out_rows
+from pretext.runs.trained_run import TrainedRun, select_held_out_rows
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.choose_run import choose_run
+from spectral_ssl.planning.inputs.open_data import open_data
 
 EncoderFormat = Literal["onnx", "torch-export"]
 ENDINGS: dict[EncoderFormat, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
@@ -40,6 +41,7 @@ Encode = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def export_encoder(
     run: str | Path | TrainedRun | None = None,
     *,
+    encoder: str | Path | TrainedRun | None = None,
     format: EncoderFormat = "onnx",  # noqa: A002
     data: str | Path | MapFile | None = None,
     layer: str = DEFAULT,
@@ -54,10 +56,13 @@ def export_encoder(
     run : path, name or TrainedRun, optional
         The run: its folder, its name in the workspace, or the loaded run; the latest one by
         default.
+    encoder : str, path or TrainedRun, optional
+        An encoder instead of a run: a name of ``list encoders``, its folder, or ``hf:OWNER/NAME``;
+        ``universe-upright`` by default if the workspace has no run.
     format : {"onnx", "torch-export"}
         ONNX (needs the extra ``onnx``), or the format of torch (``torch.export.load`` reads it).
-    data : path or MapFile, optional
-        The maps on which the encoder is checked; those of the run by default.
+    data : path, name or MapFile, optional
+        The maps on which the encoder is checked, see ``export``; those of the run by default.
     layer : str
         The layer of the network, see ``list layers``.
     out : path, optional
@@ -87,14 +92,14 @@ def export_encoder(
     if format not in ENDINGS:
         raise unknown_name("format of an encoder", format, ENDINGS)
     home = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(home.find_run(run))
+    trained = choose_run(run, encoder, home)
     trained = trained.at_layer(layer) if layer != DEFAULT else trained
     stem = trained.folder.resolve().name + ("" if trained.layer == DEFAULT else f"-{trained.layer}")
     target = Path(out) if out else home.root / "encoders" / f"{stem}{ENDINGS[format]}"
     refuse_existing(target, overwrite)
     if format == "onnx":
         _require_onnx()
-    maps = find_run_data(data, trained.plan)
+    maps = open_data(data, trained, home)
     rows = select_held_out_rows(maps, CHECKED)
     examples = maps.read(rows)
     with atomic_path(target, overwrite=overwrite) as temporary:

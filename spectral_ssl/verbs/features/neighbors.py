@@ -1,6 +1,6 @@
 """``neighbors``: find the objects of a data set whose features are most similar to those of one object."""
 
-from hashlib import sha256
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ from data_prep.maps.reader import MapFile
 from data_prep.pipeline.single_file import SingleMap, file_to_map
 from data_prep.source import Shape
 from data_prep.transforms.inverse import reconstruct
+from downstream.features.cached import load_cached_features
 from downstream.features.nearest import MEASURES, FeatureMetric, check_metric, find_nearest
+from downstream.features.search_set import SearchSet, search_features, search_maps
+from downstream.features.store import is_feature_file, read_features
 from downstream.figures.predictions import draw_images
 from downstream.figures.shapes import draw_shapes
-from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.folder import find_run_data
-from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError, find_near_name
-from spectral_ssl.ground.files import atomic_path, refuse_existing
-from spectral_ssl.ground.progress import busy, say
+from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run
+from spectral_ssl.planning.inputs.feature_files import find_embedded, open_features_run
+from spectral_ssl.planning.inputs.open_data import open_data
 
 DRAWN = 8  # neighbours in the image
 SIDE = 32  # cells of the grid on which shapes without points are drawn
@@ -34,6 +38,7 @@ def neighbors(
     query: str | Path,
     *,
     run: str | Path | TrainedRun | None = None,
+    encoder: str | Path | TrainedRun | None = None,
     data: str | Path | MapFile | None = None,
     count: int = 8,
     metric: FeatureMetric = "cosine",
@@ -44,7 +49,7 @@ def neighbors(
     overwrite: bool = False,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Find the objects of a map file whose features are nearest to those of one object.
+    """Find the objects of a data set, of your files or of a feature file that are most similar to one object.
 
     Parameters
     ----------
@@ -54,8 +59,13 @@ def neighbors(
     run : path, name or TrainedRun, optional
         The run: its folder, its name in the workspace, or the loaded run; the latest one by
         default.
-    data : path or MapFile, optional
-        The map file to search; the one that the run was trained on by default.
+    encoder : str, path or TrainedRun, optional
+        An encoder instead of a run: a name of ``list encoders``, its folder, or ``hf:OWNER/NAME``;
+        ``universe-upright`` by default if the workspace has no run.
+    data : path, name or MapFile, optional
+        The objects to search: a map file, a folder of your files, a data set, or a feature file of
+        ``embed``. By default the data of the run; without a run the newest feature file of
+        ``embed``, else the newest map file with the basis of the encoder, else the built-in shapes.
     count : int
         The number of neighbours.
     metric : {"cosine", "l2"}
@@ -69,7 +79,8 @@ def neighbors(
         The up axis of the file, e.g. "+y"; that of the data's raw files by default.
     out : path, optional
         The PNG file to write, with the query and up to eight neighbours;
-        ``RUN/samples/neighbors-QUERY.png`` by default, where an earlier file is replaced.
+        ``RUN/samples/neighbors-QUERY.png`` by default (``WS/encoders/NAME/samples`` for encoders),
+        where an earlier file is replaced.
     overwrite : bool
         Whether ``out`` may be replaced.
     workspace : path, optional
@@ -79,8 +90,9 @@ def neighbors(
     Returns
     -------
     dict
-        ``query``, ``known`` (whether it is an object of the data), ``run``, ``data``, ``metric``,
-        ``measure`` ("cosine similarity" or "l2 distance"), ``layer``, ``picture``, and ``answers``:
+        ``query``, ``known`` (whether it is an object of the data), ``run``, ``encoder``, ``data``,
+        ``metric``, ``measure`` ("cosine similarity" or "l2 distance"), ``layer``, ``picture`` (None
+        if the maps of a feature file are gone), and ``answers``:
         dicts of ``rank``, ``id``, ``class``, ``split`` and the value under the name of the measure,
         nearest first.
 
@@ -100,96 +112,102 @@ def neighbors(
     check_range("number of neighbours", count, 1, 1_000_000)
     check_metric(metric)  # fails before all features are computed
     home = Workspace.find(workspace)
-    trained = run if isinstance(run, TrainedRun) else load_run(home.find_run(run))
-    trained = trained.at_layer(layer) if layer != DEFAULT else trained
-    maps = find_run_data(data, trained.plan)
-    check_same_basis(trained.basis, maps)
-    is_known = str(query) in maps.ids
+    trained, searched = _open_set(data, run, encoder, layer, home, query)
+    query = name_in_folder(query, data, searched)
+    is_known = str(query) in searched.ids
     name = str(query) if is_known else Path(query).name
     image = Path(out) if out else trained.folder / "samples" / f"neighbors-{_file_name(name)}.png"
     refuse_existing(image, overwrite or out is None)
-    rows = _find_rows(maps, split)
-    single = None if is_known else _read_query(Path(query), trained, maps, up)
-    features = _load_features(trained, maps, home)
-    if single is None:
-        query_row = maps.ids.index(str(query))
-        rows, feature, single = rows[rows != query_row], features[query_row], _read_object(maps, query_row)
+    rows = searched.list_rows(split)
+    if is_known:
+        query_row = list(searched.ids).index(str(query))
+        rows, feature, single = rows[rows != query_row], searched.features[query_row], searched.read_object(query_row)
     else:
+        single = _read_query(Path(query).expanduser(), trained, searched, up)
         feature = trained.encode(single.values[None])[0]
-    nearest, values = find_nearest(feature, features[rows], count, metric)
+    nearest, values = find_nearest(feature, searched.features[rows], count, metric)
     neighbours = [
         {
             "rank": rank + 1,
-            "id": maps.ids[row],
-            "class": maps.classes[maps.labels[row]] if maps.labels[row] >= 0 else None,
-            "split": str(maps.splits[row]),
+            "id": searched.ids[row],
+            "class": searched.name_class(row),
+            "split": str(searched.splits[row]),
             MEASURES[metric]: round(float(value), 6),
         }
-        for rank, (row, value) in enumerate(zip(rows[nearest], values, strict=True))
+        for rank, (row, value) in enumerate(zip(rows[nearest].tolist(), values, strict=True))
     ]
-    drawn = {name: single}
-    for neighbour, row in zip(neighbours[:DRAWN], rows[nearest][:DRAWN], strict=True):
-        drawn[f"{neighbour['rank']}: {neighbour['class'] or neighbour['id']}"] = _read_object(maps, int(row))
-    _draw(image, drawn, trained.basis)
+    objects = {name: single}
+    for neighbour, row in zip(neighbours[:DRAWN], rows[nearest][:DRAWN].tolist(), strict=True):
+        objects[f"{neighbour['rank']}: {neighbour['class'] or neighbour['id']}"] = searched.read_object(row)
+    drawn = {title: each for title, each in objects.items() if each is not None}
+    if len(drawn) == len(objects):
+        _draw(image, drawn, trained.basis)
+    else:
+        say(f"no image: the maps of {searched.path} are gone or have changed; embed the files again")
     return {
         "query": str(query),
         "known": is_known,
         "run": str(trained.folder),
-        "data": str(maps.path),
+        "encoder": trained.name or None,
+        "data": str(searched.path),
         "metric": metric,
         "measure": MEASURES[metric],
-        "layer": layer,
-        "picture": str(image),
+        "layer": trained.layer,
+        "picture": str(image) if len(drawn) == len(objects) else None,
         "answers": neighbours,
     }
 
 
-def _find_rows(maps: MapFile, split: str | None) -> NDArray[np.int64]:
-    """Return the rows to search; raise a UserError if there are none."""
-    rows = maps.rows(split)
-    if not len(rows):
-        raise UserError(
-            f"no samples in split {split!r}", str(maps.path), f"give one of: {', '.join(sorted(set(maps.splits)))}"
-        )
-    return rows
+def _open_set(
+    data: str | Path | MapFile | None,
+    run: RunArgument,
+    encoder: RunArgument,
+    layer: str,
+    home: Workspace,
+    query: str | Path,
+) -> tuple[TrainedRun, SearchSet]:
+    """Open the objects to search, and the run or the encoder that made, or makes, their features."""
+    path = None if data is None or isinstance(data, MapFile) else Path(data).expanduser()
+    if path is None and data is None and run is None and encoder is None:
+        path = find_embedded(home)
+    if path is None or not path.is_file() or not is_feature_file(path):
+        trained = choose_run(run, encoder, home)
+        trained = trained.at_layer(layer) if layer != DEFAULT else trained
+        maps = open_data(data, trained, home)
+        _check_query(query, maps.ids)  # fails before all features are computed
+        return trained, search_maps(maps, load_cached_features(trained, maps, home.root / "cache"))
+    stored = read_features(path)
+    return open_features_run(path, stored, run, encoder, layer, home), search_features(path, stored)
 
 
-def _read_query(path: Path, run: TrainedRun, maps: MapFile, up: str | None) -> SingleMap:
+def name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
+    """Return the id of a file that lies in the folder that is searched; otherwise the query as it is."""
+    path = Path(query).expanduser().absolute()
+    folder = searched.folder if not isinstance(data, str | Path) else Path(data).expanduser()
+    folder = folder if folder is not None and folder.is_dir() else searched.folder
+    if str(query) in searched.ids or folder is None or not path.is_relative_to(folder.absolute()):
+        return query
+    identity = path.relative_to(folder.absolute()).as_posix()
+    return identity if identity in searched.ids else query
+
+
+def _check_query(query: str | Path, ids: Sequence[str]) -> None:
+    """Raise a UserError if a query is neither an id nor a file."""
+    if Path(query).expanduser().is_file() or str(query) in ids:
+        return
+    near = find_near_name(str(query), ids)
+    hint = f"did you mean {near!r}? " if near else ""
+    what_to_do = f"{hint}give an id, e.g. {ids[0]}, or a mesh, a cloud or an image"
+    raise UserError("neither an object of the data nor a file", str(query), what_to_do)
+
+
+def _read_query(path: Path, run: TrainedRun, searched: SearchSet, up: str | None) -> SingleMap:
     """Compute the map of a file that is no object of the data."""
-    if not path.is_file():
-        near = find_near_name(str(path), maps.ids)
-        hint = f"did you mean {near!r}? " if near else ""
-        what_to_do = f"{hint}give an id, e.g. {maps.ids[0]}, or a mesh, a cloud or an image"
-        raise UserError("neither an object of the data nor a file", str(path), what_to_do)
-    data_up = str(maps.fingerprint["up axis of the source"])
+    _check_query(path, searched.ids)
+    data_up = str(searched.parts[0].fingerprint["up axis of the source"]) if searched.parts else "+z"
     if up is None and run.basis.kind != "pixels" and data_up != "+z":
         up = data_up or None
     return file_to_map(path, run.basis, up)
-
-
-def _load_features(run: TrainedRun, maps: MapFile, workspace: Workspace) -> NDArray[np.float32]:
-    """Load the features (N, D) of all maps from the cache, or compute and store them."""
-    about = f"{run.checkpoint_digest} {maps.digest} {run.layer} {run.plan.to_toml()}"
-    path = workspace.root / "cache" / f"features-{sha256(about.encode()).hexdigest()[:24]}.npy"
-    if path.is_file():
-        try:
-            stored = np.load(path, allow_pickle=False)
-            if stored.dtype == np.float32 and stored.ndim == 2 and len(stored) == len(maps):
-                return np.asarray(stored)
-        except (OSError, ValueError):
-            pass  # damaged: computed again
-    say(f"computing the features of all {len(maps)} objects, once for this run and data")
-    with busy("features"):
-        features = run.encode_file(maps)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, features, allow_pickle=False)
-    return features
-
-
-def _read_object(maps: MapFile, row: int) -> SingleMap:
-    """Read the map of one object, with its cloud if the file holds it."""
-    rows = np.array([row])
-    return SingleMap(maps.read(rows)[0], maps.read_points(rows)[0] if maps.has_points else None)
 
 
 def _draw(path: Path, objects: dict[str, SingleMap], basis: Basis) -> None:

@@ -13,19 +13,21 @@ from downstream.report.commands import (
 )
 from downstream.report.evidence import Evidence
 from downstream.report.templating import render
+from pretext.runs.origin import is_encoder, name_option
 
 
 def render_reproduction(evidence: Evidence) -> Markup | None:
     """Render the commands with all settings, and the command that was typed."""
     plan, folder = evidence.run.plan, evidence.run.folder
-    data = Path(plan.data).parent
+    is_trained_here = not is_encoder(evidence.run)
+    data = Path(plan.data).parent if is_trained_here or evidence.maps is None else evidence.maps.path.parent
     commands = [("the maps", build_prep_command(evidence.maps))] if evidence.maps else []
-    commands.append(("the training", build_pretrain_command(plan, folder)))
+    commands += [("the training", build_pretrain_command(plan, folder))] if is_trained_here else []
     commands += [(f"probe: {result['file']}", build_probe_command(result, data)) for result in evidence.probes
                  if "maps" in result]  # fmt: skip
     commands += [(f"evaluation: {result['file']}", build_evaluate_command(result, plan, data))
                  for result in evidence.evaluations]  # fmt: skip
-    commands.append(("this report", shlex.join(["spectral-ssl", "report", "--run", str(folder)])))
+    commands.append(("this report", shlex.join(["spectral-ssl", "report", *name_option(evidence.run)])))
     return render(
         "reproduce.html",
         commands=commands,

@@ -1,0 +1,168 @@
+"""``embed``: features of files, folders and map files in one step, by an encoder that ships with the package."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.maps.reader import MapFile, open_maps
+from downstream.features.export import describe_features
+from downstream.features.formats import ENDINGS, import_pyarrow, write_features_as
+from downstream.features.store import Features, write_feature_blocks
+from pretext.data.training_split import check_same_basis
+from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.origin import name_option
+from pretext.runs.trained_run import TrainedRun
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.progress import progress
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.choose_run import choose_run
+from spectral_ssl.planning.inputs.open_data import (
+    check_path,
+    is_dataset,
+    is_map_file,
+    name_paths,
+    open_data,
+    prepare_files,
+)
+from spectral_ssl.planning.options import takes_options
+from spectral_ssl.planning.run_options import EmbedOptions
+
+
+@takes_options(EmbedOptions)
+def embed(options: EmbedOptions) -> dict[str, Any]:
+    """Compute the features of meshes, clouds or images: files, folders of them, and map files.
+
+    Files that cannot be used are failures with a reason; the others are encoded. The maps of files
+    and folders stay in ``WS/cache``, so that a second call is fast.
+
+    Returns
+    -------
+    dict
+        ``path`` (the feature file, see docs/file-formats.md), ``encoder``, ``option`` (which loads
+        the encoder again), ``digest`` of its weights, ``objects``, ``dimensions``, ``labelled`` (the
+        number of objects with a label), ``first`` (the id of an object), ``maps`` (the map files)
+        and ``failures``, a list of (id, reason).
+
+    Raises
+    ------
+    UserError
+        When a path does not exist, no file can be used, there is no such encoder, or the output
+        exists; nothing is written then.
+
+    Examples
+    --------
+    >>> import spectral_ssl
+    >>> result = spectral_ssl.embed(maps.path, run=run, out=folder / "features.h5")
+    >>> spectral_ssl.read_features(result["path"]).values.shape
+    (64, 128)
+    """
+    paths = _list_paths(options.paths)
+    workspace = Workspace.find(options.workspace)
+    kind = options.format
+    out = Path(options.out) if options.out else workspace.root / "features" / f"{name_paths(paths)}{ENDINGS[kind]}"
+    refuse_existing(out, options.overwrite)  # fails before the work; checked again when the file is renamed
+    if kind == "parquet":
+        import_pyarrow()
+    run = choose_run(options.run, options.encoder, workspace, prefers_encoder=True)
+    run = run.at_layer(options.layer) if options.layer != DEFAULT else run
+    parts = _open_parts(paths, run, workspace, options)
+    is_folder = len(paths) == 1 and paths[0].expanduser().is_dir()
+    features = _describe(run, parts, paths[0].expanduser().absolute() if is_folder else "")
+    if kind == "hdf5":
+        write_feature_blocks(out, features, _encode(run, parts), overwrite=options.overwrite)
+    else:
+        values = np.concatenate(list(_encode(run, parts)))
+        write_features_as(out, replace(features, values=values), kind, overwrite=options.overwrite)
+    return {
+        "path": str(out),
+        "encoder": features.about["encoder"],
+        "option": features.about["option"],
+        "digest": run.checkpoint_digest,
+        "objects": len(features.ids),
+        "dimensions": run.encode(np.zeros((1, *run.basis.shape), np.float32)).shape[1],
+        "labelled": int((features.labels >= 0).sum()),
+        "first": features.ids[0],
+        "maps": [str(maps.path) for maps in parts],
+        "failures": [list(pair) for pair in features.failures],
+    }
+
+
+def _list_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the paths as a list; raise a UserError if one does not exist."""
+    paths = [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
+    if not paths:
+        raise UserError("nothing to embed", "no path", "give files, folders or map files")
+    for path in paths:
+        check_path(path)
+    return paths
+
+
+def _open_parts(paths: Sequence[Path], run: TrainedRun, workspace: Workspace, options: EmbedOptions) -> list[MapFile]:
+    """Open the map files among the paths and the data sets, and prepare all other files and folders together."""
+    opened = [path for path in paths if is_map_file(path) or is_dataset(path)]
+    raw = [path for path in paths if path not in opened]
+    for maps in (open_maps(path.expanduser()) for path in opened if is_map_file(path)):
+        check_same_basis(run.basis, maps)  # fails before files are prepared
+    parts = [open_data(path, run, workspace) for path in dict.fromkeys(opened)]
+    if raw:
+        parts.append(prepare_files(raw, run.basis, workspace, up=options.up, workers=options.workers))
+    elif options.up is not None:
+        raise UserError("--up is for files and folders", options.up, "leave it out: the maps are prepared already")
+    return parts
+
+
+def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path) -> Features:
+    """Describe the features of several map files together, without their values."""
+    each = [describe_features(run, maps) for maps in parts]
+    option, value = name_option(run)
+    about = {
+        **each[0].about,
+        "source": ", ".join(features.about["source"] for features in each),
+        "encoder": run.name or run.folder.name,
+        "option": shlex.join([option, value]),
+        "folder": str(folder),
+        "maps": json.dumps([[str(maps.path.resolve()), maps.digest] for maps in parts]),
+    }
+    if len(parts) == 1:
+        return replace(each[0], about=about, failures=parts[0].failures)
+    about["data_digest"] = sha256("".join(maps.digest for maps in parts).encode()).hexdigest()
+    names = [_name_rows(maps, parts) for maps in parts]
+    classes = tuple(dict.fromkeys(name for features in each for name in features.classes))
+    labels = [
+        np.array([-1 if label < 0 else classes.index(features.classes[label]) for label in features.labels], np.int64)
+        for features in each
+    ]
+    return Features(
+        values=each[0].values,
+        ids=[identity for ids, _ in names for identity in ids],
+        labels=np.concatenate(labels),
+        splits=np.concatenate([features.splits for features in each]),
+        classes=classes,
+        about=about,
+        failures=tuple(failure for _, failures in names for failure in failures),
+    )
+
+
+def _name_rows(maps: MapFile, parts: Sequence[MapFile]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return ids and failures of one map file; they begin with its name if another file has one of its ids."""
+    mine = set(maps.ids)
+    is_unique = all(mine.isdisjoint(other.ids) for other in parts if other is not maps)
+    prefix = "" if is_unique else f"{maps.path.stem}/"
+    return [prefix + identity for identity in maps.ids], [(prefix + name, reason) for name, reason in maps.failures]
+
+
+def _encode(run: TrainedRun, parts: Sequence[MapFile]) -> Iterator[NDArray[np.float32]]:
+    """Yield the features of all maps block by block, with a progress line."""
+    with progress("features", sum(map(len, parts))) as advance:
+        for maps in parts:
+            for block in run.encode_blocks(maps):
+                yield block
+                advance(len(block))
