@@ -16,6 +16,7 @@ Letters in shapes: B batch, C, H, W of the maps, D features, E dimensions of the
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +40,10 @@ class EmbeddingNetworksConfig:
 
     Attributes
     ----------
-    encoder : {"auto", "grid", "perceptron", "pictures"}
-        "grid" is a 3D convolution over the density on a grid, "perceptron" a perceptron on the
-        coefficients, "pictures" a 2D convolution. "auto" takes "grid" for Zernike moments,
+    encoder : {"auto", "grid", "patch-grid", "perceptron", "pictures"}
+        "grid" is a 3D convolution over the density on a grid, "patch-grid" a wider residual one
+        over patches of it, "perceptron" a perceptron on the coefficients, "pictures" a 2D
+        convolution. "auto" takes "grid" for Zernike moments,
         "perceptron" for other coefficients, and "pictures" for images.
     width : int
         Number of channels of the first convolution. The perceptron's layers have 16 times as many
@@ -148,7 +150,7 @@ class JointEmbedding(MethodDefaults, nn.Module):
             got = f"condition {problem.condition}, target {problem.target}"
             raise UserError("a joint embedding needs two views of one shape", got, "take the task views")
         self.config = config
-        networks, optimisation = config.networks, config.optimisation
+        networks = config.networks
         self.encoder = build_encoder(
             networks.encoder,
             problem,
@@ -161,11 +163,13 @@ class JointEmbedding(MethodDefaults, nn.Module):
         self.projector = build_projector(networks.code, networks.projector)
         # The learning rate depends on this count, so it is saved in checkpoints.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "main": torch.optim.AdamW(
-                self.parameters(), lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay, fused=True
-            )
-        }
+
+    @cached_property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Build the optimiser at its first use: it needs more than a second to import, and features do without it."""
+        settings = self.config.optimisation
+        rate, decay = settings.learning_rate, settings.weight_decay
+        return {"main": torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay, fused=True)}
 
     def learn_before_training(self, maps: Tensor, generator: torch.Generator) -> None:
         """Learn the patch filters of the image encoder from clean images (N, C, H, W)."""

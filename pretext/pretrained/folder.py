@@ -107,14 +107,23 @@ def save_encoder(
             work.chmod(0o755)
             _write_folder(work, run, facts)
             if target.exists():
-                shutil.rmtree(target)
-            work.replace(target)
+                _replace_files(work, target)
+            else:
+                work.replace(target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         sync_folder(target.parent)
     except OSError as error:
         raise UserError("cannot write there", f"{target} ({error.strerror})", "choose another folder") from error
     return target
+
+
+def _replace_files(work: Path, target: Path) -> None:
+    """Replace the files of an encoder and keep all others; the description is absent while they do not fit it."""
+    (target / FACTS).unlink()
+    for name in (WEIGHTS, CARD, FACTS):
+        (work / name).replace(target / name)
+    sync_folder(target)
 
 
 def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from pretext.data.standardise import Standardiser
+from pretext.networks.feature_layers import DEFAULT
 from pretext.pretrained.facts import EncoderFacts
 from pretext.pretrained.find import DEFAULT_ENCODER, find_encoder
 from pretext.pretrained.folder import MEAN, METHOD, STD, WEIGHTS, read_encoder
@@ -93,4 +94,4 @@ def _build(folder: Path, facts: EncoderFacts, tensors: dict[str, Tensor]) -> Tra
         checkpoint_path=folder / WEIGHTS,
         name=facts.name,
     )
-    return run.at_layer(facts.layer)
+    return run if facts.layer == DEFAULT else run.at_layer(facts.layer)

@@ -306,7 +306,7 @@ class TrainedRun:
         """
         check_repository(repository)
         if self.name and not licence:  # an encoder as it was loaded
-            return upload_encoder(self.folder, repository, is_private=is_private)
+            return upload_encoder(self.checkpoint_path.parent, repository, is_private=is_private)
         with TemporaryDirectory(prefix="spectral-ssl-") as folder:
             saved = self.save(Path(folder) / "encoder", name=repository.rpartition("/")[2], licence=licence)
             return upload_encoder(saved, repository, is_private=is_private)
