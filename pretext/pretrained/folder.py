@@ -33,6 +33,7 @@ WEIGHTS, CARD = "weights.safetensors", "CARD.md"
 FILES = (WEIGHTS, FACTS, CARD)
 LARGEST_HALF = 65504.0
 METHOD, MEAN, STD = "method.", "statistics.mean", "statistics.std"
+WHITENING_MEAN, WHITENING_MATRIX = "whitening.mean", "whitening.matrix"
 
 
 def save_encoder(
@@ -66,7 +67,7 @@ def save_encoder(
     scores : mapping, optional
         Measured scores, for the card.
     overwrite : bool
-        Whether an existing encoder in the folder may be replaced.
+        Whether the files of an encoder in an existing folder may be replaced; others are kept.
 
     Returns
     -------
@@ -81,14 +82,15 @@ def save_encoder(
     target = Path(folder)
     name = name or run.name or target.resolve().name
     check_name(name, f"the folder {target}")
-    if target.exists() and not (overwrite and (target / FACTS).is_file()):
-        raise UserError("output exists already", str(target), "choose another folder, or allow to replace an encoder")
+    if target.exists() and not (overwrite and target.is_dir()):
+        raise UserError("output exists already", str(target), "choose another folder, or allow to overwrite")
     facts = EncoderFacts(
         name=name,
         version=version,
         plan=replace(run.plan, data="").to_toml(),  # the path is of this machine only
         basis=run.basis.to_json(),
         layer=run.layer,
+        dimensions=count_features(run),
         recipe=recipe,
         data=Path(run.plan.data).name,
         data_digest=run.plan.data_digest,
@@ -118,9 +120,15 @@ def save_encoder(
     return target
 
 
+def count_features(run: "TrainedRun") -> int:
+    """Count the features of a run at its layer."""
+    sizes = run.layers()
+    return sum(sizes[name] for name in run.layer.split("+"))
+
+
 def _replace_files(work: Path, target: Path) -> None:
     """Replace the files of an encoder and keep all others; the description is absent while they do not fit it."""
-    (target / FACTS).unlink()
+    (target / FACTS).unlink(missing_ok=True)
     for name in (WEIGHTS, CARD, FACTS):
         (work / name).replace(target / name)
     sync_folder(target)
@@ -130,6 +138,8 @@ def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:
     """Write the three files of an encoder."""
     tensors = {METHOD + name: value for name, value in shrink(run.method).items()}
     tensors |= {MEAN: run.standardise.mean, STD: run.standardise.std}
+    if run.whitening is not None:
+        tensors |= {WHITENING_MEAN: run.whitening.mean, WHITENING_MATRIX: run.whitening.matrix.half()}
     write_weights(folder / WEIGHTS, tensors, {"format": "pt"})  # the key by which other programs know PyTorch
     write_description(folder, replace(facts, digest=hash_file(folder / WEIGHTS)))
 

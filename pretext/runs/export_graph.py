@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Batch
 from pretext.data.standardise import LARGEST_VALUE
+from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 
@@ -31,6 +32,8 @@ class EncoderGraph(nn.Module):
     mean: Tensor
     std: Tensor
     valid: Tensor
+    whitening_mean: Tensor
+    whitening_matrix: Tensor
 
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
@@ -43,8 +46,14 @@ class EncoderGraph(nn.Module):
         self.register_buffer("mean", run.standardise.mean)
         self.register_buffer("std", run.standardise.std)
         self.register_buffer("valid", run.standardise.valid)
+        if run.whitening is not None:
+            self.register_buffer("whitening_mean", run.whitening.mean)
+            self.register_buffer("whitening_matrix", run.whitening.matrix)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute features of maps."""
         standard = ((maps - self.mean) / self.std * self.valid).clamp(-LARGEST_VALUE, LARGEST_VALUE)
-        return self.run.features(self.run.plan.view(Batch(standard, self.run.standardise)))
+        features = self.run.features(self.run.plan.view(Batch(standard, self.run.standardise)))
+        if self.run.whitening is None or self.run.layer != DEFAULT:
+            return features
+        return (features - self.whitening_mean) @ self.whitening_matrix

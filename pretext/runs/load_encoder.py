@@ -1,6 +1,6 @@
 """Load an encoder, one that ships with the package or one that was saved, as a run that computes features."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -11,9 +11,10 @@ from pretext.data.standardise import Standardiser
 from pretext.networks.feature_layers import DEFAULT
 from pretext.pretrained.facts import EncoderFacts
 from pretext.pretrained.find import DEFAULT_ENCODER, find_encoder
-from pretext.pretrained.folder import MEAN, METHOD, STD, WEIGHTS, read_encoder
+from pretext.pretrained.folder import MEAN, METHOD, STD, WEIGHTS, WHITENING_MATRIX, WHITENING_MEAN, read_encoder
 from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun
+from pretext.runs.whitening import Whitening
 from pretext.training.checkpoint import Progress
 from spectral_ssl.ground.errors import UserError
 
@@ -71,6 +72,7 @@ def _build(folder: Path, facts: EncoderFacts, tensors: dict[str, Tensor]) -> Tra
     if mean.shape != basis.shape or std.shape != basis.shape:
         raise ValueError(f"statistics of shape {tuple(mean.shape)} for {basis.shape}")
     standardiser = Standardiser.from_statistics(basis, mean.float(), std.float())
+    whitening = _take_whitening(tensors)
     state = {name.removeprefix(METHOD): value for name, value in tensors.items()}
     plan.check_sizes(standardiser, state, features_only=True)
     method = plan.build(standardiser)
@@ -94,4 +96,19 @@ def _build(folder: Path, facts: EncoderFacts, tensors: dict[str, Tensor]) -> Tra
         checkpoint_path=folder / WEIGHTS,
         name=facts.name,
     )
+    if whitening is not None:
+        if run.layers()[DEFAULT] != len(whitening.mean):
+            raise ValueError(f"a whitening of {len(whitening.mean)} features for {run.layers()[DEFAULT]}")
+        run = replace(run, whitening=whitening)
     return run if facts.layer == DEFAULT else run.at_layer(facts.layer)
+
+
+def _take_whitening(tensors: dict[str, Tensor]) -> Whitening | None:
+    """Take the whitening out of the tensors of an encoder; None if there is none."""
+    mean, matrix = tensors.pop(WHITENING_MEAN, None), tensors.pop(WHITENING_MATRIX, None)
+    if mean is None and matrix is None:
+        return None
+    if mean is None or matrix is None or mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
+        shapes = [None if each is None else tuple(each.shape) for each in (mean, matrix)]
+        raise ValueError(f"a whitening of shapes {shapes}")
+    return Whitening(mean.float(), matrix.float())

@@ -23,6 +23,7 @@ from pretext.pretrained.hub import check_repository, upload_encoder
 from pretext.randomness import seeded_generator
 from pretext.runs.inputs import generate_maps
 from pretext.runs.plan import Plan
+from pretext.runs.whitening import Whitening, fit_whitening, sample_universe_maps
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.config import build_config, merge_settings, parse_settings
@@ -57,6 +58,8 @@ class TrainedRun:
     name : str
         The name of an encoder that was loaded by ``load``; empty for a run. An encoder has no
         optimiser states, and its folder must not be changed.
+    whitening : Whitening, optional
+        A linear map of the features of the default layer, see ``whiten``.
 
     Examples
     --------
@@ -75,6 +78,7 @@ class TrainedRun:
     checkpoint_path: Path
     layer: str = DEFAULT
     name: str = ""
+    whitening: Whitening | None = None
 
     @property
     def basis(self) -> Basis:
@@ -139,10 +143,11 @@ class TrainedRun:
         deviation, 2 D. Neither depends on the order of the views.
         """
         of_views = [self.features(condition) for condition in self.plan.inference_views(maps, self.standardise)]
-        if len(of_views) == 1:
-            return of_views[0]
-        stacked = torch.stack(of_views)
-        return torch.cat([stacked.mean(dim=0), stacked.std(dim=0, correction=0)], dim=1)
+        features = of_views[0]
+        if len(of_views) > 1:
+            stacked = torch.stack(of_views)
+            features = torch.cat([stacked.mean(dim=0), stacked.std(dim=0, correction=0)], dim=1)
+        return features if self.whitening is None or self.layer != DEFAULT else self.whitening(features)
 
     def features(self, condition: torch.Tensor) -> torch.Tensor:
         """Compute features (B, D) of conditions (B, C, H, W) as the task's view gives them; they require a gradient."""
@@ -159,16 +164,24 @@ class TrainedRun:
         first, *others = self.plan.inference_views(empty, self.standardise)
         with torch.no_grad():
             by_layer = {DEFAULT: self.method.features(first), **self.method.layers(first)}
-        return {name: (2 if others else 1) * features.shape[1] for name, features in by_layer.items()}
+        sizes = {name: (2 if others else 1) * features.shape[1] for name, features in by_layer.items()}
+        return sizes if self.whitening is None else sizes | {DEFAULT: self.whitening.matrix.shape[1]}
+
+    def whiten(self, maps: NDArray[np.float32], components: int) -> "TrainedRun":
+        """Return the same run with whitened features (``pretext.runs.whitening``).
+
+        Parameters
+        ----------
+        maps : ndarray, shape (N, C, H, W), float32
+            Maps of many objects, not standardised. The whitening is fitted to their features.
+        components : int
+            Largest number of whitened components, the dimensions of the new features.
+        """
+        plain = replace(self, whitening=None, layer=DEFAULT)
+        return replace(plain, whitening=fit_whitening(plain.encode(maps), components))
 
     def at_layer(self, layer: str) -> "TrainedRun":
-        """Return the same run with the features of another layer, or of several joined by ``+``.
-
-        Raises
-        ------
-        UserError
-            If there is no such layer.
-        """
+        """Return the same run with the features of another layer, or of several joined by ``+``."""
         layer = "+".join(name.strip() for name in layer.split("+"))
         select_layer({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
         return replace(self, layer=layer)
@@ -203,10 +216,15 @@ class TrainedRun:
         return self.encode(maps.read(rows))
 
     def untrained(self, seed: int) -> "TrainedRun":
-        """Return the same network with new random parameters."""
-        return replace(
-            self, method=self.plan.build(self.standardise, seed), checkpoint_digest=f"untrained, seed {seed}"
-        )
+        """Return the same network with new random parameters.
+
+        If the features are whitened, those of the untrained network are whitened too, fitted to new
+        shapes of the universe.
+        """
+        method = self.plan.build(self.standardise, seed)
+        run = replace(self, method=method, checkpoint_digest=f"untrained, seed {seed}", whitening=None)
+        components = 0 if self.whitening is None else self.whitening.matrix.shape[1]
+        return run.whiten(sample_universe_maps(self.basis, seed), components) if components else run
 
     def with_task_settings(self, settings: Sequence[str]) -> "TrainedRun":
         """Return the same network with other settings of its task: ``key=value`` texts that replace the run's own.
@@ -261,17 +279,7 @@ class TrainedRun:
         licence : str
             The licence of the weights, for the card.
         overwrite : bool
-            Whether an encoder in that folder may be replaced.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        UserError
-            If the folder exists or cannot be written, or the name is not allowed.
+            Whether the files of an encoder in an existing folder may be replaced; others are kept.
 
         Examples
         --------
@@ -298,11 +306,6 @@ class TrainedRun:
         -------
         str
             ``hf:OWNER/NAME``, which ``load`` takes.
-
-        Raises
-        ------
-        UserError
-            If the package is not installed, the user may not write there, or there is no network.
         """
         check_repository(repository)
         if self.name and not licence:  # an encoder as it was loaded
@@ -394,51 +397,3 @@ def load_run(folder: Path | str) -> TrainedRun:
             "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
         ) from error
     return TrainedRun(folder, plan, method, standardiser, content, hash_file(path), path)
-
-
-def select_held_out_rows(maps: MapFile, count: int) -> NDArray[np.int64]:
-    """Select up to ``count`` rows spread over the test split, or over all maps if there is none."""
-    rows = maps.rows("test") if len(maps.rows("test")) else maps.rows()
-    # They are spread because consecutive rows of a file often belong to one class.
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-
-
-def describe_rows(maps: MapFile, rows: NDArray[np.int64]) -> str:
-    """Describe rows of a map file for a caption, with their number and their split.
-
-    Parameters
-    ----------
-    maps : MapFile
-        The map file.
-    rows : ndarray, shape (N,), int64
-        Rows of it.
-
-    Returns
-    -------
-    str
-        E.g. "6 images of the test split", or "9 objects of the training and the test split".
-    """
-    is_image = maps.basis.kind == "pixels"
-    noun = "object" if not is_image else "image" if maps.basis.shape[1:] != (1, 1) else "sample"
-    present = set(maps.splits[rows].tolist())
-    names = {"train": "training", "val": "validation", "test": "test"}
-    splits = [f"the {name}" for split, name in names.items() if split in present]
-    return f"{len(rows)} {noun}{'s' * (len(rows) != 1)} of {' and '.join(splits)} split"
-
-
-def require_comparable(main: TrainedRun, others: Sequence[TrainedRun], maps: MapFile) -> None:
-    """Raise a UserError unless all runs have completions and the conditions that ``main`` makes suit the others."""
-    for each in (main, *others):
-        each.require_completions()
-    problem = main.plan.task_entry.problem(main.basis, main.plan.task_config)
-    for other in others:
-        check_same_basis(other.basis, maps)
-        if not (
-            torch.equal(other.standardise.mean, main.standardise.mean)
-            and torch.equal(other.standardise.std, main.standardise.std)
-        ):
-            what_to_do = "train it on the same map file: the conditions of one run have other units for the other"
-            raise UserError("runs with other training statistics", str(other.folder), what_to_do)
-        other_problem = other.plan.task_entry.problem(other.basis, other.plan.task_config)
-        if (other_problem.condition, other_problem.target) != (problem.condition, problem.target):
-            raise UserError("runs whose tasks cannot be compared", str(other.folder), "give runs of one task")

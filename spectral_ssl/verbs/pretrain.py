@@ -14,7 +14,8 @@ from downstream.probes.protocol.quick_score import compute_quick_score
 from downstream.report.evidence import Predictions
 from downstream.report.page import NAME as REPORT
 from downstream.report.page import write_short_report
-from pretext.runs.trained_run import TrainedRun, describe_rows, load_run, select_held_out_rows
+from pretext.runs.held_out_rows import describe_rows, select_held_out_rows
+from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
@@ -92,6 +93,7 @@ def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
             start.folder,
             start.plan.to_toml(),
             start.progress,
+            has_weights=bool(start.plan.init_from),
             mixes=start.plan.task_entry.mixes,
             processes=processes,
             device=fit_device(start.network, device, options.device),

@@ -9,7 +9,8 @@ import torch
 from data_prep.maps.reader import MapFile
 from downstream.probes.compared_features import TRAINED, UNTRAINED
 from downstream.probes.intervals import compute_accuracy_interval
-from pretext.runs.trained_run import TrainedRun, describe_rows
+from pretext.runs.held_out_rows import describe_rows
+from pretext.runs.trained_run import TrainedRun
 from pretext.training.feature_statistics import NEIGHBOURS, count_neighbours, knn_accuracy
 
 MOST = 300  # samples: a second or two of one core for most encoders
