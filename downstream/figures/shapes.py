@@ -17,6 +17,7 @@ from spectral_ssl.ground.terminal import printable
 ELEVATION, AZIMUTH = 22.0, -55.0
 LIGHT = np.array([-0.3, -0.6, 0.75])
 MOST_POINTS = 4096  # Points drawn of a cloud.
+TITLE_INCHES = 0.45  # A tall shape fills its axes, so the titles stand above them.
 COLOUR = np.array([0.45, 0.62, 0.82])
 
 
@@ -43,15 +44,16 @@ def draw_shapes(path: Path, rows: Sequence[tuple[str, Mapping[str, Shape]]], *, 
     if not rows or not rows[0][1]:
         raise UserError("no shapes to draw", "none", "give at least one row with one shape")
     titles = list(rows[0][1])
-    figure = Figure(figsize=(2.1 * len(titles) + 0.3, 2.1 * len(rows) + 0.3))
+    height = 2.1 * len(rows) + TITLE_INCHES
+    figure = Figure(figsize=(2.1 * len(titles) + 0.3, height))
     # The 3D axes of matplotlib leave wide borders, so the borders are cut here and the axes zoomed.
-    figure.subplots_adjust(left=0.04, right=1, bottom=0, top=1 - 0.35 / (2.1 * len(rows) + 0.3), wspace=0, hspace=0)
+    figure.subplots_adjust(left=0.04, right=1, bottom=0, top=1 - TITLE_INCHES / height, wspace=0, hspace=0)
     for row, (name, versions) in enumerate(rows):
         for column, title in enumerate(titles):
             axis = figure.add_subplot(len(rows), len(titles), row * len(titles) + column + 1, projection="3d")
             _set_camera(axis)
             if row == 0:
-                axis.set_title(title, fontsize=9, y=1.0)
+                axis.set_title(title, fontsize=9, y=1.03)
             if column == 0:
                 style = {"transform": axis.transAxes, "rotation": 90, "va": "center"}
                 axis.text2D(0.02, 0.5, printable(name), fontsize=9, parse_math=False, **style)

@@ -59,7 +59,9 @@ def prep(
 
 
 def list_command(
-    what: Annotated[str | None, typer.Argument(help="datasets, methods, tasks, recipes, runs, maps or layers.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="datasets, encoders, methods, tasks, recipes, runs, maps or layers.")
+    ] = None,
     name: Annotated[
         str | None, typer.Argument(help="With datasets: a name; prints its source, its terms and its layouts.")
     ] = None,

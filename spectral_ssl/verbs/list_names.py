@@ -6,7 +6,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.run_folder import read_status
 from spectral_ssl.ground.workspace import Workspace
 
-KINDS = ("datasets", "methods", "tasks", "recipes", "runs", "maps")
+KINDS = ("datasets", "encoders", "methods", "tasks", "recipes", "runs", "maps")
 LAYERS = "layers"  # belongs to one run, so it is listed on request only
 
 
@@ -17,7 +17,7 @@ def list_names(
 
     Parameters
     ----------
-    what : {"datasets", "methods", "tasks", "recipes", "runs", "maps", "layers"}, optional
+    what : {"datasets", "encoders", "methods", "tasks", "recipes", "runs", "maps", "layers"}, optional
         The kind of names; by default all kinds but the layers.
     run : path, optional
         With "layers": the run whose layers are listed; the latest run by default.
@@ -62,6 +62,11 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
             f"{name}:PATH" if entry.after_colon == "path" else name: entry.description
             for name, entry in SOURCES.items()
         }
+    if kind == "encoders":
+        from pretext.pretrained.find import SHIPPED
+        from spectral_ssl.planning.inputs.encoders import list_saved
+
+        return {**SHIPPED, **{name: _describe_encoder(folder) for name, folder in list_saved(workspace).items()}}
     if kind == "methods":
         from pretext.methods.catalogue import METHODS
 
@@ -81,6 +86,17 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
             for path in sorted((workspace.root / "runs").glob("*/config.toml"))
         }
     return {path.name: str(path) for path in sorted((workspace.root / "maps").glob("*.h5"))}
+
+
+def _describe_encoder(folder: Path) -> str:
+    """Describe an encoder that was saved in the workspace."""
+    from pretext.pretrained.facts import read_facts
+
+    try:
+        data = read_facts(folder).data
+    except UserError as error:
+        return f"{folder} ({error.what})"
+    return f"{folder}" + (f" (trained on {data})" if data else "")
 
 
 def _state(run: Path) -> str:

@@ -121,13 +121,9 @@ def open_source(
     if classes and loose:
         notes.append(f"{loose} of them in no class folder, without a label")
     notes += _describe_splits(layout.names)
-    if len(groups) < len(sizes):
-        left_out = len(sizes) - len(groups)
-        notes.append(f"not read: {left_out} file{'s' * (left_out != 1)} in folders of documents")
+    notes += _describe_unread(len(sizes) - len(groups))
     notes += _describe_skipped(root, skipped, [*candidates, *failed] if kind == "shapes" else [])
-    if tree.repeated:
-        what = "1 folder behind a link" if tree.repeated == 1 else f"{tree.repeated} folders behind links"
-        notes.append(f"{what} not read again, because the files are already included")
+    notes += _describe_repeated(tree.repeated)
     return Source(
         name=f"folder:{name_folder(root)}",
         kind=kind,
@@ -138,6 +134,17 @@ def open_source(
         note="; ".join(notes),
         doubts=tuple(layout.doubts),
     )
+
+
+def _describe_unread(documents: int) -> list[str]:
+    """Count the files in folders of documents."""
+    return [f"not read: {documents} file{'s' * (documents != 1)} in folders of documents"] if documents else []
+
+
+def _describe_repeated(folders: int) -> list[str]:
+    """Count the folders behind links that are included already."""
+    what = "1 folder behind a link" if folders == 1 else f"{folders} folders behind links"
+    return [f"{what} not read again, because the files are already included"] if folders else []
 
 
 def _describe_splits(names: Mapping[str, Split]) -> list[str]:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.workspace import Workspace
 
@@ -20,6 +21,7 @@ LEAST_PYTHON = (3, 11)
 GIB = 1 << 30
 LEAST_DISK, LITTLE_DISK = 1 * GIB, 10 * GIB
 LEAST_MEMORY, LITTLE_MEMORY = 1 * GIB, 4 * GIB
+REINSTALL = "install spectral-ssl again"
 SECONDS = 5.0  # for the self-test, without compiling and importing
 # package to import -> (extra to install, what it adds)
 EXTRAS = {
@@ -91,6 +93,7 @@ def doctor(*, workspace: str | Path | None = None) -> dict[str, Any]:
         ("disk", lambda: _disk(root)),
         ("memory", _memory),
         ("extras", _extras),
+        ("encoders", _encoders),
         ("self-test", _self_tests),
     )
     findings: list[Finding] = []
@@ -275,6 +278,30 @@ def _memory() -> list[Finding]:
     if free < LITTLE_MEMORY:
         return [Finding("memory", "note", found, "give prep fewer --workers, pretrain a smaller train.batch_size")]
     return [Finding("memory", "ok", found)]
+
+
+def _encoders() -> list[Finding]:
+    """Load the encoders that ship with the package, and compute the features of one empty map with each."""
+    import numpy as np
+
+    from pretext.pretrained.find import SHIPPED
+    from pretext.runs.load_encoder import load_encoder
+
+    findings = []
+    for name in SHIPPED:
+        try:
+            encoder = load_encoder(name)
+            features = encoder.encode(np.zeros((1, *encoder.basis.shape), np.float32))
+            is_sound = bool(np.isfinite(features).all())
+            found = f"loads, {features.shape[1]} features"
+            findings.append(
+                Finding(f"encoder {name}", "ok", found)
+                if is_sound
+                else Finding(f"encoder {name}", "FAILS", "features that are not finite", REINSTALL)
+            )
+        except UserError as error:
+            findings.append(Finding(f"encoder {name}", "FAILS", f"{error.what}: {error.got}", REINSTALL))
+    return findings
 
 
 def _extras() -> list[Finding]:

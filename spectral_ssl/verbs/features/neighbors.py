@@ -31,6 +31,7 @@ from spectral_ssl.planning.inputs.feature_files import find_embedded, open_featu
 from spectral_ssl.planning.inputs.open_data import open_data
 
 DRAWN = 8  # neighbours in the image
+LONGEST_TITLE = 24  # characters
 SIDE = 32  # cells of the grid on which shapes without points are drawn
 
 
@@ -113,7 +114,7 @@ def neighbors(
     check_metric(metric)  # fails before all features are computed
     home = Workspace.find(workspace)
     trained, searched = _open_set(data, run, encoder, layer, home, query)
-    query = name_in_folder(query, data, searched)
+    query = _name_in_folder(query, data, searched)
     is_known = str(query) in searched.ids
     name = str(query) if is_known else Path(query).name
     image = Path(out) if out else trained.folder / "samples" / f"neighbors-{_file_name(name)}.png"
@@ -126,6 +127,7 @@ def neighbors(
         single = _read_query(Path(query).expanduser(), trained, searched, up)
         feature = trained.encode(single.values[None])[0]
     nearest, values = find_nearest(feature, searched.features[rows], count, metric)
+    found = rows[nearest].tolist()
     neighbours = [
         {
             "rank": rank + 1,
@@ -134,15 +136,12 @@ def neighbors(
             "split": str(searched.splits[row]),
             MEASURES[metric]: round(float(value), 6),
         }
-        for rank, (row, value) in enumerate(zip(rows[nearest].tolist(), values, strict=True))
+        for rank, (row, value) in enumerate(zip(found, values, strict=True))
     ]
-    objects = {name: single}
-    for neighbour, row in zip(neighbours[:DRAWN], rows[nearest][:DRAWN].tolist(), strict=True):
-        objects[f"{neighbour['rank']}: {neighbour['class'] or neighbour['id']}"] = searched.read_object(row)
-    drawn = {title: each for title, each in objects.items() if each is not None}
-    if len(drawn) == len(objects):
-        _draw(image, drawn, trained.basis)
-    else:
+    is_drawn = single is not None and _draw_nearest(
+        image, {_shorten_title(name): single}, found[:DRAWN], searched, trained.basis
+    )
+    if not is_drawn:
         say(f"no image: the maps of {searched.path} are gone or have changed; embed the files again")
     return {
         "query": str(query),
@@ -153,7 +152,7 @@ def neighbors(
         "metric": metric,
         "measure": MEASURES[metric],
         "layer": trained.layer,
-        "picture": str(image) if len(drawn) == len(objects) else None,
+        "picture": str(image) if is_drawn else None,
         "answers": neighbours,
     }
 
@@ -180,11 +179,12 @@ def _open_set(
     return open_features_run(path, stored, run, encoder, layer, home), search_features(path, stored)
 
 
-def name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
+def _name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
     """Return the id of a file that lies in the folder that is searched; otherwise the query as it is."""
     path = Path(query).expanduser().absolute()
-    folder = searched.folder if not isinstance(data, str | Path) else Path(data).expanduser()
-    folder = folder if folder is not None and folder.is_dir() else searched.folder
+    folder = searched.folder
+    if isinstance(data, str | Path) and Path(data).expanduser().is_dir():
+        folder = Path(data).expanduser()
     if str(query) in searched.ids or folder is None or not path.is_relative_to(folder.absolute()):
         return query
     identity = path.relative_to(folder.absolute()).as_posix()
@@ -208,6 +208,26 @@ def _read_query(path: Path, run: TrainedRun, searched: SearchSet, up: str | None
     if up is None and run.basis.kind != "pixels" and data_up != "+z":
         up = data_up or None
     return file_to_map(path, run.basis, up)
+
+
+def _draw_nearest(
+    path: Path, drawn: dict[str, SingleMap], rows: Sequence[int], searched: SearchSet, basis: Basis
+) -> bool:
+    """Draw the query and its nearest objects; return False if their maps are gone."""
+    if not drawn:
+        return False
+    for rank, row in enumerate(rows, start=1):
+        each = searched.read_object(row)
+        if each is None:
+            return False
+        drawn[f"{rank}: {_shorten_title(searched.name_class(row) or searched.ids[row])}"] = each
+    _draw(path, drawn, basis)
+    return True
+
+
+def _shorten_title(title: str) -> str:
+    """Shorten a long title, whose end tells files of one folder apart."""
+    return title if len(title) <= LONGEST_TITLE else "..." + title[3 - LONGEST_TITLE :]
 
 
 def _draw(path: Path, objects: dict[str, SingleMap], basis: Basis) -> None:
