@@ -5,10 +5,10 @@ coarse grid with many channels. Two residual blocks and a halving follow. Nearly
 therefore of wide layers on few cells, which processors with bfloat16 matrix units compute at a high
 rate. In the network of ``grid_encoder`` they are of narrow layers on many cells: here a step takes
 twice as long for thirteen times as many products. The network has no layer on all cells at once, so
-its parameters need 3 MB in 16 bits (``grid_encoder``: 17 MB).
+its parameters need 1.7 MB in 16 bits (``grid_encoder``: 17 MB).
 
-Letters in shapes: B batch, C, H, W of the map, G side of the density's grid, F channels, F' = 4 F /
-3 channels of the last convolution, D' size of the code.
+Letters in shapes: B batch, C, H, W of the map, G side of the density's grid, F channels, F' = 3 F /
+2 channels of the last convolution, D' size of the code.
 """
 
 import torch
@@ -35,7 +35,7 @@ class PatchGridEncoder(nn.Module):
     grid : int
         Number G of cells on a side of the cube, a multiple of 3; other numbers are rounded up.
     width : int
-        Channels F of the patches and of the residual blocks; the last convolution has 4 F / 3.
+        Channels F of the patches and of the residual blocks; the last convolution has 3 F / 2.
     code : int
         Size D' of the last layer, which the projector reads.
 
@@ -55,12 +55,12 @@ class PatchGridEncoder(nn.Module):
     >>> encoder = PatchGridEncoder(standardise, highest_order=0, grid=12, width=6, code=16)
     >>> maps = torch.zeros(3, *basis.shape)
     >>> encoder(maps).shape, encoder.features(maps).shape
-    (torch.Size([3, 16]), torch.Size([3, 88]))
+    (torch.Size([3, 16]), torch.Size([3, 97]))
     """
 
     def __init__(self, standardise: Standardiser, highest_order: int, grid: int, width: int, code: int) -> None:
         super().__init__()
-        last = 4 * width // 3
+        last = 3 * width // 2
         # The difference from the mean density: what all objects share needs no channels.
         self.density = DensityGrid(standardise, highest_order, -(-grid // PATCH) * PATCH, with_mean=False)
         self.patches = _normalised(nn.Conv3d(1, width, PATCH, stride=PATCH, bias=False))
