@@ -41,10 +41,13 @@ def _list_basis_options(basis: Basis) -> list[str]:
 def build_pretrain_command(plan: Plan, folder: Path) -> str:
     """Build the command that trains with the same settings; it names those that differ from the defaults."""
     words = ["pretrain", "--data", plan.data, "--method", plan.method, "--task", plan.task]
+    words += ["--init-from", plan.init_from] if plan.init_from else []
     for section, config in (("train", plan.train), ("method", plan.method_config), ("task", plan.task_config)):
         defaults = flatten(asdict(type(config)()))
         for key, value in flatten(asdict(config)).items():
-            if value is not None and (value != defaults[key] or key in CHOSEN_BY_DATA):
+            # A run that starts from weights takes its other settings from there, not from the defaults.
+            is_chosen = key in CHOSEN_BY_DATA or bool(plan.init_from)
+            if value is not None and (value != defaults[key] or is_chosen):
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 words += ["--set", f"{section}.{key}={text}"]
     return _join(words, "--out", folder)

@@ -32,6 +32,9 @@ class Plan:
         Settings of the method and of the task.
     data, data_digest : str
         The map file's absolute path, and the digest of its content.
+    init_from, init_digest : str
+        The run or the encoder whose weights the training starts from, as a name or an absolute
+        path, and the digest of its weights; empty for random weights.
     """
 
     method: str
@@ -41,10 +44,14 @@ class Plan:
     task_config: Any
     data: str
     data_digest: str
+    init_from: str = ""
+    init_digest: str = ""
 
     def to_toml(self) -> str:
         """Write the text of ``config.toml``."""
         run = {"method": self.method, "task": self.task, "data": self.data, "data_digest": self.data_digest}
+        if self.init_from:
+            run |= {"init_from": self.init_from, "init_digest": self.init_digest}
         sections = {"run": run, "train": self.train, "method": self.method_config, "task": self.task_config}
         return to_toml(sections)
 
@@ -66,6 +73,8 @@ class Plan:
             task_config=build_config(task.config, sections.get("task", {}), "task"),
             data=run["data"],
             data_digest=run["data_digest"],
+            init_from=run.get("init_from", ""),
+            init_digest=run.get("init_digest", ""),
         )
 
     def build(self, standardiser: Standardiser, seed: int | None = None) -> Method:

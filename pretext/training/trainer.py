@@ -67,6 +67,9 @@ class Trainer:
         The whole resolved config as TOML, for the checkpoints.
     start : dict, optional
         The ``place`` of the checkpoint whose state the method has; by default the training begins.
+    has_weights : bool
+        Whether the method starts from the weights of another run. Then it learns nothing of the data
+        before its first step.
     mixes : bool
         Whether the task mixes samples of a batch.
     processes : Distributed
@@ -98,6 +101,7 @@ class Trainer:
         resolved: str,
         start: dict[str, Any] | None = None,
         *,
+        has_weights: bool = False,
         mixes: bool = False,
         processes: Distributed = ALONE,
         device: torch.device | None = None,
@@ -112,7 +116,7 @@ class Trainer:
         self.method, self.module = method, method
         self.corrupt, self.data, self.config = corrupt, data, config
         self.run_folder, self.resolved = run, resolved
-        self.is_new = start is None
+        self.learns_first = start is None and not has_weights
         self.processes = processes
         self.device = device or choose_device()
         self.progress = Progress(**start) if start else Progress()
@@ -182,7 +186,7 @@ class Trainer:
         """Prepare the network for its first step."""
         if self.processes.is_main:
             write_status(self.run_folder, "running", self.progress.epoch, self.progress.step)
-        if self.is_new:
+        if self.learns_first:
             learn_before_training(self.method, self.data.reference, self.config.seed)
         move_to_device(self.method, self.device)
         self.processes.copy_from_main(self.module)

@@ -119,6 +119,7 @@ def print_run(run: dict[str, Any]) -> None:
         "state": f"{run['state']}, {trained}" + (f", {format_duration(60 * minutes)}" if minutes else ""),
         "trained": f"{run['method']} on {run['task']}",
         "data": run["data"],
+        **({"weights": f"started from {run['init_from']}"} if run["init_from"] else {}),
         "size": f"{run['megabytes']:g} MB",
         "made by": ", ".join(f"{name} {value}" for name, value in run["environment"].items() if value is not None),
     }
@@ -238,6 +239,8 @@ def print_pretrain_estimate(estimate: dict[str, Any]) -> None:
     for line in estimate["advice"]:
         print(line)
     print(f"pretrain {estimate['method']} on {estimate['task']}: {estimate['trained_on']}")
+    if estimate["init_from"]:
+        print(f"  starting from the weights of {estimate['init_from']}")
     print(
         f"  {estimate['parameters']:,} parameters, {estimate['epochs']} epochs of batches of {estimate['batch_size']}",
         end="",

@@ -120,15 +120,15 @@ def list_advice(plan: Plan, maps: MapFile) -> list[str]:
     if plan.train.fresh:
         return []
     lines, count = [], len(maps.rows("train"))
-    if count < FEW:
+    if count < FEW and not plan.init_from:
         lines.append(_advise_on_few(maps, count))
     if plan.task == "views" and plan.task_config.pose == "upright":
         agreement = measure_pose_agreement(maps)
         if agreement is not None and agreement < NO_COMMON_POSE:
+            change = "--init-from universe-any-pose" if plan.init_from else "--set pose=principal"
             lines.append(
                 f"the objects have no common pose (agreement of their principal axes {agreement:.2f}; rotated at "
-                "random 0, upright furniture 0.16 and more): `--set pose=principal` gives features that do not "
-                "depend on the pose"
+                f"random 0, upright furniture 0.16 and more): `{change}` gives features that do not depend on the pose"
             )
     return lines
 

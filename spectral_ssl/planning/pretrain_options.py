@@ -12,6 +12,7 @@ from spectral_ssl.planning.options import check_options, described, is_set, opti
 
 if TYPE_CHECKING:  # the command line prints its help without loading what reads a map file
     from data_prep.maps.reader import MapFile
+    from pretext.runs.trained_run import TrainedRun
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,18 @@ class PretrainOptions:
         reads=str,
         flag="--set",
         is_repeatable=True,
+    )
+    init_from: "str | Path | TrainedRun | None" = option(
+        None,
+        "Weights to start from: a run, an encoder, or none [universe-upright for few shapes, else none].",
+        "The weights that a new run starts from: a run (its folder, its name in the workspace, or the loaded run), an "
+        'encoder (a name of ``list encoders``, a folder, or ``hf:OWNER/NAME``), or "none" for random weights. Method, '
+        "task and networks are then those of the run or the encoder, and so are the statistics that standardise the "
+        'maps. The default is "universe-upright" for fewer than 1000 shapes with clouds and the basis of that encoder, '
+        "if no recipe, method, task or settings of these are given; else random weights.",
+        kind="str, path or TrainedRun",
+        reads=str,
+        completes="encoders",
     )
     resume: str | Path | None = option(
         None,

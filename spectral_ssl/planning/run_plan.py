@@ -23,6 +23,13 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import find_features
 from spectral_ssl.planning.defaults import choose_sections
 from spectral_ssl.planning.find_data import find_maps, wait_for_maps
+from spectral_ssl.planning.new_run.init_from import (
+    Weights,
+    choose_for_weights,
+    choose_weights,
+    find_given_weights,
+    inherit_settings,
+)
 from spectral_ssl.planning.new_run.universe import FRESH, check_stream, find_fresh, is_universe
 from spectral_ssl.planning.options import settings_of
 from spectral_ssl.planning.prep_plan import prepare_dataset
@@ -62,10 +69,14 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
     UserError
         When options, recipe and settings are invalid, or the task cannot work on the maps.
     """
+    given = find_given_weights(options, workspace)
     if options.recipe:
         recipe = str(options.recipe)
-        parts = _merge(options, read_recipe(recipe))
+        parts = _merge(options, read_recipe(recipe), None)
         maps = opened or (find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace))
+        weights = choose_weights(given, options, maps, is_default_allowed=False)
+        if weights is not None:
+            parts = _merge(options, read_recipe(recipe), weights)
     else:
         # a wrong name is reported before anything is prepared
         if options.method:
@@ -74,14 +85,27 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
             find_task(options.task)
         maps = opened or find_maps(options.data, workspace)
         fresh = find_fresh(options.data, options.settings)
-        parts = _merge(options, choose_sections(maps, options.method, options.task, fresh))
+        weights = choose_weights(given, options, maps, is_default_allowed=True)
+        if weights is None:
+            sections = choose_sections(maps, options.method, options.task, fresh)
+        else:
+            names = weights.source.plan
+            sections = choose_sections(maps, names.method, names.task, fresh)
+            sections = choose_for_weights(weights.source, maps, sections.get("train", {}), fresh)
+        parts = _merge(options, sections, weights)
     task = find_task(parts["task"])
     if task.codes is not None and not find_method(parts["method"]).reads_codes:
         readers = " or ".join(name for name, entry in METHODS.items() if entry.reads_codes)
         got = f"--method {parts['method']} --task {parts['task']}"
         raise UserError("a method that reads no codes", got, f"take --method {readers}, or another task")
     parts["task_config"] = find_features(task, parts["task_config"], maps, workspace)
-    plan = Plan(data=str(maps.path.resolve()), data_digest=maps.digest, **parts)
+    plan = Plan(
+        data=str(maps.path.resolve()),
+        data_digest=maps.digest,
+        init_from=weights.name if weights is not None else "",
+        init_digest=weights.source.checkpoint_digest if weights is not None else "",
+        **parts,
+    )
     check_stream(plan, maps)
     plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps
     return plan, maps
@@ -97,11 +121,12 @@ def name_precision_source(options: PretrainOptions) -> str:
     return "the default for these maps on this processor"
 
 
-def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
+def _merge(options: PretrainOptions, sections: Sections, weights: Weights | None) -> dict[str, Any]:
     """Merge a recipe, ``settings`` and the options that stand for a setting into the parts of a plan.
 
-    A later source overrides the ones before: the stream of ``--data universe``, the recipe, options
-    of the training, ``settings``, options of the method and the task.
+    A later source overrides the ones before: the stream of ``--data universe``, the settings of the
+    weights to start from, the recipe, options of the training, ``settings``, options of the method
+    and the task.
     """
     check_recipe(sections)
     names = _choose_names(options, sections)
@@ -110,11 +135,12 @@ def _merge(options: PretrainOptions, sections: Sections) -> dict[str, Any]:
     short = {section: settings_of(options, section) for section in configs}
     _check_short(short, names)
     values = {section: {key: value for key, (_, value) in short[section].items()} for section in configs}
-    stream = {"train": {"fresh": FRESH}} if is_universe(options.data) else {}
+    base: Sections = {"train": {"fresh": FRESH}} if is_universe(options.data) else {}
+    base |= inherit_settings(weights.source, names.method, names.task) if weights is not None else {}
     built: dict[str, Any] = {}
     for section, config in configs.items():
         before, after = (values[section], {}) if section == "train" else ({}, values[section])
-        layers = (stream.get(section, {}), sections.get(section, {}), before, texts[section], after)
+        layers = (base.get(section, {}), sections.get(section, {}), before, texts[section], after)
         merged = merge_settings(config, section, *layers)
         built[section] = build_config(config, merged, section)
     return {

@@ -19,6 +19,7 @@ from pretext.runs.folder import (
 )
 from pretext.runs.plan import Plan
 from pretext.runs.reuse_predictor import reuse_predictor
+from pretext.runs.source_weights import copy_weights, load_source
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.checkpoint import replace_damaged
 from pretext.training.checks import check_accumulation
@@ -104,8 +105,9 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         if interrupted is not None:
             return _resume_run(interrupted, maps, {}, workspace, locks)
     with busy("building the network"):
-        training = open_training_data(plan, maps)
-        network, predictor_run = build_new_network(plan, training, workspace)
+        source = load_source(plan)
+        training = open_training_data(plan, maps, source.standardise if source is not None else None)
+        network, predictor_run = build_new_network(plan, training, workspace, source)
     check_accumulation(network, plan.train.accumulate)  # fails before the folder is made
     folder = _make_folder(out, plan, workspace)
     locks.enter_context(lock_run(folder))
@@ -146,13 +148,17 @@ def join_run(folder: str, plan_text: str, progress: dict[str, Any] | None) -> Ru
     """
     plan = Plan.from_toml(plan_text)
     maps = open_maps(plan.data)
-    training = open_training_data(plan, maps)
-    network = build_network(plan, training) if progress is None else load_run(folder).method
+    # The main process sends its parameters, but not its statistics.
+    run = load_source(plan) if progress is None else load_run(folder)
+    training = open_training_data(plan, maps, run.standardise if run is not None else None)
+    network = build_network(plan, training) if progress is None or run is None else run.method
     return RunStart(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, progress=progress)
 
 
-def build_new_network(plan: Plan, training: TrainingData, workspace: Workspace) -> tuple[Method, Path | None]:
-    """Build an untrained network with everything that it takes from elsewhere before its first step.
+def build_new_network(
+    plan: Plan, training: TrainingData, workspace: Workspace, source: TrainedRun | None
+) -> tuple[Method, Path | None]:
+    """Build the network of a new run with everything that it takes from elsewhere before its first step.
 
     Parameters
     ----------
@@ -162,6 +168,8 @@ def build_new_network(plan: Plan, training: TrainingData, workspace: Workspace) 
         The training split, or the stream of new shapes.
     workspace : Workspace
         The workspace, whose runs may hold a predictor that fits.
+    source : TrainedRun or None
+        The run or the encoder whose weights the network starts with.
 
     Returns
     -------
@@ -171,6 +179,9 @@ def build_new_network(plan: Plan, training: TrainingData, workspace: Workspace) 
         The run from which a predictor was taken.
     """
     network = build_network(plan, training)
+    if source is not None:
+        copy_weights(network, plan, source)
+        return network, None
     if training.codes is not None:
         network.learn_code_statistics(training.codes)
     return network, reuse_predictor(network, plan, workspace.root / "runs")
@@ -221,11 +232,12 @@ def _resume_run(
         raise UserError("other data than the run's", got, f"give the file of the run: {before.data}")
     train = build_config(TrainConfig, asdict(before.train) | short, "train")
     plan = replace(before, train=train, data=str(maps.path.resolve()))
-    training = open_training_data(plan, maps)
+    source = load_source(plan) if run is None else run
+    training = open_training_data(plan, maps, source.standardise if source is not None else None)
     metrics, progress = folder / "metrics.jsonl", None
     if run is None:
         drop_metrics_after(metrics, -1)
-        network, _ = build_new_network(plan, training, workspace)
+        network, _ = build_new_network(plan, training, workspace, source)
         say(f"resuming {folder} from the start: it has no checkpoint yet")
     else:
         if run.checkpoint_path.name != "last.pt":

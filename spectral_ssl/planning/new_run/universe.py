@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile
+from pretext.data.standardise import Standardiser
 from pretext.data.training_split import TrainingData
 from pretext.data.universe_stream import UniverseStream
 from pretext.runs.plan import Plan
@@ -70,9 +71,24 @@ def check_stream(plan: Plan, maps: MapFile) -> None:
         raise UserError(f"the task {plan.task} needs all maps before the training", got, do)
 
 
-def open_training_data(plan: Plan, maps: MapFile) -> TrainingData:
-    """Open the training split of a map file with all that the task needs, or the stream of new shapes."""
-    split = plan.task_entry.open_training_split(maps, plan.task_config)
+def open_training_data(plan: Plan, maps: MapFile, standardise: Standardiser | None = None) -> TrainingData:
+    """Open the training split of a map file with all that the task needs, or the stream of new shapes.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the run.
+    maps : MapFile
+        The map file.
+    standardise : Standardiser, optional
+        Basis and statistics of the weights that the run starts from; those of the file by default.
+
+    Returns
+    -------
+    TrainingData
+        The data, which is open.
+    """
+    split = plan.task_entry.open_training_split(maps, plan.task_config, standardise)
     if not plan.train.fresh:
         return split
     with_maps = plan.task_entry.reads_maps(plan.task_config)

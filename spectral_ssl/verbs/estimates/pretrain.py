@@ -19,6 +19,7 @@ from pretext.method import Method
 from pretext.randomness import seeded_generator
 from pretext.runs.folder import refuse_existing_run
 from pretext.runs.plan import Plan
+from pretext.runs.source_weights import load_source
 from pretext.training.batch_step import BatchStep
 from pretext.training.checkpoint import Progress, save_checkpoint
 from pretext.training.checks import check_accumulation
@@ -31,6 +32,7 @@ from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
 from spectral_ssl.planning.defaults import list_advice
+from spectral_ssl.planning.new_run.init_from import find_given_weights
 from spectral_ssl.planning.new_run.universe import (
     UNIVERSE,
     describe_data,
@@ -59,11 +61,12 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     dict
         ``prep``: the result of ``estimate_prep`` if the data is not prepared yet; nothing else can
         be known then. Else None, and ``method``, ``task``, ``advice`` (lines about the data),
-        ``data``, ``maps`` trained on (new shapes of an epoch with ``train.fresh``), ``trained_on``
-        (the same in words), ``parameters``, ``epochs``, ``batch_size``, ``steps``, ``measured`` (steps),
-        ``seconds_each`` (median), ``seconds_before`` the first step, ``seconds_an_epoch`` of
-        feature statistics and saving, ``seconds`` in all, ``stopped_by_limit`` (whether
-        ``max_minutes`` ends the training before its last epoch), ``megabytes`` of a checkpoint.
+        ``data``, ``init_from`` (the weights at the start), ``maps`` trained on (new shapes of an
+        epoch with ``train.fresh``), ``trained_on`` (the same in words), ``parameters``, ``epochs``,
+        ``batch_size``, ``steps``, ``measured`` (steps), ``seconds_each`` (median),
+        ``seconds_before`` the first step, ``seconds_an_epoch`` of feature statistics and saving,
+        ``seconds`` in all, ``stopped_by_limit`` (whether ``max_minutes`` ends the training before
+        its last epoch), ``megabytes`` of a checkpoint.
 
     Raises
     ------
@@ -86,6 +89,9 @@ def estimate_pretrain(options: PretrainOptions) -> dict[str, Any]:
     maps, prep_options = _find_existing_maps(options, workspace)
     if maps is None:
         return {"prep": estimate_prep(**vars(prep_options))}
+    weights = find_given_weights(options, workspace)  # the plan is made for another workspace
+    if weights is not None:
+        options = replace(options, init_from=weights.source)
     with TemporaryDirectory(prefix="spectral-ssl-") as temporary, quiet():
         folder = Path(temporary)
         plan, maps = plan_run(options, Workspace(folder), maps)  # exports features of a run to the folder
@@ -124,12 +130,14 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
     """Measure a few steps, the feature statistics and a checkpoint; return the estimate of the whole training."""
     config, device = plan.train, choose_device(wanted)
     started = time.monotonic()
-    training = open_training_data(plan, maps)
-    network, _ = build_new_network(plan, training, workspace)
+    source = load_source(plan)
+    training = open_training_data(plan, maps, source.standardise if source is not None else None)
+    network, _ = build_new_network(plan, training, workspace, source)
     check_accumulation(network, config.accumulate)
     steps_an_epoch = math.ceil(len(training) / config.batch_size)
     network.total_steps = config.epochs * steps_an_epoch
-    learn_before_training(network, training.reference, config.seed)
+    if source is None:
+        learn_before_training(network, training.reference, config.seed)
     device = fit_device(network, device, wanted)
     move_to_device(network, device)
     before = time.monotonic() - started
@@ -154,6 +162,7 @@ def _measure(plan: Plan, maps: MapFile, folder: Path, workspace: Workspace, want
         "task": plan.task,
         "advice": list_advice(plan, maps),
         "data": str(maps.path),
+        "init_from": plan.init_from,
         "maps": len(training),
         "trained_on": describe_data(training, maps),
         "parameters": sum(values.numel() for values in network.parameters() if values.requires_grad),

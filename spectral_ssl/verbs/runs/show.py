@@ -29,7 +29,8 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     -------
     dict
         ``name``, ``folder``, ``state`` (running, finished, stopped, failed, killed or unknown),
-        ``method``, ``task``, ``data``, ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
+        ``method``, ``task``, ``data``, ``init_from`` (the weights at the start, if they were not
+        random), ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
         ``megabytes`` on the disk; ``settings`` (section to key to value), ``metrics`` (the last
         value of each, numbers), ``probes`` (file to features to mean score of the linear probe),
         ``verdicts`` (file to what the probe shows about the trained network, in one sentence),
@@ -54,6 +55,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
         about = settings.pop("run")
         described = {name: str(about[name]) for name in ("method", "task", "data")}
+        described["init_from"] = str(about.get("init_from", ""))
     except (OSError, ValueError, KeyError) as error:
         raise UserError("not a run folder", f"{folder} ({error})", "see `spectral-ssl list runs`") from error
     status = _read_json(folder / "status.json")

@@ -1,0 +1,165 @@
+"""`pretrain --init-from`: a new run that starts with the weights of a run or of an encoder."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import call
+from conftest import make_once, write_random_maps
+from method_cases import differences
+from universe_maps import FRESH_TINY, write_universe
+
+import spectral_ssl
+from data_prep.basis import pixel_basis, zernike_basis
+from data_prep.maps.reader import MapFile, open_maps
+from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.training.checkpoint import load_checkpoint
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.new_run import init_from
+from spectral_ssl.planning.new_run.init_from import LEARNING_RATE, MOST_EPOCHS
+from spectral_ssl.planning.pretrain_options import PretrainOptions
+from spectral_ssl.planning.run_plan import plan_run
+from spectral_ssl.planning.run_start import join_run
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A joint embedding of a few new shapes; tests only read it."""
+
+    def make(folder: Path) -> None:
+        maps = write_universe(folder / "u.h5", zernike_basis(6, points=64))
+        spectral_ssl.pretrain(maps, epochs=1, settings=FRESH_TINY, out=folder / "run")
+
+    return load_run(make_once(tmp_path_factory, "weights to start from", make) / "run")
+
+
+@pytest.fixture
+def shapes(shapes_file: Path) -> MapFile:
+    return open_maps(shapes_file)
+
+
+def train(maps: MapFile, out: Path, weights: str | Path | TrainedRun, **more: object) -> TrainedRun:
+    options = {"epochs": 2, "settings": ("batch_size=16",), "out": out, **more}
+    return spectral_ssl.pretrain(maps, init_from=weights, **options)
+
+
+def test_a_run_begins_as_its_source_with_everything_else_new(
+    source: TrainedRun, shapes: MapFile, tmp_path: Path
+) -> None:
+    run = train(shapes, tmp_path / "run", source.folder, epochs=0)
+    assert (run.encode(shapes) == source.encode(shapes)).all()
+    assert torch.equal(run.standardise.mean, source.standardise.mean)
+    assert not np.array_equal(run.standardise.mean.numpy(), shapes.mean)
+    given, taken = source.method.state_dict(), run.method.state_dict()
+    assert (int(given.pop("steps_done")), int(taken.pop("steps_done"))) == (3, 0)
+    counts = [name for name in given if name.endswith("num_batches_tracked")]
+    assert all(torch.equal(given[name], taken[name]) for name in given.keys() - counts)
+    assert not run.method.optimizers["main"].state
+    # method, task and sizes are those of the source, the rest is for fine-tuning
+    assert (run.plan.method, run.plan.task, run.plan.train.fresh) == ("joint-embedding", "views", 0)
+    assert run.plan.method_config.networks == source.plan.method_config.networks
+    assert run.plan.task_config == source.plan.task_config
+    assert run.plan.method_config.optimisation.learning_rate == LEARNING_RATE
+    assert (run.plan.init_from, run.plan.init_digest) == (str(source.folder), source.checkpoint_digest)
+    shown = call("runs", "show", str(run.folder))
+    assert f"weights   started from {source.folder}" in shown.stdout
+
+
+def test_an_interrupted_run_keeps_the_statistics_of_its_weights(
+    source: TrainedRun, shapes: MapFile, tmp_path: Path
+) -> None:
+    whole = train(shapes, tmp_path / "whole", source)
+    assert torch.equal(whole.standardise.std, source.standardise.std)
+    parts = train(shapes, tmp_path / "parts", source, max_minutes=1e-6).folder
+    assert load_checkpoint(parts / "checkpoints" / "last.pt")["place"]["step"] == 1
+    spectral_ssl.pretrain(resume=parts, max_minutes=0)
+    assert differences(whole.folder, parts) == []
+    # killed before its first checkpoint
+    shutil.rmtree(parts / "checkpoints")
+    (parts / "checkpoints").mkdir()
+    spectral_ssl.pretrain(resume=parts)
+    assert differences(whole.folder, parts) == []
+    assert whole.plan.method_config.optimisation.learning_rate == LEARNING_RATE
+    # another process of the run, before the first step and later
+    for progress in (None, whole.checkpoint["place"]):
+        joined = join_run(str(whole.folder), whole.plan.to_toml(), progress)
+        assert torch.equal(joined.training.standardise.mean, source.standardise.mean)
+
+
+def test_an_encoder_gives_its_weights_and_a_new_projector(source: TrainedRun, shapes: MapFile, tmp_path: Path) -> None:
+    folder = source.save(tmp_path / "workspace" / "encoders" / "mine")
+    run = train(shapes, tmp_path / "run", "mine", epochs=0, seed=5)
+    np.testing.assert_allclose(run.encode(shapes), source.encode(shapes), atol=0.02)
+    assert run.plan.init_from == str(folder.resolve())
+    assert run.plan.init_digest == spectral_ssl.load(folder).checkpoint_digest
+    fresh = run.plan.build(run.standardise)
+    assert torch.equal(run.method.projector[0].weight, fresh.projector[0].weight)
+    assert not torch.equal(run.method.encoder.state_dict()[min(run.method.encoder.state_dict())], torch.zeros(1))
+    wide = train(shapes, tmp_path / "wide", folder, epochs=0, settings=("projector=24",))
+    assert wide.method.projector[0].weight.shape[0] == 24
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
+    source: TrainedRun, shapes: MapFile, tmp_path: Path
+) -> None:
+    out, name = tmp_path / "run", source.folder
+    with pytest.raises(UserError, match=r"of other sizes: got method.networks.width=8 in place of 4 of .*/run; leave"):
+        train(shapes, out, name, settings=("width=8",))
+    with pytest.raises(UserError, match=r"another method: got regression, and joint-embedding in .*--method joint-emb"):
+        train(shapes, out, name, method="regression", task="denoise", settings=())
+    other = write_random_maps(tmp_path / "other.h5", pixel_basis(1, 8, 8))
+    with pytest.raises(UserError, match="map file of another basis than the run's"):
+        train(other, out, name)
+    with pytest.raises(UserError, match="unknown run or encoder: got 'universe-uprigt'; did you mean 'universe-uprig"):
+        train(shapes, out, "universe-uprigt")
+    with pytest.raises(UserError, match="a resumed run keeps its settings"):
+        spectral_ssl.pretrain(resume=name, init_from=name)
+    assert not out.exists()
+
+
+def test_weights_that_have_changed_since_are_noticed(source: TrainedRun, shapes: MapFile, tmp_path: Path) -> None:
+    copy = shutil.copytree(source.folder, tmp_path / "runs" / "copy")
+    run = spectral_ssl.pretrain(
+        shapes, init_from="copy", epochs=0, out=tmp_path / "run", settings=("batch_size=16",), workspace=tmp_path
+    )
+    shutil.rmtree(run.folder / "checkpoints")
+    (run.folder / "checkpoints").mkdir()
+    spectral_ssl.pretrain(resume=copy, epochs=2)
+    with pytest.raises(UserError, match="the weights to start from have changed"):
+        spectral_ssl.pretrain(resume=run.folder)
+
+
+def test_a_few_shapes_start_from_the_encoder_that_ships(
+    shapes: MapFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = open_maps(write_universe(tmp_path / "few.h5", zernike_basis(20, points=16)).path)
+    object.__setattr__(few, "source", "folder mine")
+
+    def weights(maps: MapFile, **options: object) -> str:
+        return plan_run(PretrainOptions(maps, **options), Workspace(tmp_path))[0].init_from
+
+    plan, _ = plan_run(PretrainOptions(few, epochs=3, settings=("batch_size=8",)), Workspace(tmp_path))
+    assert plan.init_from == "universe-upright"
+    assert plan.init_digest == spectral_ssl.load("universe-upright").checkpoint_digest
+    assert (plan.method, plan.train.batch_size, plan.train.epochs) == ("joint-embedding", 8, 3)
+    assert "24 training maps are few: starting from the weights of universe-upright" in capsys.readouterr().err
+    assert plan_run(PretrainOptions(few), Workspace(tmp_path))[0].train.epochs == MOST_EPOCHS
+    capsys.readouterr()
+    for options in (
+        {"init_from": "none"}, {"method": "joint-embedding"}, {"task": "views"}, {"recipe": "joint-embedding"},
+        {"settings": ("width=8",)}, {"settings": ("pose=principal",)},
+    ):  # fmt: skip
+        assert weights(few, **options) == "", options
+    assert weights(shapes) == ""  # another basis
+    assert "universe" not in capsys.readouterr().err
+    monkeypatch.setattr(init_from, "FEW_MAPS", 24)
+    assert weights(few) == ""
+    with_recipe = plan_run(
+        PretrainOptions(few, recipe="joint-embedding", init_from="universe-any-pose"), Workspace(tmp_path)
+    )[0]
+    assert with_recipe.init_from == "universe-any-pose"
+    estimate = spectral_ssl.estimate_pretrain(few, init_from="universe-upright", settings=("batch_size=4",))
+    assert estimate["init_from"] == "universe-upright"
