@@ -4,7 +4,7 @@ PYTHON ?= python3
 MODELNET10 ?= workspace/raw/modelnet10
 BIN := .venv/bin
 
-.PHONY: demo test soak check docs hashes audit bench clean
+.PHONY: demo test soak check docs hashes audit bench encoders clean
 
 demo: .venv/installed
 	$(BIN)/spectral-ssl demo
@@ -50,6 +50,10 @@ bench: .venv/installed-dev
 # with ModelNet10 at hand: benchmarks/sampling.py and benchmarks/reconstruction.py --root ModelNet10
 	$(BIN)/python benchmarks/preparation.py --root $(MODELNET10) --out benchmarks/results/preparation.json
 	$(BIN)/python benchmarks/table.py
+
+# the encoders that ship, trained anew in the workspace: hours. `python benchmarks/make_encoders.py NAME` makes one
+encoders: .venv/installed-dev
+	$(BIN)/python benchmarks/make_encoders.py
 
 # every version is locked in constraints.txt, torch to a CPU build: without it pip may take gigabytes of CUDA
 .venv/installed: pyproject.toml constraints.txt

@@ -6,9 +6,9 @@ A sample is one row of X, of one of three kinds::
     map       (N, C, H, W)   an image, or a map of a run's basis; or rows (N, C H W) with shape=(C, H, W)
     numbers   (N, n)         without shape; they fill the smallest square of at least 8 x 8 line by line, the rest is 0
 
-Without a run, ``fit`` computes Zernike moments of clouds or scales images to [-1, 1], and trains on
-them as ``pretrain`` does, in memory and a temporary folder. With a run, ``fit`` only checks that X
-fits the run. Labels are not used.
+Without a run or an encoder, ``fit`` computes Zernike moments of clouds or scales images to [-1, 1],
+and trains on them as ``pretrain`` does, in memory and a temporary folder. With one, ``fit`` only
+checks that X fits it. Labels are not used.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,7 @@ from data_prep.pipeline.shape_to_map import shape_to_map
 from data_prep.source import Shape
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.folder import make_run_folder
+from pretext.runs.load_encoder import load_encoder
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.trainer import Trainer
 from spectral_ssl.ground.errors import ObjectError, UserError
@@ -55,6 +56,9 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     ----------
     run : path, name or TrainedRun, optional
         A finished run whose encoder is used; by default ``fit`` trains one.
+    encoder : str, path or TrainedRun, optional
+        An encoder that was trained before, in place of a run: the name of one that ships with the
+        package, a folder, or ``hf:OWNER/NAME``, see ``spectral_ssl.load``.
     shape : tuple of int, optional
         The shape of a sample, (P, 3) or (C, H, W), for a two-dimensional X; taken from X if it has
         more dimensions.
@@ -93,12 +97,17 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     >>> from spectral_ssl import SpectralFeatures
     >>> SpectralFeatures(run).fit_transform(maps.read()).shape
     (64, 128)
+    >>> import numpy as np
+    >>> clouds = np.random.default_rng(0).normal(size=(3, 500, 3))
+    >>> len(SpectralFeatures(encoder="universe-upright").fit_transform(clouds))
+    3
     """
 
     def __init__(
         self,
         run: str | Path | TrainedRun | None = None,
         *,
+        encoder: str | Path | TrainedRun | None = None,
         shape: tuple[int, ...] | None = None,
         layer: str = DEFAULT,
         method: str | None = None,
@@ -110,6 +119,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         verbose: bool = False,
     ) -> None:
         self.run = run
+        self.encoder = encoder
         self.shape = shape
         self.layer = layer
         self.method = method
@@ -140,11 +150,9 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         ValueError
             When X does not have the given shape, is not finite, or a cloud has no extent.
         UserError
-            When settings are invalid, or the run does not fit X.
+            When settings are invalid, or the run or the encoder is missing or does not fit X.
         """
-        run = self.run
-        if run is not None and not isinstance(run, TrainedRun):
-            run = load_run(Workspace.find().find_run(run))
+        run = self._load_run()
         self.shape_ = self._shape_of(X, run)
         rows = self._rows(X, reset=True)
         self.low_, self.high_ = -1.0, 1.0
@@ -198,6 +206,16 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def _load_run(self) -> TrainedRun | None:
+        """Load the run or the encoder that the parameters name; None if ``fit`` trains."""
+        if self.run is not None and self.encoder is not None:
+            raise UserError("a run and an encoder", f"run={self.run!r:.60}, encoder=...", "give one of them")
+        if self.encoder is not None:
+            return self.encoder if isinstance(self.encoder, TrainedRun) else load_encoder(self.encoder)
+        if self.run is None or isinstance(self.run, TrainedRun):
+            return self.run
+        return load_run(Workspace.find().find_run(self.run))
+
     def _shape_of(self, X: Any, run: TrainedRun | None) -> tuple[int, ...]:  # noqa: N803
         """Return the shape of a sample."""
         data_shape = _shape(X)[1:]
@@ -244,7 +262,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if len(self.shape_) != 2:
             width = prod(self.basis_.shape) - rows.shape[1]
             middle, half = (self.low_ + self.high_) / 2, (self.high_ - self.low_) / 2 or 1.0
-            scaled = rows if self.run is not None else np.clip((rows - middle) / half, -1, 1)
+            is_trained = self.run is not None or self.encoder is not None
+            scaled = rows if is_trained else np.clip((rows - middle) / half, -1, 1)
             filled = np.pad(scaled, ((0, 0), (0, width)))
             return filled.reshape(-1, *self.basis_.shape).astype(np.float32), None
         maps, clouds = [], []
@@ -268,6 +287,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             epochs=self.epochs,
             seed=seed,
             settings=("train.checkpoint_every=1000000", *self.settings),  # only the last checkpoint is needed
+            init_from="none",  # the features follow from X alone
         )
         if self.verbose:
             return self._run(options, Workspace(folder))

@@ -36,7 +36,7 @@ def write_card(facts: EncoderFacts, size: int) -> str:
         ("version", facts.version),
         ("method, task", f"{run['method']}, {run['task']}"),
         ("basis", f"{basis.kind}, degree {basis.degree}, {basis.points} points, {basis.up} up"),
-        ("layer", facts.layer),
+        ("features", f"{facts.dimensions or 'unknown number'}, layer {facts.layer}"),
         ("training data", facts.data or "not stated"),
         ("digest of the data", f"`{facts.data_digest}`"),
         ("training", f"{progress.get('step', 0)} steps, {progress.get('epoch', 0)} epochs, seed {facts.seed}"),

@@ -30,6 +30,8 @@ class EncoderFacts:
         The basis of the maps, as ``Basis.to_json`` writes it.
     layer : str
         The layer that gives the features.
+    dimensions : int
+        The number of features; 0 if it is not known.
     recipe : str
         The command that trains the encoder; empty if it is not known.
     data, data_digest : str
@@ -53,6 +55,7 @@ class EncoderFacts:
     plan: str
     basis: str
     layer: str
+    dimensions: int = 0
     recipe: str = ""
     data: str = ""
     data_digest: str = ""
@@ -103,7 +106,7 @@ def read_facts(folder: Path) -> EncoderFacts:
     return facts
 
 
-_TYPES: dict[str, type] = {"seed": int, "progress": dict, "scores": dict}
+_TYPES: dict[str, type] = {"dimensions": int, "seed": int, "progress": dict, "scores": dict}
 
 
 def check_name(name: str, where: str) -> None:

@@ -87,7 +87,7 @@ def save_encoder(
     facts = EncoderFacts(
         name=name,
         version=version,
-        plan=replace(run.plan, data="").to_toml(),  # the path is of this machine only
+        plan=replace(run.plan, data="", init_from=_drop_folder(run.plan.init_from)).to_toml(),
         basis=run.basis.to_json(),
         layer=run.layer,
         dimensions=count_features(run),
@@ -132,6 +132,11 @@ def _replace_files(work: Path, target: Path) -> None:
     for name in (WEIGHTS, CARD, FACTS):
         (work / name).replace(target / name)
     sync_folder(target)
+
+
+def _drop_folder(name: str) -> str:
+    """Return the name of a run or an encoder without its folder, which is of this machine only."""
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:

@@ -5,11 +5,14 @@ the folder for downloads (``HF_HOME``).
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pretext.pretrained.facts import FACTS
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.progress import busy
 
 HUB = "hf:"
 FILES = ("weights.safetensors", FACTS, "CARD.md")
@@ -37,7 +40,8 @@ def download_encoder(repository: str) -> Path:
     check_repository(repository)
     hub = _import_hub()
     try:
-        folder = Path(hub.snapshot_download(repository, allow_patterns=[*FILES]))
+        with _report(hub, f"downloading {HUB}{repository}"):
+            folder = Path(hub.snapshot_download(repository, allow_patterns=[*FILES]))
     except Exception as error:  # the package raises errors of a dozen types, its own and those of its transport
         raise _explain(error, repository) from error
     if not (folder / FACTS).is_file():
@@ -70,13 +74,10 @@ def upload_encoder(folder: Path, repository: str, *, is_private: bool = False) -
     check_repository(repository)
     hub = _import_hub()
     try:
-        hub.create_repo(repository, private=is_private, exist_ok=True)
-        hub.upload_folder(
-            repo_id=repository,
-            folder_path=folder,
-            allow_patterns=[*FILES],
-            commit_message="Save the encoder",
-        )
+        with _report(hub, f"uploading to {HUB}{repository}"):
+            hub.create_repo(repository, private=is_private, exist_ok=True)
+            message = "Save the encoder"
+            hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[*FILES], commit_message=message)
     except Exception as error:  # as in `download_encoder`
         raise _explain(error, repository) from error
     return f"{HUB}{repository}"
@@ -104,6 +105,19 @@ def _import_hub() -> Any:
             "the Hugging Face hub needs the package huggingface_hub", "not installed", what_to_do
         ) from error
     return huggingface_hub
+
+
+@contextmanager
+def _report(hub: Any, what: str) -> Iterator[None]:
+    """Show progress as this project does, in place of the package's own bars."""
+    was_disabled = hub.utils.are_progress_bars_disabled()
+    hub.utils.disable_progress_bars()
+    try:
+        with busy(what):
+            yield
+    finally:
+        if not was_disabled:
+            hub.utils.enable_progress_bars()
 
 
 def _explain(error: Exception, repository: str) -> UserError:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 LONGEST_HEADER = 1 << 20  # bytes: 10,000 tensors need about as many
+LARGEST_FILE = 2 << 30  # bytes
 ALIGNMENT = 8  # bytes; the header is filled with spaces up to a multiple of it
 TYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -87,6 +88,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError("no regular file")
     size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise ValueError(f"{size >> 20} MiB, more than {LARGEST_FILE >> 20}")
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(LONGEST_HEADER, size - 8):

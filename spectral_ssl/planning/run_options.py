@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the command line prints its help without loading torch
 Pose = Literal["aligned", "vertical", "so3"]
 SplitChoice = Literal["auto", "own", "cross-validation"]
 FeatureFormat = Literal["hdf5", "npz", "parquet"]
-ExportFormat = Literal["hdf5", "npz", "parquet", "onnx", "torch-export"]
+ExportFormat = Literal["hdf5", "npz", "parquet", "encoder", "onnx", "torch-export"]
 
 MOST_MODES = 1000
 MOST_MAPS = 10_000_000
@@ -233,8 +233,9 @@ class ExportOptions:
     )
     format: ExportFormat = option(
         "hdf5",
-        "Of features hdf5, npz or parquet; of the encoder itself onnx or torch-export.",
-        "The format of the features (``downstream.features.formats``), or of the encoder (``export_encoder``).",
+        "Of features hdf5, npz or parquet; of the encoder itself encoder (a folder), onnx or torch-export.",
+        "The format of the features (``downstream.features.formats``), or of the encoder: a folder that ``load`` reads "
+        '("encoder"), or a file of other programs (``export_encoder``).',
         reads=str,
         names=get_args(ExportFormat),
     )

@@ -41,6 +41,11 @@ def export(options: ExportOptions) -> Path:
     (64, 128)
     """
     kind = options.format
+    if options.components and kind in ("encoder", "onnx", "torch-export"):
+        got = f"--format {kind}"
+        raise UserError("principal components are of features", got, "leave --components out")
+    if kind == "encoder":
+        return _save_encoder(options)
     if kind == "onnx" or kind == "torch-export":  # two comparisons, for the type checker
         return _export_encoder(options, kind)
     if kind == "parquet":
@@ -67,10 +72,7 @@ def export(options: ExportOptions) -> Path:
 
 
 def _export_encoder(options: ExportOptions, encoder: EncoderFormat) -> Path:
-    """Write the encoder itself."""
-    if options.components:
-        got = f"--format {encoder}"
-        raise UserError("principal components are of features", got, "leave --components out")
+    """Write the encoder itself in a format of other programs."""
     with join_processes() as processes:
         return processes.run_on_main(
             lambda: export_encoder(
@@ -84,3 +86,14 @@ def _export_encoder(options: ExportOptions, encoder: EncoderFormat) -> Path:
                 workspace=options.workspace,
             )
         )
+
+
+def _save_encoder(options: ExportOptions) -> Path:
+    """Write the encoder itself as a folder that ``spectral_ssl.load`` reads."""
+    workspace = Workspace.find(options.workspace)
+    run = choose_run(options.run, options.encoder, workspace)
+    run = run.at_layer(options.layer) if options.layer != DEFAULT else run
+    name = run.folder.resolve().name + ("" if run.layer == DEFAULT else f"-{run.layer}").replace("+", "-")
+    out = Path(options.out) if options.out else workspace.root / "encoders" / name
+    with join_processes() as processes:
+        return processes.run_on_main(lambda: run.save(out, overwrite=options.overwrite))
