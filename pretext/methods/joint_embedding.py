@@ -40,10 +40,10 @@ class EmbeddingNetworksConfig:
 
     Attributes
     ----------
-    encoder : {"auto", "grid", "patch-grid", "perceptron", "pictures"}
-        "grid" is a 3D convolution over the density on a grid, "patch-grid" a wider residual one
-        over patches of it, "perceptron" a perceptron on the coefficients, "pictures" a 2D
-        convolution. "auto" takes "grid" for Zernike moments,
+    encoder : {"auto", "grid", "pooled-grid", "perceptron", "pictures"}
+        "grid" is a 3D convolution over the density on a grid, "pooled-grid" a deeper one with fewer
+        parameters, whose code reads pooled channels. "perceptron" is a perceptron on the
+        coefficients, "pictures" a 2D convolution. "auto" takes "grid" for Zernike moments,
         "perceptron" for other coefficients, and "pictures" for images.
     width : int
         Number of channels of the first convolution. The perceptron's layers have 16 times as many

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pretext.networks.feature_layers import select_layer as select_layer
     from pretext.networks.grids.grid_encoder import GridBottleneck as GridBottleneck
     from pretext.networks.grids.grid_encoder import GridEncoder as GridEncoder
-    from pretext.networks.grids.patch_grid_encoder import PatchGridEncoder as PatchGridEncoder
+    from pretext.networks.grids.pooled_grid_encoder import PooledGridEncoder as PooledGridEncoder
     from pretext.networks.image_encoder import ImageEncoder as ImageEncoder
     from pretext.networks.latent_generator import LatentGenerator as LatentGenerator
     from pretext.networks.patch_layer import PatchLayer as PatchLayer
@@ -60,7 +60,7 @@ PUBLIC_NAMES = {
     "LatentGenerator": "pretext.networks.latent_generator",
     "LatentOptimiser": "pretext.networks.encoder_decoder",
     "PatchDiscriminator": "pretext.networks.discriminators",
-    "PatchGridEncoder": "pretext.networks.grids.patch_grid_encoder",
+    "PooledGridEncoder": "pretext.networks.grids.pooled_grid_encoder",
     "PatchLayer": "pretext.networks.patch_layer",
     "PointDiscriminator": "pretext.networks.discriminators",
     "PointwiseEncoder": "pretext.networks.pointwise",

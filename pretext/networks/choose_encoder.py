@@ -10,11 +10,11 @@ from typing import Literal
 from pretext.data.batch import Problem
 from pretext.networks.coefficient_encoder import CoefficientEncoder
 from pretext.networks.grids.grid_encoder import GridEncoder
-from pretext.networks.grids.patch_grid_encoder import PatchGridEncoder
+from pretext.networks.grids.pooled_grid_encoder import PooledGridEncoder
 from pretext.networks.image_encoder import ImageEncoder
 from spectral_ssl.ground.errors import UserError
 
-EncoderName = Literal["auto", "grid", "patch-grid", "perceptron", "pictures"]
+EncoderName = Literal["auto", "grid", "pooled-grid", "perceptron", "pictures"]
 
 # For each channel of the other encoders' first convolution the perceptron has so many units: about
 # as many products.
@@ -23,12 +23,12 @@ UNITS_PER_CHANNEL = 16
 
 def build_encoder(
     name: EncoderName, problem: Problem, *, highest_order: int, grid: int, width: int, code: int, filters: int
-) -> GridEncoder | PatchGridEncoder | CoefficientEncoder | ImageEncoder:
+) -> GridEncoder | PooledGridEncoder | CoefficientEncoder | ImageEncoder:
     """Build the encoder of a given name, or the one that suits the data.
 
     Parameters
     ----------
-    name : {"auto", "grid", "patch-grid", "perceptron", "pictures"}
+    name : {"auto", "grid", "pooled-grid", "perceptron", "pictures"}
         The encoder. "auto" takes "pictures" for images, "grid" for Zernike moments and "perceptron"
         otherwise.
     problem : Problem
@@ -36,7 +36,7 @@ def build_encoder(
     highest_order : int
         Highest order n of the coefficients that are read; 0 for all. Ignored for images.
     grid : int
-        Number of cells on a side of the grid ("grid" and "patch-grid" only).
+        Number of cells on a side of the grid ("grid" and "pooled-grid" only).
     width : int
         Channels of the first convolution; the perceptron has 16 units for each of them.
     code : int
@@ -46,7 +46,7 @@ def build_encoder(
 
     Returns
     -------
-    GridEncoder, PatchGridEncoder, CoefficientEncoder or ImageEncoder
+    GridEncoder, PooledGridEncoder, CoefficientEncoder or ImageEncoder
 
     Raises
     ------
@@ -75,6 +75,6 @@ def build_encoder(
         raise UserError(f"the {name} encoder reads whole maps", got, "choose another task, or set encoder=pictures")
     if name == "grid":
         return GridEncoder(standardise, highest_order, grid, width, code)
-    if name == "patch-grid":
-        return PatchGridEncoder(standardise, highest_order, grid, width, code)
+    if name == "pooled-grid":
+        return PooledGridEncoder(standardise, highest_order, grid, width, code)
     return CoefficientEncoder(standardise, highest_order, UNITS_PER_CHANNEL * width, code)

@@ -133,7 +133,7 @@ def test_the_rate_falls_over_the_whole_training_also_of_a_resumed_run(random_map
         assert rate == pytest.approx(2e-3 * rate_at(5, 0, 6))
 
 
-@pytest.mark.parametrize("encoder", ["grid", "patch-grid", "perceptron", "pictures"])
+@pytest.mark.parametrize("encoder", ["grid", "pooled-grid", "perceptron", "pictures"])
 def test_encode_sees_the_condition_alone_and_each_map_by_itself(encoder: str) -> None:
     method, example = make(encoder=encoder), pairs()
     state = {key: value.clone() for key, value in method.state_dict().items()}
