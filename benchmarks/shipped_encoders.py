@@ -21,6 +21,7 @@ one. ``--table FILE`` prints the tables of a result.
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -232,7 +233,7 @@ def write_score(row: dict[str, Any], probe: str) -> str:
     """Write a score with its interval."""
     low, high = row[probe]["interval"]
     std = row[probe].get("std")
-    spread = "" if std is None else f" ± {std:.3f}"
+    spread = "" if std is None or math.isnan(std) else f" ± {std:.3f}"
     return f"{row[probe]['mean']:.3f}{spread} ({low:.3f}–{high:.3f})"
 
 
