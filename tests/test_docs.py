@@ -36,8 +36,8 @@ from spectral_ssl.ground.config import (
 from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 PAGES = {name: path.read_text(encoding="utf-8") for name, path in manual.PAGES.items()}
-LONG = ("tutorial-shapes", "tutorial-images", "faq", "spectral-maps")  # run by `make docs`
-WHOLE = ("README", "tutorial-shapes", "tutorial-images", "faq")
+LONG = ("tutorial-parts", "tutorial-shapes", "tutorial-images", "faq", "spectral-maps")  # run by `make docs`
+WHOLE = ("README", "tutorial-parts", "tutorial-shapes", "tutorial-images", "faq")
 ELSEWHERE = ("everyday", "report")  # gone through by tests/face/test_everyday_page.py
 SHORT = [  # what is added to a command that has none of the others
     ("pretrain", ["--max-minutes", "0.05"], {"--epochs", "--max-minutes", "--resume"}),

@@ -18,7 +18,7 @@ LONG = "20261127-114347-joint-embedding-picture-views-of-all-my-photographs"
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        ("embed --run x", "got 'embed'; `spectral-ssl export` does it"),
+        ("encode --run x", "got 'encode'; `spectral-ssl embed` does it"),
         ("train", "got 'train'; `spectral-ssl pretrain` does it"),
         ("pretrian", "got 'pretrian'; did you mean 'pretrain'?"),
         ("neighbours x", "got 'neighbours'; `spectral-ssl neighbors` does it"),

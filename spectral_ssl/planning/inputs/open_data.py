@@ -183,11 +183,7 @@ def _prepare(
     source: Source, basis: Basis, out: Path, up: str | None, workers: int | None, keep_points: bool
 ) -> MapFile:
     """Write the map file with a progress line."""
-    if basis.kind != "pixels":
-        with busy("loading the transforms"):
-            from data_prep.transforms.moment_sums import precompile  # imports numba (0.2 s), which images do not need
-
-            precompile()
+    # The compiled transforms are loaded by those who use them: the workers, or this process for few files.
     with progress("preparing", len(source.items) + len(source.missing)) as advance:
         finished = 0
 
