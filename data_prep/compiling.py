@@ -15,6 +15,7 @@ import numba
 
 _log = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
 
 def compile_kernel(function: _Function) -> _Function:
@@ -23,12 +24,22 @@ def compile_kernel(function: _Function) -> _Function:
     Sums may be reordered, because vectorised partial sums need that. NaN and infinity keep their
     meaning.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
     try:
-        machine_code: _Function = numba.njit(cache=True, **options)(function)
+        machine_code: _Function = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # Neither the package's nor the user's cache folder is writable.
         _warn_of_missing_cache()
-        machine_code = numba.njit(**options)(function)
+        machine_code = numba.njit(**_OPTIONS)(function)
+    return machine_code
+
+
+def compile_helper(function: _Function) -> _Function:
+    """Compile a function that only other compiled functions call, with the options of ``compile_kernel``.
+
+    Its machine code is part of theirs and is not cached alone. So a kernel of several files is one
+    entry of the cache. Numba renews an entry only if the file of the cached function changes, so the
+    kernel must depend on the other files in another way, such as a digest in its closure.
+    """
+    machine_code: _Function = numba.njit(**_OPTIONS)(function)
     return machine_code
 
 

@@ -142,6 +142,42 @@ class ArrayRow:
 
 
 @dataclass(frozen=True)
+class CloudRow:
+    """A loader of one computed cloud, for ``Item.load``.
+
+    Items that share ``make`` are made together, many in one call. So a source whose clouds are
+    computed prepares them in about the time of their transform.
+
+    Attributes
+    ----------
+    make : callable
+        Picklable function of indices (B,) int64, a seed and a number of points that returns clouds
+        (B, points, 3) float32 as ``data_prep.move_to_unit_ball`` moves them, with +z up. A cloud
+        must not depend on the other indices.
+    row : int
+        The index of the cloud.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from data_prep import move_to_unit_ball
+    >>> from data_prep.source import CloudRow
+    >>> def make_clouds(indices, seed, points):
+    ...     generators = [np.random.default_rng([seed, index]) for index in indices]
+    ...     return np.stack([move_to_unit_ball(each.normal(size=(points, 3))) for each in generators])
+    >>> CloudRow(make_clouds, 3)().points.shape
+    (2048, 3)
+    """
+
+    make: Callable[[NDArray[np.int64], int, int], NDArray[np.float32]]
+    row: int
+
+    def __call__(self) -> Shape:
+        """Make the cloud of 2048 points with seed 0."""
+        return Shape(self.make(np.array([self.row]), 0, 2048)[0].astype(np.float64))
+
+
+@dataclass(frozen=True)
 class Item:
     """One object of a source.
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import choose_up
+from data_prep.pipeline.cloud_rows import cloud_rows_to_maps
 from data_prep.readers.image import ImageLoader
 from data_prep.readers.images.resize import resize_to_cover
 from data_prep.readers.images.rules import ImageRules
@@ -40,6 +41,9 @@ def object_to_map(item: Item, basis: Basis, up: UpRule) -> tuple[NDArray[np.floa
         When the object is unusable.
     """
     load = item.load
+    made = cloud_rows_to_maps([item], basis, up)
+    if made is not None:
+        return made[0][0], made[1][0]
     loaded = load(ImageRules(basis.ground, basis.full_scale)) if isinstance(load, ImageLoader) else load()
     if not isinstance(loaded, Shape):
         if loaded.shape[1:] != basis.shape[1:] and not isinstance(load, ImageLoader):

@@ -8,6 +8,7 @@ The text after a colon in a name is either the path of the files (``folder:PATH`
 (``celeba:Male``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -72,6 +73,9 @@ class SourceEntry:
 SOURCES: dict[str, SourceEntry] = {
     "shapes": SourceEntry(
         "built_in.shapes", "shapes", False, "12 classes of generated solids and furniture, 720 objects"
+    ),
+    "universe": SourceEntry(
+        "universe.source", "shapes", False, "endless procedural shapes without classes: as many as --count"
     ),
     "modelnet10": SourceEntry(
         "modelnet", "shapes", True, "CAD models of 10 kinds of furniture, 4899 objects", "open_modelnet10"
@@ -159,6 +163,16 @@ def refuse_single_file(path: Path) -> None:
     raise UserError("a single file, not a folder", repr(str(path)), do)
 
 
+def _refuse_options(name: str, taken: Mapping[str, object], **options: object) -> None:
+    """Raise a UserError for an option that has a value and that the data set does not take."""
+    for option, value in options.items():
+        if value is not None and option not in taken:
+            what = "only a folder of your own has splits and classes to choose"
+            if option == "count":
+                what = "only the universe has a number of shapes to choose"
+            raise UserError(what, f"--{option.replace('_', '-')} {value} with {name!r}", "leave it out")
+
+
 def _find_near_folder(path: Path) -> str:
     """Find the folder with the most similar name next to where a path points; return "" without one."""
     try:
@@ -199,6 +213,7 @@ def open_source(
     *,
     split: str | None = None,
     class_level: int | None = None,
+    count: int | None = None,
 ) -> "Source":
     """Find a data set and list its objects without loading them.
 
@@ -219,6 +234,8 @@ def open_source(
     class_level : int, optional
         The level of the class folders of a user's folder, counted from 1 below it; 0 for no
         classes; found by default.
+    count : int, optional
+        The number of shapes of the universe; 2048 by default.
 
     Returns
     -------
@@ -231,13 +248,10 @@ def open_source(
     """
     key, rest = split_name(name)
     entry = SOURCES[key]
-    layout = {"split": split, "class_level": class_level}
-    if key != "folder":
-        for option, value in layout.items():
-            if value is not None:
-                got = f"--{option.replace('_', '-')} {value} with {name!r}"
-                raise UserError("only a folder of your own has splits and classes to choose", got, "leave it out")
-        layout = {}
+    layout: dict[str, object] = {"split": split, "class_level": class_level} if key == "folder" else {}
+    if key == "universe":
+        layout["count"] = count
+    _refuse_options(name, layout, split=split, class_level=class_level, count=count)
     choice: tuple[str, ...] = ()
     if entry.after_colon == "path" and rest:
         root = Path(rest).expanduser()

@@ -99,6 +99,13 @@ class PrepOptions:
         limits=within(0, 100),
         in_recipe=True,
     )
+    count: int | None = option(
+        None,
+        "Number of shapes of the universe [2048].",
+        "The number of shapes of the data set ``universe``: its first shapes, 2048 by default.",
+        limits=within(1, 10_000_000),
+        in_recipe=True,
+    )
     size: int | None = option(
         None,
         "Pixels on a side of images: middle square, scaled [their own size].",

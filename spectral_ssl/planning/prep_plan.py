@@ -28,7 +28,7 @@ DEFAULT_SHELLS = 8
 # Options that change the maps; with another value than the default they are part of a file's name.
 NAMED_OPTIONS = (
     *("degree", "radial", "points", "up", "ground", "full_scale", "sampling", "centre", "reach", "keep_points", "seed"),
-    *("split", "class_level"),
+    *("split", "class_level", "count"),
 )
 
 
@@ -84,6 +84,7 @@ def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
         options.size,
         split=options.split,
         class_level=options.class_level,
+        count=options.count,
     )
     if options.side is not None:
         source = select_side(source, options.side)
@@ -229,6 +230,7 @@ def find_source(
     *,
     split: str | None = None,
     class_level: int | None = None,
+    count: int | None = None,
 ) -> Source:
     """Open the raw data of a data set, at ``root`` or in the workspace.
 
@@ -244,7 +246,8 @@ def find_source(
         raise UserError(f"{key!r} is built in, it has no raw data", f"--root {root}", do)
     if root is not None and rest and SOURCES[key].after_colon == "path":
         raise UserError("two folders of raw data", f"{dataset!r} and --root {root}", "give one of them")
-    return open_source(dataset, _raw_folder(dataset, root, workspace), size, split=split, class_level=class_level)
+    folder = _raw_folder(dataset, root, workspace)
+    return open_source(dataset, folder, size, split=split, class_level=class_level, count=count)
 
 
 def default_out(options: PrepOptions, workspace: Workspace, kind: str) -> Path:

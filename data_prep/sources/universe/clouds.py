@@ -20,14 +20,45 @@ class Ingredients:
 
     Attributes
     ----------
+    assemblies : float
+        Objects with a plan (furniture, vessels, vehicles, plants, machines) and combinations of them;
+        without them all shapes are heaps of blocks.
+    attach : float
+        Blocks of a heap that touch and line up; without it they overlap anywhere.
     thin : float
-        Plates and rods.
+        Thin plates and rods.
     mirror : float
         Mirrored copies of parts.
+    repeat : float
+        Rows, grids and rings of equal parts.
+    holes : float
+        Holes, hollow bodies and compartments.
+    rounded : float
+        Rounded edges.
+    profiles : float
+        Extruded and revolved outlines.
+    tubes : float
+        Bent tubes, arches, springs and lattices.
+    tilt : float
+        Parts and shapes that are not along the axes.
+    warps : float
+        Twists, bends and leaning of whole shapes.
+    scans : float
+        Noise, missing parts and uneven density as of scans.
     """
 
+    assemblies: float = field(default=1.0, metadata=within(0.0, 1.0))
+    attach: float = field(default=1.0, metadata=within(0.0, 1.0))
     thin: float = field(default=1.0, metadata=within(0.0, 1.0))
     mirror: float = field(default=1.0, metadata=within(0.0, 1.0))
+    repeat: float = field(default=1.0, metadata=within(0.0, 1.0))
+    holes: float = field(default=1.0, metadata=within(0.0, 1.0))
+    rounded: float = field(default=1.0, metadata=within(0.0, 1.0))
+    profiles: float = field(default=1.0, metadata=within(0.0, 1.0))
+    tubes: float = field(default=1.0, metadata=within(0.0, 1.0))
+    tilt: float = field(default=1.0, metadata=within(0.0, 1.0))
+    warps: float = field(default=1.0, metadata=within(0.0, 1.0))
+    scans: float = field(default=1.0, metadata=within(0.0, 1.0))
 
     def __post_init__(self) -> None:
         check_ranges(self, "ingredients")
@@ -90,7 +121,7 @@ def universe_clouds(
     keys = keys.astype(np.uint64)
 
     def work(part: slice) -> None:
-        make_clouds(keys[part], np.uint64(VERSION), np.uint64(seed), switches, clouds[part])
+        make_clouds(keys[part], VERSION, seed, switches, clouds[part])
 
     bounds = np.linspace(0, keys.size, max(1, min(threads, keys.size)) + 1).astype(int)
     parts = [slice(int(low), int(high)) for low, high in pairwise(bounds)]

@@ -1,0 +1,1 @@
+"""Surfaces of shapes: parts, their outlines, points uniform by area, membership, deformations."""
