@@ -9,6 +9,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.sources.universe import universe_clouds
+from data_prep.sources.universe.source import open_source
 
 COUNT, POINTS = 24, 48
 # settings of a small training with the joint embedding: an epoch is batches of 8, 8 and 4
@@ -23,8 +24,8 @@ def write_universe(path: Path, basis: Basis | None = None) -> MapFile:
     clouds = universe_clouds(range(COUNT), points=basis.points)
     path.parent.mkdir(parents=True, exist_ok=True)
     with MapWriter(
-        path, basis, source="universe", source_digest="0", classes=[], count=COUNT, created_by="test",
-        keep_points=basis.points,
+        path, basis, source="universe", source_digest=open_source(Path(), count=1).digest, classes=[], count=COUNT,
+        created_by="test", keep_points=basis.points,
     ) as writer:  # fmt: skip
         ids = [f"universe-{row:07d}" for row in range(COUNT)]
         writer.append(clouds_to_maps(clouds, basis), ids, [-1] * COUNT, ["train"] * COUNT, clouds.astype(np.float16))

@@ -10,6 +10,8 @@ own rows of a batch, one step ahead (``pretext.training.prefetch``).
 Letters in shapes: B batch, P points of a cloud, C, H, W of the maps.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,8 +20,10 @@ from torch import Tensor
 from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.sources.universe import universe_clouds
+from data_prep.sources.universe.source import open_source
 from pretext.data.batch import Batch
 from pretext.data.training_split import TrainingSplit
+from spectral_ssl.ground.errors import UserError
 
 
 class UniverseStream:
@@ -36,11 +40,20 @@ class UniverseStream:
     with_maps : bool
         Whether the maps of the whole shapes are computed. Otherwise ``Batch.maps`` has shape (B, 0),
         for tasks that read the clouds alone.
+
+    Raises
+    ------
+    UserError
+        If the maps are of another version of the universe: new shapes would not resemble them.
     """
 
     codes: Tensor | None = None
 
     def __init__(self, reference: TrainingSplit, fresh: int, seed: int, *, with_maps: bool = True) -> None:
+        found = reference.maps.fingerprint["digest of the source"]
+        if found != open_source(Path(), count=1).digest[: len(found)] or not found:
+            got = f"{reference.maps.path}, this version makes other shapes"
+            raise UserError("maps of another version of the universe", got, "prepare the file again with --overwrite")
         self._reference = reference
         self.standardise = reference.standardise
         self.fresh, self.seed, self.with_maps = fresh, seed, with_maps

@@ -95,6 +95,8 @@ def test_an_encoder_gives_its_weights_and_a_new_projector(source: TrainedRun, sh
     np.testing.assert_allclose(run.encode(shapes), source.encode(shapes), atol=0.02)
     assert run.plan.init_from == str(folder.resolve())
     assert run.plan.init_digest == spectral_ssl.load(folder).checkpoint_digest
+    again = spectral_ssl.load(run.save(tmp_path / "again"))
+    assert again.plan.init_from == "mine"  # without the folders of this machine
     fresh = run.plan.build(run.standardise)
     assert torch.equal(run.method.projector[0].weight, fresh.projector[0].weight)
     assert not torch.equal(run.method.encoder.state_dict()[min(run.method.encoder.state_dict())], torch.zeros(1))
@@ -122,6 +124,8 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
 
 def test_weights_that_have_changed_since_are_noticed(source: TrainedRun, shapes: MapFile, tmp_path: Path) -> None:
     copy = shutil.copytree(source.folder, tmp_path / "runs" / "copy")
+    dry = call("pretrain", "--data", shapes.path, "--init-from", "copy", "--dry-run", workspace=tmp_path)
+    assert f"starting from the weights of {copy}" in dry.stdout, dry.stderr
     run = spectral_ssl.pretrain(
         shapes, init_from="copy", epochs=0, out=tmp_path / "run", settings=("batch_size=16",), workspace=tmp_path
     )
@@ -161,5 +165,3 @@ def test_a_few_shapes_start_from_the_encoder_that_ships(
         PretrainOptions(few, recipe="joint-embedding", init_from="universe-any-pose"), Workspace(tmp_path)
     )[0]
     assert with_recipe.init_from == "universe-any-pose"
-    estimate = spectral_ssl.estimate_pretrain(few, init_from="universe-upright", settings=("batch_size=4",))
-    assert estimate["init_from"] == "universe-upright"

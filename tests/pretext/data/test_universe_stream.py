@@ -20,6 +20,7 @@ from pretext.optimisation import rate_at
 from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import load_run
 from pretext.training.checkpoint import load_checkpoint
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.new_run.universe import open_training_data
@@ -50,6 +51,12 @@ def test_the_shapes_are_those_after_the_ones_of_the_file(universe: MapFile) -> N
     assert data.ids(positions[:2]) == [f"universe-{COUNT + 40:07d}", f"universe-{COUNT + 41:07d}"]
     assert data.reference.batch(torch.arange(2)).maps.shape == (2, *universe.basis.shape)
     assert not torch.equal(stream(universe, seed=4).batch(positions[:2]).points, data.batch(positions[:2]).points)
+
+
+def test_shapes_of_another_version_are_refused(universe: MapFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(universe.fingerprint, "digest of the source", "0123456789abcdef")
+    with pytest.raises(UserError, match="another version of the universe"):
+        stream(universe)
 
 
 def test_maps_are_computed_only_for_tasks_that_read_them(universe: MapFile, tmp_path: Path) -> None:
