@@ -60,6 +60,10 @@ class SearchSet:
         """Return the name of an object's class; None without a label."""
         return self.classes[self.labels[row]] if self.labels[row] >= 0 else None
 
+    def describe(self, row: int) -> dict[str, str | None]:
+        """Return id, class and split of an object."""
+        return {"id": self.ids[row], "class": self.name_class(row), "split": str(self.splits[row])}
+
     def read_object(self, row: int) -> SingleMap | None:
         """Read the map of one object, with its cloud if the file holds it; None if the maps are gone."""
         for maps in self.parts:

@@ -129,14 +129,8 @@ def neighbors(
     nearest, values = find_nearest(feature, searched.features[rows], count, metric)
     found = rows[nearest].tolist()
     neighbours = [
-        {
-            "rank": rank + 1,
-            "id": searched.ids[row],
-            "class": searched.name_class(row),
-            "split": str(searched.splits[row]),
-            MEASURES[metric]: round(float(value), 6),
-        }
-        for rank, (row, value) in enumerate(zip(found, values, strict=True))
+        {"rank": rank, **searched.describe(row), MEASURES[metric]: round(float(value), 6)}
+        for rank, (row, value) in enumerate(zip(found, values, strict=True), start=1)
     ]
     is_drawn = single is not None and _draw_nearest(
         image, {_shorten_title(name): single}, found[:DRAWN], searched, trained.basis
@@ -226,7 +220,7 @@ def _draw_nearest(
 
 
 def _shorten_title(title: str) -> str:
-    """Shorten a long title, whose end tells files of one folder apart."""
+    """Cut a long title, whose end tells files of one folder apart."""
     return title if len(title) <= LONGEST_TITLE else "..." + title[3 - LONGEST_TITLE :]
 
 
