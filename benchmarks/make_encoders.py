@@ -8,8 +8,8 @@ An interrupted training resumes when the command is repeated. A finished run is 
 The folders are pretext/pretrained/NAME. Golden features for the test of an encoder are computed
 again too (tests/pretext/pretrained/golden.json).
 
-Scores come from benchmarks/results/encoders.json, where it exists: name -> {"rows": [{column: text}],
-"note": text}. Measure them first, then write the cards.
+Scores come from benchmarks/results/encoders-modelnet10.json (benchmarks/shipped_encoders.py). Only
+those of exactly these weights, by their digest, go to a card.
 """
 
 import argparse
@@ -17,23 +17,23 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import spectral_ssl
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.sources.universe import universe_clouds
-from pretext.pretrained.card import write_card
-from pretext.pretrained.facts import FACTS, read_facts, write_facts
+from pretext.pretrained.facts import read_facts
 from pretext.pretrained.find import SHIPPED, find_encoder
-from pretext.pretrained.folder import CARD, WEIGHTS, save_encoder
+from pretext.pretrained.folder import save_encoder, write_description
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
-SCORES = ROOT / "benchmarks" / "results" / "encoders.json"
+SCORES = ROOT / "benchmarks" / "results" / "encoders-modelnet10.json"
 GOLDEN = ROOT / "tests" / "pretext" / "pretrained" / "golden.json"
 LARGEST = 3 << 20  # bytes of an encoder's folder
 LICENCE = "Apache-2.0; trained on shapes that this project makes, no third-party data"
@@ -62,26 +62,49 @@ def save_shipped(run: TrainedRun, name: str) -> Path:
         run = run.whiten(clouds_to_maps(clouds, run.basis), WHITENED[name])
     recipe = f"python benchmarks/make_encoders.py {name}"
     target = find_encoder(name)
-    save_encoder(run, target, name=name, recipe=recipe, licence=LICENCE, scores=read_scores(name), overwrite=True)
+    save_encoder(run, target, name=name, recipe=recipe, licence=LICENCE, overwrite=True)
+    write_card_of(name)
     size = sum(path.stat().st_size for path in target.iterdir())
     if size > LARGEST:
         raise UserError("an encoder that is too large to ship", f"{size} bytes", f"at most {LARGEST}")
     return target
 
 
-def read_scores(name: str) -> dict[str, object]:
-    """Read the measured scores of an encoder; empty where there are none."""
-    return json.loads(SCORES.read_text(encoding="utf-8")).get(name, {}) if SCORES.is_file() else {}
+def read_scores(digest: str) -> dict[str, object]:
+    """Read the measured scores of weights with this digest, for their card; empty if there are none."""
+    from shipped_encoders import COLUMNS, NAMES, TRAINED, write_score  # imports scikit-learn
+
+    if not SCORES.is_file():
+        return {}
+    measured = json.loads(SCORES.read_text(encoding="utf-8"))["rows"]
+    rows = []
+    for row in (row for row in measured if row["weights_digest"] == digest and not row["held_out"]):
+        own = next(each for each in row["rows"] if each["features"] == TRAINED)
+        pose = NAMES[row["pose"]]
+        rows.append({"objects": pose} | {title: write_score(own, probe) for probe, title in COLUMNS.items()})
+        if "verdicts" in row:
+            cells = {title: write_difference(row["verdicts"][probe]) for probe, title in COLUMNS.items()}
+            rows.append({"objects": f"{pose}: difference to the best baseline, points"} | cells)
+    if not rows:
+        return {}
+    note = (
+        f"ModelNet10, {measured[0]['train']} objects to fit the probes and {measured[0]['test']} test objects, none of "
+        "them used in training. In parentheses: 95 % intervals. Baselines need no training."
+    )
+    return {"rows": rows, "note": note}
 
 
-def write_cards() -> None:
-    """Write description and card of every encoder anew, with the newest scores."""
-    for name in SHIPPED:
-        folder = find_encoder(name)
-        facts = replace(read_facts(folder), scores=read_scores(name))
-        write_text(folder / FACTS, write_facts(facts))
-        write_text(folder / CARD, write_card(facts, (folder / WEIGHTS).stat().st_size))
-        print(folder)
+def write_difference(verdict: dict[str, Any]) -> str:
+    """Write the difference to a baseline with its interval, in points."""
+    low, high = (100 * limit for limit in verdict["interval"])
+    return f"{100 * verdict['difference']:+.1f} ({low:+.1f} to {high:+.1f}), {verdict['baseline']}"
+
+
+def write_card_of(name: str) -> None:
+    """Write description and card of an encoder anew, with the newest scores."""
+    folder = find_encoder(name)
+    facts = read_facts(folder)
+    write_description(folder, replace(facts, scores=read_scores(facts.digest)))
 
 
 def golden_clouds() -> np.ndarray:
@@ -121,7 +144,8 @@ def main() -> None:
             if name not in SHIPPED:
                 raise unknown_name("encoder", name, SHIPPED)
         if options.cards:
-            write_cards()
+            for name in options.names or SHIPPED:
+                write_card_of(name)
             return
         if options.run is not None:
             if len(options.names) != 1:

@@ -14,6 +14,7 @@ from data_prep.readers.images import opening as image_reading
 from data_prep.readers.meshes import ply_tables
 from data_prep.sources import celeba, cifar10, mnist, modelnet
 from data_prep.sources.download import unpack as unpacking
+from pretext.pretrained import facts, weights
 from spectral_ssl.ground import config, files, hdf5, pickles, tensor_files
 
 TESTS = Path(__file__).parent
@@ -53,6 +54,10 @@ def test_all_readers_are_in_the_table() -> None:
         ("pickle 64 MiB", tensor_files.LARGEST_PICKLE >> 20 == 64),
         ("1,000 values in a tuple", pickles.LARGEST_TUPLE == 1000),
         ("20 million operations", pickles.MOST_OPERATIONS == 20_000_000),
+        (
+            "2 GiB, header 1 MiB; description 1 MiB",
+            (weights.LARGEST_FILE >> 30, weights.LONGEST_HEADER >> 20, facts.LARGEST_FACTS >> 20) == (2, 1, 1),
+        ),
         ("attribute 64 MiB", hdf5.MOST_ATTRIBUTE_BYTES >> 20 == 64),
         ("name of a split 64 characters", hdf5.LONGEST_WORD == 64),
         (

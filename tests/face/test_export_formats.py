@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import untrained_runs
 from conftest import write_random_maps
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -122,6 +123,19 @@ def test_every_methods_encoder_can_be_exported(
     tmp_path: Path, kind: str, basis: Basis, method: str, task: str, settings: tuple[str, ...]
 ) -> None:
     check_encoder(tmp_path, kind, basis, method, task, settings)
+
+
+def test_the_encoder_itself_is_a_folder_that_the_other_commands_read(tmp_path: Path) -> None:
+    run = untrained_runs.make_run()
+    out = spectral_ssl.export(run, format="encoder", layer="stage1+code", workspace=tmp_path)
+    assert out == tmp_path / "encoders" / "made-up-stage1-code"
+    maps = write_random_maps(tmp_path / "maps.h5", run.basis)
+    path = spectral_ssl.export(encoder=str(out), data=maps, workspace=tmp_path)
+    np.testing.assert_array_equal(read_features(path).values, spectral_ssl.load(out).encode(maps))
+    with pytest.raises(UserError, match="exists already"):
+        spectral_ssl.export(run, format="encoder", layer="stage1+code", workspace=tmp_path)
+    with pytest.raises(UserError, match="components"):
+        spectral_ssl.export(run, format="encoder", components=2, workspace=tmp_path)
 
 
 def test_a_layer_is_exported_as_well(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from untrained_runs import make_run
 
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
@@ -85,6 +86,21 @@ def test_a_finished_run_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert SpectralFeatures(run).fit_transform(some).shape == (4, run.layers()["default"])
     with pytest.raises(UserError, match="cannot encode"):
         SpectralFeatures(run).fit(np.zeros((4, 1, 8, 8)))
+
+
+def test_an_encoder_trained_before_is_used_as_it_is(tmp_path: Path) -> None:
+    run = make_run()
+    folder = run.save(tmp_path / "parts")
+    samples, _ = clouds(5)
+    expected = spectral_ssl.load(folder).encode(samples)
+    for encoder in (folder, str(folder), spectral_ssl.load(folder)):
+        transformer = clone(SpectralFeatures(encoder=encoder))
+        np.testing.assert_allclose(transformer.fit_transform(samples), expected, atol=1e-5)
+        assert len(transformer.get_feature_names_out()) == expected.shape[1]
+    with pytest.raises(UserError, match="did you mean 'universe-upright'"):
+        SpectralFeatures(encoder="universe-uprigth").fit(samples)
+    with pytest.raises(UserError, match="give one of them"):
+        SpectralFeatures(run, encoder=folder).fit(samples)
 
 
 def test_it_can_be_cloned_pickled_and_leaves_nothing_behind(
