@@ -42,24 +42,24 @@ SHAPE_OF_VRML = re.compile(r"coordIndex\s*\[([^\]]*)\]\s*coord Coordinate\s*\{\s
 ENTRY = re.compile(r"(\w+)#(\d+)=(.*)")
 # The class of a model is the first one whose pattern occurs in the model's name.
 HOUSEHOLD = {
-    "lamp": r"lamp|light|lantern|candle|chandelier",
-    "plant": r"plant|tree|tulips|orchids|cactus|bamboo|yucca|lily|spathiphyllum|hedge|flowers?$|bush|fern|rose",
+    "lamp": r"lamp|light|lantern|candle",
+    "plant": r"plant(?!.*box)|tree|tulips|orchids|cactus|bamboo|yucca|lily|spathiphyllum|bush|\bpine|cypress|ficus"
+    r"|maple|acacia|beech|poplar",
     "sofa": r"sofa|couch|futon",
-    "armchair": r"armchair",
-    "table": r"table(?! (fan|tennis|lamp))",
-    "chair": r"chair(?!.*(wheel|deck))|stool",
-    "bed": r"\bbed\b|crib|mattress",
-    "desk": r"desk",
-    "door": r"door(?!.*cabinet)",
-    "window": r"window",
-    "cabinet": r"cabinet|wardrobe|cupboard|dresser|vanity|drawers",
-    "shelves": r"shel(f|ves)|bookcase|rack",
+    "armchair": r"armchair(?!.*ottoman)",
+    "table": r"table(?!t| (fan|tennis))",
+    "chair": r"(?<!wheel)chair|stool",
+    "bed": r"\bbed\b|crib",
+    "door": r"\bdoor\b(?!.*cabinet)",
+    "window": r"window(?!.*blind)",
+    "shelves": r"shelves|bookcase",
+    "cabinet": r"cabinet|wardrobe|cupboard|dresser|vanity",
     "person": r"female|male|girl|boy|mannequin",
-    "vessel": r"bottle|vase|glass(?!es)|cup\b|pot\b|bowl|mug|jar|flacon",
-    "sanitary": r"washbasin|toilet(s| unit)|urinal|bidet|bath(tub)?$|lavatory|sink|basin",
-    "car": r"sedan|ford|beetle|seat leon|peugeot|renault|suv|van$|smart car|truck|bus\b|chevrolet",
-    "bike": r"bike|bicycle|scooter|yamaha|tricycle",
-    "bench": r"bench|bank$",
+    "vessel": r"bottle|vase|glass(?!es)|\bcup\b(?! cake)|pot$|bowl|mug|\bjar|flacon",
+    "sanitary": r"washbasin|toilets unit|urinal|bidet|bath(tub)?$|lavatory|sink|basin",
+    "appliance": r"oven|microwave|fridge|refrigerator|freezer|(washing|dryer) machine|stove|cooker",
+    "socket": r"plug|switch|socket",
+    "car": r"sedan|ford|beetle|leon|peugeot|renault|suv|van$|smart car|truck|bus$|chevrolet",
 }
 
 
