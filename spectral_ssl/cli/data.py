@@ -10,6 +10,7 @@ import typer
 import spectral_ssl
 from spectral_ssl.cli.options import (
     DryRunOption,
+    EncoderOption,
     JsonOption,
     QuietOption,
     RunOption,
@@ -66,6 +67,7 @@ def list_command(
         str | None, typer.Argument(help="With datasets: a name; prints its source, its terms and its layouts.")
     ] = None,
     run: RunOption = None,
+    encoder: EncoderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
@@ -80,7 +82,7 @@ def list_command(
         return
     is_heavy = what in (None, "methods", "tasks", "recipes", "layers")  # what imports torch
     with announce("list") if is_heavy else nullcontext():
-        listed = spectral_ssl.list_names(what, run=run, workspace=workspace)
+        listed = spectral_ssl.list_names(what, run=run, encoder=encoder, workspace=workspace)
     if as_json:
         print(json.dumps(listed, indent=1))
         return

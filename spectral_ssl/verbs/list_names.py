@@ -11,7 +11,11 @@ LAYERS = "layers"  # belongs to one run, so it is listed on request only
 
 
 def list_names(
-    what: str | None = None, *, run: str | Path | None = None, workspace: str | Path | None = None
+    what: str | None = None,
+    *,
+    run: str | Path | None = None,
+    encoder: str | Path | None = None,
+    workspace: str | Path | None = None,
 ) -> dict[str, dict[str, str]]:
     """List names with a line about each.
 
@@ -21,6 +25,8 @@ def list_names(
         The kind of names; by default all kinds but the layers.
     run : path, optional
         With "layers": the run whose layers are listed; the latest run by default.
+    encoder : str or path, optional
+        With "layers": the encoder whose layers are listed, in place of a run.
     workspace : path, optional
         The workspace folder whose runs and maps are listed.
 
@@ -32,7 +38,7 @@ def list_names(
     Raises
     ------
     UserError
-        When there is no such kind, or no such run.
+        When there is no such kind, or no such run or encoder.
 
     Examples
     --------
@@ -41,12 +47,13 @@ def list_names(
     ['bicycle-gan', 'cgml', 'context-encoder']
     """
     if what == LAYERS:
-        from pretext.runs.trained_run import load_run
+        from spectral_ssl.planning.inputs.choose_run import choose_run
 
-        sizes = load_run(Workspace.find(workspace).find_run(run)).layers()
+        sizes = choose_run(run, encoder, Workspace.find(workspace)).layers()
         return {LAYERS: {name: f"{size} features" for name, size in sizes.items()}}
-    if run is not None:
-        raise UserError("--run is for layers only", f"--run {run}", "write `list layers --run RUN`")
+    if run is not None or encoder is not None:
+        option = f"--run {run}" if run is not None else f"--encoder {encoder}"
+        raise UserError("--run and --encoder are for layers only", option, f"write `list layers {option}`")
     if what is not None and what not in KINDS:
         raise unknown_name("kind of list", what, (*KINDS, LAYERS))
     kinds = KINDS if what is None else (what,)

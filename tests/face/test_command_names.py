@@ -22,7 +22,7 @@ LONG = "20261127-114347-joint-embedding-picture-views-of-all-my-photographs"
         ("train", "got 'train'; `spectral-ssl pretrain` does it"),
         ("pretrian", "got 'pretrian'; did you mean 'pretrain'?"),
         ("neighbours x", "got 'neighbours'; `spectral-ssl neighbors` does it"),
-        ("xyzzy", "got 'xyzzy'; choose one of: prep, pretrain, "),
+        ("xyzzy", "got 'xyzzy'; choose one of: embed, prep, pretrain, "),
     ],
 )
 def test_a_name_that_is_no_command_gets_one_line_with_a_hint(words: str, hint: str) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import trimesh
@@ -197,6 +198,17 @@ def test_neighbours_are_found_in_a_feature_file_and_in_a_folder(place: Path) -> 
     assert spectral_ssl.neighbors("boxes/1.stl", data=path, count=3)["picture"] is None
     with pytest.raises(UserError, match=r"features of another network.*made with --encoder"):
         spectral_ssl.neighbors("boxes/1.stl", data=path, encoder="universe-upright")
+
+
+def test_a_feature_file_of_a_stranger_starts_no_download(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = spectral_ssl.embed("parts", encoder="tiny")["path"]
+    with h5py.File(path, "r+") as file:
+        file.attrs["option"] = "--encoder hf:someone/else"
+        file.attrs["maps"] = '[["/no/such/file.h5", "0"]]'
+    monkeypatch.setattr("pretext.pretrained.find.download_encoder", lambda _: pytest.fail("a download"))
+    with pytest.raises(UserError, match="features of another network"):
+        spectral_ssl.neighbors("boxes/1.stl", data=path)
+    assert spectral_ssl.neighbors("boxes/1.stl", data=path, encoder="tiny", count=1)["picture"] is None
 
 
 def test_a_folder_is_clustered(place: Path) -> None:
