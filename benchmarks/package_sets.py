@@ -75,7 +75,7 @@ class Model(NamedTuple):
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=list(SETS))
+    parser.add_argument("name", choices=list(SETS))
     parser.add_argument("--root", type=Path, required=True, help="folder with the unpacked packages")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fewest", type=int, default=10, help="models of a class [10]")
@@ -177,7 +177,7 @@ def main() -> None:
     written: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     repeated = 0
-    for label, read in SETS[arguments.set](arguments.root):
+    for label, read in SETS[arguments.name](arguments.root):
         if written[label] >= arguments.most:
             continue
         try:
@@ -197,7 +197,7 @@ def main() -> None:
                 written[each.label] += 1
     counts = dict(sorted((label, count) for label, count in written.items() if count))
     summary = {
-        "set": arguments.set,
+        "set": arguments.name,
         "objects": sum(counts.values()),
         "classes": counts,
         "left out, repeated geometry": repeated,
