@@ -23,7 +23,7 @@ from spectral_ssl.planning.run_options import EmbedOptions
 
 
 def embed(options: EmbedOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Compute features of files and folders with an encoder that ships with the package."""
+    """Compute features of files and folders, without training."""
     result = load_verb("embed")(**vars(options))
     if as_json:
         print(json.dumps(result, indent=1))
