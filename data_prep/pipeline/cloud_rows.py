@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import choose_up
 from data_prep.source import CloudRow, Item, Shape, Source, UpRule
+from spectral_ssl.ground.errors import ObjectError
 
 
 def lies_in_cloud_rows(source: Source) -> bool:
@@ -46,9 +47,10 @@ def cloud_rows_to_maps(
         return None
     from data_prep.pipeline.shape_to_map import clouds_to_maps, shape_to_map  # imports numba (0.2 s)
 
-    points = max(basis.points, 1)  # A basis of meshes has none, and refuses the clouds below.
-    clouds = loads[0].make(np.array([load.row for load in loads]), basis.seed, points)
-    is_plain = basis.kind in ("zernike", "sh") and basis.reach == 1 and basis.sampling != "solid"
+    if basis.kind == "radial" or basis.sampling == "solid":
+        raise ObjectError("a cloud where a mesh is needed")
+    clouds = loads[0].make(np.array([load.row for load in loads]), basis.seed, basis.points)
+    is_plain = basis.kind in ("zernike", "sh") and basis.reach == 1
     turns = [choose_up(up, item.up) for item in items]
     if is_plain and set(turns) == {"+z"}:
         return clouds_to_maps(clouds, basis), clouds
