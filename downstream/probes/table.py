@@ -140,6 +140,7 @@ def probe_run(
     pose_seed: int = 0,
     layer: str = DEFAULT,
     references: bool = False,
+    has_untrained: bool = True,
     patches: PatchConfig | None = None,
     cache: BaselineCache | None = None,
     processes: Distributed = ALONE,
@@ -170,6 +171,8 @@ def probe_run(
         network.
     references : bool
         Whether to add features that others learnt with labels (images only).
+    has_untrained : bool
+        Whether the table has the row of the untrained network.
     patches : PatchConfig, optional
         Settings of the k-means patch features (images only).
     cache : BaselineCache, optional
@@ -204,6 +207,7 @@ def probe_run(
         references=references,
         patches=patches,
     )
+    feature_rows = [row for row in feature_rows if has_untrained or row.name != UNTRAINED]
     scorer = _RowScorer(evaluation, requested, _describe_maps(maps, evaluation, pose, pose_seed), cache)
     rows = _score_rows(scorer, feature_rows, processes)
     if in_folds:

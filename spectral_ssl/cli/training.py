@@ -1,13 +1,14 @@
 """The commands that train a run: pretrain and demo."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import spectral_ssl
-from spectral_ssl.cli.options import DryRunOption, JsonOption, QuietOption, WorkspaceOption, load_verb
+from spectral_ssl.cli.options import DryRunOption, EncoderOption, JsonOption, QuietOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_pretrain_estimate, print_probe
 from spectral_ssl.ground.terminal import process_rank, show
 from spectral_ssl.planning.pretrain_options import PretrainOptions
@@ -33,16 +34,20 @@ def pretrain(
 
 
 def demo(
-    max_minutes: Annotated[float, typer.Option(help="Longest time for the training, in minutes.")] = 1.5,
+    max_minutes: Annotated[float, typer.Option(help="Longest time for the training, in minutes.")] = 0.5,
+    encoder: EncoderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Run everything once on the built-in data."""
-    result = load_verb("demo")(workspace=workspace, max_minutes=max_minutes)
+    """Embed the built-in shapes, find neighbours, score the features, and train the encoder for half a minute."""
+    result = load_verb("demo")(workspace=workspace, max_minutes=max_minutes, encoder=encoder)
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")
         return
     print_probe(result)
     for name, path in result["paths"].items():
         show(f"{name:9} {path}")
+    show("next: spectral-ssl embed FOLDER, with a folder of your files; or other neighbours of these shapes:")
+    show(f"  spectral-ssl neighbors mug/test-001 --data {shlex.quote(result['paths']['features'])}")
+    show(result["result"])

@@ -194,6 +194,13 @@ class ProbeOptions:
         "Images: add features learnt with ImageNet's labels, an upper reference.",
         "Whether to add features that others learnt with labels (images only): an upper reference.",
     )
+    has_untrained: bool = option(
+        True,
+        "Add a row of the same network untrained; for an encoder with whitened features it takes the longest.",
+        "Whether to add the row of the same network untrained. If the features are whitened, as those of the encoders "
+        "that ship, this row makes and encodes 4096 shapes of the universe for each seed, to whiten its features too.",
+        flag="--untrained/--no-untrained",
+    )
     report: bool = option(
         True, "Leave a short report.html in the run.", "Whether to write the run's short ``report.html`` anew."
     )

@@ -71,6 +71,7 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             pose=options.pose,
             layer=trained.layer if options.layer == DEFAULT else options.layer,
             references=options.references,
+            has_untrained=options.has_untrained,
             cache=BaselineCache(workspace.root / "cache"),
             processes=processes,
         )

@@ -34,7 +34,7 @@ OPTIONS: dict[str, type] = {
 ONLY_ON_THE_COMMAND_LINE = {"dry_run", "as_json", "quiet", "name"}  # `prep NAME` is `prep --dataset NAME`
 # verbs that are made of other verbs
 MADE_OF_VERBS = {
-    "demo": {"prep", "pretrain", "probe", "features.export"},
+    "demo": {"prep", "pretrain", "probe", "features.embed"},
     "runs.report": {"probe"},
     "features.export": {"features.export_encoder"},
     "estimates.pretrain": {"estimates.prep"},

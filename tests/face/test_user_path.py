@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,10 +240,18 @@ def test_demo_runs_and_touches_no_map_file_of_the_users(prepared: Path) -> None:
     before = (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes()
     done = call("demo", "--max-minutes", "0.02", folder=prepared, workspace=workspace)
     assert done.returncode == 0, done.stderr
-    for word in ("raw coefficients", "trained network", "demo.h5", "features"):
+    for word in ("raw coefficients", "untrained network", "encoder universe-upright", "trained network", "demo.h5"):
         assert word in done.stdout
     steps = [line[:14] for line in done.stderr.splitlines() if line[1:7] == " of 4:"]
-    assert steps == ["1 of 4: prep, ", "2 of 4: pretra", "3 of 4: export", "4 of 4: probe,"]
+    assert steps == ["1 of 4: embed,", "2 of 4: neighb", "3 of 4: probe,", "4 of 4: pretra"]
+    assert (workspace / "encoders" / "universe-upright" / "samples" / "demo-neighbors.png").is_file()
+    result = done.stdout.splitlines()[-1]
+    numbers = [float(number) for number in re.findall(r"([\d.]+)%", result)]
+    assert result.startswith("With 1 labelled example of each of the 12 classes, ")
+    assert len(numbers) == 3
+    assert all(0 < number <= 100 for number in numbers)
+    table = [line for line in done.stdout.splitlines() if "encoder universe-upright" in line and "│" in line]
+    assert f" {numbers[0] / 100:.3f} (" in table[0]
     assert "next: " not in done.stderr
     assert (workspace / "maps" / "shapes-zernike-degree8-points256.h5").read_bytes() == before
 
