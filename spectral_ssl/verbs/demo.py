@@ -63,7 +63,7 @@ def demo(
     --------
     >>> import spectral_ssl
     >>> result = spectral_ssl.demo(workspace=folder)
-    >>> result["paths"]["features"].is_file()
+    >>> result["result"].startswith("With 5 labelled examples of each of the 12 classes")
     True
     """
     check_range("max_minutes", max_minutes, 0, 1e7)  # fails before the data is prepared
@@ -81,9 +81,7 @@ def demo(
         _draw_neighbours(image, maps, read_features(out).values)
     say(f"image: {image}")
     say("3 of 4: probe, classifiers on the features, next to baselines that need no training")
-    before = probe(
-        maps, encoder=source, probes=PROBES, seeds=1, has_untrained=False, report=False, workspace=root
-    )  # fmt: skip
+    before = probe(maps, encoder=source, probes=PROBES, seeds=1, has_untrained=False, report=False, workspace=root)
     say(_write_result(before, before, chosen.name))
     say("4 of 4: pretrain, the encoder learns from the training shapes without labels")
     options = PretrainOptions(maps, init_from=source, epochs=EPOCHS, max_minutes=max_minutes, workspace=root)
