@@ -1,5 +1,6 @@
 """Choose what makes the features: a run of the workspace, or an encoder."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def choose_run(
         return _move_results(encoder, workspace)
     if isinstance(run, TrainedRun):
         return _move_results(run, workspace)
+    _check_type("run", run)
+    _check_type("encoder", encoder)
     if encoder is not None:
         return _load(encoder, workspace)
     if run is not None:
@@ -66,6 +69,12 @@ def choose_run(
 def has_runs(workspace: Workspace) -> bool:
     """Tell whether a workspace has a run with a checkpoint."""
     return any((workspace.root / "runs").glob("*/checkpoints/last.pt"))
+
+
+def _check_type(name: str, value: object) -> None:
+    """Raise a UserError if a value is set but is no path."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise UserError(f"{name} of the wrong type", f"{value!r:.80} ({type(value).__name__})", "give a path or a name")
 
 
 def _load(encoder: str | Path, workspace: Workspace) -> TrainedRun:
