@@ -58,7 +58,7 @@ from downstream.metrics.frechet import compute_image_features, frechet_distance,
 from downstream.metrics.pretrained.efficientnet_lite import load_class_head
 from downstream.probes.intervals import compute_accuracy_interval
 from pretext.data.standardise import Standardiser
-from pretext.runs.held_out_rows import select_held_out_rows
+from pretext.runs.evaluation import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.tasks.image_views import ImageViewsConfig
 from spectral_ssl.ground.errors import unknown_name

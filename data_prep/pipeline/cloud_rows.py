@@ -42,7 +42,7 @@ def cloud_rows_to_maps(
     ObjectError
         When the basis is one of meshes.
     """
-    loads = [cast(CloudRow, item.load) for item in items if isinstance(item.load, CloudRow)]
+    loads = [item.load for item in items if isinstance(item.load, CloudRow)]
     if not loads or len(loads) < len(items) or any(load.make is not loads[0].make for load in loads):
         return None
     from data_prep.pipeline.shape_to_map import clouds_to_maps, shape_to_map  # imports numba (0.2 s)

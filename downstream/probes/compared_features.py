@@ -237,7 +237,7 @@ def _image_baselines(maps: MapFile, train: NDArray[np.int64], patches: PatchConf
 
 
 def _untrained_settings(run: TrainedRun) -> dict[str, Any]:
-    """Return what the features of the untrained network depend on: config, layer and statistics of the maps."""
+    """Return what the features of the untrained network depend on: config, layer, whitening and statistics."""
     statistics = sha256()
     for values in (run.standardise.mean, run.standardise.std):
         statistics.update(values.numpy().tobytes())
@@ -247,4 +247,5 @@ def _untrained_settings(run: TrainedRun) -> dict[str, Any]:
     config = to_toml(
         {"run": {"method": plan.method, "task": plan.task}, "method": plan.method_config, "task": plan.task_config}
     )
-    return {"config": config, "statistics": statistics.hexdigest(), "layer": run.layer}
+    whitened = 0 if run.whitening is None else run.whitening.matrix.shape[1]
+    return {"config": config, "statistics": statistics.hexdigest(), "layer": run.layer, "whitened": whitened}

@@ -196,8 +196,8 @@ def probe_run(
     evaluation = plan_evaluation(maps, split, seeds)  # From here on the labels of held-out samples are sealed.
     rotated = rotate_maps(maps, pose, pose_seed)
     in_folds = layer == AUTO and evaluation.is_cross_validated
-    choices = _choose_layers(run, rotated, evaluation) if layer == AUTO and not in_folds else ()
-    feature_rows = list_feature_rows(
+    choices = () if layer != AUTO or in_folds else _choose_layers(run, rotated, evaluation)
+    listed = list_feature_rows(
         run if layer in (AUTO, ALL) else run.at_layer(layer),
         rotated,
         evaluation.learnt_on,
@@ -207,14 +207,11 @@ def probe_run(
         references=references,
         patches=patches,
     )
-    feature_rows = [row for row in feature_rows if has_untrained or row.name != UNTRAINED]
-    scorer = _RowScorer(evaluation, requested, _describe_maps(maps, evaluation, pose, pose_seed), cache)
-    rows = _score_rows(scorer, feature_rows, processes)
+    feature_rows = [row for row in listed if has_untrained or row.name != UNTRAINED]
+    described = _describe_maps(maps, evaluation, pose, pose_seed)
+    rows = _score_rows(_RowScorer(evaluation, requested, described, cache), feature_rows, processes)
     if in_folds:
-        searched = [row for row in rows if row.layer_scores]
-        choices = tuple(
-            summarise_choices(row.features, row.layer_scores, run.layers(), evaluation.train) for row in searched
-        )
+        choices = _summarise_layers(run, rows, evaluation)
     return ProbeTable(
         target=maps.source,
         run=str(run.folder),
@@ -235,6 +232,12 @@ def probe_run(
         rows=rows,
         verdicts=_reach_verdicts(rows, evaluation),
     )
+
+
+def _summarise_layers(run: TrainedRun, rows: Sequence[ProbeRow], evaluation: Evaluation) -> tuple[LayerChoice, ...]:
+    """Summarise which layers the folds of a cross-validation chose."""
+    searched = [row for row in rows if row.layer_scores]
+    return tuple(summarise_choices(row.features, row.layer_scores, run.layers(), evaluation.train) for row in searched)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from spectral_ssl.ground.errors import UserError
 
 UNIVERSE_SHAPES = 4096  # more than the features of the encoders that ship have dimensions
 SMALLEST_VARIANCE = 1e-6  # of a component, relative to the largest one: smaller ones are rounding errors
-SMALLEST_DEVIATION = 1e-6  # of a feature, relative to the largest one: smaller ones are constant
+LARGEST_FACTOR = 60_000.0  # of a feature; an encoder's file holds them as float16, whose largest number is 65504
+SMALLEST_DEVIATION = 1e-3  # of a feature, relative to the largest one: smaller ones are nearly constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,8 @@ def fit_whitening(features: NDArray[np.float32], components: int) -> Whitening:
     # The sign of an axis is arbitrary. With this rule it does not depend on the machine.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     matrix = inverse[:, None] * axes / np.sqrt(variances[order])
+    if np.abs(matrix).max() > LARGEST_FACTOR:
+        raise UserError("features to whiten", "features of tiny variance", "ask for fewer components, or train again")
     return Whitening(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(matrix.astype(np.float32)))
 
 

@@ -29,9 +29,8 @@ from downstream.metrics.prediction_scores import (
 from pretext.data.batch import Example
 from pretext.losses.reconstruction import compose
 from pretext.randomness import seeded_generator
-from pretext.runs.comparable import require_comparable
+from pretext.runs.evaluation import describe_rows, require_comparable, select_held_out_rows
 from pretext.runs.folder import find_run_data
-from pretext.runs.held_out_rows import describe_rows, select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError

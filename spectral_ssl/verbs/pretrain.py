@@ -14,7 +14,7 @@ from downstream.probes.protocol.quick_score import compute_quick_score
 from downstream.report.evidence import Predictions
 from downstream.report.page import NAME as REPORT
 from downstream.report.page import write_short_report
-from pretext.runs.held_out_rows import describe_rows, select_held_out_rows
+from pretext.runs.evaluation import describe_rows, select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes

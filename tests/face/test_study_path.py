@@ -23,7 +23,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from downstream.study.folder import Study
-from pretext.runs.held_out_rows import select_held_out_rows
+from pretext.runs.evaluation import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 

@@ -9,7 +9,7 @@ import torch
 from data_prep.maps.reader import MapFile
 from downstream.probes.compared_features import TRAINED, UNTRAINED
 from downstream.probes.intervals import compute_accuracy_interval
-from pretext.runs.held_out_rows import describe_rows
+from pretext.runs.evaluation import describe_rows
 from pretext.runs.trained_run import TrainedRun
 from pretext.training.feature_statistics import NEIGHBOURS, count_neighbours, knn_accuracy
 

@@ -8,9 +8,8 @@ from data_prep.maps.reader import MapFile
 from downstream.study.design import KINDS, SHOWN_FOR, Kind, StudyConfig, check_methods
 from downstream.study.folder import Study
 from downstream.study.items import CONSENT_TEXT, make_study
-from pretext.runs.comparable import require_comparable
+from pretext.runs.evaluation import require_comparable, select_held_out_rows
 from pretext.runs.folder import find_run_data
-from pretext.runs.held_out_rows import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace

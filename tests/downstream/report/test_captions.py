@@ -17,7 +17,7 @@ from downstream.report.sections.data.objects import render_objects
 from downstream.report.sections.data.spectra import render_spectra
 from downstream.report.sections.features.confusion import render_confusion
 from downstream.report.sections.features.neighbours import choose_queries, render_neighbours
-from pretext.runs.held_out_rows import describe_rows
+from pretext.runs.evaluation import describe_rows
 
 
 def write(path: Path, basis: Basis, splits: Sequence[str], labels: Sequence[int] | None = None) -> MapFile:

@@ -6,7 +6,7 @@ from data_prep.source import Shape
 from downstream.report.evidence import Evidence
 from downstream.report.templating import render
 from downstream.report.turnable_shapes import rebuild_surfaces, render_canvas
-from pretext.runs.held_out_rows import describe_rows, select_held_out_rows
+from pretext.runs.evaluation import describe_rows, select_held_out_rows
 
 OBJECTS = 4
 

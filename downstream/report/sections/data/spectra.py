@@ -19,7 +19,7 @@ from downstream.report.evidence import SEED, Evidence
 from downstream.report.line_chart import Curve, draw_line_chart
 from downstream.report.templating import render
 from pretext.losses.reconstruction import compose
-from pretext.runs.held_out_rows import describe_rows, select_held_out_rows
+from pretext.runs.evaluation import describe_rows, select_held_out_rows
 
 OBJECTS = 64
 

@@ -8,7 +8,7 @@ from data_prep.maps.reader import MapFile
 from downstream.report.evidence import SEED, Evidence
 from downstream.report.images import encode_png, make_thumbnails
 from downstream.report.templating import render
-from pretext.runs.held_out_rows import describe_rows
+from pretext.runs.evaluation import describe_rows
 
 QUERIES, NEIGHBOURS = 8, 6
 THUMBNAIL = 72
