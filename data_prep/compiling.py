@@ -43,6 +43,16 @@ def compile_helper(function: _Function) -> _Function:
     return machine_code
 
 
+def compile_inline(function: _Function) -> _Function:
+    """Compile a function as a part of its only caller, a compiled function.
+
+    Numba optimises the code of each function together with all that it calls. So a chain of large
+    functions is optimised again at each link, unless its links are inline.
+    """
+    machine_code: _Function = numba.njit(inline="always", **_OPTIONS)(function)
+    return machine_code
+
+
 @lru_cache(maxsize=1)  # so that the warning appears once
 def _warn_of_missing_cache() -> None:
     _log.warning("no folder for compiled code is writable; set NUMBA_CACHE_DIR, or every process compiles again")

@@ -38,7 +38,7 @@ class Ingredients:
     profiles : float
         Extruded and revolved outlines.
     tubes : float
-        Bent tubes, arches, springs and lattices.
+        Bent tubes, springs, lattices and rods with round ends.
     tilt : float
         Parts and shapes that are not along the axes.
     warps : float
@@ -62,6 +62,20 @@ class Ingredients:
 
     def __post_init__(self) -> None:
         check_ranges(self, "ingredients")
+
+    @classmethod
+    def build_plain(cls) -> "Ingredients":
+        """Return the ingredients of the simplest universe: overlapping blocks, thin or not, with mirrored copies.
+
+        Examples
+        --------
+        >>> from data_prep.sources.universe import Ingredients
+        >>> plain = Ingredients.build_plain()
+        >>> plain.mirror, plain.holes
+        (1.0, 0.0)
+        """
+        names = ("assemblies", "attach", "repeat", "holes", "rounded", "profiles", "tubes", "warps", "scans")
+        return cls(**dict.fromkeys(names, 0.0))
 
 
 def universe_clouds(

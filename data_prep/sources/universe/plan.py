@@ -18,6 +18,7 @@ from data_prep.compiling import compile_helper
 from data_prep.sources.universe.random_numbers import below, chance, uniform
 
 STEPS = 200
+_THICK = 0.06  # half the least thickness of a part without thin parts
 WIDTH = 16
 
 # Columns of the head.
@@ -81,6 +82,8 @@ def add_step(
 @compile_helper
 def add_block(plan: Any, style: int, x: float, y: float, z: float, a: float, b: float, c: float) -> int:
     """Add a part in a style that fills the box with this centre and these half lengths."""
+    if rate(plan, THIN) == 0:
+        a, b, c = max(a, _THICK), max(b, _THICK), max(c, _THICK)
     return add_step(plan, ADD_BLOCK, x, y, z, a, b, c, style, 0.0)
 
 
@@ -93,6 +96,8 @@ def cut(plan: Any, owner: int, style: int, x: float, y: float, z: float, a: floa
 @compile_helper
 def add_rod(plan: Any, style: int, r: float, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> int:
     """Add a rod of radius r between two points: with round ends, a cylinder, a beam or a spike."""
+    if rate(plan, THIN) == 0:
+        r = max(r, _THICK)
     return add_step(plan, ADD_ROD, x0, y0, z0, x1, y1, z1, style, r)
 
 
@@ -101,6 +106,8 @@ def add_wing(
     plan: Any, chord: float, r: float, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float
 ) -> int:
     """Add a plate of half a width ``chord`` and half a thickness r along the line between two points."""
+    if rate(plan, THIN) == 0:
+        r, chord = max(r, _THICK), max(chord, _THICK)
     row = add_step(plan, ADD_ROD, x0, y0, z0, x1, y1, z1, BEAM, r)
     plan[row, 9] = chord
     return row
@@ -127,30 +134,40 @@ def turn(plan: Any, first: int, axis: int, angle: float) -> None:
 @compile_helper
 def mirror(plan: Any, first: int, axis: int, plane: float) -> None:
     """Add mirrored copies of all parts from the step ``first`` on, about a plane across an axis."""
-    add_step(plan, MIRROR_PARTS, first, axis, plane, 0.0, 0.0, 0.0, 0.0, 0.0)
+    if rate(plan, MIRROR) > 0:
+        add_step(plan, MIRROR_PARTS, first, axis, plane, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @compile_helper
 def repeat(plan: Any, first: int, number: int, x: float, y: float, z: float) -> None:
     """Add copies of all parts from the step ``first`` on, each moved by one more step; ``number`` counts all."""
-    add_step(plan, REPEAT_PARTS, first, number, x, y, z, 0.0, 0.0, 0.0)
+    if rate(plan, REPEAT) > 0:
+        add_step(plan, REPEAT_PARTS, first, number, x, y, z, 0.0, 0.0, 0.0)
 
 
 @compile_helper
 def ring(plan: Any, first: int, number: int) -> None:
     """Add copies of all parts from the step ``first`` on, turned about the z axis; ``number`` counts all."""
-    add_step(plan, RING_PARTS, first, number, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    if rate(plan, REPEAT) > 0:
+        add_step(plan, RING_PARTS, first, number, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @compile_helper
 def draw_outline(plan: Any) -> int:
-    """Draw an outline to extrude; return its style."""
+    """Draw an outline to extrude; return its style, or that of a box without profiles."""
+    if rate(plan, PROFILE) == 0:
+        return BOX
     return EXTRUDED + 64 * _next_outline(plan, DRAW_OUTLINE, 0.0)
 
 
 @compile_helper
 def draw_profile(plan: Any, wall: float) -> int:
-    """Draw an outline to revolve, an open vessel if the wall has a thickness; return its style."""
+    """Draw an outline to revolve, an open vessel if the wall has a thickness; return its style.
+
+    Without profiles it is the style of a cylinder.
+    """
+    if rate(plan, PROFILE) == 0:
+        return CYLINDER
     return REVOLVED + 64 * _next_outline(plan, DRAW_PROFILE, wall)
 
 

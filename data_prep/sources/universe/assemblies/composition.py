@@ -3,7 +3,7 @@
 from math import pi
 from typing import Any
 
-from data_prep.compiling import compile_helper
+from data_prep.compiling import compile_helper, compile_inline
 from data_prep.sources.universe.assemblies.bodies import add_plane, add_tool, add_vehicle
 from data_prep.sources.universe.assemblies.furniture import add_case, add_stand, add_steps
 from data_prep.sources.universe.assemblies.heap import add_heap
@@ -18,7 +18,7 @@ from data_prep.sources.universe.surfaces.scene import COUNT as PARTS
 from data_prep.sources.universe.surfaces.scene import FIRST_PART, OUTLINES_USED, bound, end_of
 
 
-@compile_helper
+@compile_inline
 def _add_assembly(plan: Any, state: Any) -> None:
     """Add one assembly of any kind."""
     chosen = uniform(state)
@@ -42,7 +42,7 @@ def _add_assembly(plan: Any, state: Any) -> None:
         add_tool(plan, state)
     elif chosen < 0.64:
         add_plant(plan, state)
-    elif chosen < 0.69:
+    elif chosen < 0.69 and rate(plan, TUBE) > 0:
         add_tubes(plan, state)
     elif chosen < 0.70 and rate(plan, TUBE) > 0:
         add_spring(plan, state)
@@ -62,7 +62,7 @@ def _add_assembly(plan: Any, state: Any) -> None:
         add_grid(plan, state)
 
 
-@compile_helper
+@compile_inline
 def _add_any(plan: Any, state: Any, most: int) -> None:
     """Add an assembly or a heap; a heap if assemblies are off."""
     if chance(state, 0.7 * rate(plan, ASSEMBLIES)):
@@ -103,7 +103,7 @@ def _place_second(plan: Any, scene: Any, state: Any, first: int, box: Any) -> No
         shift(scene, first, end_of(scene), x, y, 0.0)
 
 
-@compile_helper
+@compile_inline
 def compose(plan: Any, scene: Any, state: Any, box: Any) -> None:
     """Draw the parts of a shape; the plan must be empty, and ``box`` (6,) is room for work."""
     scene[0, PARTS] = scene[0, OUTLINES_USED] = plan[0, OUTLINES] = 0.0

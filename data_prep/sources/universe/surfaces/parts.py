@@ -10,6 +10,7 @@ from data_prep.sources.universe.surfaces.scene import (
     CORNER,
     CORNERS,
     HIGH,
+    INVERSE,
     KIND,
     LOW,
     OUTLINE,
@@ -89,6 +90,7 @@ def finish(scene: Any, row: int) -> None:
             z, z0, x0, y0 = y, y0, 0.0, 0.0
             x = y = scene[e, BOUNDS + 2]
     sx, sy, sz = scene[row, SCALE], scene[row, SCALE + 1], scene[row, SCALE + 2]
+    scene[row, INVERSE], scene[row, INVERSE + 1], scene[row, INVERSE + 2] = 1 / sx, 1 / sy, 1 / sz
     scene[row, STRETCH] = max(sx * sy, max(sy * sz, sx * sz))
     scene[row, WEIGHT] = _area_of(scene, row) * scene[row, STRETCH]
     for i in range(3):
@@ -151,9 +153,13 @@ def _point_of_torus(a: float, b: float, c: float, t: float, u: float, v: float) 
         return r * cos(end), r * sin(end), z, -side * sin(end), side * cos(end), 0.0
     # The area of a ring around the tube grows with a + b cos(angle). The angle solves Kepler's
     # equation angle + b / a sin(angle) = 2 pi u, here by Newton's method.
-    angle = target = 2 * pi * u
-    for _ in range(6):
-        angle -= (angle + b / a * sin(angle) - target) / (1 + 0.999 * b / a * cos(angle))
+    target = 2 * pi * u
+    angle = target - b / a * sin(target) + 0.5 * (b / a) ** 2 * sin(2 * target)
+    for _ in range(8):
+        error = (angle + b / a * sin(angle) - target) / (1 + 0.999 * b / a * cos(angle))
+        angle -= error
+        if abs(error) < 1e-9:
+            break
     around = c * (2 * v - 1)
     x, y = cos(around), sin(around)
     across, along = cos(angle), sin(angle)
@@ -316,20 +322,41 @@ def point_of(scene: Any, row: int, t: float, u: float, v: float) -> tuple[float,
 
 
 @compile_helper
+def to_own_frame(scene: Any, row: int, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """Turn a direction of the shape's frame into a part's own frame, before the scale."""
+    m = ROTATION
+    return (
+        (scene[row, m] * x + scene[row, m + 3] * y + scene[row, m + 6] * z) * scene[row, INVERSE],
+        (scene[row, m + 1] * x + scene[row, m + 4] * y + scene[row, m + 7] * z) * scene[row, INVERSE + 1],
+        (scene[row, m + 2] * x + scene[row, m + 5] * y + scene[row, m + 8] * z) * scene[row, INVERSE + 2],
+    )
+
+
+@compile_helper
+def is_far(scene: Any, row: int, margin: float, x: float, y: float, z: float) -> bool:
+    """Tell whether a point of the shape's frame is outside of the box around a part, by more than a margin."""
+    if x < scene[row, LOW] - margin or x > scene[row, HIGH] + margin:
+        return True
+    if y < scene[row, LOW + 1] - margin or y > scene[row, HIGH + 1] + margin:
+        return True
+    return z < scene[row, LOW + 2] - margin or z > scene[row, HIGH + 2] + margin
+
+
+@compile_helper
 def contains(scene: Any, row: int, x: float, y: float, z: float) -> bool:
     """Tell whether a point of the shape's frame is inside a part; holes are not considered."""
-    if x <= scene[row, LOW] or y <= scene[row, LOW + 1] or z <= scene[row, LOW + 2]:
+    if is_far(scene, row, 0.0, x, y, z):
         return False
-    if x >= scene[row, HIGH] or y >= scene[row, HIGH + 1] or z >= scene[row, HIGH + 2]:
-        return False
+    p, q, r = to_own_frame(
+        scene, row, x - scene[row, POSITION], y - scene[row, POSITION + 1], z - scene[row, POSITION + 2]
+    )
+    return contains_own(scene, row, p, q, r)
+
+
+@compile_helper
+def contains_own(scene: Any, row: int, p: float, q: float, r: float) -> bool:
+    """Tell whether a point of a part's own frame is inside it."""
     kind = int(scene[row, KIND])
-    x -= scene[row, POSITION]
-    y -= scene[row, POSITION + 1]
-    z -= scene[row, POSITION + 2]
-    m = ROTATION
-    p = (scene[row, m] * x + scene[row, m + 3] * y + scene[row, m + 6] * z) / scene[row, SCALE]
-    q = (scene[row, m + 1] * x + scene[row, m + 4] * y + scene[row, m + 7] * z) / scene[row, SCALE + 1]
-    r = (scene[row, m + 2] * x + scene[row, m + 5] * y + scene[row, m + 8] * z) / scene[row, SCALE + 2]
     a, b, c, d = scene[row, SIZES], scene[row, SIZES + 1], scene[row, SIZES + 2], scene[row, SIZES + 3]
     if kind == BOX:
         return abs(p) < a and abs(q) < b and abs(r) < c

@@ -27,7 +27,7 @@ from data_prep.sources.universe.surfaces.deformation import (
     is_seen,
     stretch_at,
 )
-from data_prep.sources.universe.surfaces.parts import contains, point_of
+from data_prep.sources.universe.surfaces.parts import contains, contains_own, is_far, point_of, to_own_frame
 from data_prep.sources.universe.surfaces.scene import (
     FIRST_PART,
     HIGH,
@@ -79,11 +79,6 @@ def _is_cut_away(scene: Any, body: int, own: int, x: float, y: float, z: float) 
 
 
 @compile_helper
-def _is_in_body(scene: Any, body: int, x: float, y: float, z: float) -> bool:
-    return contains(scene, body, x, y, z) and not _is_cut_away(scene, body, -1, x, y, z)
-
-
-@compile_helper
 def _is_surface(
     scene: Any, own: int, near: Any, amount: int, x: float, y: float, z: float, dx: float, dy: float, dz: float
 ) -> bool:
@@ -96,63 +91,108 @@ def _is_surface(
             return False
     if scene[body, HOLES] > 0 and _is_cut_away(scene, body, own, x - dx, y - dy, z - dz):
         return False
+    margin = abs(dx) + abs(dy) + abs(dz)
     for k in range(amount):
         other = near[own, k]
-        if _is_in_body(scene, other, x + dx, y + dy, z + dz):
+        if is_far(scene, other, margin, x, y, z):
+            continue
+        p, q, r = x - scene[other, POSITION], y - scene[other, POSITION + 1], z - scene[other, POSITION + 2]
+        p, q, r = to_own_frame(scene, other, p, q, r)
+        e, f, g = to_own_frame(scene, other, dx, dy, dz)
+        has_holes = scene[other, HOLES] > 0
+        if contains_own(scene, other, p + e, q + f, r + g) and not (
+            has_holes and _is_cut_away(scene, other, -1, x + dx, y + dy, z + dz)
+        ):
             return False
-        if other < body and _is_in_body(scene, other, x - dx, y - dy, z - dz):
+        if (
+            other < body
+            and contains_own(scene, other, p - e, q - f, r - g)
+            and not (has_holes and _is_cut_away(scene, other, -1, x - dx, y - dy, z - dz))
+        ):
             return False
     return True
 
 
 @compile_helper
+def _wrap(value: float) -> float:
+    """Return the fraction of a number in [0, 2); the remainder of a division takes ten times as long."""
+    return value - 1.0 if value >= 1.0 else value
+
+
+@compile_helper
+def _draw_part(
+    scene: Any, made: Any, near: Any, amount: int, own: int, addresses: Any, taken: int, cloud: Any, state: Any
+) -> int:
+    """Draw candidates on one part, and write those on the union's surface to the cloud; return the next row.
+
+    ``addresses`` has the fractions of the part's area of the first candidate and between candidates, their
+    number, and the two terms of the additive sequence.
+    """
+    t, between, along, across = addresses[0], addresses[1], addresses[3], addresses[4]
+    spread = min(sqrt(between), 1.0)
+    m, p, largest = ROTATION, POSITION, scene[own, STRETCH]
+    # The numbers of the part are read once, because the compiler cannot know that a cloud is no scene.
+    m0, m1, m2 = scene[own, m], scene[own, m + 1], scene[own, m + 2]
+    m3, m4, m5 = scene[own, m + 3], scene[own, m + 4], scene[own, m + 5]
+    m6, m7, m8 = scene[own, m + 6], scene[own, m + 7], scene[own, m + 8]
+    p0, p1, p2 = scene[own, p], scene[own, p + 1], scene[own, p + 2]
+    sx, sy, sz = scene[own, SCALE], scene[own, SCALE + 1], scene[own, SCALE + 2]
+    is_even, is_bent, is_scan = sx == sy and sy == sz, made[BOUND] > 1.0, made[SCAN_KIND] > 0
+    meets_others = amount > 0 or scene[own, HOLES] > 0 or scene[own, OWNER] >= 0
+    side, step = (1.0 if scene[own, OWNER] < 0 else -1.0), _STEP * made[SIZE]
+    for _ in range(int(addresses[2])):
+        u, v = _wrap(along + spread * uniform(state)), _wrap(across + spread * uniform(state))
+        x, y, z, nx, ny, nz = point_of(scene, own, min(max(t, 0.0), 0.999999999), u, v)
+        t += between
+        along, across = _wrap(along + 0.7548776662466927), _wrap(across + 0.5698402909980532)
+        if not is_even:
+            # The scale stretches areas by det(S) |S^-1 n|, and turns normals to S^-1 n.
+            nx, ny, nz = nx * sy * sz, ny * sx * sz, nz * sx * sy
+            stretch = sqrt(nx * nx + ny * ny + nz * nz)
+            if stretch < 0.999999 * largest and uniform(state) * largest >= stretch:
+                continue
+            nx, ny, nz = nx / stretch, ny / stretch, nz / stretch
+        elif nx * nx + ny * ny + nz * nz < 0.5:
+            continue
+        x, y, z = x * sx, y * sy, z * sz
+        x, y, z = m0 * x + m1 * y + m2 * z + p0, m3 * x + m4 * y + m5 * z + p1, m6 * x + m7 * y + m8 * z + p2
+        if meets_others or is_bent or is_scan:
+            nx, ny, nz = m0 * nx + m1 * ny + m2 * nz, m3 * nx + m4 * ny + m5 * nz, m6 * nx + m7 * ny + m8 * nz
+        if is_scan and not is_seen(made, x, y, z, side * nx, side * ny, side * nz, state):
+            continue
+        if is_bent and uniform(state) * made[BOUND] >= stretch_at(made, x, y, z, nx, ny, nz):
+            continue
+        if meets_others and not _is_surface(scene, own, near, amount, x, y, z, step * nx, step * ny, step * nz):
+            continue
+        if is_bent:
+            x, y, z = deform(made, x, y, z)
+        cloud[taken, 0], cloud[taken, 1], cloud[taken, 2] = x, y, z
+        taken += 1
+    return taken
+
+
+@compile_helper
 def _draw(scene: Any, made: Any, near: Any, amounts: Any, tries: int, taken: int, cloud: Any, state: Any) -> int:
-    """Draw candidates, and write those on the union's surface to the cloud from row ``taken``; return the next row."""
+    """Draw candidates on all parts, and write those on the surface to the cloud from row ``taken``; return the next."""
     end = end_of(scene)
     total = 0.0
-    for i in range(FIRST_PART, end):
-        total += scene[i, WEIGHT]
+    for own in range(FIRST_PART, end):
+        total += scene[own, WEIGHT]
     offset, along, across = uniform(state), uniform(state), uniform(state)
-    own, passed = FIRST_PART, 0.0
-    spread = sqrt(total / (tries * scene[own, WEIGHT]))
-    for k in range(tries):
-        address = (k + offset) / tries * total
-        while own < end - 1 and address >= passed + scene[own, WEIGHT]:
-            passed += scene[own, WEIGHT]
-            own += 1
-            spread = sqrt(total / (tries * scene[own, WEIGHT]))
-        t = min(max((address - passed) / scene[own, WEIGHT], 0.0), 0.999999999)
-        along = (along + 0.7548776662466927) % 1.0
-        across = (across + 0.5698402909980532) % 1.0
-        u = (along + spread * uniform(state)) % 1.0
-        v = (across + spread * uniform(state)) % 1.0
-        x, y, z, nx, ny, nz = point_of(scene, own, t, u, v)
-        sx, sy, sz = scene[own, SCALE], scene[own, SCALE + 1], scene[own, SCALE + 2]
-        # The scale stretches areas by det(S) |S^-1 n|, and turns normals to S^-1 n.
-        nx, ny, nz = nx * sy * sz, ny * sx * sz, nz * sx * sy
-        stretch = sqrt(nx * nx + ny * ny + nz * nz)
-        if stretch < 0.999999 * scene[own, STRETCH] and uniform(state) * scene[own, STRETCH] >= stretch:
-            continue
-        x, y, z, m = x * sx, y * sy, z * sz, ROTATION
-        px = scene[own, m] * x + scene[own, m + 1] * y + scene[own, m + 2] * z + scene[own, POSITION]
-        py = scene[own, m + 3] * x + scene[own, m + 4] * y + scene[own, m + 5] * z + scene[own, POSITION + 1]
-        pz = scene[own, m + 6] * x + scene[own, m + 7] * y + scene[own, m + 8] * z + scene[own, POSITION + 2]
-        side = 1.0 / stretch if scene[own, OWNER] < 0 else -1.0 / stretch
-        mx = (scene[own, m] * nx + scene[own, m + 1] * ny + scene[own, m + 2] * nz) / stretch
-        my = (scene[own, m + 3] * nx + scene[own, m + 4] * ny + scene[own, m + 5] * nz) / stretch
-        mz = (scene[own, m + 6] * nx + scene[own, m + 7] * ny + scene[own, m + 8] * nz) / stretch
-        if not is_seen(made, px, py, pz, side * stretch * mx, side * stretch * my, side * stretch * mz, state):
-            continue
-        if made[BOUND] > 1.0 and uniform(state) * made[BOUND] >= stretch_at(made, px, py, pz, mx, my, mz):
-            continue
-        step = _STEP * made[SIZE]
-        meets_others = amounts[own] > 0 or scene[own, HOLES] > 0 or scene[own, OWNER] >= 0
-        if meets_others and not _is_surface(
-            scene, own, near, amounts[own], px, py, pz, step * mx, step * my, step * mz
-        ):
-            continue
-        cloud[taken, 0], cloud[taken, 1], cloud[taken, 2] = deform(made, px, py, pz)
-        taken += 1
+    addresses = np.empty(5)
+    done, passed = 0, 0.0
+    for own in range(FIRST_PART, end):
+        weight = scene[own, WEIGHT]
+        # Candidate k has the address (k + offset) total / tries on the line of all areas.
+        last = int(np.ceil((passed + weight) / total * tries - offset)) if own < end - 1 else tries
+        last = min(max(last, done), tries)
+        if last > done:
+            addresses[0] = ((done + offset) * total / tries - passed) / weight
+            addresses[1], addresses[2] = total / (tries * weight), last - done
+            terms = along + done * 0.7548776662466927, across + done * 0.5698402909980532
+            addresses[3], addresses[4] = terms[0] - np.floor(terms[0]), terms[1] - np.floor(terms[1])
+            taken = _draw_part(scene, made, near, amounts[own], own, addresses, taken, cloud, state)
+        done, passed = last, passed + weight
     return taken
 
 
@@ -179,8 +219,11 @@ def sample_union(scene: Any, made: Any, points: int, cloud: Any, state: Any) -> 
     _find_neighbours(scene, near, amounts)
     taken = tried = 0
     for number in range(_ROUNDS):
-        share = max(taken / tried, 0.02) if tried > 0 else 0.8
-        tries = min(int((points - taken) / share * 1.05) + 16, cloud.shape[0] - taken)
+        # The first round is small and tells how many candidates are on the surface.
+        tries = points // 8 + 8
+        if number > 0:
+            tries = int((points - taken) * min(tried / max(taken, 1), 50.0) * 1.03) + 8
+        tries = min(tries, cloud.shape[0] - taken)
         taken = _draw(scene, made, near, amounts, tries, taken, cloud, state)
         tried += tries
         if taken >= points:

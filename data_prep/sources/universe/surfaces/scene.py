@@ -40,7 +40,8 @@ WEIGHT = 24  # area times ``STRETCH``
 STRETCH = 25  # the largest factor by which the scale stretches areas
 LOW = 26  # box around the part in the shape's frame
 HIGH = 29
-WIDTH = 34
+INVERSE = 32  # of the three factors of the scale
+WIDTH = 35
 
 # Columns of an outline: corners x, y in the first row; in the second, sums that sampling needs.
 CORNERS = 0
