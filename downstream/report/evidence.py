@@ -17,8 +17,8 @@ from data_prep.maps.reader import MapFile
 from downstream.features.standardise import fit_scaler
 from pretext.data.batch import Example
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.folder import find_run_data
 from pretext.runs.evaluation import describe_rows, select_held_out_rows
+from pretext.runs.folder import find_run_data
 from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError

@@ -17,8 +17,8 @@ from pretext.data.batch import Example
 from pretext.data.training_split import check_same_basis
 from pretext.method import LatentModel
 from pretext.randomness import seeded_generator
-from pretext.runs.folder import find_run_data
 from pretext.runs.evaluation import select_held_out_rows
+from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError, find_near_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from pretext.networks.feature_layers import DEFAULT
-from pretext.runs.export_graph import EncoderGraph
 from pretext.runs.evaluation import select_held_out_rows
+from pretext.runs.export_graph import EncoderGraph
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing

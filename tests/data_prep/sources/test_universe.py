@@ -8,6 +8,7 @@ from math import pi, sqrt
 import numpy as np
 import pytest
 
+import spectral_ssl
 from data_prep import move_to_unit_ball
 from data_prep.sources.catalogue import open_source
 from data_prep.sources.universe import VERSION, Ingredients, universe_clouds
@@ -257,3 +258,13 @@ def test_a_count_out_of_range_or_with_another_set_is_refused():
         open_source("shapes", count=4)
     with pytest.raises(UserError, match="ingredients"):
         Ingredients(thin=2.0)
+
+
+def test_prep_writes_the_first_shapes(tmp_path):
+    maps = spectral_ssl.prep("universe", count=4, degree=4, points=64, workspace=tmp_path)
+    assert maps.path.name == "universe-zernike-degree4-points64-count4.h5"
+    assert (maps.source, len(maps), maps.labels.tolist()) == ("universe", 4, [-1] * 4)
+    assert maps.ids[3] == "universe-0000003"
+    assert np.abs(maps.read_points(np.arange(4)) - universe_clouds(range(4), points=64)).max() < 1e-3
+    with pytest.raises(UserError, match="count"):
+        spectral_ssl.prep("universe", count=0, workspace=tmp_path)
