@@ -38,7 +38,7 @@ GOLDEN = ROOT / "tests" / "pretext" / "pretrained" / "golden.json"
 LARGEST = 3 << 20  # bytes of an encoder's folder
 LICENCE = "Apache-2.0; trained on shapes that this project makes, no third-party data"
 # name -> number of whitened features; 0 for features as they are
-WHITENED = {"universe-upright": 512, "universe-any-pose": 256}
+WHITENED = {"universe-upright": 512, "universe-any-pose": 512}
 WHITENING_SHAPES = 4096  # of the universe, of a seed that no training uses
 WHITENING_SEED = 1
 

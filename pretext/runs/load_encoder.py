@@ -97,8 +97,9 @@ def _build(folder: Path, facts: EncoderFacts, tensors: dict[str, Tensor]) -> Tra
         name=facts.name,
     )
     if whitening is not None:
-        if run.layers()[DEFAULT] != len(whitening.mean):
-            raise ValueError(f"a whitening of {len(whitening.mean)} features for {run.layers()[DEFAULT]}")
+        count = run.method.features(torch.zeros(1, *basis.shape)).shape[1]
+        if count != len(whitening.mean):
+            raise ValueError(f"a whitening of {len(whitening.mean)} features for {count}")
         run = replace(run, whitening=whitening)
     return run if facts.layer == DEFAULT else run.at_layer(facts.layer)
 

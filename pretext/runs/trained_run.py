@@ -140,14 +140,21 @@ class TrainedRun:
         """Compute features (B, D) of maps (B, C, H, W), not standardised.
 
         If the task has several views of each map at inference, these are their mean and standard
-        deviation, 2 D. Neither depends on the order of the views.
+        deviation, 2 D; of whitened features their mean and largest values. Neither depends on the
+        order of the views.
         """
-        of_views = [self.features(condition) for condition in self.plan.inference_views(maps, self.standardise)]
-        features = of_views[0]
-        if len(of_views) > 1:
-            stacked = torch.stack(of_views)
-            features = torch.cat([stacked.mean(dim=0), stacked.std(dim=0, correction=0)], dim=1)
-        return features if self.whitening is None or self.layer != DEFAULT else self.whitening(features)
+        of_views = self._features_of_views(maps)
+        if self.whitening is not None and self.layer == DEFAULT:
+            of_views = self.whitening(of_views)
+        if len(of_views) == 1:
+            return of_views[0]
+        is_plain = self.whitening is None or self.layer != DEFAULT
+        spread = of_views.std(dim=0, correction=0) if is_plain else of_views.amax(dim=0)
+        return torch.cat([of_views.mean(dim=0), spread], dim=1)
+
+    def _features_of_views(self, maps: NDArray[np.float32]) -> torch.Tensor:
+        """Compute features (V, B, D) of each view of maps (B, C, H, W), without whitening."""
+        return torch.stack([self.features(each) for each in self.plan.inference_views(maps, self.standardise)])
 
     def features(self, condition: torch.Tensor) -> torch.Tensor:
         """Compute features (B, D) of conditions (B, C, H, W) as the task's view gives them; they require a gradient."""
@@ -164,8 +171,10 @@ class TrainedRun:
         first, *others = self.plan.inference_views(empty, self.standardise)
         with torch.no_grad():
             by_layer = {DEFAULT: self.method.features(first), **self.method.layers(first)}
-        sizes = {name: (2 if others else 1) * features.shape[1] for name, features in by_layer.items()}
-        return sizes if self.whitening is None else sizes | {DEFAULT: self.whitening.matrix.shape[1]}
+        sizes = {name: features.shape[1] for name, features in by_layer.items()}
+        if self.whitening is not None:
+            sizes[DEFAULT] = self.whitening.matrix.shape[1]
+        return {name: (2 if others else 1) * size for name, size in sizes.items()}
 
     def whiten(self, maps: NDArray[np.float32], components: int) -> "TrainedRun":
         """Return the same run with whitened features (``pretext.runs.whitening``).
@@ -173,12 +182,16 @@ class TrainedRun:
         Parameters
         ----------
         maps : ndarray, shape (N, C, H, W), float32
-            Maps of many objects, not standardised. The whitening is fitted to their features.
+            Maps of many objects, not standardised. The whitening is fitted to the features of their
+            views.
         components : int
             Largest number of whitened components, the dimensions of the new features.
         """
         plain = replace(self, whitening=None, layer=DEFAULT)
-        return replace(plain, whitening=fit_whitening(plain.encode(maps), components))
+        blocks = [maps[start : start + ROWS_AT_ONCE] for start in range(0, len(maps), ROWS_AT_ONCE)]
+        with torch.no_grad():
+            features = torch.cat([plain._features_of_views(block).flatten(0, 1) for block in blocks])
+        return replace(plain, whitening=fit_whitening(features.numpy(), components))
 
     def at_layer(self, layer: str) -> "TrainedRun":
         """Return the same run with the features of another layer, or of several joined by ``+``."""
@@ -227,13 +240,7 @@ class TrainedRun:
         return run.whiten(sample_universe_maps(self.basis, seed), components) if components else run
 
     def with_task_settings(self, settings: Sequence[str]) -> "TrainedRun":
-        """Return the same network with other settings of its task: ``key=value`` texts that replace the run's own.
-
-        Raises
-        ------
-        UserError
-            If a key is unknown or a value is not allowed.
-        """
+        """Return the same network with other settings of its task: ``key=value`` texts that replace the run's own."""
         if not settings:
             return self
         config = self.plan.task_entry.config
@@ -242,13 +249,7 @@ class TrainedRun:
         return replace(self, plan=replace(self.plan, task_config=build_config(config, values, "task")))
 
     def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:
-        """Apply the run's task to some rows of a map file.
-
-        Raises
-        ------
-        UserError
-            If the file's basis is not the run's, or if the task needs clouds and the file has none.
-        """
+        """Apply the run's task to some rows of a map file of the run's basis, with clouds if the task needs them."""
         check_same_basis(self.basis, maps)
         task = self.plan.task_entry
         batch = read_batch(maps, self.standardise, rows, task.needs_points)
@@ -347,11 +348,6 @@ class TrainedRun:
             The conditions with their targets.
         completions : Tensor, shape (N, modes, C', H, W)
             Standardised.
-
-        Raises
-        ------
-        UserError
-            If the method has no completions, or as ``example``.
         """
         self.require_completions()
         generator = seeded_generator(seed, "complete", first)
