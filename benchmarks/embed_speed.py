@@ -1,6 +1,6 @@
-"""Time ``spectral-ssl embed`` on files of meshes of about 10,000 faces, start of the program included.
+"""Time the command ``embed`` on files of meshes of about 10,000 faces, start of the program included.
 
-Run ``python benchmarks/embed_speed.py --out benchmarks/results/embed-speed.json`` on a machine that
+Run ``python benchmarks/embed_speed.py --out embed-speed.json`` on a machine that
 does nothing else. The files are made by formula in a temporary folder: deformed tori as .off, binary
 .stl and .obj in turn. Each command is a process of its own. "again" is the same command a second
 time, when the maps are in the cache of the workspace.

@@ -40,7 +40,7 @@ def demo(
     quiet: QuietOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Embed the built-in shapes, find neighbours, score the features, and train the encoder for half a minute."""
+    """Embed the built-in shapes, find neighbours, score, and train."""
     result = load_verb("demo")(workspace=workspace, max_minutes=max_minutes, encoder=encoder)
     if as_json:
         print(Path(result["path"]).read_text(encoding="utf-8"), end="")

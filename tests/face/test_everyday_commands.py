@@ -174,7 +174,7 @@ def test_a_run_encodes_whatever_holds_maps(home: Path, random_maps: MapFile) -> 
     np.testing.assert_array_equal(run.encode(maps.read().astype(np.float64)), wanted)
     np.testing.assert_allclose(run.encode(maps), wanted, rtol=1e-5, atol=1e-6)
     for wrong in (maps.read()[0], maps.read()[:0], np.zeros((2, 9, 9, 9))):
-        with pytest.raises(UserError, match=r"give \(N, 3, 5, 5\)"):
+        with pytest.raises(UserError, match=r"give maps \(N, 3, 5, 5\)"):
             run.encode(wrong)
     with pytest.raises(UserError, match="another basis"):
         run.encode(random_maps)
@@ -192,6 +192,6 @@ def test_verbs_take_their_arguments_by_place_and_by_name(tmp_path: Path) -> None
     first = ssl.pretrain(maps, epochs=0, settings=settings, workspace=tmp_path)
     second = ssl.pretrain(data=again, epochs=0, settings=settings, workspace=tmp_path)
     x = maps.read(maps.rows("test"))
-    np.testing.assert_array_equal(first.encode(x), second.encode(maps=x))
+    np.testing.assert_array_equal(first.encode(x), second.encode(objects=x))
     assert ssl.probe(target=maps, run=first, seeds=1, probes=("neighbours",), workspace=tmp_path)["rows"]
     assert ssl.export(run=first, data=maps, workspace=tmp_path).is_file()
