@@ -11,6 +11,7 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 FeatureMetric = Literal["cosine", "l2"]
 # metric -> the name of the value that `find_nearest` returns with each sample
 MEASURES: dict[str, str] = {"cosine": "cosine similarity", "l2": "l2 distance"}
+FEWEST_STANDARDISED = 5  # The mean and the deviation of fewer samples say nothing about the features.
 
 
 def check_metric(metric: str) -> None:
@@ -34,8 +35,9 @@ def find_nearest(
         Number of samples to return, at least 1. All N samples are returned if N is smaller.
     metric : {"cosine", "l2"}
         "cosine": the cosine similarity of features standardised with the mean and deviation of the
-        items, as in the neighbour probe; the nearest sample has the highest. "l2": the Euclidean
-        distance of the features as they are; the nearest sample has the lowest.
+        items, as in the neighbour probe; the nearest sample has the highest. Fewer than 5 items
+        have no useful mean and deviation: their features are compared as they are. "l2": the
+        Euclidean distance of the features as they are; the nearest sample has the lowest.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def find_nearest(
     Raises
     ------
     UserError
-        If a value is not finite, or the metric is unknown.
+        If there are no items, a value is not finite, or the metric is unknown.
 
     Notes
     -----
@@ -65,10 +67,13 @@ def find_nearest(
     ([0, 2], [0.0, 1.0])
     """
     check_metric(metric)
+    if not len(items):
+        raise UserError("no samples to search", "0 samples", "give at least one other than the query")
     if not (np.isfinite(query).all() and np.isfinite(items).all()):
         raise UserError("features that are not finite", "NaN or infinity", "train again with a lower learning rate")
     if metric == "cosine":
-        standard, standard_query = standardise_features(items, query[None])
+        is_standardised = len(items) >= FEWEST_STANDARDISED
+        standard, standard_query = standardise_features(items, query[None]) if is_standardised else (items, query[None])
         lengths = np.linalg.norm(standard, axis=1).astype(np.float64) * np.linalg.norm(standard_query[0])
         cosines = (standard @ standard_query[0]).astype(np.float64) / np.where(lengths > 0, lengths, 1)
         values = np.clip(cosines, -1, 1)  # rounding exceeds the range by 1e-7

@@ -37,15 +37,17 @@ def embed(options: EmbedOptions, as_json: JsonOption = False, quiet: QuietOption
 
 def _suggest_after_embed(result: dict[str, Any], options: EmbedOptions) -> list[str]:
     """List commands that use a new feature file."""
-    if options.format != "hdf5":
+    count, classes = result["objects"], result["classes"]
+    if result["format"] != "hdf5" or count < 2:
         return []
     path = shlex.quote(result["path"])
-    lines = ["next:", f"  spectral-ssl neighbors {shlex.quote(result['first'])} --data {path}"]
-    clusters = "" if result["labelled"] else " --clusters 5"
-    lines.append(f"  spectral-ssl cluster {path}{clusters}")
+    workspace = f" --workspace {shlex.quote(str(options.workspace))}" if options.workspace else ""
+    lines = ["next:", f"  spectral-ssl neighbors {shlex.quote(result['first'])} --data {path}{workspace}"]
+    clusters = "" if 2 <= classes <= count else f" --clusters {min(5, count)}"
+    lines.append(f"  spectral-ssl cluster {path}{clusters}{workspace}")
     paths = list(map(str, options.paths)) if not isinstance(options.paths, str | Path) else [str(options.paths)]
-    if result["labelled"] and len(paths) == 1:
-        lines.append(f"  spectral-ssl probe --target {shlex.quote(paths[0])} {result['option']}")
+    if classes > 1 and len(paths) == 1:
+        lines.append(f"  spectral-ssl probe --target {shlex.quote(paths[0])} {result['option']}{workspace}")
     return lines
 
 

@@ -135,6 +135,16 @@ def test_an_image_is_brought_to_the_runs_size(tmp_path: Path) -> None:
         spectral_ssl.neighbors(tmp_path / "box.obj", run=run, workspace=tmp_path / "ws")
 
 
+def test_few_objects_are_compared_as_they_are() -> None:
+    items = np.array([[3, 4], [4, 3], [-3, -4]], np.float32)
+    rows, similarities = find_nearest(np.array([3, 4], np.float32), items, 3)
+    assert rows.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(similarities, [1, 0.96, -1], atol=1e-6)
+    assert find_nearest(items[0], items[1:2], 1)[1].round(2).tolist() == [0.96]
+    with pytest.raises(UserError, match="no samples to search"):
+        find_nearest(items[0], items[:0], 1)
+
+
 def test_nearest_is_what_all_distances_say() -> None:
     generator = np.random.default_rng(1)
     items = generator.normal(size=(50, 7)).astype(np.float32) * generator.uniform(0.1, 9, 7).astype(np.float32) + 3

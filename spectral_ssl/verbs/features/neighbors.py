@@ -14,7 +14,7 @@ from data_prep.pipeline.single_file import SingleMap, file_to_map
 from data_prep.source import Shape
 from data_prep.transforms.inverse import reconstruct
 from downstream.features.cached import load_cached_features
-from downstream.features.nearest import MEASURES, FeatureMetric, check_metric, find_nearest
+from downstream.features.nearest import FEWEST_STANDARDISED, MEASURES, FeatureMetric, check_metric, find_nearest
 from downstream.features.search_set import SearchSet, search_features, search_maps
 from downstream.features.store import is_feature_file, read_features
 from downstream.figures.predictions import draw_images
@@ -71,7 +71,8 @@ def neighbors(
         The number of neighbours.
     metric : {"cosine", "l2"}
         "cosine": the cosine similarity, where higher is nearer. "l2": the Euclidean distance, where
-        lower is nearer. See ``downstream.features.nearest``.
+        lower is nearer. See ``downstream.features.nearest``. Fewer than 5 objects are too few to
+        standardise features; a line says so.
     split : str, optional
         The split to search; all splits by default.
     layer : str
@@ -122,10 +123,13 @@ def neighbors(
     rows = searched.list_rows(split)
     if is_known:
         query_row = list(searched.ids).index(str(query))
-        rows, feature, single = rows[rows != query_row], searched.features[query_row], searched.read_object(query_row)
+        rows = _drop_query(rows, query_row, searched, split)
+        feature, single = searched.features[query_row], searched.read_object(query_row)
     else:
         single = _read_query(Path(query).expanduser(), trained, searched, up)
         feature = trained.encode(single.values[None])[0]
+    if metric == "cosine" and len(rows) < FEWEST_STANDARDISED:
+        say(f"{len(rows)} object{'s' * (len(rows) != 1)} to search: too few to standardise features")
     nearest, values = find_nearest(feature, searched.features[rows], count, metric)
     found = rows[nearest].tolist()
     neighbours = [
@@ -171,6 +175,15 @@ def _open_set(
         return trained, search_maps(maps, load_cached_features(trained, maps, home.root / "cache"))
     stored = read_features(path)
     return open_features_run(path, stored, run, encoder, layer, home), search_features(path, stored)
+
+
+def _drop_query(rows: NDArray[np.int64], query: int, searched: SearchSet, split: str | None) -> NDArray[np.int64]:
+    """Drop the row of the query; raise a UserError if no other row is left."""
+    others = rows[rows != query]
+    if not len(others):
+        where = f"{searched.path}" if split is None else f"split {split!r} of {searched.path}"
+        raise UserError("no other object to search", f"only the query in {where}", "give more objects with --data")
+    return others
 
 
 def _name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
