@@ -281,4 +281,5 @@ def advise_on_files(source: Source) -> str:
     >>> advise_on_files(Source("folder:scans", "shapes"))
     'check the files'
     """
-    return "check the files" if source.name.startswith(("folder:", "pairs:", "pyg:")) else "check the files and --root"
+    is_path = source.name.startswith(("folder:", "files:", "pairs:", "pyg:"))
+    return "check the files" if is_path else "check the files and --root"

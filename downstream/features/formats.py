@@ -5,8 +5,9 @@ of the HDF5 file are stored as JSON under the name ``about``.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,50 @@ from spectral_ssl.ground.provenance import created_by
 
 FeatureFormat = Literal["hdf5", "npz", "parquet"]
 ENDINGS: dict[FeatureFormat, str] = {"hdf5": ".h5", "npz": ".npz", "parquet": ".parquet"}
+OTHER_ENDINGS = {".hdf5": ".h5"}
+Format = TypeVar("Format", bound=str)
+
+
+def choose_format(out: str | Path | None, kind: Format | None, endings: Mapping[Format, str], usual: Format) -> Format:
+    """Choose the format of a file from the format that was given, or from the ending of the file.
+
+    Parameters
+    ----------
+    out : path or None
+        The file to write; None for the usual file of the format.
+    kind : str or None
+        The format that was given.
+    endings : mapping of str to str
+        Format -> ending.
+    usual : str
+        The format without ``kind``, of a file without an ending.
+
+    Returns
+    -------
+    str
+        The format.
+
+    Raises
+    ------
+    UserError
+        If the ending belongs to another format, or to none and no format is given.
+
+    Examples
+    --------
+    >>> from downstream.features.formats import ENDINGS, choose_format
+    >>> choose_format("features.npz", None, ENDINGS, "hdf5"), choose_format(None, "parquet", ENDINGS, "hdf5")
+    ('npz', 'parquet')
+    """
+    ending = Path(out).suffix.lower() if out is not None else ""
+    ending = OTHER_ENDINGS.get(ending, ending)
+    found = next((each for each, usual_ending in endings.items() if usual_ending == ending), None)
+    if found is None and ending and kind is None:
+        known = ", ".join(endings.values())
+        raise UserError("--out with an unknown ending", str(out), f"end it with one of {known}, or give --format")
+    if found is not None and kind not in (None, found):
+        do = f"leave --format out, or end the file with {endings.get(kind, 'no ending')}" if kind else ""
+        raise UserError("--format and the ending of --out contradict each other", f"{kind} and {out}", do)
+    return kind or found or usual
 
 
 def write_features_as(path: Path, features: Features, kind: FeatureFormat, *, overwrite: bool = False) -> None:

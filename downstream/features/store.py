@@ -38,7 +38,7 @@ from spectral_ssl.ground.hdf5 import (
 from spectral_ssl.ground.provenance import created_by
 
 SCHEMA = FEATURE_SCHEMA
-MAKE_AGAIN = "spectral-ssl export"
+MAKE_AGAIN = "spectral-ssl embed` or `spectral-ssl export"  # messages put it between backticks
 # Space to reserve for the id, split and label of a row, and for the attributes.
 BYTES_OF_A_ROW, BYTES_OF_A_FILE = 256, 1 << 20
 PAIR = np.dtype([("id", h5py.string_dtype()), ("reason", h5py.string_dtype())])

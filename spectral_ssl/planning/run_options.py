@@ -238,11 +238,13 @@ class ExportOptions:
         "themselves.",
         limits=within(0, 1_000_000),
     )
-    format: ExportFormat = option(
-        "hdf5",
-        "Of features hdf5, npz or parquet; of the encoder itself encoder (a folder), onnx or torch-export.",
+    format: ExportFormat | None = option(
+        None,
+        "Of features hdf5, npz or parquet; of the encoder itself encoder (a folder), onnx or torch-export [by the "
+        "ending of --out, else hdf5].",
         "The format of the features (``downstream.features.formats``), or of the encoder: a folder that ``load`` reads "
-        '("encoder"), or a file of other programs (``export_encoder``).',
+        '("encoder"), or a file of other programs (``export_encoder``). By default that of the ending of ``out`` '
+        "(.h5, .npz, .parquet, .onnx, .pt2), else hdf5.",
         reads=str,
         names=get_args(ExportFormat),
     )
@@ -288,8 +290,12 @@ class EmbedOptions:
         "Layer of the network: a name of `list layers`, or several joined by +.",
         'The layer of the network: a name of ``list layers``, or several joined by "+".',
     )
-    format: FeatureFormat = option(
-        "hdf5", "hdf5, npz or parquet.", "The format of the file.", reads=str, names=get_args(FeatureFormat)
+    format: FeatureFormat | None = option(
+        None,
+        "hdf5, npz or parquet [by the ending of --out, else hdf5].",
+        "The format of the file; by default that of the ending of ``out`` (.h5, .npz, .parquet), else hdf5.",
+        reads=str,
+        names=get_args(FeatureFormat),
     )
     out: str | Path | None = option(
         None,

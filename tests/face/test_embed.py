@@ -182,6 +182,18 @@ def test_other_formats_hold_the_same_and_the_failures(place: Path) -> None:
     assert json.loads(table.schema.metadata[b"spectral-ssl"])["failures"][0][0] == "broken.off"
 
 
+def test_the_format_follows_the_ending_of_the_output(place: Path) -> None:
+    result = spectral_ssl.embed("parts/boxes/0.obj", encoder="tiny", out="f.npz")
+    assert (result["format"], np.load("f.npz")["features"].shape) == ("npz", (1, result["dimensions"]))
+    written = spectral_ssl.export(encoder="tiny", data="parts/boxes/0.obj", out="e.NPZ")
+    assert np.load(written)["id"].tolist() == ["0.obj"]
+    for verb in (spectral_ssl.embed, spectral_ssl.export):
+        with pytest.raises(UserError, match=r"contradict each other: got hdf5 and x.npz; .* with \.h5"):
+            verb(None if verb is spectral_ssl.export else "parts", format="hdf5", out="x.npz")
+        with pytest.raises(UserError, match="unknown ending"):
+            verb(None if verb is spectral_ssl.export else "parts", out="x.csv")
+
+
 def test_neighbours_are_found_in_a_feature_file_and_in_a_folder(place: Path) -> None:
     path = spectral_ssl.embed("parts", encoder="tiny")["path"]
     by_id = spectral_ssl.neighbors("boxes/1.stl", data=path, count=3)
@@ -198,6 +210,21 @@ def test_neighbours_are_found_in_a_feature_file_and_in_a_folder(place: Path) -> 
     assert spectral_ssl.neighbors("boxes/1.stl", data=path, count=3)["picture"] is None
     with pytest.raises(UserError, match=r"features of another network.*made with --encoder"):
         spectral_ssl.neighbors("boxes/1.stl", data=path, encoder="universe-upright")
+
+
+def test_one_or_two_objects_have_commands_and_neighbours_that_make_sense(place: Path) -> None:
+    one = call("embed", "parts/boxes/0.obj", "--encoder", "tiny", "--out", "one.h5", "--workspace", "w s")
+    assert (one.returncode, "next:" in one.stderr) == (0, False), one.stderr
+    alone = call("neighbors", "0.obj", "--data", "one.h5", "--encoder", "tiny", "--split", "train")
+    assert alone.returncode == 2
+    assert "no other object to search: got only the query in split 'train' of one.h5" in alone.stderr
+    files = ("parts/boxes/0.obj", "parts/boxes/2.obj")
+    two = call("embed", *files, "--encoder", "tiny", "--out", "two.h5", "--workspace", "w s")
+    assert "spectral-ssl neighbors 0.obj --data two.h5 --workspace 'w s'" in two.stderr
+    assert "spectral-ssl cluster two.h5 --clusters 2 --workspace 'w s'" in two.stderr
+    found = call("neighbors", "0.obj", "--data", "two.h5", "--encoder", "tiny", "--json")
+    assert "1 object to search: too few to standardise features" in found.stderr
+    assert json.loads(found.stdout)["answers"][0]["cosine similarity"] > 0.1
 
 
 def test_a_feature_file_of_a_stranger_starts_no_download(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

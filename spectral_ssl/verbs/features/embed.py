@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile, open_maps
 from downstream.features.export import describe_features
-from downstream.features.formats import ENDINGS, import_pyarrow, write_features_as
+from downstream.features.formats import ENDINGS, choose_format, import_pyarrow, write_features_as
 from downstream.features.store import Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
@@ -47,9 +47,10 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
     -------
     dict
         ``path`` (the feature file, see docs/file-formats.md), ``encoder``, ``option`` (which loads
-        the encoder again), ``digest`` of its weights, ``objects``, ``dimensions``, ``labelled`` (the
-        number of objects with a label), ``first`` (the id of an object), ``maps`` (the map files)
-        and ``failures``, a list of (id, reason).
+        the encoder again), ``digest`` of its weights, ``format``, ``objects``, ``dimensions``,
+        ``labelled`` (the number of objects with a label), ``classes`` (the number of their classes),
+        ``first`` (the id of an object), ``maps`` (the map files) and ``failures``, a list of
+        (id, reason).
 
     Raises
     ------
@@ -66,7 +67,7 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
     """
     paths = _list_paths(options.paths)
     workspace = Workspace.find(options.workspace)
-    kind = options.format
+    kind = choose_format(options.out, options.format, ENDINGS, "hdf5")
     out = Path(options.out) if options.out else workspace.root / "features" / f"{name_paths(paths)}{ENDINGS[kind]}"
     refuse_existing(out, options.overwrite)  # fails before the work; checked again when the file is renamed
     if kind == "parquet":
@@ -86,9 +87,11 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
         "encoder": features.about["encoder"],
         "option": features.about["option"],
         "digest": run.checkpoint_digest,
+        "format": kind,
         "objects": len(features.ids),
         "dimensions": run.encode(np.zeros((1, *run.basis.shape), np.float32)).shape[1],
         "labelled": int((features.labels >= 0).sum()),
+        "classes": len(np.unique(features.labels[features.labels >= 0])),
         "first": features.ids[0],
         "maps": [str(maps.path) for maps in parts],
         "failures": [list(pair) for pair in features.failures],

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from downstream.features.export import export_features, extract_features
-from downstream.features.formats import ENDINGS, import_pyarrow, write_features_as
+from downstream.features.formats import ENDINGS, choose_format, import_pyarrow, write_features_as
 from pretext.networks.feature_layers import DEFAULT
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
@@ -14,6 +14,7 @@ from spectral_ssl.planning.inputs.choose_run import choose_run
 from spectral_ssl.planning.inputs.open_data import open_data
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import ExportOptions
+from spectral_ssl.verbs.features.export_encoder import ENDINGS as ENCODER_ENDINGS
 from spectral_ssl.verbs.features.export_encoder import EncoderFormat, export_encoder
 
 
@@ -40,7 +41,7 @@ def export(options: ExportOptions) -> Path:
     >>> spectral_ssl.read_features(path).values.shape
     (64, 128)
     """
-    kind = options.format
+    kind = choose_format(options.out, options.format, {**ENDINGS, **ENCODER_ENDINGS}, "hdf5")
     if options.components and kind in ("encoder", "onnx", "torch-export"):
         got = f"--format {kind}"
         raise UserError("principal components are of features", got, "leave --components out")
