@@ -49,6 +49,10 @@ BATCH_OF_CLOUDS = 128  # Computed clouds in a task: a quarter of a second of wor
 Progress = Callable[[int, int], None]
 
 
+class AllFailed(UserError):
+    """No object of a source can be used."""
+
+
 def prepare_maps(
     source: Source,
     basis: Basis,
@@ -220,9 +224,9 @@ def _fingerprint(source: Source, basis: Basis, up: UpRule, keep_points: bool) ->
     }
 
 
-def _all_failed(source: Source, reason: str) -> UserError:
+def _all_failed(source: Source, reason: str) -> AllFailed:
     total = len(source.items) + len(source.missing)
-    return UserError(
+    return AllFailed(
         f"{f'all {total} objects' if total != 1 else 'the only object'} of {source.name!r} failed",
         f"for example: {reason}",
         advise_on_files(source),

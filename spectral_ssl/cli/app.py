@@ -18,7 +18,7 @@ from spectral_ssl.cli.runs import runs_app
 from spectral_ssl.cli.studies import study_app
 from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, report
 from spectral_ssl.cli.training import demo, pretrain
-from spectral_ssl.cli.usage import refuse_in_one_line
+from spectral_ssl.cli.usage import refuse_empty_words, refuse_in_one_line
 from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError, find_near_name
 from spectral_ssl.ground.terminal import process_rank, wrap
 from spectral_ssl.planning.prep_options import PrepOptions
@@ -61,6 +61,7 @@ class _Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the options before the command."""
+        refuse_empty_words(list(arguments[1]) if len(arguments) > 1 else options.get("args", []))
         with refuse_in_one_line():
             return super().make_context(*arguments, **options)
 

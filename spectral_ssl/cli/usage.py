@@ -1,7 +1,7 @@
 """Turn mistakes in the options of a command into errors of one line that name the value and what to do."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -38,6 +38,25 @@ def refuse_in_one_line() -> Iterator[None]:
         if type(error).__name__ == ASKED_FOR_HELP:
             raise
         raise _describe(error) from None
+
+
+def refuse_empty_words(words: Sequence[str]) -> None:
+    """Raise a UserError if a word of the command line is empty; as a path it would mean the current folder.
+
+    Examples
+    --------
+    >>> from spectral_ssl.cli.usage import refuse_empty_words
+    >>> refuse_empty_words(["embed", ""])
+    Traceback (most recent call last):
+    ...
+    spectral_ssl.ground.errors.UserError: an empty argument: got '' after embed; give a value, or leave it out
+    """
+    for before, word in pairwise(["spectral-ssl", *words]):
+        name, equals, value = word.partition("=")
+        if not word:
+            raise UserError("an empty argument", f"'' after {before}", "give a value, or leave it out")
+        if name.startswith("--") and equals and not value:
+            raise UserError("an empty argument", f"'' for {name}", "give a value, or leave it out")
 
 
 def _describe(error: Any) -> UserError:

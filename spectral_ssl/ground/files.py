@@ -77,6 +77,27 @@ def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
     sync_folder(target.parent)
 
 
+def refuse_empty(**paths: object) -> None:
+    """Raise a UserError if a path is an empty text, which ``Path`` would read as the current folder.
+
+    Parameters
+    ----------
+    **paths
+        Name of the argument -> path.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.files import refuse_empty
+    >>> refuse_empty(data="")
+    Traceback (most recent call last):
+    ...
+    spectral_ssl.ground.errors.UserError: data is an empty path: got ''; give a path, . for the current folder
+    """
+    for name, path in paths.items():
+        if path == "":
+            raise UserError(f"{name} is an empty path", "''", "give a path, . for the current folder")
+
+
 def refuse_existing(target: Path, overwrite: bool) -> None:
     """Raise a UserError if ``target`` is a folder, or exists and ``overwrite`` is false."""
     if target.is_dir() and overwrite:

@@ -61,7 +61,8 @@ def open_hdf5(path: Path, schema: str, make_again: str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        damaged = f"it is damaged or truncated: make it again with `{make_again}`"
+        # A file that cannot be opened does not say what it held.
+        damaged = "it is damaged or truncated: make it again (maps: `prep`; features: `embed` or `export`)"
         raise explain_open_error(path, error, damaged) from error
     with file:
         if file.userblock_size:

@@ -28,6 +28,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from spectral_ssl.ground.config import RANGE, Range, check_range
 from spectral_ssl.ground.errors import UserError, find_near_name, unknown_name
+from spectral_ssl.ground.files import refuse_empty
 
 LINE = 100  # characters of a line of a docstring
 
@@ -216,6 +217,8 @@ def check_options(options: object) -> None:
         if value is None and each.default is None:
             continue
         _check_type(each, about, value)
+        if about.reads is Path:
+            refuse_empty(**{each.name: value})
         if about.names and value not in about.names:
             raise unknown_name(each.name.replace("_", " "), str(value), about.names)
         if RANGE in each.metadata:

@@ -182,6 +182,51 @@ def test_other_formats_hold_the_same_and_the_failures(place: Path) -> None:
     assert json.loads(table.schema.metadata[b"spectral-ssl"])["failures"][0][0] == "broken.off"
 
 
+def test_bad_paths_among_good_ones_are_failures(place: Path, home: Path) -> None:
+    Path("empty").mkdir()
+    Path("fake.h5").write_text("no HDF5")
+    Path("broken.stl").write_text("solid nothing")
+    done = call("embed", "parts/boxes/0.obj", "empty", "fake.h5", "--encoder", "tiny", "--out", "a.h5")
+    assert done.returncode == 0, done.stderr
+    assert "1 object, " in done.stdout
+    assert "failed objects: 2" in done.stdout
+    reasons = dict(spectral_ssl.read_features("a.h5").failures)
+    assert "no shapes in this folder" in reasons["empty"]
+    assert "features: `embed` or `export`" in reasons["fake.h5"]
+    assert all(f"failed: {name}: " in done.stderr for name in ("empty", "fake.h5"))
+    result = spectral_ssl.embed([home / "parts.h5", "broken.stl"], encoder="tiny", out="b.h5")
+    assert (result["objects"], [name for name, _ in result["failures"]]) == (8, ["broken.stl"])
+    for bad in (("empty", "broken.stl"), ("fake.h5", "empty"), ("fake.h5", "./fake.h5")):
+        done = call("embed", *bad, "--encoder", "tiny", "--out", "c.h5", "--quiet")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert "--root" not in done.stderr
+
+
+def test_ids_of_map_files_of_one_name_are_told_apart(place: Path, home: Path) -> None:
+    for name in ("m1", "m2"):
+        Path(name).mkdir()
+        shutil.copy(home / "parts.h5", f"{name}/x.h5")
+    result = spectral_ssl.embed(["m1/x.h5", "m2/x.h5", place / "m1" / "x.h5"], encoder="tiny", out="x.h5")
+    ids = spectral_ssl.read_features(result["path"]).ids
+    assert ids[::8] == ("m1/x/balls/0.obj", "m2/x/balls/0.obj")
+    assert len(set(ids)) == len(ids) == 16
+
+
+def test_empty_paths_are_refused(place: Path) -> None:
+    for words in (("embed", ""), ("embed", "parts", "--out="), ("neighbors", "x", "--data", ""), ("prep", "")):
+        done = call(*words)
+        assert (done.returncode, "an empty argument: got ''" in done.stderr) == (2, True), done.stderr
+    for verb, arguments in (
+        (spectral_ssl.embed, {"paths": ""}),
+        (spectral_ssl.embed, {"paths": ["parts", ""]}),
+        (spectral_ssl.export, {"data": ""}),
+        (spectral_ssl.neighbors, {"query": "x", "data": ""}),
+        (spectral_ssl.cluster, {"features": ""}),
+    ):
+        with pytest.raises(UserError, match="empty path"):
+            verb(**arguments)
+
+
 def test_the_format_follows_the_ending_of_the_output(place: Path) -> None:
     result = spectral_ssl.embed("parts/boxes/0.obj", encoder="tiny", out="f.npz")
     assert (result["format"], np.load("f.npz")["features"].shape) == ("npz", (1, result["dimensions"]))

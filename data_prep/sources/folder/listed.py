@@ -16,6 +16,7 @@ from data_prep.readers.shape import SHAPE_SUFFIXES, read_shape
 from data_prep.source import Item, Source
 from data_prep.sources.folder.source import open_source
 from data_prep.sources.folder.walk import name_folder
+from spectral_ssl.ground.errors import UserError
 
 Kind = Literal["shapes", "images"]
 
@@ -55,7 +56,8 @@ def open_listed(paths: Sequence[Path], kind: Kind, name: str) -> Source:
     Raises
     ------
     UserError
-        When a folder cannot be read, or holds no objects of this kind.
+        When the only path is a folder that cannot be read, or holds no objects of this kind. Such a
+        folder among several paths is a failure.
 
     Examples
     --------
@@ -69,10 +71,18 @@ def open_listed(paths: Sequence[Path], kind: Kind, name: str) -> Source:
     """
     if len(paths) == 1 and paths[0].is_dir():
         return open_source(paths[0], kind=kind)
-    opened = [open_source(path, kind=kind) if path.is_dir() else None for path in paths]
+    opened: list[Source] = []
     entries: list[_Entry] = []
-    for path, source in zip(paths, opened, strict=True):
-        entries += _list_file(path, kind) if source is None else _list_folder(path, source)
+    for path in paths:
+        if not path.is_dir():
+            entries += _list_file(path, kind)
+            continue
+        try:
+            opened.append(open_source(path, kind=kind))
+        except UserError as error:  # the other paths may be usable
+            entries.append(_Entry(name_folder(path), path, None, f"{error.what}; {error.do}", None))
+        else:
+            entries += _list_folder(path, opened[-1])
     entries, repeated = _drop_repeated(entries)
     classes = tuple(sorted({entry.class_name for entry in entries if entry.class_name is not None}))
     items, missing, digest = [], [], sha256()
@@ -84,7 +94,6 @@ def open_listed(paths: Sequence[Path], kind: Kind, name: str) -> Source:
         items.append(replace(entry.item, id=identity, label=label))
         size = entry.path.stat().st_size if entry.path.exists() else -1
         digest.update(f"{identity} {size} {entry.item.split} {entry.class_name}\n".encode(errors="replace"))
-    folders = [source for source in opened if source is not None]
     notes = [f"{len(entries)} {kind[: None if len(entries) != 1 else -1]} of {len(paths)} paths"]
     notes += [f"{repeated} given twice: read once"] if repeated else []
     return Source(
@@ -94,8 +103,8 @@ def open_listed(paths: Sequence[Path], kind: Kind, name: str) -> Source:
         items=tuple(items),
         digest=digest.hexdigest(),
         missing=tuple(missing),
-        note="; ".join([*notes, *(source.note for source in folders if source.note)]),
-        doubts=tuple(doubt for source in folders for doubt in source.doubts),
+        note="; ".join([*notes, *(source.note for source in opened if source.note)]),
+        doubts=tuple(doubt for source in opened for doubt in source.doubts),
     )
 
 

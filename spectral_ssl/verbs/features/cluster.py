@@ -13,7 +13,7 @@ from downstream.features.store import Features, is_feature_file, read_features
 from pretext.neighbours.exact import Metric
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path, refuse_existing
+from spectral_ssl.ground.files import atomic_path, refuse_empty, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
@@ -89,6 +89,7 @@ def cluster(
     >>> result["clusters"], sorted(result["scores"])
     (2, ['ARI', 'NMI', 'purity'])
     """
+    refuse_empty(features=features, out=out, run=run, encoder=encoder, workspace=workspace)
     path, home = Path(features), Workspace.find(workspace)
     is_features = is_feature_file(path.expanduser())
     folder = path.parent if is_map_file(path) else home.root / "features"

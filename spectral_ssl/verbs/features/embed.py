@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile, open_maps
+from data_prep.pipeline.prepare import AllFailed
+from data_prep.pipeline.remarks import describe_failures
 from downstream.features.export import describe_features
 from downstream.features.formats import ENDINGS, choose_format, import_pyarrow, write_features_as
 from downstream.features.store import Features, write_feature_blocks
@@ -20,11 +22,12 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.origin import name_option
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import refuse_existing
-from spectral_ssl.ground.progress import progress
+from spectral_ssl.ground.files import refuse_empty, refuse_existing
+from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import choose_run
 from spectral_ssl.planning.inputs.open_data import (
+    SHOW_ALL,
     check_path,
     is_dataset,
     is_map_file,
@@ -34,6 +37,8 @@ from spectral_ssl.planning.inputs.open_data import (
 )
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import EmbedOptions
+
+Failures = tuple[tuple[str, str], ...]
 
 
 @takes_options(EmbedOptions)
@@ -74,9 +79,9 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
         import_pyarrow()
     run = choose_run(options.run, options.encoder, workspace, prefers_encoder=True)
     run = run.at_layer(options.layer) if options.layer != DEFAULT else run
-    parts = _open_parts(paths, run, workspace, options)
+    parts, unreadable = _open_parts(paths, run, workspace, options)
     is_folder = len(paths) == 1 and paths[0].expanduser().is_dir()
-    features = _describe(run, parts, paths[0].expanduser().absolute() if is_folder else "")
+    features = _describe(run, parts, paths[0].expanduser().absolute() if is_folder else "", unreadable)
     if kind == "hdf5":
         write_feature_blocks(out, features, _encode(run, parts), overwrite=options.overwrite)
     else:
@@ -99,8 +104,11 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
 
 
 def _list_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the paths as a list; raise a UserError if one does not exist."""
-    paths = [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
+    """Return the paths as a list; raise a UserError if one is empty or does not exist."""
+    listed = [given] if isinstance(given, str | Path) else list(given)
+    for path in listed:
+        refuse_empty(paths=path)
+    paths = [Path(path) for path in listed]
     if not paths:
         raise UserError("nothing to embed", "no path", "give files, folders or map files")
     for path in paths:
@@ -108,21 +116,48 @@ def _list_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
     return paths
 
 
-def _open_parts(paths: Sequence[Path], run: TrainedRun, workspace: Workspace, options: EmbedOptions) -> list[MapFile]:
-    """Open the map files among the paths and the data sets, and prepare all other files and folders together."""
+def _open_parts(
+    paths: Sequence[Path], run: TrainedRun, workspace: Workspace, options: EmbedOptions
+) -> tuple[list[MapFile], Failures]:
+    """Open the map files among the paths and the data sets, and prepare all other files and folders together.
+
+    The second value lists the map files that cannot be read, and why.
+    """
     opened = [path for path in paths if is_map_file(path) or is_dataset(path)]
     raw = [path for path in paths if path not in opened]
-    for maps in (open_maps(path.expanduser()) for path in opened if is_map_file(path)):
-        check_same_basis(run.basis, maps)  # fails before files are prepared
-    parts = [open_data(path, run, workspace) for path in dict.fromkeys(opened)]
+    first: dict[Path, Path] = {}
+    for path in opened:
+        first.setdefault(path.expanduser().absolute(), path)
+    failures: list[tuple[str, str]] = []
+    for path in [path for path in first.values() if is_map_file(path)]:
+        try:
+            maps = open_maps(path.expanduser())
+        except UserError as error:
+            del first[path.expanduser().absolute()]
+            if not first and not raw:  # no other path is left
+                raise
+            failures.append((path.name, f"{error.what}; {error.do}"))
+        else:
+            check_same_basis(run.basis, maps)  # fails before files are prepared
+    for line in describe_failures(failures, SHOW_ALL):
+        say(line)
+    parts = [open_data(path, run, workspace) for path in first.values()]
     if raw:
-        parts.append(prepare_files(raw, run.basis, workspace, up=options.up, workers=options.workers))
+        try:
+            parts.append(prepare_files(raw, run.basis, workspace, up=options.up, workers=options.workers))
+        except AllFailed as error:
+            if not parts:
+                raise
+            lost = [(path.name, f"{error.what}, {error.got}") for path in raw]
+            for line in describe_failures(lost, SHOW_ALL):
+                say(line)
+            failures += lost
     elif options.up is not None:
         raise UserError("--up is for files and folders", options.up, "leave it out: the maps are prepared already")
-    return parts
+    return parts, tuple(failures)
 
 
-def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path) -> Features:
+def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path, unreadable: Failures) -> Features:
     """Describe the features of several map files together, without their values."""
     each = [describe_features(run, maps) for maps in parts]
     option, value = name_option(run)
@@ -135,9 +170,9 @@ def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path) -> 
         "maps": json.dumps([[str(maps.path.resolve()), maps.digest] for maps in parts]),
     }
     if len(parts) == 1:
-        return replace(each[0], about=about, failures=parts[0].failures)
+        return replace(each[0], about=about, failures=(*parts[0].failures, *unreadable))
     about["data_digest"] = sha256("".join(maps.digest for maps in parts).encode()).hexdigest()
-    names = [_name_rows(maps, parts) for maps in parts]
+    names = _name_rows(parts)
     classes = tuple(dict.fromkeys(name for features in each for name in features.classes))
     labels = [
         np.array([-1 if label < 0 else classes.index(features.classes[label]) for label in features.labels], np.int64)
@@ -150,16 +185,36 @@ def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path) -> 
         splits=np.concatenate([features.splits for features in each]),
         classes=classes,
         about=about,
-        failures=tuple(failure for _, failures in names for failure in failures),
+        failures=(*(failure for _, failures in names for failure in failures), *unreadable),
     )
 
 
-def _name_rows(maps: MapFile, parts: Sequence[MapFile]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return ids and failures of one map file; they begin with its name if another file has one of its ids."""
-    mine = set(maps.ids)
-    is_unique = all(mine.isdisjoint(other.ids) for other in parts if other is not maps)
-    prefix = "" if is_unique else f"{maps.path.stem}/"
-    return [prefix + identity for identity in maps.ids], [(prefix + name, reason) for name, reason in maps.failures]
+def _name_rows(parts: Sequence[MapFile]) -> list[tuple[list[str], list[tuple[str, str]]]]:
+    """Return unique ids, and failures, of each map file: they begin with a name of the file if ids are repeated."""
+    prefixes = _name_files([maps.path for maps in parts])
+    ids = [set(maps.ids) for maps in parts]
+    short = [
+        "" if all(mine.isdisjoint(other) for other in ids if other is not mine) else prefix
+        for mine, prefix in zip(ids, prefixes, strict=True)
+    ]
+    whole = [prefix + identity for prefix, mine in zip(short, ids, strict=True) for identity in mine]
+    chosen = short if len(set(whole)) == len(whole) else prefixes
+    return [
+        ([prefix + each for each in maps.ids], [(prefix + each, reason) for each, reason in maps.failures])
+        for prefix, maps in zip(chosen, parts, strict=True)
+    ]
+
+
+def _name_files(paths: Sequence[Path]) -> list[str]:
+    """Return the ends of the paths that tell the files apart, as prefixes: names without endings if they do."""
+    whole = [path.expanduser().absolute() for path in paths]
+    stems = [path.with_suffix("") for path in whole]
+    named = stems if len(set(stems)) == len(stems) else whole
+    for depth in range(1, max(len(path.parts) for path in named)):
+        prefixes = ["/".join(path.parts[1:][-depth:]) + "/" for path in named]
+        if len(set(prefixes)) == len(prefixes):
+            break
+    return prefixes
 
 
 def _encode(run: TrainedRun, parts: Sequence[MapFile]) -> Iterator[NDArray[np.float32]]:

@@ -23,7 +23,7 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError, find_near_name
-from spectral_ssl.ground.files import refuse_existing
+from spectral_ssl.ground.files import refuse_empty, refuse_existing
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run
@@ -112,6 +112,7 @@ def neighbors(
     [1, 2, 3]
     """
     check_range("number of neighbours", count, 1, 1_000_000)
+    refuse_empty(query=query, data=data, out=out, run=run, encoder=encoder, workspace=workspace)
     check_metric(metric)  # fails before all features are computed
     home = Workspace.find(workspace)
     trained, searched = _open_set(data, run, encoder, layer, home, query)
