@@ -85,8 +85,8 @@ def upload_encoder(folder: Path, repository: str, *, is_private: bool = False) -
 
 def check_repository(repository: str) -> None:
     """Raise a UserError unless a text is ``OWNER/NAME``."""
-    if not REPOSITORY.fullmatch(repository):
-        raise UserError("not the name of a repository", f"{repository[:100]!r}", "give OWNER/NAME")
+    if not isinstance(repository, str) or not REPOSITORY.fullmatch(repository):
+        raise UserError("not the name of a repository", f"{repository!r:.100}", "give OWNER/NAME")
 
 
 def _import_hub() -> Any:
@@ -99,6 +99,7 @@ def _import_hub() -> Any:
     """
     try:
         import huggingface_hub
+        import huggingface_hub.utils  # not an attribute of the package before it is imported
     except ImportError as error:
         what_to_do = "pip install 'spectral-ssl[hub]', or give the folder of an encoder"
         raise UserError(
