@@ -33,16 +33,39 @@ def find_encoder(encoder: str | Path) -> Path:
     UserError
         If there is no such encoder, or the repository cannot be downloaded.
     """
-    if isinstance(encoder, str) and encoder in SHIPPED:
-        return Path(__file__).parent / encoder
-    if isinstance(encoder, str) and encoder.startswith(HUB):
-        return download_encoder(encoder.removeprefix(HUB))
-    folder = Path(encoder)
+    require_name("encoder", encoder)
+    name = str(encoder)
+    try:
+        folder = Path(name).expanduser()
+        is_there = folder.exists()
+    except (OSError, RuntimeError) as fault:  # a name that is too long, or ~ of no user
+        raise UserError("unknown encoder", f"{name!r:.80}", f"give a name, a folder, or {HUB}OWNER/NAME") from fault
+    if name in SHIPPED and (isinstance(encoder, str) or not is_there):
+        return Path(__file__).parent / name
+    if name.startswith(HUB):
+        return download_encoder(name.removeprefix(HUB))
     if (folder / FACTS).is_file():
         return folder
     if (folder / "config.toml").is_file():
         raise UserError("a run, not an encoder", str(folder), "give it as --run, or save its encoder first")
     if folder.is_dir():
         raise UserError("a folder without an encoder", f"no {FACTS} in {folder}", "give the folder of an encoder")
-    error = unknown_name("encoder", str(encoder), SHIPPED)
+    error = unknown_name("encoder", name, SHIPPED)
     raise UserError(error.what, error.got, f"{error.do}, or give a folder, or {HUB}OWNER/NAME")
+
+
+def require_name(kind: str, given: object) -> None:
+    """Raise a UserError unless a value is a text or a path, and not an empty text, which would be the present folder.
+
+    Parameters
+    ----------
+    kind : str
+        What the value stands for, e.g. "encoder".
+    given : object
+        The value.
+    """
+    do = f"give a name, a folder, or {HUB}OWNER/NAME"
+    if not isinstance(given, str | Path):
+        raise UserError(f"{kind} of the wrong type", f"{given!r:.80} ({type(given).__name__})", do)
+    if not str(given).strip():
+        raise UserError(f"no name of the {kind}", "an empty text", do)

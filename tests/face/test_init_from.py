@@ -18,8 +18,9 @@ from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.checkpoint import load_checkpoint
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.inputs.encoders import find_encoder
 from spectral_ssl.planning.new_run import init_from
-from spectral_ssl.planning.new_run.init_from import LEARNING_RATE, MOST_EPOCHS
+from spectral_ssl.planning.new_run.init_from import LEARNING_RATE, MOST_EPOCHS, find_weights
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_plan import plan_run
 from spectral_ssl.planning.run_start import join_run
@@ -44,6 +45,16 @@ def shapes(shapes_file: Path) -> MapFile:
 def train(maps: MapFile, out: Path, weights: str | Path | TrainedRun, **more: object) -> TrainedRun:
     options = {"epochs": 2, "settings": ("batch_size=16",), "out": out, **more}
     return spectral_ssl.pretrain(maps, init_from=weights, **options)
+
+
+def test_an_empty_text_is_not_the_present_folder(
+    source: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(source.save(tmp_path / "tiny"))
+    for find in (find_encoder, find_weights):
+        with pytest.raises(UserError, match="an empty text"):
+            find("", Workspace(tmp_path))
+        find(".", Workspace(tmp_path))
 
 
 def test_a_run_begins_as_its_source_with_everything_else_new(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pretext.pretrained.facts import FACTS
-from pretext.pretrained.find import SHIPPED
+from pretext.pretrained.find import SHIPPED, require_name
 from pretext.pretrained.hub import HUB
 from spectral_ssl.ground.errors import UserError, find_near_name
 from spectral_ssl.ground.workspace import Workspace
@@ -35,6 +35,7 @@ def find_encoder(encoder: str | Path, workspace: Workspace) -> str | Path:
     UserError
         When there is no such encoder; the nearest name is suggested.
     """
+    require_name("encoder", encoder)
     name, saved = str(encoder), list_saved(workspace)
     if name.startswith(HUB) or name in SHIPPED:
         return name

@@ -13,7 +13,7 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile
 from pretext.data.training_split import check_same_basis
 from pretext.pretrained.facts import FACTS, read_facts
-from pretext.pretrained.find import DEFAULT_ENCODER, SHIPPED, find_encoder
+from pretext.pretrained.find import DEFAULT_ENCODER, SHIPPED, find_encoder, require_name
 from pretext.pretrained.hub import HUB
 from pretext.runs.load_encoder import load_encoder
 from pretext.runs.source_weights import load_weights, name_weights
@@ -137,6 +137,7 @@ def find_weights(given: str | Path, workspace: Workspace) -> TrainedRun:
     TrainedRun
         The run or the encoder.
     """
+    require_name("run or encoder", given)
     name = str(given)
     path = Path(given).expanduser()
     if name in SHIPPED or name.startswith(HUB):
