@@ -71,7 +71,7 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     >>> file_to_map(folder / "square.off", zernike_basis(degree=4)).values.shape
     (3, 5, 5)
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise UserError("no such file", str(path), "give a mesh, a cloud or an image")
     if basis.kind == "pixels":
         if up is not None:
@@ -91,6 +91,14 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
             return SingleMap(*object_to_map(item, basis, rule))
     except ObjectError as error:
         raise UserError("the object cannot be used", f"{path} ({error})", "repair it, or give another file") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a path is a file; a name that is too long for the system is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 @contextmanager

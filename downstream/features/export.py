@@ -14,6 +14,7 @@ from downstream.features.pca import Reduction, components_error, count_most_comp
 from downstream.features.store import COMPONENTS_NOTE, Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import describe_pooling
+from pretext.runs.inputs import require_finite
 from pretext.runs.trained_run import TrainedRun
 from pretext.training.distributed import ALONE, Distributed
 
@@ -119,7 +120,10 @@ def _encode_blocks(
     """Yield features (B, D) or (B, components) block by block in the main process, nothing in the others."""
     blocks = run.encode_blocks(maps, processes=processes)
     if not components:
-        yield from blocks
+        done = 0
+        for block in blocks:
+            yield require_finite(block, maps.ids[done : done + len(block)])
+            done += len(block)
         return
     check_same_basis(run.basis, maps)
     rows = maps.rows("train") if len(maps.rows("train")) else maps.rows()

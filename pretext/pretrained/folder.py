@@ -10,10 +10,10 @@ Optimisers and the parts of a method that are used in training only are left out
 """
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pretext.pretrained.card import write_card
 from pretext.pretrained.facts import FACTS, EncoderFacts, check_name, read_facts, write_facts
+from pretext.pretrained.hub import check_repository, upload_encoder
 from pretext.pretrained.weights import read_weights, write_weights
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import hash_file, sync_folder, write_text
@@ -77,7 +78,7 @@ def save_encoder(
     Raises
     ------
     UserError
-        If the folder exists, cannot be written, or the name is not allowed.
+        If the folder exists, cannot be written, the name is not allowed, or a weight is not finite.
     """
     target = Path(folder)
     name = name or run.name or target.resolve().name
@@ -104,7 +105,7 @@ def save_encoder(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # The folder is renamed when it is complete, so that an interruption leaves no part of one.
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        work = Path(mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
             work.chmod(0o755)
             _write_folder(work, run, facts)
@@ -118,6 +119,35 @@ def save_encoder(
     except OSError as error:
         raise UserError("cannot write there", f"{target} ({error.strerror})", "choose another folder") from error
     return target
+
+
+def send_encoder(run: "TrainedRun", repository: str, *, licence: str = "", is_private: bool = False) -> str:
+    """Send the encoder of a run to the Hugging Face hub; parameters as those of ``TrainedRun.push_to_hub``.
+
+    The files of an encoder that is exactly as it was loaded are sent as they are, with the scores on
+    their card. Everything else is saved anew: another layer, other weights, another whitening, other
+    settings.
+    """
+    check_repository(repository)
+    original = run.checkpoint_path.parent
+    with TemporaryDirectory(prefix="spectral-ssl-") as work:
+        saved = save_encoder(run, Path(work) / "encoder", name=repository.rpartition("/")[2], licence=licence)
+        is_as_loaded = bool(run.name) and not licence and _is_same(run, original, saved)
+        return upload_encoder(original if is_as_loaded else saved, repository, is_private=is_private)
+
+
+def _is_same(run: "TrainedRun", original: Path, saved: Path) -> bool:
+    """Tell whether the folder from which an encoder was loaded gives the same features as one saved from it."""
+    if not (original / FACTS).is_file():
+        return False
+    one, two = read_facts(original), read_facts(saved)
+    read_plan = type(run.plan).from_toml
+    has_same_weights = hash_file(original / WEIGHTS) == one.digest == two.digest
+    return (
+        has_same_weights
+        and (one.layer, one.basis) == (two.layer, two.basis)
+        and (read_plan(one.plan) == read_plan(two.plan))
+    )
 
 
 def count_features(run: "TrainedRun") -> int:
@@ -145,6 +175,7 @@ def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:
     tensors |= {MEAN: run.standardise.mean, STD: run.standardise.std}
     if run.whitening is not None:
         tensors |= {WHITENING_MEAN: run.whitening.mean, WHITENING_MATRIX: run.whitening.matrix.half()}
+    _check_finite(tensors, "the run", "train again with a lower learning rate")
     write_weights(folder / WEIGHTS, tensors, {"format": "pt"})  # the key by which other programs know PyTorch
     write_description(folder, replace(facts, digest=hash_file(folder / WEIGHTS)))
 
@@ -182,6 +213,13 @@ def _fits_half(values: Tensor) -> bool:
     return is_single and (values.numel() == 0 or bool(values.abs().max() <= LARGEST_HALF))
 
 
+def _check_finite(tensors: Mapping[str, Tensor], where: str, do: str) -> None:
+    """Raise a UserError that names the first tensor with NaN or infinity."""
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise UserError("weights that are not finite", f"NaN or infinity in {name} of {where}", do)
+
+
 def read_encoder(folder: Path) -> tuple[EncoderFacts, dict[str, Tensor]]:
     """Read the description and the tensors of an encoder.
 
@@ -199,7 +237,7 @@ def read_encoder(folder: Path) -> tuple[EncoderFacts, dict[str, Tensor]]:
     Raises
     ------
     UserError
-        If a file is missing, damaged, or of a later version.
+        If a file is missing, damaged, or of a later version, or a weight is not finite.
     """
     facts = read_facts(folder)
     path = folder / WEIGHTS
@@ -209,8 +247,10 @@ def read_encoder(folder: Path) -> tuple[EncoderFacts, dict[str, Tensor]]:
             raise UserError("the weights of the encoder are missing", str(path), do)
         if hash_file(path) != facts.digest:
             raise UserError("damaged weights of the encoder", f"{path} (its digest is not that in {FACTS})", do)
-        return facts, read_weights(path)
+        tensors = read_weights(path)
     except ValueError as error:
         raise UserError("damaged weights of the encoder", f"{path} ({error})", do) from error
     except OSError as error:
         raise UserError("cannot read the weights", f"{path} ({error.strerror})", "check its permissions") from error
+    _check_finite(tensors, str(path), "give another encoder, or train it again with a lower learning rate")
+    return facts, tensors

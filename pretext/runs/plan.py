@@ -1,8 +1,8 @@
 """The plan of a run: everything that says what it trains, and on which data."""
 
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pretext.method import Method, build_seeded
 from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
-from spectral_ssl.ground.config import build_config, to_toml
+from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, to_toml
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,13 @@ class Plan:
     def task_entry(self) -> TaskEntry:
         """The task's entry in the catalogue."""
         return find_task(self.task)
+
+    def with_task_settings(self, settings: Sequence[str]) -> "Plan":
+        """Return the same plan with other settings of its task, texts ``key=value``."""
+        config = self.task_entry.config
+        texts = parse_settings(settings, {"task": config})["task"]
+        values = merge_settings(config, "task", asdict(self.task_config), texts)
+        return replace(self, task_config=build_config(config, values, "task"))
 
     def corrupt(self, batch: Batch, generator: torch.Generator) -> Example:
         """Apply the task to a batch."""

@@ -1,10 +1,9 @@
 """A trained run, loaded for use: its features, its layers and its completions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,18 @@ from pretext.data.standardise import Standardiser
 from pretext.data.training_split import check_same_basis, read_batch
 from pretext.method import Method
 from pretext.networks.feature_layers import DEFAULT, select_layer
-from pretext.pretrained.folder import save_encoder
-from pretext.pretrained.hub import check_repository, upload_encoder
+from pretext.pretrained.folder import save_encoder, send_encoder
 from pretext.randomness import seeded_generator
-from pretext.runs.inputs import generate_maps
+from pretext.runs.inputs import check_up_of_maps, generate_maps, require_finite
 from pretext.runs.plan import Plan
 from pretext.runs.whitening import Whitening, fit_whitening, sample_universe_maps
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
-from spectral_ssl.ground.config import build_config, merge_settings, parse_settings
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import hash_file
 
 ROWS_AT_ONCE = 256
+LONGEST_NAME = 100  # of an encoder, see ``pretext.pretrained.facts.NAME``
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class TrainedRun:
               uint8, or a list of these.
         up : str, optional
             The axis that points up in shapes, "+z" by default; "by-format" for the axis that the
-            format of each file specifies.
+            format of each file specifies. Maps have +z up.
         seed : int, optional
             The seed of the sampling of points, that of the run's basis by default. The points
             follow from the seed and from the object: for files from their names, as in ``prep``.
@@ -115,8 +113,8 @@ class TrainedRun:
         Raises
         ------
         UserError
-            If an object cannot be used; the message names it. If maps have another shape than the
-            run's, or the file another basis.
+            If an object cannot be used, or its features are not finite; the message names it. If
+            maps have another shape than the run's, or the file another basis.
 
         Examples
         --------
@@ -131,10 +129,14 @@ class TrainedRun:
         True
         """
         if isinstance(objects, MapFile):
-            return self.encode_file(objects)
+            check_up_of_maps(up, self.basis)
+            return require_finite(self.encode_file(objects))
+        return require_finite(self._encode_maps(generate_maps(objects, self.basis, up=up, seed=seed)))
+
+    def _encode_maps(self, blocks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Compute features of blocks of maps."""
         with torch.no_grad():
-            maps = generate_maps(objects, self.basis, up=up, seed=seed)
-            return np.concatenate([self.features_of(block).numpy() for block in maps])
+            return np.concatenate([self.features_of(block).numpy() for block in blocks])
 
     def features_of(self, maps: NDArray[np.float32]) -> torch.Tensor:
         """Compute features (B, D) of maps (B, C, H, W), not standardised.
@@ -195,6 +197,8 @@ class TrainedRun:
 
     def at_layer(self, layer: str) -> "TrainedRun":
         """Return the same run with the features of another layer, or of several joined by ``+``."""
+        if not isinstance(layer, str):
+            raise UserError("layer of the wrong type", f"{layer!r:.60} ({type(layer).__name__})", "give its name")
         layer = "+".join(name.strip() for name in layer.split("+"))
         select_layer({name: torch.zeros(1, size) for name, size in self.layers().items()}, layer)
         return replace(self, layer=layer)
@@ -226,7 +230,7 @@ class TrainedRun:
 
     def _encode_rows(self, maps: MapFile, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Compute features of one block of rows."""
-        return self.encode(maps.read(rows))
+        return self._encode_maps(generate_maps(maps.read(rows), self.basis, finite=False))
 
     def untrained(self, seed: int) -> "TrainedRun":
         """Return the same network with new random parameters.
@@ -235,18 +239,20 @@ class TrainedRun:
         shapes of the universe.
         """
         method = self.plan.build(self.standardise, seed)
-        run = replace(self, method=method, checkpoint_digest=f"untrained, seed {seed}", whitening=None)
+        run = replace(
+            self,
+            method=method,
+            name=f"untrained-{self.name}"[:LONGEST_NAME] if self.name else "",
+            checkpoint={**self.checkpoint, "place": asdict(Progress())},
+            checkpoint_digest=f"untrained, seed {seed}",
+            whitening=None,
+        )
         components = 0 if self.whitening is None else self.whitening.matrix.shape[1]
         return run.whiten(sample_universe_maps(self.basis, seed), components) if components else run
 
     def with_task_settings(self, settings: Sequence[str]) -> "TrainedRun":
         """Return the same network with other settings of its task: ``key=value`` texts that replace the run's own."""
-        if not settings:
-            return self
-        config = self.plan.task_entry.config
-        texts = parse_settings(settings, {"task": config})["task"]
-        values = merge_settings(config, "task", asdict(self.plan.task_config), texts)
-        return replace(self, plan=replace(self.plan, task_config=build_config(config, values, "task")))
+        return replace(self, plan=self.plan.with_task_settings(settings)) if settings else self
 
     def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:
         """Apply the run's task to some rows of a map file of the run's basis, with clouds if the task needs them."""
@@ -308,12 +314,7 @@ class TrainedRun:
         str
             ``hf:OWNER/NAME``, which ``load`` takes.
         """
-        check_repository(repository)
-        if self.name and not licence:  # an encoder as it was loaded
-            return upload_encoder(self.checkpoint_path.parent, repository, is_private=is_private)
-        with TemporaryDirectory(prefix="spectral-ssl-") as folder:
-            saved = self.save(Path(folder) / "encoder", name=repository.rpartition("/")[2], licence=licence)
-            return upload_encoder(saved, repository, is_private=is_private)
+        return send_encoder(self, repository, licence=licence, is_private=is_private)
 
     def require_completions(self) -> None:
         """Raise a UserError unless the method has completions."""

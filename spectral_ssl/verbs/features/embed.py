@@ -19,6 +19,7 @@ from downstream.features.formats import ENDINGS, choose_format, import_pyarrow, 
 from downstream.features.store import Features, write_feature_blocks
 from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.inputs import require_finite
 from pretext.runs.origin import name_option
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
@@ -221,6 +222,8 @@ def _encode(run: TrainedRun, parts: Sequence[MapFile]) -> Iterator[NDArray[np.fl
     """Yield the features of all maps block by block, with a progress line."""
     with progress("features", sum(map(len, parts))) as advance:
         for maps in parts:
+            done = 0
             for block in run.encode_blocks(maps):
-                yield block
+                yield require_finite(block, maps.ids[done : done + len(block)])
+                done += len(block)
                 advance(len(block))

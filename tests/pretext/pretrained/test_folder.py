@@ -13,8 +13,10 @@ from conftest import write_random_maps
 from every_method import CASES
 from untrained_runs import BASES, make_case, make_run
 
+from downstream.features.export import extract_features
 from pretext.methods.catalogue import METHODS
 from pretext.pretrained.facts import FACTS, read_facts
+from pretext.pretrained.find import find_encoder
 from pretext.pretrained.folder import CARD, WEIGHTS
 from pretext.pretrained.weights import read_weights, write_weights
 from pretext.runs.folder import find_run_data
@@ -109,6 +111,22 @@ def test_values_beyond_half_precision_keep_theirs(tmp_path: Path) -> None:
     assert next(encoder.method.parameters()).flatten()[0] == 1e6
 
 
+def test_weights_that_are_not_finite_are_neither_saved_nor_used(tmp_path: Path) -> None:
+    run = make_run()
+    with torch.no_grad():
+        next(run.method.parameters()).fill_(torch.inf)
+    with pytest.raises(UserError, match="weights that are not finite"):
+        run.save(tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
+    with pytest.raises(UserError, match="features that are not finite: got NaN or infinity for item 0"):
+        run.encode(np.ones((2, *run.basis.shape), np.float32))
+    maps = write_random_maps(tmp_path / "random.h5", BASES["random"])
+    with pytest.raises(UserError, match="features that are not finite"):
+        run.encode(maps)
+    with pytest.raises(UserError, match=f"NaN or infinity for {maps.ids[0]}"):
+        extract_features(run, maps)
+
+
 def change(folder: Path, **values: object) -> None:
     """Change entries of the description."""
     facts = json.loads((folder / FACTS).read_text())
@@ -165,6 +183,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: change_weights(folder, lambda all_: all_.update({"statistics.mean": torch.zeros(2)})),
         "do not fit",
     ),
+    "NaN as a weight": (
+        lambda folder: change_weights(folder, lambda all_: all_.update({ENCODER: all_[ENCODER] * torch.nan})),
+        "weights that are not finite.*to_code.0.weight",
+    ),
     "whole numbers as weights": (
         lambda folder: change_weights(folder, lambda all_: all_.update({ENCODER: all_[ENCODER].int()})), "do not fit"
     ),
@@ -191,7 +213,26 @@ def test_what_is_no_encoder_is_one_line(tmp_path: Path) -> None:
         str(tmp_path / "none"): "unknown encoder",
         "hf:parts": "give OWNER/NAME",
         "hf:../../etc": "give OWNER/NAME",
+        "": "no name of the encoder",
+        "x" * 5000: "unknown encoder",
+        None: "encoder of the wrong type",
+        3: "encoder of the wrong type",
+        b"x": "encoder of the wrong type",
     }
     for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             load_encoder(name)
+    with pytest.raises(UserError, match="layer of the wrong type"):
+        make_run().at_layer(None)
+
+
+def test_names_are_found_as_paths_and_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run().save(tmp_path / "universe-upright")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert find_encoder("~/universe-upright") == folder
+    shipped = find_encoder("universe-upright")
+    assert find_encoder(Path("universe-upright")) == shipped
+    monkeypatch.chdir(tmp_path)
+    assert find_encoder(Path("universe-upright")).samefile(folder)
+    assert find_encoder("universe-upright") == shipped

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from conftest import write_random_maps
 from PIL import Image
 from untrained_runs import BASES, make_case, make_run
 
@@ -88,6 +89,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no object": ([CLOUDS[0], None], "item 1 of the list"),
     "a text in a list": ([CLOUDS[0], "none.stl"], "no such file.*none.stl"),
     "a mesh without area": (Shape(np.zeros((3, 3)), np.array([[0, 1, 2]])), "zero area"),
+    "faces out of range": ([CLOUDS[0], Shape(CLOUDS[0], np.array([[0, 1, 100]]))], "item 1 .*vertex 100.* 0 to 99"),
+    "negative faces": (Shape(CLOUDS[0], np.array([[0, 1, -1]])), "vertex -1"),
+    "faces of four": (Shape(CLOUDS[0], np.array([[0, 1, 2, 3]])), "faces of shape"),
+    "faces of float": (Shape(CLOUDS[0], np.array([[0, 1, 2.5]])), "whole numbers"),
+    "a shape in the plane": (Shape(CLOUDS[0][:, :2]), r"points of shape \(100, 2\)"),
+    "NaN in a map": (np.stack([np.zeros(BASIS.shape), np.full(BASIS.shape, np.nan)]), "item 1 of the list .*NaN"),
+    "NaN in a map of a list": ([CLOUDS[0], np.full(BASIS.shape, np.nan)], "item 1 of the list .*NaN"),
+    "a path that is too long": ("x" * 5000 + ".off", "no such file"),
+    "no value of a tensor": (torch.empty(9, 3, device="meta"), "not a tensor of numbers"),
+    "an array of nothing": (np.array(None), "the object"),
+    "an array of arrays": (np.array([CLOUDS[0], None], object), "item 1 of the list"),
     "a file of another kind": (Path(__file__), "not a file of a shape"),
 }
 
@@ -100,6 +112,37 @@ def test_an_error_names_the_object(what: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_an_unknown_axis_is_refused() -> None:
+def test_unknown_options_are_refused() -> None:
     with pytest.raises(UserError, match="unknown up axis"):
         to_maps(CLOUDS, up="z")
+    with pytest.raises(UserError, match="up axis of the wrong type"):
+        to_maps(CLOUDS, up=3)
+    for seed in (-1, 1.5, "a", True):
+        with pytest.raises(UserError, match="not a seed"):
+            to_maps(CLOUDS, seed=seed)
+    assert np.array_equal(to_maps(CLOUDS, seed=np.int64(7)), to_maps(CLOUDS, seed=7))
+
+
+def test_maps_are_not_turned(tmp_path: Path) -> None:
+    run, maps = make_run(), to_maps(CLOUDS)
+    stored = write_random_maps(tmp_path / "random.h5", BASIS)
+    for objects in (maps, [maps[0], CLOUDS[0]], stored):
+        with pytest.raises(UserError, match=r"\+z up"):
+            run.encode(objects, up="+y")
+    assert np.array_equal(run.encode(maps, up="+z"), run.encode(maps))
+
+
+def test_other_types_of_the_same_objects(tmp_path: Path) -> None:
+    BOX.export(tmp_path / "box.stl")
+    path, faces = str(tmp_path / "box.stl"), np.asarray(BOX.faces)
+    assert np.array_equal(to_maps(np.array([path, path])), to_maps([path, path]))
+    assert np.array_equal(to_maps(np.array([path, path], object)), to_maps([path, path]))
+    half = torch.from_numpy(CLOUDS[0]).bfloat16()
+    expected = to_maps(half.float())
+    assert np.array_equal(to_maps(half), expected)
+    assert np.array_equal(to_maps([half, half])[:1], expected)
+    assert np.array_equal(to_maps(half.to_sparse()), expected)
+    assert np.array_equal(to_maps(CLOUDS.astype(object)), to_maps(CLOUDS))
+    assert np.array_equal(to_maps([CLOUDS[0].astype(object)]), to_maps(CLOUDS[0]))
+    mesh = Shape(np.asarray(BOX.vertices), faces)
+    assert np.array_equal(to_maps(Shape(BOX.vertices.tolist(), faces.tolist())), to_maps(mesh))
