@@ -79,6 +79,8 @@ class Workspace:
         if run is None:
             return self.latest_run()
         _check_path("run", run)
+        if not str(run).strip():  # it would be the present folder
+            raise UserError("no name of the run", "an empty text", "give its name or its folder")
         path, named = Path(run), self.root / "runs" / run
         if path.is_dir():
             return path

@@ -55,6 +55,8 @@ def test_an_empty_text_is_not_the_present_folder(
         with pytest.raises(UserError, match="an empty text"):
             find("", Workspace(tmp_path))
         find(".", Workspace(tmp_path))
+    with pytest.raises(UserError, match="no name of the run: got an empty text"):
+        Workspace(tmp_path).find_run("")
 
 
 def test_a_run_begins_as_its_source_with_everything_else_new(
