@@ -19,6 +19,7 @@ from spectral_ssl.cli.options import (
 from spectral_ssl.cli.tables import print_table
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
+from spectral_ssl.ground.workspace import write_option
 from spectral_ssl.planning.run_options import EmbedOptions
 
 
@@ -41,7 +42,7 @@ def _suggest_after_embed(result: dict[str, Any], options: EmbedOptions) -> list[
     if result["format"] != "hdf5" or count < 2:
         return []
     path = shlex.quote(result["path"])
-    workspace = f" --workspace {shlex.quote(str(options.workspace))}" if options.workspace else ""
+    workspace = write_option(options.workspace)
     lines = ["next:", f"  spectral-ssl neighbors {shlex.quote(result['first'])} --data {path}{workspace}"]
     clusters = "" if 2 <= classes <= count else f" --clusters {min(5, count)}"
     lines.append(f"  spectral-ssl cluster {path}{clusters}{workspace}")

@@ -11,6 +11,7 @@ import spectral_ssl
 from spectral_ssl.cli.options import DryRunOption, EncoderOption, JsonOption, QuietOption, WorkspaceOption, load_verb
 from spectral_ssl.cli.tables import print_pretrain_estimate, print_probe
 from spectral_ssl.ground.terminal import process_rank, show
+from spectral_ssl.ground.workspace import write_option
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 
 
@@ -49,5 +50,6 @@ def demo(
     for name, path in result["paths"].items():
         show(f"{name:9} {path}")
     show("next: spectral-ssl embed FOLDER, with a folder of your files; or other neighbours of these shapes:")
-    show(f"  spectral-ssl neighbors mug/test-001 --data {shlex.quote(result['paths']['features'])}")
+    searched = shlex.quote(result["paths"]["features"])
+    show(f"  spectral-ssl neighbors mug/test-001 --data {searched}{write_option(workspace)}")
     show(result["result"])

@@ -1,11 +1,24 @@
 """The workspace: the folder with raw data, maps, runs and features, and its default paths."""
 
 import os
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, find_near_name
+
+
+def write_option(workspace: str | Path | None) -> str:
+    """Write the end of a suggested command: the option for the workspace that the user gave, or nothing.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.workspace import write_option
+    >>> write_option("my files"), write_option(None)
+    (" --workspace 'my files'", '')
+    """
+    return f" --workspace {shlex.quote(str(workspace))}" if workspace is not None else ""
 
 
 @dataclass(frozen=True)

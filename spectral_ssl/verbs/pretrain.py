@@ -21,7 +21,7 @@ from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
 from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import read_metrics
-from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.ground.workspace import Workspace, write_option
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_start import RunStart, join_run, prepare_run
@@ -105,7 +105,7 @@ def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
         with busy("figures, score and report"):
             run = _finish(start.folder, start.maps, options.report)
         if names_next:
-            _say_next(run, start.maps)
+            _say_next(run, start.maps, write_option(options.workspace))
         return run
 
 
@@ -136,15 +136,15 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
     return run
 
 
-def _say_next(run: TrainedRun, maps: MapFile) -> None:
-    """Say whether the time limit ended the training, and which command comes next."""
+def _say_next(run: TrainedRun, maps: MapFile, workspace: str) -> None:
+    """Say whether the time limit ended the training, and which command comes next (it ends with ``workspace``)."""
     name, train = shlex.quote(str(run.folder)), run.plan.train
     place = run.checkpoint["place"]
     if place["epoch"] < train.epochs:
         done = f"step {place['step']}, with {place['epoch']} of {train.epochs} epochs complete"
         say(
             f"the time limit of {train.max_minutes:g} min ended the training at {done}; "
-            f"go on: spectral-ssl pretrain --resume {name}"
+            f"go on: spectral-ssl pretrain --resume {name}{workspace}"
         )
     has_labels = len(np.unique(maps.labels[maps.labels >= 0])) > 1
-    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {name}")
+    say(f"next: spectral-ssl {'probe' if has_labels else 'export'} --run {name}{workspace}")

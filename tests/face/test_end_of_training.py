@@ -43,11 +43,11 @@ def test_a_time_limit_that_ends_a_training_is_said(tmp_path: Path) -> None:
     maps = write_random_maps(tmp_path / "maps.h5", pixel_basis(1, 8, 8))
     settings = [word for setting in TINY for word in ("--set", setting)]
     options = ["--data", maps.path, "--epochs", "20", "--max-minutes", "1e-6", "--no-report", *settings]
-    done = call("pretrain", *options, "--out", "my run", folder=tmp_path)
+    done = call("pretrain", *options, "--out", "my run", "--workspace", "ws", folder=tmp_path)
     assert done.stderr.splitlines()[-2:] == [
         "the time limit of 1e-06 min ended the training at step 1, with 0 of 20 epochs complete; "
-        "go on: spectral-ssl pretrain --resume 'my run'",
-        "next: spectral-ssl probe --run 'my run'",
+        "go on: spectral-ssl pretrain --resume 'my run' --workspace ws",
+        "next: spectral-ssl probe --run 'my run' --workspace ws",
     ]
     assert done.stdout.startswith("my run: trained to epoch 0 of 20, ")
 
