@@ -22,12 +22,11 @@ from typing import Any
 import numpy as np
 
 import spectral_ssl
-from data_prep.pipeline.shape_to_map import clouds_to_maps
-from data_prep.sources.universe import universe_clouds
 from pretext.pretrained.facts import read_facts
 from pretext.pretrained.find import SHIPPED, find_encoder
 from pretext.pretrained.folder import save_encoder, write_description
 from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.runs.whitening import sample_universe_maps
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.workspace import Workspace
@@ -37,10 +36,8 @@ SCORES = ROOT / "benchmarks" / "results" / "encoders-modelnet10.json"
 GOLDEN = ROOT / "tests" / "pretext" / "pretrained" / "golden.json"
 LARGEST = 3 << 20  # bytes of an encoder's folder
 LICENCE = "Apache-2.0; trained on shapes that this project makes, no third-party data"
-# name -> number of whitened features; 0 for features as they are
-WHITENED = {"universe-upright": 512, "universe-any-pose": 512}
-WHITENING_SHAPES = 4096  # of the universe, of a seed that no training uses
-WHITENING_SEED = 1
+COMPONENTS = 512  # whitened features
+WHITENING_SEED = 1  # of the shapes to which they are fitted; no training uses it
 
 
 def make_encoder(name: str, workspace: Workspace) -> Path:
@@ -57,9 +54,7 @@ def make_encoder(name: str, workspace: Workspace) -> Path:
 
 def save_shipped(run: TrainedRun, name: str) -> Path:
     """Save the encoder of a run under a name that ships."""
-    if WHITENED[name]:
-        clouds = universe_clouds(range(WHITENING_SHAPES), seed=WHITENING_SEED, points=run.basis.points)
-        run = run.whiten(clouds_to_maps(clouds, run.basis), WHITENED[name])
+    run = run.whiten(sample_universe_maps(run.basis, WHITENING_SEED), COMPONENTS)
     recipe = f"python benchmarks/make_encoders.py {name}"
     target = find_encoder(name)
     save_encoder(run, target, name=name, recipe=recipe, licence=LICENCE, overwrite=True)

@@ -145,6 +145,6 @@ def _name_entries(entries: Sequence[_Entry]) -> list[str]:
     short = [entry.short for entry in entries]
     if len(entries) < 2 or max(Counter(short).values()) == 1:
         return short
-    whole = [os.path.normpath(entry.path.absolute()) for entry in entries]
-    parent = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
-    return [Path(os.path.relpath(path, parent)).as_posix() for path in whole]
+    whole = [Path(os.path.normpath(entry.path.absolute())) for entry in entries]
+    parent = os.path.commonpath([path.parent for path in whole])
+    return [path.relative_to(parent).as_posix() for path in whole]
