@@ -33,7 +33,7 @@ class RegressionConfig:
         Whether activations of H are added to those of G.
     learning_rate : float
         Learning rate of Adam.
-    encoder : {"map", "grid"}
+    encoder : {"map", "grid", "pooled-grid"}
         Encoder H, as in cGML.
     width : int
         Channels after the first halving of the map.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pretext.networks.encoder_decoder import compute_bottleneck as compute_bottleneck
     from pretext.networks.feature_layers import pool_activations as pool_activations
     from pretext.networks.feature_layers import select_layer as select_layer
-    from pretext.networks.grids.grid_encoder import GridBottleneck as GridBottleneck
+    from pretext.networks.grids.grid_bottleneck import GridBottleneck as GridBottleneck
     from pretext.networks.grids.grid_encoder import GridEncoder as GridEncoder
     from pretext.networks.grids.pooled_grid_encoder import PooledGridEncoder as PooledGridEncoder
     from pretext.networks.image_encoder import ImageEncoder as ImageEncoder
@@ -54,7 +54,7 @@ PUBLIC_NAMES = {
     "Generator": "pretext.networks.encoder_decoder",
     "Geometry": "pretext.networks.basic_layers",
     "GlobalDiscriminator": "pretext.networks.discriminators",
-    "GridBottleneck": "pretext.networks.grids.grid_encoder",
+    "GridBottleneck": "pretext.networks.grids.grid_bottleneck",
     "GridEncoder": "pretext.networks.grids.grid_encoder",
     "ImageEncoder": "pretext.networks.image_encoder",
     "LatentGenerator": "pretext.networks.latent_generator",

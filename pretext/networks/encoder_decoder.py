@@ -29,12 +29,12 @@ from torch.nn import functional
 from pretext.data.batch import Problem
 from pretext.networks import basic_layers
 from pretext.networks.basic_layers import Geometry, build_norm, plan
-from pretext.networks.grids.grid_encoder import GridBottleneck
+from pretext.networks.grids.grid_bottleneck import GRID_NAMES, GridBottleneck
 from pretext.networks.pointwise import PointwiseEncoder, PointwiseGenerator, Precomputed
 from pretext.numerics import full_precision, to_full_precision
 from spectral_ssl.ground.errors import UserError
 
-BottleneckEncoderName = Literal["map", "grid"]
+BottleneckEncoderName = Literal["map", "grid", "pooled-grid"]
 
 
 class Encoder(nn.Module):
@@ -263,8 +263,9 @@ def build_encoder_and_generator(
         Dimensions of z, 0 for a generator without z.
     gain : float
         Factor on the initial weights of z in G.
-    encoder : {"map", "grid"}
-        Whether H reads the map as an image, or the density that Zernike moments stand for.
+    encoder : {"map", "grid", "pooled-grid"}
+        Whether H reads the map as an image, or the density that Zernike moments stand for; the last
+        is deeper and has fewer parameters.
 
     Returns
     -------
@@ -288,14 +289,14 @@ def build_encoder_and_generator(
     >>> generator(encoder(torch.zeros(2, 1, 28, 28)), torch.zeros(2, 4)).shape, size
     (torch.Size([2, 1, 28, 28]), 512)
     """
-    if encoder == "grid" and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
+    if encoder in GRID_NAMES and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
         got = f"conditions of shape {problem.condition}"
-        raise UserError("the grid encoder reads whole maps of Zernike moments", got, "set method.encoder=map")
+        raise UserError(f"the {encoder} encoder reads whole maps of Zernike moments", got, "set method.encoder=map")
     if problem.condition[1:] == (1, 1):
         perceptron = PointwiseEncoder(problem.condition[0], code)
         return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
     generator = Generator(geometry, latent, problem.target[0], problem.bounded, gain)
-    if encoder == "grid" and problem.standardise is not None:
-        return GridBottleneck(problem.standardise, geometry, width, code), generator, geometry.bottleneck
+    if encoder != "map" and problem.standardise is not None:
+        return GridBottleneck(encoder, problem.standardise, geometry, width, code), generator, geometry.bottleneck
     return Encoder(geometry, code), generator, geometry.bottleneck

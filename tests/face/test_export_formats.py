@@ -76,6 +76,7 @@ MORE_ENCODERS = [
     *((zernike_basis(6), name, "denoise", ()) for name, entry in METHODS.items() if entry.task == "denoise"),
     (harmonics_basis(5, 3), "joint-embedding", "denoise", ("encoder=perceptron",)),
     (zernike_basis(6), "cgml", "denoise", ("encoder=grid",)),
+    (zernike_basis(6), "cgml", "denoise", ("encoder=pooled-grid",)),
     (pixel_basis(3, 16, 16), "cgml", "colorize", ()),
     (pixel_basis(3, 16, 16), "mr-gan", "super-resolve", ()),
     (pixel_basis(3, 16, 16), "rotation-prediction", "from-code", ()),

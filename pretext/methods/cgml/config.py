@@ -71,9 +71,9 @@ class CGMLNetworksConfig:
 
     Attributes
     ----------
-    encoder : {"map", "grid"}
-        H convolves the map as an image. "grid" needs Zernike moments, and convolves the density
-        that they describe.
+    encoder : {"map", "grid", "pooled-grid"}
+        H convolves the map as an image. "grid" and "pooled-grid" need Zernike moments, and convolve
+        the density that they describe; the latter is deeper and has fewer parameters.
     width : int
         Number of channels after the first halving of the map.
     code : int

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.data.standardise import Standardiser
-from pretext.networks.basic_layers import Geometry, build_norm
+from pretext.networks.basic_layers import build_norm
 from pretext.networks.grids.density import DensityGrid
-from spectral_ssl.ground.errors import UserError
 
 PARTS = 2  # the features are averages over so many parts of the cube along each axis: a coarse sense of position
-GRID = 20  # cells on a side of the grid of `GridBottleneck`
 
 
 class GridEncoder(nn.Module):
@@ -88,62 +86,3 @@ class GridEncoder(nn.Module):
             activation = result[f"stage{number + 1}"] = stage(activation)
         result["code"] = self.to_code(activation.flatten(1))  # (B, D')
         return result
-
-
-class GridBottleneck(nn.Module):
-    """The encoder H for Zernike moments, (B, C, S, S) -> (B, F, s, s).
-
-    It is a ``GridEncoder`` with a layer that gives h.
-
-    Parameters
-    ----------
-    standardise : Standardiser
-        Basis and statistics of the maps.
-    geometry : Geometry
-        Sizes of the map and of the bottleneck (``plan``).
-    width : int
-        Channels of the first convolution on the grid.
-    code : int
-        Size of the code.
-
-    Raises
-    ------
-    UserError
-        If the maps are not Zernike moments.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from data_prep import zernike_basis
-    >>> from pretext.data import Standardiser
-    >>> from pretext.networks import GridBottleneck, plan
-    >>> basis = zernike_basis(8)
-    >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
-    >>> encoder = GridBottleneck(standardise, plan(basis.shape, width=8), width=4, code=16)
-    >>> encoder(torch.zeros(2, *basis.shape)).shape
-    torch.Size([2, 8, 5, 5])
-    """
-
-    def __init__(self, standardise: Standardiser, geometry: Geometry, width: int, code: int) -> None:
-        super().__init__()
-        self.geometry = geometry
-        self.grid = GridEncoder(standardise, 0, GRID, width, code)
-        self.from_code = nn.Linear(code, geometry.bottleneck)
-
-    def forward(self, condition: Tensor) -> Tensor:
-        """Compute the bottleneck h, (B, F, s, s), of conditions (B, C, S, S)."""
-        return self.activations(condition)["bottleneck"]
-
-    def features(self, condition: Tensor) -> Tensor:
-        """Compute the features of conditions (B, C, S, S): those of the grid, (B, D)."""
-        return self.grid.features(condition)
-
-    def activations(self, condition: Tensor) -> dict[str, Tensor]:
-        """Compute all layers by name: those of the grid, and ``bottleneck`` (B, F, s, s)."""
-        layers = self.grid.activations(condition)
-        bottleneck = torch.relu(self.from_code(layers["code"]))
-        return {**layers, "bottleneck": bottleneck.view(-1, self.geometry.widths[-1], *self.geometry.side)}
-
-    def with_skips(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Raise a UserError: the grid has no activations of the map's shape."""
-        raise UserError("the grid encoder has no skips", "method.skips = true", "set method.skips=false")
