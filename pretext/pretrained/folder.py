@@ -176,7 +176,7 @@ def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:
     if run.whitening is not None:
         tensors |= {WHITENING_MEAN: run.whitening.mean, WHITENING_MATRIX: run.whitening.matrix.half()}
     _check_finite(tensors, "the run", "train again with a lower learning rate")
-    write_weights(folder / WEIGHTS, tensors, {"format": "pt"})  # the key by which other programs know PyTorch
+    write_weights(folder / WEIGHTS, tensors)
     write_description(folder, replace(facts, digest=hash_file(folder / WEIGHTS)))
 
 

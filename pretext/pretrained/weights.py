@@ -1,42 +1,27 @@
 """Weight files in the format of safetensors: named tensors, without code.
 
-Format: https://github.com/huggingface/safetensors, section "Format". Eight bytes hold the length N
-of the header, little-endian. N bytes of JSON follow, which name each tensor with its type, its shape
-and its range of bytes. The values come after it.
-
-The format is read here, not by the library of the same name, because a weight file may come from a
-stranger: sizes are compared with those of the file before memory is reserved, and each fault is one
-line.
+The library ``safetensors`` checks the header against the bytes. Added here: a file that comes from
+a stranger must be a regular one, with limits on its size and on that of its header, and every fault
+is a ``ValueError`` of one line.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-LONGEST_HEADER = 1 << 20  # bytes: 10,000 tensors need about as many
+LONGEST_HEADER = 1 << 20  # bytes: 10,000 tensors need about as many; the library allows 100 MB
 LARGEST_FILE = 2 << 30  # bytes
-ALIGNMENT = 8  # bytes; the header is filled with spaces up to a multiple of it
-TYPES: dict[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-NAMES = {dtype: name for name, dtype in TYPES.items()}
+LONGEST_REASON = 100  # characters; a reason may quote names from the file
+# The key by which other programs know PyTorch. The library writes several keys in random order, so
+# that equal tensors would give different bytes.
+ABOUT = {"format": "pt"}
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a file; equal tensors give equal bytes.
 
     Parameters
@@ -45,24 +30,13 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
         The file.
     tensors : mapping of str to Tensor
         Tensors of any shape, on any device.
-    about : mapping of str to str, optional
-        Texts for the header.
     """
-    header: dict[str, Any] = {"__metadata__": dict(about)} if about else {}
-    end = 0
-    # Larger types come first, so that every tensor is aligned, as the library writes them.
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    for name in order:
-        start, end = end, end + tensors[name].numel() * tensors[name].element_size()
-        shape = list(tensors[name].shape)
-        header[name] = {"dtype": NAMES[tensors[name].dtype], "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
-    with path.open("wb") as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            values = tensors[name].detach().cpu().contiguous().reshape(-1)
-            stream.write(values.view(torch.uint8).numpy().tobytes())
+    # The library refuses tensors that share memory or are not contiguous, therefore all are copied.
+    copies = {
+        name: values.detach().cpu().clone(memory_format=torch.contiguous_format) for name, values in tensors.items()
+    }
+    # The library reports a full disk as a SafetensorError, Python as the OSError that callers expect.
+    path.write_bytes(safetensors.torch.save(copies, ABOUT))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -76,7 +50,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        Read-only views of the file's bytes in memory, which must not be changed in place.
+        The tensors in memory of their own, sorted by name.
 
     Raises
     ------
@@ -94,60 +68,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(LONGEST_HEADER, size - 8):
             raise ValueError(f"a header of {length} bytes in a file of {size}")
-        header = _parse_header(stream.read(length))
-        _check_ranges(header, size - 8 - length)
-        data = bytearray(stream.read(size - 8 - length))
-    if len(data) != size - 8 - length:
-        raise ValueError("the file ends early")
-    tensors: dict[str, Tensor] = {}
-    for name, (dtype, shape, start, end) in header.items():
-        if start == end:
-            tensors[name] = torch.empty(shape, dtype=dtype)
-            continue
-        count = (end - start) // dtype.itemsize
-        tensors[name] = torch.frombuffer(data, dtype=dtype, count=count, offset=start).view(shape)
-    return tensors
-
-
-def _parse_header(text: bytes) -> dict[str, tuple[torch.dtype, tuple[int, ...], int, int]]:
-    """Return type, shape, first and last byte of each tensor.
-
-    Raises
-    ------
-    ValueError
-        If the text is no such header.
-    """
+        stream.seek(0)
+        data = stream.read(size)
     try:
-        entries = json.loads(text.decode(), object_pairs_hook=_refuse_doubles)
-        entries.pop("__metadata__", None)
-        header = {}
-        for name, entry in entries.items():
-            numbers = (*entry["shape"], *entry["data_offsets"])
-            if any(type(number) is not int or number < 0 for number in numbers):
-                raise ValueError(f"{name}: a size that is no whole number")
-            start, end = entry["data_offsets"]
-            header[name] = (TYPES[entry["dtype"]], tuple(entry["shape"]), start, end)
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"an unreadable header: {str(error)[:60]}") from error
-    return header
-
-
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a dict of pairs, none of which may have the name of another."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a name that occurs twice")
-    return values
-
-
-def _check_ranges(header: Mapping[str, tuple[torch.dtype, tuple[int, ...], int, int]], size: int) -> None:
-    """Check that the tensors fill ``size`` bytes without gaps and overlaps, each with as many as its shape needs."""
-    position = 0
-    for name, (dtype, shape, start, end) in sorted(header.items(), key=lambda item: item[1][2:]):
-        if start != position or end - start != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"{name}: bytes {start} to {end} for shape {list(shape)[:8]}")
-        if start % dtype.itemsize:
-            raise ValueError(f"{name}: values that are not aligned")
-        position = end
-    if position != size:
-        raise ValueError(f"tensors of {position} bytes in a file with {size}")
+        tensors = safetensors.torch.load(data)
+    # The library reads types and sizes that PyTorch does not have; the other errors come from those.
+    except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"not readable as safetensors: {reason[:LONGEST_REASON]}") from error
+    return dict(sorted(tensors.items()))
