@@ -12,6 +12,7 @@ from make_encoders import GOLDEN, LARGEST, LICENCE, golden_clouds
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
+from pretext.networks.grids import density
 from pretext.pretrained.facts import FACTS, read_facts
 from pretext.pretrained.find import DEFAULT_ENCODER, SHIPPED, find_encoder
 from pretext.pretrained.folder import CARD, WEIGHTS
@@ -55,3 +56,16 @@ def test_the_files_of_an_encoder_that_ships(name: str) -> None:
 def test_the_default_ships() -> None:
     assert DEFAULT_ENCODER in SHIPPED
     assert spectral_ssl.load().name == DEFAULT_ENCODER
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_loading_computes_the_functions_on_the_grid_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    compute = density.zernike_functions
+    monkeypatch.setattr(density, "zernike_functions", lambda *given: computed.append(given) or compute(*given))
+    run = spectral_ssl.load(name)
+    assert len(computed) == 1
+    # The check of sizes, which reads shapes only, still knows the network.
+    with pytest.raises(ValueError, match="nothing in the file"):
+        run.plan.check_sizes(run.standardise, {}, features_only=True)
+    assert len(computed) == 1
