@@ -1,16 +1,18 @@
 """Make folders of labelled shapes from Debian packages, for ``benchmarks/small_tasks.py``.
 
-    apt-get download kicad-packages3d sweethome3d-furniture
-    dpkg-deb -x kicad-packages3d_*.deb unpacked
-    dpkg-deb -x sweethome3d-furniture_*.deb unpacked
+    apt-get download kicad-packages3d sweethome3d-furniture 0ad-data
+    for package in *.deb; do dpkg-deb -x $package unpacked; done
     python benchmarks/package_sets.py electronics --root unpacked --out sets/electronics
     python benchmarks/package_sets.py household --root unpacked --out sets/household
-    spectral-ssl prep sets/electronics --out sets/electronics.h5
-    spectral-ssl prep sets/household --out sets/household.h5
+    python benchmarks/package_sets.py antiquity --root unpacked --out sets/antiquity
+    for set in electronics household antiquity; do spectral-ssl prep sets/$set --out sets/$set.h5; done
 
-``electronics``: the parts of ``kicad-packages3d`` (CC BY-SA 4.0 with an exception for designs). Each
-folder of the package is a class. ``household``: the models of ``sweethome3d-furniture`` (CC BY 3.0
-and CC0). A word in a model's name gives its class. Other models are left out.
+``electronics``: the parts of ``kicad-packages3d`` (CC BY-SA 4.0 with an exception for designs; a few
+GPL 3 or later). Each folder of the package is a class. ``household``: the models of ``sweethome3d-furniture`` (CC BY 3.0
+and CC0). A word in a model's name gives its class. Other models are left out. ``antiquity``: meshes
+of ``0ad-data`` (CC BY-SA 3.0). The kinds of buildings, such as market and fortress, are classes, each
+with the meshes of all peoples. So are some folders of other objects, such as trees and helmets.
+Meshes of two classes are left out, and so are the details that the game attaches to a mesh.
 
 The script writes meshes as OUT/CLASS/NAME.off with +z up. It leaves out models with the same
 geometry as an earlier one, whatever their size and position. It leaves out classes with fewer than
@@ -22,6 +24,7 @@ import argparse
 import io
 import json
 import re
+import struct
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -61,6 +64,22 @@ HOUSEHOLD = {
     "socket": r"plug|switch|socket",
     "car": r"sedan|ford|beetle|leon|peugeot|renault|suv|van$|smart car|truck|bus$|chevrolet",
 }
+
+
+# Folders of 0 A.D.'s actors that are classes, next to the buildings.
+ACTORS = {
+    "flora/trees": "tree",
+    "fauna": "animal",
+    "fungi": "mushroom",
+    "geology": "rock",
+    "props/units/armor": "armour",
+    "props/units/heads": "head",
+    "props/units/helmets": "helmet",
+    "props/units/shields": "shield",
+    "props/units/tools": "tool",
+    "props/units/weapons": "weapon",
+}
+BUILDING = re.compile(r"simulation/templates/structures/\w+/(\w+)\.xml")
 
 
 class Model(NamedTuple):
@@ -150,7 +169,63 @@ def read_furniture(archive: zipfile.ZipFile, model: dict[str, str], label: str) 
     return Model(label, name, np.stack([x, -z, y], axis=1), np.asarray(shape.faces, np.int64))
 
 
-SETS = {"electronics": list_electronics, "household": list_household}
+def list_antiquity(root: Path) -> Iterator[tuple[str, Callable[[], Model]]]:
+    """Generate classes and readers of the meshes of 0ad-data that have exactly one class, in a random order."""
+    archive = zipfile.ZipFile(root / "usr/share/games/0ad/mods/public/public.zip")
+    files = set(archive.namelist())
+    classes: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        label = ACTORS.get(file.removeprefix("art/actors/").rpartition("/")[0]) if file.endswith(".xml") else None
+        if label:
+            actors = [file]
+        elif match := BUILDING.fullmatch(file):
+            label = match[1].replace("_", "-")
+            actors = [f"art/actors/{actor}" for actor in find_texts(archive.read(file), "Actor")]
+        else:
+            continue
+        for mesh in (mesh for actor in actors if actor in files for mesh in find_texts(archive.read(actor), "mesh")):
+            classes[f"art/meshes/{mesh}.cached.pmd"].add(label)
+    paths = sorted(path for path, labels in classes.items() if len(labels) == 1 and path in files)
+    for number in np.random.default_rng(0).permutation(len(paths)):
+        path = paths[number]
+        (label,) = classes[path]
+        yield label, partial(read_actor, archive, path, label)
+
+
+def find_texts(document: bytes, tag: str) -> list[str]:
+    """Find the texts of all elements of that name in an XML document."""
+    return [text.decode() for text in re.findall(rf"<{tag}>\s*([^<]*?)\s*</{tag}>".encode(), document)]
+
+
+def read_actor(archive: zipfile.ZipFile, path: str, label: str) -> Model:
+    """Read a mesh of 0 A.D.; its axes are left-handed with +y up, so an exchange of two axes mirrors nothing."""
+    vertices, faces = parse_pmd(archive.read(path))
+    x, y, z = vertices.T
+    name = re.sub(r"\W+", "-", path.removeprefix("art/meshes/").removesuffix(".dae.cached.pmd"))
+    return Model(label, name, np.stack([x, z, y], axis=1), faces)
+
+
+def parse_pmd(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Read vertices and triangles of a mesh of 0 A.D.; bones are left out, so animals stand as they were drawn.
+
+    Raises
+    ------
+    ObjectError
+        If the mesh is of another version of the format.
+    """
+    magic, version, _, vertex_count, texture_count = struct.unpack_from("<4s4I", content)
+    if magic != b"PSMD" or version != 4:
+        raise ObjectError("another version of the format")
+    # Position, normal, texture coordinates, bones and their weights.
+    layout = np.dtype([("position", "<f4", 3), ("other", "u1", 12 + 8 * texture_count + 20)])
+    vertices = np.frombuffer(content, layout, vertex_count, 20)["position"]
+    start = 20 + layout.itemsize * vertex_count
+    (face_count,) = struct.unpack_from("<I", content, start)
+    faces = np.frombuffer(content, "<u2", 3 * face_count, start + 4).reshape(-1, 3)
+    return vertices.astype(np.float64), faces.astype(np.int64)
+
+
+SETS = {"electronics": list_electronics, "household": list_household, "antiquity": list_antiquity}
 
 
 def digest_geometry(model: Model) -> str:

@@ -1,6 +1,6 @@
 """Compare a shipped encoder with the best training-free baseline on 40 small labelled tasks.
 
-    python benchmarks/small_tasks.py --data modelnet10.h5 shapes.h5 electronics.h5 household.h5
+    python benchmarks/small_tasks.py --data modelnet10.h5 shapes.h5 electronics.h5 household.h5 antiquity.h5
 
 Each map file is a labelled set. Make them with ``spectral-ssl prep`` (Zernike degree 20); see
 ``benchmarks/package_sets.py`` for sets of Debian packages. The tasks are distributed evenly over the

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,50 @@ def test_repeated_parts_and_small_classes_are_left_out(
     assert counts == {"Crystal": 2, "Fuse": 2}
     assert not (out / "Relay").exists()
     assert {len(read_shape(path).points) for path in out.rglob("*.off")} == {7}
+
+
+def write_pmd(height: float, version: int = 4) -> bytes:
+    """Write a triangle with two kinds of texture coordinates in the format of 0 A.D.'s meshes."""
+    vertices = np.zeros(3, [("position", "<f4", 3), ("other", "u1", 48)])
+    vertices["position"] = [[0, 0, 0], [1, 0, 0], [0, height, 3]]
+    vertices["other"] = 7
+    header = struct.pack("<4s4I", b"PSMD", version, 0, 3, 2)
+    return header + vertices.tobytes() + struct.pack("<I3H2I", 1, 0, 1, 2, 0, 0)
+
+
+def test_a_mesh_of_0ad_is_read() -> None:
+    vertices, faces = package_sets.parse_pmd(write_pmd(2.0))
+    assert vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3]]
+    assert faces.tolist() == [[0, 1, 2]]
+    with pytest.raises(ObjectError):
+        package_sets.parse_pmd(write_pmd(2.0, version=3))
+
+
+def test_meshes_of_0ad_have_the_class_of_their_building_or_folder(tmp_path: Path) -> None:
+    template = "<Entity><VisualActor><Actor>{}</Actor></VisualActor></Entity>"
+    actor = "<actor><variant><mesh>{}.dae</mesh></variant><variant><mesh> {}.dae </mesh></variant></actor>"
+    files: dict[str, str | bytes] = {
+        "simulation/templates/structures/rome/wall_gate.xml": template.format("structures/gate.xml"),
+        "simulation/templates/structures/rome/market.xml": template.format("structures/market.xml"),
+        "simulation/templates/structures/gaul/market.xml": template.format("structures/missing.xml"),
+        "art/actors/structures/gate.xml": actor.format("gate_1", "shared"),
+        "art/actors/structures/market.xml": actor.format("shared", "missing"),
+        "art/actors/flora/trees/oak.xml": actor.format("oak-1", "oak-2"),
+        "art/actors/flora/bushes/box.xml": actor.format("box", "box"),
+    }
+    files |= {
+        f"art/meshes/{name}.dae.cached.pmd": write_pmd(2) for name in ("gate_1", "shared", "oak-1", "oak-2", "box")
+    }
+    path = tmp_path / "usr/share/games/0ad/mods/public/public.zip"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    models = [read() for _, read in package_sets.list_antiquity(tmp_path)]
+    assert sorted((model.label, model.name) for model in models) == [
+        ("tree", "oak-1"), ("tree", "oak-2"), ("wall-gate", "gate_1"),
+    ]  # fmt: skip
+    assert models[0].vertices.tolist()[2] == [0, 3, 2]
 
 
 def test_every_other_object_of_a_task_is_scored(
