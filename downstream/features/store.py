@@ -85,7 +85,7 @@ class Features:
 ABOUT = ("layer", "pooling", "checkpoint_digest", "data_digest", "config", "basis", "source")
 # Attributes of files of ``embed``: the name of the encoder; the option that loads it again, such as
 # "--encoder universe-upright"; a JSON list of [path, digest] of the map files, which hold the shapes; and
-# the folder below which the ids are paths, empty if there are several.
+# the folder below which the ids are paths, empty if there is none.
 EMBEDDED = ("encoder", "option", "maps", "folder")
 
 

@@ -257,6 +257,36 @@ def test_neighbours_are_found_in_a_feature_file_and_in_a_folder(place: Path) -> 
         spectral_ssl.neighbors("boxes/1.stl", data=path, encoder="universe-upright")
 
 
+@pytest.mark.parametrize(
+    ("paths", "query", "row"),
+    [
+        (("parts",), "parts/boxes/1.stl", "boxes/1.stl"),
+        (("parts",), "link/../boxes/1.stl", "boxes/1.stl"),
+        (("parts",), "link/1.stl", "boxes/1.stl"),
+        (("parts/boxes", "parts/balls"), "parts/boxes/1.stl", "boxes/1.stl"),
+        (("parts/boxes/0.obj", "parts/boxes/1.stl"), "./parts/boxes/1.stl", "1.stl"),
+        (("parts/boxes/1.stl", "parts/balls/1.stl"), "parts/boxes/1.stl", "boxes/1.stl"),
+        (("parts",), "boxes/1.stl", "boxes/1.stl"),
+        (("parts",), "copy/boxes/1.stl", None),  # another file, with the same content
+        (("parts/boxes/0.obj", "parts/balls/1.stl"), "parts/1.stl", None),  # another file, with the name of a row
+    ],
+)
+def test_a_file_that_was_embedded_is_not_its_own_neighbour(
+    place: Path, capsys: pytest.CaptureFixture[str], paths: tuple[str, ...], query: str, row: str | None
+) -> None:
+    (place / "link").symlink_to(place / "parts" / "boxes")
+    shutil.copytree("parts/boxes", "copy/boxes")
+    path = spectral_ssl.embed(paths, encoder="tiny", out="f.h5")["path"]
+    shutil.copy("parts/boxes/1.stl", "parts/1.stl")
+    capsys.readouterr()
+    found = spectral_ssl.neighbors(query, data=path, metric="l2")
+    says = f"the query {row} is one of the objects: left out of its own neighbours"
+    assert (found["known"], says in capsys.readouterr().err.replace("\n", " ")) == (row is not None, row is not None)
+    answers = [each["id"] for each in found["answers"]]
+    assert len(answers) == len(spectral_ssl.read_features(path).ids) - (row is not None)
+    assert row not in answers
+
+
 def test_one_or_two_objects_have_commands_and_neighbours_that_make_sense(place: Path) -> None:
     one = call("embed", "parts/boxes/0.obj", "--encoder", "tiny", "--out", "one.h5", "--workspace", "w s")
     assert (one.returncode, "next:" in one.stderr) == (0, False), one.stderr

@@ -1,6 +1,7 @@
 """``embed``: features of files, folders and map files in one step, by an encoder that ships with the package."""
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -81,8 +82,7 @@ def embed(options: EmbedOptions) -> dict[str, Any]:
     run = choose_run(options.run, options.encoder, workspace, prefers_encoder=True)
     run = run.at_layer(options.layer) if options.layer != DEFAULT else run
     parts, unreadable = _open_parts(paths, run, workspace, options)
-    is_folder = len(paths) == 1 and paths[0].expanduser().is_dir()
-    features = _describe(run, parts, paths[0].expanduser().absolute() if is_folder else "", unreadable)
+    features = _describe(run, parts, _find_folder(paths, parts), unreadable)
     if kind == "hdf5":
         write_feature_blocks(out, features, _encode(run, parts), overwrite=options.overwrite)
     else:
@@ -158,7 +158,21 @@ def _open_parts(
     return parts, tuple(failures)
 
 
-def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path, unreadable: Failures) -> Features:
+def _find_folder(paths: Sequence[Path], parts: Sequence[MapFile]) -> str:
+    """Find the folder below which all ids are paths of embedded files; empty if there is none."""
+    whole = [path.expanduser().absolute() for path in paths]
+    if len(whole) == 1 and whole[0].is_dir():
+        return str(whole[0])
+    if len(parts) != 1:
+        return ""
+    whole = [Path(os.path.normpath(path)) for path in whole]
+    above, given = Path(os.path.commonpath([path.parent for path in whole])), set(whole)
+    # Files of different folders have their bare names as ids: these could be other files of `above`.
+    are_below = all(not given.isdisjoint((above / name, *(above / name).parents)) for name in parts[0].ids)
+    return str(above) if are_below else ""
+
+
+def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str, unreadable: Failures) -> Features:
     """Describe the features of several map files together, without their values."""
     each = [describe_features(run, maps) for maps in parts]
     option, value = name_option(run)
@@ -167,7 +181,7 @@ def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str | Path, unr
         "source": ", ".join(features.about["source"] for features in each),
         "encoder": run.name or run.folder.name,
         "option": shlex.join([option, value]),
-        "folder": str(folder),
+        "folder": folder,
         "maps": json.dumps([[str(maps.path.resolve()), maps.digest] for maps in parts]),
     }
     if len(parts) == 1:

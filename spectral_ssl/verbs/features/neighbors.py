@@ -55,8 +55,9 @@ def neighbors(
     Parameters
     ----------
     query : str or path
-        The id of an object of the data, which is not its own neighbour; or any file with a mesh, a
-        cloud or an image, which is prepared with the run's basis as ``prep`` does.
+        The id of an object of the data; or any file with a mesh, a cloud or an image, which is
+        prepared with the run's basis as ``prep`` does. An object of the data is not its own
+        neighbour; nor is a file that was embedded, and a line says so.
     run : path, name or TrainedRun, optional
         The run: its folder, its name in the workspace, or the loaded run; the latest one by
         default.
@@ -179,24 +180,29 @@ def _open_set(
 
 
 def _drop_query(rows: NDArray[np.int64], query: int, searched: SearchSet, split: str | None) -> NDArray[np.int64]:
-    """Drop the row of the query; raise a UserError if no other row is left."""
+    """Drop the row of the query, and say so; raise a UserError if no other row is left."""
     others = rows[rows != query]
     if not len(others):
         where = f"{searched.path}" if split is None else f"split {split!r} of {searched.path}"
         raise UserError("no other object to search", f"only the query in {where}", "give more objects with --data")
+    if len(others) < len(rows):
+        say(f"the query {searched.ids[query]} is one of the objects: left out of its own neighbours")
     return others
 
 
 def _name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
     """Return the id of a file that lies in the folder that is searched; otherwise the query as it is."""
-    path = Path(query).expanduser().absolute()
     folder = searched.folder
     if isinstance(data, str | Path) and Path(data).expanduser().is_dir():
         folder = Path(data).expanduser()
-    if str(query) in searched.ids or folder is None or not path.is_relative_to(folder.absolute()):
+    if str(query) in searched.ids or folder is None:
         return query
-    identity = path.relative_to(folder.absolute()).as_posix()
-    return identity if identity in searched.ids else query
+    path = Path(query).expanduser()
+    # A link below the folder is named by its own path; `..` and links above it are followed.
+    for file, above in ((path.absolute(), folder.absolute()), (path.resolve(), folder.resolve())):
+        if file.is_relative_to(above) and (identity := file.relative_to(above).as_posix()) in searched.ids:
+            return identity
+    return query
 
 
 def _check_query(query: str | Path, ids: Sequence[str]) -> None:
