@@ -17,6 +17,8 @@ from command_line import call
 from conftest import FEW_SHAPES, write_random_maps
 
 from data_prep.basis import zernike_basis
+from pretext.pretrained.find import DEFAULT_ENCODER
+from spectral_ssl import load, read_features
 
 TINY = ["--method", "cgml", "--set", "steps=2", "--set", "width=4", "--set", "code=8", "--set", "hidden=8"]
 
@@ -232,6 +234,26 @@ def test_nothing_at_hand_is_said_in_one_line(tmp_path: Path) -> None:
         done = call(verb, folder=tmp_path, workspace=tmp_path / "empty")
         assert done.returncode == 2
         assert advice in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("few_shapes")
+def test_export_with_nothing_at_hand_embeds_the_built_in_shapes_and_says_so(tmp_path: Path) -> None:
+    workspace = tmp_path / "empty"
+    done = call("export", folder=tmp_path, workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"no run in {workspace / 'runs'} yet: encoder {DEFAULT_ENCODER}, which ships with the package" in said
+    assert "data: the built-in shapes; --data FOLDER names your own" in said
+    path = Path(done.stdout.split()[-1])
+    assert path.is_relative_to(workspace)
+    features, encoder = read_features(path), load(DEFAULT_ENCODER)
+    assert len(features.ids) == 72
+    assert len(features.classes) == 12
+    assert features.about["checkpoint_digest"] == encoder.checkpoint_digest
+    assert features.about["basis"] == encoder.basis.to_json()
+    assert not (workspace / "runs").exists()
+    again = call("export", folder=tmp_path, workspace=workspace)
+    assert (again.returncode, "exists already" in again.stderr.splitlines()[-1]) == (2, True)
 
 
 @pytest.mark.usefixtures("few_shapes", "quick_probes")
