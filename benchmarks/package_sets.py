@@ -7,12 +7,13 @@
     python benchmarks/package_sets.py antiquity --root unpacked --out sets/antiquity
     for set in electronics household antiquity; do spectral-ssl prep sets/$set --out sets/$set.h5; done
 
-``electronics``: the parts of ``kicad-packages3d`` (CC BY-SA 4.0 with an exception for designs; a few
-GPL 3 or later). Each folder of the package is a class. ``household``: the models of ``sweethome3d-furniture`` (CC BY 3.0
-and CC0). A word in a model's name gives its class. Other models are left out. ``antiquity``: meshes
-of ``0ad-data`` (CC BY-SA 3.0). The kinds of buildings, such as market and fortress, are classes, each
-with the meshes of all peoples. So are some folders of other objects, such as trees and helmets.
-Meshes of two classes are left out, and so are the details that the game attaches to a mesh.
+``electronics``: the parts of ``kicad-packages3d`` (CC BY-SA 4.0 with an exception for designs; a
+few GPL 3 or later). Each folder of the package is a class. ``household``: the models of
+``sweethome3d-furniture`` (CC BY 3.0 and CC0). A word in a model's name gives its class. Other
+models are left out. ``antiquity``: meshes of ``0ad-data`` (CC BY-SA 3.0). The kinds of buildings,
+such as market and fortress, are classes, each with the meshes of all peoples. So are some folders
+of other objects, such as trees and helmets. Meshes of two classes are left out, and so are the
+details that the game attaches to a mesh.
 
 The script writes meshes as OUT/CLASS/NAME.off with +z up. It leaves out models with the same
 geometry as an earlier one, whatever their size and position. It leaves out classes with fewer than
