@@ -22,6 +22,7 @@ from pretext.randomness import seeded_generator
 from pretext.runs.inputs import check_up_of_maps, generate_maps, require_finite
 from pretext.runs.plan import Plan
 from pretext.runs.whitening import Whitening, fit_whitening, sample_universe_maps
+from pretext.runs.whitening_file import read_whitening
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.errors import UserError
@@ -393,4 +394,6 @@ def load_run(folder: Path | str) -> TrainedRun:
         raise UserError(
             "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
         ) from error
-    return TrainedRun(folder, plan, method, standardiser, content, hash_file(path), path)
+    digest = hash_file(path)
+    whitening = read_whitening(folder, digest)
+    return TrainedRun(folder, plan, method, standardiser, content, digest, path, whitening=whitening)

@@ -24,6 +24,7 @@ from data_prep.pipeline.shape_to_map import clouds_to_maps
 from data_prep.sources.universe import universe_clouds
 from spectral_ssl.ground.errors import UserError
 
+SEED = 1  # of the shapes of the universe to which features are whitened; trainings have seed 0 by default
 UNIVERSE_SHAPES = 4096  # more than the features of the encoders that ship have dimensions
 SMALLEST_VARIANCE = 1e-6  # of a component, relative to the largest one: smaller ones are rounding errors
 LARGEST_FACTOR = 60_000.0  # of a feature; an encoder's file holds them as float16, whose largest number is 65504
@@ -103,9 +104,14 @@ def fit_whitening(features: NDArray[np.float32], components: int) -> Whitening:
     matrix = inverse[:, None] * axes / np.sqrt(variances[order])
     if np.abs(matrix).max() > LARGEST_FACTOR:
         raise UserError("features to whiten", "features of tiny variance", "ask for fewer components, or train again")
-    return Whitening(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(matrix.astype(np.float32)))
+    return Whitening(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(matrix.astype(np.float32, order="C")))
 
 
-def sample_universe_maps(basis: Basis, seed: int, count: int = UNIVERSE_SHAPES) -> NDArray[np.float32]:
+def can_whiten(basis: Basis) -> bool:
+    """Tell whether maps of a basis can be computed of the clouds of the universe."""
+    return basis.kind in ("zernike", "sh") and basis.sampling not in ("quadrature", "solid") and basis.points > 0
+
+
+def sample_universe_maps(basis: Basis, seed: int = SEED, count: int = UNIVERSE_SHAPES) -> NDArray[np.float32]:
     """Compute the maps (count, C, H, W) of shapes of the universe, to which a whitening can be fitted."""
     return clouds_to_maps(universe_clouds(np.arange(count), seed=seed, points=basis.points), basis)

@@ -238,6 +238,14 @@ class ExportOptions:
         "themselves.",
         limits=within(0, 1_000_000),
     )
+    whiten: int = option(
+        0,
+        "--format encoder, of shapes: number of whitened components of its features, fitted to the universe [0: its "
+        "features as they are].",
+        "The number of whitened components that an exported encoder of shapes computes (``TrainedRun.whiten``), fitted "
+        "to shapes of the universe; 0 for its features as they are. The encoders that ship have 512.",
+        limits=within(0, 1_000_000),
+    )
     format: ExportFormat | None = option(
         None,
         "Of features hdf5, npz or parquet; of the encoder itself encoder (a folder), onnx or torch-export [by the "

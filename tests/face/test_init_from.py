@@ -15,7 +15,9 @@ import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
 from pretext.runs.trained_run import TrainedRun, load_run
-from pretext.training.checkpoint import load_checkpoint
+from pretext.runs.whitening import can_whiten, sample_universe_maps
+from pretext.runs.whitening_file import WHITENING_FILE
+from pretext.training.checkpoint import load_checkpoint, save_tensors
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.encoders import find_encoder
@@ -57,6 +59,43 @@ def test_an_empty_text_is_not_the_present_folder(
         find(".", Workspace(tmp_path))
     with pytest.raises(UserError, match="no name of the run: got an empty text"):
         Workspace(tmp_path).find_run("")
+
+
+def test_features_are_whitened_as_those_of_the_source(source: TrainedRun, shapes: MapFile, tmp_path: Path) -> None:
+    maps = sample_universe_maps(source.basis)
+    whitened = source.whiten(maps, 6)
+    # as the source: after no step the whitening that is fitted again is the same
+    same = train(shapes, tmp_path / "same", whitened.save(tmp_path / "tiny"), epochs=0)
+    np.testing.assert_allclose(same.encode(shapes), whitened.encode(shapes), rtol=1e-2, atol=1e-2)
+    run = train(shapes, tmp_path / "run", tmp_path / "tiny")
+    assert run.layers()["default"] == 6
+    features = run.encode(maps)
+    np.testing.assert_allclose(np.cov(features.T, ddof=0), np.eye(6), atol=1e-3)
+    assert (load_run(run.folder).encode(maps) == features).all()
+    # the file belongs to one checkpoint
+    checkpoint = run.folder / "checkpoints" / "last.pt"
+    content = load_checkpoint(checkpoint)
+    content["place"]["seconds"] += 1.0
+    save_tensors(content, checkpoint)
+    assert load_run(run.folder).whitening is None
+    (run.folder / WHITENING_FILE).write_bytes(b"x")
+    with pytest.raises(UserError, match="damaged whitening of the run: got .* delete it"):
+        load_run(run.folder)
+
+
+def test_an_encoder_is_exported_with_whitened_features(source: TrainedRun, tmp_path: Path) -> None:
+    out = tmp_path / "white"
+    spectral_ssl.export(source, format="encoder", whiten=5, out=out)
+    maps = sample_universe_maps(source.basis)
+    np.testing.assert_allclose(
+        spectral_ssl.load(out).encode(maps), source.whiten(maps, 5).encode(maps), rtol=1e-2, atol=1e-2
+    )
+    with pytest.raises(UserError, match="--whiten is an option of the encoder's folder: got --format npz"):
+        spectral_ssl.export(source, format="npz", whiten=5, out=tmp_path / "features.npz")
+    with pytest.raises(UserError, match="the default layer can be whitened: got layer code"):
+        spectral_ssl.export(source, format="encoder", layer="code", whiten=5, out=tmp_path / "code")
+    assert can_whiten(source.basis)
+    assert not can_whiten(pixel_basis(3, 8, 8))
 
 
 def test_a_run_begins_as_its_source_with_everything_else_new(

@@ -5,6 +5,8 @@ from pathlib import Path
 from downstream.features.export import export_features, extract_features
 from downstream.features.formats import ENDINGS, choose_format, import_pyarrow, write_features_as
 from pretext.networks.feature_layers import DEFAULT
+from pretext.runs.trained_run import TrainedRun
+from pretext.runs.whitening import can_whiten, sample_universe_maps
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
@@ -45,6 +47,9 @@ def export(options: ExportOptions) -> Path:
     if options.components and kind in ("encoder", "onnx", "torch-export"):
         got = f"--format {kind}"
         raise UserError("principal components are of features", got, "leave --components out")
+    if options.whiten and kind != "encoder":
+        do = "leave --whiten out, or write the encoder first: --format encoder"
+        raise UserError("--whiten is an option of the encoder's folder", f"--format {kind}", do)
     if kind == "encoder":
         return _save_encoder(options)
     if kind == "onnx" or kind == "torch-export":  # two comparisons, for the type checker
@@ -94,7 +99,26 @@ def _save_encoder(options: ExportOptions) -> Path:
     workspace = Workspace.find(options.workspace)
     run = choose_run(options.run, options.encoder, workspace)
     run = run.at_layer(options.layer) if options.layer != DEFAULT else run
+    if options.whiten:
+        _require_whitenable(run)
     name = run.folder.resolve().name + ("" if run.layer == DEFAULT else f"-{run.layer}").replace("+", "-")
     out = Path(options.out) if options.out else workspace.root / "encoders" / name
     with join_processes() as processes:
-        return processes.run_on_main(lambda: run.save(out, overwrite=options.overwrite))
+        return processes.run_on_main(lambda: _whiten(run, options.whiten).save(out, overwrite=options.overwrite))
+
+
+def _require_whitenable(run: TrainedRun) -> None:
+    """Raise a UserError unless the features of a run can be whitened on shapes of the universe."""
+    do = "leave --whiten out"
+    if run.layer != DEFAULT:
+        raise UserError("features of the default layer can be whitened", f"layer {run.layer}", do)
+    if not can_whiten(run.basis):
+        raise UserError("features are whitened on clouds of the universe", f"maps of kind {run.basis.kind!r}", do)
+
+
+def _whiten(run: TrainedRun, components: int) -> TrainedRun:
+    """Whiten the features of a run on shapes of the universe; 0 components leave them as they are."""
+    if not components:
+        return run
+    with busy(f"{components} whitened components"):
+        return run.whiten(sample_universe_maps(run.basis), components)

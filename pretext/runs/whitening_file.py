@@ -1,0 +1,71 @@
+"""The whitening of a trained run, ``whitening.safetensors`` in its folder.
+
+The file names the checkpoint whose features it whitens. So a run that is trained on has plain
+features until its whitening is fitted again at the end.
+"""
+
+from pathlib import Path
+
+import torch
+
+from pretext.pretrained.weights import read_weights, write_weights
+from pretext.runs.whitening import Whitening
+from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import atomic_path
+
+WHITENING_FILE = "whitening.safetensors"
+
+
+def write_whitening(folder: Path, whitening: Whitening, digest: str) -> None:
+    """Write the whitening of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    whitening : Whitening
+        The whitening of its features.
+    digest : str
+        SHA-256 of the checkpoint that gives the features, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import torch
+    >>> write_whitening(folder, Whitening(torch.zeros(3), torch.eye(3)), "ab" * 32)
+    >>> read_whitening(folder, "ab" * 32).matrix.shape
+    torch.Size([3, 3])
+    >>> read_whitening(folder, "cd" * 32) is None
+    True
+    """
+    of = torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
+    with atomic_path(folder / WHITENING_FILE) as temporary:
+        write_weights(temporary, {"mean": whitening.mean, "matrix": whitening.matrix, "checkpoint": of})
+
+
+def read_whitening(folder: Path, digest: str) -> Whitening | None:
+    """Read the whitening of a run; None if there is none for this checkpoint.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    digest : str
+        SHA-256 of the checkpoint, 64 hexadecimal digits.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    path = folder / WHITENING_FILE
+    if not path.is_file():
+        return None
+    try:
+        tensors = read_weights(path)
+        mean, matrix, of = (tensors[name] for name in ("mean", "matrix", "checkpoint"))
+        if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
+            raise ValueError(f"shapes {tuple(mean.shape)} and {tuple(matrix.shape)}")
+        return Whitening(mean.float(), matrix.float()) if bytes(of.tolist()).hex() == digest else None
+    except (KeyError, ValueError) as error:
+        do = "delete it: the features are then not whitened"
+        raise UserError("damaged whitening of the run", f"{path} ({error})", do) from error
