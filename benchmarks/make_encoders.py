@@ -4,7 +4,9 @@
     python benchmarks/make_encoders.py --workspace WS              # all of them: `make encoders`
     python benchmarks/make_encoders.py --cards                     # cards anew, with newer scores
 
-An interrupted training resumes when the command is repeated. A finished run is not trained again.
+An interrupted training resumes when the command is repeated. A finished run is not trained again, and
+encoders of one recipe have one run. A training may have several legs, each a run that starts from the
+weights of the leg before it. ``MAKING`` says how each encoder is made.
 The folders are pretext/pretrained/NAME. Golden features for the test of an encoder are computed
 again too (tests/pretext/pretrained/golden.json).
 
@@ -15,7 +17,7 @@ those of exactly these weights, by their digest, go to a card.
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +38,66 @@ SCORES = ROOT / "benchmarks" / "results" / "encoders-modelnet10.json"
 GOLDEN = ROOT / "tests" / "pretext" / "pretrained" / "golden.json"
 LARGEST = 3 << 20  # bytes of an encoder's folder
 LICENCE = "Apache-2.0; trained on shapes that this project makes, no third-party data"
-COMPONENTS = 512  # whitened features
-WHITENING_SEED = 1  # of the shapes to which they are fitted; no training uses it
+LATER_RATE = 1e-3  # highest learning rate of all legs but the first
+
+
+@dataclass(frozen=True)
+class Making:
+    """How an encoder is made.
+
+    Attributes
+    ----------
+    recipe : str
+        The recipe of its training.
+    legs : int
+        Number of trainings by this recipe. Each starts from the weights of the one before it, with
+        a new projector and the learning rate ``LATER_RATE``.
+    settings : tuple of str
+        Settings of the task for inference, in place of those of the training.
+    components : int
+        Number of whitened features of each orientation.
+    """
+
+    recipe: str
+    legs: int
+    settings: tuple[str, ...] = ()
+    components: int = 512
+
+
+MAKING = {
+    "universe-upright": Making("universe-upright", legs=2),
+    "universe-any-turn": Making("universe-upright", legs=2, settings=("pose=principal-upright",), components=384),
+    "universe-any-pose": Making("universe-upright", legs=2, settings=("pose=principal",), components=384),
+}
 
 
 def make_encoder(name: str, workspace: Workspace) -> Path:
     """Train the recipe of a name, or resume or take its run, and save its encoder."""
-    folder = workspace.root / "runs" / name
-    if (folder / "status.json").is_file():
-        run = load_run(folder)
-        if run.checkpoint["place"]["epoch"] < run.plan.train.epochs:
-            run = spectral_ssl.pretrain(resume=folder, workspace=workspace.root)
-    else:
-        run = spectral_ssl.pretrain("universe", recipe=name, out=folder, workspace=workspace.root)
+    making = MAKING[name]
+    run = train(making.recipe, making.recipe, workspace)
+    for leg in range(1, making.legs):
+        start = run.save(workspace.root / "encoders" / f"{making.recipe}-{leg}", overwrite=True)
+        rate = f"method.optimisation.learning_rate={LATER_RATE}"
+        run = train(making.recipe, f"{making.recipe}-{leg + 1}", workspace, init_from=start, settings=[rate])
     return save_shipped(run, name)
+
+
+def train(recipe: str, name: str, workspace: Workspace, **options: Any) -> TrainedRun:
+    """Train a recipe, resume its run, or take it if it is finished."""
+    folder = workspace.root / "runs" / name
+    if not (folder / "status.json").is_file():
+        return spectral_ssl.pretrain("universe", recipe=recipe, out=folder, workspace=workspace.root, **options)
+    run = load_run(folder)
+    if run.checkpoint["place"]["epoch"] < run.plan.train.epochs:
+        return spectral_ssl.pretrain(resume=folder, workspace=workspace.root)
+    return run
 
 
 def save_shipped(run: TrainedRun, name: str) -> Path:
     """Save the encoder of a run under a name that ships."""
-    run = run.whiten(sample_universe_maps(run.basis, WHITENING_SEED), COMPONENTS)
+    making = MAKING[name]
+    run = run.with_task_settings(making.settings)
+    run = run.whiten(sample_universe_maps(run.basis), making.components)
     recipe = f"python benchmarks/make_encoders.py {name}"
     target = find_encoder(name)
     save_encoder(run, target, name=name, recipe=recipe, licence=LICENCE, overwrite=True)

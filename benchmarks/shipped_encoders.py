@@ -48,7 +48,7 @@ from spectral_ssl.ground.files import write_json
 from spectral_ssl.ground.provenance import environment
 
 RESULTS = Path(__file__).parent / "results"
-ENCODERS = ("universe-upright", "universe-any-pose")
+ENCODERS = ("universe-upright", "universe-any-turn", "universe-any-pose")
 PROBES = ("linear", "neighbours", "few-shot")
 LABELS = 10  # labels a class of the third column
 COLUMNS = {"linear": "linear", "neighbours": "10 neighbours", "few-shot": f"{LABELS} labels a class"}

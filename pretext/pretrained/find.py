@@ -10,6 +10,7 @@ DEFAULT_ENCODER = "universe-upright"
 # name -> a description of one line
 SHIPPED = {
     "universe-upright": "shapes whose +z is up, trained on the shapes of the universe",
+    "universe-any-turn": "shapes whose +z is up, turned about it by any angle, trained on the shapes of the universe",
     "universe-any-pose": "shapes in any pose, trained on the shapes of the universe",
 }
 

@@ -365,7 +365,7 @@ def test_encoders_are_listed_and_completed(place: Path, home: Path) -> None:
     (place / "ws" / "encoders").mkdir(parents=True)
     (place / "ws" / "encoders" / "mine").symlink_to(home / "tiny")
     listed = spectral_ssl.list_names("encoders")["encoders"]
-    assert list(listed) == ["universe-upright", "universe-any-pose", "mine"]
+    assert list(listed) == ["universe-upright", "universe-any-turn", "universe-any-pose", "mine"]
     assert complete_encoder("universe-u") == ["universe-upright"]
     assert complete_encoder("m") == ["mine"]
     assert spectral_ssl.embed("parts/boxes/0.obj", encoder="mine")["encoder"] == "tiny"
