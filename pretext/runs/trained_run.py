@@ -49,7 +49,7 @@ class TrainedRun:
     checkpoint : dict
         The checkpoint's content, for resuming.
     checkpoint_digest : str
-        SHA-256 of the checkpoint's file.
+        SHA-256 of the checkpoint's file, or of it and of the file of its whitening.
     checkpoint_path : Path
         The checkpoint's file.
     layer : str
@@ -394,6 +394,5 @@ def load_run(folder: Path | str) -> TrainedRun:
         raise UserError(
             "checkpoint does not fit its config", f"{path} ({reason})", "train again with this version"
         ) from error
-    digest = hash_file(path)
-    whitening = read_whitening(folder, digest)
+    whitening, digest = read_whitening(folder, hash_file(path))
     return TrainedRun(folder, plan, method, standardiser, content, digest, path, whitening=whitening)

@@ -4,6 +4,7 @@ The file names the checkpoint whose features it whitens. So a run that is traine
 features until its whitening is fitted again at the end.
 """
 
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from pretext.pretrained.weights import read_weights, write_weights
 from pretext.runs.whitening import Whitening
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.files import atomic_path, hash_file
 
 WHITENING_FILE = "whitening.safetensors"
 
@@ -32,9 +33,10 @@ def write_whitening(folder: Path, whitening: Whitening, digest: str) -> None:
     --------
     >>> import torch
     >>> write_whitening(folder, Whitening(torch.zeros(3), torch.eye(3)), "ab" * 32)
-    >>> read_whitening(folder, "ab" * 32).matrix.shape
-    torch.Size([3, 3])
-    >>> read_whitening(folder, "cd" * 32) is None
+    >>> whitening, digest = read_whitening(folder, "ab" * 32)
+    >>> whitening.matrix.shape, digest == "ab" * 32
+    (torch.Size([3, 3]), False)
+    >>> read_whitening(folder, "cd" * 32) == (None, "cd" * 32)
     True
     """
     of = torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
@@ -42,8 +44,8 @@ def write_whitening(folder: Path, whitening: Whitening, digest: str) -> None:
         write_weights(temporary, {"mean": whitening.mean, "matrix": whitening.matrix, "checkpoint": of})
 
 
-def read_whitening(folder: Path, digest: str) -> Whitening | None:
-    """Read the whitening of a run; None if there is none for this checkpoint.
+def read_whitening(folder: Path, digest: str) -> tuple[Whitening | None, str]:
+    """Read the whitening of a run, and compute the digest of all that its features depend on.
 
     Parameters
     ----------
@@ -52,6 +54,14 @@ def read_whitening(folder: Path, digest: str) -> Whitening | None:
     digest : str
         SHA-256 of the checkpoint, 64 hexadecimal digits.
 
+    Returns
+    -------
+    whitening : Whitening or None
+        None if there is none for this checkpoint.
+    digest : str
+        That of the checkpoint and of its whitening. Stored features that have the digest of the
+        checkpoint alone are not whitened, so they are not taken for these.
+
     Raises
     ------
     UserError
@@ -59,13 +69,15 @@ def read_whitening(folder: Path, digest: str) -> Whitening | None:
     """
     path = folder / WHITENING_FILE
     if not path.is_file():
-        return None
+        return None, digest
     try:
         tensors = read_weights(path)
         mean, matrix, of = (tensors[name] for name in ("mean", "matrix", "checkpoint"))
         if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
             raise ValueError(f"shapes {tuple(mean.shape)} and {tuple(matrix.shape)}")
-        return Whitening(mean.float(), matrix.float()) if bytes(of.tolist()).hex() == digest else None
+        if bytes(of.tolist()).hex() != digest:
+            return None, digest
+        return Whitening(mean.float(), matrix.float()), sha256(f"{digest} {hash_file(path)}".encode()).hexdigest()
     except (KeyError, ValueError) as error:
         do = "delete it: the features are then not whitened"
         raise UserError("damaged whitening of the run", f"{path} ({error})", do) from error

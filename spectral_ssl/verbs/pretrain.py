@@ -15,7 +15,7 @@ from downstream.report.evidence import Predictions
 from downstream.report.page import NAME as REPORT
 from downstream.report.page import write_short_report
 from pretext.runs.evaluation import describe_rows, select_held_out_rows
-from pretext.runs.source_weights import load_source
+from pretext.runs.source_weights import load_weights
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.runs.whitening import can_whiten, sample_universe_maps
 from pretext.runs.whitening_file import write_whitening
@@ -23,6 +23,7 @@ from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import hash_file
 from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace, write_option
@@ -146,18 +147,21 @@ def _whiten_as_source(run: TrainedRun) -> TrainedRun:
     The whitening of the source does not fit the new weights, and one that is fitted to a few objects
     of one's own would blow up noise (docs/experiments.md).
     """
-    source = load_source(run.plan)
-    if source is None or source.whitening is None or not can_whiten(run.basis):
+    if not run.plan.init_from or not can_whiten(run.basis):
         return run
     try:
+        # Only the number of components matters, so a later version of the weights serves as well.
+        source = load_weights(run.plan.init_from)
+        if source.whitening is None:
+            return run
         with busy("whitening the features on shapes of the universe"):
             whitened = run.whiten(sample_universe_maps(run.basis), source.whitening.matrix.shape[1])
     except UserError as error:  # the training is done, so its features are used as they are
         say(f"the features are not whitened: {error}")
         return run
     assert whitened.whitening is not None
-    write_whitening(run.folder, whitened.whitening, run.checkpoint_digest)
-    return whitened
+    write_whitening(run.folder, whitened.whitening, hash_file(run.checkpoint_path))
+    return load_run(run.folder)
 
 
 def _say_next(run: TrainedRun, maps: MapFile, workspace: str) -> None:

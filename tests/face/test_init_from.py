@@ -19,6 +19,7 @@ from pretext.runs.whitening import can_whiten, sample_universe_maps
 from pretext.runs.whitening_file import WHITENING_FILE
 from pretext.training.checkpoint import load_checkpoint, save_tensors
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import hash_file
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.encoders import find_encoder
 from spectral_ssl.planning.new_run import init_from
@@ -61,7 +62,9 @@ def test_an_empty_text_is_not_the_present_folder(
         Workspace(tmp_path).find_run("")
 
 
-def test_features_are_whitened_as_those_of_the_source(source: TrainedRun, shapes: MapFile, tmp_path: Path) -> None:
+def test_features_are_whitened_as_those_of_the_source(
+    source: TrainedRun, shapes: MapFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     maps = sample_universe_maps(source.basis)
     whitened = source.whiten(maps, 6)
     # as the source: after no step the whitening that is fitted again is the same
@@ -71,7 +74,21 @@ def test_features_are_whitened_as_those_of_the_source(source: TrainedRun, shapes
     assert run.layers()["default"] == 6
     features = run.encode(maps)
     np.testing.assert_allclose(np.cov(features.T, ddof=0), np.eye(6), atol=1e-3)
-    assert (load_run(run.folder).encode(maps) == features).all()
+    again = load_run(run.folder)
+    assert (again.encode(maps) == features).all()
+    # features of the same checkpoint that were stored before it was whitened are not taken for these
+    digest = hash_file(again.checkpoint_path)
+    assert again.checkpoint_digest == run.checkpoint_digest != digest
+    (run.folder / WHITENING_FILE).rename(run.folder / "away")
+    assert load_run(run.folder).checkpoint_digest == digest
+    (run.folder / "away").rename(run.folder / WHITENING_FILE)
+    # without the source a resumed run keeps its features as they are, and says so
+    (tmp_path / "tiny").rename(tmp_path / "gone")
+    resumed = spectral_ssl.pretrain(resume=run.folder, epochs=3)
+    assert resumed.whitening is None
+    assert "the features are not whitened: " in capsys.readouterr().err
+    (tmp_path / "gone").rename(tmp_path / "tiny")
+    assert spectral_ssl.pretrain(resume=run.folder, epochs=4).whitening is not None
     # the file belongs to one checkpoint
     checkpoint = run.folder / "checkpoints" / "last.pt"
     content = load_checkpoint(checkpoint)
@@ -79,7 +96,7 @@ def test_features_are_whitened_as_those_of_the_source(source: TrainedRun, shapes
     save_tensors(content, checkpoint)
     assert load_run(run.folder).whitening is None
     (run.folder / WHITENING_FILE).write_bytes(b"x")
-    with pytest.raises(UserError, match="damaged whitening of the run: got .* delete it"):
+    with pytest.raises(UserError, match=r"damaged whitening of the run: got .* delete it"):
         load_run(run.folder)
 
 
