@@ -67,7 +67,7 @@ class Making:
 MAKING = {
     "universe-upright": Making("universe-upright", legs=2),
     "universe-any-turn": Making("universe-upright", legs=2, settings=("pose=principal-upright",), components=384),
-    "universe-any-pose": Making("universe-upright", legs=2, settings=("pose=principal",), components=384),
+    "universe-any-pose": Making("universe-any-pose", legs=1),
 }
 
 
@@ -85,8 +85,10 @@ def make_encoder(name: str, workspace: Workspace) -> Path:
 def train(recipe: str, name: str, workspace: Workspace, **options: Any) -> TrainedRun:
     """Train a recipe, resume its run, or take it if it is finished."""
     folder = workspace.root / "runs" / name
-    if not (folder / "status.json").is_file():
+    if not folder.is_dir():
         return spectral_ssl.pretrain("universe", recipe=recipe, out=folder, workspace=workspace.root, **options)
+    if not (folder / "checkpoints" / "last.pt").is_file():  # interrupted before the first checkpoint
+        return spectral_ssl.pretrain(resume=folder, workspace=workspace.root)
     run = load_run(folder)
     if run.checkpoint["place"]["epoch"] < run.plan.train.epochs:
         return spectral_ssl.pretrain(resume=folder, workspace=workspace.root)
@@ -97,8 +99,10 @@ def save_shipped(run: TrainedRun, name: str) -> Path:
     """Save the encoder of a run under a name that ships."""
     making = MAKING[name]
     run = run.with_task_settings(making.settings)
-    run = run.whiten(sample_universe_maps(run.basis), making.components)
+    run = count_legs(run, making.legs).whiten(sample_universe_maps(run.basis), making.components)
     recipe = f"python benchmarks/make_encoders.py {name}"
+    if making.legs > 1:
+        recipe += f", {making.legs} trainings by the recipe {making.recipe}, each from the weights of the one before"
     target = find_encoder(name)
     save_encoder(run, target, name=name, recipe=recipe, licence=LICENCE, overwrite=True)
     write_card_of(name)
@@ -106,6 +110,17 @@ def save_shipped(run: TrainedRun, name: str) -> Path:
     if size > LARGEST:
         raise UserError("an encoder that is too large to ship", f"{size} bytes", f"at most {LARGEST}")
     return target
+
+
+def count_legs(run: TrainedRun, legs: int) -> TrainedRun:
+    """Return a run whose progress is that of all legs, and whose plan names no weights to start from.
+
+    All legs have equally many steps. The first one starts from random weights.
+    """
+    place = run.checkpoint["place"]
+    total = {**place, **{key: legs * place[key] for key in ("step", "epoch")}}
+    plan = replace(run.plan, init_from="", init_digest="")
+    return replace(run, plan=plan, checkpoint={**run.checkpoint, "place": total})
 
 
 def read_scores(digest: str) -> dict[str, object]:
@@ -126,7 +141,7 @@ def read_scores(digest: str) -> dict[str, object]:
     if not rows:
         return {}
     note = (
-        f"ModelNet10, {measured[0]['train']} objects to fit the probes and {measured[0]['test']} test objects, none of "
+        f"ModelNet10, {row['train']} objects to fit the probes and {row['test']} test objects, none of "
         "them used in training. In parentheses: 95 % intervals. Baselines need no training."
     )
     return {"rows": rows, "note": note}

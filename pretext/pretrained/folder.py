@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pretext.networks.feature_layers import DEFAULT
 from pretext.pretrained.card import write_card
 from pretext.pretrained.facts import FACTS, EncoderFacts, check_name, read_facts, write_facts
 from pretext.pretrained.hub import check_repository, upload_encoder
@@ -151,8 +152,8 @@ def _is_same(run: "TrainedRun", original: Path, saved: Path) -> bool:
 
 
 def count_features(run: "TrainedRun") -> int:
-    """Count the features of a run at its layer."""
-    sizes = run.layers()
+    """Count the features of a run at its layer; in a sum of layers none is whitened."""
+    sizes = run.layers() if run.layer == DEFAULT else replace(run, whitening=None).layers()
     return sum(sizes[name] for name in run.layer.split("+"))
 
 
@@ -173,7 +174,7 @@ def _write_folder(folder: Path, run: "TrainedRun", facts: EncoderFacts) -> None:
     """Write the three files of an encoder."""
     tensors = {METHOD + name: value for name, value in shrink(run.method).items()}
     tensors |= {MEAN: run.standardise.mean, STD: run.standardise.std}
-    if run.whitening is not None:
+    if run.whitening is not None and run.layer == DEFAULT:
         tensors |= {WHITENING_MEAN: run.whitening.mean, WHITENING_MATRIX: run.whitening.matrix.half()}
     _check_finite(tensors, "the run", "train again with a lower learning rate")
     write_weights(folder / WEIGHTS, tensors)

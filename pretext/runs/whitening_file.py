@@ -4,7 +4,6 @@ The file names the checkpoint whose features it whitens. So a run that is traine
 features until its whitening is fitted again at the end.
 """
 
-from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -12,9 +11,8 @@ import torch
 from pretext.pretrained.weights import read_weights, write_weights
 from pretext.runs.whitening import Whitening
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path, hash_file
-
-WHITENING_FILE = "whitening.safetensors"
+from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.run_folder import WHITENING_FILE, digest_features
 
 
 def write_whitening(folder: Path, whitening: Whitening, digest: str) -> None:
@@ -73,11 +71,18 @@ def read_whitening(folder: Path, digest: str) -> tuple[Whitening | None, str]:
     try:
         tensors = read_weights(path)
         mean, matrix, of = (tensors[name] for name in ("mean", "matrix", "checkpoint"))
-        if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
-            raise ValueError(f"shapes {tuple(mean.shape)} and {tuple(matrix.shape)}")
+        shapes = f"shapes {tuple(mean.shape)} and {tuple(matrix.shape)}"
+        if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix) or not matrix.numel():
+            raise ValueError(shapes)
+        if {mean.dtype, matrix.dtype} != {torch.float32} or of.dtype != torch.uint8 or of.ndim != 1:
+            raise ValueError(f"{mean.dtype}, {matrix.dtype} and {of.dtype}")
+        if not (mean.isfinite().all() and matrix.isfinite().all()):
+            raise ValueError("NaN or infinity")
         if bytes(of.tolist()).hex() != digest:
             return None, digest
-        return Whitening(mean.float(), matrix.float()), sha256(f"{digest} {hash_file(path)}".encode()).hexdigest()
+        return Whitening(mean, matrix), digest_features(digest, path)
     except (KeyError, ValueError) as error:
         do = "delete it: the features are then not whitened"
         raise UserError("damaged whitening of the run", f"{path} ({error})", do) from error
+    except OSError as error:
+        raise UserError("cannot read the whitening", f"{path} ({error.strerror})", "check its permissions") from error

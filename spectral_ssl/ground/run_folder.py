@@ -12,13 +12,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.files import hash_file, write_text
 
 LOCK = "lock"
+WHITENING_FILE = "whitening.safetensors"  # see pretext/runs/whitening_file.py
 
 
 @contextmanager
@@ -163,3 +165,23 @@ def sync_metrics(path: Path) -> None:
     if path.exists():
         with path.open("rb+") as written:
             os.fsync(written.fileno())
+
+
+def digest_features(checkpoint: str, whitening: Path) -> str:
+    """Compute the digest of all that whitened features depend on.
+
+    Parameters
+    ----------
+    checkpoint : str
+        SHA-256 of the checkpoint.
+    whitening : Path
+        The file of the whitening.
+
+    Examples
+    --------
+    >>> (folder / "whitening.safetensors").write_bytes(b"...")
+    3
+    >>> digest_features("ab" * 32, folder / "whitening.safetensors")[:8]
+    '80b1a812'
+    """
+    return sha256(f"{checkpoint} {hash_file(whitening)}".encode()).hexdigest()

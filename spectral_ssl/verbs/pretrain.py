@@ -104,19 +104,20 @@ def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
             device=fit_device(start.network, device, options.device),
             precision_source=start.precision_source,
         ).run()
-        processes.run_on_main(lambda: None)  # wait until the last checkpoint is written
+        processes.run_on_main(lambda: _whiten_as_source(start.folder))  # after the last checkpoint is written
+        run = load_run(start.folder)
         if not processes.is_main:
-            return load_run(start.folder)
+            return run
         with busy("figures, score and report"):
-            run = _finish(start.folder, start.maps, options.report)
+            _finish(run, start.maps, options.report)
         if names_next:
             _say_next(run, start.maps, write_option(options.workspace))
         return run
 
 
-def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
-    """Load the trained run, draw its losses and a few predictions, and score it."""
-    run = _whiten_as_source(load_run(folder))
+def _finish(run: TrainedRun, maps: MapFile, report: bool) -> None:
+    """Draw the losses and a few predictions of a trained run, and score it."""
+    folder = run.folder
     untrained = run.method.describe_untrained(run.checkpoint["place"]["step"])
     if untrained:
         say(untrained)
@@ -138,30 +139,29 @@ def _finish(folder: Path, maps: MapFile, report: bool) -> TrainedRun:
             say("`spectral-ssl probe` fits classifiers to the training split or to folds, so its scores differ")
         if (folder / REPORT).is_file():
             say(f"report: {folder / REPORT}")
-    return run
 
 
-def _whiten_as_source(run: TrainedRun) -> TrainedRun:
+def _whiten_as_source(folder: Path) -> None:
     """Whiten the features of a run if it started from weights whose features were whitened, and keep that with it.
 
     The whitening of the source does not fit the new weights, and one that is fitted to a few objects
     of one's own would blow up noise (docs/experiments.md).
     """
+    run = load_run(folder)
     if not run.plan.init_from or not can_whiten(run.basis):
-        return run
+        return
     try:
         # Only the number of components matters, so a later version of the weights serves as well.
         source = load_weights(run.plan.init_from)
         if source.whitening is None:
-            return run
+            return
         with busy("whitening the features on shapes of the universe"):
             whitened = run.whiten(sample_universe_maps(run.basis), source.whitening.matrix.shape[1])
     except UserError as error:  # the training is done, so its features are used as they are
         say(f"the features are not whitened: {error}")
-        return run
+        return
     assert whitened.whitening is not None
-    write_whitening(run.folder, whitened.whitening, hash_file(run.checkpoint_path))
-    return load_run(run.folder)
+    write_whitening(folder, whitened.whitening, hash_file(run.checkpoint_path))
 
 
 def _say_next(run: TrainedRun, maps: MapFile, workspace: str) -> None:

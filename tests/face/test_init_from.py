@@ -1,5 +1,6 @@
 """`pretrain --init-from`: a new run that starts with the weights of a run or of an encoder."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from universe_maps import FRESH_TINY, write_universe
 import spectral_ssl
 from data_prep.basis import pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
+from pretext.pretrained.facts import read_facts
+from pretext.pretrained.weights import write_weights
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.runs.whitening import can_whiten, sample_universe_maps
 from pretext.runs.whitening_file import WHITENING_FILE
@@ -82,6 +85,12 @@ def test_features_are_whitened_as_those_of_the_source(
     (run.folder / WHITENING_FILE).rename(run.folder / "away")
     assert load_run(run.folder).checkpoint_digest == digest
     (run.folder / "away").rename(run.folder / WHITENING_FILE)
+    # a probe of it is one of the present checkpoint
+    (run.folder / "probe-shapes.json").write_text(json.dumps({"checkpoint_digest": run.checkpoint_digest}))
+    (run.folder / "probe-old.json").write_text(json.dumps({"checkpoint_digest": "ab" * 32}))
+    shown = call("runs", "show", str(run.folder)).stdout
+    assert "probe-old (of an earlier checkpoint)" in shown
+    assert "probe-shapes (of" not in shown
     # without the source a resumed run keeps its features as they are, and says so
     (tmp_path / "tiny").rename(tmp_path / "gone")
     resumed = spectral_ssl.pretrain(resume=run.folder, epochs=3)
@@ -95,6 +104,17 @@ def test_features_are_whitened_as_those_of_the_source(
     content["place"]["seconds"] += 1.0
     save_tensors(content, checkpoint)
     assert load_run(run.folder).whitening is None
+    good = {"mean": torch.zeros(3), "matrix": torch.eye(3), "checkpoint": torch.zeros(32, dtype=torch.uint8)}
+    for change in (
+        {"matrix": torch.eye(4)},
+        {"matrix": torch.zeros(3, 0)},
+        {"matrix": torch.full((3, 3), torch.nan)},
+        {"mean": torch.zeros(3, dtype=torch.complex64)},
+        {"checkpoint": torch.zeros(32)},
+    ):
+        write_weights(run.folder / WHITENING_FILE, good | change)
+        with pytest.raises(UserError, match=r"damaged whitening of the run: got .* delete it"):
+            load_run(run.folder)
     (run.folder / WHITENING_FILE).write_bytes(b"x")
     with pytest.raises(UserError, match=r"damaged whitening of the run: got .* delete it"):
         load_run(run.folder)
@@ -107,6 +127,11 @@ def test_an_encoder_is_exported_with_whitened_features(source: TrainedRun, tmp_p
     np.testing.assert_allclose(
         spectral_ssl.load(out).encode(maps), source.whiten(maps, 5).encode(maps), rtol=1e-2, atol=1e-2
     )
+    # a sum of layers has plain features, and its description says how many
+    sum_of_layers = spectral_ssl.load(out).at_layer("default+code")
+    saved = sum_of_layers.save(tmp_path / "sum")
+    assert read_facts(saved).dimensions == sum_of_layers.encode(maps[:3]).shape[1] != 5
+    assert spectral_ssl.load(saved).whitening is None
     with pytest.raises(UserError, match="--whiten is an option of the encoder's folder: got --format npz"):
         spectral_ssl.export(source, format="npz", whiten=5, out=tmp_path / "features.npz")
     with pytest.raises(UserError, match="the default layer can be whitened: got layer code"):

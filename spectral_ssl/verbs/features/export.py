@@ -10,7 +10,7 @@ from pretext.runs.whitening import can_whiten, sample_universe_maps
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_existing
-from spectral_ssl.ground.progress import busy
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import choose_run
 from spectral_ssl.planning.inputs.open_data import open_data
@@ -121,4 +121,8 @@ def _whiten(run: TrainedRun, components: int) -> TrainedRun:
     if not components:
         return run
     with busy(f"{components} whitened components"):
-        return run.whiten(sample_universe_maps(run.basis), components)
+        whitened = run.whiten(sample_universe_maps(run.basis), components)
+    found = 0 if whitened.whitening is None else whitened.whitening.matrix.shape[1]
+    if found < components:
+        say(f"{found} whitened components in place of {components}: the features have no more")
+    return whitened

@@ -9,7 +9,7 @@ from typing import Any
 
 from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_folder import read_metrics, read_status
+from spectral_ssl.ground.run_folder import WHITENING_FILE, digest_features, read_metrics, read_status
 from spectral_ssl.ground.workspace import Workspace
 
 NOT_COMPARED = ("epoch", "step", "seconds")
@@ -206,7 +206,10 @@ def _list_outdated(folder: Path) -> list[str]:
         return []
     with last.open("rb") as stream:
         current = file_digest(stream, "sha256").hexdigest()
-    return [name for name, digest in probed.items() if digest not in (None, current)]
+    whitening = folder / WHITENING_FILE
+    # a whitening of an earlier checkpoint gives a digest that no probe of this one has
+    whitened = digest_features(current, whitening) if whitening.is_file() else current
+    return [name for name, digest in probed.items() if digest not in (None, current, whitened)]
 
 
 def _environment(folder: Path) -> dict[str, Any]:
