@@ -21,6 +21,17 @@ CANDIDATES = 4
 FEWEST_POINTS = 4
 
 
+def samples_points(kind: str, sampling: str) -> bool:
+    """Tell whether maps of a kind of basis are computed from sampled points, which can be stored with them.
+
+    Examples
+    --------
+    >>> samples_points("zernike", "area"), samples_points("zernike", "solid"), samples_points("pixels", "area")
+    (True, False, False)
+    """
+    return kind in ("zernike", "sh") and sampling not in ("quadrature", "solid")
+
+
 def shape_to_map(
     shape: Shape, basis: Basis, up: Up, generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

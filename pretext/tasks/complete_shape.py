@@ -28,7 +28,7 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import move_to_unit_ball
-from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
 from pretext.tasks.corruption.clouds import draw_directions, draw_stretches, draw_turns, scale_into_unit_ball
@@ -93,7 +93,7 @@ def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem
     UserError
         If the maps are not computed from points, or no points would be removed.
     """
-    if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
+    if not samples_points(basis.kind, basis.sampling):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
         raise UserError("the task complete-shape needs maps computed from points", got, what_to_do)

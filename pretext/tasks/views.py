@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from data_prep.transforms.principal_frame import (
     HALF_TURNS,
     UPRIGHT_HALF_TURNS,
@@ -109,7 +109,7 @@ class ViewsConfig:
 
 def views_problem(basis: Basis, config: ViewsConfig) -> Problem:
     """Build the problem, or raise a UserError if the maps are not computed from points."""
-    if basis.kind not in ("zernike", "sh") or basis.sampling in ("quadrature", "solid"):
+    if not samples_points(basis.kind, basis.sampling):
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
         if basis.kind == "pixels":

@@ -12,6 +12,7 @@ from data_prep.pipeline.checks.copies import find_copies
 from data_prep.pipeline.image_survey import survey_images
 from data_prep.pipeline.prepare import find_finished_maps, prepare_maps
 from data_prep.pipeline.remarks import describe_failures, describe_notes, list_slow_choices
+from data_prep.pipeline.shape_to_map import samples_points
 from data_prep.readers.images.rules import ImageRules
 from data_prep.source import Source
 from data_prep.sources.catalogue import SOURCES, open_source, split_name
@@ -89,7 +90,7 @@ def plan_prep(options: PrepOptions, workspace: Workspace) -> PrepPlan:
     if options.side is not None:
         source = select_side(source, options.side)
     basis, remarks = _choose_basis(source, options)
-    keep_points = _keeps_points(basis.kind, basis.sampling) if options.keep_points is None else options.keep_points
+    keep_points = samples_points(basis.kind, basis.sampling) if options.keep_points is None else options.keep_points
     out = Path(options.out) if options.out else default_out(options, workspace, basis.kind)
     return PrepPlan(source=source, basis=basis, out=out, keep_points=keep_points, remarks=remarks)
 
@@ -290,7 +291,7 @@ def _name_options(options: PrepOptions, kind: str) -> list[str]:
         "degree": DEFAULT_DEGREES.get(kind),
         "radial": DEFAULT_SHELLS if kind == "sh" else None,
         "sampling": "area",
-        "keep_points": _keeps_points(kind, options.sampling or "area"),
+        "keep_points": samples_points(kind, options.sampling or "area"),
         "split": "auto",
     }
     parts = []
@@ -308,11 +309,6 @@ def _name_option(name: str, value: Any) -> str:
     text = re.sub(r"^-", "minus-", str(value).lstrip("+")) if name == "up" else str(value)
     words = f"{name}{text}" if isinstance(value, int | float) else f"{name}-{text}"
     return re.sub(r"[^\w.-]+", "-", words.replace("_", "-"))
-
-
-def _keeps_points(kind: str, sampling: str) -> bool:
-    """Tell whether the point clouds are stored by default: wherever points are sampled."""
-    return kind in ("zernike", "sh") and sampling not in ("quadrature", "solid")
 
 
 def maps_stem(dataset: str) -> str:

@@ -11,6 +11,7 @@ from data_prep.basis import Basis
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.prepare import find_finished_maps, prepare_maps
 from data_prep.pipeline.remarks import describe_failures, describe_notes
+from data_prep.pipeline.shape_to_map import samples_points
 from data_prep.pipeline.single_file import read_fitting_image
 from data_prep.pipeline.source_records import digest_file_times
 from data_prep.readers.image import ImageLoader
@@ -160,7 +161,7 @@ def prepare_files(
         source = replace(source, digest=digest, items=_fit_loaders(source, basis))
     for line in (*filter(None, source.note.split("; ")), *describe_groups(source)):
         say(line)
-    keep_points = basis.kind in ("zernike", "sh") and basis.sampling not in ("quadrature", "solid")
+    keep_points = samples_points(basis.kind, basis.sampling)
     out = _place_in_cache(paths, basis, workspace, up)
     maps = None
     try:
