@@ -1,15 +1,14 @@
 """Find the feature files of ``embed``, and the run or the encoder that made one."""
 
 import shlex
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import h5py
 
 from downstream.features.store import Features, is_feature_file
 from pretext.networks.feature_layers import DEFAULT
 from pretext.pretrained.hub import HUB
+from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
@@ -87,7 +86,7 @@ def open_features_run(
         got = f"{path}, made with {maker}"
         raise UserError("features of another network, or of an earlier checkpoint", got, "embed or export again")
     # encoders with the same weights can differ in the orientations that they encode
-    if _read_task(trained.plan.to_toml()) != _read_task(stored.about["config"]):
+    if Plan.from_toml(stored.about["config"]).task_config != trained.plan.task_config:
         raise UserError("features of another setting of the task", str(path), "embed or export again")
     made = stored.about["layer"]
     if layer not in (DEFAULT, made):
@@ -95,14 +94,6 @@ def open_features_run(
             "features of another layer", f"{made!r} in {path}", f"embed or export again with --layer {layer}"
         )
     return trained if trained.layer == made else trained.at_layer(made)
-
-
-def _read_task(config: str) -> Any:
-    """Return the settings of the task of a run's config; None if the text is damaged."""
-    try:
-        return tomllib.loads(config).get("task")
-    except tomllib.TOMLDecodeError:
-        return None
 
 
 def _read_option(stored: Features) -> tuple[str, str | None]:
