@@ -229,8 +229,6 @@ class Texts(Sequence[str]):
             return NotImplemented
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 def read_compact_texts(column: h5py.Dataset) -> Texts:
     """Read all strings of a one-dimensional string dataset, block by block; raises as ``read_texts``."""

@@ -88,7 +88,7 @@ class Option:
 
 def option(
     default: Any,
-    help: str,  # noqa: A002
+    short: str,
     details: str = "",
     *,
     limits: dict[str, Range] | None = None,
@@ -100,7 +100,7 @@ def option(
     ----------
     default : object
         The default of the option.
-    help : str
+    short : str
         One line for the command line.
     details : str
         The text of the docstring.
@@ -114,7 +114,7 @@ def option(
     dataclasses.Field
         The field, typed as Any so that it can stand for the default.
     """
-    return field(default=default, metadata={"option": Option(help=help, details=details, **more), **(limits or {})})
+    return field(default=default, metadata={"option": Option(help=short, details=details, **more), **(limits or {})})
 
 
 def run_option() -> Any:
