@@ -21,6 +21,8 @@ from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.sources.catalogue import open_source
 
+# 1024 shapes of the universe instead of 4096: twice as many as the features of the encoders have dimensions
+FEW_TO_WHITEN = ("pretext.runs.whitening.UNIVERSE_SHAPES", 1024)
 # 72 objects instead of 720: of each class 4 to train with and 2 to test with
 FEW_SHAPES = ("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2})
 
@@ -28,6 +30,11 @@ FEW_SHAPES = ("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2
 @pytest.fixture(autouse=True)
 def _own_workspace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "workspace"))
+
+
+@pytest.fixture(autouse=True)
+def _whitens_to_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*FEW_TO_WHITEN)
 
 
 def write_random_maps(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.basis import Basis
-from data_prep.pipeline.shape_to_map import clouds_to_maps
+from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from data_prep.sources.universe import universe_clouds
 from spectral_ssl.ground.errors import UserError
 
@@ -109,9 +109,9 @@ def fit_whitening(features: NDArray[np.float32], components: int) -> Whitening:
 
 def can_whiten(basis: Basis) -> bool:
     """Tell whether maps of a basis can be computed of the clouds of the universe."""
-    return basis.kind in ("zernike", "sh") and basis.sampling not in ("quadrature", "solid") and basis.points > 0
+    return samples_points(basis.kind, basis.sampling) and basis.points > 0
 
 
-def sample_universe_maps(basis: Basis, seed: int = SEED, count: int = UNIVERSE_SHAPES) -> NDArray[np.float32]:
-    """Compute the maps (count, C, H, W) of shapes of the universe, to which a whitening can be fitted."""
-    return clouds_to_maps(universe_clouds(np.arange(count), seed=seed, points=basis.points), basis)
+def sample_universe_maps(basis: Basis, seed: int = SEED) -> NDArray[np.float32]:
+    """Compute the maps (``UNIVERSE_SHAPES``, C, H, W) of shapes of the universe, to which a whitening can be fitted."""
+    return clouds_to_maps(universe_clouds(np.arange(UNIVERSE_SHAPES), seed=seed, points=basis.points), basis)

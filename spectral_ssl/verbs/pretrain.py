@@ -23,7 +23,6 @@ from pretext.training.devices import choose_device, fit_device
 from pretext.training.distributed import join_processes
 from pretext.training.trainer import Trainer
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import hash_file
 from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace, write_option
@@ -104,7 +103,8 @@ def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
             device=fit_device(start.network, device, options.device),
             precision_source=start.precision_source,
         ).run()
-        processes.run_on_main(lambda: _whiten_as_source(start.folder))  # after the last checkpoint is written
+        # after the last checkpoint is written, and before any process loads the run
+        processes.run_on_main(lambda: _whiten_as_source(start.folder, start.plan.init_from))
         run = load_run(start.folder)
         if not processes.is_main:
             return run
@@ -141,19 +141,19 @@ def _finish(run: TrainedRun, maps: MapFile, report: bool) -> None:
             say(f"report: {folder / REPORT}")
 
 
-def _whiten_as_source(folder: Path) -> None:
-    """Whiten the features of a run if it started from weights whose features were whitened, and keep that with it.
+def _whiten_as_source(folder: Path, weights: str) -> None:
+    """Whiten the features of a run if it started from weights whose features are whitened, and keep that with it.
 
     The whitening of the source does not fit the new weights, and one that is fitted to a few objects
     of one's own would blow up noise (docs/experiments.md).
     """
-    run = load_run(folder)
-    if not run.plan.init_from or not can_whiten(run.basis):
+    if not weights:
         return
     try:
         # Only the number of components matters, so a later version of the weights serves as well.
-        source = load_weights(run.plan.init_from)
-        if source.whitening is None:
+        source, run = load_weights(weights), load_run(folder)
+        # A run that ended before and was resumed for nothing more has a whitening that fits it.
+        if source.whitening is None or run.whitening is not None or not can_whiten(run.basis):
             return
         with busy("whitening the features on shapes of the universe"):
             whitened = run.whiten(sample_universe_maps(run.basis), source.whitening.matrix.shape[1])
@@ -161,7 +161,7 @@ def _whiten_as_source(folder: Path) -> None:
         say(f"the features are not whitened: {error}")
         return
     assert whitened.whitening is not None
-    write_whitening(folder, whitened.whitening, hash_file(run.checkpoint_path))
+    write_whitening(folder, whitened.whitening, run.checkpoint_digest)
 
 
 def _say_next(run: TrainedRun, maps: MapFile, workspace: str) -> None:

@@ -104,7 +104,7 @@ def test_without_options_the_built_in_shapes_are_trained_on_by_the_joint_embeddi
     assert result["rows"][-1]["neighbours"] > 3 / 12  # of 12 classes
     (features,) = (workspace / "features").glob("*.h5")
     with h5py.File(features) as file:
-        assert file["features"].shape == (72, 1120)
+        assert file["features"].shape == (72, 512)  # whitened as those of the encoder that the run started from
 
 
 @pytest.mark.usefixtures("few_shapes")
