@@ -44,11 +44,11 @@ def assert_same(features: np.ndarray, file: str, name: str) -> None:
     )
     if is_same_machine:
         np.testing.assert_array_equal(features, expected)
-    elif file == "features.npz":
+    elif (file, name) != ("features_of_two_epochs.npz", "joint-cgml"):
         np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
     else:
-        # Training amplifies rounding: on another processor a resumed run ends elsewhere, up to a twentieth of
-        # what its second epoch changes. A resumption that skipped or repeated a part would end a whole epoch off.
+        # Training amplifies rounding: on an AMD EPYC this run ends a twentieth of what its
+        # second epoch changes away. A resumption that skipped or repeated a part would end a whole epoch off.
         with np.load(WRITTEN / "features.npz") as stored:
             moved = np.abs(expected - stored[name]).max()
         assert np.abs(features - expected).max() <= max(0.1 * moved, 1e-4)
