@@ -257,6 +257,44 @@ def test_neighbours_are_found_in_a_feature_file_and_in_a_folder(place: Path) -> 
         spectral_ssl.neighbors("boxes/1.stl", data=path, encoder="universe-upright")
 
 
+def test_a_file_that_changed_since_it_was_embedded_is_computed_anew(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spectral_ssl.embed("parts", encoder="tiny", out="f.h5")["path"]
+    before = spectral_ssl.neighbors("parts/boxes/1.stl", data=path, count=1, metric="l2")
+    assert before["answers"][0]["class"] == "boxes"
+    capsys.readouterr()
+    trimesh.load("parts/balls/1.stl").export("parts/boxes/1.stl")
+    later = Path(path).stat().st_mtime + 1
+    os.utime("parts/boxes/1.stl", (later, later))
+    found = spectral_ssl.neighbors("parts/boxes/1.stl", data=path, count=1, metric="l2")
+    assert "has changed since f.h5 was written" in capsys.readouterr().err.replace("\n", " ")
+    assert (found["query"], found["known"]) == ("boxes/1.stl", True)
+    assert found["answers"][0]["class"] == "balls"
+    # its id still names the object that was embedded
+    assert spectral_ssl.neighbors("boxes/1.stl", data=path, count=1, metric="l2")["answers"] == before["answers"]
+
+
+def test_a_file_with_the_name_of_an_object_is_pointed_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spectral_ssl.embed("parts", encoder="tiny", out="f.h5")["path"]
+    Path("boxes").mkdir()
+    shutil.copy("parts/balls/1.stl", "boxes/1.stl")
+    capsys.readouterr()
+    found = spectral_ssl.neighbors("boxes/1.stl", data=path, count=1)
+    assert (found["known"], found["answers"][0]["class"]) == (True, "boxes")
+    assert "./boxes/1.stl is the file in the present folder" in capsys.readouterr().err.replace("\n", " ")
+    found = spectral_ssl.neighbors("./boxes/1.stl", data=path, count=1)
+    assert (found["known"], found["answers"][0]["class"]) == (False, "balls")
+
+
+def test_a_feature_file_names_its_encoder_from_any_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(spectral_ssl.load("tiny").checkpoint_path.parent, "mine")
+    path = spectral_ssl.embed("parts", encoder="mine", out="f.h5")["path"]
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert spectral_ssl.neighbors("boxes/1.stl", data=place / path, count=1)["answers"][0]["class"] == "boxes"
+
+
 @pytest.mark.parametrize(
     ("paths", "query", "row"),
     [

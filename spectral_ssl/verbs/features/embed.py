@@ -22,6 +22,7 @@ from pretext.data.training_split import check_same_basis
 from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.inputs import require_finite
 from pretext.runs.origin import name_option
+from pretext.runs.source_weights import name_weights
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import refuse_empty, refuse_existing
@@ -175,12 +176,11 @@ def _find_folder(paths: Sequence[Path], parts: Sequence[MapFile]) -> str:
 def _describe(run: TrainedRun, parts: Sequence[MapFile], folder: str, unreadable: Failures) -> Features:
     """Describe the features of several map files together, without their values."""
     each = [describe_features(run, maps) for maps in parts]
-    option, value = name_option(run)
     about = {
         **each[0].about,
         "source": ", ".join(features.about["source"] for features in each),
         "encoder": run.name or run.folder.name,
-        "option": shlex.join([option, value]),
+        "option": shlex.join([name_option(run)[0], name_weights(run)]),
         "folder": folder,
         "maps": json.dumps([[str(maps.path.resolve()), maps.digest] for maps in parts]),
     }

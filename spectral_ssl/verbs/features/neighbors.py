@@ -117,18 +117,18 @@ def neighbors(
     check_metric(metric)  # fails before all features are computed
     home = Workspace.find(workspace)
     trained, searched = _open_set(data, run, encoder, layer, home, query)
-    query = _name_in_folder(query, data, searched)
-    is_known = str(query) in searched.ids
-    name = str(query) if is_known else Path(query).name
+    identity, file = _find_object(query, data, searched)
+    name = identity or Path(query).name
     image = Path(out) if out else trained.folder / "samples" / f"neighbors-{_file_name(name)}.png"
     refuse_existing(image, overwrite or out is None)
     rows = searched.list_rows(split)
-    if is_known:
-        query_row = list(searched.ids).index(str(query))
+    query_row = list(searched.ids).index(identity) if identity else -1
+    if identity:
         rows = _drop_query(rows, query_row, searched, split)
+    if file is None:
         feature, single = searched.features[query_row], searched.read_object(query_row)
     else:
-        single = _read_query(Path(query).expanduser(), trained, searched, up)
+        single = _read_query(file, trained, searched, up)
         feature = trained.encode(single.values[None])[0]
     if metric == "cosine" and len(rows) < FEWEST_STANDARDISED:
         say(f"{len(rows)} object{'s' * (len(rows) != 1)} to search: too few to standardise features")
@@ -144,8 +144,8 @@ def neighbors(
     if not is_drawn:
         say(f"no image: the maps of {searched.path} are gone or have changed; embed the files again")
     return {
-        "query": str(query),
-        "known": is_known,
+        "query": identity or str(query),
+        "known": bool(identity),
         "run": str(trained.folder),
         "encoder": trained.name or None,
         "data": str(searched.path),
@@ -190,19 +190,36 @@ def _drop_query(rows: NDArray[np.int64], query: int, searched: SearchSet, split:
     return others
 
 
-def _name_in_folder(query: str | Path, data: object, searched: SearchSet) -> str | Path:
-    """Return the id of a file that lies in the folder that is searched; otherwise the query as it is."""
-    folder = searched.folder
+def _find_object(query: str | Path, data: object, searched: SearchSet) -> tuple[str, Path | None]:
+    """Return the id of the object that a query names, and the file whose features have to be computed.
+
+    The id is empty for a file that is no object of the data. There is no file for an object whose
+    stored features serve.
+    """
+    path, folder = Path(query).expanduser(), searched.folder
     if isinstance(data, str | Path) and Path(data).expanduser().is_dir():
         folder = Path(data).expanduser()
-    if str(query) in searched.ids or folder is None:
-        return query
-    path = Path(query).expanduser()
+    identity = "" if folder is None else _name_in_folder(path, folder, searched.ids)
+    if str(query) in searched.ids and identity != str(query):
+        if folder is not None and path.is_file():
+            say(f"{query} is taken for the object of {searched.path}; ./{query} is the file in the present folder")
+        return str(query), None
+    if not identity:
+        return "", path
+    # A map file of a folder has just been compared with the files in it. A feature file has not.
+    if searched.folder is None or not path.is_file() or path.stat().st_mtime_ns <= searched.path.stat().st_mtime_ns:
+        return identity, None
+    say(f"{path} has changed since {searched.path} was written: its features are computed anew")
+    return identity, path
+
+
+def _name_in_folder(path: Path, folder: Path, ids: Sequence[str]) -> str:
+    """Return the id of a file that lies in the folder that is searched; empty for other files."""
     # A link below the folder is named by its own path; `..` and links above it are followed.
     for file, above in ((path.absolute(), folder.absolute()), (path.resolve(), folder.resolve())):
-        if file.is_relative_to(above) and (identity := file.relative_to(above).as_posix()) in searched.ids:
+        if file.is_relative_to(above) and (identity := file.relative_to(above).as_posix()) in ids:
             return identity
-    return query
+    return ""
 
 
 def _check_query(query: str | Path, ids: Sequence[str]) -> None:
