@@ -138,7 +138,9 @@ def _find_source(
     problem: UserError | None = None
     usual: Source | None = None
     try:
-        usual = find_source(dataset, root, workspace, pixels)
+        # The universe has as many shapes as are asked for.
+        count = len(maps) + len(maps.failures) if split_name(dataset)[0] == "universe" else None
+        usual = find_source(dataset, root, workspace, pixels, count=count)
     except NoRawData:
         raise
     except UserError as error:

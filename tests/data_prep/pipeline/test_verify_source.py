@@ -25,6 +25,17 @@ def _forge(path: Path) -> None:
         file.attrs["content_digest"] = compute_content_digest(file)
 
 
+def test_more_shapes_of_the_universe_than_by_default_are_all_found(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("data_prep.sources.universe.source.COUNT", 4)
+    maps = spectral_ssl.prep("universe", count=12, degree=4, points=64, workers=0)
+    assert spectral_ssl.verify(maps.path) == []
+    assert "8 objects of universe made again from the raw data: the maps are equal" in capsys.readouterr().err
+    _forge(maps.path)
+    assert sum("computed again, differs by" in finding for finding in spectral_ssl.verify(maps.path)) == 8
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
