@@ -120,6 +120,7 @@ def print_run(run: dict[str, Any]) -> None:
         "trained": f"{run['method']} on {run['task']}",
         "data": run["data"],
         **({"weights": f"started from {run['init_from']}"} if run["init_from"] else {}),
+        **({"features": "whitened on shapes of the universe"} if run["whitened"] else {}),
         "size": f"{run['megabytes']:g} MB",
         "made by": ", ".join(f"{name} {value}" for name, value in run["environment"].items() if value is not None),
     }

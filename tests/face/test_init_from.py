@@ -91,6 +91,7 @@ def test_features_are_whitened_as_those_of_the_source(
     shown = call("runs", "show", str(run.folder)).stdout
     assert "probe-old (of an earlier checkpoint)" in shown
     assert "probe-shapes (of" not in shown
+    assert "features  whitened on shapes of the universe" in shown
     # without the source a resumed run keeps its features as they are, and says so
     (tmp_path / "tiny").rename(tmp_path / "gone")
     resumed = spectral_ssl.pretrain(resume=run.folder, epochs=3)

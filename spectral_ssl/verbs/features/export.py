@@ -103,6 +103,8 @@ def _save_encoder(options: ExportOptions) -> Path:
         _require_whitenable(run)
     name = run.folder.resolve().name + ("" if run.layer == DEFAULT else f"-{run.layer}").replace("+", "-")
     out = Path(options.out) if options.out else workspace.root / "encoders" / name
+    if not options.overwrite:  # the files of an encoder in a folder can be replaced, others are kept
+        refuse_existing(out, overwrite=False)  # fails before the features are whitened
     with join_processes() as processes:
         return processes.run_on_main(lambda: _whiten(run, options.whiten).save(out, overwrite=options.overwrite))
 

@@ -30,7 +30,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     dict
         ``name``, ``folder``, ``state`` (running, finished, stopped, failed, killed or unknown),
         ``method``, ``task``, ``data``, ``init_from`` (the weights at the start, if they were not
-        random), ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
+        random), ``whitened`` (whether its features are), ``epoch`` and ``epochs``, ``step``, ``minutes`` of training,
         ``megabytes`` on the disk; ``settings`` (section to key to value), ``metrics`` (the last
         value of each, numbers), ``probes`` (file to features to mean score of the linear probe),
         ``verdicts`` (file to what the probe shows about the trained network, in one sentence),
@@ -66,6 +66,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "folder": str(folder),
         "state": read_status(folder)["state"],
         **described,
+        "whitened": (folder / WHITENING_FILE).is_file(),
         "epoch": status.get("epoch", 0),
         "epochs": settings.get("train", {}).get("epochs"),
         "step": status.get("step", 0),
