@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
         "random", "cgml", None,
         (*SMALL, "steps=3", "hidden=8", "latent_updates=whole-path", "inferred_weight=1", "decay=cosine", "skips=true"),
     ),
+    "cgml, flow": ("random", "cgml", None, (*SMALL, "steps=3", "hidden=8", "dynamics=flow")),
     "cgml in two stages, pictures": (
         "pictures", "cgml", "corrupted", (*SMALL, "steps=3", "hidden=8", "schedule=two-stage", "first_stage=2")
     ),

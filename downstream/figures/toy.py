@@ -18,7 +18,8 @@ def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, 
     """Draw each dimension of y over x, for the truth and for several kinds of predictions.
 
     The columns are the truth, predictions of a network trained on L1 alone, predictions without
-    rho, E[rho], and predictions with rho.
+    rho, E[rho], and predictions with rho. A flow has no rho: the third column then shows predictions
+    at random latents, the fourth the mean length of the steps.
 
     Parameters
     ----------
@@ -33,12 +34,16 @@ def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, 
     """
     x = torch.linspace(-1, 1, CONDITIONS)[:, None, None, None]  # (N, 1, 1, 1)
     truth = compute_curve(x).flatten(1)  # (N, 3)
+    is_flow = method.config.path.dynamics == "flow"
+    before, lengths, after = (
+        ("random z", "length of the steps", "flow") if is_flow else ("without rho", "E[rho]", "with rho")
+    )
     columns = {
         "truth": torch.stack([truth, -truth], dim=1),  # (N, J, 3)
         "L1 alone": regression.complete(x, 1, torch.Generator().manual_seed(seed)).flatten(2) if regression else None,
-        "without rho": _predict(method, x, False, seed),
-        "E[rho]": None,
-        "with rho": _predict(method, x, True, seed),
+        before: _predict(method, x, False, seed),
+        lengths: None,
+        after: _predict(method, x, True, seed),
     }
     figure = make_figure((13, 6.6))
     axes = np.asarray(figure.subplots(3, len(columns), sharex=True, sharey=True))
@@ -49,7 +54,7 @@ def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, 
                 axis.set_title(name, fontsize=10)
             axis.set_ylim(-LIMIT, LIMIT)
             axis.tick_params(labelsize=7)
-            if name == "E[rho]":
+            if name == lengths:
                 image = axis.imshow(
                     _compute_rho_map(method, dimension, seed).numpy(),
                     extent=(-1, 1, -LIMIT, LIMIT),
@@ -75,10 +80,16 @@ def draw_toy(path: Path, method: LatentModel, regression: Method | None = None, 
 
 
 def _infer(method: LatentModel, x: torch.Tensor, use_rho: bool, seed: int) -> tuple[torch.Tensor, InferredPath]:
-    """Compute the bottleneck and the latent paths of 20 predictions for each x (N, 1, 1, 1)."""
+    """Compute the bottleneck and the latent paths of 20 predictions for each x (N, 1, 1, 1).
+
+    Without rho a flow does not move its latents.
+    """
     path_config = method.config.path
     bottleneck = method.encoder(x)
-    first = method.infer_path(bottleneck, PREDICTIONS, torch.Generator().manual_seed(seed)).latents[0]
+    usual: InferredPath = method.infer_path(bottleneck, PREDICTIONS, torch.Generator().manual_seed(seed))
+    first = usual.latents[0]
+    if path_config.dynamics == "flow":
+        return bottleneck, usual if use_rho else usual._replace(latents=first[None])
     path = infer_latents(
         method.latent_optimiser,
         bottleneck,
@@ -93,7 +104,7 @@ def _infer(method: LatentModel, x: torch.Tensor, use_rho: bool, seed: int) -> tu
 
 @torch.no_grad()
 def _predict(method: LatentModel, x: torch.Tensor, use_rho: bool, seed: int) -> torch.Tensor:
-    """Compute predictions (N, K, 3) with the update of equation 4, or with the update without rho."""
+    """Compute predictions (N, K, 3) with the update of equation 4 or the flow, or without rho (``_infer``)."""
     bottleneck, path = _infer(method, x, use_rho, seed)
     predictions = [method.generator(bottleneck, latent).flatten(1) for latent in path.latents[-1]]
     return torch.stack(predictions, dim=1)

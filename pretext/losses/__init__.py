@@ -8,7 +8,7 @@ The public names stand in ``PUBLIC_NAMES``. Each is imported on its first use.
 ``adversarial``        cross-entropy losses of a discriminator and of its generator
 ``triple_coupled``     three kinds of pairs that a discriminator tells apart (LSC-GAN)
 ``reconstruction``     weighted L1 or L2 error of each sample of a batch
-``flow``               losses of cGML's latent optimiser along a path of latents
+``latent_path``        losses of cGML's latent optimiser along a path of latents
 =====================  ==========================================================================
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pretext.losses.adversarial import fill_from_target as fill_from_target
     from pretext.losses.adversarial import generator_loss as generator_loss
     from pretext.losses.adversarial import real_fake_cross_entropy as real_fake_cross_entropy
-    from pretext.losses.flow import path_losses as path_losses
+    from pretext.losses.latent_path import path_losses as path_losses
     from pretext.losses.moment_matching import MomentLosses as MomentLosses
     from pretext.losses.moment_matching import Moments as Moments
     from pretext.losses.moment_matching import Variant as Variant
@@ -52,7 +52,7 @@ PUBLIC_NAMES = {
     "laplace_likelihood": "pretext.losses.moment_matching",
     "moment_losses": "pretext.losses.moment_matching",
     "off_diagonal_covariance": "pretext.losses.vicreg",
-    "path_losses": "pretext.losses.flow",
+    "path_losses": "pretext.losses.latent_path",
     "real_fake_cross_entropy": "pretext.losses.adversarial",
     "sample_error": "pretext.losses.reconstruction",
     "sample_moments": "pretext.losses.moment_matching",

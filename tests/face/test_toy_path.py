@@ -49,6 +49,15 @@ def test_l1_answers_with_the_middle_and_cgml_does_not(toy_runs: tuple[Path, Path
     assert (toy_runs[0] / "samples" / "toy.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_flow_is_evaluated_and_drawn_too(tmp_path: Path) -> None:
+    settings = ("dynamics=flow", "steps=4", "batch_size=64")
+    run = spectral_ssl.pretrain(recipe="toy", epochs=2, settings=settings, workspace=tmp_path)
+    rows = spectral_ssl.evaluate(run, count=50, modes=4)["rows"]
+    assert [row["answers"] for row in rows][:2] == ["cgml, random z", "cgml, z moved by Z"]
+    assert rows[0]["error"] != rows[1]["error"]
+    assert (run.folder / "samples" / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_runs_of_other_tasks_and_data_are_refused(
     toy_runs: tuple[Path, Path], shapes_file: Path, tmp_path: Path
 ) -> None:

@@ -11,8 +11,9 @@ explains the other symbols.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pretext.losses.flow import PathLoss
+from pretext.losses.latent_path import PathLoss
 from pretext.losses.reconstruction import Loss
+from pretext.methods.cgml.flow import Solver
 from pretext.methods.cgml.latent_path import Domain
 from pretext.networks.encoder_decoder import BottleneckEncoderName
 from spectral_ssl.ground.config import check_ranges, within
@@ -28,6 +29,15 @@ class LatentPathConfig:
         Number D of dimensions of z. The research code has 10 for most tasks.
     domain : {"ball", "sphere"}
         Domain of z: the unit ball (poster) or its surface (the poster's code).
+    dynamics : {"equation-4", "flow"}
+        How z moves at inference, and so what Z learns: the next latent and the length of the step
+        (the paper), or a velocity (``pretext.methods.cgml.flow``). ``inference_steps``,
+        ``use_rho``, ``settle``, ``path_loss``, ``tolerance`` and ``latent_updates`` are of
+        equation 4, ``flow_steps`` and ``flow_solver`` of the flow.
+    flow_steps : int
+        Number T of steps of the flow at inference.
+    flow_solver : {"euler", "heun"}
+        One evaluation of Z for each of these steps, or two with a smaller error.
     steps : int
         Number M of latent steps in training. It is the number at inference too, unless
         ``inference_steps`` is set.
@@ -48,6 +58,9 @@ class LatentPathConfig:
 
     latent: int = field(default=10, metadata=within(1, 4096))
     domain: Domain = "ball"
+    dynamics: Literal["equation-4", "flow"] = "equation-4"
+    flow_steps: int = field(default=16, metadata=within(1, 10_000))
+    flow_solver: Solver = "euler"
     steps: int = field(default=20, metadata=within(0, 10_000))
     step_size: float = field(default=30.0, metadata=within(0.0, 1e6))
     momentum: float = field(default=0.0, metadata=within(0.0, 0.9999))
@@ -62,6 +75,8 @@ class LatentPathConfig:
     @property
     def steps_at_inference(self) -> int:
         """Number T of steps at inference."""
+        if self.dynamics == "flow":
+            return self.flow_steps
         return self.inference_steps or self.steps
 
 
@@ -111,7 +126,8 @@ class CGMLOptimisationConfig:
         Loss of Z. l1 (poster) regresses the median of the next latents, l2 (the authors' toy codes)
         their mean.
     lipschitz : float
-        Weight lambda of the Lipschitz noise penalties on G and on Z.
+        Weight lambda of the Lipschitz noise penalties on G and on Z. 0 saves a pass of G. A flow has
+        none on Z.
     lipschitz_noise : float
         Standard deviation of the noise e of these penalties.
     inferred_weight : float

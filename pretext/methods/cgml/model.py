@@ -49,15 +49,17 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.flow import path_losses
+from pretext.losses.latent_path import path_losses
 from pretext.losses.reconstruction import sample_error
 from pretext.method import MethodDefaults
 from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.flow import VelocityField, flow_loss, integrate_flow
 from pretext.methods.cgml.latent_path import InferredPath, draw_latents, infer_latents, project
 from pretext.networks.encoder_decoder import LatentOptimiser, build_encoder_and_generator, compute_bottleneck
 from pretext.networks.pointwise import Precomputed
 from pretext.optimisation import OptimisationStep, OptimisationSteps, rate_at
 from pretext.randomness import is_main, randn
+from spectral_ssl.ground.errors import UserError
 
 SHORTEST_GRADIENT = 1e-12  # a shorter gradient has no direction
 
@@ -83,7 +85,14 @@ class CGML(MethodDefaults, nn.Module):
         self.encoder, self.generator, size = build_encoder_and_generator(
             problem, networks.width, networks.code, latent, networks.latent_gain, networks.encoder
         )
-        self.latent_optimiser = LatentOptimiser(size, latent, networks.hidden)
+        if latent > size:
+            got = f"latent={latent}, bottleneck of {size} values"
+            raise UserError("the latent z has more dimensions than the bottleneck h", got, "give a smaller latent")
+        self.latent_optimiser: LatentOptimiser | VelocityField = (
+            VelocityField(size, latent, networks.hidden)
+            if config.path.dynamics == "flow"
+            else LatentOptimiser(size, latent, networks.hidden)
+        )
         # The stage of training depends on this count, so it is saved in checkpoints.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
         main = [*self.encoder.parameters(), *self.generator.parameters()]
@@ -131,8 +140,10 @@ class CGML(MethodDefaults, nn.Module):
             prediction = self.generator.from_precomputed(precomputed, latent)  # (B, C, S, S)
             error = self.error(prediction, example).mean()
             e_h, e_z = self._noise(bottleneck, generator), self._noise(latent, generator)
-            shifted = self.generator(bottleneck + e_h, latent + e_z, skips)
-            lipschitz = sample_error(shifted, example._replace(target=prediction), settings.loss).mean()
+            lipschitz = torch.zeros(())
+            if settings.lipschitz:
+                shifted = self.generator(bottleneck + e_h, latent + e_z, skips)
+                lipschitz = sample_error(shifted, example._replace(target=prediction), settings.loss).mean()
             inferred = self._inferred_error(precomputed, bottleneck, example, generator)
         if train_main:
             total = error + settings.lipschitz * lipschitz + settings.inferred_weight * inferred
@@ -250,6 +261,9 @@ class CGML(MethodDefaults, nn.Module):
     ) -> Generator[OptimisationStep, float, float]:
         """Step Z at each latent of the path (M + 1, B, D), or once on the whole path; return its mean loss."""
         settings, total, steps = self.config.optimisation, 0.0, 0
+        if isinstance(self.latent_optimiser, VelocityField):
+            loss = flow_loss(self.latent_optimiser, bottleneck, path[0], path[-1], generator)
+            return (yield OptimisationStep(self.optimizers["latent"], loss))
         for loss in path_losses(
             self.latent_optimiser,
             bottleneck,
@@ -269,7 +283,7 @@ class CGML(MethodDefaults, nn.Module):
         return self.config.optimisation.lipschitz_noise * randn(*like.shape, generator=generator)
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
-        """Predict completions (B, K, C, S, S) by equation 4 from K random latents."""
+        """Predict completions (B, K, C, S, S) from K random latents that Z moves."""
         bottleneck, skips = self._bottleneck(condition)
         latents = self.infer_path(bottleneck, modes, generator).latents[-1]  # (K, B, D)
         return self._decode(bottleneck, skips, latents)
@@ -334,10 +348,20 @@ class CGML(MethodDefaults, nn.Module):
         settings = self.config.path
         if first is None:
             first = self._first_latents(modes, len(bottleneck), generator)
+        first = project(first.flatten(0, 1), settings.domain).view_as(first)
+        if isinstance(self.latent_optimiser, VelocityField):
+            return integrate_flow(
+                self.latent_optimiser,
+                bottleneck,
+                first,
+                steps=settings.flow_steps,
+                solver=settings.flow_solver,
+                domain=settings.domain,
+            )
         return infer_latents(
             self.latent_optimiser,
             bottleneck,
-            project(first.flatten(0, 1), settings.domain).view_as(first),
+            first,
             steps=settings.steps_at_inference,
             domain=settings.domain,
             use_rho=settings.use_rho,
