@@ -79,6 +79,22 @@ def test_the_score_is_that_of_the_neighbours(tmp_path: Path) -> None:
     assert score.scores["maps themselves"] == pytest.approx(right / 56)
 
 
+def test_the_weights_at_the_start_are_scored_too(tmp_path: Path) -> None:
+    """A few steps from good weights must not read as if they had taught all of it."""
+    first = train(tmp_path)
+    maps = spectral_ssl.open_maps(tmp_path / "maps.h5")
+    run = spectral_ssl.pretrain(maps, init_from=first.folder, epochs=1, out=tmp_path / "second", report=False)
+    score, before = compute_quick_score(run, maps), compute_quick_score(first, maps)
+    assert score is not None
+    assert before is not None
+    assert [*score.scores] == ["trained network", "weights at the start", "untrained network", "maps themselves"]
+    assert score.scores["weights at the start"] == before.scores["trained network"]
+    first.folder.rename(tmp_path / "gone")
+    score = compute_quick_score(run, maps)
+    assert score is not None
+    assert "weights at the start" not in score.scores
+
+
 def test_a_score_without_a_mistake_still_has_an_interval() -> None:
     score = QuickScore({"trained network": 1.0, "maps themselves": 0.5}, 25, "25 images of the test split")
     right = "trained network 1.00 (0.87 to 1.00), maps themselves 0.50 (0.32 to 0.68)"

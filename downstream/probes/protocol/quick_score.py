@@ -5,16 +5,20 @@ from math import isnan
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile
 from downstream.probes.compared_features import TRAINED, UNTRAINED
 from downstream.probes.intervals import compute_accuracy_interval
 from pretext.runs.evaluation import describe_rows
+from pretext.runs.source_weights import load_source
 from pretext.runs.trained_run import TrainedRun
 from pretext.training.feature_statistics import NEIGHBOURS, count_neighbours, knn_accuracy
+from spectral_ssl.ground.errors import UserError
 
 MOST = 300  # samples: a second or two of one core for most encoders
 FEWEST = 20
+SOURCE = "weights at the start"
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class QuickScore:
     Attributes
     ----------
     scores : dict of str to float
-        Accuracy by features: the trained network, and baselines that need no training. NaN if
-        features are not finite.
+        Accuracy by features: the trained network, the weights that it started from if they were not
+        random, and baselines that need no training. NaN if features are not finite.
     count : int
         Number of samples.
     described : str
@@ -81,9 +85,19 @@ def compute_quick_score(run: TrainedRun, maps: MapFile, seed: int = 0) -> QuickS
         return None
     features = {
         TRAINED: run.encode_file(maps, rows),
+        **_encode_by_source(run, maps, rows),
         UNTRAINED: run.untrained(seed).encode_file(maps, rows),
         "maps themselves": maps.read(rows).reshape(len(rows), -1),
     }
     targets = torch.from_numpy(np.asarray(labels, np.int64))
     scores = {name: knn_accuracy(torch.from_numpy(values), targets) for name, values in features.items()}
     return QuickScore(scores, len(rows), describe_rows(maps, rows), count_neighbours(targets))
+
+
+def _encode_by_source(run: TrainedRun, maps: MapFile, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    """Compute the features of the weights that a run started from; none if they were random or are gone."""
+    try:
+        source = load_source(run.plan)
+    except UserError:
+        return {}
+    return {} if source is None else {SOURCE: source.encode_file(maps, rows)}
