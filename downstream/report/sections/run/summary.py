@@ -1,5 +1,6 @@
 """The summary of a run, and the tables of its probes."""
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from downstream.report.evidence import Evidence, name_probe, to_number
 from downstream.report.table import Score, Table, make_score
 from downstream.report.templating import render, render_table
 from downstream.report.verdicts import find_verdict, is_shown_better, make_score_with_interval
+from pretext.runs.origin import name_option
 from pretext.training.config import TrainConfig
 
 
@@ -36,7 +38,8 @@ def render_summary(evidence: Evidence) -> Markup | None:
         probes=[
             render_table(build_probe_table(result, evidence.is_current(result))) for result in reversed(evidence.probes)
         ],
-        run=str(run.folder),
+        probe=shlex.join(["spectral-ssl", "probe", *name_option(run)]),
+        report=shlex.join(["spectral-ssl", "report", *name_option(run)]),
     )
 
 
