@@ -56,6 +56,11 @@ class Workspace:
         """List the map files, the one that was written last first."""
         return sorted((self.root / "maps").glob("*.h5"), key=_age, reverse=True)
 
+    def map_files_with_cache(self) -> list[Path]:
+        """List the map files and those of files and folders that were embedded, the last one first."""
+        cached = (self.root / "cache" / "maps").glob("*.h5")
+        return sorted([*self.map_files(), *cached], key=_age, reverse=True)
+
     def new_run(self, method: str, task: str) -> Path:
         """Return a path for a new run folder, named by the time, the method and the task."""
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{method}-{task}"

@@ -9,6 +9,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.work_folder import BEING_MADE
 from data_prep.sources.catalogue import SOURCES
 from pretext.runs.folder import find_run_data
+from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
 from spectral_ssl.ground.progress import say
@@ -112,7 +113,8 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
     prepared = _find_prepared(options, run.basis, workspace)
     if prepared is not None:
         return prepared
-    say(f"{name} is not prepared yet: preparing it with the run's basis")
+    owner = "encoder" if is_encoder(run) else "run"
+    say(f"{name} is not prepared yet: preparing it with the basis of the {owner}")
     try:
         return prepare_dataset(options)
     except NoRawData as error:

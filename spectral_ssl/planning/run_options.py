@@ -307,7 +307,7 @@ class EmbedOptions:
     )
     out: str | Path | None = option(
         None,
-        "File to write [WS/features/NAME.h5, NAME of the first path].",
+        "File to write [WS/features/NAME.h5, NAME of the path; of several files FOLDER-N-files].",
         "The file to write; ``WS/features/NAME.h5`` by default, with the ending of the format. NAME is that of the "
         "only path, of the folder that holds all files, or ``FIRST-and-N-more``.",
         reads=Path,

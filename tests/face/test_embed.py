@@ -275,6 +275,63 @@ def test_a_file_that_changed_since_it_was_embedded_is_computed_anew(
     assert spectral_ssl.neighbors("boxes/1.stl", data=path, count=1, metric="l2")["answers"] == before["answers"]
 
 
+def test_some_files_of_a_folder_do_not_take_its_place(place: Path) -> None:
+    whole = spectral_ssl.embed("parts/boxes", encoder="tiny")
+    some = spectral_ssl.embed(["parts/boxes/0.obj", "parts/boxes/1.stl"], encoder="tiny")
+    assert Path(some["path"]).name == "boxes-2-files.h5"
+    assert len(spectral_ssl.read_features(whole["path"]).ids) == 4
+
+
+def test_without_data_what_was_embedded_is_searched_and_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spectral_ssl.embed("parts", encoder="tiny")
+    spectral_ssl.embed("parts/boxes/0.obj", encoder="tiny")  # one object is nothing to search
+    shutil.copy("parts/balls/2.obj", "new.obj")
+    assert len(spectral_ssl.neighbors("new.obj", count=8)["answers"]) == 8
+    # an encoder that is named searches the same objects, not the built-in shapes
+    found = spectral_ssl.neighbors("new.obj", encoder="tiny", count=8)
+    assert (len(found["answers"]), Path(found["data"]).parent.name) == (8, "maps")
+    maps = spectral_ssl.open_maps(found["data"])
+    spectral_ssl.pretrain(maps, method="joint-embedding", epochs=0, settings=SETTINGS, out="ws/runs/mine", report=False)
+    capsys.readouterr()
+    spectral_ssl.neighbors("new.obj", count=1)
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "run mine, the latest in" in said
+    assert "--data other objects" in said
+
+
+def test_clusters_are_listed(place: Path) -> None:
+    done = call("cluster", "parts", "--encoder", "tiny", "--clusters", "2")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  cluster ")]
+    assert sum(int(line.split()[2]) for line in lines) == 8
+    assert all("boxes/" in line or "balls/" in line for line in lines)
+
+
+def test_verify_says_what_it_cannot_check(place: Path) -> None:
+    spectral_ssl.embed("parts", encoder="tiny", out="f.npz")
+    groups = spectral_ssl.cluster("parts", encoder="tiny", clusters=2)["path"]
+    for path, message in (
+        ("f.npz", "not an HDF5 file of maps or features"),
+        ("parts/boxes/1.stl", "not an HDF5 file of maps or features"),
+        (groups, "which holds 'spectral-ssl clusters 1'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            spectral_ssl.verify(path)
+    Path("torn.h5").write_bytes(Path(groups).read_bytes()[:600])
+    assert len(spectral_ssl.verify("torn.h5")) == 1
+
+
+def test_the_report_of_an_encoder_names_a_probe_of_the_encoder(place: Path) -> None:
+    page = spectral_ssl.report(encoder="tiny", data="parts").read_text()
+    assert "spectral-ssl probe --encoder" in page
+    assert "spectral-ssl None" not in page
+
+
+def test_a_folder_is_embedded_not_encoded(place: Path) -> None:
+    with pytest.raises(UserError, match=r"a folder, not a file: got parts; .*spectral-ssl embed"):
+        spectral_ssl.load("tiny").encode("parts")
+
+
 def test_a_file_with_the_name_of_an_object_is_pointed_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = spectral_ssl.embed("parts", encoder="tiny", out="f.h5")["path"]
     Path("boxes").mkdir()

@@ -30,7 +30,7 @@ def choose_run(
         An encoder: a name, a folder, ``hf:OWNER/NAME``, or the loaded encoder.
     workspace : Workspace
         The workspace. Without both arguments its latest run is taken. If it has none, the default
-        encoder that ships with the package is taken, and a line says so.
+        encoder that ships with the package is taken. A line says which.
     prefers_encoder : bool
         Whether the default encoder is taken also if the workspace has runs.
 
@@ -60,7 +60,12 @@ def choose_run(
         _refuse_encoder(run, workspace)
         return load_run(workspace.find_run(run))
     if not prefers_encoder and has_runs(workspace):
-        return load_run(workspace.latest_run())
+        latest = workspace.latest_run()
+        say(
+            f"run {latest.name}, the latest in {latest.parent}; "
+            "--run and --encoder choose another, --data other objects"
+        )
+        return load_run(latest)
     why = "" if prefers_encoder else f"no run in {workspace.root / 'runs'} yet: "
     say(f"{why}encoder {DEFAULT_ENCODER}, which ships with the package; --run and --encoder choose another")
     return _load(DEFAULT_ENCODER, workspace)

@@ -17,7 +17,7 @@ from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run, has
 
 
 def find_embedded(workspace: Workspace) -> Path | None:
-    """Find the newest feature file of ``embed`` in a workspace without runs; a line names it.
+    """Find the newest feature file of ``embed`` with several objects in a workspace without runs; a line names it.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def find_embedded(workspace: Workspace) -> Path | None:
 
 
 def _is_embedded(path: Path) -> bool:
-    """Tell whether a file is a feature file of ``embed``."""
+    """Tell whether a file is a feature file of ``embed`` with several objects."""
     if not is_feature_file(path):
         return False
     with h5py.File(path, "r") as file:
-        return "option" in file.attrs
+        return "option" in file.attrs and len(file["ids"]) > 1
 
 
 def open_features_run(

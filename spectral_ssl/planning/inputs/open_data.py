@@ -41,7 +41,8 @@ def open_data(data: str | Path | MapFile | None, run: TrainedRun, workspace: Wor
     data : path, name or MapFile, optional
         A map file; the folder of the user's files, or one file, which are prepared with the run's
         basis and stored in ``WS/cache``; or the name of a data set. By default the data of the run;
-        for an encoder the newest map file of the workspace with its basis, or the built-in shapes.
+        for an encoder the newest map file of the workspace with its basis, those of embedded
+        files and folders included, or the built-in shapes.
     run : TrainedRun
         The run or the encoder.
     workspace : Workspace
@@ -108,12 +109,13 @@ def check_path(path: Path) -> None:
 
 def _find_default(run: TrainedRun, workspace: Workspace) -> MapFile:
     """Find the data for an encoder, which has none of its own."""
-    for path in workspace.map_files():
+    for path in workspace.map_files_with_cache():
         try:
             maps = open_maps(path)
         except UserError:  # `verify` names its fault.
             continue
-        if not run.basis.find_conflicts(maps.basis):
+        # One embedded file is no data to search or to group.
+        if len(maps) > 1 and not run.basis.find_conflicts(maps.basis):
             say(f"data: {path}, the newest map file with the basis of {run.name}; --data names another")
             return maps
     if run.basis.kind == "pixels":
@@ -206,14 +208,16 @@ def _prepare(
 
 
 def name_paths(paths: Sequence[Path]) -> str:
-    """Compose a name for files and folders: that of the only one, or of the folder that holds all, or of the first.
+    """Compose a name for files and folders: that of the only one, or of the folder of all, or of the first.
+
+    Some files of a folder have another name than the folder, because they are not all of it.
 
     Examples
     --------
     >>> from pathlib import Path
     >>> from spectral_ssl.planning.inputs.open_data import name_paths
     >>> name_paths([Path("parts/bolt.stl")]), name_paths([Path("parts/bolt.stl"), Path("parts/nut.stl")])
-    ('bolt', 'parts')
+    ('bolt', 'parts-2-files')
     >>> name_paths([Path("parts/bolt.stl"), Path("more/nut.stl")])
     'bolt-and-1-more'
     """
@@ -223,7 +227,9 @@ def name_paths(paths: Sequence[Path]) -> str:
     is_of_one_folder = len(parents) == 1 and not any(path.expanduser().is_dir() for path in paths)
     if len(paths) == 1:
         return first
-    return next(iter(parents)).name or first if is_of_one_folder else f"{first}-and-{len(paths) - 1}-more"
+    if is_of_one_folder:
+        return f"{next(iter(parents)).name or first}-{len(paths)}-files"
+    return f"{first}-and-{len(paths) - 1}-more"
 
 
 def _place_in_cache(paths: Sequence[Path], basis: Basis, workspace: Workspace, up: str | None) -> Path:
