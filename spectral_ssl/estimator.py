@@ -46,6 +46,7 @@ from spectral_ssl.planning.run_start import build_network
 
 MOST_POINTS = 2048  # sampled from each cloud
 SMALLEST_SIDE = 8  # of the square for rows of numbers: a smaller image cannot be halved often enough
+OTHER_INPUT = "give an array; files, meshes and clouds of several sizes are for spectral_ssl.load(NAME).encode(LIST)"
 BLOCK = 64  # rows encoded at a time; a constant, so that features of a row do not depend on other rows
 
 
@@ -339,4 +340,12 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 def _shape(X: Any) -> tuple[int, ...]:  # noqa: N803
     """Return the shape of an array, a table, a sparse matrix or nested lists."""
-    return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
+    if hasattr(X, "shape"):
+        return tuple(X.shape)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"samples of several shapes: {OTHER_INPUT}") from error
+    if array.dtype.kind in "OU":
+        raise ValueError(f"samples that are no numbers: {OTHER_INPUT}")
+    return array.shape

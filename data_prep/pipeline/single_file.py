@@ -1,7 +1,7 @@
 """Transform of a single file that belongs to no data set, such as an input for a trained run, to a given basis."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from data_prep.transforms.radial_harmonics import require_embree
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import say
 
+FOLDER_ADVICE = "give its files, or the folder to `spectral-ssl embed`"
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
 
 
@@ -72,6 +73,9 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     (3, 5, 5)
     """
     if not _is_file(path):
+        with suppress(OSError):  # a name that is too long for the system
+            if path.is_dir():
+                raise UserError("a folder, not a file", str(path), FOLDER_ADVICE)
         raise UserError("no such file", str(path), "give a mesh, a cloud or an image")
     if basis.kind == "pixels":
         if up is not None:

@@ -153,7 +153,8 @@ def _list_items(objects: Any, basis: Basis) -> Sequence[Any]:
             return list(objects)
         wanted = f"(N, {', '.join(str(side) for side in basis.shape)})"
         other = "images (N, C, H, W) uint8" if basis.kind == "pixels" else "clouds (N, P, 3), or one (P, 3)"
-        raise UserError("shape of the maps", objects.shape, f"give maps {wanted}, N at least 1, or {other}")
+        what = "shape of the images or maps" if basis.kind == "pixels" else "shape of the clouds or maps"
+        raise UserError(what, objects.shape, f"give {other}, or maps {wanted}, N at least 1")
     if isinstance(objects, list | tuple):
         if not len(objects):
             raise UserError("no objects to encode", "an empty list", "give at least one")

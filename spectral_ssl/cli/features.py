@@ -22,6 +22,8 @@ from spectral_ssl.ground.terminal import show
 from spectral_ssl.ground.workspace import write_option
 from spectral_ssl.planning.run_options import EmbedOptions
 
+LISTED_CLUSTERS = 20
+
 
 def embed(options: EmbedOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compute features of files and folders, without training."""
@@ -80,6 +82,12 @@ def cluster(
         print(json.dumps(result, indent=1))
         return
     show(f"{result['samples']} samples in {result['clusters']} clusters ({result['how']})")
+    for group in result["groups"][:LISTED_CLUSTERS]:
+        more = ", ..." if group["samples"] > len(group["examples"]) else ""
+        samples = f"{group['samples']} sample{'s' * (group['samples'] != 1)}"
+        show(f"  cluster {group['cluster']}: {samples}, {', '.join(group['examples'])}{more}")
+    if len(result["groups"]) > LISTED_CLUSTERS:
+        show(f"  and {len(result['groups']) - LISTED_CLUSTERS} smaller ones; --json lists all")
     for name, value in result["scores"].items():
         show(f"  {name:6} {value:.3f}")
     for order, share in result.get("neighbours", {}).items():

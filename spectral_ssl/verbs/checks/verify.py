@@ -4,6 +4,8 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
+import h5py
+
 from data_prep.maps.reader import MapFile, open_maps
 from data_prep.pipeline.verify import FINDING_OF_SOURCE, verify_maps
 from data_prep.source import Source
@@ -12,11 +14,13 @@ from data_prep.sources.pairs import select_side
 from data_prep.transforms.radial_harmonics import require_embree
 from downstream.features.store import is_feature_file, read_features
 from spectral_ssl.ground.errors import NoRawData, UserError
+from spectral_ssl.ground.hdf5 import read_schema
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.prep_plan import find_source
 
 OBJECTS = 8  # maps that are made again from the raw data
+OWN = "spectral-ssl"  # begins the schema of all files of this toolkit
 MOST_LEVELS = 5  # levels of classes of a folder that are tried
 
 
@@ -74,6 +78,7 @@ def verify(
         if has_source_option:
             raise UserError("--dataset and --root are for map files", str(path), "leave them out")
         return _feature_findings(path)
+    _require_kind(path)
     try:
         maps = open_maps(path)
     except UserError as error:
@@ -93,6 +98,17 @@ def verify(
     else:
         say(f"{what} made again from the raw data: not equal, see the findings")
     return findings
+
+
+def _require_kind(path: Path) -> None:
+    """Raise a UserError for a file of another kind, which may be sound; a damaged HDF5 file passes."""
+    do = "give a file that prep, embed or export wrote as HDF5"
+    if path.suffix.lower() not in (".h5", ".hdf5") and not h5py.is_hdf5(path):
+        raise UserError("not an HDF5 file of maps or features", str(path), do)
+    with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+        schema = read_schema(file)
+        if schema.startswith(OWN) and not schema.startswith(f"{OWN} maps"):
+            raise UserError("neither a map file nor a feature file", f"{path}, which holds {schema!r}", do)
 
 
 def _source(

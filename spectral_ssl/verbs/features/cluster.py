@@ -5,6 +5,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from downstream.features.cached import load_cached_features
 from downstream.features.clusters import Clustering, cluster_features, compute_neighbour_purity, score_clusters
@@ -21,6 +22,7 @@ from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run
 from spectral_ssl.planning.inputs.open_data import check_path, is_map_file, name_paths, open_data
 
 SCHEMA = "spectral-ssl clusters 1"
+EXAMPLES = 3  # ids of each cluster that are listed
 
 
 def cluster(
@@ -72,7 +74,8 @@ def cluster(
     Returns
     -------
     dict
-        ``path``, ``samples``, ``clusters``; ``scores`` (NMI, ARI, purity) if there are labels of
+        ``path``, ``samples``, ``clusters``; ``groups``: dicts of ``cluster``, ``samples`` and
+        ``examples`` (the ids of at most three), the largest first; ``scores`` (NMI, ARI, purity) if there are labels of
         several classes; ``neighbours`` if they were asked for.
 
     Raises
@@ -112,6 +115,7 @@ def cluster(
     with busy(f"clustering {len(rows)} samples"):
         assigned = cluster_features(values, count, how, seed, standardise=not stored.has_components)
     result: dict[str, Any] = {"path": str(target), "samples": len(rows), "clusters": count, "how": how, "scores": {}}
+    result["groups"] = _list_groups(assigned, [stored.ids[row] for row in rows.tolist()])
     if len(np.unique(labels[labels >= 0])) > 1:
         result["scores"] = score_clusters(assigned, labels)
     if neighbours:
@@ -122,6 +126,17 @@ def cluster(
         about = {"schema_version": SCHEMA, "features": str(path), "how": how, "seed": seed, "created_by": created_by()}
         file.attrs.update({**about, **result["scores"], "checkpoint_digest": stored.about["checkpoint_digest"]})
     return result
+
+
+def _list_groups(assigned: NDArray[np.int64], ids: list[str]) -> list[dict[str, Any]]:
+    """List the clusters (N,) with their sizes and a few ids, the largest first."""
+    sizes = np.bincount(assigned)
+    groups = []
+    for cluster in np.argsort(-sizes, kind="stable").tolist():
+        members = np.flatnonzero(assigned == cluster)
+        examples = [ids[row] for row in members[:EXAMPLES].tolist()]
+        groups.append({"cluster": cluster, "samples": len(members), "examples": examples})
+    return groups
 
 
 def _compute_features(path: Path, run: RunArgument, encoder: RunArgument, home: Workspace) -> Features:

@@ -71,7 +71,7 @@ def test_images_of_files_and_arrays(tmp_path: Path) -> None:
     assert np.allclose(run.encode(pixels), expected, atol=1e-5)
     assert np.allclose(run.encode([tmp_path / "one.png", pixels[1]]), expected, atol=1e-5)
     assert run.encode(np.zeros((1, 20, 30), np.uint8)).shape == (1, expected.shape[1])
-    for wrong, message in ((CLOUDS, "shape of the maps"), ([Shape(CLOUDS[0])], "encodes images")):
+    for wrong, message in ((CLOUDS, "shape of the images or maps"), ([Shape(CLOUDS[0])], "encodes images")):
         with pytest.raises(UserError, match=message):
             run.encode(wrong)
     with pytest.raises(UserError, match="no up axis"):
@@ -80,9 +80,9 @@ def test_images_of_files_and_arrays(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "no objects": ([], "an empty list"),
-    "an empty array": (CLOUDS[:0], "shape of the maps"),
-    "maps of another basis": (np.zeros((2, 3, 4, 4)), "shape of the maps"),
-    "a cloud in the plane": (np.zeros((9, 2)), "shape of the maps"),
+    "an empty array": (CLOUDS[:0], "shape of the clouds or maps"),
+    "maps of another basis": (np.zeros((2, 3, 4, 4)), "shape of the clouds or maps"),
+    "a cloud in the plane": (np.zeros((9, 2)), "shape of the clouds or maps"),
     "three points": ([CLOUDS[0], CLOUDS[1][:3]], r"item 1 of the list \(a cloud of 3 points"),
     "not finite": ([CLOUDS[0], np.full((9, 3), np.nan)], "item 1 of the list"),
     "one place": (np.ones((9, 3)), "the object .*coincide"),
