@@ -174,7 +174,7 @@ def test_a_run_encodes_whatever_holds_maps(home: Path, random_maps: MapFile) -> 
     np.testing.assert_array_equal(run.encode(maps.read().astype(np.float64)), wanted)
     np.testing.assert_allclose(run.encode(maps), wanted, rtol=1e-5, atol=1e-6)
     for wrong in (maps.read()[0], maps.read()[:0], np.zeros((2, 9, 9, 9))):
-        with pytest.raises(UserError, match=r"give maps \(N, 3, 5, 5\)"):
+        with pytest.raises(UserError, match=r"maps \(N, 3, 5, 5\)"):
             run.encode(wrong)
     with pytest.raises(UserError, match="another basis"):
         run.encode(random_maps)
