@@ -1,10 +1,10 @@
 """Measure from which rate of an alternate mode cGML finds both modes (section 5.1, figure 5).
 
     python benchmarks/alternate_rates.py --workspace WS --minutes 2
+    python benchmarks/alternate_rates.py --workspace WS --minutes 5 --name alternate-rates-flow --set dynamics=flow
 
 The script trains the recipe ``alternate`` at each rate and counts the predictions with and without
-the mark. It writes benchmarks/results/alternate-rates.json and docs/alternate-rates.png. It reads
-MNIST from WS/raw/mnist.
+the mark. It writes benchmarks/results/NAME.json and docs/NAME.png. It reads MNIST from WS/raw/mnist.
 """
 
 import argparse
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--rates", nargs="+", type=float, default=[0.1, 0.2, 0.3, 0.4, 0.5])
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--set", action="append", default=[], help="settings of the training")
+    parser.add_argument("--name", default="alternate-rates", help="of the runs, the result and the figure")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -34,15 +35,16 @@ def main() -> None:
     for rate in arguments.rates:
         run = spectral_ssl.pretrain(
             recipe="alternate",
+            epochs=1000,
             max_minutes=arguments.minutes,
             settings=[*arguments.set, f"task.rate={rate}"],
-            out=arguments.workspace / "runs" / f"alternate-{rate:g}",
+            out=arguments.workspace / "runs" / f"{arguments.name}-{rate:g}",
             workspace=arguments.workspace,
         )
         # At rate 0 the targets are clean, so the evaluation knows what "without" the mark means.
         result = spectral_ssl.evaluate(run, settings=["rate=0"], workspace=arguments.workspace)
         rows.append({"rate": rate, "steps": run.checkpoint["place"]["step"], "evaluation": result})
-    out = ROOT / "benchmarks" / "results" / "alternate-rates.json"
+    out = ROOT / "benchmarks" / "results" / f"{arguments.name}.json"
     out.write_text(json.dumps(replace_nan({"rows": rows}), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axis, which in zip(figure.subplots(1, 2, sharey=True), ("random z", "z moved by Z"), strict=True):
@@ -57,7 +59,7 @@ def main() -> None:
         axis.set_xlabel("rate of the mark in training")
         axis.set_ylim(-0.02, 1.02)
     axis.legend(fontsize=7)
-    figure.savefig(ROOT / "docs" / "alternate-rates.png", dpi=110)
+    figure.savefig(ROOT / "docs" / f"{arguments.name}.png", dpi=110)
     print(out)
 
 

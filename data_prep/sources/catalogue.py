@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from data_prep.sources.download.catalogue import DOWNLOADS
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
+from spectral_ssl.ground.files import expand_home
 
 if TYPE_CHECKING:
     from data_prep.source import Source
@@ -131,7 +132,7 @@ def split_name(name: str) -> tuple[str, str]:
         if rest and not SOURCES[key].after_colon:
             raise UserError(f"{key!r} takes nothing after a colon", repr(name), f"write {key}")
         return key, rest
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if path.is_dir():
         return "folder", name
     refuse_single_file(path)
@@ -254,7 +255,7 @@ def open_source(
     _refuse_options(name, layout, split=split, class_level=class_level, count=count)
     choice: tuple[str, ...] = ()
     if entry.after_colon == "path" and rest:
-        root = Path(rest).expanduser()
+        root = expand_home(rest)
     elif rest:
         choice = (rest,)
     advice = f"add --download, or {entry.where}" if key in DOWNLOADS else entry.where

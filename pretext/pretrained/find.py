@@ -5,6 +5,7 @@ from pathlib import Path
 from pretext.pretrained.facts import FACTS
 from pretext.pretrained.hub import HUB, download_encoder
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.files import expand_home
 
 DEFAULT_ENCODER = "universe-upright"
 # name -> a description of one line
@@ -37,7 +38,7 @@ def find_encoder(encoder: str | Path) -> Path:
     require_name("encoder", encoder)
     name = str(encoder)
     try:
-        folder = Path(name).expanduser()
+        folder = expand_home(name)
         is_there = folder.exists()
     except (OSError, RuntimeError) as fault:  # a name that is too long, or ~ of no user
         raise UserError("unknown encoder", f"{name!r:.80}", f"give a name, a folder, or {HUB}OWNER/NAME") from fault

@@ -18,6 +18,22 @@ from spectral_ssl.ground.errors import UserError
 LARGEST_TEXT = 64 << 20  # bytes of a list that comes with a data set: lists of a million objects fit
 
 
+def expand_home(path: str | Path) -> Path:
+    """Replace a leading ``~`` or ``~USER`` of a path; a path of no known user stays as it is.
+
+    ``Path.expanduser`` raises a RuntimeError for such a user.
+
+    Examples
+    --------
+    >>> expand_home("~no-such-user/parts")
+    PosixPath('~no-such-user/parts')
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @contextmanager
 def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of the target; sync and rename it to the target if the block succeeds.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, find_near_name
+from spectral_ssl.ground.files import expand_home
 
 
 def write_option(workspace: str | Path | None) -> str:
@@ -38,7 +39,7 @@ class Workspace:
         """Find the workspace: at ``root``, by default at ``$SPECTRAL_SSL_HOME``, else at ``./workspace``."""
         _check_path("workspace", root)
         root = root or os.environ.get("SPECTRAL_SSL_HOME") or "workspace"
-        return Workspace(Path(root).expanduser())
+        return Workspace(expand_home(root))
 
     def raw(self, dataset: str) -> Path:
         """Return the default folder of the raw files of a dataset."""
@@ -55,11 +56,6 @@ class Workspace:
     def map_files(self) -> list[Path]:
         """List the map files, the one that was written last first."""
         return sorted((self.root / "maps").glob("*.h5"), key=_age, reverse=True)
-
-    def map_files_with_cache(self) -> list[Path]:
-        """List the map files and those of files and folders that were embedded, the last one first."""
-        cached = (self.root / "cache" / "maps").glob("*.h5")
-        return sorted([*self.map_files(), *cached], key=_age, reverse=True)
 
     def new_run(self, method: str, task: str) -> Path:
         """Return a path for a new run folder, named by the time, the method and the task."""

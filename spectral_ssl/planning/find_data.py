@@ -12,6 +12,7 @@ from pretext.runs.folder import find_run_data
 from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import NoRawData, UserError, unknown_name
+from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.choose_maps import choose_maps
@@ -105,7 +106,7 @@ def open_target(target: str | Path | None, run: TrainedRun, workspace: Workspace
     if target is None:
         return find_run_data(None, run.plan, "--target")
     name = str(target)
-    if name.partition(":")[0] not in SOURCES and not Path(name).expanduser().is_dir():
+    if name.partition(":")[0] not in SOURCES and not expand_home(name).is_dir():
         if name.endswith(".h5"):
             return open_maps(name)
         raise unknown_name("target", name, [*SOURCES, "FILE.h5"])

@@ -309,7 +309,7 @@ class EmbedOptions:
         None,
         "File to write [WS/features/NAME.h5, NAME of the path; of several files FOLDER-N-files].",
         "The file to write; ``WS/features/NAME.h5`` by default, with the ending of the format. NAME is that of the "
-        "only path, of the folder that holds all files, or ``FIRST-and-N-more``.",
+        "only path, ``FOLDER-N-files`` for N files of a folder, or ``FIRST-and-N-more``.",
         reads=Path,
     )
     up: str | None = option(

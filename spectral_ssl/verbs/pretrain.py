@@ -150,10 +150,13 @@ def _whiten_as_source(folder: Path, weights: str) -> None:
     if not weights:
         return
     try:
-        # Only the number of components matters, so a later version of the weights serves as well.
-        source, run = load_weights(weights), load_run(folder)
+        run = load_run(folder)
         # A run that ended before and was resumed for nothing more has a whitening that fits it.
-        if source.whitening is None or run.whitening is not None or not can_whiten(run.basis):
+        if run.whitening is not None or not can_whiten(run.basis):
+            return
+        # Only the number of components matters, so a later version of the weights serves as well.
+        source = load_weights(weights)
+        if source.whitening is None:
             return
         with busy("whitening the features on shapes of the universe"):
             whitened = run.whiten(sample_universe_maps(run.basis), source.whitening.matrix.shape[1])

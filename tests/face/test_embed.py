@@ -265,8 +265,7 @@ def test_a_file_that_changed_since_it_was_embedded_is_computed_anew(
     assert before["answers"][0]["class"] == "boxes"
     capsys.readouterr()
     trimesh.load("parts/balls/1.stl").export("parts/boxes/1.stl")
-    later = Path(path).stat().st_mtime + 1
-    os.utime("parts/boxes/1.stl", (later, later))
+    os.utime("parts/boxes/1.stl", (0, 0))  # the content is older than the features, as after `mv`
     found = spectral_ssl.neighbors("parts/boxes/1.stl", data=path, count=1, metric="l2")
     assert "has changed since f.h5 was written" in capsys.readouterr().err.replace("\n", " ")
     assert (found["query"], found["known"]) == ("boxes/1.stl", True)
@@ -287,16 +286,44 @@ def test_without_data_what_was_embedded_is_searched_and_named(place: Path, capsy
     spectral_ssl.embed("parts/boxes/0.obj", encoder="tiny")  # one object is nothing to search
     shutil.copy("parts/balls/2.obj", "new.obj")
     assert len(spectral_ssl.neighbors("new.obj", count=8)["answers"]) == 8
-    # an encoder that is named searches the same objects, not the built-in shapes
-    found = spectral_ssl.neighbors("new.obj", encoder="tiny", count=8)
-    assert (len(found["answers"]), Path(found["data"]).parent.name) == (8, "maps")
-    maps = spectral_ssl.open_maps(found["data"])
+    # so does the encoder when it is named; a file of the folder is itself there too
+    found = spectral_ssl.neighbors("parts/boxes/1.stl", encoder="tiny", count=8)
+    assert (found["known"], len(found["answers"]), Path(found["data"]).name) == (True, 7, "parts.h5")
+    with pytest.raises(UserError, match=r"nothing was embedded by universe-upright: got .* of tiny; .*--data"):
+        spectral_ssl.neighbors("new.obj", encoder="universe-upright")
+    maps = spectral_ssl.prep("parts", degree=6, points=256, out="parts.h5")
     spectral_ssl.pretrain(maps, method="joint-embedding", epochs=0, settings=SETTINGS, out="ws/runs/mine", report=False)
     capsys.readouterr()
     spectral_ssl.neighbors("new.obj", count=1)
     said = capsys.readouterr().err.replace("\n", " ")
     assert "run mine, the latest in" in said
     assert "--data other objects" in said
+
+
+def test_damaged_feature_files_are_passed_over_or_named(place: Path) -> None:
+    path = Path(spectral_ssl.embed("parts", encoder="tiny")["path"])
+    shutil.copy(path, "ws/features/torn.h5")
+    with h5py.File("ws/features/torn.h5", "r+") as file:
+        del file["ids"]
+    shutil.copy("parts/balls/2.obj", "new.obj")
+    assert spectral_ssl.neighbors("new.obj", count=1)["data"] == str(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = "[run"
+    with pytest.raises(UserError, match="a feature file with a damaged config"):
+        spectral_ssl.neighbors("new.obj", data=path)
+    with pytest.raises(UserError, match="neither an object of the data nor a file"):
+        spectral_ssl.neighbors("~nobody-of-this-name/1.stl", encoder="tiny", data="parts")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("embed", "~nobody-x/a.stl"), ("prep", "~nobody-x"), ("probe", "--run", "~nobody-x/a"), ("cluster", "~nobody-x")],
+)
+def test_the_home_of_a_user_who_does_not_exist_is_a_missing_file(place: Path, words: tuple[str, ...]) -> None:
+    done = call(*words)
+    assert done.returncode == 2
+    assert "~nobody-x" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_clusters_are_listed(place: Path) -> None:

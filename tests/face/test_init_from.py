@@ -96,6 +96,7 @@ def test_features_are_whitened_as_those_of_the_source(
     (tmp_path / "tiny").rename(tmp_path / "gone")
     resumed = spectral_ssl.pretrain(resume=run.folder, epochs=3)
     assert resumed.whitening is None
+    assert not spectral_ssl.show_run(run.folder)["whitened"]
     assert "the features are not whitened: " in capsys.readouterr().err
     (tmp_path / "gone").rename(tmp_path / "tiny")
     assert spectral_ssl.pretrain(resume=run.folder, epochs=4).whitening is not None

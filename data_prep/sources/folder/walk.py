@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import expand_home
 
 SKIPPED = ("readme.txt", "license.txt", "licence.txt", "__macosx")
 
@@ -17,7 +18,7 @@ def name_folder(path: Path) -> str:
     >>> name_folder(Path("a/scans/")), name_folder(Path("/a/b/../scans"))
     ('scans', 'scans')
     """
-    path = path.expanduser()
+    path = expand_home(path)
     return (
         path.resolve() if ".." in path.parts else path.absolute()
     ).name  # The parent of a link is that of its target

@@ -98,6 +98,6 @@ def _encode_by_source(run: TrainedRun, maps: MapFile, rows: NDArray[np.int64]) -
     """Compute the features of the weights that a run started from; none if they were random or are gone."""
     try:
         source = load_source(run.plan)
+        return {} if source is None else {SOURCE: source.encode_file(maps, rows)}
     except UserError:
         return {}
-    return {} if source is None else {SOURCE: source.encode_file(maps, rows)}

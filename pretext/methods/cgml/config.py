@@ -17,6 +17,7 @@ from pretext.methods.cgml.flow import Solver
 from pretext.methods.cgml.latent_path import Domain
 from pretext.networks.encoder_decoder import BottleneckEncoderName
 from spectral_ssl.ground.config import check_ranges, within
+from spectral_ssl.ground.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,9 @@ class LatentPathConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "method.path")
+        if self.dynamics == "flow" and not self.steps:
+            do = "give at least 1 gradient step, or dynamics=equation-4"
+            raise UserError("a flow without steps to learn from", "method.path.steps = 0", do)
 
     @property
     def steps_at_inference(self) -> int:

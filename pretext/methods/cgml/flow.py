@@ -1,8 +1,8 @@
 """The flow of cGML's latent: Z regresses a velocity, and inference integrates it.
 
-Equation 4 of the paper moves z towards E[z_{t+1} | z_t, h]. If the good latents of a condition form
-a continuum, this mean field has one fixed point, and all first latents end there
-(docs/cgml.md shows it). A flow moves the distribution of the first latents to the *distribution* of
+Equation 4 of the paper moves z towards E[z_{t+1} | z_t, h] (or the median, with ``path_loss=l1``). If
+the good latents of a condition form a continuum, this field has few fixed points, and all first
+latents end there (docs/cgml.md shows it). A flow moves the distribution of the first latents to the *distribution* of
 the last ones instead (Lipman et al., Flow matching for generative modeling, ICLR 2023; Liu et al.,
 Flow straight and fast, ICLR 2023).
 
@@ -15,8 +15,8 @@ in [0, 1)::
 The minimum is V = E[z_M - z_0 | h, z_s, s]. The solution of dz/ds = V(h, z, s) then has the same
 distribution as z_s at every time s. Inference draws z_0 and integrates to s = 1.
 
-Letters in shapes: B batch, K modes, D dimensions of z, T steps, R times for each sample, F and s
-channels and side lengths of h.
+Letters in shapes: B batch, K modes, D dimensions of z, T steps, R times for each sample, N latents
+of any kind, F and s channels and side lengths of h.
 """
 
 import math
@@ -39,26 +39,24 @@ BLOCKS = 2
 
 
 class VelocityBlock(nn.Module):
-    """A residual block whose activations are scaled and shifted as a condition says, (N, hidden) -> (N, hidden)."""
+    """A residual block whose activations are scaled and shifted, (N, hidden) -> (N, hidden)."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.modulate = nn.Linear(hidden, 2 * hidden)
         self.first = nn.Linear(hidden, hidden)
         self.second = nn.Linear(hidden, hidden)
 
-    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """Compute the output (N, hidden) of activations and their conditions, both (N, hidden)."""
-        scale, shift = self.modulate(condition).chunk(2, dim=1)
-        inner = functional.silu(self.first(functional.silu(hidden)) * (1 + scale) + shift)
-        return hidden + self.second(inner)
+    def forward(self, hidden: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Compute the output (N, hidden) of activations, their scales and shifts, each (N, hidden)."""
+        return hidden + self.second(functional.silu(self.first(functional.silu(hidden)) * (1 + scale) + shift))
 
 
 class VelocityField(nn.Module):
     """The latent optimiser Z as a velocity, (B, F, s, s), (B, D), (B) -> (B, D).
 
     z passes through residual blocks. h and the time scale and shift the activations of each block
-    (FiLM; Perez et al., AAAI 2018). A new network has the velocity 0 everywhere.
+    (FiLM; Perez et al., AAAI 2018). The part of h is computed once for all latents and times. A new
+    network has the velocity 0 everywhere.
 
     Parameters
     ----------
@@ -80,7 +78,9 @@ class VelocityField(nn.Module):
     def __init__(self, bottleneck: int, latent: int, hidden: int) -> None:
         super().__init__()
         self.first_h = nn.Linear(bottleneck, hidden)
+        self.second_h = nn.Linear(hidden, 2 * BLOCKS * hidden)
         self.first_s = nn.Linear(2 * FREQUENCIES, hidden)
+        self.second_s = nn.Linear(hidden, 2 * BLOCKS * hidden)
         self.first_z = nn.Linear(latent, hidden)
         self.blocks = nn.ModuleList(VelocityBlock(hidden) for _ in range(BLOCKS))
         self.last = nn.Linear(hidden, latent)
@@ -88,21 +88,23 @@ class VelocityField(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def precompute(self, bottleneck: Tensor) -> Tensor:
-        """Compute the part that depends on h alone, (B, F, s, s) -> (B, hidden)."""
+        """Compute the part that depends on h alone, (B, F, s, s) -> (B, 2 blocks hidden)."""
         with full_precision(bottleneck):
             flat = to_full_precision(bottleneck.flatten(1))
             # The size of h changes while H is trained. Without this, the first layer would have to follow.
-            result: Tensor = self.first_h(functional.layer_norm(flat, flat.shape[1:]))
+            hidden = self.first_h(functional.layer_norm(flat, flat.shape[1:]))
+            result: Tensor = self.second_h(functional.silu(hidden))
         return result
 
     def from_precomputed(self, precomputed: Tensor, latent: Tensor, time: Tensor) -> Tensor:
-        """Compute velocities (N, D) from the result of ``precompute`` (N, hidden), latents (N, D) and times (N)."""
+        """Compute velocities (N, D) from the result of ``precompute``, latents (N, D) and times (N) or (1)."""
         with full_precision(precomputed):
             angles = math.pi * time[:, None] * torch.arange(1, FREQUENCIES + 1, device=time.device)  # (N, FREQUENCIES)
-            condition = functional.silu(precomputed + self.first_s(torch.cat([angles.sin(), angles.cos()], dim=1)))
+            hidden = functional.silu(self.first_s(torch.cat([angles.sin(), angles.cos()], dim=1)))
+            modulation = (precomputed + self.second_s(hidden)).chunk(2 * BLOCKS, dim=1)  # each (N, hidden)
             hidden = self.first_z(latent)
-            for block in self.blocks:
-                hidden = block(hidden, condition)
+            for block, scale, shift in zip(self.blocks, modulation[::2], modulation[1::2], strict=True):
+                hidden = block(hidden, scale, shift)
             velocity: Tensor = self.last(functional.silu(hidden))
         return velocity
 
@@ -141,12 +143,12 @@ def flow_loss(
     >>> flow_loss(field, torch.zeros(2, 8), first, last, torch.Generator().manual_seed(0)).item()
     1.0
     """
-    offset = rand(len(first), generator=generator)  # (B,)
+    offset = rand(len(first), generator=generator, dtype=first.dtype)  # (B,)
     times = torch.arange(TIMES, dtype=offset.dtype, device=offset.device)[:, None]
     time = ((times + offset) / TIMES).flatten()  # (R B,)
     start, end = first.repeat(TIMES, 1), last.repeat(TIMES, 1)  # (R B, D)
     latent = start + time[:, None] * (end - start)
-    precomputed = field.precompute(bottleneck).repeat(TIMES, 1)  # (R B, hidden)
+    precomputed = field.precompute(bottleneck).repeat(TIMES, 1)  # (R B, ...)
     velocity = field.from_precomputed(precomputed, latent, time)  # (R B, D)
     return (velocity - (end - start)).square().mean()
 
@@ -194,10 +196,10 @@ def integrate_flow(
     """
     modes, batch, dimensions = first.shape
     latent = first.reshape(-1, dimensions)  # (K B, D)
-    precomputed = field.precompute(bottleneck).repeat(modes, 1)  # (K B, hidden)
+    precomputed = field.precompute(bottleneck).repeat(modes, 1)  # (K B, ...)
     latents = [latent]
     for step in range(steps):
-        now = torch.full((len(latent),), step / steps, dtype=latent.dtype, device=latent.device)
+        now = torch.full((1,), step / steps, dtype=latent.dtype, device=latent.device)
         velocity = field.from_precomputed(precomputed, latent, now)
         if solver == "heun":
             ahead = field.from_precomputed(precomputed, latent + velocity / steps, now + 1 / steps)

@@ -85,7 +85,7 @@ class CGML(MethodDefaults, nn.Module):
         self.encoder, self.generator, size = build_encoder_and_generator(
             problem, networks.width, networks.code, latent, networks.latent_gain, networks.encoder
         )
-        if latent > size:
+        if config.path.dynamics == "flow" and latent > size:
             got = f"latent={latent}, bottleneck of {size} values"
             raise UserError("the latent z has more dimensions than the bottleneck h", got, "give a smaller latent")
         self.latent_optimiser: LatentOptimiser | VelocityField = (

@@ -10,6 +10,7 @@ from pretext.runs.load_encoder import load_encoder
 from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.encoders import find_encoder
@@ -96,7 +97,7 @@ def _refuse_encoder(run: str | Path, workspace: Workspace) -> None:
     """Raise a UserError if an encoder was given as a run."""
     name = str(run)
     is_named = name in SHIPPED and not (workspace.root / "runs" / name).is_dir()
-    if is_named or (Path(run).expanduser() / FACTS).is_file():
+    if is_named or (expand_home(run) / FACTS).is_file():
         raise UserError("an encoder, not a run", name, f"write --encoder {name}")
 
 

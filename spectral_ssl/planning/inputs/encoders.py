@@ -6,6 +6,7 @@ from pretext.pretrained.facts import FACTS
 from pretext.pretrained.find import SHIPPED, require_name
 from pretext.pretrained.hub import HUB
 from spectral_ssl.ground.errors import UserError, find_near_name
+from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.workspace import Workspace
 
 
@@ -39,7 +40,7 @@ def find_encoder(encoder: str | Path, workspace: Workspace) -> str | Path:
     name, saved = str(encoder), list_saved(workspace)
     if name.startswith(HUB) or name in SHIPPED:
         return name
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if not path.is_dir() and name in saved:
         return saved[name]
     is_run = (path / "config.toml").is_file() or name in {run.name for run in workspace.runs()}

@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from tomllib import TOMLDecodeError
 
 import h5py
 
@@ -16,34 +17,57 @@ from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run, has_runs
 
 
-def find_embedded(workspace: Workspace) -> Path | None:
-    """Find the newest feature file of ``embed`` with several objects in a workspace without runs; a line names it.
+def find_embedded(workspace: Workspace, encoder: TrainedRun | None = None) -> Path | None:
+    """Find the newest feature file of ``embed`` with several objects; a line names it.
 
     Parameters
     ----------
     workspace : Workspace
         The workspace.
+    encoder : TrainedRun, optional
+        The encoder that was named. Without it any will do, in a workspace without runs.
 
     Returns
     -------
     Path or None
-        The file; None if there is none, or if the workspace has runs.
+        The file; None if nothing was embedded, or if the workspace has runs and no encoder was named.
+
+    Raises
+    ------
+    UserError
+        If all feature files are of other encoders: their objects are what the user has.
     """
-    if has_runs(workspace):
+    if encoder is None and has_runs(workspace):
         return None
     files = sorted((workspace.root / "features").glob("*.h5"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    found = next((path for path in files if _is_embedded(path)), None)
-    if found is not None:
-        say(f"data: {found}, the newest feature file of embed; --data names other objects")
-    return found
+    makers = {path: maker for path in files if (maker := _read_maker(path))}
+    if not makers:
+        return None
+    path = next((path for path, maker in makers.items() if encoder is None or _is_of(maker, encoder)), None)
+    if path is None and encoder is not None:
+        path, maker = next(iter(makers.items()))
+        do = "give the objects with --data, e.g. your folder, or embed them with this encoder"
+        raise UserError(f"nothing was embedded by {encoder.name}", f"{path} of {maker['encoder']}", do)
+    say(f"data: {path}, the newest feature file of embed; --data names other objects")
+    return path
 
 
-def _is_embedded(path: Path) -> bool:
-    """Tell whether a file is a feature file of ``embed`` with several objects."""
+def _is_of(maker: dict[str, str], encoder: TrainedRun) -> bool:
+    """Tell whether an encoder made a feature file; the same weights may encode several orientations."""
+    return (maker["encoder"], maker["checkpoint_digest"]) == (encoder.name, encoder.checkpoint_digest)
+
+
+def _read_maker(path: Path) -> dict[str, str]:
+    """Read who made a feature file of ``embed`` with several objects; empty for all other files."""
     if not is_feature_file(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return "option" in file.attrs and len(file["ids"]) > 1
+        return {}
+    try:
+        with h5py.File(path, "r") as file:
+            if "option" not in file.attrs or len(file["ids"]) < 2:
+                return {}
+            return {name: str(file.attrs[name]) for name in ("encoder", "checkpoint_digest")}
+    except (OSError, RuntimeError, KeyError, TypeError):  # damaged: `verify` names its fault
+        return {}
 
 
 def open_features_run(
@@ -86,7 +110,11 @@ def open_features_run(
         got = f"{path}, made with {maker}"
         raise UserError("features of another network, or of an earlier checkpoint", got, "embed or export again")
     # encoders with the same weights can differ in the orientations that they encode
-    if Plan.from_toml(stored.about["config"]).task_config != trained.plan.task_config:
+    try:
+        task = Plan.from_toml(stored.about["config"]).task_config
+    except (TOMLDecodeError, KeyError, UserError) as error:
+        raise UserError("a feature file with a damaged config", f"{path} ({error})", "embed or export again") from error
+    if task != trained.plan.task_config:
         raise UserError("features of another setting of the task", str(path), "embed or export again")
     made = stored.about["layer"]
     if layer not in (DEFAULT, made):

@@ -25,6 +25,7 @@ from pretext.runs.folder import find_run_data
 from pretext.runs.origin import is_encoder
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError, find_near_name
+from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import busy, progress, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.find_data import open_target, wait_for_maps
@@ -41,8 +42,7 @@ def open_data(data: str | Path | MapFile | None, run: TrainedRun, workspace: Wor
     data : path, name or MapFile, optional
         A map file; the folder of the user's files, or one file, which are prepared with the run's
         basis and stored in ``WS/cache``; or the name of a data set. By default the data of the run;
-        for an encoder the newest map file of the workspace with its basis, those of embedded
-        files and folders included, or the built-in shapes.
+        for an encoder the newest map file of the workspace with its basis, or the built-in shapes.
     run : TrainedRun
         The run or the encoder.
     workspace : Workspace
@@ -69,7 +69,7 @@ def _open_path(path: Path, run: TrainedRun, workspace: Workspace) -> MapFile:
     """Open what a path or the name of a data set means."""
     check_path(path)
     if is_map_file(path):
-        return open_maps(path.expanduser())
+        return open_maps(expand_home(path))
     if is_dataset(path):
         return open_target(str(path), run, workspace)
     return prepare_files([path], run.basis, workspace)
@@ -77,12 +77,12 @@ def _open_path(path: Path, run: TrainedRun, workspace: Workspace) -> MapFile:
 
 def is_map_file(path: Path) -> bool:
     """Tell whether a path names a file of this toolkit by its ending, not raw data."""
-    return path.suffix.lower() in (".h5", ".hdf5") and not path.expanduser().is_dir()
+    return path.suffix.lower() in (".h5", ".hdf5") and not expand_home(path).is_dir()
 
 
 def is_dataset(path: Path) -> bool:
     """Tell whether a path is the name of a data set, such as ``modelnet10`` or ``celeba:Male``."""
-    return not path.expanduser().exists() and str(path).partition(":")[0] in SOURCES
+    return not expand_home(path).exists() and str(path).partition(":")[0] in SOURCES
 
 
 def check_path(path: Path) -> None:
@@ -93,7 +93,7 @@ def check_path(path: Path) -> None:
     UserError
         If there is nothing of this name.
     """
-    where = path.expanduser()
+    where = expand_home(path)
     if where.exists() or is_dataset(path):
         return
     if where.is_symlink():
@@ -109,13 +109,12 @@ def check_path(path: Path) -> None:
 
 def _find_default(run: TrainedRun, workspace: Workspace) -> MapFile:
     """Find the data for an encoder, which has none of its own."""
-    for path in workspace.map_files_with_cache():
+    for path in workspace.map_files():
         try:
             maps = open_maps(path)
         except UserError:  # `verify` names its fault.
             continue
-        # One embedded file is no data to search or to group.
-        if len(maps) > 1 and not run.basis.find_conflicts(maps.basis):
+        if not run.basis.find_conflicts(maps.basis):
             say(f"data: {path}, the newest map file with the basis of {run.name}; --data names another")
             return maps
     if run.basis.kind == "pixels":
@@ -153,7 +152,7 @@ def prepare_files(
     UserError
         When no file can be used.
     """
-    paths = [path.expanduser() for path in paths]
+    paths = [expand_home(path) for path in paths]
     is_image = basis.kind == "pixels"
     with busy("listing the files"):
         source = open_listed(paths, "images" if is_image else "shapes", name_paths(paths))
@@ -221,10 +220,10 @@ def name_paths(paths: Sequence[Path]) -> str:
     >>> name_paths([Path("parts/bolt.stl"), Path("more/nut.stl")])
     'bolt-and-1-more'
     """
-    names = [name_folder(path) if path.expanduser().is_dir() else path.stem for path in paths]
+    names = [name_folder(path) if expand_home(path).is_dir() else path.stem for path in paths]
     first = names[0].replace(":", "-")
-    parents = {path.expanduser().absolute().parent for path in paths}
-    is_of_one_folder = len(parents) == 1 and not any(path.expanduser().is_dir() for path in paths)
+    parents = {expand_home(path).absolute().parent for path in paths}
+    is_of_one_folder = len(parents) == 1 and not any(expand_home(path).is_dir() for path in paths)
     if len(paths) == 1:
         return first
     if is_of_one_folder:

@@ -22,6 +22,7 @@ from pretext.tasks.catalogue import find_task
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import flatten, setting_keys
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.new_run.universe import find_fresh, holds_universe
@@ -139,7 +140,7 @@ def find_weights(given: str | Path, workspace: Workspace) -> TrainedRun:
     """
     require_name("run or encoder", given)
     name = str(given)
-    path = Path(given).expanduser()
+    path = expand_home(given)
     if name in SHIPPED or name.startswith(HUB):
         return load_encoder(name)
     if path.is_dir():

@@ -14,7 +14,7 @@ from downstream.features.store import Features, is_feature_file, read_features
 from pretext.neighbours.exact import Metric
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path, refuse_empty, refuse_existing
+from spectral_ssl.ground.files import atomic_path, expand_home, refuse_empty, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
@@ -94,13 +94,13 @@ def cluster(
     """
     refuse_empty(features=features, out=out, run=run, encoder=encoder, workspace=workspace)
     path, home = Path(features), Workspace.find(workspace)
-    is_features = is_feature_file(path.expanduser())
+    is_features = is_feature_file(expand_home(path))
     folder = path.parent if is_map_file(path) else home.root / "features"
     target = Path(out) if out else folder / f"{name_paths([path])}-clusters.h5"
     refuse_existing(target, overwrite)
     if is_features and (run is not None or encoder is not None):
         raise UserError("--run and --encoder are for maps and folders", str(path), "leave them out: it holds features")
-    stored = read_features(path.expanduser()) if is_features else _compute_features(path, run, encoder, home)
+    stored = read_features(expand_home(path)) if is_features else _compute_features(path, run, encoder, home)
     rows = np.arange(len(stored.ids)) if split is None else np.flatnonzero(stored.splits == split)
     if not len(rows):
         raise UserError(
@@ -142,7 +142,7 @@ def _list_groups(assigned: NDArray[np.int64], ids: list[str]) -> list[dict[str, 
 def _compute_features(path: Path, run: RunArgument, encoder: RunArgument, home: Workspace) -> Features:
     """Compute the features of a map file, a folder or a data set, or load them from the cache."""
     check_path(path)
-    if is_map_file(path) and not path.expanduser().is_file():
+    if is_map_file(path) and not expand_home(path).is_file():
         read_features(path)  # raises the error for a missing file
     trained = choose_run(run, encoder, home)
     maps = open_data(path, trained, home)

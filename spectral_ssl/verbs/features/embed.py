@@ -25,7 +25,7 @@ from pretext.runs.origin import name_option
 from pretext.runs.source_weights import name_weights
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import refuse_empty, refuse_existing
+from spectral_ssl.ground.files import expand_home, refuse_empty, refuse_existing
 from spectral_ssl.ground.progress import progress, say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import choose_run
@@ -129,13 +129,13 @@ def _open_parts(
     raw = [path for path in paths if path not in opened]
     first: dict[Path, Path] = {}
     for path in opened:
-        first.setdefault(path.expanduser().absolute(), path)
+        first.setdefault(expand_home(path).absolute(), path)
     failures: list[tuple[str, str]] = []
     for path in [path for path in first.values() if is_map_file(path)]:
         try:
-            maps = open_maps(path.expanduser())
+            maps = open_maps(expand_home(path))
         except UserError as error:
-            del first[path.expanduser().absolute()]
+            del first[expand_home(path).absolute()]
             if not first and not raw:  # no other path is left
                 raise
             failures.append((path.name, f"{error.what}; {error.do}"))
@@ -161,7 +161,7 @@ def _open_parts(
 
 def _find_folder(paths: Sequence[Path], parts: Sequence[MapFile]) -> str:
     """Find the folder below which all ids are paths of embedded files; empty if there is none."""
-    whole = [path.expanduser().absolute() for path in paths]
+    whole = [expand_home(path).absolute() for path in paths]
     if len(whole) == 1 and whole[0].is_dir():
         return str(whole[0])
     if len(parts) != 1:
@@ -222,7 +222,7 @@ def _name_rows(parts: Sequence[MapFile]) -> list[tuple[list[str], list[tuple[str
 
 def _name_files(paths: Sequence[Path]) -> list[str]:
     """Return the ends of the paths that tell the files apart, as prefixes: names without endings if they do."""
-    whole = [path.expanduser().absolute() for path in paths]
+    whole = [expand_home(path).absolute() for path in paths]
     stems = [path.with_suffix("") for path in whole]
     named = stems if len(set(stems)) == len(stems) else whole
     for depth in range(1, max(len(path.parts) for path in named)):

@@ -23,7 +23,7 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.config import check_range
 from spectral_ssl.ground.errors import ObjectError, UserError, find_near_name
-from spectral_ssl.ground.files import refuse_empty, refuse_existing
+from spectral_ssl.ground.files import expand_home, refuse_empty, refuse_existing
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run
@@ -166,9 +166,9 @@ def _open_set(
     query: str | Path,
 ) -> tuple[TrainedRun, SearchSet]:
     """Open the objects to search, and the run or the encoder that made, or makes, their features."""
-    path = None if data is None or isinstance(data, MapFile) else Path(data).expanduser()
-    if path is None and data is None and run is None and encoder is None:
-        path = find_embedded(home)
+    path = None if data is None or isinstance(data, MapFile) else expand_home(data)
+    if data is None and run is None:
+        path = find_embedded(home, None if encoder is None else choose_run(None, encoder, home))
     if path is None or not path.is_file() or not is_feature_file(path):
         trained = choose_run(run, encoder, home)
         trained = trained.at_layer(layer) if layer != DEFAULT else trained
@@ -196,9 +196,9 @@ def _find_object(query: str | Path, data: object, searched: SearchSet) -> tuple[
     The id is empty for a file that is no object of the data. There is no file for an object whose
     stored features serve.
     """
-    path, folder = Path(query).expanduser(), searched.folder
-    if isinstance(data, str | Path) and Path(data).expanduser().is_dir():
-        folder = Path(data).expanduser()
+    path, folder = expand_home(query), searched.folder
+    if isinstance(data, str | Path) and expand_home(data).is_dir():
+        folder = expand_home(data)
     identity = "" if folder is None else _name_in_folder(path, folder, searched.ids)
     if str(query) in searched.ids and identity != str(query):
         if folder is not None and path.is_file():
@@ -207,10 +207,17 @@ def _find_object(query: str | Path, data: object, searched: SearchSet) -> tuple[
     if not identity:
         return "", path
     # A map file of a folder has just been compared with the files in it. A feature file has not.
-    if searched.folder is None or not path.is_file() or path.stat().st_mtime_ns <= searched.path.stat().st_mtime_ns:
+    if searched.folder is None or not path.is_file() or not _is_newer(path, searched.path):
         return identity, None
     say(f"{path} has changed since {searched.path} was written: its features are computed anew")
     return identity, path
+
+
+def _is_newer(file: Path, features: Path) -> bool:
+    """Tell whether a file was written, or came to its place, after its features were written."""
+    status = file.stat()
+    # A file that replaces another may keep an older time of its content (cp -p, mv, unzip).
+    return max(status.st_mtime_ns, status.st_ctime_ns) > features.stat().st_mtime_ns
 
 
 def _name_in_folder(path: Path, folder: Path, ids: Sequence[str]) -> str:
@@ -224,7 +231,7 @@ def _name_in_folder(path: Path, folder: Path, ids: Sequence[str]) -> str:
 
 def _check_query(query: str | Path, ids: Sequence[str]) -> None:
     """Raise a UserError if a query is neither an id nor a file."""
-    if Path(query).expanduser().is_file() or str(query) in ids:
+    if expand_home(query).is_file() or str(query) in ids:
         return
     near = find_near_name(str(query), ids)
     hint = f"did you mean {near!r}? " if near else ""

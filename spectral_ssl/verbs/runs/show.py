@@ -7,6 +7,8 @@ from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import WHITENING_FILE, digest_features, read_metrics, read_status
@@ -66,7 +68,7 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
         "folder": str(folder),
         "state": read_status(folder)["state"],
         **described,
-        "whitened": (folder / WHITENING_FILE).is_file(),
+        "whitened": _is_whitened(folder),
         "epoch": status.get("epoch", 0),
         "epochs": settings.get("train", {}).get("epochs"),
         "step": status.get("step", 0),
@@ -197,6 +199,17 @@ def _read_verdicts(folder: Path) -> dict[str, str]:
     """Read the sentence of each probe; results of earlier versions have none."""
     verdicts = {path.stem: _read_json(path).get("verdict") for path in sorted(folder.glob("probe-*.json"))}
     return {name: str(verdict) for name, verdict in verdicts.items() if verdict}
+
+
+def _is_whitened(folder: Path) -> bool:
+    """Tell whether the features of the last checkpoint are whitened: the file names its checkpoint."""
+    checkpoint = folder / "checkpoints" / "last.pt"
+    try:
+        with safe_open(folder / WHITENING_FILE, framework="np") as file, checkpoint.open("rb") as stream:
+            of: str = file.get_tensor("checkpoint").tobytes().hex()
+            return of == file_digest(stream, "sha256").hexdigest()
+    except (OSError, SafetensorError):
+        return False
 
 
 def _list_outdated(folder: Path) -> list[str]:

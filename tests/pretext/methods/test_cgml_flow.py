@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pretext.data.batch import Problem
+from pretext.data.batch import Example, Problem
 from pretext.losses.latent_path import path_losses
 from pretext.method import build_seeded
 from pretext.methods.cgml.config import CGMLConfig
@@ -14,6 +14,7 @@ from pretext.methods.cgml.flow import TIMES, VelocityField, flow_loss, integrate
 from pretext.methods.cgml.latent_path import draw_latents, infer_latents
 from pretext.methods.cgml.model import CGML
 from pretext.networks.encoder_decoder import LatentOptimiser
+from pretext.optimisation import run_whole_batch
 from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 
@@ -154,12 +155,28 @@ def test_a_flow_is_trained_and_inferred_in_the_method() -> None:
     method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, settings, "method"), problem)
     assert isinstance(method.latent_optimiser, VelocityField)
     assert method.config.path.steps_at_inference == 5
-    condition = torch.randn(3, 2, 9, 9, generator=seeded())
+    condition, target = torch.randn(2, 3, 2, 9, 9, generator=seeded())
     with torch.no_grad():
         path = method.infer_path(method.encoder(condition), 2, seeded())
     assert path.latents.shape == (6, 2, 3, 4)
     # a new field has no velocity
     torch.testing.assert_close(path.latents[-1].flatten(0, 1), draw_latents(6, 4, "ball", seeded(), 2))
+    first = run_whole_batch(method, Example(condition, target, torch.ones_like(target)), seeded())
+    for _ in range(30):
+        losses = run_whole_batch(method, Example(condition, target, torch.ones_like(target)), seeded())
+    assert losses["path"] < first["path"]
+    with torch.no_grad():
+        path = method.infer_path(method.encoder(condition), 2, seeded())
+    assert (path.latents[-1] - path.latents[0]).norm(dim=-1).min() > 0
+
+
+def test_the_loss_and_the_path_are_double_if_the_latents_are() -> None:
+    field = VelocityField(4, 2, 8).double()
+    first, last = torch.zeros(3, 2, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float64)
+    bottleneck = torch.zeros(3, 4, dtype=torch.float64)
+    assert flow_loss(field, bottleneck, first, last, seeded()).dtype == torch.float64
+    path = integrate_flow(field, bottleneck, first[None], steps=2, solver="heun", domain="ball")
+    assert path.latents.dtype == torch.float64
 
 
 @torch.no_grad()
@@ -178,9 +195,13 @@ def test_mistakes_are_said() -> None:
         build_config(CGMLConfig, {"dynamics": "flows"}, "method")
     with pytest.raises(UserError, match="flow_steps"):
         build_config(CGMLConfig, {"flow_steps": 0}, "method")
+    with pytest.raises(UserError, match="a flow without steps to learn from"):
+        build_config(CGMLConfig, {"dynamics": "flow", "steps": 0}, "method")
     problem = Problem((2, 9, 9), (2, 9, 9), False)
+    settings = {"width": 2, "code": 4, "latent": 4000}
     with pytest.raises(UserError, match="more dimensions than the bottleneck h: got latent=4000"):
-        CGML(build_config(CGMLConfig, {"width": 2, "code": 4, "latent": 4000}, "method"), problem)
+        CGML(build_config(CGMLConfig, {**settings, "dynamics": "flow"}, "method"), problem)
+    CGML(build_config(CGMLConfig, settings, "method"), problem)  # runs of before may have it
     field = VelocityField(4, 2, 8)
     torch.nn.init.constant_(field.last.bias, torch.nan)
     with pytest.raises(UserError, match="velocity of the latent is not finite"):

@@ -37,8 +37,9 @@ def render_latent_path(evidence: Evidence) -> Markup | None:
     latents = path.latents.numpy().astype(np.float64)  # (T + 1, K, B, D)
     distances = np.linalg.norm(latents - latents[-1], axis=-1).mean(axis=(1, 2))
     lengths = path.rho.mean(dim=(1, 2)).tolist()
+    predicted = "" if method.config.path.dynamics == "flow" else " that Z predicts (rho)"
     charts = [
-        draw_line_chart("Mean step length that Z predicts", "step", "rho", {"rho": _number(lengths, 1)}),
+        draw_line_chart(f"Mean step length{predicted}", "step", "length", {"length": _number(lengths, 1)}),
         draw_line_chart("Mean distance to the last latent", "step", "distance", {"distance": _number(distances, 0)}),
         _draw_paths(latents[:, :, 0], predictions.ids[0]),
     ]
