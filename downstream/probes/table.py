@@ -344,8 +344,11 @@ def _describe_maps(maps: MapFile, evaluation: Evaluation, pose: Pose, pose_seed:
 def _score_rows(scorer: _RowScorer, feature_rows: Sequence[FeatureRow], processes: Distributed) -> tuple[ProbeRow, ...]:
     """Compute all rows; the processes share the work, and all get the result."""
     rows = []
+    # Rows of networks take longest, so the line names what is computed now.
+    notes = [*(f"now: {row.name}" for row in feature_rows[1:]), "done"]
     with progress("probe", len(feature_rows)) as advance:
-        for row in processes.run_in_turn([partial(scorer.score, row) for row in feature_rows]):
+        scored = processes.run_in_turn([partial(scorer.score, row) for row in feature_rows])
+        for row, note in zip(scored, notes, strict=False):  # only the main process gets the rows
             rows.append(row)
-            advance(1, row.features)
+            advance(1, note)
     return tuple(processes.share_with_all(rows))
