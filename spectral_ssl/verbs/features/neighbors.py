@@ -168,7 +168,8 @@ def _open_set(
     """Open the objects to search, and the run or the encoder that made, or makes, their features."""
     path = None if data is None or isinstance(data, MapFile) else expand_home(data)
     if data is None and run is None:
-        path = find_embedded(home, None if encoder is None else choose_run(None, encoder, home))
+        encoder = None if encoder is None else choose_run(None, encoder, home)
+        path = find_embedded(home, encoder)
     if path is None or not path.is_file() or not is_feature_file(path):
         trained = choose_run(run, encoder, home)
         trained = trained.at_layer(layer) if layer != DEFAULT else trained

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Sequence
-from hashlib import file_digest
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import hash_file
 from spectral_ssl.ground.run_folder import WHITENING_FILE, digest_features, read_metrics, read_status
 from spectral_ssl.ground.workspace import Workspace
 
@@ -205,9 +205,9 @@ def _is_whitened(folder: Path) -> bool:
     """Tell whether the features of the last checkpoint are whitened: the file names its checkpoint."""
     checkpoint = folder / "checkpoints" / "last.pt"
     try:
-        with safe_open(folder / WHITENING_FILE, framework="np") as file, checkpoint.open("rb") as stream:
+        with safe_open(folder / WHITENING_FILE, framework="np") as file:
             of: str = file.get_tensor("checkpoint").tobytes().hex()
-            return of == file_digest(stream, "sha256").hexdigest()
+        return of == hash_file(checkpoint)
     except (OSError, SafetensorError):
         return False
 
@@ -218,8 +218,7 @@ def _list_outdated(folder: Path) -> list[str]:
     last = folder / "checkpoints" / "last.pt"
     if not any(probed.values()) or not last.is_file():
         return []
-    with last.open("rb") as stream:
-        current = file_digest(stream, "sha256").hexdigest()
+    current = hash_file(last)
     whitening = folder / WHITENING_FILE
     # a whitening of an earlier checkpoint gives a digest that no probe of this one has
     whitened = digest_features(current, whitening) if whitening.is_file() else current
