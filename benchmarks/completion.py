@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the runs and of the result")
     parser.add_argument("--workspace", required=True, type=Path)
     parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
+    parser.add_argument("--score-data", type=Path, help="map file whose test split is predicted, if not that of --data")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float)
@@ -50,7 +51,7 @@ def main() -> None:
         spectral_ssl.evaluate(
             first,
             beside=others,
-            data=arguments.data,
+            data=arguments.score_data or arguments.data,
             count=arguments.count,
             modes=arguments.modes,
             settings=settings,

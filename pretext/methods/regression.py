@@ -39,6 +39,8 @@ class RegressionConfig:
         Channels after the first halving of the map.
     code : int
         Size of the code between H's convolutions and the bottleneck.
+    residual : bool
+        Whether the condition is added to the prediction, as in cGML.
     """
 
     loss: Loss = "l1"
@@ -47,6 +49,7 @@ class RegressionConfig:
     encoder: BottleneckEncoderName = "map"
     width: int = field(default=64, metadata=within(1, 4096))
     code: int = field(default=512, metadata=within(1, 65536))
+    residual: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, "method")
@@ -68,7 +71,7 @@ class Regression(MethodDefaults, nn.Module):
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(
-            problem, config.width, config.code, latent=0, encoder=config.encoder
+            problem, config.width, config.code, latent=0, encoder=config.encoder, residual=config.residual
         )
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
@@ -95,7 +98,7 @@ class Regression(MethodDefaults, nn.Module):
 
     def _predict(self, condition: Tensor) -> Tensor:
         """Predict targets (B, C, S, S) for conditions (B, C, S, S)."""
-        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips)
+        bottleneck, skips = compute_bottleneck(self.encoder, condition, self.config.skips, self.config.residual)
         prediction: Tensor = self.generator(bottleneck, condition.new_empty(len(condition), 0), skips)
         return prediction
 

@@ -3,14 +3,17 @@
 The architecture follows the context-encoder-like networks of the first paper (cGML, section 3).
 Strided 4x4 convolutions halve the map until about 4x4 is left. A layer over all of that gives a
 code. A second layer turns the code into the bottleneck h (width x 2^(levels-1) channels), and the
-generator turns h back into a map. The latent z is tiled over the bottleneck and joined to it.
+generator turns h back into a map. The latent z is tiled over the bottleneck and joined to it. It may
+also scale and shift the activations of every layer (``modulate``), and differ from cell to cell of the
+bottleneck (``spatial``).
 
 There are two deviations: group normalisation replaces batch normalisation, and there is no dropout.
 The reason is the same for both: a sample's latent path must not depend on its batch.
 
 With ``skips`` each activation of H is added to the activation of the same size in G (the paper's
 networks for colours and for 128 pixels). Details that the condition shows then need not pass
-through the bottleneck.
+through the bottleneck. ``residual`` is for spectral maps that are damaged in part: the condition itself
+is added to the prediction, each value with a weight in (0, 1) that G computes.
 
 Data without extent (maps of 1 x 1: the toy) uses perceptrons of three layers instead,
 ``pretext.networks.pointwise``.
@@ -19,6 +22,7 @@ Letters in shapes: B batch, C channels of the map, S side lengths of the map, s 
 bottleneck, F channels of the bottleneck, D dimensions of z.
 """
 
+import math
 from itertools import pairwise
 from typing import Literal
 
@@ -113,6 +117,15 @@ class Generator(nn.Module):
         Whether maps are squashed into [-1, 1], as images need.
     gain : float
         Factor on the initial weights of z.
+    modulate : bool
+        Whether z also scales and shifts the activations of every layer but the last (FiLM; Perez et
+        al., AAAI 2018).
+    spatial : bool
+        Whether z is a map of D / (s s) values for each cell of the bottleneck, and not tiled. D must
+        be a multiple of s s.
+    residual : bool
+        Whether the condition is added to the output. It must have the shape of the output, and be
+        the last of the ``skips``.
 
     Examples
     --------
@@ -123,15 +136,28 @@ class Generator(nn.Module):
     torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, geometry: Geometry, latent: int, out_channels: int, bounded: bool, gain: float = 1.0) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        latent: int,
+        out_channels: int,
+        bounded: bool,
+        gain: float = 1.0,
+        *,
+        modulate: bool = False,
+        spatial: bool = False,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
         self.geometry = geometry
         self.bounded = bounded  # images are in [-1, 1]; standardised coefficients have no bound
         widths = geometry.widths[::-1]
         after_first = widths[1] if len(widths) > 1 else widths[0]
+        self.latent_side = geometry.side if spatial else (1, 1)
+        of_cell = latent // math.prod(self.latent_side)
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
         # a network without z (latent 0) gives one map for each condition
-        self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
+        self.first_z = nn.ConvTranspose2d(of_cell, after_first, 4, stride=2, padding=1, bias=False) if latent else None
         if self.first_z is not None:
             with torch.no_grad():
                 self.first_z.weight *= gain
@@ -140,15 +166,23 @@ class Generator(nn.Module):
             nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), build_norm(after), nn.ReLU())
             for before, after in pairwise(widths[1:])
         )
+        self.modulate = nn.ModuleList(
+            nn.Conv2d(of_cell, 2 * channels, 1, bias=False)
+            for channels in ((after_first, *widths[2:]) if modulate and latent else ())
+        )
+        last_channels = 2 * out_channels if residual else out_channels
         if len(widths) > 1:
-            self.last: nn.Module = nn.ConvTranspose2d(widths[-1], out_channels, 4, stride=2, padding=1)
+            self.last: nn.Module = nn.ConvTranspose2d(widths[-1], last_channels, 4, stride=2, padding=1)
         else:
-            self.last = nn.Conv2d(after_first, out_channels, 3, padding=1)
+            self.last = nn.Conv2d(after_first, last_channels, 3, padding=1)
+        # The weights of the condition begin at 0.88 everywhere.
+        shape = (out_channels, geometry.height, geometry.width)
+        self.around = nn.Parameter(torch.full(shape, 2.0)) if residual else None
 
     def precompute(self, bottleneck: Tensor, skips: tuple[Tensor, ...] = ()) -> Precomputed:
         """Compute the part that depends on the condition alone.
 
-        It needs h (B, F, s, s), and H's activations if the generator uses any.
+        It needs h (B, F, s, s), and H's activations and the condition if the generator uses them.
         """
         # all layers that follow are faster if the channels of a cell are adjacent in memory
         bottleneck, *last_skips = (part.contiguous(memory_format=torch.channels_last) for part in (bottleneck, *skips))
@@ -156,18 +190,33 @@ class Generator(nn.Module):
 
     def from_precomputed(self, precomputed: Precomputed, latent: Tensor) -> Tensor:
         """Compute maps (B, C, S, S) from the result of ``precompute`` and latents (B, D)."""
+        skips = precomputed.skips if self.around is None else precomputed.skips[:-1]
+        cells = latent.unflatten(1, (-1, *self.latent_side)) if latent.shape[1] else None  # (B, D, 1, 1) or (B, ., s, s)
         joined = precomputed.first
-        if self.first_z is not None:
-            tiled = latent[:, :, None, None].expand(-1, -1, *self.geometry.side)  # (B, D, s, s)
-            joined = joined + self.first_z(tiled)  # (B, F', 2s, 2s)
-        activation = torch.relu(self.first_norm(joined))
+        if self.first_z is not None and cells is not None:
+            joined = joined + self.first_z(cells.expand(-1, -1, *self.geometry.side))  # (B, F', 2s, 2s)
+        activation = self._activate(self.first_norm(joined), 0, cells)
         for stage, grow in enumerate([None, *self.grow]):
             if grow is not None:
-                activation = grow(activation)
-            if stage < len(precomputed.skips):
-                activation = activation + precomputed.skips[stage]
+                convolve, norm, _ = grow
+                activation = self._activate(norm(convolve(activation)), stage, cells)
+            if stage < len(skips):
+                activation = activation + skips[stage]
         maps: Tensor = self.last(activation)[..., : self.geometry.height, : self.geometry.width]
+        if self.around is not None:
+            maps, weight = maps.chunk(2, dim=1)  # each (B, C, S, S)
+            maps = maps + torch.sigmoid(self.around + weight) * precomputed.skips[-1]
         return torch.tanh(maps) if self.bounded else maps
+
+    def _activate(self, normed: Tensor, stage: int, cells: Tensor | None) -> Tensor:
+        """Scale and shift activations (B, F', H, W) by z (B, ., 1, 1) or (B, ., s, s), and cut them off below 0."""
+        if self.modulate and cells is not None:
+            changes = self.modulate[stage](cells)  # (B, 2 F', ...)
+            if changes.shape[2:] != (1, 1):
+                changes = functional.interpolate(changes, normed.shape[2:], mode="bilinear", align_corners=False)
+            scale, shift = changes.chunk(2, dim=1)
+            normed = normed * (1 + scale) + shift
+        return torch.relu(normed)
 
     def forward(self, bottleneck: Tensor, latent: Tensor, skips: tuple[Tensor, ...] = ()) -> Tensor:
         """Compute maps (B, C, S, S) from bottlenecks h (B, F, s, s) and latents z (B, D).
@@ -226,11 +275,11 @@ class LatentOptimiser(nn.Module):
 
 
 def compute_bottleneck(
-    encoder: Encoder | PointwiseEncoder | GridBottleneck, condition: Tensor, skips: bool
+    encoder: Encoder | PointwiseEncoder | GridBottleneck, condition: Tensor, skips: bool, residual: bool = False
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute the bottleneck h (B, F, s, s) of conditions (B, C, S, S).
 
-    H's activations follow if ``skips`` is true, and an empty tuple otherwise.
+    A tuple follows of H's activations if ``skips`` is true, and of the condition if ``residual`` is.
 
     Examples
     --------
@@ -241,13 +290,24 @@ def compute_bottleneck(
     >>> bottleneck.shape, [tuple(skip.shape) for skip in skips]
     (torch.Size([2, 32, 4, 4]), [(2, 16, 8, 8), (2, 8, 16, 16)])
     """
+    around = (condition,) if residual else ()
     if skips:
-        return encoder.with_skips(condition)
-    return encoder(condition), ()
+        bottleneck, activations = encoder.with_skips(condition)
+        return bottleneck, activations + around
+    return encoder(condition), around
 
 
 def build_encoder_and_generator(
-    problem: Problem, width: int, code: int, latent: int, gain: float = 1.0, encoder: BottleneckEncoderName = "map"
+    problem: Problem,
+    width: int,
+    code: int,
+    latent: int,
+    gain: float = 1.0,
+    encoder: BottleneckEncoderName = "map",
+    *,
+    modulate: bool = False,
+    spatial: bool = False,
+    residual: bool = False,
 ) -> tuple[Encoder | PointwiseEncoder | GridBottleneck, Generator | PointwiseGenerator, int]:
     """Build H and G for a problem.
 
@@ -266,6 +326,8 @@ def build_encoder_and_generator(
     encoder : {"map", "grid", "pooled-grid"}
         Whether H reads the map as an image, or the density that Zernike moments stand for; the last
         is deeper and has fewer parameters.
+    modulate, spatial, residual : bool
+        Ways of z and of the condition through G (``Generator``); without effect on data without extent.
 
     Returns
     -------
@@ -277,7 +339,8 @@ def build_encoder_and_generator(
     Raises
     ------
     UserError
-        If the grid encoder cannot read such data.
+        If the grid encoder cannot read such data, the condition cannot be added to the prediction, or
+        the dimensions of z do not fit the cells.
 
     Examples
     --------
@@ -296,7 +359,24 @@ def build_encoder_and_generator(
         perceptron = PointwiseEncoder(problem.condition[0], code)
         return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
-    generator = Generator(geometry, latent, problem.target[0], problem.bounded, gain)
+    if residual and (problem.bounded or problem.condition != problem.target):
+        got = f"conditions of shape {problem.condition}, targets of {problem.target}"
+        raise UserError("a residual path is for spectral maps", got, "set residual=false")
+    cells = math.prod(geometry.side)
+    if spatial and latent % cells:
+        rows, columns = geometry.side
+        do = f"give a multiple of {cells}, or spatial=false"
+        raise UserError(f"z does not fit {rows} x {columns} cells of the bottleneck", f"latent={latent}", do)
+    generator = Generator(
+        geometry,
+        latent,
+        problem.target[0],
+        problem.bounded,
+        gain,
+        modulate=modulate,
+        spatial=spatial,
+        residual=residual,
+    )
     if encoder != "map" and problem.standardise is not None:
         return GridBottleneck(encoder, problem.standardise, geometry, width, code), generator, geometry.bottleneck
     return Encoder(geometry, code), generator, geometry.bottleneck

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pretext.data.alter_images import alter_images
 from pretext.data.batch import Batch, Example
 from pretext.data.standardise import Standardiser
 from pretext.method import Method, build_seeded
@@ -99,6 +100,13 @@ class Plan:
     def corrupt(self, batch: Batch, generator: torch.Generator) -> Example:
         """Apply the task to a batch."""
         return self.task_entry.apply(batch, self.task_config, generator)
+
+    def corrupt_training(self, batch: Batch, generator: torch.Generator) -> Example:
+        """Alter the images of a training batch as the plan says, and apply the task."""
+        if self.train.enlarge or self.train.mirror:
+            images = alter_images(batch.maps, self.train.enlarge, self.train.mirror, generator)
+            batch = batch._replace(maps=images)
+        return self.corrupt(batch, generator)
 
     def view(self, batch: Batch) -> torch.Tensor:
         """Return the conditions of a batch without corruption, from which features are computed."""

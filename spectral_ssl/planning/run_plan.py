@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.maps.reader import MapFile, open_maps
+from pretext.data.alter_images import check_alterations
 from pretext.methods.catalogue import METHODS, find_method
 from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import TASKS, find_task
@@ -107,6 +108,7 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
         **parts,
     )
     check_stream(plan, maps)
+    check_alterations(maps.basis, plan.train.enlarge, plan.train.mirror)
     plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps
     return plan, maps
 

@@ -90,7 +90,7 @@ def train(options: PretrainOptions, *, names_next: bool = True) -> TrainedRun:
         start = prepared[0] if prepared else join_run(*sent)
         Trainer(
             start.network,
-            start.plan.corrupt,
+            start.plan.corrupt_training,
             start.plan.view,
             start.training,
             start.plan.train,

@@ -62,6 +62,7 @@ class LatentPathConfig:
     dynamics: Literal["equation-4", "flow"] = "equation-4"
     flow_steps: int = field(default=16, metadata=within(1, 10_000))
     flow_solver: Solver = "euler"
+    candidates: int = field(default=1, metadata=within(1, 1000))
     steps: int = field(default=20, metadata=within(0, 10_000))
     step_size: float = field(default=30.0, metadata=within(0.0, 1e6))
     momentum: float = field(default=0.0, metadata=within(0.0, 0.9999))
@@ -105,6 +106,13 @@ class CGMLNetworksConfig:
         Ratio of the initial size of G's weights of z to that of its weights of h. h has many more
         rows than z and drowns it. On photographs of 64 pixels z did not move with 1 (latent steps
         of 0.004). It moved with sqrt(channels of h / dimensions of z).
+    modulate : bool
+        Whether z also scales and shifts the activations of G's layers.
+    spatial : bool
+        Whether z has values of its own for each cell of the bottleneck.
+    residual : bool
+        Whether the condition is added to the prediction, with weights that G computes; for spectral
+        maps that are damaged in part.
     """
 
     encoder: BottleneckEncoderName = "map"
@@ -113,6 +121,9 @@ class CGMLNetworksConfig:
     hidden: int = field(default=512, metadata=within(1, 65536))
     skips: bool = False
     latent_gain: float = field(default=1.0, metadata=within(0.0, 1e6))
+    modulate: bool = False
+    spatial: bool = False
+    residual: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, "method.networks")
@@ -134,6 +145,10 @@ class CGMLOptimisationConfig:
         none on Z.
     lipschitz_noise : float
         Standard deviation of the noise e of these penalties.
+    encoder_weight : float
+        Weight of the flow's loss in the training of H; 0 trains Z alone on it, as in algorithm 1. Where
+        z can carry all that the condition leaves open, G asks little of h, and h then says little of
+        which z is probable.
     inferred_weight : float
         Weight of a term that is not in the paper. It is E of the best of ``inferred_answers``
         predictions whose latents Z moved, as at inference. Without it, G is trained only at latents
@@ -155,6 +170,7 @@ class CGMLOptimisationConfig:
     path_loss: PathLoss = "l1"
     lipschitz: float = field(default=0.1, metadata=within(0.0, 1e6))
     lipschitz_noise: float = field(default=1e-3, metadata=within(0.0, 1e3))
+    encoder_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     inferred_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     inferred_answers: int = field(default=4, metadata=within(1, 1000))
     learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))

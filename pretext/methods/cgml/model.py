@@ -83,7 +83,15 @@ class CGML(MethodDefaults, nn.Module):
         self.problem = problem
         networks, optimisation, latent = config.networks, config.optimisation, config.path.latent
         self.encoder, self.generator, size = build_encoder_and_generator(
-            problem, networks.width, networks.code, latent, networks.latent_gain, networks.encoder
+            problem,
+            networks.width,
+            networks.code,
+            latent,
+            networks.latent_gain,
+            networks.encoder,
+            modulate=networks.modulate,
+            spatial=networks.spatial,
+            residual=networks.residual,
         )
         if config.path.dynamics == "flow" and latent > size:
             got = f"latent={latent}, bottleneck of {size} values"
@@ -129,11 +137,11 @@ class CGML(MethodDefaults, nn.Module):
             # The part of G that depends on h alone serves all latent steps and the last prediction.
             precomputed = self.generator.precompute(bottleneck, skips)
         frozen = Precomputed(precomputed.first.detach(), tuple(skip.detach() for skip in precomputed.skips))
-        first = self._first_latents(1, len(bottleneck), generator)[0]  # (B, D)
+        first = self._choose_first(frozen, example, generator)  # (B, D)
         path, start_error = self.latent_path(frozen, example, first)  # (M + 1, B, D)
-        path_loss = 0.0
+        path_loss, pull = 0.0, None
         if train_latent:
-            path_loss = yield from self._train_latent_optimiser(bottleneck.detach(), path, generator)
+            path_loss, pull = yield from self._train_latent_optimiser(bottleneck.detach(), path, generator)
 
         latent = path[-1]  # (B, D), carries no gradient
         with torch.set_grad_enabled(train_main):
@@ -147,6 +155,9 @@ class CGML(MethodDefaults, nn.Module):
             inferred = self._inferred_error(precomputed, bottleneck, example, generator)
         if train_main:
             total = error + settings.lipschitz * lipschitz + settings.inferred_weight * inferred
+            if pull is not None:
+                # The gradient of this by the parameters of H is that of the flow's loss.
+                total = total + settings.encoder_weight * (bottleneck * pull).sum()
             yield OptimisationStep(self.optimizers["main"], total)
         if is_main(generator):
             self.steps_done += 1
@@ -201,12 +212,23 @@ class CGML(MethodDefaults, nn.Module):
 
     def _bottleneck(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute h (B, F, s, s) of conditions (B, C, S, S), and H's activations that G takes as skips."""
-        return compute_bottleneck(self.encoder, condition, self.config.networks.skips)
+        return compute_bottleneck(
+            self.encoder, condition, self.config.networks.skips, self.config.networks.residual
+        )
 
     def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
         """Draw random z_0, (K, B, D)."""
         latents = draw_latents(modes * batch, self.config.path.latent, self.config.path.domain, generator, modes)
         return latents.view(modes, batch, -1)
+
+    @torch.no_grad()
+    def _choose_first(self, frozen: Precomputed, example: Example, generator: torch.Generator) -> Tensor:
+        """Draw candidates for z_0 and return the one of each sample with the smallest true error, (B, D)."""
+        candidates = self._first_latents(self.config.path.candidates, len(example.condition), generator)  # (K, B, D)
+        if len(candidates) == 1:
+            return candidates[0]
+        errors = torch.stack([self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates])
+        return candidates[errors.argmin(dim=0), torch.arange(errors.shape[1], device=errors.device)]
 
     def latent_path(self, precomputed: Precomputed, example: Example, first: Tensor) -> tuple[Tensor, float]:
         """Compute the latents z_0 .. z_M that follow the gradient of the true error.
@@ -258,12 +280,22 @@ class CGML(MethodDefaults, nn.Module):
 
     def _train_latent_optimiser(
         self, bottleneck: Tensor, path: Tensor, generator: torch.Generator
-    ) -> Generator[OptimisationStep, float, float]:
-        """Step Z at each latent of the path (M + 1, B, D), or once on the whole path; return its mean loss."""
+    ) -> Generator[OptimisationStep, float, tuple[float, Tensor | None]]:
+        """Step Z at each latent of the path (M + 1, B, D), or once on the whole path.
+
+        Returns its mean loss, and with ``encoder_weight`` the gradient of the loss by h.
+        """
         settings, total, steps = self.config.optimisation, 0.0, 0
         if isinstance(self.latent_optimiser, VelocityField):
-            loss = flow_loss(self.latent_optimiser, bottleneck, path[0], path[-1], generator)
-            return (yield OptimisationStep(self.optimizers["latent"], loss))
+            # The nearest of several candidates no longer has the distribution of the latents that
+            # inference begins at, so the flow begins at other ones.
+            is_chosen = self.config.path.candidates > 1
+            first = self._first_latents(1, len(bottleneck), generator)[0] if is_chosen else path[0]  # (B, D)
+            known = bottleneck.requires_grad_(bool(settings.encoder_weight))
+            loss = flow_loss(self.latent_optimiser, known, first, path[-1], generator)
+            pull = torch.autograd.grad(loss, known, retain_graph=True)[0] if settings.encoder_weight else None
+            value = yield OptimisationStep(self.optimizers["latent"], loss)
+            return value, pull
         for loss in path_losses(
             self.latent_optimiser,
             bottleneck,
@@ -276,7 +308,7 @@ class CGML(MethodDefaults, nn.Module):
         ):
             batch_loss = yield OptimisationStep(self.optimizers["latent"], loss)
             total, steps = total + batch_loss, steps + 1
-        return total / max(steps, 1)
+        return total / max(steps, 1), None
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the noise e of the Lipschitz penalties, of the shape of ``like``."""

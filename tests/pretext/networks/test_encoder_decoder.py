@@ -1,0 +1,147 @@
+"""The ways of z and of the condition through the generator: modulation, z for each cell, the residual path."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pretext.data.batch import Example, Problem
+from pretext.method import build_seeded
+from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.model import CGML
+from pretext.methods.regression import Regression, RegressionConfig
+from pretext.networks.basic_layers import plan
+from pretext.networks.encoder_decoder import Generator, build_encoder_and_generator
+from pretext.optimisation import run_whole_batch
+from spectral_ssl.ground.config import build_config
+from spectral_ssl.ground.errors import UserError
+
+MAPS = Problem((3, 17, 17), (3, 17, 17), False)  # bottleneck of 5 x 5 cells
+SMALL = {"width": 8, "code": 16, "hidden": 16, "steps": 2, "dynamics": "flow"}
+
+
+def seeded(seed: int = 3) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*size: int, seed: int = 3) -> Tensor:
+    return torch.randn(*size, generator=seeded(seed))
+
+
+def make_generator(**ways: bool) -> Generator:
+    torch.manual_seed(0)
+    return Generator(plan((3, 32, 32), 8), latent=32, out_channels=3, bounded=False, **ways)
+
+
+def give_one_cell(latent: int, row: int, column: int) -> Tensor:
+    """A latent (1, D) whose values are 1 in one of 4 x 4 cells and 0 elsewhere."""
+    cells = torch.zeros(1, latent // 16, 4, 4)
+    cells[:, :, row, column] = 1
+    return cells.flatten(1)
+
+
+@torch.no_grad()
+def test_z_scales_and_shifts_as_written_out() -> None:
+    generator = make_generator(modulate=True)
+    bottleneck, latent = normal(2, 32, 4, 4), normal(2, 32, seed=4)
+    activation = generator.first_h(bottleneck) + generator.first_z(latent[:, :, None, None].expand(-1, -1, 4, 4))
+    layers = [(None, generator.first_norm), *((grow[0], grow[1]) for grow in generator.grow)]
+    assert len(generator.modulate) == len(layers)
+    for (convolve, norm), modulate in zip(layers, generator.modulate, strict=True):
+        activation = norm(activation if convolve is None else convolve(activation))
+        weights = modulate.weight[:, :, 0, 0]  # (2 F', D)
+        scale, shift = (latent @ weights.T).chunk(2, dim=1)
+        activation = functional.relu(activation * (1 + scale[:, :, None, None]) + shift[:, :, None, None])
+    torch.testing.assert_close(generator(bottleneck, latent), generator.last(activation))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modulate", [False, True])
+def test_a_cell_of_z_changes_its_surroundings_most(modulate: bool) -> None:
+    generator = make_generator(spatial=True, modulate=modulate)
+    bottleneck = normal(1, 32, 4, 4)
+    whole = generator(bottleneck, torch.zeros(1, 32))
+    change = (generator(bottleneck, give_one_cell(32, 0, 3)) - whole).abs().mean(dim=(0, 1))  # (32, 32)
+    near, far = change[:8, 24:].mean(), change[16:, :16].mean()
+    assert near > 5 * far
+    # a latent that is the same in all cells is the latent that is tiled
+    tiled = make_generator(spatial=False)
+    assert tiled.first_z.weight.shape[0] == 16 * generator.first_z.weight.shape[0]
+
+
+@torch.no_grad()
+def test_a_residual_path_adds_the_condition() -> None:
+    generator = make_generator(residual=True)
+    bottleneck, latent, condition = normal(2, 32, 4, 4), normal(2, 32), normal(2, 3, 32, 32)
+    zero = generator(bottleneck, latent, (torch.zeros_like(condition),))
+    weights = (generator(bottleneck, latent, (condition,)) - zero) / condition
+    assert weights.min() > 0
+    assert weights.max() < 1
+    assert weights.median() == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item(), abs=0.05)
+    torch.nn.init.zeros_(generator.last.weight)
+    torch.nn.init.zeros_(generator.last.bias)
+    torch.testing.assert_close(generator(bottleneck, latent, (condition,)), torch.sigmoid(generator.around) * condition)
+
+
+def test_new_ways_leave_the_other_weights_as_they_were() -> None:
+    """A network without them draws the same first weights as before they existed."""
+    plain, changed = make_generator(), make_generator(modulate=True)
+    torch.testing.assert_close(plain.first_h.weight, changed.first_h.weight, rtol=0, atol=0)
+    torch.testing.assert_close(plain.grow[-1][0].weight, changed.grow[-1][0].weight, rtol=0, atol=0)
+    assert {"modulate", "around"}.isdisjoint(name.split(".")[0] for name in plain.state_dict())
+
+
+@pytest.mark.parametrize("ways", [{"modulate": True}, {"latent": 50, "spatial": True}, {"residual": True}])
+def test_methods_train_and_complete_with_them(ways: dict[str, object]) -> None:
+    method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, {**SMALL, **ways}, "method"), MAPS)
+    condition, target = normal(2, 4, 3, 17, 17)
+    example = Example(condition, target, torch.ones_like(target))
+    first = run_whole_batch(method, example, seeded())
+    for _ in range(15):
+        losses = run_whole_batch(method, example, seeded())
+    assert losses["loss"] < first["loss"]
+    answers = method.complete(condition, 3, seeded())
+    assert answers.shape == (4, 3, 3, 17, 17)
+    # a sample's predictions do not depend on its batch
+    alone = method.complete(condition[:1], 1, seeded())
+    with torch.no_grad():
+        latent = method.infer_path(method.encoder(condition[:1]), 1, seeded()).latents[-1]
+        bottleneck, skips = method._bottleneck(condition)
+        whole = method._decode(bottleneck, skips, latent.expand(-1, 4, -1))
+    torch.testing.assert_close(whole[:1], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_regression_has_the_residual_path_too() -> None:
+    method = build_seeded(Regression, 0, build_config(RegressionConfig, {"width": 8, "residual": True}, "method"), MAPS)
+    condition = normal(4, 3, 17, 17)
+    answer = method.complete(condition, 1, seeded())[:, 0]
+    correlation = torch.corrcoef(torch.stack([answer.flatten(), condition.flatten()]))[0, 1]
+    assert correlation > 0.9
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    images = Problem((3, 32, 32), (3, 32, 32), True)
+    with pytest.raises(UserError, match="a residual path is for spectral maps"):
+        build_encoder_and_generator(images, 8, 16, 4, residual=True)
+    with pytest.raises(UserError, match="z does not fit 5 x 5 cells of the bottleneck: got latent=10"):
+        build_encoder_and_generator(MAPS, 8, 16, 10, spatial=True)
+
+
+@torch.no_grad()
+def test_the_nearest_candidate_begins_the_descent() -> None:
+    settings = {**SMALL, "latent": 4, "candidates": 6, "latent_gain": 8.0}
+    method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, settings, "method"), MAPS)
+    condition, target = normal(2, 5, 3, 17, 17)
+    example = Example(condition, target, torch.ones_like(target))
+    bottleneck, skips = method._bottleneck(condition)
+    precomputed = method.generator.precompute(bottleneck, skips)
+    chosen = method._choose_first(precomputed, example, seeded())
+    tried = method._first_latents(6, 5, seeded())
+    errors = torch.stack([method.error(method.generator.from_precomputed(precomputed, each), example) for each in tried])
+    for sample in range(5):
+        torch.testing.assert_close(chosen[sample], tried[errors[:, sample].argmin(), sample])
+    # one candidate is the first latent of the paper, drawn as before
+    one: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, {**settings, "candidates": 1}, "method"), MAPS)
+    torch.testing.assert_close(
+        one._choose_first(precomputed, example, seeded()), one._first_latents(1, 5, seeded())[0], rtol=0, atol=0
+    )
