@@ -1,4 +1,4 @@
-"""Measure the training speed of cGML and of algorithm 1 as printed (tests/pretext/methods/algorithm_1.py).
+"""Measure the training speed of cGML, of algorithm 1 as printed (tests/pretext/methods/algorithm_1.py), and of L1 alone.
 
 Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that
 does nothing else. All variants have the same networks, initial weights, batches, random numbers and
@@ -29,6 +29,7 @@ from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.model import CGML
+from pretext.methods.regression import Regression, RegressionConfig
 from pretext.networks import basic_layers
 from pretext.optimisation import run_whole_batch
 from pretext.randomness import seeded_generator
@@ -40,6 +41,12 @@ CASES: dict[str, tuple[tuple[int, int, int], int, dict[str, Any]]] = {
     "images-64": ((3, 64, 64), 32, {"width": 64, "code": 1024, "step_size": 30.0}),
     "modelnet10-maps": ((11, 21, 21), 64, {"width": 64, "code": 512, "step_size": 30.0}),
     "tiny": ((2, 16, 16), 8, {"width": 8, "code": 16, "hidden": 16, "steps": 5}),
+}
+# Few, long gradient steps and no penalty, as in the recipes with a flow.
+FLOW: dict[str, dict[str, Any]] = {
+    "images-64": {"dynamics": "flow", "steps": 3, "step_size": 100.0, "lipschitz": 0.0},
+    "modelnet10-maps": {"dynamics": "flow", "steps": 3, "step_size": 100.0, "lipschitz": 0.0},
+    "tiny": {"dynamics": "flow", "steps": 2, "lipschitz": 0.0},
 }
 FACTORS = 16  # factors of the synthetic data
 WARM_UP = 2  # first batches, which are not timed
@@ -127,28 +134,35 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, {**settings, **more}, "method"), problem)
         return method
 
-    whole_path, each_step = make(latent_updates="whole-path"), make()
-    transcription = load_transcription().Algorithm1(make())
-    variants: dict[str, Any] = {"transcription": transcription, "each-step": each_step, "whole-path": whole_path}
+    def make_regression() -> Regression:
+        chosen = {key: settings[key] for key in ("width", "code")}
+        method: Regression = build_seeded(Regression, 0, build_config(RegressionConfig, chosen, "method"), problem)
+        return method
+
+    build = {
+        "transcription": lambda: load_transcription().Algorithm1(make()),
+        "each-step": make,
+        "whole-path": lambda: make(latent_updates="whole-path"),
+        "flow": lambda: make(**FLOW[name]),
+        "regression": make_regression,
+    }
+    variants: dict[str, Any] = {variant: build_variant() for variant, build_variant in build.items()}
 
     work, is_available = {}, basic_layers.available
     basic_layers.available = False  # The counter of torch does not know the compiled layers.
-    for variant, counted in (
-        ("transcription", load_transcription().Algorithm1(make())),
-        ("each-step", make()),
-        ("whole-path", make(latent_updates="whole-path")),
-    ):
+    for variant, build_variant in build.items():
         with FlopCounterMode(display=False) as counter:
-            train_on(counted, made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
+            train_on(build_variant(), made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
         work[variant] = counter.get_total_flops()
     basic_layers.available = is_available
 
-    parts = {"each-step": PartTimes(each_step), "whole-path": PartTimes(whole_path)}
+    parts = {variant: PartTimes(variants[variant]) for variant in ("each-step", "whole-path", "flow")}
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     losses: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for step in range(batches):
         example = made_up_batch(shape, size, bounded, seeded_generator("batch", step))
-        order = list(variants)[step % 3 :] + list(variants)[: step % 3]  # No variant always runs first.
+        turn = step % len(variants)
+        order = list(variants)[turn:] + list(variants)[:turn]  # No variant always runs first.
         for variant in order:
             begin = time.perf_counter()
             losses[variant].append(train_on(variants[variant], example, seeded_generator("step", step)))
@@ -172,16 +186,25 @@ def compare(name: str, batches: int) -> dict[str, Any]:
                 loss: statistics.fmean(row[loss] for row in losses[variant][-last:]) for loss in losses[variant][0]
             },
             "inferred_error_held_out": inferred_error(predictor, held_out),
+            "speed_ratio": statistics.median(seconds["transcription"][WARM_UP:]) / median,
+            "steps_of_regression": median / statistics.median(seconds["regression"][WARM_UP:]),
         }
+        if isinstance(predictor, CGML):
+            result[variant]["oracle_error_held_out"] = oracle_error(predictor, held_out)
         if variant in parts:
             result[variant]["share_of_time"] = parts[variant].shares(median)
-            result[variant]["speed_ratio"] = statistics.median(seconds["transcription"][WARM_UP:]) / median
     return {"shape": shape, "batch": size, "settings": settings, "batches": batches, "variants": result}
 
 
-def inferred_error(method: CGML, example: Example) -> float:
+def inferred_error(method: CGML | Regression, example: Example) -> float:
     """Compute the mean error of predictions that are inferred without the target."""
     predictions: Tensor = method.complete(example.condition, MODES, seeded_generator("answers"))
+    return statistics.fmean(float(sample_error(predictions[:, mode], example).mean()) for mode in range(MODES))
+
+
+def oracle_error(method: CGML, example: Example) -> float:
+    """Compute the mean error of predictions whose latents follow the true error, as in the method's own training."""
+    predictions: Tensor = method.oracle(example, MODES, seeded_generator("answers"))
     return statistics.fmean(float(sample_error(predictions[:, mode], example).mean()) for mode in range(MODES))
 
 

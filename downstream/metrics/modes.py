@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pretext.data.batch import Example
+from pretext.losses.reconstruction import sample_error
 from pretext.methods.cgml.latent_path import InferredPath
 
 
@@ -196,3 +198,39 @@ def score_marks(clean: Tensor, predictions: Tensor, mark: Tensor) -> dict[str, f
         "between": (~has_mark & ~is_clean).double().mean().item(),
         "both found": (has_mark.any(dim=1) & is_clean.any(dim=1)).double().mean().item(),
     }
+
+
+def score_clean_mode(example: Example, predictions: Tensor, wrong: Tensor) -> dict[str, float]:
+    """Compute how often predictions are nearer to the right target than to any wrong one.
+
+    Parameters
+    ----------
+    example : Example
+        N right targets with weights, each (N, C, H, W).
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predictions for each condition.
+    wrong : Tensor, shape (N, J, C, H, W)
+        J wrong targets of each. One that equals the right target where the weight is above 0 does not
+        count.
+
+    Returns
+    -------
+    dict of str to float
+        Shares from 0 to 1. ``clean``: predictions at most as far from the right target as from every
+        wrong one (weighted mean absolute difference). ``mostly clean``: conditions with more than
+        half of such predictions.
+
+    Examples
+    --------
+    >>> target = torch.zeros(1, 1, 1, 1)
+    >>> example = Example(target, target, torch.ones_like(target))
+    >>> score_clean_mode(example, torch.tensor([0.1, 0.4, 0.9]).view(1, 3, 1, 1, 1), torch.ones(1, 1, 1, 1, 1))
+    {'clean': 0.6666666666666666, 'mostly clean': 1.0}
+    """
+    is_clean = []
+    for sample in predictions.unbind(1):
+        to_right = sample_error(sample, example)  # (N,)
+        to_wrong = torch.stack([sample_error(sample, example._replace(target=each)) for each in wrong.unbind(1)])
+        is_clean.append((to_right <= to_wrong).all(dim=0))
+    clean = torch.stack(is_clean, dim=1).double()  # (N, K)
+    return {"clean": clean.mean().item(), "mostly clean": (clean.mean(dim=1) > 0.5).double().mean().item()}

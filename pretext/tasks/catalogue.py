@@ -29,7 +29,7 @@ from pretext.tasks.complete_shape import (
     complete_shape_problem,
     keeps_whole_shapes,
 )
-from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem
+from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_problem, list_wrong_targets
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.image_views import ImageViewsConfig, image_views, image_views_problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
@@ -112,6 +112,9 @@ class TaskEntry:
     absent_mark : callable, optional
         (config, H, W) -> pixels (1, 1, H, W), bool, of a mark that other settings of the task add
         to targets, if these targets have none; else None.
+    wrong_targets : callable, optional
+        (example, config) -> targets (N, J, C, H, W) that a prediction might be taken for, if those of
+        the example (N, C, H, W) are the right ones; else None.
     """
 
     config: type
@@ -129,6 +132,7 @@ class TaskEntry:
     reads_maps: Callable[[Any], bool] = return_true
     training_split: Callable[..., TrainingSplit] | None = None
     absent_mark: Callable[[Any, int, int], Tensor | None] | None = None
+    wrong_targets: Callable[[Example, Any], Tensor | None] | None = None
 
     def open_training_split(self, maps: MapFile, config: Any, standardise: Standardiser | None = None) -> TrainingSplit:
         """Open the training split of a map file with all that the task needs."""
@@ -171,6 +175,7 @@ TASKS: dict[str, TaskEntry] = {
         "some images are corrupted, and a part of the top half is hidden; recover it",
         corrupted_problem,
         mixes=True,
+        wrong_targets=list_wrong_targets,
     ),
     "denoise": TaskEntry(
         DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem

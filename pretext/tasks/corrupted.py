@@ -23,6 +23,8 @@ from pretext.randomness import rand
 from pretext.tasks.corruption.masks import draw_blocks
 from spectral_ssl.ground.config import check_ranges, within
 
+WRONG_TARGETS = 20  # with which each prediction is compared
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptedConfig:
@@ -90,6 +92,30 @@ def corrupt_halves(batch: Batch, config: CorruptedConfig, generator: torch.Gener
     inside[:, :, :half] = draw_blocks(samples, half, width, config.smallest, config.largest, generator)
     condition = torch.where(inside, 0.0, target if config.seen == "spoilt" else images)
     return Example(condition, target, inside.expand_as(target).to(target.dtype))
+
+
+def list_wrong_targets(example: Example, config: CorruptedConfig) -> Tensor | None:
+    """Overlap clean targets with those of others, so that predictions can be compared with both.
+
+    Parameters
+    ----------
+    example : Example
+        N clean targets (N, C, H, W).
+    config : CorruptedConfig
+        Settings.
+
+    Returns
+    -------
+    Tensor, shape (N, J, C, H, W), or None
+        J = 20 corrupted targets of each, or N - 1 if those are fewer; None if the targets of the
+        config are not all clean or there is just one.
+    """
+    count = min(WRONG_TARGETS, len(example.target) - 1)
+    if config.share or not count:
+        return None
+    rows = torch.arange(len(example.target))
+    others = ((rows + 1 + step) % len(rows) for step in range(count))
+    return torch.stack([overlap_halves(example.target, other, config.overlap) for other in others], dim=1)
 
 
 def draw_others(samples: int, generator: torch.Generator) -> Tensor:

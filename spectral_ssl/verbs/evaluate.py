@@ -17,7 +17,7 @@ from downstream.figures.training_curves import draw_convergence
 from downstream.metrics.error_by_degree import compute_degree_errors
 from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.lpips import SMALLEST_SIDE, load_perceptual_distance
-from downstream.metrics.modes import score_marks, summarise_path
+from downstream.metrics.modes import score_clean_mode, score_marks, summarise_path
 from downstream.metrics.prediction_scores import (
     ImageMetrics,
     score_images,
@@ -236,6 +236,7 @@ def _choose_image_scores(
         "warning": frechet_distance(of_truth, of_truth).warning,
     }
     mark = entry.absent_mark(config, *example.target.shape[2:]) if entry.absent_mark is not None else None
+    wrong = entry.wrong_targets(example, config) if entry.wrong_targets is not None else None
 
     def score(predictions: Tensor) -> dict[str, float]:
         composed = compose(example, predictions)
@@ -243,6 +244,8 @@ def _choose_image_scores(
         scores = score_images(truth, torch.stack(images, dim=1), metrics, seeded_generator(seed, "pairs"))
         if mark is not None:
             scores |= score_marks(example.target, composed, mark)
+        if wrong is not None:
+            scores |= score_clean_mode(example, composed, wrong)
         return scores
 
     return score, measured_by
@@ -277,11 +280,18 @@ def _error_by_degree(
     }
     draw_degree_errors(image, errors)
     first = next(iter(errors.values()))
+    # A map that is nearer to the second sampling than the noisy one is has lost noise, and not
+    # learnt the noise of the first.
+    to_second = {} if noisy is None else {
+        name: compute_degree_errors(noisy, run.standardise.undo(values).numpy(), run.basis).error.tolist()
+        for name, values in predictions.items()
+    }  # fmt: skip
     return {
         "degrees": first.degrees.tolist(),
         "spread": first.spread.tolist(),
         "noise": None if first.noise is None else first.noise.tolist(),
         "error": {name: error.error.tolist() for name, error in errors.items()},
+        "error_to_second_sampling": to_second,
     }
 
 

@@ -12,6 +12,9 @@ from command_line import call
 from PIL import Image
 
 import spectral_ssl
+from data_prep.layout import list_indices, unfold
+from pretext.randomness import seeded_generator
+from pretext.runs.evaluation import select_held_out_rows
 from pretext.training.batch_step import BatchStep
 from spectral_ssl.ground.errors import UserError
 
@@ -94,6 +97,12 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(digits_file: Path
     assert by_degree["degrees"] == list(range(7))
     assert len(by_degree["error"]["cgml, z moved by Z"]) == 7
     assert all(noise > 0 for noise in by_degree["noise"][1:])
+    rows = select_held_out_rows(maps, 20)
+    damaged = run.example(maps, rows, seeded_generator(0, "evaluate")).condition
+    difference = unfold(run.standardise.undo(damaged).double().numpy() - second.read(rows), maps.basis)
+    ell = list_indices(maps.basis)[:, 1]
+    by_hand = [np.sqrt(np.square(difference[:, ell == degree]).mean()) for degree in range(7)]
+    np.testing.assert_allclose(by_degree["error_to_second_sampling"]["the corrupted input"], by_hand, rtol=1e-6)
     assert 0 < result["rows"][1]["reconstruction mAP"] <= 1
     assert (run.folder / "samples" / "degrees.png").is_file()
     spectral_ssl.complete(run, count=2, modes=1)

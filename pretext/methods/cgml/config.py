@@ -145,10 +145,6 @@ class CGMLOptimisationConfig:
         none on Z.
     lipschitz_noise : float
         Standard deviation of the noise e of these penalties.
-    encoder_weight : float
-        Weight of the flow's loss in the training of H; 0 trains Z alone on it, as in algorithm 1. Where
-        z can carry all that the condition leaves open, G asks little of h, and h then says little of
-        which z is probable.
     inferred_weight : float
         Weight of a term that is not in the paper. It is E of the best of ``inferred_answers``
         predictions whose latents Z moved, as at inference. Without it, G is trained only at latents
@@ -170,7 +166,6 @@ class CGMLOptimisationConfig:
     path_loss: PathLoss = "l1"
     lipschitz: float = field(default=0.1, metadata=within(0.0, 1e6))
     lipschitz_noise: float = field(default=1e-3, metadata=within(0.0, 1e3))
-    encoder_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     inferred_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     inferred_answers: int = field(default=4, metadata=within(1, 1000))
     learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))

@@ -139,9 +139,9 @@ class CGML(MethodDefaults, nn.Module):
         frozen = Precomputed(precomputed.first.detach(), tuple(skip.detach() for skip in precomputed.skips))
         first = self._choose_first(frozen, example, generator)  # (B, D)
         path, start_error = self.latent_path(frozen, example, first)  # (M + 1, B, D)
-        path_loss, pull = 0.0, None
+        path_loss = 0.0
         if train_latent:
-            path_loss, pull = yield from self._train_latent_optimiser(bottleneck.detach(), path, generator)
+            path_loss = yield from self._train_latent_optimiser(bottleneck.detach(), path, generator)
 
         latent = path[-1]  # (B, D), carries no gradient
         with torch.set_grad_enabled(train_main):
@@ -155,9 +155,6 @@ class CGML(MethodDefaults, nn.Module):
             inferred = self._inferred_error(precomputed, bottleneck, example, generator)
         if train_main:
             total = error + settings.lipschitz * lipschitz + settings.inferred_weight * inferred
-            if pull is not None:
-                # The gradient of this by the parameters of H is that of the flow's loss.
-                total = total + settings.encoder_weight * (bottleneck * pull).sum()
             yield OptimisationStep(self.optimizers["main"], total)
         if is_main(generator):
             self.steps_done += 1
@@ -280,22 +277,16 @@ class CGML(MethodDefaults, nn.Module):
 
     def _train_latent_optimiser(
         self, bottleneck: Tensor, path: Tensor, generator: torch.Generator
-    ) -> Generator[OptimisationStep, float, tuple[float, Tensor | None]]:
-        """Step Z at each latent of the path (M + 1, B, D), or once on the whole path.
-
-        Returns its mean loss, and with ``encoder_weight`` the gradient of the loss by h.
-        """
+    ) -> Generator[OptimisationStep, float, float]:
+        """Step Z at each latent of the path (M + 1, B, D), or once on the whole path; return its mean loss."""
         settings, total, steps = self.config.optimisation, 0.0, 0
         if isinstance(self.latent_optimiser, VelocityField):
             # The nearest of several candidates no longer has the distribution of the latents that
             # inference begins at, so the flow begins at other ones.
             is_chosen = self.config.path.candidates > 1
             first = self._first_latents(1, len(bottleneck), generator)[0] if is_chosen else path[0]  # (B, D)
-            known = bottleneck.requires_grad_(bool(settings.encoder_weight))
-            loss = flow_loss(self.latent_optimiser, known, first, path[-1], generator)
-            pull = torch.autograd.grad(loss, known, retain_graph=True)[0] if settings.encoder_weight else None
-            value = yield OptimisationStep(self.optimizers["latent"], loss)
-            return value, pull
+            loss = flow_loss(self.latent_optimiser, bottleneck, first, path[-1], generator)
+            return (yield OptimisationStep(self.optimizers["latent"], loss))
         for loss in path_losses(
             self.latent_optimiser,
             bottleneck,
@@ -308,7 +299,7 @@ class CGML(MethodDefaults, nn.Module):
         ):
             batch_loss = yield OptimisationStep(self.optimizers["latent"], loss)
             total, steps = total + batch_loss, steps + 1
-        return total / max(steps, 1), None
+        return total / max(steps, 1)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the noise e of the Lipschitz penalties, of the shape of ``like``."""

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
-from downstream.metrics.modes import score_marks, score_modes, summarise_path
+from downstream.metrics.modes import score_clean_mode, score_marks, score_modes, summarise_path
+from pretext.data.batch import Example
 from pretext.methods.cgml.latent_path import InferredPath
 from pretext.tasks.alternate import MARKS, AlternateConfig, find_absent_mark
+from pretext.tasks.corrupted import CorruptedConfig, list_wrong_targets, overlap_halves
 
 
 def test_a_report_worked_out_by_hand() -> None:
@@ -52,3 +54,33 @@ def test_predictions_with_without_and_between_the_mark() -> None:
     assert mark is not None
     scores = score_marks(clean, predictions, mark)
     assert scores == pytest.approx({"with the mark": 1 / 6, "without": 4 / 6, "between": 1 / 6, "both found": 0.5})
+
+
+def test_predictions_nearest_to_the_clean_target_are_counted_by_hand() -> None:
+    target = torch.zeros(2, 1, 1, 2)
+    weight = torch.tensor([1.0, 0.0]).expand(2, 1, 1, 2)  # the second value does not count
+    wrong = torch.tensor([[[1.0, 0.0], [-2.0, 0.0], [0.0, 7.0]]]).expand(2, 3, 2).view(2, 3, 1, 1, 2)
+    values = torch.tensor([[0.4, 0.6, -0.9, -1.1], [0.0, 0.5, 0.1, 2.0]])  # of four predictions
+    predictions = torch.stack([values, torch.full_like(values, 9.0)], dim=2).view(2, 4, 1, 1, 2)
+    scores = score_clean_mode(Example(target, target, weight), predictions, wrong)
+    # nearest to 0 of 1, -2 and 0 (which does not count): 0.4 and -0.9; 0, 0.5 (a tie) and 0.1
+    assert scores == {"clean": 5 / 8, "mostly clean": 0.5}
+
+
+def test_wrong_targets_are_the_clean_ones_with_others_over_them() -> None:
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    example = Example(images, images, torch.ones_like(images))
+    assert list_wrong_targets(example, CorruptedConfig(share=0.2)) is None
+    assert list_wrong_targets(Example(*(part[:1] for part in example)), CorruptedConfig(share=0)) is None
+    wrong = list_wrong_targets(example, CorruptedConfig(share=0, overlap="replace"))
+    assert wrong is not None
+    assert wrong.shape == (4, 3, 1, 8, 8)
+    for sample in range(4):
+        others = {number for number in range(4) if number != sample}
+        for each in wrong[sample]:
+            (found,) = (number for number in others if torch.equal(each[:, :4], images[number][:, :4]))
+            others.remove(found)
+            torch.testing.assert_close(each[:, 4:], images[sample][:, 4:], rtol=0, atol=0)
+    added = list_wrong_targets(example, CorruptedConfig(share=0))
+    assert added is not None
+    torch.testing.assert_close(added[:, 0], overlap_halves(images, torch.tensor([1, 2, 3, 0]), "sum"))
