@@ -16,15 +16,15 @@ from pretext.randomness import rand
 from spectral_ssl.ground.errors import UserError
 
 
-def check_alterations(basis: Basis, enlarge: float, mirror: bool) -> None:
+def check_alterations(basis: Basis, enlarge: float, flip: bool) -> None:
     """Raise a UserError if maps of a basis that is not of images are to be altered as images."""
-    if (enlarge or mirror) and basis.kind != "pixels":
-        setting = "train.enlarge" if enlarge else "train.mirror"
+    if (enlarge or flip) and basis.kind != "pixels":
+        setting = "train.enlarge" if enlarge else "train.flip"
         do = "leave it out; tasks that read points have settings of their own, such as task.mirror"
         raise UserError(f"{setting} alters images", f"maps of kind {basis.kind!r}", do)
 
 
-def alter_images(images: Tensor, enlarge: float, mirror: bool, generator: torch.Generator) -> Tensor:
+def alter_images(images: Tensor, enlarge: float, flip: bool, generator: torch.Generator) -> Tensor:
     """Cut each image out of an enlarged copy of itself, and mirror it with probability 1/2.
 
     Parameters
@@ -34,7 +34,7 @@ def alter_images(images: Tensor, enlarge: float, mirror: bool, generator: torch.
     enlarge : float
         Share by which both sides are enlarged (bilinear); the position of the part of the former size
         is uniform. With 0 the pixels are those of the image.
-    mirror : bool
+    flip : bool
         Whether images are mirrored left to right with probability 1/2.
     generator : torch.Generator
         The only source of random numbers.
@@ -52,7 +52,7 @@ def alter_images(images: Tensor, enlarge: float, mirror: bool, generator: torch.
     True
     """
     draws = rand(len(images), 3, generator=generator)
-    is_mirrored = (draws[:, 0] < 0.5) & mirror
+    is_mirrored = (draws[:, 0] < 0.5) & flip
     if enlarge:
         scale = 1 / (1 + enlarge)
         frames = torch.zeros(len(images), 2, 3)

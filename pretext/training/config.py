@@ -22,7 +22,7 @@ class TrainConfig:
     enlarge : float
         Training images are enlarged by this share of their sides, and a random part of the former
         size is cut out (``pretext.data.alter_images``); 0 for no change. For images only.
-    mirror : bool
+    flip : bool
         Whether training images are mirrored left to right with probability 1/2.
     accumulate : int
         Number of parts in which each process works through its rows of a batch, one after the
@@ -52,7 +52,7 @@ class TrainConfig:
     fresh: int = field(default=0, metadata=within(0, 1_000_000_000))
     batch_size: int = field(default=64, metadata=within(1, 1_000_000))
     enlarge: float = field(default=0.0, metadata=within(0.0, 1.0))
-    mirror: bool = False
+    flip: bool = False
     accumulate: int = field(default=1, metadata=within(1, 1_000_000))
     precision: Precision = "auto"
     compile: bool = False

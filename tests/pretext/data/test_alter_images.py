@@ -74,7 +74,7 @@ def test_a_sample_is_altered_alike_in_a_part_of_its_batch() -> None:
 def test_a_plan_alters_the_images_of_the_training_only() -> None:
     entry = find_task("inpaint")
     plan = Plan(
-        method="regression", task="inpaint", train=TrainConfig(enlarge=0.2, mirror=True), data="", data_digest="",
+        method="regression", task="inpaint", train=TrainConfig(enlarge=0.2, flip=True), data="", data_digest="",
         method_config=find_method("regression").config(), task_config=entry.config(),
     )  # fmt: skip
     basis = pixel_basis(3, 24, 20)
@@ -87,6 +87,6 @@ def test_a_plan_alters_the_images_of_the_training_only() -> None:
 def test_only_images_are_altered() -> None:
     check_alterations(pixel_basis(3, 8, 8), 0.1, True)
     check_alterations(zernike_basis(4), 0.0, False)
-    for enlarge, mirror, name in ((0.1, False, "train.enlarge"), (0.0, True, "train.mirror")):
+    for enlarge, flip, name in ((0.1, False, "train.enlarge"), (0.0, True, "train.flip")):
         with pytest.raises(UserError, match=f"{name} alters images: got maps of kind 'zernike'"):
-            check_alterations(zernike_basis(4), enlarge, mirror)
+            check_alterations(zernike_basis(4), enlarge, flip)
