@@ -24,6 +24,7 @@ from spectral_ssl.ground.run_folder import read_metrics
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("cgml", "regression", "context-encoder", "pix2pix")
+MORE_METHODS = ("bicycle-gan", "mr-gan")
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--workspace", required=True, type=Path)
     parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
     parser.add_argument("--score-data", type=Path, help="map file whose test split is predicted, if not that of --data")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS + MORE_METHODS, default=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--set", action="append", default=[], help="setting of all methods; repeatable")

@@ -4,8 +4,7 @@ The architecture follows the context-encoder-like networks of the first paper (c
 Strided 4x4 convolutions halve the map until about 4x4 is left. A layer over all of that gives a
 code. A second layer turns the code into the bottleneck h (width x 2^(levels-1) channels), and the
 generator turns h back into a map. The latent z is tiled over the bottleneck and joined to it. It may
-also scale and shift the activations of every layer (``modulate``), and differ from cell to cell of the
-bottleneck (``spatial``).
+also scale and shift the activations of every layer (``modulate``).
 
 There are two deviations: group normalisation replaces batch normalisation, and there is no dropout.
 The reason is the same for both: a sample's latent path must not depend on its batch.
@@ -22,7 +21,6 @@ Letters in shapes: B batch, C channels of the map, S side lengths of the map, s 
 bottleneck, F channels of the bottleneck, D dimensions of z.
 """
 
-import math
 from itertools import pairwise
 from typing import Literal
 
@@ -120,9 +118,6 @@ class Generator(nn.Module):
     modulate : bool
         Whether z also scales and shifts the activations of every layer but the last (FiLM; Perez et
         al., AAAI 2018).
-    spatial : bool
-        Whether z is a map of D / (s s) values for each cell of the bottleneck, and not tiled. D must
-        be a multiple of s s.
     residual : bool
         Whether the condition is added to the output. It must have the shape of the output, and be
         the last of the ``skips``.
@@ -145,7 +140,6 @@ class Generator(nn.Module):
         gain: float = 1.0,
         *,
         modulate: bool = False,
-        spatial: bool = False,
         residual: bool = False,
     ) -> None:
         super().__init__()
@@ -153,11 +147,9 @@ class Generator(nn.Module):
         self.bounded = bounded  # images are in [-1, 1]; standardised coefficients have no bound
         widths = geometry.widths[::-1]
         after_first = widths[1] if len(widths) > 1 else widths[0]
-        self.latent_side = geometry.side if spatial else (1, 1)
-        of_cell = latent // math.prod(self.latent_side)
         self.first_h = nn.ConvTranspose2d(widths[0], after_first, 4, stride=2, padding=1)
         # a network without z (latent 0) gives one map for each condition
-        self.first_z = nn.ConvTranspose2d(of_cell, after_first, 4, stride=2, padding=1, bias=False) if latent else None
+        self.first_z = nn.ConvTranspose2d(latent, after_first, 4, stride=2, padding=1, bias=False) if latent else None
         if self.first_z is not None:
             with torch.no_grad():
                 self.first_z.weight *= gain
@@ -167,7 +159,7 @@ class Generator(nn.Module):
             for before, after in pairwise(widths[1:])
         )
         self.modulate = nn.ModuleList(
-            nn.Conv2d(of_cell, 2 * channels, 1, bias=False)
+            nn.Linear(latent, 2 * channels, bias=False)
             for channels in ((after_first, *widths[2:]) if modulate and latent else ())
         )
         last_channels = 2 * out_channels if residual else out_channels
@@ -191,15 +183,15 @@ class Generator(nn.Module):
     def from_precomputed(self, precomputed: Precomputed, latent: Tensor) -> Tensor:
         """Compute maps (B, C, S, S) from the result of ``precompute`` and latents (B, D)."""
         skips = precomputed.skips if self.around is None else precomputed.skips[:-1]
-        cells = latent.unflatten(1, (-1, *self.latent_side)) if latent.shape[1] else None  # (B, D, 1, 1) or (B, ., s, s)
         joined = precomputed.first
-        if self.first_z is not None and cells is not None:
-            joined = joined + self.first_z(cells.expand(-1, -1, *self.geometry.side))  # (B, F', 2s, 2s)
-        activation = self._activate(self.first_norm(joined), 0, cells)
+        if self.first_z is not None:
+            tiled = latent[:, :, None, None].expand(-1, -1, *self.geometry.side)  # (B, D, s, s)
+            joined = joined + self.first_z(tiled)  # (B, F', 2s, 2s)
+        activation = self._activate(self.first_norm(joined), 0, latent)
         for stage, grow in enumerate([None, *self.grow]):
             if grow is not None:
                 convolve, norm, _ = grow
-                activation = self._activate(norm(convolve(activation)), stage, cells)
+                activation = self._activate(norm(convolve(activation)), stage, latent)
             if stage < len(skips):
                 activation = activation + skips[stage]
         maps: Tensor = self.last(activation)[..., : self.geometry.height, : self.geometry.width]
@@ -208,13 +200,10 @@ class Generator(nn.Module):
             maps = maps + torch.sigmoid(self.around + weight) * precomputed.skips[-1]
         return torch.tanh(maps) if self.bounded else maps
 
-    def _activate(self, normed: Tensor, stage: int, cells: Tensor | None) -> Tensor:
-        """Scale and shift activations (B, F', H, W) by z (B, ., 1, 1) or (B, ., s, s), and cut them off below 0."""
-        if self.modulate and cells is not None:
-            changes = self.modulate[stage](cells)  # (B, 2 F', ...)
-            if changes.shape[2:] != (1, 1):
-                changes = functional.interpolate(changes, normed.shape[2:], mode="bilinear", align_corners=False)
-            scale, shift = changes.chunk(2, dim=1)
+    def _activate(self, normed: Tensor, stage: int, latent: Tensor) -> Tensor:
+        """Scale and shift activations (B, F', H, W) by z (B, D), and cut them off below 0."""
+        if self.modulate:
+            scale, shift = self.modulate[stage](latent)[:, :, None, None].chunk(2, dim=1)  # each (B, F', 1, 1)
             normed = normed * (1 + scale) + shift
         return torch.relu(normed)
 
@@ -306,7 +295,6 @@ def build_encoder_and_generator(
     encoder: BottleneckEncoderName = "map",
     *,
     modulate: bool = False,
-    spatial: bool = False,
     residual: bool = False,
 ) -> tuple[Encoder | PointwiseEncoder | GridBottleneck, Generator | PointwiseGenerator, int]:
     """Build H and G for a problem.
@@ -326,7 +314,7 @@ def build_encoder_and_generator(
     encoder : {"map", "grid", "pooled-grid"}
         Whether H reads the map as an image, or the density that Zernike moments stand for; the last
         is deeper and has fewer parameters.
-    modulate, spatial, residual : bool
+    modulate, residual : bool
         Ways of z and of the condition through G (``Generator``); without effect on data without extent.
 
     Returns
@@ -339,8 +327,7 @@ def build_encoder_and_generator(
     Raises
     ------
     UserError
-        If the grid encoder cannot read such data, the condition cannot be added to the prediction, or
-        the dimensions of z do not fit the cells.
+        If the grid encoder cannot read such data, or the condition cannot be added to the prediction.
 
     Examples
     --------
@@ -362,11 +349,6 @@ def build_encoder_and_generator(
     if residual and (problem.bounded or problem.condition != problem.target):
         got = f"conditions of shape {problem.condition}, targets of {problem.target}"
         raise UserError("a residual path is for spectral maps", got, "set residual=false")
-    cells = math.prod(geometry.side)
-    if spatial and latent % cells:
-        rows, columns = geometry.side
-        do = f"give a multiple of {cells}, or spatial=false"
-        raise UserError(f"z does not fit {rows} x {columns} cells of the bottleneck", f"latent={latent}", do)
     generator = Generator(
         geometry,
         latent,
@@ -374,7 +356,6 @@ def build_encoder_and_generator(
         problem.bounded,
         gain,
         modulate=modulate,
-        spatial=spatial,
         residual=residual,
     )
     if encoder != "map" and problem.standardise is not None:

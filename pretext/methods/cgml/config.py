@@ -108,8 +108,6 @@ class CGMLNetworksConfig:
         of 0.004). It moved with sqrt(channels of h / dimensions of z).
     modulate : bool
         Whether z also scales and shifts the activations of G's layers.
-    spatial : bool
-        Whether z has values of its own for each cell of the bottleneck.
     residual : bool
         Whether the condition is added to the prediction, with weights that G computes; for spectral
         maps that are damaged in part.
@@ -122,7 +120,6 @@ class CGMLNetworksConfig:
     skips: bool = False
     latent_gain: float = field(default=1.0, metadata=within(0.0, 1e6))
     modulate: bool = False
-    spatial: bool = False
     residual: bool = False
 
     def __post_init__(self) -> None:

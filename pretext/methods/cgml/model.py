@@ -90,7 +90,6 @@ class CGML(MethodDefaults, nn.Module):
             networks.latent_gain,
             networks.encoder,
             modulate=networks.modulate,
-            spatial=networks.spatial,
             residual=networks.residual,
         )
         if config.path.dynamics == "flow" and latent > size:
