@@ -170,7 +170,8 @@ def score_spectral_maps(
     -------
     dict of str to float
         Retrieval of the clean map by the first prediction (mean average precision and recall at 1,
-        from 0 to 1). The diversity needs K >= 2.
+        from 0 to 1). With K >= 2 also retrieval by the prediction of each condition that is nearest to
+        its target (mean absolute difference), and the diversity.
 
     Examples
     --------
@@ -184,6 +185,10 @@ def score_spectral_maps(
     retrieval = score_reconstruction_retrieval(predictions[:, 0][:, valid].numpy(), target[:, valid].numpy())
     scores = {"reconstruction mAP": retrieval.mean_average_precision, "recall at 1": retrieval.recall_at_1}
     if predictions.shape[1] > 1:
+        difference = (predictions - target[:, None])[:, :, valid].abs().mean(dim=2)  # (N, K)
+        best = predictions[torch.arange(len(predictions)), difference.argmin(dim=1)]  # (N, C, H, W)
+        of_best = score_reconstruction_retrieval(best[:, valid].numpy(), target[:, valid].numpy())
+        scores["mAP of the best"] = of_best.mean_average_precision
         diversity = prediction_diversity(predictions, make_rms_distance(valid), generator)
         scores["diversity (RMS, standardised)"] = float(diversity.mean())
     return scores

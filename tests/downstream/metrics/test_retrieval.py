@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from downstream.metrics import retrieval
+from downstream.metrics.prediction_scores import score_spectral_maps
 from downstream.metrics.retrieval import score_class_retrieval, score_reconstruction_retrieval
 from spectral_ssl.ground.errors import UserError
 
@@ -110,3 +112,18 @@ def test_unusable_input_is_refused() -> None:
     for labels in (np.zeros(5, int), np.arange(6), np.full(6, -1)):
         with pytest.raises(UserError):
             score_class_retrieval(rows, labels)
+
+
+def test_the_best_of_several_predictions_finds_its_object() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(5, 1, 3, 3, generator=generator)
+    valid = torch.ones(1, 3, 3, dtype=torch.bool)
+    valid[0, 0, 0] = False
+    # the first prediction is that of the next object, the second is right where it counts
+    right = torch.where(valid, target, 99.0)
+    predictions = torch.stack([target.roll(1, 0), right], dim=1)
+    scores = score_spectral_maps(target, predictions, valid, generator)
+    assert scores["recall at 1"] == 0
+    assert scores["mAP of the best"] == 1
+    alone = score_spectral_maps(target, predictions[:, :1], valid, generator)
+    assert set(alone) == {"reconstruction mAP", "recall at 1"}
