@@ -1,5 +1,6 @@
-"""Measure the training speed of cGML, of algorithm 1 as printed (tests/pretext/methods/algorithm_1.py), and of L1 alone.
+"""Measure the training speed of cGML, of algorithm 1 as printed and of L1 alone.
 
+Algorithm 1 as printed is tests/pretext/methods/algorithm_1.py.
 Run ``python benchmarks/cgml_speed.py --out benchmarks/results/cgml-speed.json`` on a machine that
 does nothing else. All variants have the same networks, initial weights, batches, random numbers and
 numbers of steps. The variants take turns batch by batch, so that a change of the machine's speed
@@ -152,7 +153,9 @@ def compare(name: str, batches: int) -> dict[str, Any]:
     basic_layers.available = False  # The counter of torch does not know the compiled layers.
     for variant, build_variant in build.items():
         with FlopCounterMode(display=False) as counter:
-            train_on(build_variant(), made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0))
+            train_on(
+                build_variant(), made_up_batch(shape, size, bounded, seeded_generator("count")), seeded_generator(0)
+            )
         work[variant] = counter.get_total_flops()
     basic_layers.available = is_available
 

@@ -33,12 +33,20 @@ CASES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
         "random", "cgml", None,
         (*SMALL, "steps=3", "hidden=8", "latent_updates=whole-path", "inferred_weight=1", "decay=cosine", "skips=true"),
     ),
-    "cgml, flow": ("random", "cgml", None, (*SMALL, "steps=3", "hidden=8", "dynamics=flow")),
+    "cgml, flow": ("random", "cgml", None, (*SMALL, "steps=3", "hidden=8", "dynamics=flow", "candidates=2")),
+    "cgml, flow and all ways through G": (
+        "random", "cgml", None, (*SMALL, "steps=2", "hidden=8", "dynamics=flow", "modulate=true", "residual=true")
+    ),
     "cgml in two stages, pictures": (
         "pictures", "cgml", "corrupted", (*SMALL, "steps=3", "hidden=8", "schedule=two-stage", "first_stage=2")
     ),
+    "cgml, altered pictures": (
+        "pictures", "cgml", "inpaint", (*SMALL, "steps=2", "hidden=8", "train.enlarge=0.2", "train.flip=true")
+    ),
     "regression": ("random", "regression", None, SMALL),
-    "regression, a process without rows": ("random", "regression", None, (*SMALL, "train.batch_size=47")),
+    "regression, a process without rows": (
+        "random", "regression", None, (*SMALL, "train.batch_size=47", "residual=true")
+    ),
     "context-encoder": ("random", "context-encoder", None, SMALL),
     "joint-embedding": ("random", "joint-embedding", "denoise", ("width=4", "code=8", "projector=16", "grid=8")),
     "joint-embedding, a process without rows": (

@@ -26,7 +26,7 @@ from pretext.methods.joint_embedding import build_projector
 from pretext.numerics import to_full_precision
 from pretext.optimisation import Gather, OptimisationStep, OptimisationSteps
 from pretext.randomness import count_batch_rows
-from spectral_ssl.ground.config import check_ranges, within
+from spectral_ssl.ground.config import within
 from spectral_ssl.ground.errors import UserError
 
 
@@ -51,7 +51,7 @@ class JointCGMLConfig(CGMLConfig):
     joint_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
 
     def __post_init__(self) -> None:
-        check_ranges(self, "method")
+        super().__post_init__()
 
 
 class JointCGML(MethodDefaults, nn.Module):

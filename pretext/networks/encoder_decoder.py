@@ -315,7 +315,7 @@ def build_encoder_and_generator(
         Whether H reads the map as an image, or the density that Zernike moments stand for; the last
         is deeper and has fewer parameters.
     modulate, residual : bool
-        Ways of z and of the condition through G (``Generator``); without effect on data without extent.
+        Ways of z and of the condition through G (``Generator``), for data with extent.
 
     Returns
     -------
@@ -327,7 +327,8 @@ def build_encoder_and_generator(
     Raises
     ------
     UserError
-        If the grid encoder cannot read such data, or the condition cannot be added to the prediction.
+        If the grid encoder cannot read such data, the condition cannot be added to the prediction, or z
+        cannot modulate.
 
     Examples
     --------
@@ -342,13 +343,16 @@ def build_encoder_and_generator(
     if encoder in GRID_NAMES and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
         got = f"conditions of shape {problem.condition}"
         raise UserError(f"the {encoder} encoder reads whole maps of Zernike moments", got, "set method.encoder=map")
+    if residual and (problem.bounded or problem.condition != problem.target):
+        got = f"conditions of shape {problem.condition}, targets of {problem.target}"
+        raise UserError("a residual path is for spectral maps", got, "set residual=false")
+    if modulate and problem.condition[1:] == (1, 1):
+        got = "data without extent"
+        raise UserError("z modulates the layers of convolutions", got, "set modulate=false")
     if problem.condition[1:] == (1, 1):
         perceptron = PointwiseEncoder(problem.condition[0], code)
         return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)
-    if residual and (problem.bounded or problem.condition != problem.target):
-        got = f"conditions of shape {problem.condition}, targets of {problem.target}"
-        raise UserError("a residual path is for spectral maps", got, "set residual=false")
     generator = Generator(
         geometry,
         latent,

@@ -47,7 +47,7 @@ def name_training_data(run: TrainedRun) -> str:
     str
         The name of the map file, or "the universe" for new shapes in each epoch.
     """
-    if run.plan.train.fresh:
+    if run.plan.train.data.fresh:
         return UNIVERSE
     if is_encoder(run):
         return read_facts(run.checkpoint_path.parent).data or "unknown data"

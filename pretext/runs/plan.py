@@ -103,8 +103,8 @@ class Plan:
 
     def corrupt_training(self, batch: Batch, generator: torch.Generator) -> Example:
         """Alter the images of a training batch as the plan says, and apply the task."""
-        if self.train.enlarge or self.train.flip:
-            images = alter_images(batch.maps, self.train.enlarge, self.train.flip, generator)
+        if self.train.data.enlarge or self.train.data.flip:
+            images = alter_images(batch.maps, self.train.data.enlarge, self.train.data.flip, generator)
             batch = batch._replace(maps=images)
         return self.corrupt(batch, generator)
 

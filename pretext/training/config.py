@@ -7,6 +7,30 @@ from spectral_ssl.ground.config import check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingDataConfig:
+    """Settings of the training data.
+
+    Attributes
+    ----------
+    fresh : int
+        Number of new shapes of the universe in each epoch (``pretext.data.universe_stream``), which
+        replace the maps of the training split; 0 for the maps.
+    enlarge : float
+        Training images are enlarged by this share of their sides, and a random part of the former
+        size is cut out (``pretext.data.alter_images``); 0 for no change. For images only.
+    flip : bool
+        Whether training images are mirrored left to right with probability 1/2.
+    """
+
+    fresh: int = field(default=0, metadata=within(0, 1_000_000_000))
+    enlarge: float = field(default=0.0, metadata=within(0.0, 1.0))
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "train.data")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Settings of the training loop.
 
@@ -14,16 +38,10 @@ class TrainConfig:
     ----------
     epochs : int
         Number of passes over the training split.
-    fresh : int
-        Number of new shapes of the universe in each epoch (``pretext.data.universe_stream``), which
-        replace the maps of the training split; 0 for the maps.
+    data : TrainingDataConfig
+        What a batch is drawn from, and how images are altered.
     batch_size : int
         Samples in a step, over all processes. The last, smaller batch of an epoch is used too.
-    enlarge : float
-        Training images are enlarged by this share of their sides, and a random part of the former
-        size is cut out (``pretext.data.alter_images``); 0 for no change. For images only.
-    flip : bool
-        Whether training images are mirrored left to right with probability 1/2.
     accumulate : int
         Number of parts in which each process works through its rows of a batch, one after the
         other. More parts need less memory, and the step is the same.
@@ -49,10 +67,8 @@ class TrainConfig:
     """
 
     epochs: int = field(default=20, metadata=within(0, 1_000_000))
-    fresh: int = field(default=0, metadata=within(0, 1_000_000_000))
+    data: TrainingDataConfig = TrainingDataConfig()
     batch_size: int = field(default=64, metadata=within(1, 1_000_000))
-    enlarge: float = field(default=0.0, metadata=within(0.0, 1.0))
-    flip: bool = False
     accumulate: int = field(default=1, metadata=within(1, 1_000_000))
     precision: Precision = "auto"
     compile: bool = False

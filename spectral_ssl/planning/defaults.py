@@ -117,7 +117,7 @@ def list_advice(plan: Plan, maps: MapFile) -> list[str]:
     list of str
         A line for each matter; usually none.
     """
-    if plan.train.fresh:
+    if plan.train.data.fresh:
         return []
     lines, count = [], len(maps.rows("train"))
     if count < FEW and not plan.init_from:

@@ -108,7 +108,7 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
         **parts,
     )
     check_stream(plan, maps)
-    check_alterations(maps.basis, plan.train.enlarge, plan.train.flip)
+    check_alterations(maps.basis, plan.train.data.enlarge, plan.train.data.flip)
     plan.task_entry.problem(maps.basis, plan.task_config)  # fails now if the task cannot work on these maps
     return plan, maps
 

@@ -155,7 +155,7 @@ def test_a_run_begins_as_its_source_with_everything_else_new(
     assert all(torch.equal(given[name], taken[name]) for name in given.keys() - counts)
     assert not run.method.optimizers["main"].state
     # method, task and sizes are those of the source, the rest is for fine-tuning
-    assert (run.plan.method, run.plan.task, run.plan.train.fresh) == ("joint-embedding", "views", 0)
+    assert (run.plan.method, run.plan.task, run.plan.train.data.fresh) == ("joint-embedding", "views", 0)
     assert run.plan.method_config.networks == source.plan.method_config.networks
     assert run.plan.task_config == source.plan.task_config
     assert run.plan.method_config.optimisation.learning_rate == LEARNING_RATE

@@ -24,18 +24,18 @@ def test_the_name_stands_for_the_reference_file_and_new_shapes(tmp_path: Path) -
     plan, maps = plan_run(PretrainOptions("universe", workspace=tmp_path), Workspace(tmp_path))
     assert maps.path == tmp_path / "maps" / "universe-zernike.h5"
     assert (plan.method, plan.task) == ("joint-embedding", "views")
-    assert (plan.train.fresh, plan.train.batch_size) == (FRESH, BATCH)
+    assert (plan.train.data.fresh, plan.train.batch_size) == (FRESH, BATCH)
     steps = plan.train.epochs * FRESH // BATCH
     assert STEPS <= steps < STEPS + FRESH // BATCH
     few, _ = plan_run(PretrainOptions("universe", settings=("fresh=1000",)), Workspace(tmp_path))
-    assert (few.train.fresh, few.train.epochs) == (1000, STEPS // 8)
+    assert (few.train.data.fresh, few.train.epochs) == (1000, STEPS // 8)
     completion, _ = plan_run(PretrainOptions("universe", task="complete-shape"), Workspace(tmp_path))
-    assert (completion.method, completion.train.fresh) == ("cgml", FRESH)
+    assert (completion.method, completion.train.data.fresh) == ("cgml", FRESH)
     recipe, _ = plan_run(PretrainOptions("universe", recipe="joint-embedding", epochs=3), Workspace(tmp_path))
-    assert (recipe.train.fresh, recipe.train.epochs) == (FRESH, 3)
+    assert (recipe.train.data.fresh, recipe.train.epochs) == (FRESH, 3)
     # the path of the file stands for its maps, and fresh=0 turns the stream off
-    assert plan_run(PretrainOptions(maps.path), Workspace(tmp_path))[0].train.fresh == 0
-    assert plan_run(PretrainOptions("universe", settings=("fresh=0",)), Workspace(tmp_path))[0].train.fresh == 0
+    assert plan_run(PretrainOptions(maps.path), Workspace(tmp_path))[0].train.data.fresh == 0
+    assert plan_run(PretrainOptions("universe", settings=("fresh=0",)), Workspace(tmp_path))[0].train.data.fresh == 0
 
 
 def test_new_shapes_with_other_data_are_refused(shapes_file: Path, tmp_path: Path) -> None:

@@ -62,7 +62,6 @@ class LatentPathConfig:
     dynamics: Literal["equation-4", "flow"] = "equation-4"
     flow_steps: int = field(default=16, metadata=within(1, 10_000))
     flow_solver: Solver = "euler"
-    candidates: int = field(default=1, metadata=within(1, 1000))
     steps: int = field(default=20, metadata=within(0, 10_000))
     step_size: float = field(default=30.0, metadata=within(0.0, 1e6))
     momentum: float = field(default=0.0, metadata=within(0.0, 0.9999))
@@ -142,6 +141,9 @@ class CGMLOptimisationConfig:
         none on Z.
     lipschitz_noise : float
         Standard deviation of the noise e of these penalties.
+    candidates : int
+        Number of first latents that training tries for each sample, with forward passes of G alone;
+        the gradient steps begin at the nearest. 1 is the paper.
     inferred_weight : float
         Weight of a term that is not in the paper. It is E of the best of ``inferred_answers``
         predictions whose latents Z moved, as at inference. Without it, G is trained only at latents
@@ -163,6 +165,7 @@ class CGMLOptimisationConfig:
     path_loss: PathLoss = "l1"
     lipschitz: float = field(default=0.1, metadata=within(0.0, 1e6))
     lipschitz_noise: float = field(default=1e-3, metadata=within(0.0, 1e3))
+    candidates: int = field(default=1, metadata=within(1, 1000))
     inferred_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     inferred_answers: int = field(default=4, metadata=within(1, 1000))
     learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
@@ -218,3 +221,8 @@ class CGMLConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "method")
+        candidates = self.optimisation.candidates
+        if candidates > 1 and self.path.dynamics != "flow":
+            # Z would learn steps from good latents only, and inference begins at any.
+            got = f"method.optimisation.candidates = {candidates}"
+            raise UserError("several first latents are for the flow", got, "set dynamics=flow, or candidates=1")

@@ -208,9 +208,7 @@ class CGML(MethodDefaults, nn.Module):
 
     def _bottleneck(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute h (B, F, s, s) of conditions (B, C, S, S), and H's activations that G takes as skips."""
-        return compute_bottleneck(
-            self.encoder, condition, self.config.networks.skips, self.config.networks.residual
-        )
+        return compute_bottleneck(self.encoder, condition, self.config.networks.skips, self.config.networks.residual)
 
     def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
         """Draw random z_0, (K, B, D)."""
@@ -220,10 +218,14 @@ class CGML(MethodDefaults, nn.Module):
     @torch.no_grad()
     def _choose_first(self, frozen: Precomputed, example: Example, generator: torch.Generator) -> Tensor:
         """Draw candidates for z_0 and return the one of each sample with the smallest true error, (B, D)."""
-        candidates = self._first_latents(self.config.path.candidates, len(example.condition), generator)  # (K, B, D)
+        candidates = self._first_latents(
+            self.config.optimisation.candidates, len(example.condition), generator
+        )  # (K, B, D)
         if len(candidates) == 1:
             return candidates[0]
-        errors = torch.stack([self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates])
+        errors = torch.stack(
+            [self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates]
+        )
         return candidates[errors.argmin(dim=0), torch.arange(errors.shape[1], device=errors.device)]
 
     def latent_path(self, precomputed: Precomputed, example: Example, first: Tensor) -> tuple[Tensor, float]:
@@ -282,7 +284,7 @@ class CGML(MethodDefaults, nn.Module):
         if isinstance(self.latent_optimiser, VelocityField):
             # The nearest of several candidates no longer has the distribution of the latents that
             # inference begins at, so the flow begins at other ones.
-            is_chosen = self.config.path.candidates > 1
+            is_chosen = self.config.optimisation.candidates > 1
             first = self._first_latents(1, len(bottleneck), generator)[0] if is_chosen else path[0]  # (B, D)
             loss = flow_loss(self.latent_optimiser, bottleneck, first, path[-1], generator)
             return (yield OptimisationStep(self.optimizers["latent"], loss))

@@ -60,9 +60,9 @@ def size_stream(fresh: int) -> dict[str, Any]:
 
 def check_stream(plan: Plan, maps: MapFile) -> None:
     """Raise a UserError if a plan asks for new shapes and the data or the task do not allow them."""
-    if not plan.train.fresh:
+    if not plan.train.data.fresh:
         return
-    got = f"train.fresh = {plan.train.fresh}"
+    got = f"train.fresh = {plan.train.data.fresh}"
     if not holds_universe(maps):
         do = "give --data universe, or leave train.fresh out"
         raise UserError("new shapes are made of the universe only", f"{got} with maps of {maps.source!r}", do)
@@ -89,10 +89,10 @@ def open_training_data(plan: Plan, maps: MapFile, standardise: Standardiser | No
         The data, which is open.
     """
     split = plan.task_entry.open_training_split(maps, plan.task_config, standardise)
-    if not plan.train.fresh:
+    if not plan.train.data.fresh:
         return split
     with_maps = plan.task_entry.reads_maps(plan.task_config)
-    return UniverseStream(split, plan.train.fresh, plan.train.seed, with_maps=with_maps)
+    return UniverseStream(split, plan.train.data.fresh, plan.train.seed, with_maps=with_maps)
 
 
 def describe_data(training: TrainingData, maps: MapFile) -> str:

@@ -13,7 +13,7 @@ from pretext.methods.catalogue import find_method
 from pretext.randomness import Share, seeded_generator
 from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import find_task
-from pretext.training.config import TrainConfig
+from pretext.training.config import TrainConfig, TrainingDataConfig
 from spectral_ssl.ground.errors import UserError
 
 
@@ -73,10 +73,17 @@ def test_a_sample_is_altered_alike_in_a_part_of_its_batch() -> None:
 
 def test_a_plan_alters_the_images_of_the_training_only() -> None:
     entry = find_task("inpaint")
+    train = TrainConfig(data=TrainingDataConfig(enlarge=0.2, flip=True))
+    method_config = find_method("regression").config()
     plan = Plan(
-        method="regression", task="inpaint", train=TrainConfig(enlarge=0.2, flip=True), data="", data_digest="",
-        method_config=find_method("regression").config(), task_config=entry.config(),
-    )  # fmt: skip
+        method="regression",
+        task="inpaint",
+        train=train,
+        data="",
+        data_digest="",
+        method_config=method_config,
+        task_config=entry.config(),
+    )
     basis = pixel_basis(3, 24, 20)
     images = smooth_images(8)
     batch = Batch(images, Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape)))

@@ -101,6 +101,14 @@ def test_what_does_not_fit_is_refused() -> None:
     images = Problem((3, 32, 32), (3, 32, 32), True)
     with pytest.raises(UserError, match="a residual path is for spectral maps"):
         build_encoder_and_generator(images, 8, 16, 4, residual=True)
+    with pytest.raises(UserError, match="a residual path is for spectral maps"):
+        build_encoder_and_generator(Problem((1, 1, 1), (3, 1, 1), False), 8, 16, 4, residual=True)
+    with pytest.raises(UserError, match="z modulates the layers of convolutions: got data without extent"):
+        build_encoder_and_generator(Problem((3, 1, 1), (3, 1, 1), False), 8, 16, 4, modulate=True)
+    with pytest.raises(
+        UserError, match=r"several first latents are for the flow: got method\.optimisation\.candidates"
+    ):
+        build_config(CGMLConfig, {"candidates": 2}, "method")
 
 
 @torch.no_grad()
@@ -113,7 +121,9 @@ def test_the_nearest_candidate_begins_the_descent() -> None:
     precomputed = method.generator.precompute(bottleneck, skips)
     chosen = method._choose_first(precomputed, example, seeded())
     tried = method._first_latents(6, 5, seeded())
-    errors = torch.stack([method.error(method.generator.from_precomputed(precomputed, each), example) for each in tried])
+    errors = torch.stack(
+        [method.error(method.generator.from_precomputed(precomputed, each), example) for each in tried]
+    )
     for sample in range(5):
         torch.testing.assert_close(chosen[sample], tried[errors[:, sample].argmin(), sample])
     # one candidate is the first latent of the paper, drawn as before

@@ -30,7 +30,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "written"
 
 
-LATER_SETTINGS = {"dynamics": "equation-4", "flow_steps": 16, "flow_solver": "euler"}
+LATER_SETTINGS = {
+    "dynamics": "equation-4",
+    "flow_steps": 16,
+    "flow_solver": "euler",
+    "candidates": 1,
+    "modulate": False,
+    "residual": False,
+}
 
 
 def data_of(name: str) -> Path:

@@ -115,9 +115,9 @@ def _build_columns(result: dict[str, Any]) -> dict[str, list[Score | None]]:
 
 def _describe_training(train: TrainConfig, progress: dict[str, Any], rows: NDArray[np.int64] | None) -> str | None:
     """Describe what a run was trained on; None if its maps are gone."""
-    if train.fresh:
-        last = min(progress["batch"] * train.batch_size, train.fresh)
-        return f"{progress['epoch'] * train.fresh + last} new shapes of the universe, each used once"
+    if train.data.fresh:
+        last = min(progress["batch"] * train.batch_size, train.data.fresh)
+        return f"{progress['epoch'] * train.data.fresh + last} new shapes of the universe, each used once"
     return None if rows is None else f"{len(rows)} maps without labels"
 
 
