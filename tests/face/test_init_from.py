@@ -253,6 +253,10 @@ def test_a_few_shapes_start_from_the_encoder_that_ships(
         {"settings": ("width=8",)}, {"settings": ("pose=principal",)},
     ):  # fmt: skip
         assert weights(few, **options) == "", options
+    # settings of the training change nothing, in any spelling
+    for setting in ("fresh=0", "train.fresh=0", "train.data.fresh=0", "watch=0", "train.watch=0"):
+        assert weights(few, settings=(setting,)) == "universe-upright", setting
+    capsys.readouterr()
     assert weights(shapes) == ""  # another basis
     assert "universe" not in capsys.readouterr().err
     monkeypatch.setattr(init_from, "FEW_MAPS", 24)

@@ -27,8 +27,9 @@ def test_the_name_stands_for_the_reference_file_and_new_shapes(tmp_path: Path) -
     assert (plan.train.data.fresh, plan.train.batch_size) == (FRESH, BATCH)
     steps = plan.train.epochs * FRESH // BATCH
     assert STEPS <= steps < STEPS + FRESH // BATCH
-    few, _ = plan_run(PretrainOptions("universe", settings=("fresh=1000",)), Workspace(tmp_path))
-    assert (few.train.data.fresh, few.train.epochs) == (1000, STEPS // 8)
+    for key in ("fresh", "data.fresh", "train.fresh", "train.data.fresh"):
+        few, _ = plan_run(PretrainOptions("universe", settings=(f"{key}=1000",)), Workspace(tmp_path))
+        assert (few.train.data.fresh, few.train.epochs) == (1000, STEPS // 8)
     completion, _ = plan_run(PretrainOptions("universe", task="complete-shape"), Workspace(tmp_path))
     assert (completion.method, completion.train.data.fresh) == ("cgml", FRESH)
     recipe, _ = plan_run(PretrainOptions("universe", recipe="joint-embedding", epochs=3), Workspace(tmp_path))

@@ -20,7 +20,7 @@ from pretext.runs.source_weights import load_weights, name_weights
 from pretext.runs.trained_run import TrainedRun
 from pretext.tasks.catalogue import find_task
 from pretext.training.config import TrainConfig
-from spectral_ssl.ground.config import flatten, setting_keys
+from spectral_ssl.ground.config import bare_key, flatten, setting_keys
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import say
@@ -172,9 +172,10 @@ def suits_default_encoder(options: PretrainOptions, maps: MapFile) -> bool:
 
 def _sets_training_only(options: PretrainOptions) -> bool:
     """Tell whether all texts of ``--set`` are settings of the training."""
-    known = setting_keys(TrainConfig)
-    keys = (setting.partition("=")[0].strip().removeprefix("train.") for setting in options.settings)
-    return all(key in known for key in keys)
+    keys = setting_keys(TrainConfig)
+    known = {*keys, *map(bare_key, keys)}
+    given = (setting.partition("=")[0].strip().removeprefix("train.") for setting in options.settings)
+    return all(key in known for key in given)
 
 
 def choose_for_weights(source: TrainedRun, maps: MapFile, chosen: dict[str, Any], fresh: int) -> dict[str, Any]:

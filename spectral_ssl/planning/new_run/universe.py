@@ -47,7 +47,8 @@ def find_fresh(data: str | Path | MapFile | None, settings: Sequence[str]) -> in
     fresh = FRESH if is_universe(data) else 0
     for setting in settings:
         key, _, value = setting.partition("=")
-        if key.strip() in ("fresh", "data.fresh", "train.fresh", "train.data.fresh") and value.strip().isdecimal():
+        is_fresh = key.strip().removeprefix("train.").removeprefix("data.") == "fresh"
+        if is_fresh and value.strip().isdecimal():
             fresh = int(value)
     return fresh
 
