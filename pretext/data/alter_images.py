@@ -18,10 +18,12 @@ from spectral_ssl.ground.errors import UserError
 
 def check_alterations(basis: Basis, enlarge: float, flip: bool) -> None:
     """Raise a UserError if maps of a basis that is not of images are to be altered as images."""
-    if (enlarge or flip) and basis.kind != "pixels":
+    has_no_extent = basis.shape[1:] == (1, 1)  # the toy
+    if (enlarge or flip) and (basis.kind != "pixels" or has_no_extent):
         setting = "train.enlarge" if enlarge else "train.flip"
         do = "leave it out; tasks that read points have settings of their own, such as task.mirror"
-        raise UserError(f"{setting} alters images", f"maps of kind {basis.kind!r}", do)
+        got = "data without extent" if has_no_extent else f"maps of kind {basis.kind!r}"
+        raise UserError(f"{setting} alters images", got, do)
 
 
 def alter_images(images: Tensor, enlarge: float, flip: bool, generator: torch.Generator) -> Tensor:

@@ -50,9 +50,6 @@ class JointCGMLConfig(CGMLConfig):
     covariance: float = field(default=1.0, metadata=within(0.0, 1e6))
     joint_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-
 
 class JointCGML(MethodDefaults, nn.Module):
     """The networks H, G and Z and a projector with their optimisers.

@@ -343,13 +343,15 @@ def build_encoder_and_generator(
     if encoder in GRID_NAMES and (problem.standardise is None or problem.condition != problem.standardise.basis.shape):
         got = f"conditions of shape {problem.condition}"
         raise UserError(f"the {encoder} encoder reads whole maps of Zernike moments", got, "set method.encoder=map")
-    if residual and (problem.bounded or problem.condition != problem.target):
-        got = f"conditions of shape {problem.condition}, targets of {problem.target}"
-        raise UserError("a residual path is for spectral maps", got, "set residual=false")
-    if modulate and problem.condition[1:] == (1, 1):
+    has_extent = problem.condition[1:] != (1, 1)
+    if residual and (problem.bounded or not has_extent or problem.condition != problem.target):
+        kind = "images" if problem.bounded else "maps"
+        got = f"{kind}: conditions of shape {problem.condition}, targets of {problem.target}"
+        raise UserError("a residual path is for spectral maps of one shape", got, "set residual=false")
+    if modulate and not has_extent:
         got = "data without extent"
         raise UserError("z modulates the layers of convolutions", got, "set modulate=false")
-    if problem.condition[1:] == (1, 1):
+    if not has_extent:
         perceptron = PointwiseEncoder(problem.condition[0], code)
         return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
     geometry = plan(problem.condition, width)

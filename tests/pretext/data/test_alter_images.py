@@ -97,3 +97,5 @@ def test_only_images_are_altered() -> None:
     for enlarge, flip, name in ((0.1, False, "train.enlarge"), (0.0, True, "train.flip")):
         with pytest.raises(UserError, match=f"{name} alters images: got maps of kind 'zernike'"):
             check_alterations(zernike_basis(4), enlarge, flip)
+        with pytest.raises(UserError, match=f"{name} alters images: got data without extent"):
+            check_alterations(pixel_basis(3, 1, 1), enlarge, flip)

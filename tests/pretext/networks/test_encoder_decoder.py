@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
 from pretext.method import build_seeded
+from pretext.methods.cgml import model
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.model import CGML
 from pretext.methods.regression import Regression, RegressionConfig
@@ -61,8 +62,8 @@ def test_a_residual_path_adds_the_condition() -> None:
     torch.testing.assert_close(generator(bottleneck, latent, (condition,)), torch.sigmoid(generator.around) * condition)
 
 
-def test_new_ways_leave_the_other_weights_as_they_were() -> None:
-    """A network without them draws the same first weights as before they existed."""
+def test_modulation_changes_no_other_first_weights() -> None:
+    """``test_older_runs`` compares networks without it with those of earlier versions."""
     plain, changed = make_generator(), make_generator(modulate=True)
     torch.testing.assert_close(plain.first_h.weight, changed.first_h.weight, rtol=0, atol=0)
     torch.testing.assert_close(plain.grow[-1][0].weight, changed.grow[-1][0].weight, rtol=0, atol=0)
@@ -99,10 +100,11 @@ def test_regression_has_the_residual_path_too() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     images = Problem((3, 32, 32), (3, 32, 32), True)
-    with pytest.raises(UserError, match="a residual path is for spectral maps"):
+    with pytest.raises(UserError, match="a residual path is for spectral maps of one shape: got images"):
         build_encoder_and_generator(images, 8, 16, 4, residual=True)
-    with pytest.raises(UserError, match="a residual path is for spectral maps"):
-        build_encoder_and_generator(Problem((1, 1, 1), (3, 1, 1), False), 8, 16, 4, residual=True)
+    for condition in ((1, 1, 1), (3, 1, 1)):
+        with pytest.raises(UserError, match="a residual path is for spectral maps of one shape: got maps"):
+            build_encoder_and_generator(Problem(condition, (3, 1, 1), False), 8, 16, 4, residual=True)
     with pytest.raises(UserError, match="z modulates the layers of convolutions: got data without extent"):
         build_encoder_and_generator(Problem((3, 1, 1), (3, 1, 1), False), 8, 16, 4, modulate=True)
     with pytest.raises(
@@ -131,3 +133,22 @@ def test_the_nearest_candidate_begins_the_descent() -> None:
     torch.testing.assert_close(
         one._choose_first(precomputed, example, seeded()), one._first_latents(1, 5, seeded())[0], rtol=0, atol=0
     )
+
+
+@pytest.mark.parametrize("candidates", [1, 6])
+def test_the_flow_begins_where_inference_does(candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**SMALL, "latent": 4, "candidates": candidates}
+    method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, settings, "method"), MAPS)
+    chosen: list[Tensor] = []
+    begun: list[Tensor] = []
+    choose, loss = method._choose_first, model.flow_loss
+    monkeypatch.setattr(method, "_choose_first", lambda *given: chosen.append(choose(*given)) or chosen[-1])
+    monkeypatch.setattr(model, "flow_loss", lambda *given: begun.append(given[2]) or loss(*given))
+    condition, target = normal(2, 5, 3, 17, 17)
+    run_whole_batch(method, Example(condition, target, torch.ones_like(target)), seeded())
+    generator = seeded()
+    drawn = [method._first_latents(count, 5, generator) for count in (candidates, 1)]
+    # the nearest of several no longer has the distribution of first latents, so another one is drawn
+    expected = drawn[0][0] if candidates == 1 else drawn[1][0]
+    torch.testing.assert_close(begun[0], expected, rtol=0, atol=0)
+    assert torch.equal(begun[0], chosen[0]) == (candidates == 1)
