@@ -274,18 +274,18 @@ def _error_by_degree(
     has_same_shape = example.condition.shape == example.target.shape
     predictions = {"the corrupted input": example.condition} if has_same_shape else {}
     predictions |= {name: compose(example, predict(example))[:, 0] for name, predict in methods.items()}
-    errors = {
-        name: compute_degree_errors(truth, run.standardise.undo(values).numpy(), run.basis, noisy)
-        for name, values in predictions.items()
-    }
+    coefficients = {name: run.standardise.undo(values).numpy() for name, values in predictions.items()}
+    errors = {name: compute_degree_errors(truth, values, run.basis, noisy) for name, values in coefficients.items()}
     draw_degree_errors(image, errors)
     first = next(iter(errors.values()))
-    # A map that is nearer to the second sampling than the noisy one is has lost noise, and not
-    # learnt the noise of the first.
-    to_second = {} if noisy is None else {
-        name: compute_degree_errors(noisy, run.standardise.undo(values).numpy(), run.basis).error.tolist()
-        for name, values in predictions.items()
-    }  # fmt: skip
+    to_second = {}
+    if noisy is not None:
+        # A map that is nearer to the second sampling than the noisy one is has lost noise, and not
+        # learnt the noise of the first.
+        to_second = {
+            name: compute_degree_errors(noisy, values, run.basis).error.tolist()
+            for name, values in coefficients.items()
+        }
     return {
         "degrees": first.degrees.tolist(),
         "spread": first.spread.tolist(),
