@@ -12,15 +12,20 @@ from spectral_ssl.ground.progress import quiet
 SETTINGS = ("grid=10", "width=8", "code=16", "projector=16")
 
 
-def make_parts(folder: Path) -> Path:
-    """Boxes and balls in folders of classes, and an encoder of maps of degree 6 in the folder ``tiny``."""
-    for number in range(4):
+def write_boxes_and_balls(folder: Path, count: int, endings: tuple[str, ...] = ("obj",)) -> None:
+    """So many boxes and balls in folders of classes; the endings of their names take turns."""
+    for number in range(count):
         for name, mesh in (
             ("boxes", trimesh.creation.box((1, 1 + 0.1 * number, 3))),
             ("balls", trimesh.creation.icosphere(2, 1 + number)),
         ):
-            (folder / "parts" / name).mkdir(parents=True, exist_ok=True)
-            mesh.export(folder / "parts" / name / f"{number}.{'stl' if number % 2 else 'obj'}")
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            mesh.export(folder / name / f"{number}.{endings[number % len(endings)]}")
+
+
+def make_parts(folder: Path) -> Path:
+    """Boxes and balls in folders of classes, and an encoder of maps of degree 6 in the folder ``tiny``."""
+    write_boxes_and_balls(folder / "parts", 4, ("obj", "stl"))
     with quiet():
         maps = spectral_ssl.prep(str(folder / "parts"), degree=6, points=256, out=folder / "parts.h5")
         run = spectral_ssl.pretrain(

@@ -17,6 +17,7 @@ from pretext.randomness import seeded_generator
 from pretext.runs.evaluation import select_held_out_rows
 from pretext.training.batch_step import BatchStep
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.run_folder import read_metrics
 
 TINY = ("width=4", "code=8", "batch_size=16")
 TINY_CGML = (*TINY, "steps=3", "hidden=8")
@@ -68,6 +69,21 @@ def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> Non
     assert json.loads(Path(larger["path"]).read_text())["task_settings"]["share"] == 0.5
     with pytest.raises(UserError, match="share"):
         spectral_ssl.evaluate(main, count=6, modes=2, settings=["shar=0.5"])
+
+
+def test_training_images_are_altered_as_the_settings_say(pictures: Path, tmp_path: Path) -> None:
+    losses = []
+    for number, settings in enumerate(
+        (("flip=false",), ("flip=false",), ("flip=true",), ("flip=false", "enlarge=0.3"))
+    ):
+        out, unaltered = tmp_path / str(number), ("enlarge=0", "log_every=1", *TINY)
+        run = spectral_ssl.pretrain(
+            pictures, recipe="inpaint", method="regression", epochs=1, settings=(*unaltered, *settings), out=out
+        )
+        losses.append([row["loss"] for row in read_metrics(run.folder / "metrics.jsonl")])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+    assert losses[0] != losses[3]
 
 
 def test_complete_writes_answers_and_pictures_of_their_forming(runs: dict[str, Path]) -> None:

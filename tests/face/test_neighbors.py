@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 from conftest import write_random_maps
+from embedded_parts import write_boxes_and_balls
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -26,13 +27,7 @@ TINY = ("steps=2", "width=4", "code=8", "hidden=8", "epochs=1")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Boxes and balls of the user's own, prepared, and a run on them."""
     folder = tmp_path_factory.mktemp("neighbors")
-    for number in range(6):
-        for name, mesh in (
-            ("boxes", trimesh.creation.box((1, 1 + 0.1 * number, 3))),
-            ("balls", trimesh.creation.icosphere(2, 1 + number)),
-        ):
-            (folder / "raw" / name).mkdir(parents=True, exist_ok=True)
-            mesh.export(folder / "raw" / name / f"{number}.obj")
+    write_boxes_and_balls(folder / "raw", 6)
     trimesh.creation.torus(1, 0.3).export(folder / "raw" / "ring.obj")
     maps = spectral_ssl.prep(f"folder:{folder / 'raw'}", degree=6, points=256, workspace=folder / "ws")
     # untrained networks of this kind tell a box from a ball already
