@@ -1,7 +1,6 @@
 """Measure from which rate of an alternate mode cGML finds both modes (section 5.1, figure 5).
 
-    python benchmarks/alternate_rates.py --workspace WS --minutes 2
-    python benchmarks/alternate_rates.py --workspace WS --minutes 5 --name alternate-rates-flow --set dynamics=flow
+    python benchmarks/alternate_rates.py --workspace WS --rates 0.1 0.3 0.5 --minutes 6 --name alternate-rates-flow
 
 The script trains the recipe ``alternate`` at each rate and counts the predictions with and without
 the mark. It writes benchmarks/results/NAME.json and docs/NAME.png. It reads MNIST from WS/raw/mnist.
