@@ -1,5 +1,6 @@
 """Distribution of batches over worker processes, on this machine or on a Dask cluster, through joblib."""
 
+import asyncio
 import os
 import sys
 import threading
@@ -131,11 +132,24 @@ def _connect(scheduler: str) -> Any:
             "Dask is not installed", f"--scheduler {scheduler}", "pip install 'spectral-ssl[dask]', or leave it out"
         ) from None
     try:
+        asyncio.run(asyncio.wait_for(_greet(scheduler), SECONDS_TO_CONNECT))
         return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # No process there, no such host, or not an address.
-        raise UserError(
-            "no Dask scheduler responds", f"{scheduler} ({type(error).__name__}: {error})", "start `dask scheduler`"
-        ) from error
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise UserError("no Dask scheduler responds", f"{scheduler} ({reason})", "start `dask scheduler`") from error
+
+
+async def _greet(scheduler: str) -> None:
+    """Exchange Dask's greeting with a scheduler, then hang up.
+
+    ``Client`` waits without end for a server that accepts connections and says nothing. A ``Client``
+    whose constructor fails at a wrong address closes itself when it is collected as garbage, and
+    can wait there without end for its own thread.
+    """
+    from distributed.comm import connect
+
+    comm = await connect(scheduler, timeout=SECONDS_TO_CONNECT)
+    comm.abort()
 
 
 def _count_workers(client: Any, scheduler: str) -> int:

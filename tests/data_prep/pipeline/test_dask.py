@@ -1,7 +1,12 @@
 """Prep on a real Dask cluster of a scheduler and two worker processes."""
 
+import gc
+import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +74,45 @@ def test_from_the_command_line(tmp_path: Path, scheduler: str) -> None:
     assert (tmp_path / "dask.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1"])
-def test_without_a_scheduler(tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def silent() -> Iterator[str]:
+    """Listen at a port, accept connections and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def web_page() -> Iterator[str]:
+    """Serve HTTP, as the dashboard of Dask does, whose address is easily given for the scheduler's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "", "silent", "web_page"],
+)
+def test_without_a_scheduler(
+    tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
+    if address in {"silent", "web_page"}:
+        address = request.getfixturevalue(address)
+    clients = len(list(living_clients()))
+    begin = time.monotonic()
     with pytest.raises(UserError, match="no Dask scheduler responds") as caught:
         prepare_maps(clouds, SMALL, tmp_path / "a.h5", scheduler=address)
+    assert time.monotonic() - begin < 30
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "a.h5").exists()
+    # A client that failed to start waits for its own thread when it is collected, sometimes without end.
+    assert len(list(living_clients())) == clients
+
+
+def living_clients() -> Iterator[object]:
+    return (found for found in gc.get_objects() if type(found) is distributed.Client)
 
 
 def test_a_cluster_without_workers(tmp_path: Path, clouds: Source, monkeypatch: pytest.MonkeyPatch) -> None:

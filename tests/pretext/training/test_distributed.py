@@ -71,12 +71,12 @@ def largest_difference(first: Path, second: Path) -> float:
     return max(float((one[name] - two[name]).abs().max()) for name in one if one[name].is_floating_point())
 
 
-def largest_loss_difference(first: Path, second: Path) -> float:
-    """Compute the largest relative difference of all logged numbers."""
+def largest_loss_difference(first: Path, second: Path, least: float = 1e-6) -> float:
+    """Compute the largest relative difference of all logged numbers; smaller ones are divided by ``least``."""
     rows = [read_metrics(path / "metrics.jsonl") for path in (first, second)]
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
     names = set(rows[0][0]) - {"seconds", "waiting"}
-    return max(abs(a[name] - b[name]) / max(abs(a[name]), 1e-6) for a, b in zip(*rows, strict=True) for name in names)
+    return max(abs(a[name] - b[name]) / max(abs(a[name]), least) for a, b in zip(*rows, strict=True) for name in names)
 
 
 @needs_gloo
@@ -89,8 +89,10 @@ def test_two_processes_train_the_same_network_as_one(trained: Path) -> None:
 @needs_gloo
 def test_in_float32_only_rounding_differs(trained: Path) -> None:
     # Parameters without an effect (a bias before a normalisation) follow the rounding, so losses are compared.
+    # cGML's Lipschitz term of .001 is a difference of nearly equal outputs: its last three digits depend on the
+    # processor, 1.2e-3 of it on one without AVX-512.
     for name in ("cgml", "joint-embedding"):
-        assert largest_loss_difference(trained / "one32" / name, trained / "several32" / name) < 1e-3
+        assert largest_loss_difference(trained / "one32" / name, trained / "several32" / name, least=0.01) < 1e-3
 
 
 @needs_gloo
