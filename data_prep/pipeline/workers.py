@@ -146,7 +146,7 @@ async def _greet(scheduler: str) -> None:
     whose constructor fails at a wrong address closes itself when it is collected as garbage, and
     can wait there without end for its own thread.
     """
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     comm = await connect(scheduler, timeout=SECONDS_TO_CONNECT)
     comm.abort()
