@@ -7,7 +7,8 @@ The public names stand in ``PUBLIC_NAMES``. Each is imported on its first use.
 ``moment_matching``    mean and dispersion of several samples for one condition (MR-GAN)
 ``adversarial``        cross-entropy losses of a discriminator and of its generator
 ``triple_coupled``     three kinds of pairs that a discriminator tells apart (LSC-GAN)
-``reconstruction``     weighted L1 or L2 error of each sample of a batch
+``reconstruction``     weighted error of each sample of a batch, L1 or L2
+``multi_scale``        errors of images at several scales and of their structure
 ``latent_path``        losses of cGML's latent optimiser along a path of latents
 =====================  ==========================================================================
 """
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from pretext.losses.moment_matching import moment_losses as moment_losses
     from pretext.losses.moment_matching import sample_moments as sample_moments
     from pretext.losses.moment_matching import thin_gradient as thin_gradient
+    from pretext.losses.multi_scale import laplacian_bands as laplacian_bands
+    from pretext.losses.multi_scale import laplacian_error as laplacian_error
+    from pretext.losses.multi_scale import structure_error as structure_error
+    from pretext.losses.reconstruction import check_loss as check_loss
     from pretext.losses.reconstruction import compose as compose
     from pretext.losses.reconstruction import sample_error as sample_error
     from pretext.losses.triple_coupled import triple_coupled_loss as triple_coupled_loss
@@ -43,6 +48,7 @@ PUBLIC_NAMES = {
     "MomentLosses": "pretext.losses.moment_matching",
     "Moments": "pretext.losses.moment_matching",
     "Variant": "pretext.losses.moment_matching",
+    "check_loss": "pretext.losses.reconstruction",
     "compose": "pretext.losses.reconstruction",
     "discriminator_loss": "pretext.losses.adversarial",
     "fill_from_target": "pretext.losses.adversarial",
@@ -50,6 +56,8 @@ PUBLIC_NAMES = {
     "gaussian_likelihood": "pretext.losses.moment_matching",
     "generator_loss": "pretext.losses.adversarial",
     "laplace_likelihood": "pretext.losses.moment_matching",
+    "laplacian_bands": "pretext.losses.multi_scale",
+    "laplacian_error": "pretext.losses.multi_scale",
     "moment_losses": "pretext.losses.moment_matching",
     "off_diagonal_covariance": "pretext.losses.vicreg",
     "path_losses": "pretext.losses.latent_path",
@@ -57,6 +65,7 @@ PUBLIC_NAMES = {
     "sample_error": "pretext.losses.reconstruction",
     "sample_moments": "pretext.losses.moment_matching",
     "spread_shortfall": "pretext.losses.vicreg",
+    "structure_error": "pretext.losses.multi_scale",
     "thin_gradient": "pretext.losses.moment_matching",
     "triple_coupled_loss": "pretext.losses.triple_coupled",
     "vicreg_terms": "pretext.losses.vicreg",

@@ -4,6 +4,11 @@ For a prediction y of a target t with weights w, summed over the values i of a s
 
     E(y) = sum_i w_i |y_i - t_i| / sum_i w_i      or      sum_i w_i (y_i - t_i)^2 / sum_i w_i
 
+For images, an error at several scales or of the structure can be added to the absolute error
+(``multi_scale``)::
+
+    E(y) + Lap1(y, t)      or      E(y) - log SSIM(y, t) / 4
+
 Letters in shapes: B batch, N samples, K predictions for each, C channels, H, W.
 """
 
@@ -13,9 +18,12 @@ import torch
 from torch import Tensor
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.multi_scale import LEAST_SIDE, laplacian_error, structure_error
 from pretext.numerics import to_full_precision
+from spectral_ssl.ground.errors import UserError
 
-Loss = Literal["l1", "l2"]
+Loss = Literal["l1", "l2", "pyramid", "ssim"]
+STRUCTURE_WEIGHT = 0.25  # makes -log SSIM of blurred predictions about as large as their absolute error
 
 
 def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", problem: Problem | None = None) -> Tensor:
@@ -27,8 +35,10 @@ def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", proble
         Output of the network.
     example : Example
         Targets and weights, each (B, C', H, W); no sample's weights may all be 0.
-    loss : {"l1", "l2"}
-        Absolute or squared differences.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        Absolute or squared differences, or absolute ones and those of the bands of a Laplacian
+        pyramid, or absolute ones and those of the structure. The last two are for maps that
+        ``check_loss`` accepts.
     problem : Problem, optional
         The task's problem, whose ``extra_error`` is added if it has one.
 
@@ -47,12 +57,52 @@ def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", proble
     >>> sample_error(prediction, Example(target, target, weight), "l2")
     tensor([4., 9.])
     """
-    difference = to_full_precision(prediction) - example.target
-    distance = difference.abs() if loss == "l1" else difference.square()
+    prediction = to_full_precision(prediction)
+    difference = prediction - example.target
+    distance = difference.square() if loss == "l2" else difference.abs()
     error = (distance * example.weight).flatten(1).sum(dim=1) / example.weight.flatten(1).sum(dim=1)
+    if loss == "pyramid":
+        error = error + laplacian_error(difference, example.weight)
+    elif loss == "ssim":
+        error = error + STRUCTURE_WEIGHT * structure_error(prediction, example.target, example.weight)
     if problem is not None and problem.extra_error is not None:
         error = error + problem.extra_error(prediction, example)
     return error
+
+
+def check_loss(loss: Loss, problem: Problem, setting: str = "method.loss") -> None:
+    """Check that a method can be trained with an error on a task's maps.
+
+    Parameters
+    ----------
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        The error.
+    problem : Problem
+        The task's problem.
+    setting : str, optional
+        Name of the setting, for the message.
+
+    Raises
+    ------
+    UserError
+        When "pyramid" or "ssim" is asked for targets that are not images of at least 8 x 8 pixels.
+
+    Examples
+    --------
+    >>> from pretext.data import Problem
+    >>> from pretext.losses import check_loss
+    >>> check_loss("ssim", Problem(condition=(3, 64, 64), target=(3, 64, 64), bounded=True))
+    """
+    if loss in {"l1", "l2"}:
+        return
+    side = min(problem.target[1:])
+    if not problem.bounded or side < LEAST_SIDE:
+        kind = (
+            f"images of {side} pixels" if problem.bounded else f"spectral maps, {' x '.join(map(str, problem.target))}"
+        )
+        raise UserError(
+            f"{setting}={loss} is for images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels", kind, f"set {setting}=l1"
+        )
 
 
 def compose(example: Example, predictions: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
-from pretext.losses.reconstruction import Loss, sample_error
+from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
 from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
@@ -44,8 +44,9 @@ class BicycleGANConfig:
     ----------
     latent : int
         Dimensions D of z.
-    loss : {"l1", "l2"}
-        E: mean absolute or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     reconstruction_weight, adversarial_weight, divergence_weight, latent_weight : float
         Weights of E, of each adversarial term, of KL, and of the latent's error.
     skips : bool
@@ -106,6 +107,7 @@ class BicycleGAN(MethodDefaults, nn.Module):
 
     def __init__(self, config: BicycleGANConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.loss, problem)
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)

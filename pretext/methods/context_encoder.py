@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
-from pretext.losses.reconstruction import Loss, sample_error
+from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.networks.discriminators import GlobalDiscriminator, PointDiscriminator
 from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
@@ -35,8 +35,9 @@ class ContextEncoderConfig:
 
     Attributes
     ----------
-    loss : {"l1", "l2"}
-        E: mean absolute or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     reconstruction_weight, adversarial_weight : float
         Weights of E and of the adversarial term in the loss of H and G.
     skips : bool
@@ -79,6 +80,7 @@ class ContextEncoder(MethodDefaults, nn.Module):
 
     def __init__(self, config: ContextEncoderConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.loss, problem)
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, latent=0)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
-from pretext.losses.reconstruction import Loss, sample_error
+from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
 from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
@@ -43,8 +43,9 @@ class Pix2PixConfig:
         Dimensions D of z; 0 leaves it out.
     dropout : float
         Share of the bottleneck's channels that are dropped, drawn anew for each prediction.
-    loss : {"l1", "l2"}
-        E: mean absolute or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     reconstruction_weight, adversarial_weight : float
         Weights of E and of the adversarial term in the loss of H and G.
     skips : bool
@@ -89,6 +90,7 @@ class Pix2Pix(MethodDefaults, nn.Module):
 
     def __init__(self, config: Pix2PixConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.loss, problem)
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.reconstruction import Loss, sample_error
+from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.networks.encoder_decoder import BottleneckEncoderName, build_encoder_and_generator, compute_bottleneck
 from pretext.optimisation import OptimisationStep, OptimisationSteps
@@ -27,8 +27,9 @@ class RegressionConfig:
 
     Attributes
     ----------
-    loss : {"l1", "l2"}
-        Mean absolute error or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     skips : bool
         Whether activations of H are added to those of G.
     learning_rate : float
@@ -68,6 +69,7 @@ class Regression(MethodDefaults, nn.Module):
 
     def __init__(self, config: RegressionConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.loss, problem)
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(

@@ -131,8 +131,9 @@ class CGMLOptimisationConfig:
 
     Attributes
     ----------
-    loss : {"l1", "l2"}
-        E: mean absolute or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     path_loss : {"l1", "l2"}
         Loss of Z. l1 (poster) regresses the median of the next latents, l2 (the authors' toy codes)
         their mean.

@@ -50,7 +50,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.latent_path import path_losses
-from pretext.losses.reconstruction import sample_error
+from pretext.losses.reconstruction import check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.flow import VelocityField, flow_loss, integrate_flow
@@ -79,6 +79,7 @@ class CGML(MethodDefaults, nn.Module):
 
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.optimisation.loss, problem, "method.optimisation.loss")
         self.config = config
         self.problem = problem
         networks, optimisation, latent = config.networks, config.optimisation, config.path.latent

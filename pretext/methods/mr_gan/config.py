@@ -27,8 +27,9 @@ class MRGANLossesConfig:
         Weight w of the discriminator's term; 0 leaves D out.
     reconstruction_weight : float
         Weight r of the error E of every sample.
-    loss : {"l1", "l2"}
-        E: mean absolute or mean squared error.
+    loss : {"l1", "l2", "pyramid", "ssim"}
+        E: mean absolute or mean squared error, or the absolute one and an error of images at several
+        scales or of their structure (``pretext.losses.reconstruction``).
     """
 
     centre_weight: float = field(default=10.0, metadata=within(0.0, 1e6))

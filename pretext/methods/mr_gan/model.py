@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from pretext.data.batch import Example, Problem
 from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
 from pretext.losses.moment_matching import Family, MomentLosses, Moments, find_variant, moment_losses, thin_gradient
-from pretext.losses.reconstruction import sample_error
+from pretext.losses.reconstruction import check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.methods.mr_gan.choose_networks import BaseDiscriminator, build_generator, choose_base
 from pretext.methods.mr_gan.config import MRGANConfig
@@ -78,6 +78,7 @@ class MRGAN(MethodDefaults, nn.Module):
 
     def __init__(self, config: MRGANConfig, problem: Problem) -> None:
         super().__init__()
+        check_loss(config.losses.loss, problem, "method.losses.loss")
         self.config = config
         self.problem = problem
         self.variant = None if config.variant == "none" else find_variant(config.variant)

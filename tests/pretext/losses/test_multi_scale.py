@@ -1,0 +1,136 @@
+"""The Laplacian pyramid and SSIM agree with scipy's filters, and methods refuse them for data that are no images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+import spectral_ssl
+from data_prep.maps.reader import MapFile
+from pretext.data.batch import Example, Problem
+from pretext.losses.multi_scale import laplacian_bands, laplacian_error, structure_error
+from pretext.losses.reconstruction import STRUCTURE_WEIGHT, check_loss, sample_error
+from pretext.randomness import rand, randn, seeded_generator
+from spectral_ssl.ground.errors import UserError
+
+SHAPES = [(2, 3, 32, 32), (1, 1, 17, 30), (3, 2, 8, 9)]
+
+
+def bands_by_scipy(image: np.ndarray) -> list[np.ndarray]:
+    """Split one image (H, W)."""
+    bands = []
+    while min(image.shape) >= 8:
+        smaller = image
+        for axis in (0, 1):
+            smaller = ndimage.convolve1d(smaller, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode="mirror")
+        smaller = smaller[::2, ::2]
+        larger = np.zeros_like(image)
+        larger[::2, ::2] = smaller
+        for axis in (0, 1):
+            larger = ndimage.convolve1d(larger, np.array([1, 4, 6, 4, 1]) / 8, axis=axis, mode="mirror")
+        bands.append(image - larger)
+        image = smaller
+    return [*bands, image]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_bands_are_those_of_scipy(shape: tuple[int, ...]) -> None:
+    images = randn(*shape, generator=seeded_generator(0))
+    bands = laplacian_bands(images.double())
+    for sample in range(shape[0]):
+        for channel in range(shape[1]):
+            expected = bands_by_scipy(images[sample, channel].double().numpy())
+            assert len(bands) == len(expected) >= 2
+            for ours, theirs in zip(bands, expected, strict=True):
+                np.testing.assert_allclose(ours[sample, channel], theirs, atol=1e-14)
+    for band, exact in zip(laplacian_bands(images), bands, strict=True):
+        torch.testing.assert_close(band, exact.float(), atol=2e-6, rtol=0)
+
+
+def ssim_by_scipy(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Compute SSIM at each pixel of two images (H, W) in [-1, 1]."""
+
+    def blur(image: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(image, 1.5, mode="mirror", radius=min(5, (min(image.shape) - 1) // 2))
+
+    mean, other = blur(first), blur(second)
+    variance, other_variance = blur(first**2) - mean**2, blur(second**2) - other**2
+    covariance = blur(first * second) - mean * other
+    above = (2 * mean * other + 0.0004) * (2 * covariance + 0.0036)
+    return above / ((mean**2 + other**2 + 0.0004) * (variance + other_variance + 0.0036))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
+def test_the_structure_is_that_of_scipy(shape: tuple[int, ...], dtype: torch.dtype, bound: float) -> None:
+    generator = seeded_generator(1)
+    target = torch.tanh(randn(*shape, generator=generator)).double()
+    near = (0.7 * target + 0.3 * torch.tanh(randn(*shape, generator=generator))).double()
+    weight = (rand(*shape, generator=generator) < 0.5).double()
+    errors = structure_error(near.to(dtype), target.to(dtype), weight.to(dtype))
+    composed = torch.where(weight > 0, near, target)
+    for sample in range(shape[0]):
+        similarity = [
+            ssim_by_scipy(*pair) for pair in zip(composed[sample].numpy(), target[sample].numpy(), strict=True)
+        ]
+        expected = -np.log(np.average(np.stack(similarity), weights=weight[sample]))
+        assert 0 < expected < 4
+        assert abs(errors[sample].item() - expected) < bound
+
+
+@pytest.mark.parametrize("error", ["pyramid", "ssim"])
+def test_hidden_values_do_not_count_and_equal_images_have_no_error(error: str) -> None:
+    generator = seeded_generator(2)
+    target = torch.tanh(randn(4, 3, 16, 16, generator=generator))
+    weight = (rand(4, 3, 16, 16, generator=generator) < 0.4).float()
+    example = Example(target, target, weight)
+    noise = randn(4, 3, 16, 16, generator=generator)
+    assert sample_error(target + noise * (weight == 0), example, error).abs().max() < 1e-6
+    assert (
+        sample_error(target + 0.1 * noise, example, error) > sample_error(target + 0.05 * noise, example, error)
+    ).all()
+    # no sample knows of the others
+    together, alone = (
+        sample_error(target[rows] + 0.1 * noise[rows], Example(*(part[rows] for part in example)), error)
+        for rows in (slice(None), slice(1, 2))
+    )
+    torch.testing.assert_close(together[1:2], alone)
+
+
+def test_the_error_is_the_sum_of_its_parts() -> None:
+    target, prediction = (torch.tanh(randn(2, 1, 16, 16, generator=seeded_generator(number))) for number in (3, 4))
+    example = Example(target, target, torch.ones_like(target))
+    absolute = sample_error(prediction, example)
+    torch.testing.assert_close(absolute, (prediction - target).abs().mean(dim=(1, 2, 3)))
+    bands = laplacian_error(prediction - target, example.weight)
+    torch.testing.assert_close(
+        bands, sum(band.abs().mean(dim=(1, 2, 3)) for band in laplacian_bands(prediction - target))
+    )
+    torch.testing.assert_close(sample_error(prediction, example, "pyramid"), absolute + bands)
+    structure = STRUCTURE_WEIGHT * structure_error(prediction, target, example.weight)
+    torch.testing.assert_close(sample_error(prediction, example, "ssim"), absolute + structure)
+
+
+@pytest.mark.parametrize("error", ["pyramid", "ssim"])
+def test_gradients(error: str) -> None:
+    target = torch.tanh(randn(1, 1, 9, 8, generator=seeded_generator(5))).double()
+    example = Example(target, target, torch.ones_like(target))
+    # no difference is 0 in any band, where the absolute value has no gradient
+    prediction = (target + randn(1, 1, 9, 8, generator=seeded_generator(6))).requires_grad_()
+    assert torch.autograd.gradcheck(lambda values: sample_error(values, example, error), prediction, eps=1e-7)
+
+
+@pytest.mark.parametrize("method", ["cgml", "regression", "context-encoder", "pix2pix", "bicycle-gan", "mr-gan"])
+def test_spectral_maps_are_refused_in_one_line(random_maps: MapFile, tmp_path: Path, method: str) -> None:
+    with pytest.raises(UserError, match=r"loss=ssim is for images.*spectral maps.*loss=l1"):
+        spectral_ssl.pretrain(
+            random_maps, method=method, task="denoise", settings=("method.loss=ssim",), out=tmp_path / "run"
+        )
+
+
+def test_small_images_are_refused() -> None:
+    with pytest.raises(UserError, match=r"method.loss=pyramid is for images of at least 8 x 8 pixels: got images of 4"):
+        check_loss("pyramid", Problem(condition=(1, 4, 4), target=(1, 4, 4), bounded=True))
+    check_loss("l1", Problem(condition=(1, 4, 4), target=(1, 4, 4), bounded=True))
