@@ -195,7 +195,7 @@ def pictures(arguments: argparse.Namespace) -> None:
         result = spectral_ssl.evaluate(
             run, data=arguments.data, count=arguments.count, modes=arguments.modes, workspace=arguments.workspace
         )
-        (scores,) = result["rows"]
+        scores = result["rows"][0]
         row = {"cell": name, **training(run), **{key: value for key, value in scores.items() if key != "answers"}}
         first = rows[0] if rows else row
         for key in scores:

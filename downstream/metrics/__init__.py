@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from downstream.metrics.lpips import perceptual_distances as perceptual_distances
     from downstream.metrics.modes import ModeScores as ModeScores
     from downstream.metrics.modes import score_modes as score_modes
+    from downstream.metrics.paired_differences import compare_errors as compare_errors
+    from downstream.metrics.paired_differences import compute_mean_interval as compute_mean_interval
     from downstream.metrics.prediction_scores import ImageMetrics as ImageMetrics
+    from downstream.metrics.prediction_scores import compute_input_errors as compute_input_errors
     from downstream.metrics.prediction_scores import score_errors as score_errors
     from downstream.metrics.prediction_scores import score_images as score_images
     from downstream.metrics.prediction_scores import score_spectral_maps as score_spectral_maps
@@ -81,6 +84,9 @@ PUBLIC_NAMES = {
     "perceptual_distances": "downstream.metrics.lpips",
     "prediction_diversity": "downstream.metrics.diversity",
     "score_class_retrieval": "downstream.metrics.retrieval",
+    "compare_errors": "downstream.metrics.paired_differences",
+    "compute_input_errors": "downstream.metrics.prediction_scores",
+    "compute_mean_interval": "downstream.metrics.paired_differences",
     "score_errors": "downstream.metrics.prediction_scores",
     "score_images": "downstream.metrics.prediction_scores",
     "score_modes": "downstream.metrics.modes",

@@ -97,6 +97,35 @@ def score_errors(example: Example, predictions: Tensor) -> dict[str, float]:
     }
 
 
+def compute_input_errors(example: Example, predictions: Tensor) -> NDArray[np.float64]:
+    """Compute the weighted mean absolute errors for each input.
+
+    Parameters
+    ----------
+    example : Example
+        N targets with weights.
+    predictions : Tensor, shape (N, K, C, H, W)
+        K predictions for each condition.
+
+    Returns
+    -------
+    ndarray, shape (N, 2), float64
+        Mean error over the K predictions, and error of the best one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from downstream.metrics import compute_input_errors
+    >>> from pretext.data import Example
+    >>> target = torch.zeros(1, 1, 1, 1)
+    >>> example = Example(condition=target, target=target, weight=torch.ones_like(target))
+    >>> compute_input_errors(example, torch.tensor([1.0, 3.0]).reshape(1, 2, 1, 1, 1))
+    array([[2., 1.]])
+    """
+    errors = torch.stack([sample_error(sample, example) for sample in predictions.unbind(1)], dim=1).double()  # (N, K)
+    return torch.stack([errors.mean(dim=1), errors.min(dim=1).values], dim=1).numpy()
+
+
 def score_images(
     truth: Tensor, predictions: Tensor, metrics: ImageMetrics, generator: torch.Generator
 ) -> dict[str, float]:
@@ -267,8 +296,8 @@ def score_methods(
     example: Example,
     score: Callable[[Tensor], dict[str, float]],
     processes: Distributed = ALONE,
-) -> list[dict[str, Any]]:
-    """Compute a row of scores for each method.
+) -> tuple[list[dict[str, Any]], dict[str, NDArray[np.float64]]]:
+    """Compute a row of scores for each method, and its errors for each input.
 
     Parameters
     ----------
@@ -284,21 +313,25 @@ def score_methods(
 
     Returns
     -------
-    list of dict
+    rows : list of dict
         Rows in the order of the methods: the name under the key ``answers``, the errors of
         ``score_errors``, and the further scores.
+    errors : dict of str to ndarray, shape (N, 2), float64
+        The errors of ``compute_input_errors`` by method.
 
     Examples
     --------
     >>> target = torch.zeros(2, 1, 1, 1)
     >>> example = Example(condition=target, target=target, weight=torch.ones_like(target))
-    >>> rows = score_methods({"ones": lambda example: torch.ones(2, 1, 1, 1, 1)}, example, lambda _: {})
-    >>> rows[0]["answers"], rows[0]["error"]
-    ('ones', 1.0)
+    >>> rows, errors = score_methods({"ones": lambda example: torch.ones(2, 1, 1, 1, 1)}, example, lambda _: {})
+    >>> rows[0]["answers"], rows[0]["error"], errors["ones"].shape
+    ('ones', 1.0, (2, 2))
     """
 
-    def make_row(name: str, predict: Callable[[Example], Tensor]) -> dict[str, Any]:
+    def make_row(name: str, predict: Callable[[Example], Tensor]) -> tuple[dict[str, Any], NDArray[np.float64]]:
         predictions = predict(example)
-        return {"answers": name, **score_errors(example, predictions), **score(predictions)}
+        row = {"answers": name, **score_errors(example, predictions), **score(predictions)}
+        return row, compute_input_errors(example, predictions)
 
-    return processes.share_with_all(processes.run_in_turn([partial(make_row, *method) for method in methods.items()]))
+    made = processes.share_with_all(processes.run_in_turn([partial(make_row, *method) for method in methods.items()]))
+    return [row for row, _ in made], {row["answers"]: errors for row, errors in made}

@@ -105,9 +105,28 @@ def print_scores(result: dict[str, Any]) -> None:
         table.add_column(_plain(name), justify="right")
     for row in result["rows"]:
         table.add_row(_plain(row["answers"]), *(f"{row[name]:.4g}" if name in row else "-" for name in names))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    if result["differences"]:
+        console.print(_build_difference_table(result["differences"]))
     if result["measured_by"].get("warning"):
         show(f"{result['measured_by']['Frechet']}: {result['measured_by']['warning']}")
+
+
+def _build_difference_table(differences: Sequence[dict[str, Any]]) -> Any:
+    """Build the table of paired differences, with the intervals of 95 %."""
+    from rich.table import Table
+
+    table = Table(title="differences on the same inputs (95 % interval); below 0 is better than the reference")
+    names = [name for name in differences[0] if name not in {"answers", "to"}]
+    table.add_column("predictions")
+    table.add_column("compared to")
+    for name in names:
+        table.add_column(_plain(name), justify="right")
+    for row in differences:
+        cells = ("{:+.4f} ({:+.4f} to {:+.4f})".format(*row[name]) for name in names)
+        table.add_row(_plain(row["answers"]), _plain(row["to"]), *cells)
+    return table
 
 
 def print_run(run: dict[str, Any]) -> None:

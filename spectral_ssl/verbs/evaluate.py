@@ -18,6 +18,7 @@ from downstream.metrics.error_by_degree import compute_degree_errors
 from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.lpips import SMALLEST_SIDE, load_perceptual_distance
 from downstream.metrics.modes import score_clean_mode, score_marks, summarise_path
+from downstream.metrics.paired_differences import INPUT_ITSELF, compare_errors
 from downstream.metrics.prediction_scores import (
     ImageMetrics,
     score_images,
@@ -56,8 +57,10 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
 
     A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what
     ``complete`` gives), and latents that follow the gradient of the true error. The last row is an
-    upper bound that no inference can reach. For a fourth row, the same network trained on L1 alone,
-    give a run of the method ``regression`` as ``beside``.
+    bound that no inference can reach. For a fourth row, the same network trained on L1 alone, give a
+    run of the method ``regression`` as ``beside``. If conditions and targets have one shape, the last
+    row takes the input itself for the prediction, which needs no training. All rows are compared to
+    it and to ``regression``, with intervals over the inputs.
 
     Returns
     -------
@@ -76,17 +79,19 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     >>> import spectral_ssl
     >>> result = spectral_ssl.evaluate(run, count=8, modes=2)
     >>> [row["answers"] for row in result["rows"]]
-    ['regression']
+    ['regression', 'the input itself']
     """
     evaluation = _prepare(options)
     main, others, example = evaluation.main, evaluation.others, evaluation.example
     methods: dict[str, Predict] = {}
     for run in (main, *others):
         methods |= _predictions_of(run, options.modes, options.seed, methods)
+    if example.condition.shape == example.target.shape:
+        methods[INPUT_ITSELF] = lambda example: example.condition[:, None]
     score, measured_by = _choose_scores(main, example, options.weights, options.seed)
     path = main.folder / f"evaluation-{evaluation.maps.path.stem}{_suffix(options.settings)}.json"
     with join_processes() as processes, busy("scores of the predictions"):
-        rows_of_table = score_methods(methods, example, score, processes)
+        rows_of_table, errors = score_methods(methods, example, score, processes)
     result: dict[str, Any] = {
         "run": str(main.folder),
         "beside": [str(other.folder) for other in others],
@@ -101,6 +106,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         "task_settings": asdict(main.plan.task_config),
         "measured_by": measured_by,
         "rows": rows_of_table,
+        "differences": compare_errors(errors, [name for name in errors if name in {INPUT_ITSELF, "regression"}]),
         "environment": environment(),
     }
     if processes.is_main:
@@ -271,9 +277,7 @@ def _error_by_degree(
     run, maps, rows, example = evaluation.main, evaluation.maps, evaluation.rows, evaluation.example
     noisy = None if second is None else _read_second_sampling(second, maps, rows)
     truth = maps.read(rows)
-    has_same_shape = example.condition.shape == example.target.shape
-    predictions = {"the corrupted input": example.condition} if has_same_shape else {}
-    predictions |= {name: compose(example, predict(example))[:, 0] for name, predict in methods.items()}
+    predictions = {name: compose(example, predict(example))[:, 0] for name, predict in methods.items()}
     coefficients = {name: run.standardise.undo(values).numpy() for name, values in predictions.items()}
     errors = {name: compute_degree_errors(truth, values, run.basis, noisy) for name, values in coefficients.items()}
     draw_degree_errors(image, errors)

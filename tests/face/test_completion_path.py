@@ -54,8 +54,21 @@ def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> Non
     main, *others = runs.values()
     result = spectral_ssl.evaluate(main, beside=others, count=6, modes=3)
     rows = {row["answers"]: row for row in result["rows"]}
-    assert list(rows)[3:] == ["regression", "context-encoder", "pix2pix"]
-    for row in rows.values():
+    assert list(rows)[3:] == ["regression", "context-encoder", "pix2pix", "the input itself"]
+    differences = {(row["answers"], row["to"]): row for row in result["differences"]}
+    assert len(differences) == 2 * (len(rows) - 1)
+    for name in rows:
+        for reference in {"regression", "the input itself"} - {name}:
+            for column in ("error", "error of the best"):
+                difference, low, high = differences[name, reference][column]
+                assert difference == pytest.approx(rows[name][column] - rows[reference][column], abs=1e-12)
+                assert low < difference < high
+    # nothing but the known pixels, grey in the hole
+    assert rows["the input itself"]["error"] == rows["the input itself"]["error of the best"]
+    shown = call("evaluate", "--run", main, "--count", "6", "--modes", "2").stdout
+    assert "compared to" in shown
+    assert "the input itself" in shown
+    for row in list(rows.values())[:-1]:
         assert 0 < row["error of the best"] <= row["error"]
         assert -1 <= row["SSIM"] <= 1
         assert row["PSNR"] > 0
@@ -118,7 +131,7 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(digits_file: Path
     difference = unfold(run.standardise.undo(damaged).double().numpy() - second.read(rows), maps.basis)
     ell = list_indices(maps.basis)[:, 1]
     by_hand = [np.sqrt(np.square(difference[:, ell == degree]).mean()) for degree in range(7)]
-    np.testing.assert_allclose(by_degree["error_to_second_sampling"]["the corrupted input"], by_hand, rtol=1e-6)
+    np.testing.assert_allclose(by_degree["error_to_second_sampling"]["the input itself"], by_hand, rtol=1e-6)
     assert 0 < result["rows"][1]["reconstruction mAP"] <= 1
     assert (run.folder / "samples" / "degrees.png").is_file()
     spectral_ssl.complete(run, count=2, modes=1)

@@ -353,13 +353,17 @@ class CGML(MethodDefaults, nn.Module):
     def oracle(self, example: Example, modes: int, generator: torch.Generator) -> Tensor:
         """Predict (B, K, C, S, S) from latents that follow the gradient of the TRUE error.
 
-        This is an upper bound and no inference. With a generator in the same state, the latents
-        start where those of ``complete`` do.
+        This is a bound and no inference. The latents start as in training: at the nearest of several
+        candidates, or with a single one and a generator in the same state where those of
+        ``complete`` do.
         """
         with torch.no_grad():
             bottleneck, skips = self._bottleneck(example.condition)
             precomputed = self.generator.precompute(bottleneck, skips)
-        first = self._first_latents(modes, len(bottleneck), generator)  # (K, B, D)
+        if self.config.optimisation.candidates > 1:
+            first = torch.stack([self._choose_first(precomputed, example, generator) for _ in range(modes)])
+        else:
+            first = self._first_latents(modes, len(bottleneck), generator)  # (K, B, D)
         # One mode at a time, so that memory does not grow with their number.
         last = torch.stack([self.latent_path(precomputed, example, latent)[0][-1] for latent in first])
         with torch.no_grad():

@@ -27,7 +27,7 @@ FULL_COLOUR = 0.99  # share of the true coefficients within the range of the col
 
 def render_predictions(evidence: Evidence) -> Markup | None:
     """Render rows of images, rows of shapes if maps describe shapes, and tables of scores."""
-    tables = [render_table(build_score_table(result)) for result in evidence.evaluations]
+    tables = [render_table(table) for result in evidence.evaluations for table in build_score_tables(result)]
     titles: list[str] = []
     rows: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = []
@@ -118,18 +118,33 @@ def build_shape_rows(ids: Sequence[str], shapes: Mapping[str, Sequence[Shape | N
     ]
 
 
-def build_score_table(result: dict[str, Any]) -> Table:
-    """Build a table from the stored result of an evaluation."""
+def build_score_tables(result: dict[str, Any]) -> list[Table]:
+    """Build the tables of a stored evaluation: the scores, and the differences on the same inputs."""
     names = list(dict.fromkeys(name for row in result["rows"] for name in row if name != "answers"))
     changed = result["file"].removeprefix("evaluation-").removesuffix(".json")
     measured = result.get("measured_by", {})
     warning = f". {measured['Frechet']}: {measured['warning']}" if measured.get("warning") else ""
     inputs = result.get("inputs_from") or f"{result['inputs']} inputs"
-    return Table(
+    scores = Table(
         caption=f"{changed}: {inputs}, {result['answers_to_each']} predictions for each{warning}",
         columns=["predictions", *names],
         rows=[[row["answers"], *(row.get(name) for name in names)] for row in result["rows"]],
     )
+    differences = result.get("differences", [])  # Older results have none.
+    if not differences:
+        return [scores]
+    compared = [name for name in differences[0] if name not in {"answers", "to"}]
+    return [
+        scores,
+        Table(
+            caption=f"{changed}: differences on the same inputs, 95 % interval; below 0 is better than the reference",
+            columns=["predictions", "compared to", *compared],
+            rows=[
+                [row["answers"], row["to"], *("{:+.4f} ({:+.4f} to {:+.4f})".format(*row[name]) for name in compared)]
+                for row in differences
+            ],
+        ),
+    ]
 
 
 def _read_figure(run: TrainedRun) -> dict[str, str]:
