@@ -17,7 +17,9 @@ def title_predictions(count: int) -> list[str]:
     return [f"prediction {number + 1}" for number in range(count)]
 
 
-def draw_predictions(path: Path, example: Example, predictions: Tensor, ids: list[str], channel: int = 0) -> None:
+def draw_predictions(
+    path: Path, example: Example, predictions: Tensor, ids: list[str], channel: int = 0, *, has_truth: bool = True
+) -> None:
     """Draw spectral maps: the input, the predictions and the ground truth of each sample in a row.
 
     Parameters
@@ -32,9 +34,13 @@ def draw_predictions(path: Path, example: Example, predictions: Tensor, ids: lis
         Names of the samples.
     channel : int
         Radial channel k to draw.
+    has_truth : bool
+        Whether the targets are the ground truth; otherwise only their range is used.
     """
     columns = [example.condition[:, channel], *predictions[:, :, channel].unbind(dim=1), example.target[:, channel]]
     titles = [INPUT, *title_predictions(predictions.shape[1]), TRUTH]
+    if not has_truth:
+        titles, columns = titles[:-1], columns[:-1]
     largest = float(example.target[:, channel].abs().max()) or 1.0
     _draw_grid(path, titles, columns, ids, cmap="RdBu_r", vmin=-largest, vmax=largest)
 

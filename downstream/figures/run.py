@@ -27,6 +27,7 @@ def draw_run(
     ids: list[str],
     *,
     shapes: int = SHAPES_DRAWN,
+    has_truth: bool = True,
 ) -> list[Path]:
     """Draw the predictions of a run as images, as spectral maps and their shapes, or as the toys.
 
@@ -46,6 +47,9 @@ def draw_run(
         Names of the samples.
     shapes : int
         Number of objects to draw also as shapes. Each takes about two seconds.
+    has_truth : bool
+        Whether the targets are the ground truth, which then is the last column of spectral maps and
+        the second of shapes.
 
     Returns
     -------
@@ -68,8 +72,9 @@ def draw_run(
     if run.basis.kind == "pixels":
         draw_images(main, *build_image_columns(run, example, predictions), ids)
         return [main]
-    draw_predictions(main, example, predictions, ids)
-    return [main, *_draw_as_shapes(folder / f"{stem}-shapes.png", run, example, predictions, ids[:shapes])]
+    draw_predictions(main, example, predictions, ids, has_truth=has_truth)
+    columns = {INPUT: example.condition, TRUTH: example.target} if has_truth else {INPUT: example.condition}
+    return [main, *_draw_as_shapes(folder / f"{stem}-shapes.png", run, columns, predictions, ids[:shapes])]
 
 
 def build_image_columns(run: TrainedRun, example: Example, predictions: Tensor) -> tuple[list[str], list[Tensor]]:
@@ -97,11 +102,12 @@ def build_image_columns(run: TrainedRun, example: Example, predictions: Tensor) 
     return titles, [example.condition, *images, to_image(example.condition, example.target, config)]
 
 
-def _draw_as_shapes(path: Path, run: TrainedRun, example: Example, predictions: Tensor, ids: list[str]) -> list[Path]:
-    """Draw the corrupted map, the clean map and the first predictions as shapes."""
-    columns = {INPUT: example.condition, TRUTH: example.target}
+def _draw_as_shapes(
+    path: Path, run: TrainedRun, columns: dict[str, Tensor], predictions: Tensor, ids: list[str]
+) -> list[Path]:
+    """Draw maps by title (B, C, H, W) and the first predictions as shapes."""
     titles = title_predictions(min(PREDICTIONS_DRAWN, predictions.shape[1]))
-    columns |= {title: predictions[:, number] for number, title in enumerate(titles)}
+    columns = columns | {title: predictions[:, number] for number, title in enumerate(titles)}
     rows = []
     for row, name in enumerate(ids):
         shapes = {}

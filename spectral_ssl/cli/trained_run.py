@@ -1,6 +1,7 @@
 """The commands that use a trained run: complete, evaluate, probe, export and report."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,23 @@ from spectral_ssl.ground.terminal import process_rank, show
 from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, ExportOptions, ProbeOptions
 
 
-def complete(options: CompleteOptions, quiet: QuietOption = False) -> None:
-    """Complete corrupted maps, several times each."""
+def complete(
+    options: CompleteOptions,
+    file: Annotated[
+        Path | None, typer.Argument(help="An image, or a scan (a mesh or a cloud): the same as --like.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Complete corrupted maps, or a file of yours, several times each."""
+    if file is not None:
+        if options.like not in (None, str(file)):
+            raise UserError("two samples", f"{file} and --like {options.like}", "give one of them")
+        options = replace(options, like=str(file))
     written = load_verb("complete")(**vars(options))
-    show(f"{written} and {written.with_suffix('.png')}")
+    surfaces = [written.with_name(f"{written.stem}-{number}.ply") for number in (1, options.modes)]
+    is_scan = options.like is not None and Path(options.like).is_file() and surfaces[0].exists()
+    more = f", {surfaces[0].name} to {surfaces[1].name}" if is_scan else ""
+    show(f"{written} and {written.with_suffix('.png')}{more}")
 
 
 def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:

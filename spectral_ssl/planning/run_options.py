@@ -52,11 +52,17 @@ class CompleteOptions:
     seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
     like: str | Path | None = option(
         None,
-        "Only this one: an id of the data, or (task from-code) an image file.",
-        "A single sample instead of held-out maps: the id of a sample of the data, or an image file (task from-code on "
-        "images).",
+        "Only this one: an id of the data, an image, or a scan (a mesh or a cloud).",
+        "A single sample instead of held-out maps: the id of a sample of the data, or a file. An image is corrupted as "
+        "the task does. A mesh or a cloud is the input itself, for runs of ``denoise``, and of ``complete-shape`` with "
+        "``recentre``; then each prediction is also written as a surface, ``OUT-1.ply`` and so on.",
         kind="str or path",
         reads=str,
+    )
+    up: str | None = option(
+        None,
+        "Up axis of a scan, e.g. +y [+z].",
+        'The up axis of the file, if it is a mesh or a cloud: e.g. "+y"; "+z" by default.',
     )
     path: bool = option(
         False,

@@ -1,4 +1,4 @@
-"""``complete``: predict several completions of each corrupted map of a file."""
+"""``complete``: predict several completions of each corrupted map of a file, or of a single image or scan."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.maps.reader import MapFile
+from data_prep.transforms.inverse import reconstruct
 from downstream.figures.moments import draw_moments
 from downstream.figures.predictions import draw_images
 from downstream.figures.run import build_image_columns, draw_run
@@ -25,7 +26,7 @@ from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.planning.code_features import encode_image_file
+from spectral_ssl.planning.file_condition import FileExample, encode_file
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import CompleteOptions
 
@@ -42,7 +43,8 @@ def complete(options: CompleteOptions) -> Path:
     -------
     Path
         The HDF5 file: ``/condition``, ``/target`` (N, C, H, W), ``/answers`` (N, modes, C, H, W),
-        all standardised, and ``/ids``.
+        all standardised, and ``/ids``. The completions of a scan have no ``/target``; their
+        surfaces are in ``OUT-1.ply`` and so on, in the unit ball with +z up.
 
     Raises
     ------
@@ -69,13 +71,19 @@ def complete(options: CompleteOptions) -> Path:
     if options.path:
         _find_latent_model(run)
     images = [out.with_name(f"{out.stem}{ending}.png") for ending in ("", "-shapes", "-path", "-moments")]
-    for path in (out, *images):
-        refuse_existing(path, options.overwrite)
     chosen = _choose_maps(options, run, maps)
+    surfaces = []
+    if chosen.file is not None and chosen.file.is_shape:
+        surfaces = [out.with_name(f"{out.stem}-{number + 1}.ply") for number in range(options.modes)]
+    for path in (out, *images, *surfaces):
+        refuse_existing(path, options.overwrite)
     with busy(f"completions of {len(chosen.ids)} maps"):
         example, predictions = _write(out, options, run, maps, chosen)
         ids = chosen.ids[:ROWS_DRAWN]
-        draw_run(out.parent, out.stem, run, example, predictions, ids)
+        has_truth = chosen.file is None or chosen.file.has_truth
+        draw_run(out.parent, out.stem, run, example, predictions, ids, has_truth=has_truth)
+        for path, prediction in zip(surfaces, predictions[0] if surfaces else [], strict=True):
+            _write_surface(path, run, prediction, overwrite=options.overwrite)
     target = run.plan.task_entry.problem(run.basis, run.plan.task_config).target
     if run.method.moment_family is not None and run.basis.kind == "pixels" and target[1:] != (1, 1):
         draw_moments(out.with_name(f"{out.stem}-moments.png"), run, run.method, example, predictions, ids)
@@ -86,27 +94,29 @@ def complete(options: CompleteOptions) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class _ChosenMaps:
-    """The rows of the map file to complete and their ids; or the example of a single image file."""
+    """The rows of the map file to complete and their ids; or the example of a single file."""
 
     rows: NDArray[np.int64]
     ids: list[str]
-    image: Example | None
+    file: FileExample | None
 
 
 def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _ChosenMaps:
     """Choose the maps to complete: those of the test split, all if there is none, or the one that ``like`` names."""
     if options.like is None:
         rows = select_held_out_rows(maps, options.count)
-        return _ChosenMaps(rows=rows, ids=[maps.ids[row] for row in rows], image=None)
+        return _ChosenMaps(rows=rows, ids=[maps.ids[row] for row in rows], file=None)
     name = str(options.like)
     if name in maps.ids:
-        return _ChosenMaps(rows=np.array([maps.ids.index(name)]), ids=[name], image=None)
+        return _ChosenMaps(rows=np.array([maps.ids.index(name)]), ids=[name], file=None)
     if not Path(name).is_file():
         near = find_near_name(name, maps.ids)
         hint = f"did you mean {near!r}? " if near else ""
-        what_to_do = f"{hint}give an image file or an id, e.g. {maps.ids[0]}"
+        what_to_do = f"{hint}give a file or an id, e.g. {maps.ids[0]}"
         raise UserError("neither an id of the data nor a file", name, what_to_do)
-    return _ChosenMaps(rows=np.array([0]), ids=[Path(name).name], image=encode_image_file(run, Path(name)))
+    return _ChosenMaps(
+        rows=np.array([0]), ids=[Path(name).name], file=encode_file(run, Path(name), options.seed, options.up)
+    )
 
 
 def _write(
@@ -119,23 +129,36 @@ def _write(
         file.attrs.update(_describe(run, maps, seed))
         columns = {
             "condition": file.create_dataset("condition", (count, *problem.condition), "f4"),
-            "target": file.create_dataset("target", (count, *problem.target), "f4"),
             "answers": file.create_dataset("answers", (count, modes, *problem.target), "f4"),
         }
+        if chosen.file is None or chosen.file.has_truth:
+            columns["target"] = file.create_dataset("target", (count, *problem.target), "f4")
         file.create_dataset("ids", data=chosen.ids, dtype=h5py.string_dtype())
         for start in range(0, count, ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
-            if chosen.image is None:
+            if chosen.file is None:
                 example, predictions = run.complete(maps, chosen.rows[block], modes, seed, start)
             else:
                 generator = seeded_generator(seed, "complete", start)
-                example, predictions = chosen.image, run.method.complete(chosen.image.condition, modes, generator)
+                example = chosen.file.example
+                predictions = run.method.complete(example.condition, modes, generator)
             columns["condition"][block] = example.condition.numpy()
-            columns["target"][block] = example.target.numpy()
+            if "target" in columns:
+                columns["target"][block] = example.target.numpy()
             columns["answers"][block] = predictions.numpy()
             if start == 0:
                 first = Example(*(part[:ROWS_DRAWN] for part in example)), predictions[:ROWS_DRAWN]
     return first
+
+
+def _write_surface(path: Path, run: TrainedRun, prediction: Tensor, *, overwrite: bool) -> None:
+    """Write the surface of a predicted map (C, H, W)."""
+    import trimesh
+
+    shape = reconstruct(run.standardise.undo(prediction).numpy(), run.basis)
+    mesh = trimesh.Trimesh(shape.points, shape.faces, process=False)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(mesh.export(file_type="ply"))
 
 
 def _find_latent_model(run: TrainedRun) -> LatentModel:
