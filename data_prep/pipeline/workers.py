@@ -140,7 +140,7 @@ def _connect(scheduler: str) -> Any:
 
 
 async def _greet(scheduler: str) -> None:
-    """Exchange Dask's greeting with a scheduler, then hang up.
+    """Ask a scheduler for Dask's greeting, then hang up.
 
     ``Client`` waits without end for a server that accepts connections and says nothing. A ``Client``
     whose constructor fails at a wrong address closes itself when it is collected as garbage, and

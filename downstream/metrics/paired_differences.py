@@ -82,7 +82,7 @@ def compare_errors(
     Returns
     -------
     list of dict
-        ``answers`` and ``to`` (the names), and for each column the mean difference, the lower and
+        ``predictions`` and ``reference`` (the names), and for each column the mean difference, the lower and
         the upper limit of its interval of 95 %.
 
     Raises
@@ -96,7 +96,7 @@ def compare_errors(
     >>> from downstream.metrics import compare_errors
     >>> errors = {"ours": np.array([[1.0, 0.5], [2.0, 1.5]]), "L1": np.array([[2.0, 2.0], [3.0, 3.0]])}
     >>> compare_errors(errors, ["L1"])
-    [{'answers': 'ours', 'to': 'L1', 'error': (-1.0, -1.0, -1.0), 'error of the best': (-1.5, -1.5, -1.5)}]
+    [{'predictions': 'ours', 'reference': 'L1', 'error': (-1.0, -1.0, -1.0), 'error of the best': (-1.5, -1.5, -1.5)}]
     """
     missing = [name for name in references if name not in errors]
     if missing:
@@ -111,5 +111,5 @@ def compare_errors(
                 continue
             difference = values - errors[reference]  # (N, 2)
             intervals = {column: compute_mean_interval(difference[:, number]) for number, column in enumerate(columns)}
-            rows.append({"answers": name, "to": reference, **intervals})
+            rows.append({"predictions": name, "reference": reference, **intervals})
     return rows

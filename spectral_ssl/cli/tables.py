@@ -118,14 +118,14 @@ def _build_difference_table(differences: Sequence[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="differences on the same inputs (95 % interval); below 0 is better than the reference")
-    names = [name for name in differences[0] if name not in {"answers", "to"}]
+    names = [name for name in differences[0] if name not in {"predictions", "reference"}]
     table.add_column("predictions")
     table.add_column("compared to")
     for name in names:
         table.add_column(_plain(name), justify="right")
     for row in differences:
         cells = ("{:+.4f} ({:+.4f} to {:+.4f})".format(*row[name]) for name in names)
-        table.add_row(_plain(row["answers"]), _plain(row["to"]), *cells)
+        table.add_row(_plain(row["predictions"]), _plain(row["reference"]), *cells)
     return table
 
 

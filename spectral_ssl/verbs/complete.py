@@ -26,7 +26,7 @@ from spectral_ssl.ground.files import atomic_path, refuse_existing
 from spectral_ssl.ground.progress import busy
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
-from spectral_ssl.planning.file_condition import FileExample, encode_file
+from spectral_ssl.planning.inputs.file_condition import FileExample, encode_file
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import CompleteOptions
 
@@ -158,7 +158,7 @@ def _write_surface(path: Path, run: TrainedRun, prediction: Tensor, *, overwrite
     shape = reconstruct(run.standardise.undo(prediction).numpy(), run.basis)
     mesh = trimesh.Trimesh(shape.points, shape.faces, process=False)
     with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(mesh.export(file_type="ply"))
+        mesh.export(temporary, file_type="ply")
 
 
 def _find_latent_model(run: TrainedRun) -> LatentModel:

@@ -55,7 +55,7 @@ def test_all_methods_are_scored_on_the_same_inputs(runs: dict[str, Path]) -> Non
     result = spectral_ssl.evaluate(main, beside=others, count=6, modes=3)
     rows = {row["answers"]: row for row in result["rows"]}
     assert list(rows)[3:] == ["regression", "context-encoder", "pix2pix", "the input itself"]
-    differences = {(row["answers"], row["to"]): row for row in result["differences"]}
+    differences = {(row["predictions"], row["reference"]): row for row in result["differences"]}
     assert len(differences) == 2 * (len(rows) - 1)
     for name in rows:
         for reference in {"regression", "the input itself"} - {name}:

@@ -31,13 +31,13 @@ def test_the_difference_of_hard_and_easy_inputs_is_narrow() -> None:
         "L1": difficulty + 0.1 + generator.normal(scale=0.01, size=(100, 2)),
     }
     (row,) = compare_errors(errors, ["L1"])
-    assert (row["answers"], row["to"]) == ("ours", "L1")
+    assert (row["predictions"], row["reference"]) == ("ours", "L1")
     for column in ("error", "error of the best"):
         difference, low, high = row[column]
         assert low < -0.1 < high
         assert high - low < 0.01
         assert difference == pytest.approx(-0.1, abs=0.005)
-    assert [(each["answers"], each["to"]) for each in compare_errors(errors, ["ours", "L1"])] == [
+    assert [(each["predictions"], each["reference"]) for each in compare_errors(errors, ["ours", "L1"])] == [
         ("L1", "ours"),
         ("ours", "L1"),
     ]

@@ -133,18 +133,27 @@ def build_score_tables(result: dict[str, Any]) -> list[Table]:
     differences = result.get("differences", [])  # Older results have none.
     if not differences:
         return [scores]
-    compared = [name for name in differences[0] if name not in {"answers", "to"}]
+    compared = [name for name in differences[0] if name not in {"predictions", "reference"}]
     return [
         scores,
         Table(
             caption=f"{changed}: differences on the same inputs, 95 % interval; below 0 is better than the reference",
             columns=["predictions", "compared to", *compared],
             rows=[
-                [row["answers"], row["to"], *("{:+.4f} ({:+.4f} to {:+.4f})".format(*row[name]) for name in compared)]
+                [
+                    row["predictions"],
+                    row["reference"],
+                    *(_write_interval(row[name]) for name in compared),
+                ]
                 for row in differences
             ],
         ),
     ]
+
+
+def _write_interval(difference: Sequence[float]) -> str:
+    """Write a difference and the limits of its interval."""
+    return "{:+.4f} ({:+.4f} to {:+.4f})".format(*difference)
 
 
 def _read_figure(run: TrainedRun) -> dict[str, str]:
