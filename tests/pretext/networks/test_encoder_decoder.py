@@ -152,3 +152,21 @@ def test_the_flow_begins_where_inference_does(candidates: int, monkeypatch: pyte
     expected = drawn[0][0] if candidates == 1 else drawn[1][0]
     torch.testing.assert_close(begun[0], expected, rtol=0, atol=0)
     assert torch.equal(begun[0], chosen[0]) == (candidates == 1)
+
+
+@pytest.mark.parametrize("candidates", [1, 6])
+def test_the_oracle_begins_where_training_does(candidates: int) -> None:
+    settings = {**SMALL, "latent": 4, "candidates": candidates, "latent_gain": 8.0, "step_size": 0.0}
+    method: CGML = build_seeded(CGML, 0, build_config(CGMLConfig, settings, "method"), MAPS)
+    condition, target = normal(2, 5, 3, 17, 17)
+    example = Example(condition, target, torch.ones_like(target))
+    bottleneck, skips = method._bottleneck(condition)
+    precomputed = method.generator.precompute(bottleneck, skips)
+    predictions = method.oracle(example, 2, seeded())  # (5, 2, C, S, S); steps of no length
+    generator = seeded()
+    if candidates == 1:
+        first = method._first_latents(2, 5, generator)
+    else:
+        first = torch.stack([method._choose_first(precomputed, example, generator) for _ in range(2)])
+    for number, latent in enumerate(first):
+        torch.testing.assert_close(predictions[:, number], method.generator.from_precomputed(precomputed, latent))
