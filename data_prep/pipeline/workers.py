@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -132,9 +133,12 @@ def _connect(scheduler: str) -> Any:
             "Dask is not installed", f"--scheduler {scheduler}", "pip install 'spectral-ssl[dask]', or leave it out"
         ) from None
     try:
-        asyncio.run(asyncio.wait_for(_greet(scheduler), SECONDS_TO_CONNECT))
+        # In a thread of its own, because a notebook has an event loop in this one.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, asyncio.wait_for(_greet(scheduler), SECONDS_TO_CONNECT)).result()
         return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # No process there, no such host, or not an address.
+    # No process there, no such host, or not an address. A server that speaks first announces petabytes.
+    except (OSError, ValueError, TypeError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         raise UserError("no Dask scheduler responds", f"{scheduler} ({reason})", "start `dask scheduler`") from error
 
@@ -146,9 +150,14 @@ async def _greet(scheduler: str) -> None:
     whose constructor fails at a wrong address closes itself when it is collected as garbage, and
     can wait there without end for its own thread.
     """
+    import dask
     from distributed.comm.core import connect
+    from distributed.security import Security
 
-    comm = await connect(scheduler, timeout=SECONDS_TO_CONNECT)
+    if dask.config.get("distributed.client.security-loader", None):
+        return  # Only Client knows how to call it.
+    # certificates of Dask's own config, as Client uses them
+    comm = await connect(scheduler, timeout=SECONDS_TO_CONNECT, **Security().get_connection_args("client"))
     comm.abort()
 
 

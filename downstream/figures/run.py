@@ -13,7 +13,7 @@ from downstream.figures.toy import draw_toy
 from pretext.data.batch import Example
 from pretext.losses.reconstruction import compose
 from pretext.runs.trained_run import TrainedRun
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import ObjectError, UserError
 
 SHAPES_DRAWN, PREDICTIONS_DRAWN = 4, 3  # Objects drawn as shapes; predictions for each.
 
@@ -115,7 +115,7 @@ def _draw_as_shapes(
             single = run.standardise.undo(maps[row]).numpy()
             try:
                 shapes[title] = reconstruct(np.asarray(single), run.basis)
-            except UserError:
+            except (UserError, ObjectError):
                 continue  # A badly corrupted map may have no density; its cell stays empty.
         rows.append((name, shapes))
     if not rows or not rows[0][1]:

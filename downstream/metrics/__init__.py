@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from downstream.metrics.modes import score_modes as score_modes
     from downstream.metrics.paired_differences import compare_errors as compare_errors
     from downstream.metrics.paired_differences import compute_mean_interval as compute_mean_interval
+    from downstream.metrics.paired_differences import write_difference as write_difference
     from downstream.metrics.prediction_scores import ImageMetrics as ImageMetrics
     from downstream.metrics.prediction_scores import compute_input_errors as compute_input_errors
     from downstream.metrics.prediction_scores import score_errors as score_errors
@@ -94,6 +95,7 @@ PUBLIC_NAMES = {
     "score_spectral_maps": "downstream.metrics.prediction_scores",
     "structural_similarity": "downstream.metrics.psnr_ssim",
     "train_classifier": "downstream.metrics.class_score",
+    "write_difference": "downstream.metrics.paired_differences",
 }
 
 __all__ = [*PUBLIC_NAMES]  # pyright: ignore

@@ -12,6 +12,7 @@ Letters in shapes: N inputs.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,30 @@ def compute_mean_interval(values: NDArray[np.float64], confidence: float = CONFI
         return mean, float("nan"), float("nan")
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * float(np.std(values, ddof=1)) / count**0.5
     return mean, mean - half, mean + half
+
+
+def write_difference(difference: Sequence[float | None]) -> str:
+    """Write a difference with its interval, for tables.
+
+    Parameters
+    ----------
+    difference : sequence of float or None
+        The difference and its two limits. Limits of a single input are NaN, or None in a stored result.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from downstream.metrics import write_difference
+    >>> write_difference((-0.1, -0.125, -0.075)), write_difference((-0.1, None, None))
+    ('-0.1000 (-0.1250 to -0.0750)', '-0.1000 (no interval)')
+    """
+    value, *limits = (float("nan") if number is None else number for number in difference)
+    if not all(map(isfinite, limits)):
+        return f"{value:+.4f} (no interval)"
+    return f"{value:+.4f} ({limits[0]:+.4f} to {limits[1]:+.4f})"
 
 
 def compare_errors(

@@ -18,6 +18,10 @@ The pyramid is linear, so the weighted difference is split and not both images. 
 
     SSIM = (2 m_y m_t + c1) (2 s_yt + c2) / ((m_y^2 + m_t^2 + c1) (s_y^2 + s_t^2 + c2))
 
+The means must be those of intensities, which are not negative. So m is the mean of the values plus
+1, which are in [0, 2]. SSIM is in [-1, 1], and the error is -log((1 + SSIM) / 2), which has a
+gradient where a prediction varies against its target.
+
 Letters in shapes: B batch, C channels, H and W side lengths.
 """
 
@@ -29,8 +33,8 @@ LEAST_SIDE = 8  # of an image that is split into two bands at least
 LAST_SIDE = 4  # The pyramid ends at this side length.
 BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 WINDOW, WINDOW_WIDTH = 11, 1.5  # side length of SSIM's windows and their standard deviation, in pixels
-C1, C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # Wang et al. for values from -1 to 1
-SMALLEST_SSIM = 0.01  # below it the logarithm is cut off
+C1, C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # Wang et al. for values in a range of 2
+SMALLEST = 1e-4  # (1 + SSIM) / 2, below which the logarithm is cut off
 
 
 def laplacian_error(difference: Tensor, weight: Tensor) -> Tensor:
@@ -95,7 +99,7 @@ def laplacian_bands(image: Tensor) -> list[Tensor]:
 
 
 def structure_error(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Compute -log SSIM, averaged over a sample's weighted values before the logarithm is taken.
+    """Compute -log((1 + SSIM) / 2); SSIM is averaged over a sample's weighted values before.
 
     Parameters
     ----------
@@ -107,7 +111,8 @@ def structure_error(prediction: Tensor, target: Tensor, weight: Tensor) -> Tenso
     Returns
     -------
     Tensor, shape (B,)
-        From 0 for equal images to 4.6 for a mean SSIM of 0.01 or less.
+        0 for equal images, log 2 where nothing is alike, and at most 9.3 where a prediction varies
+        against its target.
 
     Examples
     --------
@@ -116,11 +121,12 @@ def structure_error(prediction: Tensor, target: Tensor, weight: Tensor) -> Tenso
     >>> image, ones = torch.linspace(-1, 1, 256).view(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
     >>> structure_error(image, image, ones).abs() < 1e-6
     tensor([True])
-    >>> structure_error(-image, image, ones) > 1
+    >>> structure_error(torch.zeros_like(image), image, ones) < structure_error(-image, image, ones)
     tensor([True])
     """
     prediction = torch.where(weight > 0, prediction, target)
     window = _window(prediction)
+    prediction, target = prediction + 1, target + 1
     mean, mean_target = _blur(prediction, window), _blur(target, window)
     variance = _blur(prediction.square(), window) - mean.square()
     variance_target = _blur(target.square(), window) - mean_target.square()
@@ -128,7 +134,7 @@ def structure_error(prediction: Tensor, target: Tensor, weight: Tensor) -> Tenso
     similarity = (2 * mean * mean_target + C1) * (2 * covariance + C2)
     similarity = similarity / ((mean.square() + mean_target.square() + C1) * (variance + variance_target + C2))
     average = (similarity * weight).flatten(1).sum(dim=1) / weight.flatten(1).sum(dim=1)  # (B,)
-    return -average.clamp_min(SMALLEST_SSIM).log()
+    return -((1 + average) / 2).clamp_min(SMALLEST).log()
 
 
 def _window(image: Tensor) -> tuple[float, ...]:

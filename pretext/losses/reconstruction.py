@@ -7,7 +7,7 @@ For a prediction y of a target t with weights w, summed over the values i of a s
 For images, an error at several scales or of the structure can be added to the absolute error
 (``multi_scale``)::
 
-    E(y) + Lap1(y, t)      or      E(y) - log SSIM(y, t) / 4
+    E(y) + Lap1(y, t)      or      E(y) - log((1 + SSIM(y, t)) / 2) / 2
 
 Letters in shapes: B batch, N samples, K predictions for each, C channels, H, W.
 """
@@ -23,7 +23,7 @@ from pretext.numerics import to_full_precision
 from spectral_ssl.ground.errors import UserError
 
 Loss = Literal["l1", "l2", "pyramid", "ssim"]
-STRUCTURE_WEIGHT = 0.25  # makes -log SSIM of blurred predictions about as large as their absolute error
+STRUCTURE_WEIGHT = 0.5  # makes the error of the structure of blurred predictions about as large as their absolute one
 
 
 def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", problem: Problem | None = None) -> Tensor:
@@ -57,14 +57,15 @@ def sample_error(prediction: Tensor, example: Example, loss: Loss = "l1", proble
     >>> sample_error(prediction, Example(target, target, weight), "l2")
     tensor([4., 9.])
     """
-    prediction = to_full_precision(prediction)
-    difference = prediction - example.target
+    # The target too may be a prediction of 16 bits, in cGML's Lipschitz term.
+    prediction, target = to_full_precision(prediction), to_full_precision(example.target)
+    difference = prediction - target
     distance = difference.square() if loss == "l2" else difference.abs()
     error = (distance * example.weight).flatten(1).sum(dim=1) / example.weight.flatten(1).sum(dim=1)
     if loss == "pyramid":
         error = error + laplacian_error(difference, example.weight)
     elif loss == "ssim":
-        error = error + STRUCTURE_WEIGHT * structure_error(prediction, example.target, example.weight)
+        error = error + STRUCTURE_WEIGHT * structure_error(prediction, target, example.weight)
     if problem is not None and problem.extra_error is not None:
         error = error + problem.extra_error(prediction, example)
     return error
@@ -98,7 +99,9 @@ def check_loss(loss: Loss, problem: Problem, setting: str = "method.loss") -> No
     side = min(problem.target[1:])
     if not problem.bounded or side < LEAST_SIDE:
         kind = (
-            f"images of {side} pixels" if problem.bounded else f"spectral maps, {' x '.join(map(str, problem.target))}"
+            f"images of {side} pixels"
+            if problem.bounded
+            else f"targets of {' x '.join(map(str, problem.target))} that are no images"
         )
         raise UserError(
             f"{setting}={loss} is for images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels", kind, f"set {setting}=l1"

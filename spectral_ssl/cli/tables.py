@@ -117,6 +117,8 @@ def _build_difference_table(differences: Sequence[dict[str, Any]]) -> Any:
     """Build the table of paired differences, with the intervals of 95 %."""
     from rich.table import Table
 
+    from downstream.metrics.paired_differences import write_difference
+
     table = Table(title="differences on the same inputs (95 % interval); below 0 is better than the reference")
     names = [name for name in differences[0] if name not in {"predictions", "reference"}]
     table.add_column("predictions")
@@ -124,7 +126,7 @@ def _build_difference_table(differences: Sequence[dict[str, Any]]) -> Any:
     for name in names:
         table.add_column(_plain(name), justify="right")
     for row in differences:
-        cells = ("{:+.4f} ({:+.4f} to {:+.4f})".format(*row[name]) for name in names)
+        cells = (write_difference(row[name]) for name in names)
         table.add_row(_plain(row["predictions"]), _plain(row["reference"]), *cells)
     return table
 

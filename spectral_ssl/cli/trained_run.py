@@ -16,21 +16,16 @@ from spectral_ssl.planning.run_options import CompleteOptions, EvaluateOptions, 
 
 def complete(
     options: CompleteOptions,
-    file: Annotated[
-        Path | None, typer.Argument(help="An image, or a scan (a mesh or a cloud): the same as --like.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="An image, or a scan: a mesh or a cloud.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Complete corrupted maps, or a file of yours, several times each."""
     if file is not None:
-        if options.like not in (None, str(file)):
+        if options.like is not None:
             raise UserError("two samples", f"{file} and --like {options.like}", "give one of them")
-        options = replace(options, like=str(file))
+        options = replace(options, like=file)
     written = load_verb("complete")(**vars(options))
-    surfaces = [written.with_name(f"{written.stem}-{number}.ply") for number in (1, options.modes)]
-    is_scan = options.like is not None and Path(options.like).is_file() and surfaces[0].exists()
-    more = f", {surfaces[0].name} to {surfaces[1].name}" if is_scan else ""
-    show(f"{written} and {written.with_suffix('.png')}{more}")
+    show(f"{written} and {written.with_suffix('.png')}")
 
 
 def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:

@@ -71,8 +71,9 @@ class CompleteOptions:
     )
     out: str | Path | None = option(
         None,
-        "HDF5 file to write [RUN/completions.h5].",
-        "The HDF5 file to write; ``RUN/completions.h5`` by default. An image is written next to it.",
+        "HDF5 file to write [RUN/completions.h5, of a scan RUN/completions-SCAN.h5].",
+        "The HDF5 file to write; ``RUN/completions.h5`` by default, of a scan ``RUN/completions-SCAN.h5``. An image is "
+        "written next to it.",
         reads=Path,
     )
     overwrite: bool = option(False, "Replace an existing file.", "Whether to replace existing files.")

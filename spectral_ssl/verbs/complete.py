@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.maps.reader import MapFile
-from data_prep.transforms.inverse import reconstruct
 from downstream.figures.moments import draw_moments
 from downstream.figures.predictions import draw_images
 from downstream.figures.run import build_image_columns, draw_run
+from downstream.figures.surfaces import name_surfaces, write_surfaces
 from pretext.data.batch import Example
 from pretext.data.training_split import check_same_basis
 from pretext.method import LatentModel
@@ -23,7 +23,7 @@ from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.errors import UserError, find_near_name
 from spectral_ssl.ground.files import atomic_path, refuse_existing
-from spectral_ssl.ground.progress import busy
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.provenance import created_by
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.file_condition import FileExample, encode_file
@@ -65,25 +65,25 @@ def complete(options: CompleteOptions) -> Path:
     run.require_completions()
     maps = find_run_data(options.data, run.plan)
     check_same_basis(run.basis, maps)
-    out = Path(options.out) if options.out else run.folder / "completions.h5"
+    chosen = _choose_maps(options, run, maps)
+    out = Path(options.out) if options.out else run.folder / f"completions{chosen.suffix}.h5"
     if out.suffix != ".h5":
         raise UserError("not the name of an HDF5 file", str(out), "give --out a name that ends in .h5")
     if options.path:
         _find_latent_model(run)
     images = [out.with_name(f"{out.stem}{ending}.png") for ending in ("", "-shapes", "-path", "-moments")]
-    chosen = _choose_maps(options, run, maps)
-    surfaces = []
-    if chosen.file is not None and chosen.file.is_shape:
-        surfaces = [out.with_name(f"{out.stem}-{number + 1}.ply") for number in range(options.modes)]
+    surfaces = name_surfaces(out, options.modes) if chosen.file is not None and chosen.file.is_shape else []
     for path in (out, *images, *surfaces):
         refuse_existing(path, options.overwrite)
+        if chosen.file is not None and path.exists() and path.samefile(chosen.file.path):
+            raise UserError("the scan itself would be replaced", str(path), "give another --out")
     with busy(f"completions of {len(chosen.ids)} maps"):
         example, predictions = _write(out, options, run, maps, chosen)
         ids = chosen.ids[:ROWS_DRAWN]
         has_truth = chosen.file is None or chosen.file.has_truth
         draw_run(out.parent, out.stem, run, example, predictions, ids, has_truth=has_truth)
-        for path, prediction in zip(surfaces, predictions[0] if surfaces else [], strict=True):
-            _write_surface(path, run, prediction, overwrite=options.overwrite)
+    if surfaces:
+        write_surfaces(surfaces, run, predictions[0], overwrite=options.overwrite)
     target = run.plan.task_entry.problem(run.basis, run.plan.task_config).target
     if run.method.moment_family is not None and run.basis.kind == "pixels" and target[1:] != (1, 1):
         draw_moments(out.with_name(f"{out.stem}-moments.png"), run, run.method, example, predictions, ids)
@@ -100,16 +100,34 @@ class _ChosenMaps:
     ids: list[str]
     file: FileExample | None
 
+    @property
+    def suffix(self) -> str:
+        """The part of the output's default name that tells a scan."""
+        return f"-{self.file.path.stem}" if self.file is not None and self.file.is_shape else ""
+
 
 def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _ChosenMaps:
-    """Choose the maps to complete: those of the test split, all if there is none, or the one that ``like`` names."""
+    """Choose the maps to complete: those of the test split, all if there is none, or the one that ``like`` names.
+
+    A ``Path`` of a file is the file. A text may also be an id of the data, which comes first.
+    """
+    chosen = _find_sample(options, run, maps)
+    if options.up is not None and (chosen.file is None or not chosen.file.is_shape):
+        raise UserError("--up is for a scan", options.up, "give a mesh or a cloud, or leave out --up")
+    return chosen
+
+
+def _find_sample(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _ChosenMaps:
+    """Find the rows or the file of ``_choose_maps``."""
     if options.like is None:
         rows = select_held_out_rows(maps, options.count)
         return _ChosenMaps(rows=rows, ids=[maps.ids[row] for row in rows], file=None)
-    name = str(options.like)
-    if name in maps.ids:
+    name, is_file = str(options.like), Path(options.like).is_file()
+    if name in maps.ids and not (is_file and isinstance(options.like, Path)):
+        if is_file:
+            say(f"{name} is taken for the object of {maps.path}; ./{name} is the file in the present folder")
         return _ChosenMaps(rows=np.array([maps.ids.index(name)]), ids=[name], file=None)
-    if not Path(name).is_file():
+    if not is_file:
         near = find_near_name(name, maps.ids)
         hint = f"did you mean {near!r}? " if near else ""
         what_to_do = f"{hint}give a file or an id, e.g. {maps.ids[0]}"
@@ -127,6 +145,8 @@ def _write(
     problem = run.plan.task_entry.problem(run.basis, run.plan.task_config)
     with atomic_path(out, overwrite=options.overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(_describe(run, maps, seed))
+        if chosen.file is not None:
+            file.attrs.update({"input": str(chosen.file.path), "up": options.up or ""})
         columns = {
             "condition": file.create_dataset("condition", (count, *problem.condition), "f4"),
             "answers": file.create_dataset("answers", (count, modes, *problem.target), "f4"),
@@ -149,16 +169,6 @@ def _write(
             if start == 0:
                 first = Example(*(part[:ROWS_DRAWN] for part in example)), predictions[:ROWS_DRAWN]
     return first
-
-
-def _write_surface(path: Path, run: TrainedRun, prediction: Tensor, *, overwrite: bool) -> None:
-    """Write the surface of a predicted map (C, H, W)."""
-    import trimesh
-
-    shape = reconstruct(run.standardise.undo(prediction).numpy(), run.basis)
-    mesh = trimesh.Trimesh(shape.points, shape.faces, process=False)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        mesh.export(temporary, file_type="ply")
 
 
 def _find_latent_model(run: TrainedRun) -> LatentModel:

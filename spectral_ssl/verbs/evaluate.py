@@ -56,11 +56,11 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     The maps are those of the test split, or of all splits if there is none; the result says which.
 
     A cGML run has three rows: random latents, latents moved by the latent optimiser Z (what
-    ``complete`` gives), and latents that follow the gradient of the true error. The last row is an
-    bound that no inference can reach. For a fourth row, the same network trained on L1 alone, give a
-    run of the method ``regression`` as ``beside``. If conditions and targets have one shape, the last
-    row takes the input itself for the prediction, which needs no training. All rows are compared to
-    it and to ``regression``, with intervals over the inputs.
+    ``complete`` gives), and latents that follow the gradient of the true error. This oracle
+    sees the truth, so it is a bound of what inference can hope for. For a fourth row, the same
+    network trained on L1 alone, give a run of the method ``regression`` as ``beside``. If conditions
+    and targets have one shape, one more row takes the input itself for the prediction, which needs
+    no training. All rows are compared to it and to ``regression``, with intervals over the inputs.
 
     Returns
     -------

@@ -5,7 +5,7 @@ data, and the file itself is the ground truth. A file of a shape is what the use
 a side is missing or which is noisy. It becomes the condition as it is, and there is no ground truth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,8 @@ class FileExample:
 
     Attributes
     ----------
+    path : Path
+        The file.
     example : Example
         Condition, target and weight of one sample. Without a ground truth the target is the
         condition.
@@ -34,6 +36,7 @@ class FileExample:
         Whether the file is a shape.
     """
 
+    path: Path
     example: Example
     has_truth: bool
     is_shape: bool
@@ -66,20 +69,26 @@ def encode_file(run: TrainedRun, path: Path, seed: int = 0, up: str | None = Non
     if up is not None and run.basis.kind == "pixels":
         raise UserError("images have no up axis", up, "leave out --up")
     if plan.task_entry.codes is not None:
-        return FileExample(encode_image_file(run, path), has_truth=True, is_shape=False)
+        return FileExample(path, encode_image_file(run, path), has_truth=True, is_shape=False)
+    if plan.task_entry.predicts != "maps":
+        raise UserError("this task has no files as inputs", f"{path}, and the task {plan.task}", "leave out the file")
     if run.basis.kind == "pixels":
         if run.basis.layout == PAIR:
             got = f"{path} for pairs of images"
             raise UserError("a single image in place of an input and its target", got, "give an id of the data")
         maps = image_file_to_map(path, run.basis)[None]
         batch = Batch(run.standardise(maps), run.standardise)
-        return FileExample(plan.corrupt(batch, seeded_generator(seed, "complete", 0)), has_truth=True, is_shape=False)
+        # not the generator of the predictions, or z would depend on the hole
+        example = plan.corrupt(batch, seeded_generator(seed, "complete file"))
+        return FileExample(path, example, has_truth=True, is_shape=False)
     _require_scan_task(run, path)
-    values = file_to_map(path, run.basis, up).values
+    points = getattr(plan.task_config, "points", 0)  # of the parts in training, if not all that remain
+    basis = replace(run.basis, points=points) if points else run.basis
+    values = file_to_map(path, basis, up).values
     condition = run.standardise(values[None])  # (1, C, H, W)
     weight = run.standardise.valid.expand_as(condition).to(condition.dtype)
     example = Example(torch.as_tensor(condition), torch.as_tensor(condition), weight)
-    return FileExample(example, has_truth=False, is_shape=True)
+    return FileExample(path, example, has_truth=False, is_shape=True)
 
 
 def _require_scan_task(run: TrainedRun, path: Path) -> None:
@@ -90,6 +99,11 @@ def _require_scan_task(run: TrainedRun, path: Path) -> None:
         got = f"{path}, and a run with task.recentre=false"
         raise UserError(
             "the run expects a part at its place in the whole object", got, "train one with --set recentre=true"
+        )
+    if task == "denoise" and run.plan.task_config.kind != "sampling-noise":
+        got = f"{path}, and a run with task.kind={run.plan.task_config.kind}"
+        raise UserError(
+            "the run knows maps with damaged cells, which no scan has", got, "train one with --set kind=sampling-noise"
         )
     if task not in {"complete-shape", "denoise"}:
         got = f"{path}, and a run of the task {task}"

@@ -1,5 +1,6 @@
 """Prep on a real Dask cluster of a scheduler and two worker processes."""
 
+import asyncio
 import gc
 import socket
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import numpy as np
 import pytest
@@ -90,15 +92,41 @@ def web_page() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def banner() -> Iterator[str]:
+    """Greet whoever connects, as a server of ssh does; Dask reads the text as a length."""
+
+    class Greeting(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+            self.request.recv(1)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Greeting) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_running_event_loop_does_not_disturb(scheduler: str) -> None:
+    async def in_a_notebook() -> list[tuple[int, int]]:
+        return list(workers.run_batches(abs, [(0, -3), (1, 4)], 0, scheduler))
+
+    assert sorted(asyncio.run(in_a_notebook())) == [(0, 3), (1, 4)]
+
+
 @pytest.mark.parametrize(
     "address",
-    ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "", "silent", "web_page"],
-)
+    [
+        "tcp://127.0.0.1:9", "tls://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "",
+        "silent", "web_page", "banner",
+    ],
+)  # fmt: skip
 def test_without_a_scheduler(
     tmp_path: Path, clouds: Source, address: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
-    if address in {"silent", "web_page"}:
+    if address in {"silent", "web_page", "banner"}:
         address = request.getfixturevalue(address)
     clients = len(list(living_clients()))
     begin = time.monotonic()

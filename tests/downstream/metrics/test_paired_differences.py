@@ -1,11 +1,14 @@
 """Paired differences and their intervals, against scipy and simulated samples."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from downstream.metrics.paired_differences import compare_errors, compute_mean_interval
+from downstream.metrics.paired_differences import compare_errors, compute_mean_interval, write_difference
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.files import replace_nan
 
 
 def test_the_interval_is_that_of_scipy() -> None:
@@ -52,3 +55,10 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(UserError, match="no mean of nothing"):
         compute_mean_interval(np.zeros(0))
     assert np.isnan(compute_mean_interval(np.ones(1))[1:]).all()
+
+
+def test_a_single_input_has_no_interval_also_in_stored_results() -> None:
+    alone = compare_errors({"ours": np.ones((1, 2)), "L1": np.zeros((1, 2))}, ["L1"])[0]["error"]
+    stored = json.loads(json.dumps(replace_nan(alone)))
+    assert write_difference(alone) == write_difference(stored) == "+1.0000 (no interval)"
+    assert write_difference((1, 0.5, 1.5)) == "+1.0000 (+0.5000 to +1.5000)"

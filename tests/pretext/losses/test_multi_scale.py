@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import ndimage
 
 import spectral_ssl
@@ -14,6 +15,7 @@ from pretext.losses.multi_scale import laplacian_bands, laplacian_error, structu
 from pretext.losses.reconstruction import STRUCTURE_WEIGHT, check_loss, sample_error
 from pretext.randomness import rand, randn, seeded_generator
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.run_folder import read_metrics
 
 SHAPES = [(2, 3, 32, 32), (1, 1, 17, 30), (3, 2, 8, 9)]
 
@@ -50,7 +52,8 @@ def test_the_bands_are_those_of_scipy(shape: tuple[int, ...]) -> None:
 
 
 def ssim_by_scipy(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Compute SSIM at each pixel of two images (H, W) in [-1, 1]."""
+    """Compute SSIM at each pixel of two images (H, W) in [-1, 1], whose intensities begin at -1."""
+    first, second = first + 1, second + 1
 
     def blur(image: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(image, 1.5, mode="mirror", radius=min(5, (min(image.shape) - 1) // 2))
@@ -75,7 +78,7 @@ def test_the_structure_is_that_of_scipy(shape: tuple[int, ...], dtype: torch.dty
         similarity = [
             ssim_by_scipy(*pair) for pair in zip(composed[sample].numpy(), target[sample].numpy(), strict=True)
         ]
-        expected = -np.log(np.average(np.stack(similarity), weights=weight[sample]))
+        expected = -np.log((1 + np.average(np.stack(similarity), weights=weight[sample])) / 2)
         assert 0 < expected < 4
         assert abs(errors[sample].item() - expected) < bound
 
@@ -124,7 +127,7 @@ def test_gradients(error: str) -> None:
 
 @pytest.mark.parametrize("method", ["cgml", "regression", "context-encoder", "pix2pix", "bicycle-gan", "mr-gan"])
 def test_spectral_maps_are_refused_in_one_line(random_maps: MapFile, tmp_path: Path, method: str) -> None:
-    with pytest.raises(UserError, match=r"loss=ssim is for images.*spectral maps.*loss=l1"):
+    with pytest.raises(UserError, match=r"loss=ssim is for images.*that are no images.*loss=l1"):
         spectral_ssl.pretrain(
             random_maps, method=method, task="denoise", settings=("method.loss=ssim",), out=tmp_path / "run"
         )
@@ -134,3 +137,40 @@ def test_small_images_are_refused() -> None:
     with pytest.raises(UserError, match=r"method.loss=pyramid is for images of at least 8 x 8 pixels: got images of 4"):
         check_loss("pyramid", Problem(condition=(1, 4, 4), target=(1, 4, 4), bounded=True))
     check_loss("l1", Problem(condition=(1, 4, 4), target=(1, 4, 4), bounded=True))
+
+
+def test_the_structure_counts_in_dark_and_bright_places_alike() -> None:
+    ones = torch.ones(1, 1, 16, 16)
+    pattern = 0.05 * randn(1, 1, 16, 16, generator=seeded_generator(7))
+    for level in (-0.8, 0.0, 0.8):  # a small change of brightness, whatever the sign of the values
+        assert structure_error(level + pattern + 0.02, level + pattern, ones) < 0.02
+    blank = torch.zeros(1, 1, 16, 16, requires_grad=True)  # what a new network predicts of a bright target
+    structure_error(blank, 0.8 + pattern, ones).sum().backward()
+    assert blank.grad is not None
+    assert blank.grad.abs().max() > 1e-4
+
+
+def test_a_target_of_16_bits_is_compared_in_full_precision() -> None:
+    flat = torch.full((1, 1, 16, 16), 0.996)
+    for error in ("l1", "pyramid", "ssim"):
+        exact = sample_error(flat, Example(flat, flat.bfloat16().float(), torch.ones_like(flat)), error)
+        rounded = sample_error(flat, Example(flat, flat.bfloat16(), torch.ones_like(flat)), error)
+        torch.testing.assert_close(rounded, exact)
+        assert rounded >= 0
+
+
+@pytest.mark.parametrize("method", ["cgml", "regression", "pix2pix"])
+@pytest.mark.parametrize("error", ["pyramid", "ssim"])
+def test_methods_are_trained_with_the_error(tmp_path: Path, method: str, error: str) -> None:
+    for number in range(8):
+        noise = np.random.default_rng(number).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    maps = spectral_ssl.prep(f"folder:{tmp_path}", out=tmp_path / "maps.h5")
+    losses = {}
+    for name in ("l1", error):
+        run = spectral_ssl.pretrain(
+            maps, method=method, task="inpaint", epochs=1, settings=("width=4", "code=8", f"loss={name}"),
+            precision="bf16", out=tmp_path / name, workspace=tmp_path,
+        )  # fmt: skip
+        losses[name] = read_metrics(run.folder / "metrics.jsonl")[-1]["loss"]
+    assert losses[error] > 1.2 * losses["l1"]

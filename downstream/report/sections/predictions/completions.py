@@ -11,6 +11,7 @@ from torch import Tensor
 
 from data_prep.source import Shape
 from downstream.figures.run import build_image_columns
+from downstream.metrics.paired_differences import write_difference
 from downstream.report.evidence import Evidence, Predictions
 from downstream.report.images import encode_png, render_map, render_pixels, resize
 from downstream.report.table import Table
@@ -143,17 +144,12 @@ def build_score_tables(result: dict[str, Any]) -> list[Table]:
                 [
                     row["predictions"],
                     row["reference"],
-                    *(_write_interval(row[name]) for name in compared),
+                    *(write_difference(row[name]) for name in compared),
                 ]
                 for row in differences
             ],
         ),
     ]
-
-
-def _write_interval(difference: Sequence[float]) -> str:
-    """Write a difference and the limits of its interval."""
-    return "{:+.4f} ({:+.4f} to {:+.4f})".format(*difference)
 
 
 def _read_figure(run: TrainedRun) -> dict[str, str]:
