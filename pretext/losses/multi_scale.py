@@ -25,9 +25,13 @@ gradient where a prediction varies against its target.
 Letters in shapes: B batch, C channels, H and W side lengths.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from pretext.numerics import full_precision
 
 LEAST_SIDE = 8  # of an image that is split into two bands at least
 LAST_SIDE = 4  # The pyramid ends at this side length.
@@ -145,11 +149,21 @@ def _window(image: Tensor) -> tuple[float, ...]:
 
 
 def _blur(image: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Average images (B, C, H, W) along both axes with symmetric weights; the border is mirrored."""
+    """Average images (B, C, H, W) along both axes with symmetric weights; the border is mirrored.
+
+    Two matrix products are several times faster than a sum of shifted images, and than a convolution
+    of each channel by itself.
+    """
+    rows, columns = (_averaging_matrix(side, weights).to(image) for side in image.shape[-2:])
+    with full_precision(image):
+        return rows @ image @ columns.T
+
+
+@lru_cache(maxsize=64)
+def _averaging_matrix(side: int, weights: tuple[float, ...]) -> Tensor:
+    """Build the matrix (side, side) that averages the values of a line with their neighbours, mirrored at the ends."""
     half = len(weights) // 2
-    image = functional.pad(image, (half, half, half, half), mode="reflect")
-    for axis in (-2, -1):
-        size = image.shape[axis] - 2 * half
-        parts = [weight * image.narrow(axis, start, size) for start, weight in enumerate(weights)]
-        image = torch.stack(parts).sum(dim=0)
-    return image
+    line = torch.eye(side, dtype=torch.float64)[:, None]  # every column is a line with one value
+    mirrored = functional.pad(line, (half, half), mode="reflect")[:, 0]  # (side, side + 2 half)
+    windows = mirrored.unfold(1, len(weights), 1)  # (side, side, weights)
+    return (windows @ torch.tensor(weights, dtype=torch.float64)).T.contiguous()
