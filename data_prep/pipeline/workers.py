@@ -137,8 +137,9 @@ def _connect(scheduler: str) -> Any:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, asyncio.wait_for(_greet(scheduler), SECONDS_TO_CONNECT)).result()
         return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    # No process there, no such host, or not an address. A server that speaks first announces petabytes.
-    except (OSError, ValueError, TypeError, MemoryError) as error:
+    # No process there, no such host, not an address, no certificate, or another version. A server that speaks first
+    # announces petabytes.
+    except (OSError, ValueError, TypeError, MemoryError, RuntimeError, ImportError) as error:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         raise UserError("no Dask scheduler responds", f"{scheduler} ({reason})", "start `dask scheduler`") from error
 
@@ -158,7 +159,12 @@ async def _greet(scheduler: str) -> None:
         return  # Only Client knows how to call it.
     # certificates of Dask's own config, as Client uses them
     comm = await connect(scheduler, timeout=SECONDS_TO_CONNECT, **Security().get_connection_args("client"))
+    await comm.write({"op": "identity", "reply": True})
+    found = await comm.read()
     comm.abort()
+    kind = found.get("type") if isinstance(found, dict) else None
+    if kind != "Scheduler":  # the address of a worker, whose answers Client does not understand
+        raise ValueError(f"a {kind} responds")
 
 
 def _count_workers(client: Any, scheduler: str) -> int:

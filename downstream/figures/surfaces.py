@@ -53,6 +53,7 @@ def write_surfaces(paths: Sequence[Path], run: TrainedRun, predictions: Tensor, 
         try:
             shape = reconstruct(run.standardise.undo(prediction).numpy(), run.basis)
         except (UserError, ObjectError) as error:
+            path.unlink(missing_ok=True)  # of an earlier call: it is there only if it may be replaced
             say(f"{path.name} is not written: {error}")
             continue
         mesh = trimesh.Trimesh(shape.points, shape.faces, process=False)

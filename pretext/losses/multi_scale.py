@@ -154,16 +154,19 @@ def _blur(image: Tensor, weights: tuple[float, ...]) -> Tensor:
     Two matrix products are several times faster than a sum of shifted images, and than a convolution
     of each channel by itself.
     """
-    rows, columns = (_averaging_matrix(side, weights).to(image) for side in image.shape[-2:])
+    # A GPU may be told to multiply float32 with 10 bits, too few for a variance.
+    dtype = torch.float64 if image.is_cuda else image.dtype
+    rows, columns = (_averaging_matrix(side, weights, dtype, image.device) for side in image.shape[-2:])
     with full_precision(image):
-        return rows @ image @ columns.T
+        return (rows @ image.to(dtype) @ columns.T).to(image.dtype)
 
 
 @lru_cache(maxsize=64)
-def _averaging_matrix(side: int, weights: tuple[float, ...]) -> Tensor:
+@torch.inference_mode(False)  # or no gradient could pass it, if the first call is within inference
+def _averaging_matrix(side: int, weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Build the matrix (side, side) that averages the values of a line with their neighbours, mirrored at the ends."""
     half = len(weights) // 2
     line = torch.eye(side, dtype=torch.float64)[:, None]  # every column is a line with one value
     mirrored = functional.pad(line, (half, half), mode="reflect")[:, 0]  # (side, side + 2 half)
     windows = mirrored.unfold(1, len(weights), 1)  # (side, side, weights)
-    return (windows @ torch.tensor(weights, dtype=torch.float64)).T.contiguous()
+    return (windows @ torch.tensor(weights, dtype=torch.float64)).T.to(device, dtype)

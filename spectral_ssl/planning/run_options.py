@@ -54,7 +54,7 @@ class CompleteOptions:
         None,
         "Only this one: an id of the data, an image, or a scan (a mesh or a cloud).",
         "A single sample instead of held-out maps: the id of a sample of the data, or a file. An image is corrupted as "
-        "the task does. A mesh or a cloud is the input itself, for runs of ``denoise``, and of ``complete-shape`` with "
+        "the task does. A mesh or a cloud is the input itself, for runs of ``denoise`` with ``kind=sampling-noise``, and of ``complete-shape`` with "
         "``recentre``; then each prediction is also written as a surface, ``OUT-1.ply`` and so on.",
         kind="str or path",
         reads=str,
@@ -71,8 +71,8 @@ class CompleteOptions:
     )
     out: str | Path | None = option(
         None,
-        "HDF5 file to write [RUN/completions.h5, of a scan RUN/completions-SCAN.h5].",
-        "The HDF5 file to write; ``RUN/completions.h5`` by default, of a scan ``RUN/completions-SCAN.h5``. An image is "
+        "HDF5 file to write [RUN/completions.h5, of a file RUN/completion-of-FILE.h5].",
+        "The HDF5 file to write; ``RUN/completions.h5`` by default, of a file ``RUN/completion-of-FILE.h5``. An image is "
         "written next to it.",
         reads=Path,
     )

@@ -66,7 +66,7 @@ def complete(options: CompleteOptions) -> Path:
     maps = find_run_data(options.data, run.plan)
     check_same_basis(run.basis, maps)
     chosen = _choose_maps(options, run, maps)
-    out = Path(options.out) if options.out else run.folder / f"completions{chosen.suffix}.h5"
+    out = Path(options.out) if options.out else run.folder / f"{chosen.name}.h5"
     if out.suffix != ".h5":
         raise UserError("not the name of an HDF5 file", str(out), "give --out a name that ends in .h5")
     if options.path:
@@ -101,9 +101,9 @@ class _ChosenMaps:
     file: FileExample | None
 
     @property
-    def suffix(self) -> str:
-        """The part of the output's default name that tells a scan."""
-        return f"-{self.file.path.stem}" if self.file is not None and self.file.is_shape else ""
+    def name(self) -> str:
+        """The default name of the output, without its ending."""
+        return "completions" if self.file is None else f"completion-of-{self.file.path.stem}"
 
 
 def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _ChosenMaps:

@@ -137,8 +137,8 @@ def test_the_default_name_is_of_the_scan_and_the_scan_is_never_replaced(shapes: 
         spectral_ssl.complete(run, like=scan, modes=1, out=tmp_path / "it.h5", overwrite=True)
     assert scan.read_bytes() == content
     out = spectral_ssl.complete(run, like=scan, modes=1)
-    assert out == run / "completions-it-1.h5"
-    assert (run / "completions-it-1-1.ply").is_file()
+    assert out == run / "completion-of-it-1.h5"
+    assert (run / "completion-of-it-1-1.ply").is_file()
 
 
 def test_a_prediction_without_a_surface_is_named_and_left_out(
@@ -153,7 +153,8 @@ def test_a_prediction_without_a_surface_is_named_and_left_out(
         return predictions
 
     monkeypatch.setattr(run.method, "complete", diverged)
-    out = spectral_ssl.complete(run, like=shapes / "raw" / "0.ply", modes=2, out=tmp_path / "out.h5")
+    (tmp_path / "out-1.ply").write_text("of an earlier call")
+    out = spectral_ssl.complete(run, like=shapes / "raw" / "0.ply", modes=2, out=tmp_path / "out.h5", overwrite=True)
     assert out.is_file()
     assert "out-1.ply is not written" in capsys.readouterr().err
     assert not (tmp_path / "out-1.ply").exists()

@@ -107,4 +107,6 @@ def _require_scan_task(run: TrainedRun, path: Path) -> None:
         )
     if task not in {"complete-shape", "denoise"}:
         got = f"{path}, and a run of the task {task}"
-        raise UserError("a file of a shape fits no input of this task", got, "give a run of complete-shape or denoise")
+        raise UserError(
+            "a file of a shape fits no input of this task", got, "give a run of complete-shape with recentre=true"
+        )
