@@ -163,7 +163,7 @@ async def _greet(scheduler: str) -> None:
     found = await comm.read()
     comm.abort()
     kind = found.get("type") if isinstance(found, dict) else None
-    if kind != "Scheduler":  # the address of a worker, whose answers Client does not understand
+    if kind != "Scheduler":  # the address of a worker, whose replies Client does not understand
         raise ValueError(f"a {kind} responds")
 
 

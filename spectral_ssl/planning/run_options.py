@@ -54,8 +54,9 @@ class CompleteOptions:
         None,
         "Only this one: an id of the data, an image, or a scan (a mesh or a cloud).",
         "A single sample instead of held-out maps: the id of a sample of the data, or a file. An image is corrupted as "
-        "the task does. A mesh or a cloud is the input itself, for runs of ``denoise`` with ``kind=sampling-noise``, and of ``complete-shape`` with "
-        "``recentre``; then each prediction is also written as a surface, ``OUT-1.ply`` and so on.",
+        "the task does. A mesh or a cloud is the input itself, for runs of ``denoise`` with ``kind=sampling-noise`` "
+        "and of ``complete-shape`` with ``recentre``; then each prediction is also written as a surface, ``OUT-1.ply`` "
+        "and so on.",
         kind="str or path",
         reads=str,
     )
@@ -72,8 +73,8 @@ class CompleteOptions:
     out: str | Path | None = option(
         None,
         "HDF5 file to write [RUN/completions.h5, of a file RUN/completion-of-FILE.h5].",
-        "The HDF5 file to write; ``RUN/completions.h5`` by default, of a file ``RUN/completion-of-FILE.h5``. An image is "
-        "written next to it.",
+        "The HDF5 file to write; ``RUN/completions.h5`` by default, of a file ``RUN/completion-of-FILE.h5``. An image "
+        "is written next to it.",
         reads=Path,
     )
     overwrite: bool = option(False, "Replace an existing file.", "Whether to replace existing files.")

@@ -198,8 +198,9 @@ def test_mistakes(home: Path, run: Path) -> None:
     with pytest.raises(UserError, match="unreadable image"):
         spectral_ssl.complete(run, like=home / "pictures.h5", out=home / "never.h5", workspace=home)
     direct = train(home, "direct", features=file, epochs=0)
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(home / "black.png")
     with pytest.raises(UserError, match="no network that encodes"):
-        spectral_ssl.complete(direct, like=home / "alike.png", out=home / "never.h5", workspace=home)
+        spectral_ssl.complete(direct, like=home / "black.png", out=home / "never.h5", workspace=home)
     with pytest.raises(UserError, match="no samples in split"):
         spectral_ssl.cluster(file, split="val", out=home / "never.h5")
     with pytest.raises(UserError, match="number of clusters"):
