@@ -3,6 +3,7 @@
 import fcntl
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,13 @@ FEW_SHAPES = ("data_prep.sources.built_in.shapes.COUNTS", {"train": 4, "test": 2
 @pytest.fixture(autouse=True)
 def _own_workspace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPECTRAL_SSL_HOME", str(tmp_path / "workspace"))
+
+
+@pytest.fixture(autouse=True)
+def _keeps_denormal_numbers() -> None:
+    """Undo what trainings of earlier tests have set in this process: hypothesis refuses to draw floats then."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(autouse=True)
