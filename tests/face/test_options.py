@@ -31,7 +31,7 @@ OPTIONS: dict[str, type] = {
     "probe": ProbeOptions,
     "export": ExportOptions,
 }
-ONLY_ON_THE_COMMAND_LINE = {"dry_run", "as_json", "quiet", "name"}  # `prep NAME` is `prep --dataset NAME`
+ONLY_ON_THE_COMMAND_LINE = {"file", "dry_run", "as_json", "quiet", "name"}  # `prep NAME` is `prep --dataset NAME`
 # verbs that are made of other verbs
 MADE_OF_VERBS = {
     "demo": {"prep", "pretrain", "probe", "features.embed"},
