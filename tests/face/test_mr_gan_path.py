@@ -81,7 +81,10 @@ def test_it_is_scored_beside_a_baseline_and_its_features_are_exported(home: Path
     )  # the same networks
     result = spectral_ssl.evaluate(runs["translate"], beside=[baseline], count=6, modes=4, workspace=home)
     rows = {row["answers"]: row for row in result["rows"]}
-    assert len(rows) == 2
+    assert len(rows) == 3
+    input_itself = rows.pop("the input itself")
+    assert "diversity (ST-LPIPS)" not in input_itself
+    assert input_itself["error"] == input_itself["error of the best"]
     for row in rows.values():
         assert row["diversity (ST-LPIPS)"] > 0
         assert np.isfinite(row["Fréchet distance (EfficientNet-Lite0)"])
