@@ -119,6 +119,7 @@ def _draw_as_shapes(
                 continue  # A badly corrupted map may have no density; its cell stays empty.
         rows.append((name, shapes))
     if not rows or not rows[0][1]:
+        path.unlink(missing_ok=True)  # an older figure of other maps
         return []
     draw_shapes(path, rows)
     return [path]

@@ -3,7 +3,6 @@
 Letters in shapes: K predictions, C, H, W of a map.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -20,15 +19,15 @@ def name_surfaces(out: Path, count: int) -> list[Path]:
     return [out.with_name(f"{out.stem}-{number}.ply") for number in range(1, count + 1)]
 
 
-def write_surfaces(paths: Sequence[Path], run: TrainedRun, predictions: Tensor, *, overwrite: bool) -> list[Path]:
+def write_surfaces(out: Path, run: TrainedRun, predictions: Tensor, *, overwrite: bool) -> list[Path]:
     """Write the surface of each prediction of one object, and say what was written.
 
     A prediction that describes no surface is left out, with its reason.
 
     Parameters
     ----------
-    paths : sequence of Path
-        Names of the K files, from ``name_surfaces``.
+    out : Path
+        File of the completions, from which ``name_surfaces`` makes the names.
     run : TrainedRun
         Run on maps of shapes that made the predictions.
     predictions : Tensor, shape (K, C, H, W)
@@ -49,7 +48,7 @@ def write_surfaces(paths: Sequence[Path], run: TrainedRun, predictions: Tensor, 
     import trimesh
 
     written = []
-    for path, prediction in zip(paths, predictions, strict=True):
+    for path, prediction in zip(name_surfaces(out, len(predictions)), predictions, strict=True):
         try:
             shape = reconstruct(run.standardise.undo(prediction).numpy(), run.basis)
         except (UserError, ObjectError) as error:
@@ -62,8 +61,8 @@ def write_surfaces(paths: Sequence[Path], run: TrainedRun, predictions: Tensor, 
         written.append(path)
     if written:
         say(f"surfaces: {', '.join(map(str, written))}")
-    number = len(paths) + 1
-    while (older := paths[0].with_name(f"{paths[0].stem.rpartition('-')[0]}-{number}.ply")).exists():
+    count = len(predictions) + 1
+    while (older := name_surfaces(out, count)[-1]).exists():
         say(f"{older} is of an earlier call")
-        number += 1
+        count += 1
     return written

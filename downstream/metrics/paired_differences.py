@@ -90,9 +90,7 @@ def write_difference(difference: Sequence[float | None]) -> str:
     return f"{value:+.4f} ({limits[0]:+.4f} to {limits[1]:+.4f})"
 
 
-def compare_errors(
-    errors: Mapping[str, NDArray[np.float64]], references: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> list[dict[str, Any]]:
+def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequence[str]) -> list[dict[str, Any]]:
     """Compute the paired differences of each method's errors to those of some references.
 
     Parameters
@@ -101,14 +99,12 @@ def compare_errors(
         Mean error over the predictions for each input, and error of the best one, by method.
     references : sequence of str
         Methods to which the others are compared; a negative difference is in favour of the other.
-    columns : sequence of str, optional
-        Names of the two errors.
 
     Returns
     -------
     list of dict
-        ``predictions`` and ``reference`` (the names), and for each column the mean difference, the lower and
-        the upper limit of its interval of 95 %.
+        ``predictions`` and ``reference`` (the names), and for ``error`` and ``error of the best``
+        the mean difference, the lower and the upper limit of its interval of 95 %.
 
     Raises
     ------
@@ -135,6 +131,6 @@ def compare_errors(
             if name == reference:
                 continue
             difference = values - errors[reference]  # (N, 2)
-            intervals = {column: compute_mean_interval(difference[:, number]) for number, column in enumerate(columns)}
+            intervals = {column: compute_mean_interval(difference[:, number]) for number, column in enumerate(COLUMNS)}
             rows.append({"predictions": name, "reference": reference, **intervals})
     return rows

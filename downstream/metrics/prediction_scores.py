@@ -89,11 +89,16 @@ def score_errors(example: Example, predictions: Tensor) -> dict[str, float]:
     >>> score_errors(example, torch.tensor([1.0, 3.0, 1.0, 3.0]).reshape(2, 2, 1, 1, 1))
     {'error': 2.0, 'error of the best': 1.0, 'standard error': 0.0}
     """
-    errors = torch.stack([sample_error(sample, example) for sample in predictions.unbind(1)], dim=1).double()  # (N, K)
+    return _summarise(compute_input_errors(example, predictions))
+
+
+def _summarise(errors: NDArray[np.float64]) -> dict[str, float]:
+    """Average the errors of inputs (N, 2) of ``compute_input_errors``."""
+    mean, best = torch.from_numpy(errors).unbind(1)  # (N,)
     return {
-        "error": errors.mean().item(),
-        "error of the best": errors.min(dim=1).values.mean().item(),
-        "standard error": errors.mean(dim=1).std().item() / len(errors) ** 0.5,
+        "error": mean.mean().item(),
+        "error of the best": best.mean().item(),
+        "standard error": mean.std().item() / len(errors) ** 0.5,
     }
 
 
@@ -330,8 +335,8 @@ def score_methods(
 
     def make_row(name: str, predict: Callable[[Example], Tensor]) -> tuple[dict[str, Any], NDArray[np.float64]]:
         predictions = predict(example)
-        row = {"answers": name, **score_errors(example, predictions), **score(predictions)}
-        return row, compute_input_errors(example, predictions)
+        errors = compute_input_errors(example, predictions)
+        return {"answers": name, **_summarise(errors), **score(predictions)}, errors
 
     made = processes.share_with_all(processes.run_in_turn([partial(make_row, *method) for method in methods.items()]))
     return [row for row, _ in made], {row["answers"]: errors for row, errors in made}

@@ -72,7 +72,7 @@ def complete(options: CompleteOptions) -> Path:
     if options.path:
         _find_latent_model(run)
     images = [out.with_name(f"{out.stem}{ending}.png") for ending in ("", "-shapes", "-path", "-moments")]
-    surfaces = name_surfaces(out, options.modes) if chosen.file is not None and chosen.file.is_shape else []
+    surfaces = name_surfaces(out, options.modes) if chosen.is_scan else []
     for path in (out, *images, *surfaces):
         refuse_existing(path, options.overwrite)
         if chosen.file is not None and path.exists() and path.samefile(chosen.file.path):
@@ -80,10 +80,9 @@ def complete(options: CompleteOptions) -> Path:
     with busy(f"completions of {len(chosen.ids)} maps"):
         example, predictions = _write(out, options, run, maps, chosen)
         ids = chosen.ids[:ROWS_DRAWN]
-        has_truth = chosen.file is None or chosen.file.has_truth
-        draw_run(out.parent, out.stem, run, example, predictions, ids, has_truth=has_truth)
+        draw_run(out.parent, out.stem, run, example, predictions, ids, has_truth=not chosen.is_scan)
     if surfaces:
-        write_surfaces(surfaces, run, predictions[0], overwrite=options.overwrite)
+        write_surfaces(out, run, predictions[0], overwrite=options.overwrite)
     target = run.plan.task_entry.problem(run.basis, run.plan.task_config).target
     if run.method.moment_family is not None and run.basis.kind == "pixels" and target[1:] != (1, 1):
         draw_moments(out.with_name(f"{out.stem}-moments.png"), run, run.method, example, predictions, ids)
@@ -101,6 +100,11 @@ class _ChosenMaps:
     file: FileExample | None
 
     @property
+    def is_scan(self) -> bool:
+        """Whether the sample is a scan, of which no ground truth is known."""
+        return self.file is not None and self.file.is_scan
+
+    @property
     def name(self) -> str:
         """The default name of the output, without its ending."""
         return "completions" if self.file is None else f"completion-of-{self.file.path.stem}"
@@ -112,7 +116,7 @@ def _choose_maps(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _C
     A ``Path`` of a file is the file. A text may also be an id of the data, which comes first.
     """
     chosen = _find_sample(options, run, maps)
-    if options.up is not None and (chosen.file is None or not chosen.file.is_shape):
+    if options.up is not None and not chosen.is_scan:
         raise UserError("--up is for a scan", options.up, "give a mesh or a cloud, or leave out --up")
     return chosen
 
@@ -151,7 +155,7 @@ def _write(
             "condition": file.create_dataset("condition", (count, *problem.condition), "f4"),
             "answers": file.create_dataset("answers", (count, modes, *problem.target), "f4"),
         }
-        if chosen.file is None or chosen.file.has_truth:
+        if not chosen.is_scan:
             columns["target"] = file.create_dataset("target", (count, *problem.target), "f4")
         file.create_dataset("ids", data=chosen.ids, dtype=h5py.string_dtype())
         for start in range(0, count, ROWS_AT_ONCE):

@@ -93,14 +93,12 @@ class CGML(MethodDefaults, nn.Module):
             modulate=networks.modulate,
             residual=networks.residual,
         )
-        if config.path.dynamics == "flow" and latent > size:
+        is_flow = config.path.dynamics == "flow"
+        if is_flow and latent > size:
             got = f"latent={latent}, bottleneck of {size} values"
             raise UserError("the latent z has more dimensions than the bottleneck h", got, "give a smaller latent")
-        self.latent_optimiser: LatentOptimiser | VelocityField = (
-            VelocityField(size, latent, networks.hidden)
-            if config.path.dynamics == "flow"
-            else LatentOptimiser(size, latent, networks.hidden)
-        )
+        kind: type[LatentOptimiser | VelocityField] = VelocityField if is_flow else LatentOptimiser
+        self.latent_optimiser = kind(size, latent, networks.hidden)
         # The stage of training depends on this count, so it is saved in checkpoints.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
         main = [*self.encoder.parameters(), *self.generator.parameters()]
@@ -219,15 +217,13 @@ class CGML(MethodDefaults, nn.Module):
     @torch.no_grad()
     def _choose_first(self, frozen: Precomputed, example: Example, generator: torch.Generator) -> Tensor:
         """Draw candidates for z_0 and return the one of each sample with the smallest true error, (B, D)."""
-        candidates = self._first_latents(
-            self.config.optimisation.candidates, len(example.condition), generator
-        )  # (K, B, D)
+        count = self.config.optimisation.candidates
+        candidates = self._first_latents(count, len(example.condition), generator)  # (K, B, D)
         if len(candidates) == 1:
             return candidates[0]
-        errors = torch.stack(
-            [self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates]
-        )
-        return candidates[errors.argmin(dim=0), torch.arange(errors.shape[1], device=errors.device)]
+        errors = [self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates]
+        nearest = torch.stack(errors).argmin(dim=0)  # (B,)
+        return candidates[nearest, torch.arange(len(nearest), device=nearest.device)]
 
     def latent_path(self, precomputed: Precomputed, example: Example, first: Tensor) -> tuple[Tensor, float]:
         """Compute the latents z_0 .. z_M that follow the gradient of the true error.
@@ -353,9 +349,8 @@ class CGML(MethodDefaults, nn.Module):
     def oracle(self, example: Example, modes: int, generator: torch.Generator) -> Tensor:
         """Predict (B, K, C, S, S) from latents that follow the gradient of the TRUE error.
 
-        This is a bound and no inference. The latents start as in training: at the nearest of several
-        candidates, or with a single one and a generator in the same state where those of
-        ``complete`` do.
+        This is a bound and no inference. The latents start as in training, at the nearest of several
+        candidates; with a single one, where those of ``complete`` do for an equal generator.
         """
         with torch.no_grad():
             bottleneck, skips = self._bottleneck(example.condition)

@@ -30,16 +30,13 @@ class FileExample:
     example : Example
         Condition, target and weight of one sample. Without a ground truth the target is the
         condition.
-    has_truth : bool
-        Whether the target is the ground truth.
-    is_shape : bool
-        Whether the file is a shape.
+    is_scan : bool
+        Whether the file is a mesh or a cloud, of which no ground truth is known.
     """
 
     path: Path
     example: Example
-    has_truth: bool
-    is_shape: bool
+    is_scan: bool
 
 
 def encode_file(run: TrainedRun, path: Path, seed: int = 0, up: str | None = None) -> FileExample:
@@ -69,7 +66,7 @@ def encode_file(run: TrainedRun, path: Path, seed: int = 0, up: str | None = Non
     if up is not None and run.basis.kind == "pixels":
         raise UserError("images have no up axis", up, "leave out --up")
     if plan.task_entry.codes is not None:
-        return FileExample(path, encode_image_file(run, path), has_truth=True, is_shape=False)
+        return FileExample(path, encode_image_file(run, path), is_scan=False)
     if plan.task_entry.predicts != "maps":
         raise UserError("this task has no files as inputs", f"{path}, and the task {plan.task}", "leave out the file")
     if run.basis.kind == "pixels":
@@ -80,7 +77,7 @@ def encode_file(run: TrainedRun, path: Path, seed: int = 0, up: str | None = Non
         batch = Batch(run.standardise(maps), run.standardise)
         # not the generator of the predictions, or z would depend on the hole
         example = plan.corrupt(batch, seeded_generator(seed, "complete file"))
-        return FileExample(path, example, has_truth=True, is_shape=False)
+        return FileExample(path, example, is_scan=False)
     _require_scan_task(run, path)
     points = getattr(plan.task_config, "points", 0)  # of the parts in training, if not all that remain
     basis = replace(run.basis, points=points) if points else run.basis
@@ -88,7 +85,7 @@ def encode_file(run: TrainedRun, path: Path, seed: int = 0, up: str | None = Non
     condition = run.standardise(values[None])  # (1, C, H, W)
     weight = run.standardise.valid.expand_as(condition).to(condition.dtype)
     example = Example(torch.as_tensor(condition), torch.as_tensor(condition), weight)
-    return FileExample(path, example, has_truth=False, is_shape=True)
+    return FileExample(path, example, is_scan=True)
 
 
 def _require_scan_task(run: TrainedRun, path: Path) -> None:

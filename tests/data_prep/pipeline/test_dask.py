@@ -94,7 +94,7 @@ def web_page() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def banner() -> Iterator[str]:
-    """Greet whoever connects, as a server of ssh does; Dask reads the text as a length."""
+    """Send the first line of an ssh server to each connection; Dask takes it for the length of a message."""
 
     class Greeting(BaseRequestHandler):
         def handle(self) -> None:
