@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from downstream.metrics import write_difference
 from spectral_ssl.ground.errors import unknown_name
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,7 +46,21 @@ def table(result: dict[str, Any]) -> str:
         for row in evaluation["rows"]:
             values = [f"{row[name]:.4g}" if row.get(name) is not None else "" for name in names]
             lines.append(f"| {row['answers']} | " + " | ".join(values) + " |")
+        lines += difference_table(evaluation.get("differences", []))
     return "\n".join(lines) + "\n"
+
+
+def difference_table(differences: list[dict[str, Any]]) -> list[str]:
+    """Format the paired differences to the L1 network, which older results do not have."""
+    rows = [row for row in differences if row["reference"] == "regression"]
+    if not rows:
+        return []
+    names = [name for name in rows[0] if name not in {"predictions", "reference"}]
+    lines = ["", "Differences to `regression` on the same inputs, with intervals of 95 %:", ""]
+    lines += ["| predictions | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row in rows:
+        lines.append(f"| {row['predictions']} | " + " | ".join(write_difference(row[name]) for name in names) + " |")
+    return lines
 
 
 def list_results() -> list[str]:

@@ -24,6 +24,7 @@ from spectral_ssl.ground.errors import UserError
 CONFIDENCE = 0.95
 INPUT_ITSELF = "the input itself"
 COLUMNS = ("error", "error of the best")
+SHARES = ("nearer", "best is nearer")  # the share of the inputs with a smaller error, for each column
 
 
 def compute_mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[float, float, float]:
@@ -66,13 +67,14 @@ def compute_mean_interval(values: NDArray[np.float64], confidence: float = CONFI
     return mean, mean - half, mean + half
 
 
-def write_difference(difference: Sequence[float | None]) -> str:
-    """Write a difference with its interval, for tables.
+def write_difference(difference: Sequence[float | None] | float) -> str:
+    """Write a difference with its interval, or a share of the inputs, for tables.
 
     Parameters
     ----------
-    difference : sequence of float or None
+    difference : sequence of float or None, or float
         The difference and its two limits. Limits of a single input are NaN, or None in a stored result.
+        A single number is a share.
 
     Returns
     -------
@@ -81,9 +83,11 @@ def write_difference(difference: Sequence[float | None]) -> str:
     Examples
     --------
     >>> from downstream.metrics import write_difference
-    >>> write_difference((-0.1, -0.125, -0.075)), write_difference((-0.1, None, None))
-    ('-0.1000 (-0.1250 to -0.0750)', '-0.1000 (no interval)')
+    >>> write_difference((-0.1, -0.125, -0.075)), write_difference((-0.1, None, None)), write_difference(0.25)
+    ('-0.1000 (-0.1250 to -0.0750)', '-0.1000 (no interval)', '25%')
     """
+    if isinstance(difference, int | float):
+        return f"{difference:.0%}"
     value, *limits = (float("nan") if number is None else number for number in difference)
     if not all(map(isfinite, limits)):
         return f"{value:+.4f} (no interval)"
@@ -104,7 +108,8 @@ def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequen
     -------
     list of dict
         ``predictions`` and ``reference`` (the names), and for ``error`` and ``error of the best``
-        the mean difference, the lower and the upper limit of its interval of 95 %.
+        the mean difference, the lower and the upper limit of its interval of 95 %; ``nearer`` and
+        ``best is nearer`` are the shares of the inputs whose error is below that of the reference.
 
     Raises
     ------
@@ -116,8 +121,9 @@ def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequen
     >>> import numpy as np
     >>> from downstream.metrics import compare_errors
     >>> errors = {"ours": np.array([[1.0, 0.5], [2.0, 1.5]]), "L1": np.array([[2.0, 2.0], [3.0, 3.0]])}
-    >>> compare_errors(errors, ["L1"])
-    [{'predictions': 'ours', 'reference': 'L1', 'error': (-1.0, -1.0, -1.0), 'error of the best': (-1.5, -1.5, -1.5)}]
+    >>> (row,) = compare_errors(errors, ["L1"])
+    >>> row["predictions"], row["error"], row["error of the best"], row["nearer"]
+    ('ours', (-1.0, -1.0, -1.0), (-1.5, -1.5, -1.5), 1.0)
     """
     missing = [name for name in references if name not in errors]
     if missing:
@@ -132,5 +138,6 @@ def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequen
                 continue
             difference = values - errors[reference]  # (N, 2)
             intervals = {column: compute_mean_interval(difference[:, number]) for number, column in enumerate(COLUMNS)}
-            rows.append({"predictions": name, "reference": reference, **intervals})
+            shares = dict(zip(SHARES, (difference < 0).mean(axis=0).tolist(), strict=True))
+            rows.append({"predictions": name, "reference": reference, **intervals, **shares})
     return rows

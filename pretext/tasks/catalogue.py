@@ -33,6 +33,7 @@ from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, corrupted_p
 from pretext.tasks.denoise import DenoiseConfig, denoise, denoise_problem
 from pretext.tasks.image_views import ImageViewsConfig, image_views, image_views_problem
 from pretext.tasks.inpaint import InpaintConfig, inpaint, inpaint_problem
+from pretext.tasks.mask_shape import MaskShapeConfig, mask_shape, mask_shape_problem
 from pretext.tasks.super_resolve import (
     SuperResolveConfig,
     super_resolve,
@@ -196,6 +197,14 @@ TASKS: dict[str, TaskEntry] = {
         "two altered copies of each image, for joint-embedding",
         image_views_problem,
         method="joint-embedding",
+    ),
+    "mask-shape": TaskEntry(
+        MaskShapeConfig,
+        mask_shape,
+        "a part of the map of an altered shape is hidden; predict the map",
+        mask_shape_problem,
+        needs_points=True,
+        reads_maps=return_false,
     ),
     "mixture": TaskEntry(
         MixtureConfig,

@@ -31,7 +31,7 @@ from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
-from pretext.tasks.corruption.clouds import draw_directions, draw_stretches, draw_turns, scale_into_unit_ball
+from pretext.tasks.corruption.clouds import alter_clouds, draw_directions
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -131,9 +131,9 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
     if not keeps_whole_shapes(config):
-        moves = draw_turns(len(clouds), config.turn, generator)
-        moves = moves * draw_stretches(len(clouds), config.stretch, config.mirror, generator)[:, None]
-        clouds = scale_into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), basis.reach)
+        clouds = alter_clouds(
+            clouds, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
+        )
         target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))
     directions = draw_directions(len(clouds), generator)
     if config.kind == "half-space":

@@ -190,10 +190,14 @@ class CGMLExperimentalConfig:
     latent_updates : {"each-step", "whole-path"}
         Z is updated after every latent step, as in the algorithm, or once on all M of them. The
         latter is faster, but Z learns a little less.
+    latent_loss : {"same", "l1", "l2", "pyramid", "ssim"}
+        E whose gradient moves z, if not ``optimisation.loss``. It is computed for each candidate and
+        each latent step, so a cheap one here with a costly one for H and G saves time.
     """
 
     tolerance: float = field(default=0.0, metadata=within(0.0, 2.0))
     latent_updates: Literal["each-step", "whole-path"] = "each-step"
+    latent_loss: Literal["same", "l1", "l2", "pyramid", "ssim"] = "same"
 
     def __post_init__(self) -> None:
         check_ranges(self, "method.experimental")
@@ -227,3 +231,9 @@ class CGMLConfig:
             # Z would learn steps from good latents only, and inference begins at any.
             got = f"method.optimisation.candidates = {candidates}"
             raise UserError("several first latents are for the flow", got, "set dynamics=flow, or candidates=1")
+
+    @property
+    def latent_loss(self) -> Loss:
+        """E whose gradient moves z."""
+        chosen = self.experimental.latent_loss
+        return self.optimisation.loss if chosen == "same" else chosen

@@ -37,8 +37,6 @@ drawn and moved by Z. Of the K predictions, the one nearest to y counts, so no m
 
     step H, G on  ... + weight min_k E(zhat_k)
 
-``step_power`` and ``settle`` change the length of latent steps (``pretext.methods.cgml.config``).
-
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of h,
 D dimensions of z, K modes.
 """
@@ -80,6 +78,7 @@ class CGML(MethodDefaults, nn.Module):
     def __init__(self, config: CGMLConfig, problem: Problem) -> None:
         super().__init__()
         check_loss(config.optimisation.loss, problem, "method.optimisation.loss")
+        check_loss(config.latent_loss, problem, "method.experimental.latent_loss")
         self.config = config
         self.problem = problem
         networks, optimisation, latent = config.networks, config.optimisation, config.path.latent
@@ -205,6 +204,11 @@ class CGML(MethodDefaults, nn.Module):
         """Compute E of each sample, (B,)."""
         return sample_error(prediction, example, self.config.optimisation.loss, self.problem)
 
+    def _latent_error(self, precomputed: Precomputed, latent: Tensor, example: Example) -> Tensor:
+        """Compute the E of each sample that moves its latent, (B,)."""
+        prediction = self.generator.from_precomputed(precomputed, latent)  # (B, C, S, S)
+        return sample_error(prediction, example, self.config.latent_loss, self.problem)
+
     def _bottleneck(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute h (B, F, s, s) of conditions (B, C, S, S), and H's activations that G takes as skips."""
         return compute_bottleneck(self.encoder, condition, self.config.networks.skips, self.config.networks.residual)
@@ -221,14 +225,12 @@ class CGML(MethodDefaults, nn.Module):
         candidates = self._first_latents(count, len(example.condition), generator)  # (K, B, D)
         if len(candidates) == 1:
             return candidates[0]
-        errors = [self.error(self.generator.from_precomputed(frozen, each), example) for each in candidates]
+        errors = [self._latent_error(frozen, each, example) for each in candidates]
         nearest = torch.stack(errors).argmin(dim=0)  # (B,)
         return candidates[nearest, torch.arange(len(nearest), device=nearest.device)]
 
     def latent_path(self, precomputed: Precomputed, example: Example, first: Tensor) -> tuple[Tensor, float]:
-        """Compute the latents z_0 .. z_M that follow the gradient of the true error.
-
-        This needs the target, so only training and ``oracle`` may call it.
+        """Compute the latents z_0 .. z_M that follow the gradient of the true error; this needs the target.
 
         Parameters
         ----------
@@ -252,15 +254,13 @@ class CGML(MethodDefaults, nn.Module):
         velocity = torch.zeros_like(latent)
         if not settings.steps:
             with torch.no_grad():
-                errors = self.error(self.generator.from_precomputed(precomputed, latent), example)
-                return latent[None], errors.mean().item()
+                return latent[None], self._latent_error(precomputed, latent, example).mean().item()
         start_error = 0.0
-        # If G were not frozen, each latent step would also compute the gradients of all its
-        # weights.
+        # If G were not frozen, each latent step would also compute the gradients of all its weights.
         self.generator.requires_grad_(False)
         for _ in range(settings.steps):
             latent = latent.detach().requires_grad_()
-            error = self.error(self.generator.from_precomputed(precomputed, latent), example)  # (B,)
+            error = self._latent_error(precomputed, latent, example)  # (B,)
             if len(path) == 1:
                 start_error = error.mean().item()
             (gradient,) = torch.autograd.grad(error.sum(), latent)

@@ -85,6 +85,20 @@ def turn_onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
     return centred @ axes.to(clouds.dtype)
 
 
+def alter_clouds(
+    clouds: Tensor, generator: torch.Generator, *, stretch: float, turn: float, mirror: bool, reach: float = 1.0
+) -> Tensor:
+    """Stretch, mirror and turn clouds (B, P, 3) at random, and scale them into the unit ball.
+
+    Each axis is stretched by e^u, u uniform in +-``stretch``; x and y get random signs with
+    ``mirror``; then the object is turned about the vertical, uniformly in +-``turn`` radians.
+    ``reach`` is explained in ``data_prep.geometry.unit_ball.move_to_unit_ball``.
+    """
+    moves = draw_turns(len(clouds), turn, generator)
+    moves = moves * draw_stretches(len(clouds), stretch, mirror, generator)[:, None]
+    return scale_into_unit_ball(clouds @ moves.transpose(1, 2).to(clouds.dtype), reach)
+
+
 def scale_into_unit_ball(clouds: Tensor, reach: float = 1.0) -> Tensor:
     """Centre clouds (B, P, 3) and scale them into the unit ball.
 

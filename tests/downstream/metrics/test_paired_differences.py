@@ -40,6 +40,10 @@ def test_the_difference_of_hard_and_easy_inputs_is_narrow() -> None:
         assert low < -0.1 < high
         assert high - low < 0.01
         assert difference == pytest.approx(-0.1, abs=0.005)
+    better = (errors["ours"] < errors["L1"]).mean(axis=0)
+    assert (row["nearer"], row["best is nearer"]) == tuple(better)
+    (other_way,) = compare_errors(errors, ["ours"])
+    assert other_way["nearer"] == pytest.approx(1 - better[0])
     assert [(each["predictions"], each["reference"]) for each in compare_errors(errors, ["ours", "L1"])] == [
         ("L1", "ours"),
         ("ours", "L1"),
@@ -61,4 +65,5 @@ def test_a_single_input_has_no_interval_also_in_stored_results() -> None:
     alone = compare_errors({"ours": np.ones((1, 2)), "L1": np.zeros((1, 2))}, ["L1"])[0]["error"]
     stored = json.loads(json.dumps(replace_nan(alone)))
     assert write_difference(alone) == write_difference(stored) == "+1.0000 (no interval)"
+    assert write_difference(0.128) == "13%"
     assert write_difference((1, 0.5, 1.5)) == "+1.0000 (+0.5000 to +1.5000)"

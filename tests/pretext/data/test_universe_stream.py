@@ -65,6 +65,7 @@ def test_maps_are_computed_only_for_tasks_that_read_them(universe: MapFile, tmp_
         ("views", (), False),
         ("complete-shape", ("stretch=0.2",), False),
         ("complete-shape", (), True),
+        ("mask-shape", (), False),
         ("denoise", (), True),
     ):
         options = PretrainOptions(universe, task=task, settings=("fresh=20", *settings))

@@ -13,7 +13,12 @@ from data_prep.maps.reader import MapFile
 from pretext.data.batch import Example, Problem
 from pretext.losses.multi_scale import laplacian_bands, laplacian_error, structure_error
 from pretext.losses.reconstruction import STRUCTURE_WEIGHT, check_loss, sample_error
+from pretext.method import build_seeded
+from pretext.methods.cgml.config import CGMLConfig
+from pretext.methods.cgml.model import CGML
+from pretext.optimisation import run_whole_batch
 from pretext.randomness import rand, randn, seeded_generator
+from spectral_ssl.ground.config import build_config
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -174,3 +179,22 @@ def test_methods_are_trained_with_the_error(tmp_path: Path, method: str, error: 
         )  # fmt: skip
         losses[name] = read_metrics(run.folder / "metrics.jsonl")[-1]["loss"]
     assert losses[error] > 1.2 * losses["l1"]
+
+
+def test_another_error_may_move_the_latent() -> None:
+    """With latent_loss=l1 z moves as it does under l1, and the networks learn ssim."""
+    problem = Problem(condition=(1, 16, 16), target=(1, 16, 16), bounded=True)
+    small = {"latent": 2, "width": 4, "code": 8, "hidden": 8, "steps": 3, "latent_gain": 10.0}
+    settings = {"l1": {"loss": "l1"}, "ssim": {"loss": "ssim"}, "both": {"loss": "ssim", "latent_loss": "l1"}}
+    target = torch.tanh(randn(4, 1, 16, 16, generator=seeded_generator(1)))
+    example = Example(target.flip(-1), target, torch.ones_like(target))
+    paths, losses = {}, {}
+    for name, chosen in settings.items():
+        method = build_seeded(CGML, 0, build_config(CGMLConfig, {**small, **chosen}, "method"), problem)
+        with torch.no_grad():
+            frozen = method.generator.precompute(*method._bottleneck(example.condition))
+        paths[name], _ = method.latent_path(frozen, example, torch.zeros(4, 2))
+        losses[name] = run_whole_batch(method, example, seeded_generator(3))["loss"]
+    assert torch.equal(paths["both"], paths["l1"])
+    assert not torch.equal(paths["both"], paths["ssim"])
+    assert losses["both"] > losses["l1"] + 0.05  # the error of the structure is added

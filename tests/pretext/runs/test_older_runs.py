@@ -37,6 +37,7 @@ LATER_SETTINGS = {
     "candidates": 1,
     "modulate": False,
     "residual": False,
+    "latent_loss": "same",
 }
 
 

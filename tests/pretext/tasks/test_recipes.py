@@ -28,7 +28,9 @@ BASES = {
     "mr-gan-inpaint": pixel_basis(3, 64, 64),
     "complete-shape": zernike_basis(8, points=128),
     "denoise": zernike_basis(8, points=128),
+    "mask-shape-modelnet10": zernike_basis(8, points=128),
 }
+NEED_CLOUDS = ("complete-shape", "mask-shape-modelnet10")
 
 
 def write_data(path: Path, basis: Basis, *, train: int = 6, test: int = 2, keep_points: bool = False) -> MapFile:
@@ -63,9 +65,9 @@ def test_a_recipe_runs_and_its_network_makes_predictions(
 ) -> None:
     # of the figures, only the predictions depend on the task
     monkeypatch.setattr("spectral_ssl.verbs.pretrain.draw_run", draw_run)
-    maps = write_data(tmp_path / "data.h5", BASES[recipe], keep_points=recipe == "complete-shape")
+    maps = write_data(tmp_path / "data.h5", BASES[recipe], keep_points=recipe in NEED_CLOUDS)
     run = spectral_ssl.pretrain(maps.path, recipe=recipe, epochs=1, out=tmp_path / "run")
-    assert run.plan.task == recipe.removeprefix("mr-gan-").removesuffix("-cifar10")
+    assert run.plan.task == recipe.removeprefix("mr-gan-").removesuffix("-cifar10").removesuffix("-modelnet10")
     (row,) = read_metrics(run.folder / "metrics.jsonl")
     assert np.isfinite(row["loss"])
     assert (run.folder / "samples" / "answers.png").is_file()
@@ -91,7 +93,7 @@ def test_the_joint_embedding_trains_on_views_and_gives_features(tmp_path: Path) 
     assert not np.array_equal(features, again)
 
 
-@pytest.mark.parametrize("recipe", ["complete-shape", "joint-embedding"])
+@pytest.mark.parametrize("recipe", ["complete-shape", "joint-embedding", "mask-shape-modelnet10"])
 def test_tasks_on_clouds_say_how_to_prepare_a_file_without_them(recipe: str, tmp_path: Path) -> None:
     maps = write_data(tmp_path / "data.h5", BASES["complete-shape"])
     with pytest.raises(UserError, match="--keep-points"):
