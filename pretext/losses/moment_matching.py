@@ -22,13 +22,14 @@ With few samples the best spread of the likelihood is larger than that of the da
 s2 over draws of K Gaussian samples is (K - 1) / (K - 3) times the inverse variance, and the best
 variance exceeds the data's by that factor.
 
-The median trick: the gradient of a median reaches a single sample (two if K is even). So the mean a
-replaces it, and the target moves by the same amount and carries no gradient, t = y - m + a (for a
-predictor: t^ = m^ - m + a). The loss then has the value of the median's, and its gradient reaches
-all samples evenly.
+The median trick: the gradient of a median reaches a single sample. So the mean a replaces it, and
+the target moves by the same amount and carries no gradient, t = y - m + a (for a predictor:
+t^ = m^ - m + a). The loss then has the value of the median's, and its gradient reaches all samples
+evenly.
 
 N and L take the logarithms of dispersions (s2, b), as in the paper; 1e-9 is added to those of
-samples first. The median of an even number of samples is the mean of the middle two.
+samples first. The median of an even number of samples is the lower one of the middle two, as in the
+authors' code. It lies below the true median on average, by half the distance of the two.
 
 All means are over the values of a sample's map, with the task's weights (of an image with a hole,
 only the hole may count), and then over the batch.
@@ -196,10 +197,8 @@ def gaussian_moments(samples: Tensor) -> Moments:
 
 
 def sample_median(samples: Tensor) -> Tensor:
-    """Compute the median of samples (B, K, C, H, W); the mean of the middle two if K is even."""
-    count = samples.shape[1]
-    ordered = samples.sort(dim=1).values
-    return (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
+    """Compute the median of samples (B, K, C, H, W); the lower one of the middle two if K is even."""
+    return samples.sort(dim=1).values[:, (samples.shape[1] - 1) // 2]
 
 
 def laplace_moments(samples: Tensor) -> Moments:

@@ -44,8 +44,8 @@ def test_statistics_worked_out_by_hand(dtype: torch.dtype) -> None:
     assert mean.item() == 4
     assert variance.item() == pytest.approx((9 + 4 + 4 + 9) / 3)
     median, deviation = losses.laplace_moments(samples)
-    assert median.item() == 4  # between 2 and 6
-    assert deviation.item() == pytest.approx((3 + 2 + 2 + 3) / 4)
+    assert median.item() == 2  # the lower one of 2 and 6, as in the authors' code
+    assert deviation.item() == pytest.approx((1 + 0 + 4 + 5) / 4)
     assert losses.sample_median(column(5, 1, 100, dtype=dtype)).item() == 5
     assert {part.dtype for part in (mean, variance, median, deviation)} == {dtype}
     alone = losses.gaussian_moments(column(3, dtype=dtype))
@@ -135,13 +135,13 @@ def test_the_median_trick_keeps_the_value_and_spreads_the_gradient_evenly(name: 
 @pytest.mark.parametrize("name", ["laplace-mr2", "laplace-proxy-mr2"])
 def test_gradients_of_the_second_laplace_moment(name: str) -> None:
     """The centre's part is even over the samples; the dispersion's is that of finite differences."""
-    samples, target = column(0.0, 1.0, 5.0, 9.0), single(4.5)  # median 3, deviation (3 + 2 + 2 + 6) / 4 = 3.25
+    samples, target = column(0.0, 1.0, 5.0, 9.0), single(4.5)  # median 1, deviation (1 + 0 + 4 + 8) / 4 = 3.25
     (gradient,) = torch.autograd.grad(total(name, samples.requires_grad_(), target), samples)
     signs = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64) / 4  # d deviation / d sample
     if name == "laplace-mr2":
-        of_centre, of_deviation = -1 / 3.25, -(1.5 + 0.05) / 3.25**2 + 1 / 3.25
+        of_centre, of_deviation = -1 / 3.25, -(3.5 + 0.05) / 3.25**2 + 1 / 3.25
     else:
-        of_centre, of_deviation = -2 * 1.5, 2 * (3.25 - (4.5**2 + 0.3))
+        of_centre, of_deviation = -2 * 3.5, 2 * (3.25 - (4.5**2 + 0.3))
     torch.testing.assert_close(gradient.flatten(), of_centre / 4 + of_deviation * signs, rtol=1e-6, atol=1e-9)
 
 
