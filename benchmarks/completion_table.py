@@ -56,7 +56,8 @@ def difference_table(differences: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return []
     names = [name for name in rows[0] if name not in {"predictions", "reference"}]
-    lines = ["", "Differences to `regression` on the same inputs, with intervals of 95 %:", ""]
+    lines = ["", "Differences to `regression` on the same inputs with intervals of 95 %, and shares of inputs"]
+    lines += ["with a smaller error:", ""]
     lines += ["| predictions | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for row in rows:
         lines.append(f"| {row['predictions']} | " + " | ".join(write_difference(row[name]) for name in names) + " |")

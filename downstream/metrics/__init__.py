@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from downstream.metrics.diversity import prediction_diversity as prediction_diversity
     from downstream.metrics.error_by_degree import DegreeErrors as DegreeErrors
     from downstream.metrics.error_by_degree import compute_degree_errors as compute_degree_errors
+    from downstream.metrics.error_by_degree import find_true_maps as find_true_maps
     from downstream.metrics.frechet import FeatureNetwork as FeatureNetwork
     from downstream.metrics.frechet import FrechetDistance as FrechetDistance
     from downstream.metrics.frechet import compute_image_features as compute_image_features
@@ -74,6 +75,7 @@ PUBLIC_NAMES = {
     "compute_class_score": "downstream.metrics.class_score",
     "compute_degree_errors": "downstream.metrics.error_by_degree",
     "compute_image_features": "downstream.metrics.frechet",
+    "find_true_maps": "downstream.metrics.error_by_degree",
     "frechet_distance": "downstream.metrics.frechet",
     "load_feature_network": "downstream.metrics.frechet",
     "load_perceptual_distance": "downstream.metrics.lpips",

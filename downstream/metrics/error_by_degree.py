@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.layout import list_indices, unfold
 from data_prep.maps.writer import CONSTANT_BELOW
+from pretext.data.standardise import Standardiser
 from spectral_ssl.ground.errors import UserError
 
 
@@ -58,6 +61,48 @@ class DegreeErrors:
     def floor(self) -> NDArray[np.float64] | None:
         """Error of a prediction without noise, noise / sqrt(2), because both samplings are equally noisy."""
         return None if self.noise is None else self.noise / np.sqrt(2)
+
+
+def find_true_maps(stored: NDArray[np.float32], target: Tensor, standardise: Standardiser) -> tuple[NDArray[Any], bool]:
+    """Return the true coefficients of predictions, and whether these are the stored maps.
+
+    A task may alter its objects. The stored maps are then not what the predictions are of, and
+    neither is a second sampling of the objects.
+
+    Parameters
+    ----------
+    stored : ndarray, shape (N, K, L+1, L+1), float32
+        The maps of the objects in the map file.
+    target : Tensor, shape (N, K, L+1, L+1), float32
+        The targets of the task, standardised.
+    standardise : Standardiser
+        The standardiser of the run.
+
+    Returns
+    -------
+    truth : ndarray, shape (N, K, L+1, L+1), floating
+        The stored maps, or the coefficients of the target.
+    is_stored : bool
+        Whether they are the stored maps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from data_prep import zernike_basis
+    >>> from downstream.metrics import find_true_maps
+    >>> from pretext.data.standardise import Standardiser
+    >>> basis = zernike_basis(3)
+    >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
+    >>> stored = np.zeros((2, *basis.shape), np.float32)
+    >>> find_true_maps(stored, standardise(stored), standardise)[1], find_true_maps(
+    ...     stored, standardise(stored + 1), standardise
+    ... )[1]
+    (True, False)
+    """
+    if torch.equal(standardise(stored), target):
+        return stored, True
+    return standardise.undo(target).numpy(), False
 
 
 def compute_degree_errors(

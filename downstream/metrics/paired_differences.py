@@ -24,6 +24,10 @@ from spectral_ssl.ground.errors import UserError
 CONFIDENCE = 0.95
 INPUT_ITSELF = "the input itself"
 COLUMNS = ("error", "error of the best")
+DIFFERENCES = (
+    "differences on the same inputs with intervals of 95 %, below 0 is better than the reference; "
+    "nearer: share of the inputs with a smaller error"
+)
 SHARES = ("nearer", "best is nearer")  # the share of the inputs with a smaller error, for each column
 
 
@@ -67,12 +71,12 @@ def compute_mean_interval(values: NDArray[np.float64], confidence: float = CONFI
     return mean, mean - half, mean + half
 
 
-def write_difference(difference: Sequence[float | None] | float) -> str:
+def write_difference(difference: Sequence[float | None] | float | None) -> str:
     """Write a difference with its interval, or a share of the inputs, for tables.
 
     Parameters
     ----------
-    difference : sequence of float or None, or float
+    difference : sequence of float or None, or float or None
         The difference and its two limits. Limits of a single input are NaN, or None in a stored result.
         A single number is a share.
 
@@ -84,10 +88,10 @@ def write_difference(difference: Sequence[float | None] | float) -> str:
     --------
     >>> from downstream.metrics import write_difference
     >>> write_difference((-0.1, -0.125, -0.075)), write_difference((-0.1, None, None)), write_difference(0.25)
-    ('-0.1000 (-0.1250 to -0.0750)', '-0.1000 (no interval)', '25%')
+    ('-0.1000 (-0.1250 to -0.0750)', '-0.1000 (no interval)', '25.0%')
     """
-    if isinstance(difference, int | float):
-        return f"{difference:.0%}"
+    if difference is None or isinstance(difference, int | float):
+        return "-" if difference is None or not isfinite(difference) else f"{difference:.1%}"
     value, *limits = (float("nan") if number is None else number for number in difference)
     if not all(map(isfinite, limits)):
         return f"{value:+.4f} (no interval)"
@@ -109,7 +113,8 @@ def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequen
     list of dict
         ``predictions`` and ``reference`` (the names), and for ``error`` and ``error of the best``
         the mean difference, the lower and the upper limit of its interval of 95 %; ``nearer`` and
-        ``best is nearer`` are the shares of the inputs whose error is below that of the reference.
+        ``best is nearer`` are the shares of the inputs whose error is below that of the reference (not
+        equal to it), NaN if an error is.
 
     Raises
     ------
@@ -138,6 +143,7 @@ def compare_errors(errors: Mapping[str, NDArray[np.float64]], references: Sequen
                 continue
             difference = values - errors[reference]  # (N, 2)
             intervals = {column: compute_mean_interval(difference[:, number]) for number, column in enumerate(COLUMNS)}
-            shares = dict(zip(SHARES, (difference < 0).mean(axis=0).tolist(), strict=True))
+            nearer = np.where(np.isnan(difference), np.nan, difference < 0)
+            shares = dict(zip(SHARES, nearer.mean(axis=0).tolist(), strict=True))
             rows.append({"predictions": name, "reference": reference, **intervals, **shares})
     return rows

@@ -6,8 +6,8 @@ the joint embedding (VICReg, ``pretext.losses.vicreg``) on a projector behind H.
 the condition and the target: a part of an object and the whole object. Each of the two losses has
 an Adam of its own, so their sizes do not compete. ``joint_rate`` sets the weight of the second one.
 
-The task's condition and target must be maps of one shape (``complete-shape``, ``denoise``,
-``inpaint``).
+The task's condition and target must be maps of one shape (``complete-shape``, ``mask-shape``,
+``denoise``, ``inpaint``).
 
 Letters in shapes: B batch, C channels, S side lengths, D features, E dimensions of the embeddings.
 """

@@ -31,7 +31,7 @@ from data_prep.geometry.unit_ball import move_to_unit_ball
 from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
-from pretext.tasks.corruption.clouds import alter_clouds, draw_directions
+from pretext.tasks.corruption.clouds import alter_whole_clouds, draw_directions
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -131,7 +131,7 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
     if not keeps_whole_shapes(config):
-        clouds = alter_clouds(
+        clouds = alter_whole_clouds(
             clouds, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
         )
         target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))

@@ -22,10 +22,12 @@ from data_prep.layout import find_degrees
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import LARGEST_VALUE
 from pretext.randomness import rand, randn
-from pretext.tasks.corruption.masks import draw_blocks, draw_spans
+from pretext.tasks.corruption.masks import draw_blocks, draw_spans, hides_everything
 from pretext.tasks.corruption.sampling_noise import estimate_sampling_noise, require_points
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
+
+LEAST_WEIGHT = 1e-3  # A block may cover empty cells only, and a sample's weights must not all be 0.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class DenoiseConfig:
     noise : float
         Standard deviation of the noise in the block or band, in units of the standardised map.
     context_weight : float
-        Weight of the values outside the block or band; inside the weight is 1.
+        Weight of the values outside the block or band, at least 0.001 in use; inside the weight is 1.
     points : int
         Number of points of the sampling noise; 0 for the number that the maps were computed from.
     """
@@ -76,8 +78,10 @@ def denoise_problem(basis: Basis, config: DenoiseConfig) -> Problem:
     if config.kind == "sampling-noise":
         require_points(basis, config.points)
     if config.kind != "sampling-noise":
-        if config.smallest == 1 and config.hidden_share == 1:
-            raise UserError("everything is hidden from the network", "task.smallest = 1", "lower it or hidden_share")
+        sides = (basis.degree + 1,) if config.kind == "band" else basis.shape[1:]
+        if hides_everything(config.smallest, sides) and config.hidden_share == 1:
+            got = f"task.smallest = {config.smallest:g}"
+            raise UserError("everything is hidden from the network", got, "lower it or hidden_share")
         if config.largest == 0 or (config.hidden_share == 0 and config.noise == 0):
             got = f"largest {config.largest:g}, hidden_share {config.hidden_share:g}, noise {config.noise:g}"
             raise UserError("nothing is hidden and no noise is added", got, "raise task.largest, hidden_share or noise")
@@ -113,9 +117,7 @@ def denoise(batch: Batch, config: DenoiseConfig, generator: torch.Generator) -> 
     hide = rand(samples, 1, 1, 1, generator=generator) < config.hidden_share
     corrupted = torch.where(hide, torch.zeros_like(maps), maps + noise)
     condition = torch.where(inside, corrupted, maps) * valid
-    # a block may cover empty cells only; a small weight of the context prevents samples of total
-    # weight 0
-    weight = torch.where(inside, 1.0, max(config.context_weight, 1e-3)) * valid
+    weight = torch.where(inside, 1.0, max(config.context_weight, LEAST_WEIGHT)) * valid
     return Example(condition, maps, weight)
 
 

@@ -1,4 +1,4 @@
-"""Features by denoising: an altered object, of whose map a part is hidden and the rest is noisy.
+"""Features by denoising: a part of the map of an altered object is hidden.
 
 The task ``denoise`` hides a part of stored maps, which a network learns by heart if they are few.
 Here each object is altered as a cloud first, so that no map occurs twice:
@@ -8,7 +8,7 @@ Here each object is altered as a cloud first, so that no map occurs twice:
    map of all its points is the target.
 2. ``points`` of the points are drawn. Their map has the sampling noise of a sparser cloud.
 3. A block of cells of that map, or a band of its degrees, becomes 0, which is the mean of each
-   standardised coefficient. This is the condition.
+   standardised coefficient over the stored objects. This is the condition.
 
 The alterations are in no paper. Step 3 is the cGML paper's pretext task for 3D shapes (section 5.4).
 
@@ -25,13 +25,11 @@ from data_prep.basis import Basis
 from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
 from pretext.data.batch import Batch, Example, Problem
 from pretext.tasks.complete_shape import draw_selected
-from pretext.tasks.corruption.clouds import alter_clouds
-from pretext.tasks.corruption.masks import draw_blocks
-from pretext.tasks.denoise import draw_bands
+from pretext.tasks.corruption.clouds import alter_whole_clouds
+from pretext.tasks.corruption.masks import draw_blocks, hides_everything
+from pretext.tasks.denoise import LEAST_WEIGHT, draw_bands
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
-
-LEAST_WEIGHT = 1e-3  # A block may cover empty cells only, and a sample's weights must not all be 0.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ class MaskShapeConfig:
         Limits of the block's height and width as fractions of the map's, where each side is drawn
         uniformly; or of the band's width as a fraction of all degrees.
     context_weight : float
-        Weight of the values outside the block or band; inside the weight is 1.
+        Weight of the values outside the block or band, at least 0.001 in use; inside the weight is 1.
     points : int
         Number of points that the condition is computed from, repeated if there are fewer; 0 for all.
     stretch : float
@@ -82,8 +80,9 @@ def mask_shape_problem(basis: Basis, config: MaskShapeConfig) -> Problem:
         got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
         do = "prepare shapes with --keep-points and --basis zernike or sh"
         raise UserError("the task mask-shape needs maps computed from points", got, do)
-    if config.smallest == 1:
-        raise UserError("everything is hidden from the network", "task.smallest = 1", "lower it")
+    sides = (basis.degree + 1,) if config.kind == "band" else basis.shape[1:]
+    if hides_everything(config.smallest, sides):
+        raise UserError("everything is hidden from the network", f"task.smallest = {config.smallest:g}", "lower it")
     if config.largest == 0:
         raise UserError("nothing is hidden", "task.largest = 0", "raise it")
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
@@ -115,10 +114,8 @@ def mask_shape(batch: Batch, config: MaskShapeConfig, generator: torch.Generator
     if batch.points is None:
         raise UserError("the task mask-shape needs clouds", "maps alone", "prepare them with --keep-points")
     basis, valid, threads = batch.standardise.basis, batch.standardise.valid, torch.get_num_threads()
-    # Points are stored as float16, and rounding may move a point near the sphere outside of it.
-    clouds = batch.points / batch.points.norm(dim=2, keepdim=True).clamp(min=1.0)
-    clouds = alter_clouds(
-        clouds, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
+    clouds = alter_whole_clouds(
+        batch.points, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
     )
     target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))  # (B, C, H, W)
     visible = target

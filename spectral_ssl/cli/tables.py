@@ -117,9 +117,9 @@ def _build_difference_table(differences: Sequence[dict[str, Any]]) -> Any:
     """Build the table of paired differences, with the intervals of 95 %."""
     from rich.table import Table
 
-    from downstream.metrics.paired_differences import write_difference
+    from downstream.metrics.paired_differences import DIFFERENCES, write_difference
 
-    table = Table(title="differences on the same inputs (95 % interval); below 0 is better than the reference")
+    table = Table(title=DIFFERENCES)
     names = [name for name in differences[0] if name not in {"predictions", "reference"}]
     table.add_column("predictions")
     table.add_column("compared to")

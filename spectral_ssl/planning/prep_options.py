@@ -159,7 +159,7 @@ class PrepOptions:
         None,
         "Store the point clouds with the maps [where points are sampled].",
         "Whether to store the sampled point clouds with the maps, 6 bytes a point; by default wherever points are "
-        "sampled. Tasks that alter points need them (views, complete-shape).",
+        "sampled. Tasks that alter points need them (views, complete-shape, mask-shape).",
         in_recipe=True,
     )
     workers: int | None = option(

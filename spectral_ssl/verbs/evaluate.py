@@ -14,7 +14,7 @@ from data_prep.maps.reader import MapFile, open_maps
 from downstream.figures.error_by_degree import draw_degree_errors
 from downstream.figures.toy import draw_toy
 from downstream.figures.training_curves import draw_convergence
-from downstream.metrics.error_by_degree import compute_degree_errors
+from downstream.metrics.error_by_degree import compute_degree_errors, find_true_maps
 from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.lpips import SMALLEST_SIDE, load_perceptual_distance
 from downstream.metrics.modes import score_clean_mode, score_marks, summarise_path
@@ -144,6 +144,11 @@ def _prepare(options: EvaluateOptions) -> _Evaluation:
         got = f"{len(rows)} x {options.modes}"
         raise UserError("too many predictions to hold in memory", got, "lower --count or --modes")
     example = main.example(maps, rows, seeded_generator(options.seed, "evaluate"))
+    if options.second is not None and maps.basis.kind != "pixels":
+        _, is_stored = find_true_maps(maps.read(rows), example.target, main.standardise)
+        if not is_stored:
+            do = "leave out --second, or add --set stretch=0 --set turn=0 --set mirror=false"
+            raise UserError("a second sampling of other objects", f"task {main.plan.task} alters its objects", do)
     return _Evaluation(main=main, others=others, maps=maps, rows=rows, example=example)
 
 
@@ -276,7 +281,7 @@ def _error_by_degree(
     """Compute and draw the error of each method's first predictions by angular degree, in units of the coefficients."""
     run, maps, rows, example = evaluation.main, evaluation.maps, evaluation.rows, evaluation.example
     noisy = None if second is None else _read_second_sampling(second, maps, rows)
-    truth = maps.read(rows)
+    truth, _ = find_true_maps(maps.read(rows), example.target, run.standardise)
     predictions = {name: compose(example, predict(example))[:, 0] for name, predict in methods.items()}
     coefficients = {name: run.standardise.undo(values).numpy() for name, values in predictions.items()}
     errors = {name: compute_degree_errors(truth, values, run.basis, noisy) for name, values in coefficients.items()}

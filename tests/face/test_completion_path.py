@@ -140,6 +140,27 @@ def test_shapes_are_scored_by_degree_against_a_second_sampling(digits_file: Path
         spectral_ssl.evaluate(run, count=5, modes=2, second=digits_file)
 
 
+@pytest.mark.usefixtures("few_shapes")
+def test_altered_shapes_are_scored_against_their_own_maps(tmp_path: Path) -> None:
+    maps, second = (
+        spectral_ssl.prep(degree=4, points=128, keep_points=True, seed=seed, out=tmp_path / f"{seed}.h5")
+        for seed in (0, 1)
+    )
+    run = spectral_ssl.pretrain(
+        maps, task="mask-shape", method="cgml", epochs=1, settings=TINY_CGML, out=tmp_path / "run", workspace=tmp_path
+    )
+    by_degree = spectral_ssl.evaluate(run, count=20, modes=2)["error_by_degree"]
+    example = run.example(maps, select_held_out_rows(maps, 20), seeded_generator(0, "evaluate"))
+    # The input itself has the exact values of the target outside the hidden part.
+    given, true = (run.standardise.undo(part).double().numpy() for part in (example.condition, example.target))
+    difference = unfold(given - true, maps.basis)
+    ell = list_indices(maps.basis)[:, 1]
+    by_hand = [np.sqrt(np.square(difference[:, ell == degree]).mean()) for degree in range(5)]
+    np.testing.assert_allclose(by_degree["error"]["the input itself"], by_hand, rtol=1e-3)
+    with pytest.raises(UserError, match=r"second sampling of other objects.*mask-shape alters.*--set stretch=0"):
+        spectral_ssl.evaluate(run, count=5, modes=2, second=second)
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_batch(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

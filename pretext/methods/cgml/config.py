@@ -191,8 +191,8 @@ class CGMLExperimentalConfig:
         Z is updated after every latent step, as in the algorithm, or once on all M of them. The
         latter is faster, but Z learns a little less.
     latent_loss : {"same", "l1", "l2", "pyramid", "ssim"}
-        E whose gradient moves z, if not ``optimisation.loss``. It is computed for each candidate and
-        each latent step, so a cheap one here with a costly one for H and G saves time.
+        E whose gradient moves z, with both dynamics, if not ``optimisation.loss``. It is computed for
+        each candidate and each latent step, the other once for a batch. ``step_size`` goes with it.
     """
 
     tolerance: float = field(default=0.0, metadata=within(0.0, 2.0))

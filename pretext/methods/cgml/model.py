@@ -48,7 +48,7 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.latent_path import path_losses
-from pretext.losses.reconstruction import check_loss, sample_error
+from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.flow import VelocityField, flow_loss, integrate_flow
@@ -200,14 +200,9 @@ class CGML(MethodDefaults, nn.Module):
             return f"the latent optimiser Z is not trained yet: its stage begins after step {settings.first_stage}"
         return ""
 
-    def error(self, prediction: Tensor, example: Example) -> Tensor:
-        """Compute E of each sample, (B,)."""
-        return sample_error(prediction, example, self.config.optimisation.loss, self.problem)
-
-    def _latent_error(self, precomputed: Precomputed, latent: Tensor, example: Example) -> Tensor:
-        """Compute the E of each sample that moves its latent, (B,)."""
-        prediction = self.generator.from_precomputed(precomputed, latent)  # (B, C, S, S)
-        return sample_error(prediction, example, self.config.latent_loss, self.problem)
+    def error(self, prediction: Tensor, example: Example, loss: Loss | None = None) -> Tensor:
+        """Compute E of each sample, (B,), or another loss of it."""
+        return sample_error(prediction, example, loss or self.config.optimisation.loss, self.problem)
 
     def _bottleneck(self, condition: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute h (B, F, s, s) of conditions (B, C, S, S), and H's activations that G takes as skips."""
@@ -225,7 +220,8 @@ class CGML(MethodDefaults, nn.Module):
         candidates = self._first_latents(count, len(example.condition), generator)  # (K, B, D)
         if len(candidates) == 1:
             return candidates[0]
-        errors = [self._latent_error(frozen, each, example) for each in candidates]
+        loss = self.config.latent_loss
+        errors = [self.error(self.generator.from_precomputed(frozen, each), example, loss) for each in candidates]
         nearest = torch.stack(errors).argmin(dim=0)  # (B,)
         return candidates[nearest, torch.arange(len(nearest), device=nearest.device)]
 
@@ -248,21 +244,24 @@ class CGML(MethodDefaults, nn.Module):
         start_error : float
             Mean error at z_0.
         """
-        settings = self.config.path
-        latent = first
-        path = [latent]
+        settings, loss = self.config.path, self.config.latent_loss
+        is_other = loss != self.config.optimisation.loss
+        latent, path = first, [first]
         velocity = torch.zeros_like(latent)
         if not settings.steps:
             with torch.no_grad():
-                return latent[None], self._latent_error(precomputed, latent, example).mean().item()
+                error = self.error(self.generator.from_precomputed(precomputed, latent), example)
+                return latent[None], error.mean().item()
         start_error = 0.0
         # If G were not frozen, each latent step would also compute the gradients of all its weights.
         self.generator.requires_grad_(False)
         for _ in range(settings.steps):
             latent = latent.detach().requires_grad_()
-            error = self._latent_error(precomputed, latent, example)  # (B,)
+            prediction = self.generator.from_precomputed(precomputed, latent)  # (B, C, S, S)
+            error = self.error(prediction, example, loss)  # (B,)
             if len(path) == 1:
-                start_error = error.mean().item()
+                # The loss of the whole step is compared with this, so it must be of the same kind.
+                start_error = (self.error(prediction.detach(), example) if is_other else error).mean().item()
             (gradient,) = torch.autograd.grad(error.sum(), latent)
             if settings.step_power < 1:
                 length = gradient.norm(dim=1, keepdim=True).clamp_min(SHORTEST_GRADIENT)  # (B, 1)

@@ -85,7 +85,7 @@ def turn_onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
     return centred @ axes.to(clouds.dtype)
 
 
-def alter_clouds(
+def alter_whole_clouds(
     clouds: Tensor, generator: torch.Generator, *, stretch: float, turn: float, mirror: bool, reach: float = 1.0
 ) -> Tensor:
     """Stretch, mirror and turn clouds (B, P, 3) at random, and scale them into the unit ball.

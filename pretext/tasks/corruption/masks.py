@@ -7,6 +7,7 @@ Letters in shapes: B samples, H height, W width, T steps of a pen.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -51,6 +52,11 @@ def draw_blocks(
     rows = draw_spans(batch, height, smallest, largest, generator)
     columns = draw_spans(batch, width, smallest, largest, generator)
     return rows[:, None, :, None] & columns[:, None, None, :]
+
+
+def hides_everything(smallest: float, sides: Sequence[int]) -> bool:
+    """Tell whether ``draw_spans`` hides every cell along all of these axes, even at the smallest size."""
+    return all(round(smallest * side) >= side for side in sides)
 
 
 def compute_square_sides(height: int, width: int, share: float) -> tuple[int, int]:

@@ -65,5 +65,6 @@ def test_a_single_input_has_no_interval_also_in_stored_results() -> None:
     alone = compare_errors({"ours": np.ones((1, 2)), "L1": np.zeros((1, 2))}, ["L1"])[0]["error"]
     stored = json.loads(json.dumps(replace_nan(alone)))
     assert write_difference(alone) == write_difference(stored) == "+1.0000 (no interval)"
-    assert write_difference(0.128) == "13%"
+    assert write_difference(0.128) == "12.8%"
+    assert write_difference(None) == write_difference(float("nan")) == "-"
     assert write_difference((1, 0.5, 1.5)) == "+1.0000 (+0.5000 to +1.5000)"

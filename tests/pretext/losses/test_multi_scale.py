@@ -193,7 +193,10 @@ def test_another_error_may_move_the_latent() -> None:
         method = build_seeded(CGML, 0, build_config(CGMLConfig, {**small, **chosen}, "method"), problem)
         with torch.no_grad():
             frozen = method.generator.precompute(*method._bottleneck(example.condition))
-        paths[name], _ = method.latent_path(frozen, example, torch.zeros(4, 2))
+        paths[name], start = method.latent_path(frozen, example, torch.zeros(4, 2))
+        # the reported start is of the error that the networks learn
+        predicted = method.generator.from_precomputed(frozen, torch.zeros(4, 2))
+        assert start == pytest.approx(sample_error(predicted, example, chosen["loss"]).mean().item(), rel=1e-5)
         losses[name] = run_whole_batch(method, example, seeded_generator(3))["loss"]
     assert torch.equal(paths["both"], paths["l1"])
     assert not torch.equal(paths["both"], paths["ssim"])

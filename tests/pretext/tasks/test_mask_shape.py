@@ -10,7 +10,8 @@ from data_prep.layout import find_degrees
 from data_prep.pipeline.shape_to_map import cloud_to_map, clouds_to_maps
 from pretext.data.batch import Batch
 from pretext.data.standardise import Standardiser
-from pretext.tasks.corruption.clouds import alter_clouds
+from pretext.tasks.corruption.clouds import alter_whole_clouds
+from pretext.tasks.denoise import DenoiseConfig, denoise_problem
 from pretext.tasks.mask_shape import MaskShapeConfig, mask_shape, mask_shape_problem
 from spectral_ssl.ground.errors import UserError
 
@@ -47,7 +48,7 @@ def test_the_target_is_the_map_of_the_altered_cloud(basis: Basis) -> None:
     batch = batch_of(basis)
     example = mask_shape(batch, MaskShapeConfig(stretch=0.4, turn=1.0), seeded(5))
     assert batch.points is not None
-    altered = alter_clouds(batch.points, seeded(5), stretch=0.4, turn=1.0, mirror=True)
+    altered = alter_whole_clouds(batch.points, seeded(5), stretch=0.4, turn=1.0, mirror=True)
     expected = np.stack([cloud_to_map(cloud, basis) for cloud in altered.numpy()])
     torch.testing.assert_close(example.target, batch.standardise(expected), rtol=1e-3, atol=1e-3)
     assert (example.target - batch.maps).abs().mean() > 0.1
@@ -101,3 +102,17 @@ def test_what_it_refuses() -> None:
         mask_shape_problem(zernike_basis(4), MaskShapeConfig(smallest=0.0, largest=0.0))
     with pytest.raises(UserError, match="needs clouds"):
         mask_shape(batch_of(zernike_basis(4))._replace(points=None), MaskShapeConfig(), seeded())
+
+
+@pytest.mark.parametrize("kind", ["block", "band"])
+def test_sizes_that_are_rounded_to_everything_are_refused(kind: str) -> None:
+    basis = zernike_basis(8)  # 9 rows, columns and degrees
+    for smallest in (0.95, 0.98):
+        with pytest.raises(UserError, match="everything is hidden"):
+            mask_shape_problem(basis, MaskShapeConfig(kind=kind, smallest=smallest, largest=1.0))
+        with pytest.raises(UserError, match="everything is hidden"):
+            denoise_problem(basis, DenoiseConfig(kind=kind, smallest=smallest, largest=1.0, hidden_share=1.0))
+    config = MaskShapeConfig(kind=kind, smallest=0.9, largest=1.0, points=0)
+    mask_shape_problem(basis, config)
+    example = mask_shape(batch_of(basis, 40), config, seeded())
+    assert (example.condition != 0).flatten(1).any(dim=1).any()

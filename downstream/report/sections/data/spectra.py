@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_prep.maps.reader import MapFile
 from data_prep.maps.writer import CONSTANT_BELOW
 from data_prep.pipeline.shape_to_map import clouds_to_maps
-from downstream.metrics.error_by_degree import DegreeErrors, compute_degree_errors
+from downstream.metrics.error_by_degree import DegreeErrors, compute_degree_errors, find_true_maps
 from downstream.report.evidence import SEED, Evidence
 from downstream.report.line_chart import Curve, draw_line_chart
 from downstream.report.templating import render
@@ -54,16 +54,19 @@ def _read_curves(stored: dict[str, Any]) -> dict[str, Curve]:
 
 def _compute_curves(evidence: Evidence, maps: MapFile, rows: NDArray[np.int64]) -> dict[str, Curve]:
     truth, second = maps.read(rows), None
+    compared: dict[str, NDArray[Any]] = {}
     if maps.has_points and maps.basis.kind in ("zernike", "sh"):
         second = truth + _estimate_noise(maps, rows)
-    compared = {"spread of the objects": np.broadcast_to(truth.mean(axis=0), truth.shape)}
     if evidence.run.method.has_completions:
         example, samples = evidence.run.complete(maps, rows, 1, SEED)
         if example.target.shape[1:] == truth.shape[1:]:
+            truth, is_stored = find_true_maps(truth, example.target, evidence.run.standardise)
+            second = second if is_stored else None  # The noise of the clouds is that of unaltered objects.
             first = compose(example, samples)[:, 0]
             compared["first prediction"] = evidence.run.standardise.undo(first).numpy()
             if example.condition.shape == example.target.shape:
                 compared["input of the network"] = evidence.run.standardise.undo(example.condition).numpy()
+    compared = {"spread of the objects": np.broadcast_to(truth.mean(axis=0), truth.shape), **compared}
     errors = {name: compute_degree_errors(truth, values, maps.basis, second) for name, values in compared.items()}
     curves = {name: _pair_with_degrees(error, error.error) for name, error in errors.items()}
     spread = errors["spread of the objects"]

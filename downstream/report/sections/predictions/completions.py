@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data_prep.source import Shape
 from downstream.figures.run import build_image_columns
-from downstream.metrics.paired_differences import write_difference
+from downstream.metrics.paired_differences import DIFFERENCES, write_difference
 from downstream.report.evidence import Evidence, Predictions
 from downstream.report.images import encode_png, render_map, render_pixels, resize
 from downstream.report.table import Table
@@ -138,7 +138,7 @@ def build_score_tables(result: dict[str, Any]) -> list[Table]:
     return [
         scores,
         Table(
-            caption=f"{changed}: differences on the same inputs, 95 % interval; below 0 is better than the reference",
+            caption=f"{changed}: {DIFFERENCES}",
             columns=["predictions", "compared to", *compared],
             rows=[
                 [
