@@ -154,6 +154,20 @@ def data_option() -> Any:
     )
 
 
+def task_settings_option() -> Any:
+    """Define the field ``settings`` of a verb that corrupts maps with other settings of the run's task."""
+    return option(
+        (),
+        "key=value over the task's settings, e.g. share=0.25; repeatable.",
+        'Texts "key=value" that override settings of the task, e.g. "share=0.25" for masks of a size that was never '
+        "trained on.",
+        kind="sequence of str",
+        reads=str,
+        flag="--set",
+        is_repeatable=True,
+    )
+
+
 def workspace_option(**more: Any) -> Any:
     """Define the field ``workspace``; ``more`` holds further attributes of `Option`."""
     return option(

@@ -14,6 +14,7 @@ from spectral_ssl.planning.options import (
     encoder_option,
     option,
     run_option,
+    task_settings_option,
     workspace_option,
 )
 
@@ -50,6 +51,7 @@ class CompleteOptions:
         limits=within(1, MOST_MAPS),
     )
     seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
+    settings: Sequence[str] = task_settings_option()
     like: str | Path | None = option(
         None,
         "Only this one: an id of the data, an image, or a scan (a mesh or a cloud).",
@@ -113,16 +115,7 @@ class EvaluateOptions:
         20, "Predictions for each.", "The number of predictions for each map.", limits=within(1, MOST_MODES)
     )
     seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
-    settings: Sequence[str] = option(
-        (),
-        "key=value over the task's settings, e.g. share=0.25; repeatable.",
-        'Texts "key=value" that override settings of the task, e.g. "share=0.25" for masks of a size that was never '
-        "trained on.",
-        kind="sequence of str",
-        reads=str,
-        flag="--set",
-        is_repeatable=True,
-    )
+    settings: Sequence[str] = task_settings_option()
     second: "str | Path | MapFile | None" = option(
         None,
         "Spectral maps of the same objects from other points: the noise floor.",

@@ -63,6 +63,7 @@ def complete(options: CompleteOptions) -> Path:
     workspace = Workspace.find(options.workspace)
     run = options.run if isinstance(options.run, TrainedRun) else load_run(workspace.find_run(options.run))
     run.require_completions()
+    run = run.with_task_settings(options.settings)
     maps = find_run_data(options.data, run.plan)
     check_same_basis(run.basis, maps)
     chosen = _choose_maps(options, run, maps)

@@ -99,6 +99,22 @@ def test_training_images_are_altered_as_the_settings_say(pictures: Path, tmp_pat
     assert losses[0] != losses[3]
 
 
+def test_complete_takes_other_settings_of_the_task(runs: dict[str, Path], tmp_path: Path) -> None:
+    shares = {}
+    for share in ("0.1", "0.5"):
+        out = spectral_ssl.complete(
+            runs["regression"], settings=[f"share={share}"], count=5, modes=1, out=tmp_path / f"{share}.h5"
+        )
+        with h5py.File(out) as file:
+            shares[share] = (file["condition"][:] == 0).all(axis=1).mean()
+            assert f"share = {share}" in file.attrs["config"]
+    assert shares["0.1"] == pytest.approx(0.1, abs=0.03)
+    assert shares["0.5"] == pytest.approx(0.5, abs=0.03)
+    refused = call("complete", "--run", runs["regression"], "--set", "shar=0.5", "--overwrite")
+    assert refused.returncode == 2
+    assert "did you mean 'share'" in refused.stderr
+
+
 def test_complete_writes_answers_and_pictures_of_their_forming(runs: dict[str, Path]) -> None:
     done = call("complete", "--run", runs["cgml"], "--count", "5", "--path")
     assert done.returncode == 0, done.stderr
