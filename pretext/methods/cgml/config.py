@@ -190,6 +190,8 @@ class CGMLExperimentalConfig:
     latent_updates : {"each-step", "whole-path"}
         Z is updated after every latent step, as in the algorithm, or once on all M of them. The
         latter is faster, but Z learns a little less.
+    rho_factor : float
+        alpha of equation 4: at inference a step is this many times as long as Z predicts.
     latent_loss : {"same", "l1", "l2", "pyramid", "ssim"}
         E whose gradient moves z, with both dynamics, if not ``optimisation.loss``. It is computed for
         each candidate and each latent step, the other once for a batch. ``step_size`` goes with it.
@@ -197,6 +199,7 @@ class CGMLExperimentalConfig:
 
     tolerance: float = field(default=0.0, metadata=within(0.0, 2.0))
     latent_updates: Literal["each-step", "whole-path"] = "each-step"
+    rho_factor: float = field(default=1.0, metadata=within(0.0, 1000.0))
     latent_loss: Literal["same", "l1", "l2", "pyramid", "ssim"] = "same"
 
     def __post_init__(self) -> None:

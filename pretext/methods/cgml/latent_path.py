@@ -86,10 +86,11 @@ def infer_latents(
     steps: int,
     domain: Domain,
     use_rho: bool = True,
+    rho_factor: float = 1.0,
     tolerance: float = 0.0,
     settle: int = 0,
 ) -> InferredPath:
-    """Move latents as Z predicts: z_{t+1} = z_t + rho (r - z_t) / |r - z_t| (cGML, equation 4).
+    """Move latents as Z predicts: z_{t+1} = z_t + alpha rho (r - z_t) / |r - z_t| (cGML, equation 4).
 
     Parameters
     ----------
@@ -105,6 +106,8 @@ def infer_latents(
         The domain that z is projected to after each step.
     use_rho : bool
         Whether rho is used. Without it the update is z_{t+1} = r.
+    rho_factor : float
+        alpha. Z learns the mean length of a step, and the paper's rho is alpha times that.
     tolerance : float
         A latent whose next step would be shorter than this has converged. It stays, until it
         settles.
@@ -123,6 +126,7 @@ def infer_latents(
     latents, lengths = [latent], []
     for step in range(steps):
         towards, rho = latent_optimiser.from_precomputed(precomputed, latent)
+        rho = rho_factor * rho
         direction = towards - latent
         length = direction.norm(dim=1, keepdim=True)
         is_settling = step >= steps - settle

@@ -30,7 +30,7 @@ The sources leave some choices open; equation 4 for images is in no public code.
 * beta = 30. The gradient of a mean over 2000 standardised coefficients is of order 1e-3, and with
   the poster's beta = 1 the latent did not move (docs/experiments.md). If z affects more of the
   prediction, a smaller beta is needed; tests/pretext/methods/test_cgml.py uses 3.
-* rho is regressed as a scalar, and the paper's alpha is 1.
+* rho is regressed as a scalar; the paper's alpha is 1 here, or ``rho_factor``.
 
 Beyond the sources, ``inferred_weight`` also trains H and G where inference ends. K latents are
 drawn and moved by Z. Of the K predictions, the one nearest to y counts, so no mode is lost::
@@ -388,6 +388,7 @@ class CGML(MethodDefaults, nn.Module):
             steps=settings.steps_at_inference,
             domain=settings.domain,
             use_rho=settings.use_rho,
+            rho_factor=self.config.experimental.rho_factor,
             tolerance=self.config.experimental.tolerance,
             settle=settings.settle,
         )

@@ -192,7 +192,7 @@ def test_a_normalised_step_has_one_length_whatever_the_error_is_scaled_by(
     for scale in (1.0, 1e-3):
         method = make(step_power=0.0, step_size=0.01)
         bottleneck = method.encoder(example.condition).detach()
-        monkeypatch.setattr(method, "error", lambda answer, shown, scale=scale: scale * sample_error(answer, shown))
+        monkeypatch.setattr(method, "error", lambda answer, shown, _, scale=scale: scale * sample_error(answer, shown))
         paths.append(method.latent_path(method.generator.precompute(bottleneck), example, 0.5 * starts())[0])
     torch.testing.assert_close(paths[0], paths[1], rtol=1e-5, atol=1e-6)
     lengths = (paths[0][1:] - paths[0][:-1]).norm(dim=-1)
@@ -215,8 +215,9 @@ def test_the_last_steps_settle_at_what_z_says() -> None:
                 torch.testing.assert_close(path[step + 1], z / z.norm(dim=1, keepdim=True).clamp_min(1.0))
 
 
-def test_inference_follows_equation_4() -> None:
-    method, example = make(steps=3), batch()
+@pytest.mark.parametrize("alpha", [1.0, 0.25])
+def test_inference_follows_equation_4(alpha: float) -> None:
+    method, example = make(steps=3, rho_factor=alpha), batch()
     bottleneck = method.encoder(example.condition).detach()
     found = method.infer_path(bottleneck, 2, seeded()).latents[-1]
     latent = draw_latents(10, 4, "ball", seeded()).view(2, 5, 4)
@@ -225,7 +226,7 @@ def test_inference_follows_equation_4() -> None:
             z = latent[mode]
             for _ in range(3):
                 r, rho = method.latent_optimiser(bottleneck, z)
-                z = z + rho[:, None] * (r - z) / (r - z).norm(dim=1, keepdim=True)
+                z = z + alpha * rho[:, None] * (r - z) / (r - z).norm(dim=1, keepdim=True)
                 z = z / z.norm(dim=1, keepdim=True).clamp_min(1.0)
             torch.testing.assert_close(found[mode], z, rtol=1e-4, atol=1e-5)
 

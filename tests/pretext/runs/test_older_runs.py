@@ -37,6 +37,7 @@ LATER_SETTINGS = {
     "candidates": 1,
     "modulate": False,
     "residual": False,
+    "rho_factor": 1.0,
     "latent_loss": "same",
 }
 
