@@ -1,6 +1,5 @@
 """A page that compares several runs: settings that differ, scores, learning curves and predictions."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from downstream.report.table import Table
 from downstream.report.templating import render, render_table
 from downstream.report.verdicts import find_verdict, make_score_with_interval
 from spectral_ssl.ground.config import bare_key, flatten
+from spectral_ssl.ground.toml_text import parse_toml
 
 MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
 SHARED = (INPUT, TRUTH)  # shapes that are the same for all runs
@@ -190,7 +190,7 @@ def _name_settings(config: str) -> dict[str, Any]:
 
     A key that two groups of a section have keeps its full name.
     """
-    settings = flatten(tomllib.loads(config))
+    settings = flatten(parse_toml(config))
     short = {key: f"{key.partition('.')[0]}.{bare_key(key)}" for key in settings}
     counts = Counter(short.values())
     return {short[key] if counts[short[key]] == 1 else key: value for key, value in settings.items()}

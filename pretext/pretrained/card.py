@@ -1,10 +1,9 @@
 """The card of an encoder: its description for people, written from ``encoder.json``."""
 
-import tomllib
-
 from data_prep.basis import Basis
 from pretext.pretrained.facts import EncoderFacts
 from spectral_ssl.ground.terminal import one_line
+from spectral_ssl.ground.toml_text import parse_toml
 
 LIMITS = """\
 * The features are those of shapes like the training data. Score them on data of your own before you
@@ -29,7 +28,7 @@ def write_card(facts: EncoderFacts, size: int) -> str:
     str
         Markdown.
     """
-    plan, basis = tomllib.loads(facts.plan), Basis.from_json(facts.basis)
+    plan, basis = parse_toml(facts.plan), Basis.from_json(facts.basis)
     run = plan["run"]
     progress = facts.progress
     rows = [

@@ -1,6 +1,5 @@
 """The plan of a run: everything that says what it trains, and on which data."""
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, to_toml
+from spectral_ssl.ground.toml_text import parse_toml
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Plan:
     @staticmethod
     def from_toml(text: str) -> "Plan":
         """Read what ``to_toml`` wrote; unknown keys are errors."""
-        sections = tomllib.loads(text)
+        sections = parse_toml(text)
         run = sections["run"]
         method, task = find_method(run["method"]), find_task(run["task"])
         # Version 0.1 had the precision in the settings of joint-embedding.

@@ -5,7 +5,6 @@ A predictor belongs to its data, task and network. These must be the same in bot
 exactly the same settings. If there is none, the predictor is trained.
 """
 
-import tomllib
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from pretext.method import Method, ReusablePredictor
 from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun, load_run
-from spectral_ssl.ground.config import bare_key
+from spectral_ssl.ground.config import bare_key, read_toml
 from spectral_ssl.ground.errors import UserError
 
 AUTO = "auto"
@@ -126,7 +125,7 @@ def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:
     for path in sorted(runs.glob("*/checkpoints/last.pt"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         folder = path.parent.parent
         try:
-            if tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["run"]["method"] != plan.method:
+            if read_toml(folder / "config.toml")["run"]["method"] != plan.method:
                 continue
             run = load_run(folder)
             _check_same(method, plan, run)

@@ -5,7 +5,6 @@ are frozen dataclasses of their own. The full key of a setting in a group is ``g
 ``key`` is accepted wherever the config has it only once.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, fields, is_dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import read_small_text
+from spectral_ssl.ground.toml_text import parse_toml
 
 LARGEST_SETTINGS = 1 << 20  # bytes of a recipe
 DEEPEST_GROUP = 4  # of tables within each other in a section
@@ -307,6 +307,6 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         When the file is missing or not TOML.
     """
     try:
-        return tomllib.loads(read_small_text(path, LARGEST_SETTINGS))
+        return parse_toml(read_small_text(path, LARGEST_SETTINGS))
     except (ValueError, RecursionError) as error:
         raise UserError("unreadable settings file", f"{path} ({error})", "mend it or remove it") from error

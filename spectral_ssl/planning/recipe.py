@@ -1,6 +1,5 @@
 """Recipes: TOML files that name a method, a task, a data set and their settings."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import Any
 from data_prep.sources.catalogue import SOURCES, split_name
 from spectral_ssl.ground.config import build_config, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.toml_text import parse_toml
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import described
 from spectral_ssl.planning.prep_options import PrepOptions
@@ -47,7 +47,7 @@ def read_recipe(recipe: str) -> Sections:
     """
     if recipe in list_recipes():
         text = files("spectral_ssl").joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return parse_toml(text)
     if recipe.endswith(".toml") and Path(recipe).is_file():
         return read_toml(Path(recipe))
     raise unknown_name("recipe", recipe, list_recipes())

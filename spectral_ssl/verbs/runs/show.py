@@ -1,6 +1,5 @@
 """``runs list``, ``show``, ``compare``: describe runs by the small files in their folders, without loading torch."""
 
-import tomllib
 from collections.abc import Sequence
 from json import JSONDecodeError, loads
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from spectral_ssl.ground.config import bare_key, flatten
+from spectral_ssl.ground.config import bare_key, flatten, read_toml
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import hash_file
 from spectral_ssl.ground.run_folder import WHITENING_FILE, digest_features, read_metrics, read_status
@@ -54,11 +53,11 @@ def show_run(run: str | Path | None = None, *, workspace: str | Path | None = No
     folder = Workspace.find(workspace).find_run(run)
     path = folder / "config.toml"
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = read_toml(path)
         about = settings.pop("run")
         described = {name: str(about[name]) for name in ("method", "task", "data")}
         described["init_from"] = str(about.get("init_from", ""))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, UserError) as error:
         raise UserError("not a run folder", f"{folder} ({error})", "see `spectral-ssl list runs`") from error
     status = _read_json(folder / "status.json")
     rows = read_metrics(folder / "metrics.jsonl")
@@ -162,8 +161,8 @@ def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
 def _describe(folder: Path) -> str:
     """Describe a run in one line."""
     try:
-        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = read_toml(folder / "config.toml")
+    except (OSError, ValueError, UserError):
         return f"unreadable; {folder}"
     run, status = settings.get("run", {}), _read_json(folder / "status.json")
     trained = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')} epochs"

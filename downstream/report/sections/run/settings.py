@@ -1,6 +1,5 @@
 """The resolved settings of the run, and its environment."""
 
-import tomllib
 from typing import Any
 
 from markupsafe import Markup
@@ -9,11 +8,12 @@ from downstream.report.evidence import Evidence
 from downstream.report.table import Table
 from downstream.report.templating import render, render_table
 from spectral_ssl.ground.config import flatten
+from spectral_ssl.ground.toml_text import parse_toml
 
 
 def render_settings(evidence: Evidence) -> Markup | None:
     """Render one table for each section of ``config.toml``, and one that describes the maps."""
-    sections = tomllib.loads(evidence.run.plan.to_toml())
+    sections = parse_toml(evidence.run.plan.to_toml())
     if evidence.maps is not None:
         sections["maps"] = evidence.maps.fingerprint
     tables = [render_table(_build_table(f"[{name}]", flatten(values))) for name, values in sections.items()]
