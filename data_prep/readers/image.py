@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.readers.images.jpeg_scans import refuse_many_scans
 from data_prep.readers.images.opening import ImageHeader, open_image, read_header
 from data_prep.readers.images.resize import resize_square
 from data_prep.readers.images.rules import ImageRules, convert_to_bytes
@@ -49,6 +50,8 @@ def read_image(path: Path, rules: ImageRules = DEFAULT_RULES) -> Image:
     (3, 2, 4)
     """
     with open_image(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            refuse_many_scans(path, image.size)
         pixels = convert_to_bytes(image, rules)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
