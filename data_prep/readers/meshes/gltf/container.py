@@ -51,7 +51,9 @@ class GltfFile:
 
     def __init__(self, data: bytes, folder: Path) -> None:
         text, self._binary = _split_chunks(data) if data[:4] == b"glTF" else (data, None)
-        tree = json.loads(bytes(text).decode("utf-8-sig"))
+        contents = bytes(text)
+        limits.check_json(contents)
+        tree = json.loads(contents.decode("utf-8-sig"))
         if not isinstance(tree, dict):
             raise TypeError("the table of contents is no object")
         self.tree: dict[str, Any] = tree

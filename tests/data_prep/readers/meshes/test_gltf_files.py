@@ -181,3 +181,16 @@ def test_amounts_that_a_small_file_can_announce_are_limited(monkeypatch: pytest.
     monkeypatch.setattr(limits, "MOST_CORNERS", 53)
     with pytest.raises(ObjectError, match="54 vertices and corners of faces, more than"):
         parse_gltf(writer.glb(), NOWHERE)
+
+
+def test_a_table_of_contents_of_many_small_parts_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for filler in (b"{},", b"[],", b"1,"):
+        text = b'{"extras": [' + filler * (limits.MOST_JSON_PARTS // 2 + (filler == b"1,") * 2**21) + b"1]}"
+        with pytest.raises(ObjectError, match=r"table of contents of .* parts, more than"):
+            parse_gltf(text, NOWHERE)
+    writer = GltfWriter()
+    writer.add_mesh(add_square(writer))
+    monkeypatch.setattr(limits, "MOST_JSON_PARTS", 300)  # a small scene stays far below the limit
+    assert len(parse_gltf(writer.glb(), NOWHERE).points) == 4
+    with pytest.raises(ObjectError, match="more than 300"):
+        parse_gltf(b'{"asset": [' + b"[]," * 160 + b"1]}", NOWHERE)
