@@ -2,7 +2,7 @@
 
 The path of the latent z (``path``), the three networks (``networks``) and their training
 (``optimisation``) have a group each. ``experimental`` holds options that are in neither the paper
-nor the authors' code and for which no better score has been measured.
+nor the authors' code.
 
 H is the encoder, G the generator and Z the latent optimiser; ``pretext.methods.cgml.model``
 explains the other symbols.
@@ -181,7 +181,7 @@ class CGMLOptimisationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CGMLExperimentalConfig:
-    """Options beyond the sources, for which no better score has been measured.
+    """Options beyond the sources. Only ``latent_loss`` has a measured better score (docs/cgml.md).
 
     Attributes
     ----------
@@ -219,7 +219,7 @@ class CGMLConfig:
     optimisation : CGMLOptimisationConfig
         Losses and optimisers.
     experimental : CGMLExperimentalConfig
-        Options without a measured benefit.
+        Options beyond the sources.
     """
 
     path: LatentPathConfig = LatentPathConfig()
