@@ -22,7 +22,8 @@ from spectral_ssl.ground.errors import UserError
 
 # In the file a string is its length (4 bytes), and the address (8) and index (4) of its characters.
 BYTES_OF_A_STRING = 16
-MOST_ATTRIBUTE_BYTES = 64 << 20  # the class names and the config need a few thousand
+# The class names and the config need a few thousand. As JSON, each byte can take 30 bytes of memory.
+MOST_ATTRIBUTE_BYTES = 4 << 20
 MOST_BYTES_OF_A_CHUNK = 256 << 20  # in a dataset of strings
 LONGEST_WORD = 64  # characters in the name of a split
 TEXTS_AT_ONCE = 10_000
@@ -135,6 +136,8 @@ def read_attribute(file: h5py.File, name: str) -> str:
     if about.get_storage_size() > MOST_ATTRIBUTE_BYTES:
         raise ValueError(f"attribute {name!r} of {about.get_storage_size()} bytes")
     value = file.attrs[name]
+    if len(value) > MOST_ATTRIBUTE_BYTES:  # The stored size of a text of variable length is that of its address.
+        raise ValueError(f"attribute {name!r} of {len(value)} characters")
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

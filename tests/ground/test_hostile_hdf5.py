@@ -133,6 +133,8 @@ def _attribute(name: str, value: Any) -> Any:
         (_group, "not a plain dataset"),
         (_attribute("class_names", ["x" * 60_000] * 1), "not a text"),
         (_attribute("class_names", "[1, 2, 3]"), "not a list of texts"),
+        (_attribute("class_names", "[" + "[]," * (2 << 20) + "1]"), "attribute 'class_names' of 6291459 characters"),
+        (_attribute("basis", "x" * ((4 << 20) + 1)), "attribute 'basis' of 4194305 characters"),
         (_attribute("class_names", "[" * 100_000), "damaged map file"),
         (_attribute("basis", "[" * 100_000), "unreadable basis"),
         (_attribute("source", 7), "not a text"),

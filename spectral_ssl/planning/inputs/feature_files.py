@@ -12,6 +12,7 @@ from pretext.pretrained.hub import HUB
 from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.hdf5 import read_attribute
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.inputs.choose_run import RunArgument, choose_run, has_runs
@@ -65,8 +66,8 @@ def _read_maker(path: Path) -> dict[str, str]:
         with h5py.File(path, "r") as file:
             if "option" not in file.attrs or len(file["ids"]) < 2:
                 return {}
-            return {name: str(file.attrs[name]) for name in ("encoder", "checkpoint_digest")}
-    except (OSError, RuntimeError, KeyError, TypeError):  # damaged: `verify` names its fault
+            return {name: read_attribute(file, name) for name in ("encoder", "checkpoint_digest")}
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError):  # damaged: `verify` names its fault
         return {}
 
 
