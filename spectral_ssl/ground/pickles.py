@@ -16,9 +16,17 @@ LARGEST_TUPLE = 1000
 MOST_OPERATIONS = 20_000_000
 
 Names = Collection[tuple[str, str]]
+# The operations that call a value or make an object of it, with its place on the stack.
+CALLS = {"REDUCE": -2, "NEWOBJ": -2, "NEWOBJ_EX": -3}
 
 
-def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) -> None:
+class _NamedValue(int):
+    """The size of a value, 0, that is also the value of a name; ``pair`` is the name."""
+
+    pair: tuple[str, str]
+
+
+def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None, uncalled: Names = ()) -> None:
     """Check one pickle operation by operation, without running it.
 
     Parameters
@@ -29,6 +37,9 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
         Bytes of the whole file: no memo number can be larger.
     admitted : collection of (module, name), optional
         Names that the pickle may hold; by default all, because the reader checks them.
+    uncalled : collection of (module, name), optional
+        Names that it may hold and not call. A storage that is called takes as much memory as its
+        argument says.
 
     Raises
     ------
@@ -49,6 +60,9 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
                     raise ValueError(f"{module}.{of_module} is not allowed in it")
             if name in ("PERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEXT_BUFFER", "READONLY_BUFFER"):
                 raise ValueError(f"the operation {name} is not allowed in it")
+            called = stack[CALLS[name]] if name in CALLS else None
+            if isinstance(called, _NamedValue) and called.pair in uncalled:
+                raise ValueError(f"a call of {'.'.join(called.pair)} is not allowed in it")
             if name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 if not 0 <= argument <= size:
                     raise ValueError(f"a value with the memo number {argument}")
@@ -63,6 +77,11 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None) ->
                 _pop(stack, name == "POP_MARK" or stack[-1] is None, 1 if name == "POP" else 0)
             else:
                 _apply(stack, opcode)
+            if name == "GLOBAL":
+                module, _, of_module = str(argument).partition(" ")
+                named = _NamedValue(0)
+                named.pair = (module, of_module)
+                stack[-1] = named
     except (IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a damaged pickle: {type(error).__name__} {error}") from error
 

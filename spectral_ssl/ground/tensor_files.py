@@ -27,6 +27,14 @@ STORAGES = (
     *("Byte", "Char", "Short", "Int", "Long", "Bool", "Half", "Float", "Double", "BFloat16"),
     *("ComplexFloat", "ComplexDouble"),
 )
+# Storages come from the archive, by their number; nothing calls them or a type of numbers.
+UNCALLED: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("torch.storage", "UntypedStorage"),
+        *(("torch", dtype) for dtype in DTYPES),
+        *(("torch", f"{name}Storage") for name in STORAGES),
+    }
+)
 # These are all the names in pickles of tensors in plain containers. torch allows more, such as
 # arrays of any length.
 ADMITTED: frozenset[tuple[str, str]] = frozenset(
@@ -38,10 +46,8 @@ ADMITTED: frozenset[tuple[str, str]] = frozenset(
         ("torch._utils", "_rebuild_tensor_v2"),
         ("torch._utils", "_rebuild_tensor_v3"),
         ("torch._utils", "_rebuild_parameter"),
-        ("torch.storage", "UntypedStorage"),
-        *(("torch", dtype) for dtype in DTYPES),
-        *(("torch", f"{name}Storage") for name in STORAGES),
     }
+    | UNCALLED
 )
 
 
@@ -70,13 +76,13 @@ def check_tensor_file(path: Path, admitted: Names = (), *, old: bool = False) ->
     with path.open("rb") as stream:
         if zipfile.is_zipfile(stream):
             stream.seek(0)
-            check_pickle(BytesIO(_read_pickle(stream, size)), size, names)
+            check_pickle(BytesIO(_read_pickle(stream, size)), size, names, UNCALLED)
             return
         if not old:
             raise ValueError("not an archive of tensors")
         stream.seek(0)
         for _ in range(OLD_PICKLES):
-            check_pickle(stream, size, names)
+            check_pickle(stream, size, names, UNCALLED)
 
 
 def _read_pickle(stream: IO[bytes], size: int) -> bytes:

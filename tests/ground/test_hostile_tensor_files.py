@@ -59,7 +59,20 @@ def _doubled(times: int) -> bytes:
     return b"\x80\x02})" + b"2\x86" * times + b"K\x01s."
 
 
+def _called(name: str, call: bytes = b"\x85R", before: bytes = b"") -> bytes:
+    """Pickle {"a": name(10**9)}: such a storage has as many bytes, each of which a digest would write."""
+    module, _, of_module = name.rpartition(".")
+    named = f"c{module}\n{of_module}\n".encode()
+    return b"\x80\x02}X\x01\x00\x00\x00a" + named + before + b"J" + struct.pack("<i", 10**9) + call + b"s."
+
+
 HOSTILE = {
+    "a called storage": lambda path: _archive(path, _called("torch.storage.UntypedStorage")),
+    "a called storage of numbers": lambda path: _archive(path, _called("torch.FloatStorage")),
+    "a storage as a new object": lambda path: _archive(path, _called("torch.storage.UntypedStorage", b"\x85\x81")),
+    "a remembered storage": lambda path: _archive(
+        path, _called("torch.storage.UntypedStorage", before=b"q\x00" + b"0h\x00")
+    ),
     "a call of the system": lambda path: _torch_file(path, {"format": Call(os.system, f"touch {MARK}")}),
     "a call of eval": lambda path: _torch_file(path, {"format": Call(eval, f"open({str(MARK)!r}, 'w')")}),
     "a long array": lambda path: _torch_file(path, {"format": Call(bytearray, 10**10)}),
@@ -78,9 +91,18 @@ HOSTILE = {
     "a pickle": lambda path: path.write_bytes(pickle.dumps(Call(os.system, f"touch {MARK}"))),
 }
 
+# They load, but nothing of ours is in them; a digest that follows them would not end.
+ODD = {
+    "a dictionary in itself": lambda path: _archive(path, b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s."),
+    "a list in itself": lambda path: _archive(path, b"\x80\x02}X\x05\x00\x00\x00model]q\x00h\x00as."),
+    "deep dictionaries": lambda path: _archive(
+        path, b"\x80\x02" + b"}X\x01\x00\x00\x00a" * 50_000 + b"N" + b"s" * 50_000 + b"."
+    ),
+}
+
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("make", [*HOSTILE.values(), *ODD.values()], ids=[*HOSTILE, *ODD])
 def test_hostile_checkpoints(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "last.pt")
