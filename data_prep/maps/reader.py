@@ -44,6 +44,16 @@ from spectral_ssl.ground.hdf5 import (
 
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
+# kind and number of axes of each dataset; "points" may be missing
+COLUMNS = {
+    "maps": ("f", 4),
+    "mean": ("f", 3),
+    "std": ("f", 3),
+    "labels": ("i", 1),
+    "ids": ("text", 1),
+    "split": ("text", 1),
+    "points": ("f", 3),
+}
 ROWS_AT_ONCE = 1024
 ROWS_OF_DIGEST = 512
 BYTES_AT_ONCE = 32 << 20  # Limit of the maps in memory during a pass over a whole file.
@@ -227,6 +237,7 @@ def open_maps(path: Path | str) -> MapFile:
     with open_hdf5(path, SCHEMA, MAKE_AGAIN) as file:
         try:
             basis = Basis.from_json(read_attribute(file, "basis"))
+            _check_columns(file, path)
             maps = open_dataset(file, "maps", MAKE_AGAIN)
             failures = _read_pairs(open_dataset(file, "failures", MAKE_AGAIN), "reason")
             # Files of earlier versions have no notes.
@@ -239,7 +250,7 @@ def open_maps(path: Path | str) -> MapFile:
                 source=source,
                 classes=classes,
                 ids=read_compact_texts(open_dataset(file, "ids", MAKE_AGAIN)),
-                labels=open_dataset(file, "labels", MAKE_AGAIN)[:],
+                labels=open_dataset(file, "labels", MAKE_AGAIN)[:].astype(np.int64),
                 splits=read_short_texts(open_dataset(file, "split", MAKE_AGAIN)),
                 mean=open_dataset(file, "mean", MAKE_AGAIN)[:],
                 std=open_dataset(file, "std", MAKE_AGAIN)[:],
@@ -257,7 +268,6 @@ def open_maps(path: Path | str) -> MapFile:
                 ),
             )
             shape = maps.shape
-            kinds = {name: file[name].dtype.kind for name in ("maps", "mean", "std", "labels")}
         except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError("damaged map file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`") from error
     rows = {len(opened.ids), len(opened.labels), len(opened.splits), shape[0]}
@@ -272,7 +282,7 @@ def open_maps(path: Path | str) -> MapFile:
             f"maps {shape}, basis {basis.shape}, rows {sorted(rows)} in {path}",
             f"make it again with `{MAKE_AGAIN}`",
         )
-    wrong = _find_contradiction(opened, kinds)
+    wrong = _find_contradiction(opened)
     if wrong:
         raise UserError("map file that contradicts itself", f"{wrong} in {path}", f"make it again with `{MAKE_AGAIN}`")
     if not len(opened):
@@ -280,10 +290,23 @@ def open_maps(path: Path | str) -> MapFile:
     return opened
 
 
-def _find_contradiction(maps: MapFile, kinds: dict[str, str]) -> str:
+def _check_columns(file: h5py.File, path: Path) -> None:
+    """Raise a UserError if a dataset has another type or number of axes than those that we write."""
+    names = [name for name in COLUMNS if name != "points" or has_link(file, name)]
+    for name in names:
+        column, (kind, axes) = open_dataset(file, name, MAKE_AGAIN), COLUMNS[name]
+        is_text = h5py.check_string_dtype(column.dtype) is not None
+        is_right = is_text if kind == "text" else column.dtype.kind == kind and column.dtype.isnative
+        if not is_right or column.ndim != axes:
+            got = f"{name!r} of type {column.dtype} and shape {column.shape} in {path}"
+            raise UserError("map file that contradicts itself", got, f"make it again with `{MAKE_AGAIN}`")
+    if "points" in names and (len(file["points"]) != len(file["maps"]) or file["points"].shape[2] != 3):
+        got = f"clouds of shape {file['points'].shape} for {len(file['maps'])} maps in {path}"
+        raise UserError("map file that contradicts itself", got, f"make it again with `{MAKE_AGAIN}`")
+
+
+def _find_contradiction(maps: MapFile) -> str:
     """Return a description of the first invalid content of a file, or an empty string."""
-    if kinds != {"maps": "f", "mean": "f", "std": "f", "labels": "i"}:
-        return f"value types {kinds}"
     if len(maps) and not -1 <= maps.labels.min() <= maps.labels.max() < max(len(maps.classes), 1):
         return f"labels {maps.labels.min()} to {maps.labels.max()} for {len(maps.classes)} classes"
     if not set(np.unique(maps.splits)) <= {"train", "val", "test"}:

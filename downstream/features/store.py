@@ -226,8 +226,9 @@ def read_features(path: Path) -> Features:
                 "damaged feature file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`"
             ) from error
     kinds = features.values.dtype.kind + features.labels.dtype.kind
-    if kinds != "fi" or features.values.ndim != 2 or features.labels.ndim != 1:
-        got = f"features {features.values.shape} and labels of types {kinds} in {path}"
+    is_native = features.values.dtype.isnative and features.labels.dtype.isnative
+    if kinds != "fi" or not is_native or features.values.ndim != 2 or features.labels.ndim != 1:
+        got = f"features {features.values.shape} and labels of types {features.values.dtype}, {features.labels.dtype}"
         raise UserError("feature file that contradicts itself", got, f"make it again with `{MAKE_AGAIN}`")
     if len({len(features.values), len(features.ids), len(features.labels), len(features.splits)}) != 1:
         raise UserError("inconsistent feature file", str(path), f"make it again with `{MAKE_AGAIN}`")

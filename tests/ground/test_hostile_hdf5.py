@@ -154,9 +154,54 @@ def test_hostile_map_files(random_maps: MapFile, change: Any, reason: str) -> No
 def test_external_links_are_not_followed(random_maps: MapFile) -> None:
     with h5py.File(random_maps.path, "r+") as file:
         file["points"] = h5py.ExternalLink("/nowhere/at/all.h5", "x")
-    assert open_maps(random_maps.path).has_points
     with pytest.raises(UserError, match="no dataset 'points'"):
-        open_maps(random_maps.path).read_points()
+        open_maps(random_maps.path)
+
+
+def _store(name: str, change: Any) -> Any:
+    def store(file: h5py.File) -> None:
+        values = change(file[name][:]) if name in file else change(len(file["maps"]))
+        if name in file:
+            del file[name]
+        file[name] = values
+
+    return store
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_store("maps", lambda values: np.float32(1)), r"'maps' of type float32 and shape \(\)"),
+        (_store("maps", lambda values: values[0]), "'maps' of type float32 and shape"),
+        (_store("maps", lambda values: values.astype(">f4")), "'maps' of type >f4"),
+        (_store("mean", lambda values: values.astype("i4")), "'mean' of type int32"),
+        (_store("std", lambda values: values[None]), "'std' of type float32 and shape"),
+        (_store("std", lambda values: values.astype("c8")), "values of type complex64"),
+        (_store("labels", lambda values: values[:, None]), "'labels' of type int64 and shape"),
+        (_store("labels", lambda values: values.astype(">i8")), "'labels' of type >i8"),
+        (_store("labels", lambda values: values.astype("f8")), "'labels' of type float64"),
+        (_store("points", lambda rows: np.zeros((rows, 5, 2), "f2")), "clouds of shape"),
+        (_store("points", lambda rows: np.zeros((rows - 1, 5, 3), "f2")), "clouds of shape"),
+        (_store("points", lambda rows: np.zeros((rows, 5, 3), "i2")), "'points' of type int16"),
+        (_store("points", lambda rows: np.float16(0)), "'points' of type float16"),
+    ],
+)
+def test_columns_of_another_kind(random_maps: MapFile, change: Any, reason: str) -> None:
+    with h5py.File(random_maps.path, "r+") as file:
+        change(file)
+    with pytest.raises(UserError, match=reason) as refused:
+        open_maps(random_maps.path)
+    assert "\n" not in str(refused.value)
+
+
+def test_labels_of_few_bytes_are_read(random_maps: MapFile) -> None:
+    with h5py.File(random_maps.path, "r+") as file:
+        labels = file["labels"][:]
+        del file["labels"]
+        file["labels"] = labels.astype("i1")
+    opened = open_maps(random_maps.path)
+    assert opened.labels.dtype == np.int64
+    assert np.array_equal(opened.labels, random_maps.labels)
 
 
 @pytest.fixture
