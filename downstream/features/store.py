@@ -228,7 +228,7 @@ def read_features(path: Path) -> Features:
     kinds = features.values.dtype.kind + features.labels.dtype.kind
     is_native = features.values.dtype.isnative and features.labels.dtype.isnative
     if kinds != "fi" or not is_native or features.values.ndim != 2 or features.labels.ndim != 1:
-        got = f"features {features.values.shape} and labels of types {features.values.dtype}, {features.labels.dtype}"
+        got = f"features {features.values.shape}, types {features.values.dtype}, {features.labels.dtype} in {path}"
         raise UserError("feature file that contradicts itself", got, f"make it again with `{MAKE_AGAIN}`")
     if len({len(features.values), len(features.ids), len(features.labels), len(features.splits)}) != 1:
         raise UserError("inconsistent feature file", str(path), f"make it again with `{MAKE_AGAIN}`")

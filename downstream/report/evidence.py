@@ -188,7 +188,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError("damaged result", f"{path} ({error})", "remove it, or make it again") from error
     if not isinstance(content, dict):
         raise UserError("damaged result", str(path), "remove it, or make it again")

@@ -127,7 +127,7 @@ def open_study(folder: Path | str) -> Study:
             secret=content["secret"],
             about=content["about"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError("unreadable study", f"{path} ({error})", "make it again") from error
 
 

@@ -101,7 +101,7 @@ def find_interrupted_run(plan: Plan, folders: Sequence[Path]) -> Path | None:
             state = json.loads((folder / "status.json").read_text(encoding="utf-8"))["state"]
             if is_same and state in ("running", "failed", "killed"):
                 return folder
-        except (OSError, ValueError, KeyError, TypeError, UserError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
             continue
     return None
 

@@ -121,7 +121,7 @@ def read_status(run: Path) -> dict[str, Any]:
     """
     try:
         status = json.loads((run / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {"state": "unknown"}
     if not isinstance(status, dict) or not isinstance(status.get("state"), str):
         return {"state": "unknown"}

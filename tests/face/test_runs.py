@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import spectral_ssl
+from downstream.report.evidence import _read_results
 from spectral_ssl.cli.app import app
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, lock_run, read_status, write_status
@@ -74,6 +75,17 @@ def test_runs_are_listed_with_what_became_of_them(place: Workspace) -> None:
     assert "running" in listed["alive"]
     assert "cgml on denoise, maps.h5, 2 of 3 epochs" in listed["one"]
     assert read_status(place.root / "runs" / "nothing")["state"] == "unknown"
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "{", "\xff", "3"])
+def test_damaged_states_and_scores_are_no_tracebacks(place: Workspace, text: str) -> None:
+    folder = place.find_run("one")
+    for name in ("status.json", "probe-maps.json", "metrics.jsonl"):
+        (folder / name).write_text(text)
+    assert spectral_ssl.show_run("one")["state"] == "unknown"
+    assert "unknown" in json.loads(call("runs", "list", "--json").stdout)["one"]
+    with pytest.raises(UserError, match="damaged result"):
+        _read_results(folder, "probe-*.json")
 
 
 def test_runs_are_compared_where_they_differ(place: Workspace) -> None:

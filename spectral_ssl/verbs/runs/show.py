@@ -1,7 +1,7 @@
 """``runs list``, ``show``, ``compare``: describe runs by the small files in their folders, without loading torch."""
 
 from collections.abc import Sequence
-from json import JSONDecodeError, loads
+from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; empty if the file is missing or damaged."""
     try:
         content = loads(path.read_text(encoding="utf-8"))
-    except (OSError, JSONDecodeError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
