@@ -67,7 +67,7 @@ class Row:
     results : tuple of str
         Files in benchmarks/results, the newest first.
     pages : tuple of str
-        Pages of the manual with the pictures or numbers.
+        Pages of the manual with the images or numbers.
     """
 
     name: str

@@ -72,7 +72,7 @@ def test_a_row_is_run_with_its_values_and_kept_where_it_exists(
     for words, message in (
         (["run"], "name a row"),
         (["run", "cgml-tabel-2"], "did you mean"),
-        (["run", "cgml-figure-1"], "has no command: a drawing"),
+        (["run", "cgml-figure-1"], "has no command: a diagram"),
         (["run", "cgml-figure-3", "--minutes", "0"], "above 0"),
     ):
         monkeypatch.setattr(sys, "argv", ["papers.py", *words])

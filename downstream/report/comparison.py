@@ -27,8 +27,7 @@ from downstream.report.sections.run.reproduce import render_reproduction
 from downstream.report.table import Table
 from downstream.report.templating import render, render_table
 from downstream.report.verdicts import find_verdict, make_score_with_interval
-from spectral_ssl.ground.config import bare_key, flatten
-from spectral_ssl.ground.toml_text import parse_toml
+from spectral_ssl.ground.config import bare_key, flatten, parse_toml
 
 MOST_SHAPES = 9  # predictions for one map that all runs together show as shapes: 6 MB with 16 000 triangles each
 SHARED = (INPUT, TRUTH)  # shapes that are the same for all runs

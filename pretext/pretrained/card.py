@@ -2,8 +2,8 @@
 
 from data_prep.basis import Basis
 from pretext.pretrained.facts import EncoderFacts
+from spectral_ssl.ground.config import parse_toml
 from spectral_ssl.ground.terminal import one_line
-from spectral_ssl.ground.toml_text import parse_toml
 
 LIMITS = """\
 * The features are those of shapes like the training data. Score them on data of your own before you

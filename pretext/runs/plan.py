@@ -15,8 +15,7 @@ from pretext.method import Method, build_seeded
 from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
-from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, to_toml
-from spectral_ssl.ground.toml_text import parse_toml
+from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, parse_toml, to_toml
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ are frozen dataclasses of their own. The full key of a setting in a group is ``g
 ``key`` is accepted wherever the config has it only once.
 """
 
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, fields, is_dataclass
 from functools import cache
@@ -17,9 +19,24 @@ from pydantic import TypeAdapter, ValidationError
 
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import read_small_text
-from spectral_ssl.ground.toml_text import parse_toml
 
 LARGEST_SETTINGS = 1 << 20  # bytes of a recipe
+# tomllib needs memory quadratic in the parts of a dotted key (100 kB of a.a.a... take 6 GB), and calls
+# itself for each nested list or table in a line. So both are limited before it sees a text.
+MOST_PARTS = 16  # of a dotted key; those of this project have at most three
+MOST_NESTED = 16  # lists and tables within each other
+
+# Strings and comments, in which dots and brackets mean nothing. A string that has no end matches up
+# to the end of its line or of the text, so that no text is read twice.
+_QUIET = re.compile(
+    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)'
+    r"|'''.*?(?:'''|\Z)"
+    r'|"(?:[^"\\\n]|\\[^\n])*(?:"|$|\\\n)'
+    r"|'[^'\n]*(?:'|$)"
+    r"|\#[^\n]*",
+    re.DOTALL | re.MULTILINE,
+)
+_LONG_KEY = re.compile(rf"[\w-]+(?:[ \t]*\.[ \t]*[\w-]+){{{MOST_PARTS}}}")
 DEEPEST_GROUP = 4  # of tables within each other in a section
 RANGE = "range"  # key of a range in a field's metadata
 
@@ -296,6 +313,44 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in values.items()
         if value is not None
     }
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    r"""Parse a TOML text of bounded length and depth.
+
+    Parameters
+    ----------
+    text : str
+        At most 2^20 characters, keys of at most 16 parts, at most 16 lists or tables within each
+        other.
+
+    Returns
+    -------
+    dict
+        The values by key.
+
+    Raises
+    ------
+    tomllib.TOMLDecodeError
+        If the text is no TOML or exceeds a limit; it is a ValueError.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.config import parse_toml
+    >>> parse_toml("[train]\nepochs = 3")
+    {'train': {'epochs': 3}}
+    """
+    if len(text) > LARGEST_SETTINGS:
+        raise tomllib.TOMLDecodeError(f"text of {len(text)} characters, more than {LARGEST_SETTINGS}")
+    bare = _QUIET.sub("s", text)
+    if _LONG_KEY.search(bare):
+        raise tomllib.TOMLDecodeError(f"a key of more than {MOST_PARTS} parts")
+    depth = 0
+    for found in re.finditer(r"[\[\]{}]", bare):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > MOST_NESTED:
+            raise tomllib.TOMLDecodeError(f"more than {MOST_NESTED} lists or tables within each other")
+    return tomllib.loads(text)
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:

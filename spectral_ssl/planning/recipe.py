@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.sources.catalogue import SOURCES, split_name
-from spectral_ssl.ground.config import build_config, read_toml
+from spectral_ssl.ground.config import build_config, parse_toml, read_toml
 from spectral_ssl.ground.errors import UserError, unknown_name
-from spectral_ssl.ground.toml_text import parse_toml
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import described
 from spectral_ssl.planning.prep_options import PrepOptions

@@ -8,8 +8,8 @@ import pytest
 import spectral_ssl
 from data_prep.maps.reader import MapFile
 from pretext.runs.plan import Plan
+from spectral_ssl.ground.config import MOST_NESTED, MOST_PARTS, parse_toml
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.toml_text import MOST_NESTED, MOST_PARTS, parse_toml
 from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 LONG = ".".join("a" * 50_000)

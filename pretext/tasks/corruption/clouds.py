@@ -88,7 +88,7 @@ def turn_onto_principal_axes(clouds: Tensor, upright: bool = False) -> Tensor:
 def alter_whole_clouds(
     clouds: Tensor, generator: torch.Generator, *, stretch: float, turn: float, mirror: bool, reach: float = 1.0
 ) -> Tensor:
-    """Stretch, mirror and turn clouds (B, P, 3) at random, and scale them into the unit ball.
+    """Alter clouds (B, P, 3) at random, and scale them into the unit ball.
 
     Each axis is stretched by e^u, u uniform in +-``stretch``; x and y get random signs with
     ``mirror``; then the object is turned about the vertical, uniformly in +-``turn`` radians.

@@ -7,8 +7,7 @@ from markupsafe import Markup
 from downstream.report.evidence import Evidence
 from downstream.report.table import Table
 from downstream.report.templating import render, render_table
-from spectral_ssl.ground.config import flatten
-from spectral_ssl.ground.toml_text import parse_toml
+from spectral_ssl.ground.config import flatten, parse_toml
 
 
 def render_settings(evidence: Evidence) -> Markup | None:
