@@ -7,7 +7,9 @@
 
 The rows are in benchmarks/papers.toml. A row has a command, or a reason why there is none. Raw data
 must be in WS/raw/DATASET, because nothing is downloaded. ``run`` leaves out a command whose
-``--out`` exists already. Trainings take the row's minutes on one core, or those of ``--minutes``.
+``--out`` exists already. Scores of completions get a name with the minutes and "again"; the other
+programs replace the stored result of their own name. Trainings take the row's minutes on one core,
+or those of ``--minutes``.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from typing import Any
 
 from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.run_folder import read_status
 
 HERE = Path(__file__).parent
 ROWS = HERE / "papers.toml"
@@ -108,7 +111,10 @@ def run(row: Row, workspace: Path, minutes: float | None) -> int:
     for words in fill_in(row, str(workspace), minutes):
         out = Path(words[words.index("--out") + 1]) if "--out" in words else None
         if out is not None and out.exists():
-            print(f"kept: {out}")
+            if out.is_dir() and read_status(out)["state"] not in ("finished", "stopped"):
+                print(f"unfinished: {out}; remove it, or go on with `pretrain --resume {out}`")
+                return 2
+            print(f"kept: {out}, however long it was trained")
             continue
         print(shlex.join(words), flush=True)
         done = subprocess.run([sys.executable, *words[1:]], cwd=HERE.parent)

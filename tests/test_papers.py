@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spectral_ssl.ground.run_folder import write_status
 from spectral_ssl.planning.recipe import list_recipes
 from tests import manual
 from tests.test_benchmarks import read_arguments
@@ -65,6 +66,9 @@ def test_a_row_is_run_with_its_values_and_kept_where_it_exists(
     assert NAMES["run"](row, place, 0.5) == 5
     assert f"['0', '--out', '{place}/kept', '0.5']" in capfd.readouterr().out
     (place / "kept").mkdir(parents=True)
+    assert NAMES["run"](row, place, None) == 2
+    assert "unfinished" in capfd.readouterr().out
+    write_status(place / "kept", "finished", 1, 1)
     assert NAMES["run"](row, place, None) == 5
     shown = capfd.readouterr().out
     assert f"kept: {place}/kept" in shown

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, compute_content_digest
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import reserve_room
+from spectral_ssl.ground.hdf5 import MOST_ATTRIBUTE_BYTES
 
 # Disk space in addition to the values: per row for the chunk index, id, label and split; per file
 # for attributes and statistics.
@@ -73,6 +75,10 @@ class MapWriter:
         self._labels: list[int] = []
         self._splits: list[str] = []
         self._training, self._others = _Sums(basis.shape), _Sums(basis.shape)
+        class_names = json.dumps(list(classes))
+        if len(class_names.encode()) > MOST_ATTRIBUTE_BYTES:  # The reader refuses longer ones.
+            got = f"{len(classes)} classes, {len(class_names)} characters"
+            raise UserError("the names of the classes are too long", got, "give --class-level 0, or shorter names")
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
         row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
         try:
@@ -105,7 +111,7 @@ class MapWriter:
                 "basis": basis.to_json(),
                 "source": source,
                 "source_digest": source_digest,
-                "class_names": json.dumps(list(classes)),
+                "class_names": class_names,
                 "created_by": created_by,
                 "source_up": source_up,
                 "method": method,

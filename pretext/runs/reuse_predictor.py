@@ -129,7 +129,7 @@ def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:
                 continue
             run = load_run(folder)
             _check_same(method, plan, run)
-        except (OSError, KeyError, ValueError, UserError):
+        except (OSError, KeyError, ValueError, RecursionError, UserError):
             continue  # an unreadable run, or a predictor that does not fit
         was_trained_there = _named_predictor(run.plan) in ("", AUTO)
         if was_trained_there and _training_settings(run.plan) == _training_settings(plan):

@@ -27,16 +27,17 @@ MOST_PARTS = 16  # of a dotted key; those of this project have at most three
 MOST_NESTED = 16  # lists and tables within each other
 
 # Strings and comments, in which dots and brackets mean nothing. A string that has no end matches up
-# to the end of its line or of the text, so that no text is read twice.
+# to the end of its line or of the text. A long string may end in up to two more quotes. All repeats
+# are possessive, so that no text is read twice.
 _QUIET = re.compile(
-    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)'
-    r"|'''.*?(?:'''|\Z)"
-    r'|"(?:[^"\\\n]|\\[^\n])*(?:"|$|\\\n)'
-    r"|'[^'\n]*(?:'|$)"
-    r"|\#[^\n]*",
-    re.DOTALL | re.MULTILINE,
+    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5}|\\?\Z)'
+    r"|'''(?:[^']++|'{1,2}(?!'))*+(?:'{3,5}|\Z)"
+    r'|"(?:[^"\\\n]++|\\[^\n])*+(?:"|\\?(?=\n|\Z))'
+    r"|'[^'\n]*+(?:'|(?=\n|\Z))"
+    r"|\#[^\n]*+",
+    re.DOTALL,
 )
-_LONG_KEY = re.compile(rf"[\w-]+(?:[ \t]*\.[ \t]*[\w-]+){{{MOST_PARTS}}}")
+_LONG_KEY = re.compile(rf"(?<![\w-])[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++){{{MOST_PARTS}}}")
 DEEPEST_GROUP = 4  # of tables within each other in a section
 RANGE = "range"  # key of a range in a field's metadata
 
@@ -350,7 +351,10 @@ def parse_toml(text: str) -> dict[str, Any]:
         depth += 1 if found[0] in "[{" else -1
         if depth > MOST_NESTED:
             raise tomllib.TOMLDecodeError(f"more than {MOST_NESTED} lists or tables within each other")
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise tomllib.TOMLDecodeError("nested too deeply") from error
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:

@@ -66,9 +66,9 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None, un
             if name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 if not 0 <= argument <= size:
                     raise ValueError(f"a value with the memo number {argument}")
-                memo[argument] = stack[-1] or 0
+                memo[argument] = _get_size(stack[-1])
             elif name == "MEMOIZE":
-                memo[len(memo)] = stack[-1] or 0
+                memo[len(memo)] = _get_size(stack[-1])
             elif name in ("GET", "BINGET", "LONG_BINGET"):
                 stack.append(memo[argument])
             elif name == "DUP":
@@ -84,6 +84,11 @@ def check_pickle(stream: IO[bytes], size: int, admitted: Names | None = None, un
                 stack[-1] = named
     except (IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a damaged pickle: {type(error).__name__} {error}") from error
+
+
+def _get_size(value: int | None) -> int:
+    """Return the size of a value, which keeps its name if it has one, or 0 for a mark."""
+    return 0 if value is None else value
 
 
 def _apply(stack: list[int | None], opcode: pickletools.OpcodeInfo) -> None:

@@ -73,6 +73,16 @@ HOSTILE = {
     "a remembered storage": lambda path: _archive(
         path, _called("torch.storage.UntypedStorage", before=b"q\x00" + b"0h\x00")
     ),
+    "a storage from the memo": lambda path: _archive(
+        path, _called("torch.storage.UntypedStorage", before=b"q\x000h\x00")
+    ),
+    "a storage from the long memo": lambda path: _archive(
+        path, _called("torch.storage.UntypedStorage", before=b"r\x00\x00\x00\x000j\x00\x00\x00\x00")
+    ),
+    "a storage from the memo of text": lambda path: _archive(
+        path, _called("torch.storage.UntypedStorage", before=b"p0\n0g0\n")
+    ),
+    "a storage twice": lambda path: _archive(path, _called("torch.FloatStorage", before=b"2")),
     "a call of the system": lambda path: _torch_file(path, {"format": Call(os.system, f"touch {MARK}")}),
     "a call of eval": lambda path: _torch_file(path, {"format": Call(eval, f"open({str(MARK)!r}, 'w')")}),
     "a long array": lambda path: _torch_file(path, {"format": Call(bytearray, 10**10)}),

@@ -13,6 +13,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
 LONG = ".".join("a" * 50_000)
+QUOTES, SINGLE = '"' * 3, "'" * 3
 BOMBS = {
     "dotted key": f"{LONG} = 1",
     "with spaces": f"{' . '.join('a' * 20_000)} = 1",
@@ -24,6 +25,8 @@ BOMBS = {
     "after a string": f'a = "#"\n{LONG} = 1',
     "after an escape": f'a = "\\"#"\n{LONG} = 1',
     "after a long string": f'a = """ " # """\n{LONG} = 1',
+    "after four quotes": "x = [" + QUOTES + "a" + QUOTES + '", ' + "[" * 40 + "]" * 40 + "]",
+    "after five quotes": "x = [" + SINGLE + "a" + SINGLE + "'', {" + LONG + " = 1}]",
     "lists": "a = " + "[" * 50_000,
     "tables": "a = " + "{b = " * 20_000,
     "length": "# " + "x" * 2**20,
@@ -33,6 +36,9 @@ FINE = {
     "dots in comments": "# " + "b." * 1000 + "\na = 1.5\n",
     "literal": "a = '" + "[{" * 500 + "'\n",
     "long strings": 'a = """\n' + "b.c" * 100 + '\n\\""" [[[[ """\nb = \'\'\'\n[' + "[" * 99 + "''' # x\n",
+    "quotes at the end": f'a = {QUOTES}b{QUOTES}"\nc = {QUOTES}d{QUOTES}""\ng = {QUOTES}h"i""j{QUOTES}\n',
+    "single quotes at the end": f"e = {SINGLE}f{SINGLE}'\ng = {SINGLE}h''i{SINGLE}''\n",
+    "empty strings": f"a = \"\"\nb = ''\nc = {QUOTES}{QUOTES}\n",
     "sixteen parts": ".".join("a" * MOST_PARTS) + " = 1\n",
     "nested": "a = " + "[" * MOST_NESTED + "]" * MOST_NESTED + "\n",
     "dates": "a = 2020-01-01T10:00:00.123Z\nb = [1.5, -2.5e-3, inf]\n",
@@ -55,6 +61,15 @@ def test_what_is_usual_is_read_as_by_tomllib(name: str) -> None:
     "text", ['a = "', 'a = """', "a = '''", 'a = "x\n', "a = [1", '"""' * 20_001, "'''\n" * 9999, '"' * 100_001]
 )
 def test_unfinished_strings_are_read_once(text: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError):
+        parse_toml(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 2**20, 'x="' + 'a\\"' * 300_000 + "\\", "a " * 2**19, "a." * 8 * 60_000, '"' * 2**20, "'" * 2**20]
+)
+def test_texts_of_the_largest_size_are_read_once(text: str) -> None:
+    """A check that reads a text again from every character would take hours here."""
     with pytest.raises(tomllib.TOMLDecodeError):
         parse_toml(text)
 

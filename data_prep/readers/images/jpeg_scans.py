@@ -14,7 +14,7 @@ MOST_DECODED = 1 << 30  # pixels times scans: 16 scans of the largest image, abo
 MOST_BYTES = 1 << 28
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # In a scan, 00 and D0 to D7 follow FF in the data.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # In a scan, 00 and D0 to D7 follow FF in the data.
 
 
 def count_scans(data: bytes) -> int:

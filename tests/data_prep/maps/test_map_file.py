@@ -273,3 +273,10 @@ def test_a_value_that_is_not_finite_is_refused_anywhere(random_maps: MapFile) ->
     assert np.isfinite(open_maps(random_maps.path).read(np.arange(10))).all()
     with pytest.raises(UserError, match="not finite"):
         open_maps(random_maps.path).read()
+
+
+def test_class_names_that_no_reader_would_take_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    classes = [f"{number:07d}" + "x" * 493 for number in range(9000)]
+    with pytest.raises(UserError, match="the names of the classes are too long: got 9000 classes"):
+        MapWriter(tmp_path / "a.h5", BASIS, source="s", source_digest="0", classes=classes, count=1, created_by="test")
+    assert not (tmp_path / "a.h5").exists()

@@ -36,6 +36,8 @@ def test_scans_are_counted() -> None:
     comment = jpeg(comment=b"\xff\xda\x00\x02" * 500)
     assert count_scans(comment) == 1
     assert count_scans(comment + b"\xff\xda\x00\x02" * 500) == 1
+    assert count_scans(b"\xff\xd8" + b"\xff" * 2_000_000) == 0  # fill bytes, each read once
+    assert count_scans(b"\xff\xd8" + b"\xff" * 9 + b"\xda\x00\x02ab\xff\xd9") == 1
     for broken in (b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xda", b"\xff\xd8" + b"\xff\xda\x00\x00" * 5):
         assert count_scans(broken) == broken.count(b"\xda")
 
