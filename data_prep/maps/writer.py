@@ -68,17 +68,13 @@ class MapWriter:
         source_up: str = "",
         method: int = 1,
     ) -> None:
-        self._basis, self._path = basis, path
+        self._basis, self._path, class_names = basis, path, _encode_class_names(classes)
         self._failures: list[tuple[str, str]] = []
         self._notes: list[tuple[str, str]] = []
         self._ids: list[str] = []
         self._labels: list[int] = []
         self._splits: list[str] = []
         self._training, self._others = _Sums(basis.shape), _Sums(basis.shape)
-        class_names = json.dumps(list(classes))
-        if len(class_names.encode()) > MOST_ATTRIBUTE_BYTES:  # The reader refuses longer ones.
-            got = f"{len(classes)} classes, {len(class_names)} characters"
-            raise UserError("the names of the classes are too long", got, "give --class-level 0, or shorter names")
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
         row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
         try:
@@ -220,3 +216,12 @@ class _Sums:
         std = np.sqrt(np.maximum(self._second / self._count - offset**2, 0))
         std[std < CONSTANT_BELOW] = 1.0
         return (self._origin + offset).astype(np.float32), std.astype(np.float32)
+
+
+def _encode_class_names(classes: Sequence[str]) -> str:
+    """Encode the names of the classes as JSON; raise a UserError if the reader would refuse their length."""
+    class_names = json.dumps(list(classes))
+    if len(class_names.encode()) > MOST_ATTRIBUTE_BYTES:
+        got = f"{len(classes)} classes, {len(class_names)} characters"
+        raise UserError("the names of the classes are too long", got, "give --class-level 0, or shorter names")
+    return class_names
