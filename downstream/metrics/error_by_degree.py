@@ -91,7 +91,7 @@ def find_true_maps(stored: NDArray[np.float32], target: Tensor, standardise: Sta
     >>> import torch
     >>> from data_prep import zernike_basis
     >>> from downstream.metrics import find_true_maps
-    >>> from pretext.data.standardise import Standardiser
+    >>> from pretext.data import Standardiser
     >>> basis = zernike_basis(3)
     >>> standardise = Standardiser.from_statistics(basis, torch.zeros(basis.shape), torch.ones(basis.shape))
     >>> stored = np.zeros((2, *basis.shape), np.float32)
