@@ -28,10 +28,10 @@ from torch import Tensor
 
 from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import move_to_unit_ball
-from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
+from data_prep.pipeline.shape_to_map import clouds_to_maps
 from pretext.data.batch import Batch, Example, Problem
 from pretext.randomness import rand
-from pretext.tasks.corruption.clouds import alter_whole_clouds, draw_directions
+from pretext.tasks.corruption.clouds import alter_whole_clouds, draw_directions, require_clouds, require_point_maps
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import ObjectError, UserError
 
@@ -93,10 +93,7 @@ def complete_shape_problem(basis: Basis, config: CompleteShapeConfig) -> Problem
     UserError
         If the maps are not computed from points, or no points would be removed.
     """
-    if not samples_points(basis.kind, basis.sampling):
-        got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
-        what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
-        raise UserError("the task complete-shape needs maps computed from points", got, what_to_do)
+    require_point_maps(basis, "complete-shape")
     if config.kind == "half-space" and config.largest == 0:
         raise UserError("no points would be removed from the shapes", "task.largest = 0", "raise task.largest")
     return Problem(condition=basis.shape, target=basis.shape, bounded=False)
@@ -124,10 +121,9 @@ def complete_shape(batch: Batch, config: CompleteShapeConfig, generator: torch.G
     UserError
         If the batch has no clouds.
     """
-    if batch.points is None:
-        raise UserError("the task complete-shape needs clouds", "maps alone", "prepare them with --keep-points")
+    points = require_clouds(batch.points, "complete-shape")
     # points are stored as float16, and rounding may move a point near the sphere outside of it
-    clouds = batch.points / batch.points.norm(dim=2, keepdim=True).clamp(min=1.0)
+    clouds = points / points.norm(dim=2, keepdim=True).clamp(min=1.0)
     basis, threads = batch.standardise.basis, torch.get_num_threads()
     target = batch.maps
     if not keeps_whole_shapes(config):

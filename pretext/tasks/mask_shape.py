@@ -22,10 +22,10 @@ from typing import Literal
 import torch
 
 from data_prep.basis import Basis
-from data_prep.pipeline.shape_to_map import clouds_to_maps, samples_points
+from data_prep.pipeline.shape_to_map import clouds_to_maps
 from pretext.data.batch import Batch, Example, Problem
 from pretext.tasks.complete_shape import draw_selected
-from pretext.tasks.corruption.clouds import alter_whole_clouds
+from pretext.tasks.corruption.clouds import alter_whole_clouds, require_clouds, require_point_maps
 from pretext.tasks.corruption.masks import draw_blocks, hides_everything
 from pretext.tasks.denoise import LEAST_WEIGHT, draw_bands
 from spectral_ssl.ground.config import check_ranges, within
@@ -76,10 +76,7 @@ def mask_shape_problem(basis: Basis, config: MaskShapeConfig) -> Problem:
     UserError
         If the maps are not computed from points, or everything or nothing would be hidden.
     """
-    if not samples_points(basis.kind, basis.sampling):
-        got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
-        do = "prepare shapes with --keep-points and --basis zernike or sh"
-        raise UserError("the task mask-shape needs maps computed from points", got, do)
+    require_point_maps(basis, "mask-shape")
     sides = (basis.degree + 1,) if config.kind == "band" else basis.shape[1:]
     if hides_everything(config.smallest, sides):
         raise UserError("everything is hidden from the network", f"task.smallest = {config.smallest:g}", "lower it")
@@ -111,11 +108,10 @@ def mask_shape(batch: Batch, config: MaskShapeConfig, generator: torch.Generator
     UserError
         If the batch has no clouds.
     """
-    if batch.points is None:
-        raise UserError("the task mask-shape needs clouds", "maps alone", "prepare them with --keep-points")
+    points = require_clouds(batch.points, "mask-shape")
     basis, valid, threads = batch.standardise.basis, batch.standardise.valid, torch.get_num_threads()
     clouds = alter_whole_clouds(
-        batch.points, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
+        points, generator, stretch=config.stretch, turn=config.turn, mirror=config.mirror, reach=basis.reach
     )
     target = batch.standardise(clouds_to_maps(clouds.numpy(), basis, threads=threads))  # (B, C, H, W)
     visible = target

@@ -54,6 +54,7 @@ from pretext.tasks.corruption.clouds import (
     draw_rotations,
     draw_stretches,
     draw_turns,
+    require_clouds,
     scale_into_unit_ball,
     turn_onto_principal_axes,
 )
@@ -140,10 +141,8 @@ def views(batch: Batch, config: ViewsConfig, generator: torch.Generator) -> Exam
     UserError
         If the batch has no clouds.
     """
-    if batch.points is None:
-        raise UserError("the task views needs clouds", "maps alone", "prepare them with --keep-points")
+    points = require_clouds(batch.points, "views")
     basis, threads = batch.standardise.basis, torch.get_num_threads()
-    points = batch.points
     if config.pose in PRINCIPAL:
         upright = config.pose == "principal-upright"
         signs = draw_half_turns(len(points), generator, upright)  # (B, 3)

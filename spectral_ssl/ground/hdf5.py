@@ -136,9 +136,8 @@ def read_attribute(file: h5py.File, name: str) -> str:
     if about.get_storage_size() > MOST_ATTRIBUTE_BYTES:
         raise ValueError(f"attribute {name!r} of {about.get_storage_size()} bytes")
     value = file.attrs[name]
-    if (
-        len(value if isinstance(value, bytes) else value.encode()) > MOST_ATTRIBUTE_BYTES
-    ):  # The stored size of a text of variable length is that of its address.
+    # The stored size of a text of variable length is that of its address.
+    if len(value if isinstance(value, bytes) else value.encode()) > MOST_ATTRIBUTE_BYTES:
         raise ValueError(f"attribute {name!r} of {len(value)} characters")
     return value.decode() if isinstance(value, bytes) else str(value)
 

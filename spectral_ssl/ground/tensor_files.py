@@ -100,7 +100,7 @@ def _read_pickle(stream: IO[bytes], size: int) -> bytes:
             if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
                 raise ValueError("not one pickle, or one that is too long")
             return archive.read(pickles[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # encrypted parts: RuntimeError
         raise ValueError(f"a damaged archive: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Random alterations of clouds: directions, rotations, stretches, the unit ball.
+"""Random alterations of clouds: directions, rotations, stretches, the unit ball; and that there are clouds.
 
 Each object gets an alteration of its own. Letters in shapes: B objects, P points of a cloud.
 """
@@ -8,9 +8,27 @@ import math
 import torch
 from torch import Tensor
 
+from data_prep.basis import Basis
 from data_prep.geometry.unit_ball import MARGIN
+from data_prep.pipeline.shape_to_map import samples_points
 from data_prep.transforms.principal_frame import HALF_TURNS, UPRIGHT_HALF_TURNS
 from pretext.randomness import rand, randint, randn
+from spectral_ssl.ground.errors import UserError
+
+
+def require_point_maps(basis: Basis, task: str) -> None:
+    """Raise a UserError that names the task if maps of a basis are not computed from points."""
+    if not samples_points(basis.kind, basis.sampling):
+        got = f"maps of kind {basis.kind!r}, sampling {basis.sampling!r}"
+        what_to_do = "prepare shapes with --keep-points and --basis zernike or sh"
+        raise UserError(f"the task {task} needs maps computed from points", got, what_to_do)
+
+
+def require_clouds(points: Tensor | None, task: str) -> Tensor:
+    """Return the clouds of a batch, or raise a UserError that names the task if it has none."""
+    if points is None:
+        raise UserError(f"the task {task} needs clouds", "maps alone", "prepare them with --keep-points")
+    return points
 
 
 def draw_directions(count: int, generator: torch.Generator) -> Tensor:
