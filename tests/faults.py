@@ -1,6 +1,7 @@
 """The faults that a run must survive; each strikes in a forked child process."""
 
 import errno
+import faulthandler
 import os
 import random
 import signal
@@ -133,6 +134,11 @@ DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
 }
 
 
+# seconds after which a child that waits without end writes the stacks of all its threads to its log, and ends; the
+# parent's own limit (pytest-timeout) can only show that it waits for the child
+LONGEST = 240
+
+
 def child(work: Callable[[], Any], log: Path, seconds: float | None = None) -> int:
     """Do work in a forked process, and return its exit status: 0, another one, or minus the signal that ended it.
 
@@ -142,7 +148,10 @@ def child(work: Callable[[], Any], log: Path, seconds: float | None = None) -> i
     if seconds is not None:
         time.sleep(seconds)
         os.kill(process, signal.SIGKILL)
-    return wait_for(process)
+    status = wait_for(process)
+    if status == 1 and "Timeout (" in (text := log.read_text(errors="replace")):
+        raise AssertionError(f"a child waited without end; its threads:\n{text}")
+    return status
 
 
 def wait_for(process: int) -> int:
@@ -167,6 +176,7 @@ def forked(work: Callable[[], Any], log: Path) -> int:
             np.random.seed(os.getpid())  # noqa: NPY002
             random.seed(os.getpid())
             leave_out_figures()
+            faulthandler.dump_traceback_later(LONGEST, exit=True, file=sys.stderr)
             work()
             status = 0
         except SystemExit as error:

@@ -16,6 +16,8 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 """
 
 import math
+import os
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -57,6 +59,14 @@ COLUMNS = {
 ROWS_AT_ONCE = 1024
 ROWS_OF_DIGEST = 512
 BYTES_AT_ONCE = 32 << 20  # Limit of the maps in memory during a pass over a whole file.
+
+# Two threads read the same file when a training reads its maps as they are needed. The lock within
+# h5py does not always keep them apart (its issue 2920), so they wait for each other here.
+_one_thread = threading.RLock()
+if hasattr(os, "register_at_fork"):  # A child must not inherit the lock of a thread that it does not have.
+    os.register_at_fork(
+        before=_one_thread.acquire, after_in_parent=_one_thread.release, after_in_child=_one_thread.release
+    )
 
 
 def compute_content_digest(file: h5py.File) -> str:
@@ -169,7 +179,7 @@ class MapFile:
         UserError
             When the file is damaged, or a value is NaN or infinite.
         """
-        with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
+        with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             maps = _read_rows(open_dataset(file, "maps", MAKE_AGAIN), rows)
         if not np.isfinite(maps).all():
             raise UserError("maps with values that are not finite", str(self.path), "run `spectral-ssl verify` on it")
@@ -185,7 +195,7 @@ class MapFile:
         """
         if not self.has_points:
             raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
-        with open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
+        with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             return _read_rows(open_dataset(file, "points", MAKE_AGAIN), rows)
 
 

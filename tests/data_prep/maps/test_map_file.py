@@ -1,4 +1,11 @@
 import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+import data_prep.maps.reader
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, compute_content_digest, open_maps
 from data_prep.maps.writer import MapWriter
@@ -206,6 +214,47 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
         writer.fail("a", "b")
     with pytest.raises(UserError, match="empty map file"):
         open_maps(tmp_path / "a.h5")
+
+
+def test_threads_read_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = _write(tmp_path / "maps.h5")
+    open_one, inside, most = data_prep.maps.reader.open_hdf5, [], []
+
+    @contextmanager
+    def watched(*words: Any) -> Iterator[h5py.File]:
+        with open_one(*words) as file:
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)  # another thread comes here if nothing keeps it out
+            yield file
+            inside.pop()
+
+    monkeypatch.setattr(data_prep.maps.reader, "open_hdf5", watched)
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda row: maps.read(np.array([row])), range(8)))
+    assert [len(each) for each in read] == [1] * 8
+    assert most == [1] * 8
+
+
+def test_a_forked_child_reads_while_another_thread_of_its_parent_reads(tmp_path: Path) -> None:
+    maps, ended = _write(tmp_path / "maps.h5"), threading.Event()
+
+    def read_on() -> None:
+        while not ended.is_set():
+            maps.read(np.array([0]))
+
+    thread = threading.Thread(target=read_on)
+    thread.start()
+    try:
+        for _ in range(8):
+            process = os.fork()
+            if process == 0:
+                signal.alarm(20)  # a child that waits without end is killed
+                os._exit(int(len(maps.read(np.array([1]))) != 1))
+            assert os.waitpid(process, 0)[1] == 0
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_an_error_leaves_no_readable_file(tmp_path: Path) -> None:
