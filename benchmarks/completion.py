@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS + MORE_METHODS, default=METHODS)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--minutes", type=float)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the trainings; the inputs that are scored stay the same"
+    )
     parser.add_argument("--set", action="append", default=[], help="setting of all methods; repeatable")
     parser.add_argument("--set-cgml", action="append", default=[], help="setting of cGML only; repeatable")
     parser.add_argument("--ask", action="append", default=[], help="task setting of one more evaluation; repeatable")
@@ -83,6 +86,7 @@ def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
         method=method,
         epochs=arguments.epochs,
         max_minutes=arguments.minutes,
+        seed=arguments.seed,
         settings=[*arguments.set, *(arguments.set_cgml if method == "cgml" else [])],
         out=folder,
         workspace=arguments.workspace,

@@ -8,6 +8,7 @@ With names the program only prints the tables of these results.
 
 import argparse
 import json
+import statistics
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from spectral_ssl.ground.errors import unknown_name
 
 RESULTS = Path(__file__).parent / "results"
 MANUAL = Path(__file__).parent.parent / "docs" / "completion-results.md"
+# the result of seed 0 of each group NAME-seed-1, NAME-seed-2, ...
+FIRST_SEEDS = {
+    "complete-modelnet10": "complete-modelnet10-two-sided",
+    "inpaint-facades-ssim": "inpaint-facades-ssim-20-minutes",
+    "translate-facades": "translate-facades-five",
+}
+SEED_COLUMNS = ("diversity (ST-LPIPS)", "ST-LPIPS", "Fréchet distance (EfficientNet-Lite0)", "reconstruction mAP")
 BEGIN = "<!-- the tables below are made by benchmarks/completion_table.py -->"
 
 
@@ -64,6 +72,48 @@ def difference_table(differences: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def read_result(name: str) -> dict[str, Any]:
+    """Read a stored result."""
+    result: dict[str, Any] = json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def seed_tables() -> list[str]:
+    """Format what trainings with other seeds give: cGML as at inference, and L1, a line for each seed."""
+    parts = []
+    for group, first in FIRST_SEEDS.items():
+        names = [first, *(name for name in list_results() if name.startswith(f"{group}-seed-"))]
+        rows = [seed_row(read_result(name)) for name in names]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        lines = [f"### {group}, {len(rows)} seeds", "", f"| result | {' | '.join(columns)} |"]
+        lines += ["|---" * (len(columns) + 1) + "|"]
+        for name, row in zip(names, rows, strict=True):
+            lines.append(f"| {name} | " + " | ".join(str(row.get(column, "")) for column in columns) + " |")
+        ratios = [float(row["ratio"]) for row in rows]
+        mean = f"Mean of the ratios {statistics.mean(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}."
+        parts.append("\n".join([*lines, "", mean]) + "\n")
+    return parts
+
+
+def seed_row(result: dict[str, Any]) -> dict[str, str]:
+    """Take the numbers of one seed from a result."""
+    evaluation = result["evaluations"][0]
+    named = {row["answers"]: row for row in evaluation["rows"]}
+    cgml, first = named["cgml, z moved by Z"], named["regression"]
+    row = {
+        "best of cGML": f"{cgml['error of the best']:.4f}",
+        "L1": f"{first['error of the best']:.4f}",
+        "ratio": f"{cgml['error of the best'] / first['error of the best']:.3f}",
+    }
+    for difference in evaluation.get("differences", []):
+        if (difference["predictions"], difference["reference"]) == ("cgml, z moved by Z", "regression"):
+            row["difference"] = write_difference(difference["error of the best"])
+    for column in SEED_COLUMNS:
+        if cgml.get(column) is not None:
+            row[f"{column}: cGML / L1"] = f"{cgml[column]:.4g} / {first[column]:.4g}"
+    return row
+
+
 def list_results() -> list[str]:
     """List the names of the results, sorted."""
     return sorted(path.stem.removeprefix("completion-") for path in RESULTS.glob("completion-*.json"))
@@ -82,15 +132,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     chosen: list[str] = parse_arguments().names
-    tables = [
-        table(json.loads((RESULTS / f"completion-{name}.json").read_text(encoding="utf-8")))
-        for name in chosen or list_results()
-    ]
+    tables = [table(read_result(name)) for name in chosen or list_results()]
     if chosen:
         print("\n".join(tables))
         return
     text = MANUAL.read_text(encoding="utf-8").partition(BEGIN)[0]
-    MANUAL.write_text(text + BEGIN + "\n\n" + "\n".join(tables), encoding="utf-8")
+    MANUAL.write_text(text + BEGIN + "\n\n" + "\n".join([*seed_tables(), *tables]), encoding="utf-8")
     print(MANUAL)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+import torch._dynamo  # the first optimiser of a process imports it, which would take each child seconds
 from figures_off import leave_out_figures
 from method_cases import EPOCHS, STEPS, Case
 

@@ -1,0 +1,83 @@
+"""Score real digits by the rules of the tasks whose modes are known, as a limit of what a network can reach.
+
+    python benchmarks/known_modes_limit.py --data WS/maps/mnist-32-pixels.h5
+
+The predictions for a test digit are the hidden parts of the 20 training digits whose visible parts
+are nearest to its own. Nothing is trained. ``alternate`` adds the mark to a share of them. Each
+prediction is a real digit, so what counts as "between" or as not clean here is due to the rule and
+not to a blurred network. The script writes benchmarks/results/known-modes-limit.json.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from downstream.metrics.modes import score_clean_mode, score_marks
+from pretext.data.batch import Batch, Example
+from pretext.data.training_split import TrainingSplit
+from pretext.randomness import seeded_generator
+from pretext.tasks.alternate import AlternateConfig, alternate, find_absent_mark
+from pretext.tasks.corrupted import CorruptedConfig, corrupt_halves, list_wrong_targets
+from spectral_ssl import open_maps
+from spectral_ssl.ground.provenance import environment
+
+OUT = Path(__file__).parent / "results" / "known-modes-limit.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, type=Path, help="the map file of MNIST, 32 x 32 pixels")
+    parser.add_argument("--count", type=int, default=256, help="test digits")
+    parser.add_argument("--modes", type=int, default=20, help="predictions for each")
+    parser.add_argument("--rates", nargs="+", type=float, default=[0.1, 0.3, 0.5])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    maps = open_maps(arguments.data)
+    train, test = TrainingSplit(maps, "train"), TrainingSplit(maps, "test")
+    digits = train.read_samples(torch.arange(len(train))).maps  # (N, 1, 32, 32)
+    batch = test.read_samples(torch.arange(arguments.count))
+    rows = [score_alternate(batch, digits, rate, arguments.modes) for rate in arguments.rates]
+    rows.append(score_corrupted(batch, digits, arguments.modes))
+    for row in rows:
+        print(row)
+    content = {"inputs": arguments.count, "predictions": arguments.modes, "rows": rows, "environment": environment()}
+    OUT.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(OUT)
+
+
+def score_alternate(batch: Batch, digits: Tensor, rate: float, modes: int) -> dict[str, float | str]:
+    """Score real digits of which the share ``rate`` has the mark."""
+    config = AlternateConfig(rate=0.0)
+    example = alternate(batch, config, seeded_generator(0, "limit"))
+    predictions = find_alike(example, digits, modes)  # (B, K, C, H, W)
+    mark = find_absent_mark(config, *example.target.shape[2:])
+    assert mark is not None
+    has_mark = torch.rand(*predictions.shape[:2], 1, 1, 1, generator=seeded_generator(0, "marks")) < rate
+    marked = torch.where(has_mark & mark, 1.0, predictions)
+    return {"task": "alternate", "rate": rate, **score_marks(example.target, marked, mark)}
+
+
+def score_corrupted(batch: Batch, digits: Tensor, modes: int) -> dict[str, float | str]:
+    """Score real digits against the clean target and twenty corrupted ones."""
+    config = CorruptedConfig(share=0.0)
+    example = corrupt_halves(batch, config, seeded_generator(0, "limit"))
+    wrong = list_wrong_targets(example, config)
+    assert wrong is not None
+    return {"task": "corrupted", **score_clean_mode(example, find_alike(example, digits, modes), wrong)}
+
+
+def find_alike(example: Example, digits: Tensor, count: int) -> Tensor:
+    """Find for each target the digits with the nearest visible part (Euclidean distance); (B, K, C, H, W)."""
+    found = []
+    for target, weight in zip(example.target, example.weight, strict=True):
+        is_visible = weight == 0  # (C, H, W)
+        distances = torch.cdist(target[is_visible][None], digits[:, is_visible])[0]  # (N,)
+        found.append(digits[distances.argsort()[:count]])
+    return torch.stack(found)
+
+
+if __name__ == "__main__":
+    main()
