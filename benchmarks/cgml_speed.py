@@ -49,6 +49,7 @@ FLOW: dict[str, dict[str, Any]] = {
     "modelnet10-maps": {"dynamics": "flow", "steps": 3, "step_size": 100.0, "lipschitz": 0.0},
     "tiny": {"dynamics": "flow", "steps": 2, "lipschitz": 0.0},
 }
+TWO_STEPS = {"steps": 2, "step_size": 150.0}  # as far as the three steps go together
 FACTORS = 16  # factors of the synthetic data
 WARM_UP = 2  # first batches, which are not timed
 MODES = 4  # predictions for each held-out condition
@@ -145,6 +146,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         "each-step": make,
         "whole-path": lambda: make(latent_updates="whole-path"),
         "flow": lambda: make(**FLOW[name]),
+        "flow-two-steps": lambda: make(**{**FLOW[name], **TWO_STEPS}),
         "regression": make_regression,
     }
     variants: dict[str, Any] = {variant: build_variant() for variant, build_variant in build.items()}
@@ -159,7 +161,7 @@ def compare(name: str, batches: int) -> dict[str, Any]:
         work[variant] = counter.get_total_flops()
     basic_layers.available = is_available
 
-    parts = {variant: PartTimes(variants[variant]) for variant in ("each-step", "whole-path", "flow")}
+    parts = {variant: PartTimes(variants[variant]) for variant in ("each-step", "whole-path", "flow", "flow-two-steps")}
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     losses: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
     for step in range(batches):

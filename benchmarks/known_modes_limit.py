@@ -71,12 +71,11 @@ def score_corrupted(batch: Batch, digits: Tensor, modes: int) -> dict[str, float
 
 def find_alike(example: Example, digits: Tensor, count: int) -> Tensor:
     """Find for each target the digits with the nearest visible part (Euclidean distance); (B, K, C, H, W)."""
-    found = []
-    for target, weight in zip(example.target, example.weight, strict=True):
-        is_visible = weight == 0  # (C, H, W)
-        distances = torch.cdist(target[is_visible][None], digits[:, is_visible])[0]  # (N,)
-        found.append(digits[distances.argsort()[:count]])
-    return torch.stack(found)
+    visible = (example.weight == 0).float().flatten(1)  # (B, P)
+    targets, others = visible * example.target.flatten(1), digits.flatten(1)  # (B, P) and (N, P)
+    # the squared distance over the visible pixels, less a term that is the same for all digits
+    distances = visible @ others.square().T - 2 * targets @ others.T  # (B, N)
+    return digits[distances.topk(count, largest=False).indices]
 
 
 if __name__ == "__main__":

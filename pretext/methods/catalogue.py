@@ -1,13 +1,15 @@
 """The list of pretext methods.
 
 To add a method, write a file in this folder with a frozen config dataclass and an ``nn.Module``
-that follows ``pretext.method``. Then add a line to ``METHODS``.
+that follows ``pretext.method``. Then add a line to ``METHODS`` and one
+to ``pretext.descriptions``.
 """
 
 from dataclasses import dataclass
 
 from torch import nn
 
+from pretext.descriptions import METHOD_DESCRIPTIONS
 from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.model import CGML
@@ -53,32 +55,30 @@ METHODS: dict[str, MethodEntry] = {
     "bicycle-gan": MethodEntry(
         BicycleGANConfig,
         BicycleGAN,
-        "a conditional GAN whose latent can be recovered from its predictions (NeurIPS 2017)",
+        METHOD_DESCRIPTIONS["bicycle-gan"],
     ),
-    "cgml": MethodEntry(CGMLConfig, CGML, "conditional generation by learning how the latent moves (ICLR 2021)"),
-    "regression": MethodEntry(RegressionConfig, Regression, "the same networks on the L1 or L2 error alone"),
-    "context-encoder": MethodEntry(
-        ContextEncoderConfig, ContextEncoder, "the same networks, L2 and an adversary (Pathak et al. 2016)"
-    ),
+    "cgml": MethodEntry(CGMLConfig, CGML, METHOD_DESCRIPTIONS["cgml"]),
+    "regression": MethodEntry(RegressionConfig, Regression, METHOD_DESCRIPTIONS["regression"]),
+    "context-encoder": MethodEntry(ContextEncoderConfig, ContextEncoder, METHOD_DESCRIPTIONS["context-encoder"]),
     "joint-embedding": MethodEntry(
         JointEmbeddingConfig,
         JointEmbedding,
-        "two views of an object get the same features (VICReg, 2022)",
+        METHOD_DESCRIPTIONS["joint-embedding"],
     ),
-    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, "cGML and joint embedding on one encoder"),
+    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, METHOD_DESCRIPTIONS["joint-cgml"]),
     "lsc-gan": MethodEntry(
         LSCGANConfig,
         LSCGAN,
-        "a GAN conditioned on features, trained on pairs of near and far neighbours (VISAPP 2021)",
+        METHOD_DESCRIPTIONS["lsc-gan"],
         "from-code",
         reads_codes=True,
     ),
-    "mr-gan": MethodEntry(MRGANConfig, MRGAN, "a conditional GAN whose samples match moments (ICLR 2019)"),
-    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, "a conditional GAN with noise and L1 (Isola et al. 2017)"),
+    "mr-gan": MethodEntry(MRGANConfig, MRGAN, METHOD_DESCRIPTIONS["mr-gan"]),
+    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, METHOD_DESCRIPTIONS["pix2pix"]),
     "rotation-prediction": MethodEntry(
         RotationPredictionConfig,
         RotationPrediction,
-        "features from classifying the rotation of an image (RotNet, 2018)",
+        METHOD_DESCRIPTIONS["rotation-prediction"],
         "from-code",
         reads_codes=True,
     ),

@@ -1,7 +1,8 @@
 """The list of pretext tasks. A task turns clean maps into conditions, targets and weights.
 
 To add a task, write a module here with a frozen config dataclass and two functions like
-``denoise_problem`` and ``denoise``, and add an entry to ``TASKS``.
+``denoise_problem`` and ``denoise``. Then add an entry to ``TASKS`` and a line to
+``pretext.descriptions``.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from data_prep.maps.reader import MapFile
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.data.training_split import TrainingSplit
+from pretext.descriptions import TASK_DESCRIPTIONS
 from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem, find_absent_mark
 from pretext.tasks.codes.feature_codes import find_codes_if_any
 from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
@@ -150,14 +152,14 @@ TASKS: dict[str, TaskEntry] = {
     "alternate": TaskEntry(
         AlternateConfig,
         alternate,
-        "the hidden part of some targets has a white mark",
+        TASK_DESCRIPTIONS["alternate"],
         alternate_problem,
         absent_mark=find_absent_mark,
     ),
     "colorize": TaskEntry(
         ColorizeConfig,
         colorize,
-        "lightness in, colours out (CIELAB)",
+        TASK_DESCRIPTIONS["colorize"],
         colorize_problem,
         lightness_view,
         to_image=to_colour_image,
@@ -165,7 +167,7 @@ TASKS: dict[str, TaskEntry] = {
     "complete-shape": TaskEntry(
         CompleteShapeConfig,
         complete_shape,
-        "one side of a shape's points is missing; predict the map of the whole shape",
+        TASK_DESCRIPTIONS["complete-shape"],
         complete_shape_problem,
         needs_points=True,
         reads_maps=keeps_whole_shapes,
@@ -173,35 +175,33 @@ TASKS: dict[str, TaskEntry] = {
     "corrupted": TaskEntry(
         CorruptedConfig,
         corrupt_halves,
-        "some images are corrupted, and a part of the top half is hidden; recover it",
+        TASK_DESCRIPTIONS["corrupted"],
         corrupted_problem,
         mixes=True,
         wrong_targets=list_wrong_targets,
     ),
-    "denoise": TaskEntry(
-        DenoiseConfig, denoise, "a block or band of the map is hidden or noised; recover the map", denoise_problem
-    ),
+    "denoise": TaskEntry(DenoiseConfig, denoise, TASK_DESCRIPTIONS["denoise"], denoise_problem),
     "from-code": TaskEntry(
         FromCodeConfig,
         from_code,
-        "from features (or a class, or noise alone) to an image or a spectral map",
+        TASK_DESCRIPTIONS["from-code"],
         from_code_problem,
         method="lsc-gan",
         codes=find_codes_if_any,
         training_split=CodedTrainingSplit,
     ),
-    "inpaint": TaskEntry(InpaintConfig, inpaint, "a part of an image is hidden; predict it", inpaint_problem),
+    "inpaint": TaskEntry(InpaintConfig, inpaint, TASK_DESCRIPTIONS["inpaint"], inpaint_problem),
     "picture-views": TaskEntry(
         ImageViewsConfig,
         image_views,
-        "two altered copies of each image, for joint-embedding",
+        TASK_DESCRIPTIONS["picture-views"],
         image_views_problem,
         method="joint-embedding",
     ),
     "mask-shape": TaskEntry(
         MaskShapeConfig,
         mask_shape,
-        "a part of the map of an altered shape is hidden; predict the map",
+        TASK_DESCRIPTIONS["mask-shape"],
         mask_shape_problem,
         needs_points=True,
         reads_maps=return_false,
@@ -209,7 +209,7 @@ TASKS: dict[str, TaskEntry] = {
     "mixture": TaskEntry(
         MixtureConfig,
         mixture,
-        "a point of eight Gaussians on a circle, from a condition without information",
+        TASK_DESCRIPTIONS["mixture"],
         mixture_problem,
         mixture_view,
         predicts="points",
@@ -217,20 +217,18 @@ TASKS: dict[str, TaskEntry] = {
     "super-resolve": TaskEntry(
         SuperResolveConfig,
         super_resolve,
-        "from a small image to one with four times as many rows and columns",
+        TASK_DESCRIPTIONS["super-resolve"],
         super_resolve_problem,
         super_resolve_view,
     ),
-    "toy": TaskEntry(
-        ToyConfig, toy, "one number x with two solutions, y = +-4 (x, x^2, x^3)", toy_problem, predicts="curve"
-    ),
+    "toy": TaskEntry(ToyConfig, toy, TASK_DESCRIPTIONS["toy"], toy_problem, predicts="curve"),
     "translate": TaskEntry(
-        TranslateConfig, translate, "from one image of a pair to the other", translate_problem, translate_view
+        TranslateConfig, translate, TASK_DESCRIPTIONS["translate"], translate_problem, translate_view
     ),
     "views": TaskEntry(
         ViewsConfig,
         views,
-        "two altered copies of each shape's points, for joint-embedding",
+        TASK_DESCRIPTIONS["views"],
         views_problem,
         principal_view,
         inference_views,

@@ -80,8 +80,7 @@ def list_command(
 
         print(json.dumps({name: build_help_text(name)}) if as_json else build_help_text(name))
         return
-    is_heavy = what in (None, "methods", "tasks", "recipes", "layers")  # what imports torch
-    with announce("list") if is_heavy else nullcontext():
+    with announce("list") if what == "layers" else nullcontext():  # what imports torch
         listed = spectral_ssl.list_names(what, run=run, encoder=encoder, workspace=workspace)
     if as_json:
         print(json.dumps(listed, indent=1))

@@ -12,7 +12,6 @@ from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import described
 from spectral_ssl.planning.prep_options import PrepOptions
-from spectral_ssl.planning.prep_plan import default_out
 
 RUN_KEYS = ("method", "task", "dataset")
 PREP_KEYS = tuple(each.name for each, about in described(PrepOptions) if about.in_recipe)
@@ -105,6 +104,9 @@ def find_recipe_prep(recipe: str, workspace: Workspace) -> PrepOptions | None:
     if str(dataset).partition(":")[0] not in SOURCES:
         # Recipes come from others: only "folder:" leads to a folder, not a name that happens to be one.
         raise unknown_name("dataset", str(dataset), SOURCES)
+    # Imports numba, which a list of the recipes does not need.
+    from spectral_ssl.planning.prep_plan import default_out
+
     options = replace(_build_prep_options(sections), dataset=dataset, workspace=workspace.root)
     has_images = SOURCES[split_name(dataset)[0]].kind == "images"
     return replace(options, out=default_out(options, workspace, "pixels" if has_images else options.basis))

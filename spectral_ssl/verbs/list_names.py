@@ -75,13 +75,13 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
 
         return {**SHIPPED, **{name: _describe_encoder(folder) for name, folder in list_saved(workspace).items()}}
     if kind == "methods":
-        from pretext.methods.catalogue import METHODS
+        from pretext.descriptions import METHOD_DESCRIPTIONS
 
-        return {name: entry.description for name, entry in METHODS.items()}
+        return dict(METHOD_DESCRIPTIONS)
     if kind == "tasks":
-        from pretext.tasks.catalogue import TASKS
+        from pretext.descriptions import TASK_DESCRIPTIONS
 
-        return {name: entry.description for name, entry in TASKS.items()}
+        return dict(TASK_DESCRIPTIONS)
     if kind == "recipes":
         from spectral_ssl.planning.recipe import list_recipes, read_recipe
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pretext.descriptions import METHOD_DESCRIPTIONS, TASK_DESCRIPTIONS
+from pretext.methods.catalogue import METHODS
+from pretext.tasks.catalogue import TASKS
 from spectral_ssl.ground import progress as module
 from spectral_ssl.ground.progress import busy, say
 
@@ -29,7 +32,7 @@ main()
 @pytest.mark.parametrize(
     "words",
     ["pretrain", "pretrain --dry-run", "complete", "evaluate", "probe", "export", "cluster f.h5", "neighbors x",
-     "report", "list", "verify f.h5", "doctor", "demo"],
+     "report", "list layers", "verify f.h5", "doctor", "demo"],
 )  # fmt: skip
 def test_the_first_line_comes_before_anything_heavy_is_loaded(words: str, tmp_path: Path) -> None:
     environment = {**os.environ, "SPECTRAL_SSL_HOME": str(tmp_path)}
@@ -38,6 +41,28 @@ def test_the_first_line_comes_before_anything_heavy_is_loaded(words: str, tmp_pa
     line, loaded = ended.stdout.strip().split(": ", 1)
     assert line in (words.split()[0], "estimate pretrain")
     assert loaded == "loading [] True"
+
+
+LISTS = ["", "datasets", "encoders", "methods", "tasks", "recipes", "runs", "maps"]
+
+
+def test_lists_of_names_load_nothing_heavy(tmp_path: Path) -> None:
+    program = f"""
+import sys, spectral_ssl
+for kind in {LISTS!r}:
+    assert spectral_ssl.list_names(kind or None), kind
+print(sorted({{'torch', 'h5py', 'numba', 'matplotlib', 'scipy', 'numpy'}} & set(sys.modules)))
+"""
+    environment = {**os.environ, "SPECTRAL_SSL_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert ended.stdout == "[]\n"
+
+
+def test_each_method_and_task_has_its_line() -> None:
+    assert list(METHODS) == list(METHOD_DESCRIPTIONS)
+    assert list(TASKS) == list(TASK_DESCRIPTIONS)
+    for entries, lines in ((METHODS, METHOD_DESCRIPTIONS), (TASKS, TASK_DESCRIPTIONS)):
+        assert {name: entry.description for name, entry in entries.items()} == lines
 
 
 def test_of_steps_within_each_other_the_innermost_tells(
