@@ -11,12 +11,14 @@ from pathlib import Path
 # the tests run in several processes: more than one native thread in each would only fight for the same cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import h5py
 import numpy as np
 import pytest
 
 from data_prep.basis import Basis, zernike_basis
 from data_prep.layout import find_valid_cells
 from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.row_checksums import CHECKSUMS
 from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.prepare import prepare_maps
@@ -64,6 +66,13 @@ def write_random_maps(
             ["train"] * train + ["test"] * test,
         )
     return open_maps(path)
+
+
+def forget_checksums(file: h5py.File) -> None:
+    """Delete the checksums of the rows, which files of earlier versions do not have."""
+    for name, _ in CHECKSUMS.values():
+        if name in file:
+            del file[name]
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

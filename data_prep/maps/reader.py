@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.basis import Basis
+from data_prep.maps.row_checksums import find_changed_rows, read_row_checksums
 from data_prep.maps.row_offsets import find_row_offsets
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.hdf5 import (
@@ -136,6 +137,8 @@ class MapFile:
         The content digest.
     has_points : bool
         Whether the file stores the clouds with the maps.
+    checksums : dict of ndarray, shape (N,), uint32
+        Checksums of the rows of "maps" and "points"; none in files of earlier versions.
     fingerprint : dict
         Origin and parameters of the maps, see ``build_fingerprint``.
 
@@ -160,6 +163,7 @@ class MapFile:
     notes: tuple[tuple[str, str], ...] = field(repr=False)
     digest: str
     has_points: bool
+    checksums: dict[str, NDArray[np.uint32]] = field(repr=False)
     fingerprint: dict[str, Any] = field(repr=False)
 
     def __len__(self) -> int:
@@ -177,10 +181,12 @@ class MapFile:
         Raises
         ------
         UserError
-            When the file is damaged, or a value is NaN or infinite.
+            When the file is damaged, a map has changed since the file was made, or a value is NaN or
+        infinite.
         """
         with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             maps = _read_rows(open_dataset(file, "maps", MAKE_AGAIN), rows)
+        self.check_unchanged("maps", maps, rows)
         if not np.isfinite(maps).all():
             raise UserError("maps with values that are not finite", str(self.path), "run `spectral-ssl verify` on it")
         return maps
@@ -196,7 +202,21 @@ class MapFile:
         if not self.has_points:
             raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
         with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            return _read_rows(open_dataset(file, "points", MAKE_AGAIN), rows)
+            points = _read_rows(open_dataset(file, "points", MAKE_AGAIN), rows)
+        self.check_unchanged("points", points, rows)
+        return points
+
+    def check_unchanged(self, column: str, values: NDArray[np.float32], rows: NDArray[np.int64] | None) -> None:
+        """Raise a UserError if what was read of "maps" or "points" (B, ...) is not what was written at ``rows``."""
+        if column not in self.checksums:
+            return
+        numbers = np.arange(len(values)) if rows is None else rows
+        changed = find_changed_rows(column, values, self.checksums[column][numbers])
+        if len(changed):
+            first = self.ids[numbers[changed[0]]]
+            got = f"{len(changed)} of {len(values)} {column} that were read, such as that of {first}, in {self.path}"
+            advice = "copy the file again, or make it again with `spectral-ssl prep`"
+            raise UserError("a map file that has changed since it was made", got, advice)
 
 
 def _read_rows(column: h5py.Dataset, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
@@ -268,6 +288,7 @@ def open_maps(path: Path | str) -> MapFile:
                 notes=notes,
                 digest=read_attribute(file, "content_digest"),
                 has_points=has_points,
+                checksums=read_row_checksums(file, MAKE_AGAIN),
                 fingerprint=build_fingerprint(
                     basis,
                     source,
@@ -280,7 +301,7 @@ def open_maps(path: Path | str) -> MapFile:
             shape = maps.shape
         except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
             raise UserError("damaged map file", f"{path} ({error})", f"make it again with `{MAKE_AGAIN}`") from error
-    rows = {len(opened.ids), len(opened.labels), len(opened.splits), shape[0]}
+    rows = {len(opened.ids), len(opened.labels), len(opened.splits), shape[0], *map(len, opened.checksums.values())}
     if (
         len(rows) != 1
         or tuple(shape[1:]) != basis.shape

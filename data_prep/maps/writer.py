@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.basis import Basis
 from data_prep.maps.reader import ROWS_AT_ONCE, SCHEMA, compute_content_digest
+from data_prep.maps.row_checksums import CHECKSUMS, compute_row_checksums
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import reserve_room
 from spectral_ssl.ground.hdf5 import MOST_ATTRIBUTE_BYTES
@@ -74,6 +75,7 @@ class MapWriter:
         self._ids: list[str] = []
         self._labels: list[int] = []
         self._splits: list[str] = []
+        self._checksums: dict[str, list[NDArray[np.uint32]]] = {"maps": [], "points": []}
         self._training, self._others = _Sums(basis.shape), _Sums(basis.shape)
         self._file = h5py.File(path, "w", libver=("earliest", "v110"))
         row_bytes = 4 * math.prod(basis.shape) + 6 * keep_points + BYTES_OF_A_ROW
@@ -125,8 +127,11 @@ class MapWriter:
         """Add a batch: maps (B, C, H, W) and as many ids, labels and splits; points (B, P, 3) if they are stored."""
         rows = slice(len(self._ids), len(self._ids) + len(maps))
         self._maps[rows] = maps
+        self._checksums["maps"].append(compute_row_checksums("maps", maps))
         if self._points is not None:
+            assert points is not None
             self._points[rows] = points
+            self._checksums["points"].append(compute_row_checksums("points", points))
         self._ids += ids
         self._labels += labels
         self._splits += splits
@@ -168,6 +173,9 @@ class MapWriter:
         self._file.create_dataset("ids", (rows,), dtype=text, data=self._ids or None, **options)
         self._file.create_dataset("split", (rows,), dtype=text, data=self._splits or None, **options)
         self._file.create_dataset("labels", data=np.array(self._labels, np.int64), **options)
+        for name, checksums in self._checksums.items():
+            if checksums:
+                self._file.create_dataset(CHECKSUMS[name][0], data=np.concatenate(checksums), **options)
         for name, meaning, pairs in (("failures", "reason", self._failures), ("notes", "note", self._notes)):
             pair = np.dtype([("id", text), (meaning, text)])
             column = self._file.create_dataset(name, (len(pairs),), dtype=pair)

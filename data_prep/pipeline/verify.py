@@ -3,6 +3,7 @@
 ``data_prep.pipeline.up_axis`` checks whether the objects stand upright.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_prep.geometry.unit_ball import BY_FORMAT, TURNS
 from data_prep.maps.reader import MAKE_AGAIN, SCHEMA, MapFile, compute_content_digest, count_rows_at_once, open_maps
+from data_prep.maps.row_checksums import find_changed_rows
 from data_prep.pipeline.object_to_map import object_to_map
 from data_prep.pipeline.shape_to_map import cloud_to_map
 from data_prep.pipeline.up_axis import find_up_axis_warnings
@@ -45,9 +47,12 @@ def verify_maps(path: Path, source: Source | None = None, count: int = 8) -> lis
         One line for each finding; empty for a valid file.
     """
     try:
-        opened = open_maps(path)
+        stored = open_maps(path)
+        # A changed row must not end the other checks.
+        opened = replace(stored, checksums={})
         findings = _check_names(opened)
         findings += _check_values(opened)
+        findings += _check_rows(stored)
         if not findings:
             findings += find_up_axis_warnings(opened)
         rows = np.sort(np.random.default_rng(0).permutation(len(opened))[:count])
@@ -68,6 +73,22 @@ def _check_names(opened: MapFile) -> list[str]:
     both = set(opened.ids) & {identity for identity, _ in opened.failures}
     if both:
         findings.append(f"failures: {len(both)} failed objects have a map nevertheless, such as {min(both)}")
+    return findings
+
+
+def _check_rows(stored: MapFile) -> list[str]:
+    """Compare all maps and clouds with their checksums, if the file has them."""
+    findings = []
+    size = count_rows_at_once(stored.basis.shape)
+    with open_hdf5(stored.path, SCHEMA, MAKE_AGAIN) as file:
+        for column, checksums in stored.checksums.items():
+            values, changed = open_dataset(file, column, MAKE_AGAIN), []
+            for start in range(0, len(stored), size):
+                rows = slice(start, start + size)
+                changed += (start + find_changed_rows(column, values[rows], checksums[rows])).tolist()
+            if changed:
+                first = stored.ids[changed[0]]
+                findings.append(f"{column}: {len(changed)} of {len(stored)} have changed, such as that of {first}")
     return findings
 
 

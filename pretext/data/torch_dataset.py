@@ -102,7 +102,9 @@ class MapDataset(Dataset[tuple[Tensor, ...]]):
             except (OSError, RuntimeError) as error:
                 raise explain_open_error(self.maps.path, error, f"make it again with `{MAKE_AGAIN}`") from error
         order, inverse = np.unique(rows, return_inverse=True)  # HDF5 reads rows in rising order only
-        return np.asarray(open_dataset(self._file, name, MAKE_AGAIN)[order], np.float32)[inverse]
+        values = np.asarray(open_dataset(self._file, name, MAKE_AGAIN)[order], np.float32)
+        self.maps.check_unchanged(name, values, order)
+        return values[inverse]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}

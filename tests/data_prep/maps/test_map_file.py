@@ -12,11 +12,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from conftest import forget_checksums
 
 import data_prep.maps.reader
 from data_prep.basis import Basis, pixel_basis, zernike_basis
 from data_prep.maps.reader import MapFile, compute_content_digest, open_maps
 from data_prep.maps.writer import MapWriter
+from data_prep.pipeline.verify import verify_maps
+from pretext.data.torch_dataset import MapDataset
+from pretext.data.training_split import TrainingSplit
 from spectral_ssl.ground.errors import UserError
 
 BASIS = zernike_basis(2, 2, points=16)  # maps of shape (2, 3, 3)
@@ -257,6 +261,55 @@ def test_a_forked_child_reads_while_another_thread_of_its_parent_reads(tmp_path:
         thread.join()
 
 
+def _turn_a_bit(path: Path, column: str, row: int) -> None:
+    """Turn the lowest bit of the last value of a row, which no check of its range can see."""
+    with h5py.File(path, "r") as file:
+        chunk = file[column].id.get_chunk_info_by_coord((row, 0, 0, 0)[: file[column].ndim])
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset + chunk.size - (4 if column == "maps" else 2))
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("column", ["maps", "points"])
+def test_a_bit_that_turned_on_the_disk_is_noticed_by_every_reader(tmp_path: Path, column: str) -> None:
+    path = _write(tmp_path / "a.h5", keep=16).path
+    before = open_maps(path)
+    _turn_a_bit(path, column, 5)
+    for maps in (before, open_maps(path)):  # whether the file was opened before or after
+        read = maps.read if column == "maps" else maps.read_points
+        assert len(read(np.array([4, 6]))) == 2
+        for rows in (np.array([7, 5, 5]), None):
+            with pytest.raises(UserError, match=f"has changed since it was made.*{column} that were read.*object-5"):
+                read(rows)
+    dataset = MapDataset(path, points=True)
+    assert len(dataset[4]) == 3
+    with pytest.raises(UserError, match=r"has changed since it was made.*object-5"):
+        dataset[5]
+    with pytest.raises(UserError, match="has changed since it was made"):  # as every training begins
+        TrainingSplit(before, with_points=True)
+    assert f"{column}: 1 of 9 have changed, such as that of object-5" in verify_maps(path)
+
+
+def test_files_of_earlier_versions_have_no_checksums(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.h5", keep=16).path
+    with h5py.File(path, "r+") as file:
+        forget_checksums(file)
+    maps = open_maps(path)
+    assert maps.checksums == {}
+    np.testing.assert_array_equal(maps.read(), _maps())
+    with h5py.File(path, "r+") as file:
+        file["maps_crc32"] = np.zeros(COUNT)
+    with pytest.raises(UserError, match=r"damaged map file: got .*maps_crc32"):
+        open_maps(path)
+    with h5py.File(path, "r+") as file:
+        del file["maps_crc32"]
+        file["maps_crc32"] = np.zeros(COUNT + 1, np.uint32)
+    with pytest.raises(UserError, match="inconsistent map file"):
+        open_maps(path)
+
+
 def test_an_error_leaves_no_readable_file(tmp_path: Path) -> None:
     def interrupted() -> None:
         with MapWriter(
@@ -319,6 +372,7 @@ def test_a_file_that_contradicts_itself_is_refused(random_maps: MapFile, name: s
 def test_a_value_that_is_not_finite_is_refused_anywhere(random_maps: MapFile) -> None:
     with h5py.File(random_maps.path, "r+") as file:
         file["maps"][60, 0, 0, 0] = np.nan
+        forget_checksums(file)
     assert np.isfinite(open_maps(random_maps.path).read(np.arange(10))).all()
     with pytest.raises(UserError, match="not finite"):
         open_maps(random_maps.path).read()
