@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import write_random_maps
+from conftest import forget_checksums, write_random_maps
 from typer.testing import CliRunner
 
 import spectral_ssl
@@ -27,6 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, P
         if kind == "images":
             with h5py.File(maps.path, "r+") as file:
                 file["maps"][:] = np.tanh(file["maps"][:])  # pixels lie in [-1, 1]
+                forget_checksums(file)
         run = spectral_ssl.pretrain(maps, method="cgml", epochs=1, settings=TINY, out=folder / f"run-{kind}")
         found[kind] = maps.path, run.folder
     return found
