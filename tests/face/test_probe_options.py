@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, P
             with h5py.File(maps.path, "r+") as file:
                 file["maps"][:] = np.tanh(file["maps"][:])  # pixels lie in [-1, 1]
                 forget_checksums(file)
-        run = spectral_ssl.pretrain(maps, method="cgml", epochs=1, settings=TINY, out=folder / f"run-{kind}")
+        run = spectral_ssl.pretrain(maps.path, method="cgml", epochs=1, settings=TINY, out=folder / f"run-{kind}")
         found[kind] = maps.path, run.folder
     return found
 
