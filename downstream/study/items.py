@@ -20,7 +20,7 @@ from pretext.losses.reconstruction import compose
 from pretext.randomness import seeded_generator
 from pretext.runs.trained_run import TrainedRun
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import write_text
+from spectral_ssl.ground.files import remove_abandoned, temporary_prefix, write_text
 from spectral_ssl.ground.progress import progress
 from spectral_ssl.ground.provenance import environment
 
@@ -110,7 +110,8 @@ def _make_work_folder(folder: Path) -> Path:
         raise UserError("output exists already", str(folder), "choose another --out")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        remove_abandoned(folder)
+        return Path(tempfile.mkdtemp(prefix=temporary_prefix(folder), suffix=".part", dir=folder.parent))
     except OSError as error:
         raise UserError("cannot write there", f"{folder} ({error.strerror})", "choose another --out") from error
 

@@ -3,12 +3,16 @@
 Also here: reading small text files, and the digest of a file.
 """
 
+import glob
 import json
 import math
 import os
+import platform
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -59,7 +63,8 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     refuse_existing(target, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        remove_abandoned(target)
+        handle, name = tempfile.mkstemp(prefix=temporary_prefix(target), suffix=".part", dir=target.parent)
     except OSError as error:
         raise UserError(
             "cannot write there", f"{target} ({error.strerror})", "choose another --out or --workspace"
@@ -71,6 +76,45 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
         publish(temporary, target, overwrite=overwrite)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(target: Path) -> str:
+    """Return the start of the temporary name of a target, which tells who writes it."""
+    return f".{target.name}.{_name_machine()}-{os.getpid()}."
+
+
+def remove_abandoned(target: Path) -> None:
+    """Remove what killed processes of this machine have left of the same target: files or folders.
+
+    Processes of another machine, or of another container, are taken to be alive.
+    """
+    if os.name != "posix":
+        return
+    for rest in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        middle = rest.name.removeprefix(f".{target.name}.")
+        machine, _, number = middle.partition(".")[0].partition("-")
+        if machine == _name_machine() and number.isdecimal() and not _is_alive(int(number)):
+            shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _name_machine() -> str:
+    """Return a short name of this machine since its start, and of the container, whose processes have own numbers."""
+    facts = [platform.node()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return sha256("\n".join(facts).encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # Another user's process, or a number that no process has.
+        return True
+    return True
 
 
 def publish(temporary: Path, target: Path, *, overwrite: bool) -> None:

@@ -1,13 +1,14 @@
 """Files appear whole or not at all."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.files import atomic_path, hash_file, write_text
+from spectral_ssl.ground.files import atomic_path, hash_file, temporary_prefix, write_text
 from spectral_ssl.ground.run_folder import append_metrics, drop_metrics_after, read_metrics
 from spectral_ssl.ground.workspace import Workspace
 
@@ -25,6 +26,34 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -
         fail()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file[1]"  # which is no pattern
+    child = os.fork()
+    if child == 0:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            (tmp_path / f"{temporary_prefix(target)}folder.part").mkdir()  # as a study leaves
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    mark = temporary_prefix(target).removeprefix(".file[1].").partition("-")[0]
+    others = [
+        f".file[1].00000000-{child}.abc.part",  # of another machine
+        f".file[1].{mark}-1.abc.part",  # of a process that lives
+        f".file[1].{mark}-99999999999999999999.abc.part",
+        f".file1.{mark}-{child}.abc.part",  # of another target
+        ".file[1].abc.part",  # of an earlier version
+    ]
+    for name in others:
+        (tmp_path / name).write_text("")
+    left = set(os.listdir(tmp_path)) - set(others)  # noqa: PTH208
+    assert len(left) == 2
+    with atomic_path(target) as outer, atomic_path(target) as inner:  # two writers at once
+        inner.write_text("inner")
+        outer.write_text("outer")
+    assert target.read_text() == "outer"
+    assert set(os.listdir(tmp_path)) == {*others, target.name}  # noqa: PTH208
 
 
 def test_a_finished_writer_replaces_the_file_unless_overwriting_is_forbidden(tmp_path: Path) -> None:
