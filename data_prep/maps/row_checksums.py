@@ -22,13 +22,36 @@ CHECKSUMS: dict[str, tuple[str, np.dtype[Any]]] = {
 
 
 def compute_row_checksums(column: str, rows: NDArray[Any]) -> NDArray[np.uint32]:
-    """Compute the CRC-32 of each row (B, ...) of the column "maps" or "points"; (B,) uint32."""
+    """Compute the checksum of each row as it is stored.
+
+    Parameters
+    ----------
+    column : {"maps", "points"}
+        The column that the rows belong to, which says in what type they are stored.
+    rows : ndarray, shape (B, ...)
+        The rows; they are rounded to that type first.
+
+    Returns
+    -------
+    ndarray, shape (B,), uint32
+
+    Examples
+    --------
+    >>> compute_row_checksums("maps", np.zeros((1, 3), np.float32))
+    array([2077607535], dtype=uint32)
+    """
     stored = np.ascontiguousarray(rows, CHECKSUMS[column][1])
     return np.fromiter((crc32(row) for row in stored), np.uint32, len(stored))
 
 
 def read_row_checksums(file: h5py.File, make_again: str) -> dict[str, NDArray[np.uint32]]:
-    """Read the checksums of all columns that have them; files of earlier versions have none."""
+    """Read the checksums of all columns that have them; files of earlier versions have none.
+
+    Raises
+    ------
+    ValueError
+        When a column of checksums has another type or more than one axis.
+    """
     found = {}
     for column, (name, _) in CHECKSUMS.items():
         if has_link(file, name) and has_link(file, column):

@@ -92,17 +92,7 @@ class MapWriter:
             maxshape=(count, *basis.shape),
             fillvalue=np.nan,
         )
-        self._points = (
-            self._file.create_dataset(
-                "points",
-                (count, keep_points, 3),
-                dtype="f2",
-                chunks=(1, keep_points, 3),
-                maxshape=(count, keep_points, 3),
-            )
-            if keep_points
-            else None
-        )
+        self._points = self._create_points(count, keep_points) if keep_points else None
         self._file.attrs.update(
             {
                 "schema_version": SCHEMA,
@@ -115,6 +105,10 @@ class MapWriter:
                 "method": method,
             }
         )
+
+    def _create_points(self, count: int, points: int) -> h5py.Dataset:
+        shape = (count, points, 3)
+        return self._file.create_dataset("points", shape, "f2", chunks=(1, points, 3), maxshape=shape)
 
     def append(
         self,

@@ -2,14 +2,14 @@
 
 To add a method, write a file in this folder with a frozen config dataclass and an ``nn.Module``
 that follows ``pretext.method``. Then add a line to ``METHODS`` and one
-to ``pretext.descriptions``.
+to ``DESCRIPTIONS`` in ``__init__.py``.
 """
 
 from dataclasses import dataclass
 
 from torch import nn
 
-from pretext.descriptions import METHOD_DESCRIPTIONS
+from pretext.methods import DESCRIPTIONS
 from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.model import CGML
@@ -55,30 +55,30 @@ METHODS: dict[str, MethodEntry] = {
     "bicycle-gan": MethodEntry(
         BicycleGANConfig,
         BicycleGAN,
-        METHOD_DESCRIPTIONS["bicycle-gan"],
+        DESCRIPTIONS["bicycle-gan"],
     ),
-    "cgml": MethodEntry(CGMLConfig, CGML, METHOD_DESCRIPTIONS["cgml"]),
-    "regression": MethodEntry(RegressionConfig, Regression, METHOD_DESCRIPTIONS["regression"]),
-    "context-encoder": MethodEntry(ContextEncoderConfig, ContextEncoder, METHOD_DESCRIPTIONS["context-encoder"]),
+    "cgml": MethodEntry(CGMLConfig, CGML, DESCRIPTIONS["cgml"]),
+    "regression": MethodEntry(RegressionConfig, Regression, DESCRIPTIONS["regression"]),
+    "context-encoder": MethodEntry(ContextEncoderConfig, ContextEncoder, DESCRIPTIONS["context-encoder"]),
     "joint-embedding": MethodEntry(
         JointEmbeddingConfig,
         JointEmbedding,
-        METHOD_DESCRIPTIONS["joint-embedding"],
+        DESCRIPTIONS["joint-embedding"],
     ),
-    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, METHOD_DESCRIPTIONS["joint-cgml"]),
+    "joint-cgml": MethodEntry(JointCGMLConfig, JointCGML, DESCRIPTIONS["joint-cgml"]),
     "lsc-gan": MethodEntry(
         LSCGANConfig,
         LSCGAN,
-        METHOD_DESCRIPTIONS["lsc-gan"],
+        DESCRIPTIONS["lsc-gan"],
         "from-code",
         reads_codes=True,
     ),
-    "mr-gan": MethodEntry(MRGANConfig, MRGAN, METHOD_DESCRIPTIONS["mr-gan"]),
-    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, METHOD_DESCRIPTIONS["pix2pix"]),
+    "mr-gan": MethodEntry(MRGANConfig, MRGAN, DESCRIPTIONS["mr-gan"]),
+    "pix2pix": MethodEntry(Pix2PixConfig, Pix2Pix, DESCRIPTIONS["pix2pix"]),
     "rotation-prediction": MethodEntry(
         RotationPredictionConfig,
         RotationPrediction,
-        METHOD_DESCRIPTIONS["rotation-prediction"],
+        DESCRIPTIONS["rotation-prediction"],
         "from-code",
         reads_codes=True,
     ),

@@ -2,7 +2,7 @@
 
 To add a task, write a module here with a frozen config dataclass and two functions like
 ``denoise_problem`` and ``denoise``. Then add an entry to ``TASKS`` and a line to
-``pretext.descriptions``.
+``DESCRIPTIONS`` in ``__init__.py``.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from data_prep.maps.reader import MapFile
 from pretext.data.batch import Batch, Example, Problem
 from pretext.data.standardise import Standardiser
 from pretext.data.training_split import TrainingSplit
-from pretext.descriptions import TASK_DESCRIPTIONS
+from pretext.tasks import DESCRIPTIONS
 from pretext.tasks.alternate import AlternateConfig, alternate, alternate_problem, find_absent_mark
 from pretext.tasks.codes.feature_codes import find_codes_if_any
 from pretext.tasks.codes.from_code import FromCodeConfig, from_code, from_code_problem
@@ -152,14 +152,14 @@ TASKS: dict[str, TaskEntry] = {
     "alternate": TaskEntry(
         AlternateConfig,
         alternate,
-        TASK_DESCRIPTIONS["alternate"],
+        DESCRIPTIONS["alternate"],
         alternate_problem,
         absent_mark=find_absent_mark,
     ),
     "colorize": TaskEntry(
         ColorizeConfig,
         colorize,
-        TASK_DESCRIPTIONS["colorize"],
+        DESCRIPTIONS["colorize"],
         colorize_problem,
         lightness_view,
         to_image=to_colour_image,
@@ -167,7 +167,7 @@ TASKS: dict[str, TaskEntry] = {
     "complete-shape": TaskEntry(
         CompleteShapeConfig,
         complete_shape,
-        TASK_DESCRIPTIONS["complete-shape"],
+        DESCRIPTIONS["complete-shape"],
         complete_shape_problem,
         needs_points=True,
         reads_maps=keeps_whole_shapes,
@@ -175,33 +175,33 @@ TASKS: dict[str, TaskEntry] = {
     "corrupted": TaskEntry(
         CorruptedConfig,
         corrupt_halves,
-        TASK_DESCRIPTIONS["corrupted"],
+        DESCRIPTIONS["corrupted"],
         corrupted_problem,
         mixes=True,
         wrong_targets=list_wrong_targets,
     ),
-    "denoise": TaskEntry(DenoiseConfig, denoise, TASK_DESCRIPTIONS["denoise"], denoise_problem),
+    "denoise": TaskEntry(DenoiseConfig, denoise, DESCRIPTIONS["denoise"], denoise_problem),
     "from-code": TaskEntry(
         FromCodeConfig,
         from_code,
-        TASK_DESCRIPTIONS["from-code"],
+        DESCRIPTIONS["from-code"],
         from_code_problem,
         method="lsc-gan",
         codes=find_codes_if_any,
         training_split=CodedTrainingSplit,
     ),
-    "inpaint": TaskEntry(InpaintConfig, inpaint, TASK_DESCRIPTIONS["inpaint"], inpaint_problem),
+    "inpaint": TaskEntry(InpaintConfig, inpaint, DESCRIPTIONS["inpaint"], inpaint_problem),
     "picture-views": TaskEntry(
         ImageViewsConfig,
         image_views,
-        TASK_DESCRIPTIONS["picture-views"],
+        DESCRIPTIONS["picture-views"],
         image_views_problem,
         method="joint-embedding",
     ),
     "mask-shape": TaskEntry(
         MaskShapeConfig,
         mask_shape,
-        TASK_DESCRIPTIONS["mask-shape"],
+        DESCRIPTIONS["mask-shape"],
         mask_shape_problem,
         needs_points=True,
         reads_maps=return_false,
@@ -209,7 +209,7 @@ TASKS: dict[str, TaskEntry] = {
     "mixture": TaskEntry(
         MixtureConfig,
         mixture,
-        TASK_DESCRIPTIONS["mixture"],
+        DESCRIPTIONS["mixture"],
         mixture_problem,
         mixture_view,
         predicts="points",
@@ -217,18 +217,16 @@ TASKS: dict[str, TaskEntry] = {
     "super-resolve": TaskEntry(
         SuperResolveConfig,
         super_resolve,
-        TASK_DESCRIPTIONS["super-resolve"],
+        DESCRIPTIONS["super-resolve"],
         super_resolve_problem,
         super_resolve_view,
     ),
-    "toy": TaskEntry(ToyConfig, toy, TASK_DESCRIPTIONS["toy"], toy_problem, predicts="curve"),
-    "translate": TaskEntry(
-        TranslateConfig, translate, TASK_DESCRIPTIONS["translate"], translate_problem, translate_view
-    ),
+    "toy": TaskEntry(ToyConfig, toy, DESCRIPTIONS["toy"], toy_problem, predicts="curve"),
+    "translate": TaskEntry(TranslateConfig, translate, DESCRIPTIONS["translate"], translate_problem, translate_view),
     "views": TaskEntry(
         ViewsConfig,
         views,
-        TASK_DESCRIPTIONS["views"],
+        DESCRIPTIONS["views"],
         views_problem,
         principal_view,
         inference_views,

@@ -75,13 +75,13 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
 
         return {**SHIPPED, **{name: _describe_encoder(folder) for name, folder in list_saved(workspace).items()}}
     if kind == "methods":
-        from pretext.descriptions import METHOD_DESCRIPTIONS
+        from pretext.methods import DESCRIPTIONS
 
-        return dict(METHOD_DESCRIPTIONS)
+        return dict(DESCRIPTIONS)
     if kind == "tasks":
-        from pretext.descriptions import TASK_DESCRIPTIONS
+        from pretext.tasks import DESCRIPTIONS
 
-        return dict(TASK_DESCRIPTIONS)
+        return dict(DESCRIPTIONS)
     if kind == "recipes":
         from spectral_ssl.planning.recipe import list_recipes, read_recipe
 

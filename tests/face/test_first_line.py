@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pretext.descriptions import METHOD_DESCRIPTIONS, TASK_DESCRIPTIONS
+from pretext.methods import DESCRIPTIONS as METHOD_DESCRIPTIONS
 from pretext.methods.catalogue import METHODS
+from pretext.tasks import DESCRIPTIONS as TASK_DESCRIPTIONS
 from pretext.tasks.catalogue import TASKS
 from spectral_ssl.ground import progress as module
 from spectral_ssl.ground.progress import busy, say
