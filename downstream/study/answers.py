@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from spectral_ssl.ground.errors import UserError
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without I, L, O, U, which are easily misread
 CODE_LENGTH = 16  # 5 bits each: 80 bits cannot be guessed
 LEAST_EXPOSURE = 0.9  # part of the exposure that must have passed on the server's clock before an answer
+BUSY_SECONDS = 1.0  # a page repeats a request that another program's lock has held up
 HIDDEN, TOO_LONG, TOO_SHORT, TWICE = "page hidden", "shown too long", "shown too short", "shown twice"
 
 _TABLES = """
@@ -43,6 +44,10 @@ CREATE TABLE IF NOT EXISTS answers (
 
 class Refused(Exception):
     """An answer or a request is refused: it is forged, repeated, out of order or too early."""
+
+
+class Busy(Exception):
+    """The database cannot be read or written now; the same request may succeed later."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,13 @@ class AnswerStore:
     most : int
         Largest number of participants.
     clock : callable
-        Function that returns seconds since the epoch.
+        Function that returns seconds that never decrease. It decides whether images have been seen;
+        the time of day in the database is for people only.
+
+    Raises
+    ------
+    UserError
+        If the database is damaged, cannot be written, or is locked by another program.
     """
 
     def __init__(
@@ -112,21 +123,19 @@ class AnswerStore:
         exposure: float,
         plan: Callable[[int], list[Trial]],
         most: int = 1000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.exposure, self.plan, self.most, self.clock = exposure, plan, most, clock
+        self._started = clock()
+        self._begun: dict[str, float] = {}  # name of a showing -> when its images were shown, on the clock
         # one connection and a lock are enough, because SQLite writes one transaction at a time
         # anyway
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        if mode != "wal":
-            raise UserError(
-                "SQLite cannot keep a write-ahead log there", f"{path}: {mode}", "put the study on a local disk"
-            )
-        self._connection.execute("PRAGMA synchronous=FULL")  # each commit is synced to the disk before it returns
-        self._connection.execute("PRAGMA foreign_keys=ON")
-        self._connection.executescript(_TABLES)
+        try:
+            self._connection = _connect(path)
+        except sqlite3.Error as error:
+            advice = "close other programs that use it; a damaged file can be moved away"
+            raise UserError("the answers cannot be opened", f"{path} ({error})", advice) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -134,15 +143,29 @@ class AnswerStore:
             self._connection.close()
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection alone; raise Busy if that is not possible soon, or if SQLite fails."""
+        if not self._lock.acquire(timeout=BUSY_SECONDS):
+            raise Busy("the database of answers is busy")
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            raise Busy(f"the database of answers cannot be used now: {error}") from error
+        finally:
+            self._lock.release()
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+        """Hold the connection alone in a transaction, which is on the disk when the block has ended."""
+        with self._reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def join(self) -> str:
         """Add a new participant and return their code, which is not stored anywhere.
@@ -158,14 +181,14 @@ class AnswerStore:
             if number >= self.most:
                 raise Refused("the study is full")
             trials = json.dumps([trial.to_json() for trial in self.plan(number)])
-            row = (number, _hash(code), self.clock(), trials)
+            row = (number, _hash(code), time.time(), trials)
             connection.execute("INSERT INTO participants VALUES (?, ?, ?, ?)", row)
         return code
 
     def find(self, code: str) -> int | None:
         """Return the number of the participant with this code, or None."""
-        with self._lock:
-            found = self._connection.execute(
+        with self._reading() as connection:
+            found = connection.execute(
                 "SELECT number FROM participants WHERE code_hash = ?", (_hash(normalise_code(code)),)
             ).fetchone()
         return None if found is None else int(found[0])
@@ -187,8 +210,8 @@ class AnswerStore:
         Refused
             If it belongs to someone else, was shown already, or is not the current trial.
         """
-        with self._lock:
-            return _find_named(self._connection, participant, name, begun=False)
+        with self._reading() as connection:
+            return _find_named(connection, participant, name, begun=False)
 
     def begin(self, participant: int, name: str) -> None:
         """Record that the images are about to be shown.
@@ -200,7 +223,8 @@ class AnswerStore:
         """
         with self._writing() as connection:
             _find_named(connection, participant, name, begun=False)
-            connection.execute("UPDATE showings SET begun = ? WHERE name = ?", (self.clock(), name))
+            connection.execute("UPDATE showings SET begun = ? WHERE name = ?", (time.time(), name))
+            self._begun[name] = self.clock()
 
     def answer(self, participant: int, name: str, choice: int, measured: Measured) -> Showing | None:
         """Store an answer and return the next trial; the answer is on the disk when this returns.
@@ -215,9 +239,9 @@ class AnswerStore:
             showing = _find_named(connection, participant, name, begun=True)
             if not 0 <= choice < max(2, len(showing.trial.shown)):
                 raise Refused("no such choice")
-            begun = connection.execute("SELECT begun FROM showings WHERE name = ?", (name,)).fetchone()[0]
-            now = self.clock()
-            if now - begun < LEAST_EXPOSURE * self.exposure:
+            # Of images that were shown before this server started, only the time since then is certain.
+            begun = self._begun.get(name, self._started)
+            if self.clock() - begun < LEAST_EXPOSURE * self.exposure:
                 raise Refused("answered before the images were seen")
             shown = connection.execute(
                 "SELECT count(*) FROM showings WHERE participant = ? AND place = ? AND begun IS NOT NULL",
@@ -225,8 +249,9 @@ class AnswerStore:
             ).fetchone()[0]
             marks = json.dumps(self._find_marks(measured, shown))
             times = (measured.exposure, measured.frame, measured.response)
-            row = (participant, showing.position, choice, *times, marks, now)
+            row = (participant, showing.position, choice, *times, marks, time.time())
             connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._begun.pop(name, None)
             return _find_current(connection, participant)
 
     def _find_marks(self, measured: Measured, shown: int) -> list[str]:
@@ -242,27 +267,49 @@ class AnswerStore:
         return [mark for mark, applies in marks.items() if applies]
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a database for writing, with a synced write-ahead log, and make its tables."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise UserError(
+            "SQLite cannot keep a write-ahead log there", f"{path}: {mode}", "put the study on a local disk"
+        )
+    connection.execute("PRAGMA synchronous=FULL")  # each commit is synced to the disk before it returns
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.executescript(_TABLES)
+    return connection
+
+
 def read_answers(path: Path) -> list[tuple[int, int, list[Answer]]]:
-    """Read (number, length of the schedule, answers) of each participant; a server may write at the same time."""
+    """Read (number, length of the schedule, answers) of each participant; a server may write at the same time.
+
+    Raises
+    ------
+    UserError
+        If the database is damaged, or locked by another program.
+    """
     if not path.exists():
         return []
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
     try:
-        participants = []
-        for number, text in connection.execute("SELECT number, schedule FROM participants ORDER BY number").fetchall():
-            trials = [Trial.from_json(value) for value in json.loads(text)]
-            rows = connection.execute(
-                "SELECT place, choice, exposure, response, marks FROM answers WHERE participant = ? ORDER BY place",
-                (number,),
-            ).fetchall()
-            answers = [
-                Answer(position, trials[position], choice, exposure, response, tuple(json.loads(marks)))
-                for position, choice, exposure, response, marks in rows
-            ]
-            participants.append((number, len(trials), answers))
-        return participants
-    finally:
-        connection.close()
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            found = connection.execute("SELECT number, schedule FROM participants ORDER BY number").fetchall()
+            return [(number, *_read_participant(connection, number, text)) for number, text in found]
+    except (sqlite3.Error, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        advice = "close other programs that use it, or restore the file from a copy"
+        raise UserError("the answers cannot be read", f"{path} ({error})", advice) from error
+
+
+def _read_participant(connection: sqlite3.Connection, number: int, schedule: str) -> tuple[int, list[Answer]]:
+    """Read the length of a participant's schedule and their answers."""
+    trials = [Trial.from_json(value) for value in json.loads(schedule)]
+    rows = connection.execute(
+        "SELECT place, choice, exposure, response, marks FROM answers WHERE participant = ? ORDER BY place", (number,)
+    ).fetchall()
+    return len(trials), [
+        Answer(position, trials[position], choice, exposure, response, tuple(json.loads(marks)))
+        for position, choice, exposure, response, marks in rows
+    ]
 
 
 def normalise_code(text: str) -> str:

@@ -86,6 +86,11 @@ class Study:
             return self.folder / IMAGES / self.check_rows[trial.row][source if source == REAL else f"{SPOILT}{before}"]
         return self.folder / IMAGES / self.rows[trial.row][source]
 
+    def list_images(self) -> list[Path]:
+        """List all image files of the study."""
+        rows = (*self.rows, *self.check_rows)
+        return [self.folder / IMAGES / name for row in rows for source, name in row.items() if source != "id"]
+
     def write(self) -> None:
         """Write ``study.json``, which makes the folder a study."""
         content = {

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import waitress
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 
 from downstream.study.answers import AnswerStore
 from downstream.study.design import schedule
@@ -17,7 +19,27 @@ from downstream.study.folder import Study
 from downstream.study.site import MOST_BYTES, Limits, build_site
 from spectral_ssl.ground.errors import UserError
 
-THREADS, MOST_CONNECTIONS, IDLE_SECONDS, MOST_HEADER = 8, 500, 60, 16_384
+THREADS, MOST_CONNECTIONS, IDLE_SECONDS, MOST_HEADER = 8, 500, 20, 16_384
+# Above these the connection that has been idle longest is closed. The server accepts none above
+# MOST_CONNECTIONS, so that it would wait for those that were opened and say nothing.
+MOST_OF_AN_ADDRESS, MOST_BEFORE_CLOSING = 100, 400
+
+
+class _Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection that closes an idle one when it is one too many."""
+
+    def __init__(self, server: Any, *words: Any, **options: Any) -> None:
+        super().__init__(server, *words, **options)
+        others = [each for each in server.active_channels.values() if each is not self and not each.will_close]
+        of_address = Counter(each.addr[0] for each in others)
+        crowd = self.addr[0]
+        if of_address[crowd] < MOST_OF_AN_ADDRESS:
+            if len(others) < MOST_BEFORE_CLOSING:
+                return
+            crowd = of_address.most_common(1)[0][0]
+        idle = [each for each in others if each.addr[0] == crowd and not each.requests and not each.total_outbufs_len]
+        if idle:
+            min(idle, key=lambda each: each.last_activity).will_close = True
 
 
 @dataclass(frozen=True)
@@ -113,7 +135,7 @@ def listen(
     try:
         server = waitress.create_server(
             build_site(study, store, secret=secret, limits=limits), map=sockets, host=address, port=port,
-            threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS,
+            threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS, cleanup_interval=5,
             max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None,
             clear_untrusted_proxy_headers=True,
         )  # fmt: skip
@@ -122,6 +144,7 @@ def listen(
         raise UserError(
             "cannot listen there", f"{address}:{port} ({error})", "give another --address or --port"
         ) from error
+    server.channel_class = _Connection
     host = socket.gethostname() if parsed.is_unspecified else address
     shown = f"[{host}]" if ":" in host else host
     link = f"http://{shown}:{server.effective_port}/"

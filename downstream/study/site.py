@@ -6,7 +6,7 @@ shown.
 """
 
 import hmac
-import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -19,9 +19,11 @@ from flask import Flask, Request, Response, abort, redirect, render_template, re
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from downstream.study.answers import AnswerStore, Measured, Refused, Showing, normalise_code
+from downstream.study.answers import AnswerStore, Busy, Measured, Refused, Showing, normalise_code
+from downstream.study.even_lengths import EvenImages, write_even_json
 from downstream.study.folder import Study
 
+_log = logging.getLogger(__name__)
 MOST_BYTES = 2048  # in the body of a request
 A_MONTH = 30 * 24 * 3600
 MOST_REMEMBERED = 10_000  # keys of a rate limit
@@ -110,6 +112,7 @@ def build_site(study: Study, store: AnswerStore, *, secret: str | None = None, l
     app.before_request(gate.guard)
     app.after_request(_harden)
     app.register_error_handler(Refused, _refuse)
+    app.register_error_handler(Busy, _ask_to_repeat)
     app.register_error_handler(HTTPException, _explain_failure)
     app.get("/enter/<text>")(gate.enter)
     app.post("/join")(gate.join)
@@ -207,6 +210,7 @@ class _Trials:
 
     def __init__(self, study: Study, store: AnswerStore, gate: _Gate) -> None:
         self.study, self.store, self.gate = study, store, gate
+        self.images = EvenImages(study.list_images())
 
     def page(self) -> str:
         """Render the page."""
@@ -223,7 +227,7 @@ class _Trials:
         showing = self.store.showing(number, name)
         if position >= len(showing.trial.shown):
             abort(HTTPStatus.NOT_FOUND)
-        return Response(self.study.image(showing.trial, position).read_bytes(), mimetype="image/png")
+        return Response(self.images.read(self.study.image(showing.trial, position)), mimetype="image/png")
 
     def begin(self) -> Response:
         """Record that the images are about to be shown."""
@@ -246,6 +250,11 @@ def _harden(response: Response) -> Response:
 
 def _refuse(reason: Refused) -> tuple[Response, int]:
     return _respond({"refused": str(reason)}), HTTPStatus.CONFLICT
+
+
+def _ask_to_repeat(reason: Busy) -> tuple[Response, int]:
+    _log.warning("%s", reason)
+    return _respond({"refused": "the server is busy"}), HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _explain_failure(error: HTTPException) -> tuple[Response, int]:
@@ -274,7 +283,7 @@ def _read(received: Request, model: Callable[..., Any]) -> Any:
 
 
 def _respond(value: dict[str, Any]) -> Response:
-    return Response(json.dumps(value), mimetype="application/json")
+    return Response(write_even_json(value), mimetype="application/json")
 
 
 class RateLimit:

@@ -2,17 +2,21 @@
 
 import json
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from study_client import open_store, write_study
 
 from downstream.study.answers import (
+    BUSY_SECONDS,
     HIDDEN,
     TOO_LONG,
     TOO_SHORT,
     TWICE,
     AnswerStore,
+    Busy,
     Measured,
     Refused,
     normalise_code,
@@ -20,6 +24,7 @@ from downstream.study.answers import (
 )
 from downstream.study.design import StudyConfig
 from downstream.study.folder import Study
+from spectral_ssl.ground.errors import UserError
 
 WELL = Measured(exposure=1000.0, frame=16.7, response=300.0, hidden=False)
 
@@ -191,6 +196,80 @@ def test_a_stored_schedule_does_not_change(study: Study, store: AnswerStore, clo
     later = AnswerStore(study.answers, 1.0, lambda number: [], clock=clock)
     assert later.current(participant) == showing
     later.close()
+
+
+def test_the_time_of_day_decides_nothing(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(study)
+    participant = join(store)
+    showing = store.current(participant)
+    assert showing is not None
+    store.begin(participant, showing.name)
+    monkeypatch.setattr(time, "time", lambda: 4e9)  # somebody sets the clock
+    with pytest.raises(Refused, match="before the images were seen"):
+        store.answer(participant, showing.name, 0, WELL)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    time.sleep(study.config.exposure)
+    assert store.answer(participant, showing.name, 0, WELL) is not None
+    store.close()
+
+
+def test_after_a_restart_only_the_time_since_then_counts(study: Study, clock: Clock) -> None:
+    store = open_store(study, clock=clock)
+    participant = join(store)
+    name = see(store, clock, participant)
+    store.close()
+    clock.now = 3.0  # the clock of a machine that has started again
+    again = open_store(study, clock=clock)
+    with pytest.raises(Refused, match="before the images were seen"):
+        again.answer(participant, name, 0, WELL)
+    clock.now += study.config.exposure
+    assert again.answer(participant, name, 0, WELL) is not None
+    again.close()
+
+
+def test_a_lock_of_another_program_delays_and_loses_nothing(store: AnswerStore, study: Study, clock: Clock) -> None:
+    participant = join(store)
+    name = see(store, clock, participant)
+    other = sqlite3.connect(study.answers, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    for write in (store.join, lambda: store.answer(participant, name, 0, WELL), lambda: store.current(participant)):
+        with pytest.raises(Busy, match="locked"):
+            write()
+    assert time.monotonic() - started < 3 * BUSY_SECONDS + 2
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.answer(participant, name, 0, WELL) is not None
+    assert stored(store, study) == 1
+
+
+DAMAGES = {
+    "a schedule that is nested": "UPDATE participants SET schedule = replace(hex(zeroblob(50000)), '00', '[')",
+    "a schedule that is no list": "UPDATE participants SET schedule = '7'",
+    "an answer beyond the schedule": "UPDATE answers SET place = 99",
+    "marks that are no JSON": "UPDATE answers SET marks = '['",
+    "no table": "DROP TABLE answers",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_answers_are_one_line(store: AnswerStore, study: Study, clock: Clock, damage: str) -> None:
+    participant = join(store)
+    store.answer(participant, see(store, clock, participant), 0, WELL)
+    store.close()
+    with closing(sqlite3.connect(study.answers)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with pytest.raises(UserError, match="the answers cannot be read"):
+        read_answers(study.answers)
+
+
+def test_a_file_that_is_no_database_is_one_line(study: Study) -> None:
+    study.answers.write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="the answers cannot be read"):
+        read_answers(study.answers)
+    with pytest.raises(UserError, match="the answers cannot be opened"):
+        open_store(study)
 
 
 def test_the_file_is_written_ahead_and_synced(store: AnswerStore) -> None:
