@@ -12,6 +12,7 @@ checks that X fits it. Labels are not used.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from hashlib import sha256
 from math import ceil, prod, sqrt
 from pathlib import Path
@@ -305,17 +306,18 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         plan, maps = plan_run(options, workspace)
         training = open_training_data(plan, maps)
         folder = workspace.root / "run"
-        make_run_folder(folder, plan)
-        Trainer(
-            build_network(plan, training),
-            plan.corrupt,
-            plan.view,
-            training,
-            plan.train,
-            folder,
-            plan.to_toml(),
-            mixes=plan.task_entry.mixes,
-        ).run()
+        with ExitStack() as locks:
+            make_run_folder(folder, plan, locks)
+            Trainer(
+                build_network(plan, training),
+                plan.corrupt,
+                plan.view,
+                training,
+                plan.train,
+                folder,
+                plan.to_toml(),
+                mixes=plan.task_entry.mixes,
+            ).run()
         run = load_run(folder)
         return run.at_layer(self.layer) if self.layer != DEFAULT else run
 

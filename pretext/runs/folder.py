@@ -16,6 +16,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from data_prep.maps.reader import MapFile, open_maps
@@ -23,6 +24,7 @@ from pretext.runs.plan import Plan
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_text
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import lock_run
 
 FOLDER_EXISTS = "output exists already"
 PREPARED_AGAIN = "the map file was prepared again since this run"
@@ -34,8 +36,17 @@ def describe_run(folder: Path, plan: Plan) -> None:
     write_text(folder / "environment.json", json.dumps(environment(), indent=1) + "\n")
 
 
-def make_run_folder(folder: Path, plan: Plan) -> None:
-    """Make a run folder with its config and environment.
+def make_run_folder(folder: Path, plan: Plan, locks: ExitStack) -> None:
+    """Make a run folder with its config and environment, and lock it before it can be taken for a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, which must not exist.
+    plan : Plan
+        What will be trained.
+    locks : ExitStack
+        Holds the lock of the folder until it is closed.
 
     Raises
     ------
@@ -53,6 +64,7 @@ def make_run_folder(folder: Path, plan: Plan) -> None:
     try:
         (folder / "checkpoints").mkdir()
         (folder / "samples").mkdir()
+        locks.enter_context(lock_run(folder))
         describe_run(folder, plan)
     except BaseException:  # e.g. a full disk: the same command must not find its own remains
         shutil.rmtree(folder, ignore_errors=True)

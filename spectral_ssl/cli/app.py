@@ -3,6 +3,7 @@
 Nothing heavy is imported here: each command loads its verb when it runs.
 """
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -32,6 +33,14 @@ from spectral_ssl.planning.run_options import (
 )
 
 # what other toolkits call a command -> the command that does it here
+# what a user can do about an error of the operating system
+ADVICE = {
+    errno.ENOSPC: "free disk space and repeat the command",
+    errno.EDQUOT: "free disk space and repeat the command",
+    errno.EROFS: "give a path on a disk that can be written",
+    errno.EACCES: "give a path that you may read and write",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
 OTHER_NAMES = {
     "encode": "embed",
     "extract": "embed",
@@ -139,7 +148,8 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         # a full disk, an unreadable folder, a name that is too long: a traceback would not help
-        _print_on_main(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no file name'}")
+        what_to_do = ADVICE.get(error.errno or 0, "check the path and repeat the command")
+        _print_on_main(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no path'}; {what_to_do}")
         sys.exit(2)
 
 

@@ -74,6 +74,10 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         publish(temporary, target, overwrite=overwrite)
+    except OSError as error:
+        if error.filename is None:  # as on a full disk
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -53,8 +53,11 @@ def is_locked(run: Path) -> bool:
         handle = os.open(run / LOCK, os.O_RDWR)  # network file systems lock only files that are open for writing
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
+    except OSError:  # a read-only disk, or another user's run
+        try:
+            handle = os.open(run / LOCK, os.O_RDONLY)
+        except OSError:
+            return True
     try:
         if sys.platform == "win32":
             return True
@@ -83,6 +86,13 @@ def _try_lock(handle: BinaryIO) -> bool:
     return True
 
 
+def require_run(run: Path) -> None:
+    """Raise a UserError if a run folder is gone: writing into it would make half of it again."""
+    if not (run / "config.toml").is_file():
+        what_to_do = "train again, and remove or rename a run only when no process trains it"
+        raise UserError("the run folder is gone", f"no {run / 'config.toml'}", what_to_do)
+
+
 def write_status(run: Path, state: str, epoch: int, step: int) -> None:
     """Write the state of a run to ``status.json``.
 
@@ -94,6 +104,11 @@ def write_status(run: Path, state: str, epoch: int, step: int) -> None:
         The state of the run.
     epoch, step : int
         Numbers of finished epochs and steps.
+
+    Raises
+    ------
+    UserError
+        If the folder is gone.
     """
     status = {
         "state": state,
@@ -102,6 +117,7 @@ def write_status(run: Path, state: str, epoch: int, step: int) -> None:
         "process": os.getpid(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    require_run(run)
     write_text(run / "status.json", json.dumps(status) + "\n")
 
 

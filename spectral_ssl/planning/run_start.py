@@ -109,8 +109,7 @@ def prepare_run(options: PretrainOptions, workspace: Workspace, locks: ExitStack
         training = open_training_data(plan, maps, source.standardise if source is not None else None)
         network, predictor_run = build_new_network(plan, training, workspace, source)
     check_accumulation(network, plan.train.accumulate)  # fails before the folder is made
-    folder = _make_folder(out, plan, workspace)
-    locks.enter_context(lock_run(folder))
+    folder = _make_folder(out, plan, workspace, locks)
     if predictor_run is not None:
         say(f"taking the predictor of {predictor_run}")
     for line in list_advice(plan, maps):
@@ -198,15 +197,15 @@ def build_network(plan: Plan, training: TrainingData) -> Method:
         raise UserError("not enough memory for the network", got, "lower method.width or method.code") from error
 
 
-def _make_folder(out: Path | None, plan: Plan, workspace: Workspace) -> Path:
-    """Make the run folder. A folder without a given name gets one that no other process has just taken."""
+def _make_folder(out: Path | None, plan: Plan, workspace: Workspace, locks: ExitStack) -> Path:
+    """Make and lock the run folder. A folder without a given name gets one that no other process has just taken."""
     if out:
-        make_run_folder(out, plan)
+        make_run_folder(out, plan, locks)
         return out
     while True:
         folder = workspace.new_run(plan.method, plan.task)
         try:
-            make_run_folder(folder, plan)
+            make_run_folder(folder, plan, locks)
         except UserError as error:
             if error.what != FOLDER_EXISTS:
                 raise

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from spectral_ssl.ground.errors import UserError
-from spectral_ssl.ground.run_folder import is_locked, read_status
+from spectral_ssl.ground.run_folder import is_locked, lock_run, read_status
 from spectral_ssl.ground.workspace import Workspace
 
 
@@ -42,9 +42,10 @@ def remove_run(run: str | Path, *, workspace: str | Path | None = None) -> Path:
     False
     """
     folder = removable_run(run, workspace=workspace)
-    # moved first: after a kill, the rest is not taken for a run
-    trash = Path(mkdtemp(prefix=".removed-", dir=folder.parent.parent))
-    folder.rename(trash / folder.name)
+    with lock_run(folder):  # nobody resumes it in the meantime
+        # moved first: after a kill, the rest is not taken for a run
+        trash = Path(mkdtemp(prefix=".removed-", dir=folder.parent.parent))
+        folder.rename(trash / folder.name)
     shutil.rmtree(trash)
     return folder
 
