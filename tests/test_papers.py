@@ -68,6 +68,7 @@ def test_a_row_is_run_with_its_values_and_kept_where_it_exists(
     (place / "kept").mkdir(parents=True)
     assert NAMES["run"](row, place, None) == 2
     assert "unfinished" in capfd.readouterr().out
+    (place / "kept" / "config.toml").touch()
     write_status(place / "kept", "finished", 1, 1)
     assert NAMES["run"](row, place, None) == 5
     shown = capfd.readouterr().out
