@@ -185,7 +185,7 @@ class MapFile:
         infinite.
         """
         with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            maps = _read_rows(open_dataset(file, "maps", MAKE_AGAIN), rows)
+            maps = _read_rows(self._open_column(file, "maps"), rows)
         self.check_unchanged("maps", maps, rows)
         if not np.isfinite(maps).all():
             raise UserError("maps with values that are not finite", str(self.path), "run `spectral-ssl verify` on it")
@@ -202,9 +202,17 @@ class MapFile:
         if not self.has_points:
             raise UserError("the map file holds no points", str(self.path), "prepare it with --keep-points --overwrite")
         with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
-            points = _read_rows(open_dataset(file, "points", MAKE_AGAIN), rows)
+            points = _read_rows(self._open_column(file, "points"), rows)
         self.check_unchanged("points", points, rows)
         return points
+
+    def _open_column(self, file: h5py.File, name: str) -> h5py.Dataset:
+        """Open a column, unless another file has taken the place of the one that was opened first."""
+        column = open_dataset(file, name, MAKE_AGAIN)
+        if len(column) != len(self) or (name == "maps" and column.shape[1:] != self.basis.shape):
+            got = f"{name} of shape {column.shape}, not {len(self)} of them, in {self.path}"
+            raise UserError("the map file was replaced while it was in use", got, "repeat the command")
+        return column
 
     def check_unchanged(self, column: str, values: NDArray[np.float32], rows: NDArray[np.int64] | None) -> None:
         """Raise a UserError if what was read of "maps" or "points" (B, ...) is not what was written at ``rows``."""

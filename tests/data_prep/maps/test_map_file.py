@@ -292,6 +292,15 @@ def test_a_bit_that_turned_on_the_disk_is_noticed_by_every_reader(tmp_path: Path
     assert f"{column}: 1 of 9 have changed, such as that of object-5" in verify_maps(path)
 
 
+@pytest.mark.parametrize("rows", [np.array([COUNT - 1]), None], ids=["one", "all"])
+def test_a_file_that_takes_the_place_of_an_open_one_is_noticed(tmp_path: Path, rows: Any) -> None:
+    opened = _write(tmp_path / "a.h5", keep=16)
+    for other in (_maps()[: COUNT - 1], _maps(seed=1)):  # fewer maps, and as many other ones
+        _write(tmp_path / "other.h5", other, keep=16).path.replace(opened.path)
+        with pytest.raises(UserError, match=r"was replaced while it was in use|has changed since it was made"):
+            opened.read(rows)
+
+
 def test_files_of_earlier_versions_have_no_checksums(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.h5", keep=16).path
     with h5py.File(path, "r+") as file:
