@@ -83,6 +83,8 @@ def seed_tables() -> list[str]:
     parts = []
     for group, first in FIRST_SEEDS.items():
         names = [first, *(name for name in list_results() if name.startswith(f"{group}-seed-"))]
+        if len(names) == 1:
+            continue
         rows = [seed_row(read_result(name)) for name in names]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         lines = [f"### {group}, {len(rows)} seeds", "", f"| result | {' | '.join(columns)} |"]

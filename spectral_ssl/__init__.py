@@ -16,6 +16,7 @@ from spectral_ssl.ground.public_names import import_on_first_use
 
 if TYPE_CHECKING:
     from data_prep.maps.reader import open_maps as open_maps
+    from downstream.features.geometric import to_pyg as to_pyg
     from downstream.features.store import read_features as read_features
     from pretext.data.torch_dataset import MapDataset as MapDataset
     from pretext.runs.load_encoder import load as load
@@ -90,6 +91,7 @@ OTHER_NAMES = {
     "read_features": "downstream.features.store",
     "remove_run": "spectral_ssl.verbs.runs.remove",
     "show_run": "spectral_ssl.verbs.runs.show",
+    "to_pyg": "downstream.features.geometric",
     "to_tensorboard": "spectral_ssl.verbs.runs.tensorboard",
 }
 PUBLIC_NAMES = {**VERBS, **OTHER_NAMES}

@@ -218,7 +218,7 @@ class MapFile:
         """Raise a UserError if what was read of "maps" or "points" (B, ...) is not what was written at ``rows``."""
         if column not in self.checksums:
             return
-        numbers = np.arange(len(values)) if rows is None else rows
+        numbers = np.arange(len(values)) if rows is None else np.asarray(rows, np.int64)
         changed = find_changed_rows(column, values, self.checksums[column][numbers])
         if len(changed):
             first = self.ids[numbers[changed[0]]]

@@ -79,13 +79,16 @@ def _check_names(opened: MapFile) -> list[str]:
 def _check_rows(stored: MapFile) -> list[str]:
     """Compare all maps and clouds with their checksums, if the file has them."""
     findings = []
-    size = count_rows_at_once(stored.basis.shape)
     with open_hdf5(stored.path, SCHEMA, MAKE_AGAIN) as file:
         for column, checksums in stored.checksums.items():
             values, changed = open_dataset(file, column, MAKE_AGAIN), []
-            for start in range(0, len(stored), size):
-                rows = slice(start, start + size)
-                changed += (start + find_changed_rows(column, values[rows], checksums[rows])).tolist()
+            size = count_rows_at_once(values.shape[1:])
+            try:
+                for start in range(0, len(stored), size):
+                    rows = slice(start, start + size)
+                    changed += (start + find_changed_rows(column, values[rows], checksums[rows])).tolist()
+            except (OSError, RuntimeError) as error:
+                findings.append(f"{column}: cannot be read ({error})")
             if changed:
                 first = stored.ids[changed[0]]
                 findings.append(f"{column}: {len(changed)} of {len(stored)} have changed, such as that of {first}")

@@ -9,6 +9,7 @@ The public names stand in ``PUBLIC_NAMES``. Each is imported on its first use.
 ``standardise``     standardise features with the statistics of the training split
 ``pca``             principal components of maps and of features
 ``kmeans_patches``  features of images by k-means on small patches
+``geometric``       a data set of torch-geometric
 ``nearest``         the samples nearest to a query
 ``clusters``        clusters, and how well they agree with classes
 ==================  ========================================================================
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from downstream.features.export import export_features as export_features
     from downstream.features.export import extract_features as extract_features
     from downstream.features.formats import write_features_as as write_features_as
+    from downstream.features.geometric import to_pyg as to_pyg
     from downstream.features.kmeans_patches import PatchConfig as PatchConfig
     from downstream.features.kmeans_patches import PatchFeatures as PatchFeatures
     from downstream.features.kmeans_patches import learn_patch_features as learn_patch_features
@@ -62,6 +64,7 @@ PUBLIC_NAMES = {
     "standardise_features": "downstream.features.standardise",
     "write_features": "downstream.features.store",
     "write_features_as": "downstream.features.formats",
+    "to_pyg": "downstream.features.geometric",
 }
 
 __all__ = [*PUBLIC_NAMES]  # pyright: ignore

@@ -134,7 +134,7 @@ class AnswerStore:
         try:
             self._connection = _connect(path)
         except sqlite3.Error as error:
-            advice = "close other programs that use it; a damaged file can be moved away"
+            advice = "close other programs that use it; restore the file from a copy if it is damaged"
             raise UserError("the answers cannot be opened", f"{path} ({error})", advice) from error
 
     def close(self) -> None:
@@ -239,10 +239,12 @@ class AnswerStore:
             showing = _find_named(connection, participant, name, begun=True)
             if not 0 <= choice < max(2, len(showing.trial.shown)):
                 raise Refused("no such choice")
-            # Of images that were shown before this server started, only the time since then is certain.
-            begun = self._begun.get(name, self._started)
-            if self.clock() - begun < LEAST_EXPOSURE * self.exposure:
-                raise Refused("answered before the images were seen")
+            if self.clock() - self._begun.get(name, self._started) < LEAST_EXPOSURE * self.exposure:
+                if name in self._begun:
+                    raise Refused("answered before the images were seen")
+                # Of images that were shown before this server started, only the time since then is
+                # certain. The page sends the answer again.
+                raise Busy("the server has just started")
             shown = connection.execute(
                 "SELECT count(*) FROM showings WHERE participant = ? AND place = ? AND begun IS NOT NULL",
                 (participant, showing.position),

@@ -2,11 +2,13 @@
 
 import ipaddress
 import socket
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import waitress
@@ -58,7 +60,7 @@ class ServedStudy:
     secret: bool
     _server: Any
     _sockets: dict[int, Any]
-    _store: AnswerStore
+    _opened: ExitStack
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -71,7 +73,7 @@ class ServedStudy:
         finally:
             self._server.task_dispatcher.shutdown()
             wasyncore.close_all(self._sockets)
-            self._store.close()
+            self._opened.close()
 
     @contextmanager
     def in_background(self) -> Iterator["ServedStudy"]:
@@ -117,7 +119,7 @@ def listen(
     Raises
     ------
     UserError
-        If the address or the port is not available.
+        If the address or the port is not available, images are missing, or the study is served already.
     """
     address = "127.0.0.1" if address == "localhost" else address
     try:
@@ -126,26 +128,52 @@ def listen(
         raise UserError(
             "not an address to listen on", address, "give --address an IP address of this machine"
         ) from error
-    methods = len(study.methods)
-    sockets: dict[int, Any] = {}
-    store = AnswerStore(
-        study.answers, study.config.exposure, lambda number: schedule(study.config, methods, number), most
-    )
     secret = None if parsed.is_loopback else study.secret
-    try:
-        server = waitress.create_server(
-            build_site(study, store, secret=secret, limits=limits), map=sockets, host=address, port=port,
-            threads=THREADS, connection_limit=MOST_CONNECTIONS, channel_timeout=IDLE_SECONDS, cleanup_interval=5,
-            max_request_body_size=4 * MOST_BYTES, max_request_header_size=MOST_HEADER, ident=None,
-            clear_untrusted_proxy_headers=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        store.close()
-        raise UserError(
-            "cannot listen there", f"{address}:{port} ({error})", "give another --address or --port"
-        ) from error
-    server.channel_class = _Connection
-    host = socket.gethostname() if parsed.is_unspecified else address
-    shown = f"[{host}]" if ":" in host else host
-    link = f"http://{shown}:{server.effective_port}/"
-    return ServedStudy(link + (f"enter/{secret}" if secret else ""), bool(secret), server, sockets, store)
+    sockets: dict[int, Any] = {}
+    with ExitStack() as opened:
+        opened.enter_context(_serve_alone(study))
+        store = AnswerStore(
+            study.answers, study.config.exposure, partial(schedule, study.config, len(study.methods)), most
+        )
+        opened.callback(store.close)
+        try:
+            site = build_site(study, store, secret=secret, limits=limits)
+        except (OSError, ValueError) as error:
+            raise UserError("the images cannot be read", f"{study.folder} ({error})", "make the study again") from error
+        try:
+            server = waitress.create_server(
+                site, map=sockets, host=address, port=port, threads=THREADS, connection_limit=MOST_CONNECTIONS,
+                channel_timeout=IDLE_SECONDS, cleanup_interval=5, max_request_body_size=4 * MOST_BYTES,
+                max_request_header_size=MOST_HEADER, ident=None, clear_untrusted_proxy_headers=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise UserError(
+                "cannot listen there", f"{address}:{port} ({error})", "give another --address or --port"
+            ) from error
+        server.channel_class = _Connection
+        host = socket.gethostname() if parsed.is_unspecified else address
+        shown = f"[{host}]" if ":" in host else host
+        link = f"http://{shown}:{server.effective_port}/" + (f"enter/{secret}" if secret else "")
+        return ServedStudy(link, bool(secret), server, sockets, opened.pop_all())
+
+
+@contextmanager
+def _serve_alone(study: Study) -> Iterator[None]:
+    """Hold the lock of a study; only the server that showed the images knows for how long.
+
+    Raises
+    ------
+    UserError
+        If another server holds it.
+    """
+    with (study.folder / "lock").open("ab") as handle:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError("this study is served already", str(study.folder), "stop the other server") from error
+            except OSError:  # file systems without locks
+                pass
+        yield

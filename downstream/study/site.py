@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -252,8 +253,13 @@ def _refuse(reason: Refused) -> tuple[Response, int]:
     return _respond({"refused": str(reason)}), HTTPStatus.CONFLICT
 
 
+@lru_cache(maxsize=32)
+def _warn_once(reason: str) -> None:
+    _log.warning("%s; pages repeat their requests", reason)
+
+
 def _ask_to_repeat(reason: Busy) -> tuple[Response, int]:
-    _log.warning("%s", reason)
+    _warn_once(str(reason))  # a page repeats a request every few seconds
     return _respond({"refused": "the server is busy"}), HTTPStatus.SERVICE_UNAVAILABLE
 
 

@@ -20,7 +20,6 @@ from pretext.method import Method
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
 from spectral_ssl.ground.progress import say
-from spectral_ssl.ground.run_folder import require_run
 from spectral_ssl.ground.tensor_files import check_tensor_file, check_tensors
 
 FORMAT = "spectral-ssl checkpoint 2"
@@ -108,8 +107,7 @@ def save_checkpoint(
     Raises
     ------
     UserError
-        If the run folder is gone, or the file cannot be written, e.g. on a full disk; the existing
-        checkpoints stay.
+        If it cannot be written, e.g. on a full disk; the existing checkpoints stay.
     """
     target = folder / "last.pt"
     content = {
@@ -123,9 +121,8 @@ def save_checkpoint(
         "optimizers": {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()},
     }
     content["digest"] = content_digest(content)
-    require_run(folder.parent)
     try:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, make_folder=False) as temporary:
             save_tensors(content, temporary)
             if target.exists():
                 _link(target, folder / "previous.pt")

@@ -12,6 +12,7 @@ from pretext.training.checkpoint import save_tensors
 from pretext.training.distributed import ALONE, Distributed
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
+from spectral_ssl.ground.run_folder import require_run
 
 
 def agree(
@@ -63,8 +64,9 @@ def check_finite(
             example = whole()
             if not processes.is_main:
                 raise processes.report_once(UserError("the loss is not finite", name, "see the main process's message"))
+            require_run(run)
             dump = run / "failed-batch.pt"
-            with atomic_path(dump, overwrite=True) as temporary:
+            with atomic_path(dump, make_folder=False) as temporary:
                 save_tensors({"step": step, "losses": losses, "ids": ids, **example._asdict()}, temporary)
             at = f"{name} = {value} at step {step}, {describe_suspect(example, ids)}"
             what_to_do = f"lower the learning rate or the latent step size; the batch is in {dump}"

@@ -37,7 +37,7 @@ from pretext.training.prefetch import Feeder
 from pretext.training.sync_batch_norm import share_statistics
 from spectral_ssl.ground.errors import Interrupted, UserError
 from spectral_ssl.ground.progress import Advance, busy, progress, say
-from spectral_ssl.ground.run_folder import append_metrics, sync_metrics, write_status
+from spectral_ssl.ground.run_folder import append_metrics, require_run, sync_metrics, write_status
 
 # Samples whose error is logged during training. Their corruption is always the same, so that curves
 # can be compared.
@@ -174,6 +174,8 @@ class Trainer:
             raise
         except BaseException as error:
             self._write_failure(error)
+            if isinstance(error, OSError | UserError):
+                require_run(self.run_folder)  # what went wrong first, if it is gone
             if isinstance(error, OSError):
                 name = shlex.quote(str(self.run_folder))
                 what_to_do = f"saved files are kept: make room, then `spectral-ssl pretrain --resume {name}`"
@@ -246,6 +248,7 @@ class Trainer:
         self.saved_at = time.monotonic()
         if not self.processes.is_main:
             return
+        require_run(self.run_folder)
         sync_metrics(self.run_folder / "metrics.jsonl")
         folder, standardise = self.run_folder / "checkpoints", self.data.standardise
         save_checkpoint(folder, self.method, standardise, self.resolved, asdict(self.progress))

@@ -32,7 +32,6 @@ from spectral_ssl.planning.run_options import (
     ProbeOptions,
 )
 
-# what other toolkits call a command -> the command that does it here
 # what a user can do about an error of the operating system
 ADVICE = {
     errno.ENOSPC: "free disk space and repeat the command",
@@ -41,6 +40,7 @@ ADVICE = {
     errno.EACCES: "give a path that you may read and write",
     errno.ENAMETOOLONG: "give a shorter name",
 }
+# what other toolkits call a command -> the command that does it here
 OTHER_NAMES = {
     "encode": "embed",
     "extract": "embed",

@@ -16,6 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import getnode
 
 from spectral_ssl.ground.errors import UserError
 
@@ -39,7 +40,7 @@ def expand_home(path: str | Path) -> Path:
 
 
 @contextmanager
-def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
+def atomic_path(target: Path, *, overwrite: bool = True, make_folder: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of the target; sync and rename it to the target if the block succeeds.
 
     Parameters
@@ -48,6 +49,8 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
         Path of the finished file.
     overwrite : bool
         Whether an existing target may be replaced.
+    make_folder : bool
+        Whether a missing folder of the target is made.
 
     Yields
     ------
@@ -62,7 +65,8 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     target = Path(target)
     refuse_existing(target, overwrite)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            target.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(target)
         handle, name = tempfile.mkstemp(prefix=temporary_prefix(target), suffix=".part", dir=target.parent)
     except OSError as error:
@@ -84,31 +88,46 @@ def atomic_path(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 def temporary_prefix(target: Path) -> str:
     """Return the start of the temporary name of a target, which tells who writes it."""
-    return f".{target.name}.{_name_machine()}-{os.getpid()}."
+    return f".{target.name}.{'-'.join(_name_machine())}-{os.getpid()}."
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what killed processes of this machine have left of the same target: files or folders.
+    """Remove what ended processes of this machine have left of the same target: files or folders.
 
-    Processes of another machine, or of another container, are taken to be alive.
+    Processes of another machine, or of another container that runs, are taken to be alive.
     """
     if os.name != "posix":
         return
     for rest in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        middle = rest.name.removeprefix(f".{target.name}.")
-        machine, _, number = middle.partition(".")[0].partition("-")
-        if machine == _name_machine() and number.isdecimal() and not _is_alive(int(number)):
-            shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+        writer = rest.name.removeprefix(f".{target.name}.").partition(".")[0].split("-")
+        if len(writer) == 4 and writer[3].isdecimal() and not _may_live(*writer):
+            with suppress(OSError):  # another user's
+                shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
 
 
 @lru_cache(maxsize=1)
-def _name_machine() -> str:
-    """Return a short name of this machine since its start, and of the container, whose processes have own numbers."""
-    facts = [platform.node()]
+def _name_machine() -> tuple[str, str, str]:
+    """Return short names of this machine, of its start, and of the container, whose processes have own numbers."""
+    facts = []
+    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        try:
+            facts.append(Path(path).read_text(encoding="ascii").strip())
+        except (OSError, ValueError):
+            facts.append("")
     with suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
         facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return sha256("\n".join(facts).encode()).hexdigest()[:8]
+    # Copies of a virtual machine may have one machine-id, so its network address counts too.
+    machine, start, container = facts[0] + platform.node() + hex(getnode()), facts[1], "".join(facts[2:])
+    short = [sha256(fact.encode()).hexdigest()[:6] for fact in (machine, start, container)]
+    return short[0], short[1], short[2]
+
+
+def _may_live(machine: str, start: str, container: str, process: str) -> bool:
+    """Tell whether the process that wrote such a name may still write."""
+    own = _name_machine()
+    if machine != own[0] or (start == own[1] and container != own[2]):
+        return True
+    return start == own[1] and _is_alive(int(process))
 
 
 def _is_alive(process: int) -> bool:

@@ -1,5 +1,6 @@
 """``list``: list the names to choose from."""
 
+import sys
 from pathlib import Path
 
 from spectral_ssl.ground.errors import UserError, unknown_name
@@ -77,11 +78,11 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
     if kind == "methods":
         from pretext.methods import DESCRIPTIONS
 
-        return dict(DESCRIPTIONS)
+        return _with_added("pretext.methods.catalogue", "METHODS", DESCRIPTIONS)
     if kind == "tasks":
         from pretext.tasks import DESCRIPTIONS
 
-        return dict(DESCRIPTIONS)
+        return _with_added("pretext.tasks.catalogue", "TASKS", DESCRIPTIONS)
     if kind == "recipes":
         from spectral_ssl.planning.recipe import list_recipes, read_recipe
 
@@ -93,6 +94,13 @@ def _names(kind: str, workspace: Workspace) -> dict[str, str]:
             for path in sorted((workspace.root / "runs").glob("*/config.toml"))
         }
     return {path.name: str(path) for path in sorted((workspace.root / "maps").glob("*.h5"))}
+
+
+def _with_added(catalogue: str, name: str, descriptions: dict[str, str]) -> dict[str, str]:
+    """Return the descriptions, and those of entries that this process has added to the catalogue."""
+    loaded = sys.modules.get(catalogue)  # nothing was added where it was never imported
+    entries = {} if loaded is None else getattr(loaded, name)
+    return {**descriptions, **{key: entry.description for key, entry in entries.items()}}
 
 
 def _describe_encoder(folder: Path) -> str:

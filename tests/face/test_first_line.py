@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import spectral_ssl
 from pretext.methods import DESCRIPTIONS as METHOD_DESCRIPTIONS
 from pretext.methods.catalogue import METHODS
 from pretext.tasks import DESCRIPTIONS as TASK_DESCRIPTIONS
@@ -57,6 +59,11 @@ print(sorted({{'torch', 'h5py', 'numba', 'matplotlib', 'scipy', 'numpy'}} & set(
     environment = {**os.environ, "SPECTRAL_SSL_HOME": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert ended.stdout == "[]\n"
+
+
+def test_a_task_that_was_added_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "sharpen", replace(TASKS["denoise"], description="the fine shape from the coarse one"))
+    assert spectral_ssl.list_names("tasks")["tasks"]["sharpen"] == "the fine shape from the coarse one"
 
 
 def test_each_method_and_task_has_its_line() -> None:

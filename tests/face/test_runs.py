@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 import pretext.runs.folder
+import pretext.training.trainer
 import spectral_ssl
-from data_prep.basis import pixel_basis
 from data_prep.maps.reader import MapFile
 from downstream.report.evidence import _read_results
-from pretext.data.standardise import Standardiser
 from pretext.runs.plan import Plan
-from pretext.training.checkpoint import save_checkpoint
 from spectral_ssl.cli.app import app, main
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import atomic_path
@@ -237,15 +235,23 @@ def test_a_disk_that_cannot_be_written_does_not_make_a_run_look_alive(
         monkeypatch.undo()
 
 
-def test_a_run_folder_that_was_removed_is_not_half_made_again(place: Workspace) -> None:
-    folder = place.root / "runs" / "gone"
+@pytest.mark.parametrize("moment", ["append_metrics", "save_checkpoint", "sync_metrics", "write_status"])
+def test_a_run_folder_that_was_removed_is_not_half_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_maps: MapFile, moment: str
+) -> None:
+    folder, calls = tmp_path / "run", []
+    act = getattr(pretext.training.trainer, moment)
+
+    def removed_first(*words: Any, **options: Any) -> Any:
+        calls.append(moment)
+        if len(calls) == 2 or moment in ("sync_metrics", "save_checkpoint"):
+            shutil.rmtree(folder)
+        return act(*words, **options)
+
+    monkeypatch.setattr(pretext.training.trainer, moment, removed_first)
+    settings = ("width=2", "code=8", "train.log_every=1")
     with pytest.raises(UserError, match="the run folder is gone"):
-        write_status(folder, "running", 1, 4)
-    network: Any = torch.nn.Linear(2, 2)
-    network.optimizers = {}
-    standardise = Standardiser(pixel_basis(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1, 2, 2), torch.ones(1, 2, 2) > 0)
-    with pytest.raises(UserError, match="the run folder is gone"):
-        save_checkpoint(folder / "checkpoints", network, standardise, "", {})
+        spectral_ssl.pretrain(random_maps.path, method="regression", epochs=2, settings=settings, out=folder)
     assert not folder.exists()
 
 

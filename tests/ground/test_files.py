@@ -37,23 +37,41 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_else(tmp_pat
             (tmp_path / f"{temporary_prefix(target)}folder.part").mkdir()  # as a study leaves
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    mark = temporary_prefix(target).removeprefix(".file[1].").partition("-")[0]
+    machine, start, container, _ = temporary_prefix(target).removeprefix(".file[1].").split("-")
     others = [
-        f".file[1].00000000-{child}.abc.part",  # of another machine
-        f".file[1].{mark}-1.abc.part",  # of a process that lives
-        f".file[1].{mark}-99999999999999999999.abc.part",
-        f".file1.{mark}-{child}.abc.part",  # of another target
+        f".file[1].000000-{start}-{container}-{child}.abc.part",  # of another machine
+        f".file[1].{machine}-{start}-000000-{child}.abc.part",  # of another container
+        f".file[1].{machine}-{start}-{container}-1.abc.part",  # of a process that lives
+        f".file[1].{machine}-{start}-{container}-99999999999999999999.abc.part",
+        f".file1.{machine}-{start}-{container}-{child}.abc.part",  # of another target
         ".file[1].abc.part",  # of an earlier version
     ]
-    for name in others:
+    before_the_machine_started_again = f".file[1].{machine}-000000-{container}-1.abc.part"
+    for name in (*others, before_the_machine_started_again):
         (tmp_path / name).write_text("")
     left = set(os.listdir(tmp_path)) - set(others)  # noqa: PTH208
-    assert len(left) == 2
+    assert len(left) == 3
     with atomic_path(target) as outer, atomic_path(target) as inner:  # two writers at once
         inner.write_text("inner")
         outer.write_text("outer")
     assert target.read_text() == "outer"
     assert set(os.listdir(tmp_path)) == {*others, target.name}  # noqa: PTH208
+
+
+def test_what_may_not_be_removed_keeps_nobody_from_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file"
+    machine, _, container, _ = temporary_prefix(target).removeprefix(".file.").split("-")
+    rest = tmp_path / f".file.{machine}-000000-{container}-1.abc.part"
+    rest.write_text("")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == rest:  # another user's, in a folder like /tmp
+            raise PermissionError(1, "Operation not permitted", str(path))
+        os.unlink(path) if path.exists() else None  # noqa: PTH108
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    write_text(target, "one")
+    assert target.read_text() == "one"
 
 
 def test_a_finished_writer_replaces_the_file_unless_overwriting_is_forbidden(tmp_path: Path) -> None:

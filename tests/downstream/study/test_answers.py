@@ -220,10 +220,12 @@ def test_after_a_restart_only_the_time_since_then_counts(study: Study, clock: Cl
     store.close()
     clock.now = 3.0  # the clock of a machine that has started again
     again = open_store(study, clock=clock)
-    with pytest.raises(Refused, match="before the images were seen"):
+    with pytest.raises(Busy, match="just started"):  # and not refused: the page sends the answer again
         again.answer(participant, name, 0, WELL)
     clock.now += study.config.exposure
     assert again.answer(participant, name, 0, WELL) is not None
+    ((_, _, (answer,)),) = read_answers(study.answers)
+    assert answer.marks == ()
     again.close()
 
 

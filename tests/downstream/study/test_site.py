@@ -106,6 +106,17 @@ def test_the_length_of_a_response_tells_nothing(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_study_is_served_once(served: ServedStudy, study: Study) -> None:
+    with pytest.raises(UserError, match="this study is served already"):
+        listen(study, port=0)
+
+
+def test_a_missing_image_is_one_line(study: Study) -> None:
+    study.list_images()[3].unlink()
+    with pytest.raises(UserError, match="the images cannot be read"):
+        listen(study, port=0)
+
+
 def test_a_lock_of_another_program_is_a_short_request_to_repeat(
     study: Study, client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,7 +341,8 @@ def test_an_open_address_needs_the_secret_link(study: Study) -> None:
         assert guest.finish(SHORT, lambda trial: 1) == 8
 
 
-def test_unavailable_addresses_are_refused(study: Study, served: ServedStudy) -> None:
+def test_unavailable_addresses_are_refused(tmp_path: Path, served: ServedStudy) -> None:
+    study = write_study(tmp_path / "another", StudyConfig(trials=1, checks=0))
     port = int(served.link.split(":")[2].strip("/"))
     for address, wrong in (("127.0.0.1", port), ("203.0.113.7", 0), ("nowhere.example", 0)):
         with pytest.raises(UserError, match="--address"):
