@@ -144,6 +144,8 @@ def _read_headers(source: Source) -> _Seen:
                 seen.reason = str(error)
             except OSError as error:  # The file or its disk has disappeared.
                 seen.reason = f"cannot be read: {error.strerror or error}"
+            except MemoryError:
+                seen.reason = "needs more memory than there is"
     return seen
 
 

@@ -358,6 +358,7 @@ def _precompile(*, unless_compiled: bool = False) -> None:
 # A Dask worker may run several tasks in threads of one process. Readers use
 # `warnings.catch_warnings`, which is not thread-safe. So a process runs one batch at a time.
 _batch_lock = threading.Lock()
+TOO_LARGE = "needs more memory than there is"
 
 
 def _transform(items: Sequence[Item], basis: Basis, up: UpRule, keep_points: bool) -> list[Outcome]:
@@ -386,6 +387,8 @@ def _transform(items: Sequence[Item], basis: Basis, up: UpRule, keep_points: boo
                 outcomes.append(str(error))
             except OSError as error:  # The file or its disk has disappeared.
                 outcomes.append(f"cannot be read: {error.strerror or error}")
+            except MemoryError:
+                outcomes.append(TOO_LARGE)
     return outcomes
 
 

@@ -95,6 +95,8 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
             return SingleMap(*object_to_map(item, basis, rule))
     except ObjectError as error:
         raise UserError("the object cannot be used", f"{path} ({error})", "repair it, or give another file") from error
+    except MemoryError as error:
+        raise UserError("the object needs more memory than there is", str(path), "give a smaller file") from error
 
 
 def _is_file(path: Path) -> bool:

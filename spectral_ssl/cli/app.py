@@ -21,7 +21,7 @@ from spectral_ssl.cli.trained_run import complete, evaluate, export, probe, repo
 from spectral_ssl.cli.training import demo, pretrain
 from spectral_ssl.cli.usage import refuse_empty_words, refuse_in_one_line
 from spectral_ssl.ground.errors import Interrupted, ReportedElsewhere, UserError, find_near_name
-from spectral_ssl.ground.terminal import process_rank, wrap
+from spectral_ssl.ground.terminal import one_line, process_rank, wrap
 from spectral_ssl.planning.prep_options import PrepOptions
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.run_options import (
@@ -151,6 +151,18 @@ def main() -> None:
         what_to_do = ADVICE.get(error.errno or 0, "check the path and repeat the command")
         _print_on_main(f"spectral-ssl: {error.strerror or error}: got {error.filename or 'no path'}; {what_to_do}")
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        what_to_do = "give smaller batches (--set train.batch_size=...), networks or files, or fewer --workers"
+        _print_on_main(f"spectral-ssl: not enough memory: got {one_line(str(error))[:150]}; {what_to_do}")
+        sys.exit(2)
+
+
+def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Tell whether an error says that memory ran out; torch has no type of its own for it on a CPU."""
+    said = ("DefaultCPUAllocator", "can't allocate memory", "CUDA out of memory", "MPS backend out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in said)
 
 
 def _print_on_main(line: str) -> None:

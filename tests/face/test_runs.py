@@ -15,7 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 import pretext.runs.folder
@@ -270,6 +272,31 @@ def test_an_error_of_the_system_names_the_path_and_what_to_do(
     assert line == (
         f"spectral-ssl: No space left on device: got {tmp_path / 'report.html'}; free disk space and repeat the command"
     )
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+def test_lack_of_memory_is_one_line(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def allocate() -> Any:
+        return torch.empty(1 << 60, dtype=torch.uint8) if kind == "torch" else np.ones(1 << 59)
+
+    monkeypatch.setattr("spectral_ssl.cli.app.app", lambda **_: allocate())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    lines = " ".join(capsys.readouterr().err.split())
+    assert lines.startswith("spectral-ssl: not enough memory: got ")
+    assert "train.batch_size" in lines
+
+
+def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr("spectral_ssl.cli.app.app", lambda **_: fail())
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        main()
 
 
 def test_curves_go_to_tensorboard(place: Workspace, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def _cloud(seed: int) -> partial[Shape]:
 
 
 BAD = partial(resample_cloud, np.zeros((0, 3)), 1, None)  # raises ObjectError("a cloud without points")
+HUGE = partial(np.ones, 1 << 59)  # raises MemoryError
 BUG = partial(int, "a bug")  # raises ValueError
 
 
@@ -67,6 +68,16 @@ def test_result_does_not_depend_on_order_or_other_objects(tmp_path: Path) -> Non
     rows = np.array([whole.ids.index(identity) for identity in few.ids])
     assert few.ids == tuple(item.id for item in items)
     np.testing.assert_array_equal(few.read(), whole.read(rows))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, workers: int) -> None:
+    loaders = [_cloud(seed) for seed in range(40)]
+    made = prepare_maps(_source(*loaders[:20], HUGE, *loaders[20:]), SMALL, tmp_path / "a.h5", workers=workers)
+    assert made.failures == (("object-20", "needs more memory than there is"),)
+    images = [partial(_image, value) for value in range(40)]
+    survey = find_image_basis(_source(*images[:20], HUGE, *images[20:], kind="images"))
+    assert survey.shape == (1, 5, 5)
 
 
 def test_rows_have_ids_labels_and_splits(tmp_path: Path) -> None:
