@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from spectral_ssl.ground.errors import UserError
@@ -71,11 +72,13 @@ def run_batches(
             workers = _count_workers(client, scheduler)
             stack.enter_context(joblib.parallel_config(backend="dask", client=client))
         parent = os.getpid() if scheduler is None else None
+        share = _count_memory() // workers if scheduler is None else 0
         options = {"return_as": "generator_unordered", "pre_dispatch": "3*n_jobs", "batch_size": 1}
         parallel = stack.enter_context(joblib.Parallel(**options))
         for start in range(0, len(batches), ROUND * workers):
             calls = (
-                joblib.delayed(_numbered)(work, parent, *pair) for pair in batches[start : start + ROUND * workers]
+                joblib.delayed(_numbered)(work, parent, share, *pair)
+                for pair in batches[start : start + ROUND * workers]
             )
             with closing(parallel(calls)) as results, _explain_failures(scheduler):
                 yield from results
@@ -102,10 +105,38 @@ def _explain_failures(scheduler: str | None) -> Iterator[None]:
         raise UserError("lost the Dask cluster", f"{scheduler} ({error})", "repeat the command to resume") from error
 
 
-def _numbered(work: Callable[[_Batch], _Result], parent: int | None, number: int, batch: _Batch) -> tuple[int, _Result]:
+def _numbered(
+    work: Callable[[_Batch], _Result], parent: int | None, share: int, number: int, batch: _Batch
+) -> tuple[int, _Result]:
     if parent is not None and parent != os.getpid():
         _end_with(parent)
+        if share:
+            _limit_memory(share)
     return number, work(batch)
+
+
+def _count_memory() -> int:
+    """Return the bytes of memory of this machine, or 0 where processes cannot be limited."""
+    if sys.platform != "linux":
+        return 0
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@lru_cache(maxsize=1)  # so that the limit does not grow with the process
+def _limit_memory(share: int) -> None:
+    """Let this worker process have ``share`` bytes more than it has now.
+
+    Without a limit the system kills a worker whose object needs more memory than there is, and the
+    whole preparation ends. With it the allocation fails, and the object is one of the failures.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = size + share if most == resource.RLIM_INFINITY else min(size + share, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 @lru_cache(maxsize=1)  # so that each worker starts one thread

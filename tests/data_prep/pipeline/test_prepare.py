@@ -1,4 +1,6 @@
+import os
 import pickle
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from data_prep.readers.image import resize_source
 from data_prep.source import ArrayRow, Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms.zernike import zernike_moments
-from spectral_ssl.ground.errors import UserError
+from spectral_ssl.ground.errors import ObjectError, UserError
 
 SMALL = zernike_basis(6, 3, points=128)
 
@@ -78,6 +80,22 @@ def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, work
     images = [partial(_image, value) for value in range(40)]
     survey = find_image_basis(_source(*images[:20], HUGE, *images[20:], kind="images"))
     assert survey.shape == (1, 5, 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are limited on Linux only")
+def test_a_worker_has_its_share_of_the_memory(tmp_path: Path) -> None:
+    """Reserve more than a worker's share, without touching it; the system allows that, and would kill for its use."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for part, failures in ((0.6, ("needs more memory than there is",)), (0.3, ("a cloud with a shape",))):
+        bomb = partial(_reserve, int(part * memory))
+        made = prepare_maps(_source(*map(_cloud, range(40)), bomb), SMALL, tmp_path / f"{part}.h5", workers=2)
+        assert len(made) == 40
+        assert [reason.startswith(failures[0]) for _, reason in made.failures] == [True], made.failures
+
+
+def _reserve(size: int) -> np.ndarray:
+    np.empty(size, np.uint8)
+    raise ObjectError("a cloud with a shape of its own")
 
 
 def test_rows_have_ids_labels_and_splits(tmp_path: Path) -> None:
