@@ -4,7 +4,7 @@ PYTHON ?= python3
 MODELNET10 ?= workspace/raw/modelnet10
 BIN := .venv/bin
 
-.PHONY: demo test soak check docs hashes audit bench encoders clean
+.PHONY: demo test soak check docs hashes audit bench encoders gpu clean
 
 demo: .venv/installed
 	$(BIN)/spectral-ssl demo
@@ -44,6 +44,10 @@ audit:
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	build/audit/bin/pip-audit --requirement requirements-hashed.txt --disable-pip --require-hashes
+
+# needs a CUDA device. From a checkout, with the torch of $(PYTHON), because that of .venv is a CPU build
+gpu:
+	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/gpu.py
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/transforms.py --out benchmarks/results/transforms.json
