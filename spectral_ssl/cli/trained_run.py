@@ -25,7 +25,9 @@ def complete(
             raise UserError("two samples", f"{file} and --like {options.like}", "give one of them")
         options = replace(options, like=file)
     written = load_verb("complete")(**vars(options))
-    show(f"{written} and {written.with_suffix('.png')}")
+    # the surfaces of shapes first, which a person reads; their coefficients are for the experienced
+    figures = [written.with_name(f"{written.stem}{ending}.png") for ending in ("-shapes", "", "-moments", "-path")]
+    show(f"{written} and {', '.join(str(figure) for figure in figures if figure.exists())}")
 
 
 def evaluate(options: EvaluateOptions, as_json: JsonOption = False, quiet: QuietOption = False) -> None:

@@ -68,6 +68,9 @@ def _describe(error: Any) -> UserError:
     value = _find_value(flags)
     if value is not None:
         got = f"{flags[0]} {value} ({got})"
+    if context is not None and context.parent is None and got.startswith("No such option") and "(" not in got:
+        # Most options belong to a command, and the parser reads them as options of the whole program.
+        return UserError("wrong options", got, "put options after the name of a command: `spectral-ssl COMMAND ...`")
     return UserError("wrong options", got, _find_hint(error) or f"see `{command} --help`")
 
 

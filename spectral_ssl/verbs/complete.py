@@ -132,6 +132,8 @@ def _find_sample(options: CompleteOptions, run: TrainedRun, maps: MapFile) -> _C
         if is_file:
             say(f"{name} is taken for the object of {maps.path}; ./{name} is the file in the present folder")
         return _ChosenMaps(rows=np.array([maps.ids.index(name)]), ids=[name], file=None)
+    if Path(options.like).is_dir():
+        raise UserError("a folder, not one file", name, "give one of its files")
     if not is_file:
         near = find_near_name(name, maps.ids)
         hint = f"did you mean {near!r}? " if near else ""

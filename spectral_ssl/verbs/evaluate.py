@@ -36,13 +36,14 @@ from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_json
-from spectral_ssl.ground.progress import busy
+from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.run_folder import read_metrics
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.options import takes_options
 from spectral_ssl.planning.run_options import EvaluateOptions
 
+UNEQUAL = 1.25  # ratio of the seconds of two trainings above which their scores do not compare methods
 MOST_VALUES = 2**30  # numbers of 4 bytes in all predictions of one row
 
 Predict = Callable[[Example], Tensor]
@@ -109,10 +110,32 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         "differences": compare_errors(errors, [name for name in errors if name in {INPUT_ITSELF, "regression"}]),
         "environment": environment(),
     }
+    result["trained"] = [_describe_training(run) for run in (main, *others)]
     if processes.is_main:
+        if others:
+            _say_trainings(result["trained"])
         result |= _draw(evaluation, options, methods)
         write_json(path, result)
     return {**result, "path": str(path)}
+
+
+def _describe_training(run: TrainedRun) -> dict[str, Any]:
+    """Tell how long a run was trained."""
+    place = run.checkpoint["place"]
+    done = {name: place[name] for name in ("epoch", "step", "seconds")}
+    return {"run": run.folder.name, "method": run.plan.method, **done, "epochs": run.plan.train.epochs}
+
+
+def _say_trainings(trained: Sequence[dict[str, Any]]) -> None:
+    """Say how long each run was trained, because a longer training often explains a better score."""
+    for each in trained:
+        say(
+            f"{each['run']} ({each['method']}): {each['step']} steps in {each['seconds'] / 60:.1f} min, "
+            f"{each['epoch']} of {each['epochs']} epochs"
+        )
+    seconds = [max(each["seconds"], 1.0) for each in trained]
+    if max(seconds) > UNEQUAL * min(seconds):
+        say("these runs did not train equally long: the differences are not those of their methods alone")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """``pretrain``: train a pretext task on a map file."""
 
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,10 @@ def _say_next(run: TrainedRun, maps: MapFile, workspace: str) -> None:
     """Say whether the time limit ended the training, and which command comes next (it ends with ``workspace``)."""
     name, train = shlex.quote(str(run.folder)), run.plan.train
     place = run.checkpoint["place"]
+    if maps.basis.kind == "pixels" or run.plan.task == "complete-shape":
+        with suppress(UserError):  # a method without completions
+            run.require_completions()
+            say(f"predictions: spectral-ssl complete --run {name}{workspace}; their scores: `evaluate` with the same")
     if place["epoch"] < train.epochs:
         done = f"step {place['step']}, with {place['epoch']} of {train.epochs} epochs complete"
         say(
