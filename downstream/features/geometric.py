@@ -23,7 +23,7 @@ def to_pyg(
     features: str | Path | Features | None = None,
     standardise: bool = True,
 ) -> "InMemoryDataset":
-    """Put the samples of a map file into a data set of torch-geometric, in memory.
+    """Make a data set of torch-geometric from the samples of a map file, in memory.
 
     Parameters
     ----------
