@@ -7,8 +7,8 @@ The script needs nothing but the package: it prepares the built-in shapes and di
 tests that are marked ``gpu`` if pytest is installed. Then each case trains the same few steps on the
 CPU and on the device in float32, and the losses are compared. Then it trains on the device for
 ``--minutes`` with the default precision. The result holds the samples a second, the share of time
-that training waited for data, the largest memory, and the share of the speed of a matrix product.
-It is written to benchmarks/results/gpu-NAME.json, where NAME is that of the device.
+that training waited for data, the largest memory, and the speed in parts of that of a matrix product in
+float32. It is written to benchmarks/results/gpu-NAME.json, where NAME is that of the device.
 """
 
 import argparse
@@ -100,10 +100,11 @@ def measure(
     before = time.monotonic()
     losses = {}
     for place in dict.fromkeys(("cpu", device.type)):
+        before_counting = basic_layers.available
         basic_layers.available = False  # The counter of torch does not know the compiled layers.
         with FlopCounterMode(display=False) as counter:
             row = train(case, data, place, folder / f"short-{place}", **short)
-        basic_layers.available = True
+        basic_layers.available = before_counting
         losses[place] = row["loss"]
     work = counter.get_total_flops() / place_of(folder / f"short-{device.type}")["step"]
     compared = time.monotonic() - before

@@ -145,7 +145,7 @@ def _read_headers(source: Source) -> _Seen:
             except OSError as error:  # The file or its disk has disappeared.
                 seen.reason = f"cannot be read: {error.strerror or error}"
             except MemoryError:
-                seen.reason = "needs more memory than there is"
+                seen.reason = "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"
     return seen
 
 

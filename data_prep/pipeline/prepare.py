@@ -358,7 +358,7 @@ def _precompile(*, unless_compiled: bool = False) -> None:
 # A Dask worker may run several tasks in threads of one process. Readers use
 # `warnings.catch_warnings`, which is not thread-safe. So a process runs one batch at a time.
 _batch_lock = threading.Lock()
-TOO_LARGE = "needs more memory than there is"
+TOO_LARGE = "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"
 
 
 def _transform(items: Sequence[Item], basis: Basis, up: UpRule, keep_points: bool) -> list[Outcome]:

@@ -96,7 +96,7 @@ def file_to_map(path: Path, basis: Basis, up: str | None = None) -> SingleMap:
     except ObjectError as error:
         raise UserError("the object cannot be used", f"{path} ({error})", "repair it, or give another file") from error
     except MemoryError as error:
-        raise UserError("the object needs more memory than there is", str(path), "give a smaller file") from error
+        raise UserError("the object needs too much memory", str(path), "give a smaller file") from error
 
 
 def _is_file(path: Path) -> bool:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ _Result = TypeVar("_Result")
 # At the end of a round the workers wait for the last one, which costs about one part in twice this
 # number.
 ROUND = 64
+MEMORY_OF_A_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 SECONDS_TO_CONNECT = 20
 SECONDS_BETWEEN_CHECKS = 0.5  # Interval at which a worker checks that its parent is alive.
 
@@ -72,7 +73,7 @@ def run_batches(
             workers = _count_workers(client, scheduler)
             stack.enter_context(joblib.parallel_config(backend="dask", client=client))
         parent = os.getpid() if scheduler is None else None
-        share = _count_memory() // workers if scheduler is None else 0
+        share = _count_memory() // (workers + 1) if scheduler is None else 0
         options = {"return_as": "generator_unordered", "pre_dispatch": "3*n_jobs", "batch_size": 1}
         parallel = stack.enter_context(joblib.Parallel(**options))
         for start in range(0, len(batches), ROUND * workers):
@@ -116,10 +117,14 @@ def _numbered(
 
 
 def _count_memory() -> int:
-    """Return the bytes of memory of this machine, or 0 where processes cannot be limited."""
+    """Return the bytes of memory of this machine or container, or 0 where processes cannot be limited."""
     if sys.platform != "linux":
         return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in MEMORY_OF_A_CONTAINER:
+        with suppress(OSError, ValueError):  # "max" is no number
+            limits.append(int(Path(path).read_text(encoding="ascii")))
+    return min(limits)
 
 
 @lru_cache(maxsize=1)  # so that the limit does not grow with the process

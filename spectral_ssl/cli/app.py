@@ -155,7 +155,8 @@ def main() -> None:
         if not _is_lack_of_memory(error):
             raise
         what_to_do = "give smaller batches (--set train.batch_size=...), networks or files, or fewer --workers"
-        _print_on_main(f"spectral-ssl: not enough memory: got {one_line(str(error))[:150]}; {what_to_do}")
+        got = one_line(error)[:150] or "no details"
+        _print_on_main(f"spectral-ssl: not enough memory: got {got}; {what_to_do}")
         sys.exit(2)
 
 

@@ -7,7 +7,6 @@ import glob
 import json
 import math
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import getnode
 
 from spectral_ssl.ground.errors import UserError
 
@@ -88,46 +86,35 @@ def atomic_path(target: Path, *, overwrite: bool = True, make_folder: bool = Tru
 
 def temporary_prefix(target: Path) -> str:
     """Return the start of the temporary name of a target, which tells who writes it."""
-    return f".{target.name}.{'-'.join(_name_machine())}-{os.getpid()}."
+    return f".{target.name}.{_name_system()}-{os.getpid()}."
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what ended processes of this machine have left of the same target: files or folders.
+    """Remove what killed processes have left of the same target since this machine started: files or folders.
 
-    Processes of another machine, or of another container that runs, are taken to be alive.
+    Processes of another machine, of another container, or before the last start are taken to be
+    alive, because a shared disk may hold the files of all of them.
     """
-    if os.name != "posix":
+    own = _name_system()
+    if not own:
         return
     for rest in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        writer = rest.name.removeprefix(f".{target.name}.").partition(".")[0].split("-")
-        if len(writer) == 4 and writer[3].isdecimal() and not _may_live(*writer):
+        writer = rest.name.removeprefix(f".{target.name}.").partition(".")[0]
+        system, _, process = writer.partition("-")
+        if system == own and process.isdecimal() and not _is_alive(int(process)):
             with suppress(OSError):  # another user's
                 shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
 
 
 @lru_cache(maxsize=1)
-def _name_machine() -> tuple[str, str, str]:
-    """Return short names of this machine, of its start, and of the container, whose processes have own numbers."""
-    facts = []
-    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
-        try:
-            facts.append(Path(path).read_text(encoding="ascii").strip())
-        except (OSError, ValueError):
-            facts.append("")
-    with suppress(OSError):
-        facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    # Copies of a virtual machine may have one machine-id, so its network address counts too.
-    machine, start, container = facts[0] + platform.node() + hex(getnode()), facts[1], "".join(facts[2:])
-    short = [sha256(fact.encode()).hexdigest()[:6] for fact in (machine, start, container)]
-    return short[0], short[1], short[2]
-
-
-def _may_live(machine: str, start: str, container: str, process: str) -> bool:
-    """Tell whether the process that wrote such a name may still write."""
-    own = _name_machine()
-    if machine != own[0] or (start == own[1] and container != own[2]):
-        return True
-    return start == own[1] and _is_alive(int(process))
+def _name_system() -> str:
+    """Return a short name of what numbers processes: a start of a machine and a container; empty if it is unknown."""
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        container = Path("/proc/self/ns/pid").stat().st_ino
+    except (OSError, ValueError):  # not Linux
+        return ""
+    return sha256(f"{start} {container}".encode()).hexdigest()[:8]
 
 
 def _is_alive(process: int) -> bool:

@@ -1,4 +1,3 @@
-import os
 import pickle
 import sys
 from functools import partial
@@ -17,6 +16,7 @@ from data_prep.pipeline.image_survey import find_image_basis
 from data_prep.pipeline.object_to_map import object_to_map, rows_to_maps
 from data_prep.pipeline.prepare import prepare_maps
 from data_prep.pipeline.shape_to_map import cloud_to_map
+from data_prep.pipeline.workers import _count_memory
 from data_prep.readers.image import resize_source
 from data_prep.source import ArrayRow, Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
@@ -76,7 +76,9 @@ def test_result_does_not_depend_on_order_or_other_objects(tmp_path: Path) -> Non
 def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, workers: int) -> None:
     loaders = [_cloud(seed) for seed in range(40)]
     made = prepare_maps(_source(*loaders[:20], HUGE, *loaders[20:]), SMALL, tmp_path / "a.h5", workers=workers)
-    assert made.failures == (("object-20", "needs more memory than there is"),)
+    assert made.failures == (
+        ("object-20", "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"),
+    )
     images = [partial(_image, value) for value in range(40)]
     survey = find_image_basis(_source(*images[:20], HUGE, *images[20:], kind="images"))
     assert survey.shape == (1, 5, 5)
@@ -85,8 +87,8 @@ def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, work
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are limited on Linux only")
 def test_a_worker_has_its_share_of_the_memory(tmp_path: Path) -> None:
     """Reserve more than a worker's share, without touching it; the system allows that, and would kill for its use."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for part, failures in ((0.6, ("needs more memory than there is",)), (0.3, ("a cloud with a shape",))):
+    memory = _count_memory()
+    for part, failures in ((0.6, ("needs too much memory",)), (0.2, ("a cloud with a shape",))):
         bomb = partial(_reserve, int(part * memory))
         made = prepare_maps(_source(*map(_cloud, range(40)), bomb), SMALL, tmp_path / f"{part}.h5", workers=2)
         assert len(made) == 40
