@@ -182,7 +182,7 @@ class MapFile:
         ------
         UserError
             When the file is damaged, a map has changed since the file was made, or a value is NaN or
-        infinite.
+            infinite.
         """
         with _one_thread, open_hdf5(self.path, SCHEMA, MAKE_AGAIN) as file:
             maps = _read_rows(self._open_column(file, "maps"), rows)

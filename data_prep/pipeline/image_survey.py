@@ -14,7 +14,7 @@ from data_prep.basis import Basis, pixel_basis
 from data_prep.readers.image import LARGEST, SMALLEST, ImageLoader
 from data_prep.readers.images.rules import ImageRules
 from data_prep.source import ArrayRow, Item, Shape, Source, advise_on_files
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import TOO_LARGE, ObjectError, UserError
 from spectral_ssl.ground.progress import progress
 
 FIRST_IMAGES = 32  # Number of images to load from a source whose loaders have no headers.
@@ -145,7 +145,7 @@ def _read_headers(source: Source) -> _Seen:
             except OSError as error:  # The file or its disk has disappeared.
                 seen.reason = f"cannot be read: {error.strerror or error}"
             except MemoryError:
-                seen.reason = "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"
+                seen.reason = TOO_LARGE
     return seen
 
 

@@ -34,7 +34,7 @@ from data_prep.pipeline.work_folder import (
 )
 from data_prep.pipeline.workers import run_batches
 from data_prep.source import ArrayRow, Item, Source, UpRule, advise_on_files, collect_notes
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import TOO_LARGE, ObjectError, UserError
 from spectral_ssl.ground.files import publish
 from spectral_ssl.ground.provenance import created_by
 
@@ -358,7 +358,6 @@ def _precompile(*, unless_compiled: bool = False) -> None:
 # A Dask worker may run several tasks in threads of one process. Readers use
 # `warnings.catch_warnings`, which is not thread-safe. So a process runs one batch at a time.
 _batch_lock = threading.Lock()
-TOO_LARGE = "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"
 
 
 def _transform(items: Sequence[Item], basis: Basis, up: UpRule, keep_points: bool) -> list[Outcome]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.maps.reader import MapFile, open_maps
 from downstream.features.store import Features, read_features
-from pretext.data.standardise import Standardiser
+from pretext.data.torch_dataset import MapDataset
 from spectral_ssl.ground.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,32 +61,27 @@ def to_pyg(
     from torch_geometric.data import Data, InMemoryDataset
 
     opened = maps if isinstance(maps, MapFile) else open_maps(maps)
-    rows = opened.rows(split)
-    if not len(rows):
-        got = f"{opened.path} with {sorted(set(opened.splits.tolist()))}"
-        raise UserError(f"no samples in split {split!r}", got, "give another split")
-    stored = opened.read(rows)
-    values = Standardiser.of(opened)(stored) if standardise else torch.from_numpy(stored)  # (N, C, H, W)
-    columns = {"map": values[:, None], "y": torch.from_numpy(opened.labels[rows])[:, None]}
-    if opened.has_points:
-        columns["pos"] = torch.from_numpy(opened.read_points(rows))  # (N, P, 3)
+    stored = MapDataset(opened, split, standardise=standardise, points=opened.has_points)
+    ids = [opened.ids[row] for row in stored.rows]
+    names = ("map", "pos", "y") if opened.has_points else ("map", "y")
+    samples_of_file = [dict(zip(names, parts, strict=True)) for parts in stored.__getitems__([*range(len(ids))])]
     if features is not None:
         found = features if isinstance(features, Features) else read_features(Path(features))
-        columns["features"] = torch.from_numpy(_match(found, opened, rows))[:, None]  # (N, 1, D)
+        for sample, row in zip(samples_of_file, torch.from_numpy(_match(found, ids)), strict=True):
+            sample["features"] = row[None]  # (1, D)
     samples = InMemoryDataset()
     samples.data, samples.slices = InMemoryDataset.collate(
         [
-            Data(id=opened.ids[row], **{name: column[number] for name, column in columns.items()})
-            for number, row in enumerate(rows)
+            Data(**{**sample, "map": sample["map"][None], "y": sample["y"][None], "id": identity})
+            for identity, sample in zip(ids, samples_of_file, strict=True)
         ]
     )
     return samples
 
 
-def _match(features: Features, maps: MapFile, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the features (N, D) of rows of a map file, by their ids."""
+def _match(features: Features, ids: list[str]) -> NDArray[np.float32]:
+    """Return the features (N, D) of samples by their ids."""
     places = {identity: place for place, identity in enumerate(features.ids)}
-    ids = [maps.ids[row] for row in rows]
     missing = [identity for identity in ids if identity not in places]
     if missing:
         got = f"{len(missing)} of {len(ids)}, such as {missing[0]}"

@@ -57,6 +57,10 @@ class Interrupted(Exception):
         self.status = status
 
 
+# the reason of an object that does not fit into the memory of its process
+TOO_LARGE = "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"
+
+
 class ObjectError(Exception):
     """One object of many cannot be used: it becomes a row of ``/failures`` with this reason, and work continues."""
 

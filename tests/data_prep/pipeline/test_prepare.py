@@ -21,7 +21,7 @@ from data_prep.readers.image import resize_source
 from data_prep.source import ArrayRow, Image, Item, Shape, Source
 from data_prep.sources.catalogue import open_source
 from data_prep.transforms.zernike import zernike_moments
-from spectral_ssl.ground.errors import ObjectError, UserError
+from spectral_ssl.ground.errors import TOO_LARGE, ObjectError, UserError
 
 SMALL = zernike_basis(6, 3, points=128)
 
@@ -76,9 +76,7 @@ def test_result_does_not_depend_on_order_or_other_objects(tmp_path: Path) -> Non
 def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, workers: int) -> None:
     loaders = [_cloud(seed) for seed in range(40)]
     made = prepare_maps(_source(*loaders[:20], HUGE, *loaders[20:]), SMALL, tmp_path / "a.h5", workers=workers)
-    assert made.failures == (
-        ("object-20", "needs too much memory; repeat with --overwrite and fewer --workers, or leave it out"),
-    )
+    assert made.failures == (("object-20", TOO_LARGE),)
     images = [partial(_image, value) for value in range(40)]
     survey = find_image_basis(_source(*images[:20], HUGE, *images[20:], kind="images"))
     assert survey.shape == (1, 5, 5)
@@ -88,7 +86,7 @@ def test_an_object_that_does_not_fit_into_memory_is_counted(tmp_path: Path, work
 def test_a_worker_has_its_share_of_the_memory(tmp_path: Path) -> None:
     """Reserve more than a worker's share, without touching it; the system allows that, and would kill for its use."""
     memory = _count_memory()
-    for part, failures in ((0.6, ("needs too much memory",)), (0.2, ("a cloud with a shape",))):
+    for part, failures in ((0.6, (TOO_LARGE,)), (0.2, ("a cloud with a shape",))):
         bomb = partial(_reserve, int(part * memory))
         made = prepare_maps(_source(*map(_cloud, range(40)), bomb), SMALL, tmp_path / f"{part}.h5", workers=2)
         assert len(made) == 40
