@@ -13,8 +13,11 @@ from PIL import Image
 from downstream.study.answers import AnswerStore
 from downstream.study.design import REAL, SPOILT, StudyConfig, schedule
 from downstream.study.folder import CONSENT, IMAGES, Compared, Study
+from downstream.study.site import Limits
 
 SECRET = "the-secret-of-the-link"
+SHORT = 0.03  # seconds: the shortest exposure there is
+GENEROUS = Limits(requests=(1e6, 10**6), joining=(1e6, 10**6), codes=(1e6, 10**6))
 
 
 def write_study(folder: Path, config: StudyConfig, methods: int = 3, size: int = 16) -> Study:
