@@ -6,12 +6,13 @@ are trained together::
 
     y -> z -> y    z1 = mean + sqrt(variance) e,  (mean, variance) = Q(y);   a1 = G(H(x), z1)
     z -> y -> z    z2 ~ N(0, 1);                                             a2 = G(H(x), z2)
-    step D1, D2 on  BCE(Di(x, y), 1) / 2 + BCE(Di(x, ai), 0) / 2
-    step H, G, Q on BCE(D1(x, a1), 1) + BCE(D2(x, a2), 1) + 10 E(a1, y) + 0.01 KL(Q(y) || N(0, 1)) + 0.5 |Q(a2) - z2|
+    step D1, D2 on  BCE(Di(y), 1) / 2 + BCE(Di(ai), 0) / 2
+    step H, G, Q on BCE(D1(a1), 1) + BCE(D2(a2), 1) + 10 E(a1, y) + 0.01 KL(Q(y) || N(0, 1)) + 0.5 |Q(a2) - z2|
 
 KL is summed over the latent's dimensions. The last term is the mean absolute error of Q's mean; its
-gradient goes to H and G, not to Q. As in the paper there are two discriminators. They are those of
-pix2pix with its loss (the paper's code uses least squares). Both cycles are trained on the whole
+gradient goes to H and G, not to Q. As in the paper's code there are two discriminators, which do
+not see the condition. Each classifies patches at two scales, whose losses are added. The loss is
+that of pix2pix (the paper's code has least squares). Both cycles are trained on the whole
 batch (in the paper's code on one half each).
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of the
@@ -27,7 +28,7 @@ from pretext.data.batch import Example, Problem
 from pretext.losses.adversarial import discriminator_loss, fill_from_target, generator_loss
 from pretext.losses.reconstruction import Loss, check_loss, sample_error
 from pretext.method import MethodDefaults
-from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
+from pretext.networks.discriminators import PointDiscriminator, TwoScaleDiscriminator
 from pretext.networks.encoder_decoder import build_encoder_and_generator, compute_bottleneck
 from pretext.optimisation import OptimisationStep, OptimisationSteps
 from pretext.randomness import randn
@@ -94,6 +95,12 @@ class LatentEncoder(nn.Module):
         return mean, log_variance.clamp(*LOG_LIMITS)
 
 
+def _logits_by_scale(discriminator: nn.Module, maps: Tensor) -> tuple[Tensor, ...]:
+    """Compute the logits (B, P) of maps (B, C, S, S) at each scale of a discriminator."""
+    logits = discriminator(maps)
+    return logits if isinstance(logits, tuple) else (logits,)
+
+
 class BicycleGAN(MethodDefaults, nn.Module):
     """H, G, Q, D1 and D2 with their optimisers.
 
@@ -112,11 +119,10 @@ class BicycleGAN(MethodDefaults, nn.Module):
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(problem, config.width, config.code, config.latent)
         self.reader = LatentEncoder(problem, config.width, config.code, config.latent)
-        channels = problem.condition[0] + problem.target[0]
         self.discriminators = nn.ModuleList(
-            PointDiscriminator(channels, config.code)
+            PointDiscriminator(problem.target[0], config.code)
             if problem.target[1:] == (1, 1)
-            else PatchDiscriminator((channels, *problem.target[1:]), config.width)
+            else TwoScaleDiscriminator(problem.target, config.width)
             for _ in range(2)
         )
         main = [*self.encoder.parameters(), *self.generator.parameters(), *self.reader.parameters()]
@@ -142,7 +148,8 @@ class BicycleGAN(MethodDefaults, nn.Module):
         -------
         dict of str to float
             ``loss`` (E of a1), ``divergence`` (KL), ``latent`` (error of the latent that Q predicts
-            from a2), ``adversarial`` and ``discriminator`` (mean of the two).
+            from a2), ``adversarial`` and ``discriminator`` (mean of the two, each the sum of its
+            scales).
         """
         config = self.config
         bottleneck, skips = compute_bottleneck(self.encoder, example.condition, self.config.skips)
@@ -150,18 +157,17 @@ class BicycleGAN(MethodDefaults, nn.Module):
         drawn = randn(2, *mean.shape, generator=generator, rows_in=1)
         latents = [mean + torch.exp(log_variance / 2) * drawn[0], drawn[1]]  # z1, z2
         predictions = [self.generator(bottleneck, latent, skips) for latent in latents]  # a1, a2
-        real = torch.cat([example.condition, example.target], dim=1)
-        fakes = [
-            torch.cat([example.condition, fill_from_target(prediction, example)], dim=1) for prediction in predictions
-        ]
-        discrimination = self._discriminator_loss(real, [fake.detach() for fake in fakes])
+        fakes = [fill_from_target(prediction, example) for prediction in predictions]
+        discrimination = self._discriminator_loss(example.target, [fake.detach() for fake in fakes])
         yield OptimisationStep(self.optimizers["discriminator"], discrimination)
 
         self.discriminators.requires_grad_(False)  # they only pass gradients on to G
         losses = [
-            generator_loss(discriminator(fake)) for discriminator, fake in zip(self.discriminators, fakes, strict=True)
+            generator_loss(logits)
+            for discriminator, fake in zip(self.discriminators, fakes, strict=True)
+            for logits in _logits_by_scale(discriminator, fake)
         ]
-        adversarial = torch.stack(losses).mean()
+        adversarial = torch.stack(losses).sum() / 2
         error = sample_error(predictions[0], example, config.loss, self.problem).mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
         # If Q were trained on this term, Q and G could hide z in details that have no meaning.
@@ -178,10 +184,13 @@ class BicycleGAN(MethodDefaults, nn.Module):
     def _discriminator_loss(self, real: Tensor, fakes: list[Tensor]) -> Tensor:
         """Average the losses of the two discriminators, each on the predictions of its own cycle."""
         losses = [
-            discriminator_loss(discriminator(real), discriminator(fake))
+            discriminator_loss(real_logits, fake_logits)
             for discriminator, fake in zip(self.discriminators, fakes, strict=True)
+            for real_logits, fake_logits in zip(
+                _logits_by_scale(discriminator, real), _logits_by_scale(discriminator, fake), strict=True
+            )
         ]
-        return torch.stack(losses).mean()
+        return torch.stack(losses).sum() / 2
 
     def _sample_completions(self, condition: Tensor, modes: int, generator: torch.Generator) -> Tensor:
         """Draw predictions (B, K, C, S, S) for conditions (B, C, S, S), each with a z ~ N(0, 1)."""

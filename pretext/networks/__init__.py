@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pretext.networks.discriminators import GlobalDiscriminator as GlobalDiscriminator
     from pretext.networks.discriminators import PatchDiscriminator as PatchDiscriminator
     from pretext.networks.discriminators import PointDiscriminator as PointDiscriminator
+    from pretext.networks.discriminators import TwoScaleDiscriminator as TwoScaleDiscriminator
     from pretext.networks.encoder_decoder import Encoder as Encoder
     from pretext.networks.encoder_decoder import Generator as Generator
     from pretext.networks.encoder_decoder import LatentOptimiser as LatentOptimiser
@@ -65,6 +66,7 @@ PUBLIC_NAMES = {
     "PointDiscriminator": "pretext.networks.discriminators",
     "PointwiseEncoder": "pretext.networks.pointwise",
     "PointwiseGenerator": "pretext.networks.pointwise",
+    "TwoScaleDiscriminator": "pretext.networks.discriminators",
     "apply_linear": "pretext.networks.basic_layers",
     "build_encoder": "pretext.networks.choose_encoder",
     "build_encoder_and_generator": "pretext.networks.encoder_decoder",

@@ -144,9 +144,9 @@ def apply_linear(rows: Tensor, layer: nn.Linear) -> Tensor:
     return functional.linear(rows, weight, bias)
 
 
-def build_norm(channels: int) -> nn.GroupNorm:
-    """Build a group normalisation of at most 8 groups.
+def build_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
+    """Build a group normalisation of at most 8 groups, with weights of its own (``affine``) or without.
 
     Each sample is normalised by itself, so the result does not depend on its batch.
     """
-    return nn.GroupNorm(math.gcd(8, channels), channels)
+    return nn.GroupNorm(math.gcd(8, channels), channels, affine=affine)

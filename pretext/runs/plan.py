@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, parse_toml, to_toml
+from spectral_ssl.ground.progress import say
+
+DISCRIMINATOR = "discriminator"  # the name of its optimiser in every adversarial method
 
 
 @dataclass(frozen=True)
@@ -143,3 +147,52 @@ class Plan:
             if name not in parameters or parameters[name].shape != value.shape:
                 there = tuple(parameters[name].shape) if name in parameters else "nothing"
                 raise ValueError(f"{name} of shape {tuple(value.shape)} in the config, {there} in the file")
+
+
+def _is_of_discriminator(name: str) -> bool:
+    return name.split(".")[0] in (DISCRIMINATOR, f"{DISCRIMINATOR}s")
+
+
+def fit_discriminator(plan: Plan, standardiser: Standardiser, content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a checkpoint's content, with a new discriminator if its own has layers of an earlier version.
+
+    Features and predictions come from other networks, so such a run stays useful.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the run was trained on, and how.
+    standardiser : Standardiser
+        Basis and statistics of its data.
+    content : dict
+        The checkpoint's content; it is left as it is.
+    folder : Path
+        The run folder, for the line that says so.
+
+    Returns
+    -------
+    dict
+        The same content if all shapes fit.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of another network do not fit the plan.
+    """
+    given = content["model"]
+    try:
+        with torch.device("meta"):  # shapes without values
+            wanted = plan.build(standardiser).state_dict()
+    except (RuntimeError, TypeError):
+        return content  # a network whose construction depends on values
+    shapes = [{name: value.shape for name, value in state.items()} for state in (wanted, given)]
+    wrong = {name for name in wanted.keys() | given.keys() if shapes[0].get(name) != shapes[1].get(name)}
+    if not wrong or not all(map(_is_of_discriminator, wrong)):
+        plan.check_sizes(standardiser, given)
+        return content
+    built = plan.build(standardiser)
+    fresh = {name: value for name, value in built.state_dict().items() if _is_of_discriminator(name)}
+    kept = {name: value for name, value in given.items() if not _is_of_discriminator(name)}
+    optimisers = {**content["optimizers"], DISCRIMINATOR: built.optimizers[DISCRIMINATOR].state_dict()}
+    say(f"{folder}: its discriminator is of an earlier version; a resumed training begins with a new one")
+    return {**content, "model": {**kept, **fresh}, "optimizers": optimisers}

@@ -20,7 +20,7 @@ from pretext.networks.feature_layers import DEFAULT, select_layer
 from pretext.pretrained.folder import save_encoder, send_encoder
 from pretext.randomness import seeded_generator
 from pretext.runs.inputs import check_up_of_maps, generate_maps, require_finite
-from pretext.runs.plan import Plan
+from pretext.runs.plan import Plan, fit_discriminator
 from pretext.runs.whitening import Whitening, fit_whitening, sample_universe_maps
 from pretext.runs.whitening_file import read_whitening
 from pretext.training.checkpoint import Progress, load_last_good
@@ -383,7 +383,7 @@ def load_run(folder: Path | str) -> TrainedRun:
         if content["mean"].shape != basis.shape or content["std"].shape != basis.shape:
             raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {basis.shape}")
         standardiser = Standardiser.from_statistics(basis, content["mean"], content["std"])
-        plan.check_sizes(standardiser, content["model"])
+        content = fit_discriminator(plan, standardiser, content, folder)
         method = plan.build(standardiser)
         method.load_state_dict(content["model"])
         for name, optimizer in method.optimizers.items():

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from pretext.data.batch import Example, Problem
 from pretext.methods.mr_gan.dilated_generator import DilatedGenerator, GlobalLocalDiscriminator
-from pretext.methods.mr_gan.residual_generator import ResidualGenerator
+from pretext.methods.mr_gan.residual_generator import EnlargementDiscriminator, ResidualGenerator
 from pretext.methods.mr_gan.unet import UNet
-from pretext.networks.discriminators import GlobalDiscriminator, PatchDiscriminator, PointDiscriminator
+from pretext.networks.discriminators import PatchDiscriminator, PointDiscriminator
 from pretext.networks.latent_generator import LatentGenerator
 
 Base = Literal["unet", "residual", "dilated", "latent"]
@@ -71,7 +71,7 @@ class BaseDiscriminator(nn.Module):
         if base == "dilated":
             self.network = GlobalLocalDiscriminator(problem.target, width)
         elif base == "residual":
-            self.network = GlobalDiscriminator(problem.target, width)
+            self.network = EnlargementDiscriminator(problem.target[0], width)
         elif problem.target[1:] == (1, 1):
             self.network = PointDiscriminator(channels, code)
         else:

@@ -9,17 +9,18 @@ the hole all channels are exactly 0, which no 8-bit grey level is (-1 + 2 v / 25
 v).
 
 The discriminators take the completed image alone. One takes the whole image, the other a crop of
-half its sides around the hole; their logits are added. Group normalisation replaces batch
+half its sides around the hole; a linear layer joins them. Group normalisation replaces batch
 normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths, F and s channels
 and side lengths between the convolutions of stride 2 and the dilated ones.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pretext.networks.basic_layers import build_norm
-from pretext.networks.discriminators import GlobalDiscriminator
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -27,6 +28,8 @@ STRIDE, SMALLEST_SIDE = 4, 16
 DILATIONS = (2, 4, 8, 16)
 NOISY_DILATIONS = 2
 FEATURE_SIDE = 4
+WHOLE_HALVINGS = 6  # of the discriminator of the whole image
+BRANCH_FACTOR = 16
 
 
 def _layer(before: int, after: int, side: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -143,29 +146,40 @@ def require_side(height: int, length: int) -> None:
 class GlobalLocalDiscriminator(nn.Module):
     """A discriminator of images (B, C, S, S) that sees the whole image and a crop around the hole.
 
+    5x5 convolutions of stride 2, six for the image and five for the crop, and a linear layer give
+    16 values for each channel of the first convolution (GLCIC: 1024 for 64). Another linear layer
+    computes the logit from both.
+
     Parameters
     ----------
     shape : tuple of int
         Shape (C, H, W) of the images.
     width : int
-        Channels after the first halving.
+        Channels after the first halving; they double with each further one, up to 8 times.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int) -> None:
         super().__init__()
         require_side(*shape[1:])
         self.sides = (shape[1] // 2, shape[2] // 2)
-        self.whole = GlobalDiscriminator(shape, width)
-        self.part = GlobalDiscriminator((shape[0], *self.sides), width)
+        self.whole = _build_branch(shape, width, WHOLE_HALVINGS)
+        self.part = _build_branch((shape[0], *self.sides), width, WHOLE_HALVINGS - 1)
+        self.last = nn.Linear(2 * BRANCH_FACTOR * width, 1)
 
     def forward(self, images: Tensor, weight: Tensor) -> Tensor:
-        """Compute the logits (B, 1) of images, given weights (B, C, S, S) that are above 0 inside the hole.
-
-        GLCIC concatenates 1024 values of each branch and applies one linear layer. A linear layer
-        on a concatenation is the sum of two linear layers, so the two logits are added here.
-        """
-        logits: Tensor = self.whole(images) + self.part(crop_around_hole(images, weight, self.sides))
+        """Compute the logits (B, 1) of images, given weights (B, C, S, S) that are above 0 inside the hole."""
+        crops = crop_around_hole(images, weight, self.sides)
+        logits: Tensor = self.last(torch.cat([self.whole(images), self.part(crops)], dim=1))
         return logits
+
+
+def _build_branch(shape: tuple[int, int, int], width: int, halvings: int) -> nn.Sequential:
+    """Build one half of GLCIC's discriminator, from images (B, C, S, S) to values (B, 16 width)."""
+    widths = [shape[0], *(width * min(2**level, 8) for level in range(halvings))]
+    layers = [_layer(before, after, side=5, stride=2) for before, after in pairwise(widths)]
+    height, length = (-(-side // 2**halvings) for side in shape[1:])  # each halving rounds up
+    last = nn.Linear(widths[-1] * height * length, BRANCH_FACTOR * width)
+    return nn.Sequential(*layers, nn.Flatten(1), last)
 
 
 def crop_around_hole(images: Tensor, weight: Tensor, sides: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""SRGAN's residual generator with noise: MR-GAN's for super-resolution (Ledig et al. 2017; MR-GAN, appendix B.3).
+"""SRGAN's residual generator with noise, and its discriminator (Ledig et al. 2017; MR-GAN, appendix B.3).
 
 A 9x9 convolution, 5 residual blocks and a convolution act on the small image. Pixel shuffling
 doubles its size twice, and a last 9x9 convolution gives the output. Noise maps are concatenated to
@@ -6,8 +6,11 @@ the inputs of 7 convolutions: the first of each block, the one after the blocks,
 first doubling. Everything before the first noise is computed once for K samples.
 
 The condition has the output's size, with each small pixel repeated ``zoom`` x ``zoom`` times (task
-super-resolve). The network takes one pixel of each such square. Group normalisation replaces batch
-normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of
+super-resolve). The network takes one pixel of each such square.
+
+The discriminator takes the enlarged image alone, as MR-GAN's code has it: eight 3x3 convolutions,
+every second of which has a stride of 2, a mean over the image and two linear layers. Group
+normalisation replaces batch normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of
 the small image, F channels.
 """
 
@@ -134,3 +137,32 @@ class ResidualGenerator(nn.Module):
             maps = activation(functional.pixel_shuffle(grow(maps, generator), 2))
         output: Tensor = self.last(maps)
         return output.unflatten(0, (len(condition), samples))
+
+
+class EnlargementDiscriminator(nn.Module):
+    """Classifies images (B, C, S, S) as real or generated, with one logit each.
+
+    Parameters
+    ----------
+    channels : int
+        Number C of channels.
+    width : int
+        Channels of the first convolution (SRGAN: 64); they double with each halving but the last.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        before = width
+        for level in range(4):
+            for stride in (1, 2) if level else (2,):
+                after = width * 2**level
+                layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), build_norm(after), nn.LeakyReLU(0.2)]
+                before = after
+        self.convolve = nn.Sequential(*layers)
+        self.classify = nn.Sequential(nn.Linear(before, 2 * before), nn.LeakyReLU(0.2), nn.Linear(2 * before, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits (B, 1) of images (B, C, S, S)."""
+        logits: Tensor = self.classify(self.convolve(images).mean(dim=(2, 3)))
+        return logits

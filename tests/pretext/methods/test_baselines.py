@@ -7,11 +7,9 @@ import torch
 from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
-from pretext.losses.adversarial import fill_from_target
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.catalogue import METHODS
-from pretext.networks import discriminators
 from pretext.optimisation import run_whole_batch
 
 SHAPE = (2, 9, 9)
@@ -182,27 +180,3 @@ def test_skips_hand_on_what_the_bottleneck_loses(name: str) -> None:
     torch.testing.assert_close(plain.encode(example.condition), with_skips.encode(example.condition))
     answers = [method.complete(example.condition, 1, seeded()) for method in (plain, with_skips)]
     assert not torch.allclose(*answers)
-
-
-@pytest.mark.parametrize("height", [32, 64, 128])
-def test_patches_are_judged_by_what_is_near_them(height: int) -> None:
-    build = build_seeded(discriminators.PatchDiscriminator, 0, (1, height, height), 4)
-    maps = torch.randn(1, 1, height, height, generator=seeded()).requires_grad_()
-    logits = build(maps)
-    assert logits.shape == (1, (height // 8) ** 2)
-    # group normalisation lets far values in through mean and variance only; without it the reach is the kernels' alone
-    for module in build.halve:
-        if isinstance(module, torch.nn.GroupNorm):
-            module.forward = lambda given: given
-    (gradient,) = torch.autograd.grad(build(maps)[0, 0], maps)
-    reached = gradient[0, 0].abs().sum(dim=1).nonzero().max().item()
-    # 3x3 at stride 8 reaches patch 1, whose three 4x4 kernels of stride 2 reach 14 past its corner at 8
-    assert reached == min(8 + 14, height - 1)
-
-
-def test_values_without_weight_are_shown_as_the_target_has_them() -> None:
-    example = batch()
-    weight = (example.weight > 0.5).float()
-    seen = fill_from_target(torch.full_like(example.target, 7.0), example._replace(weight=weight))
-    assert torch.equal(seen[weight == 0], example.target[weight == 0])
-    assert (seen[weight > 0] == 7.0).all()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from made_up import seeded
 from torch.distributions import Normal, kl_divergence
+from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
 from pretext.losses.reconstruction import sample_error
@@ -42,7 +43,15 @@ def test_the_terms_are_those_of_the_paper() -> None:
         bottleneck, skips = method.encoder.with_skips(example.condition)
         first = method.generator(bottleneck, mean + torch.exp(log_variance / 2) * drawn[0], skips)
         second = method.generator(bottleneck, drawn[1], skips)
+        first_logits = [method.discriminators[0](maps) for maps in (example.target, first)]
+        second_logits = [method.discriminators[1](maps) for maps in (example.target, second)]
+        # -log D of the two predictions: a sum over scales and a mean over the two discriminators and their patches.
+        judged = [-functional.logsigmoid(scale).mean() for scale in (*first_logits[1], *second_logits[1])]
+        real = [-functional.logsigmoid(scale).mean() for scale in (*first_logits[0], *second_logits[0])]
+        fake = [-functional.logsigmoid(-scale).mean() for scale in (*first_logits[1], *second_logits[1])]
         expected = {
+            "adversarial": sum(judged).item() / 2,
+            "discriminator": sum(real + fake).item() / 4,
             "loss": sample_error(first, example).mean().item(),
             "latent": (method.reader(second)[0] - drawn[1]).abs().mean().item(),
             "divergence": kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0, 1)).sum(dim=1).mean().item(),
@@ -50,6 +59,16 @@ def test_the_terms_are_those_of_the_paper() -> None:
     losses = run_whole_batch(method, example, seeded())
     for name, value in expected.items():
         assert losses[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_the_discriminators_do_not_see_the_condition() -> None:
+    method, example = make(), batch()
+    seen: list[torch.Tensor] = []
+    for discriminator in method.discriminators:
+        discriminator.register_forward_hook(lambda module, given, output: seen.append(given[0]))
+    run_whole_batch(method, example, seeded())
+    assert [maps.shape[1] for maps in seen] == [example.target.shape[1]] * 6  # real and two kinds of fake, both D
+    assert torch.equal(seen[0], example.target)
 
 
 @pytest.mark.parametrize("term", ["latent_weight", "divergence_weight"])

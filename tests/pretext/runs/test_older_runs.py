@@ -32,6 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "written"
 
 
+NEW_DISCRIMINATORS = ["mr-gan", "mr-gan-inpaint"]
 LATER_SETTINGS = {
     "dynamics": "equation-4",
     "flow_steps": 16,
@@ -95,11 +96,33 @@ def test_a_run_is_resumed_and_then_written_with_groups(
     # 0.1.0 took the mean of the middle two of an even number of samples, and this run has two.
     monkeypatch.setattr(moment_matching, "sample_median", average_middle)
     run = spectral_ssl.pretrain(resume=folder / name, epochs=2, report=False, workspace=folder)
-    assert_same(run.encode_file(open_maps(data_of(name))), "features_of_two_epochs.npz", name)
+    features = run.encode_file(open_maps(data_of(name)))
+    if name in NEW_DISCRIMINATORS:  # its second epoch is against another discriminator
+        with np.load(WRITTEN / "features.npz") as before:
+            assert np.isfinite(features).all()
+            assert not np.array_equal(features, before[name])
+    else:
+        assert_same(features, "features_of_two_epochs.npz", name)
     text = (folder / name / "config.toml").read_text()
     assert text == run.plan.to_toml()
     assert "[method.networks]\n" in text
     assert load_run(folder / name).plan == run.plan
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_only_a_discriminator_of_other_layers_is_replaced(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = torch.load(folder / name / "checkpoints" / "last.pt", weights_only=True)
+    run = load_run(folder / name)
+    assert ("discriminator is of an earlier version" in capsys.readouterr().err) == (name in NEW_DISCRIMINATORS)
+    now, fresh = run.method.state_dict(), run.plan.build(run.standardise).state_dict()
+    for key, value in now.items():
+        is_new = name in NEW_DISCRIMINATORS and key.startswith("discriminator")
+        assert torch.equal(value, fresh[key] if is_new else stored["model"][key]), key
+    for part, optimizer in run.method.optimizers.items():
+        is_new = name in NEW_DISCRIMINATORS and part == "discriminator"
+        assert len(optimizer.state_dict()["state"]) == (0 if is_new else len(stored["optimizers"][part]["state"])), part
 
 
 def test_a_run_without_a_checkpoint_starts_again_with_its_settings(folder: Path) -> None:
