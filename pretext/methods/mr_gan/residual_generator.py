@@ -10,8 +10,8 @@ super-resolve). The network takes one pixel of each such square.
 
 The discriminator takes the enlarged image alone, as MR-GAN's code has it: eight 3x3 convolutions,
 every second of which has a stride of 2, a mean over the image and two linear layers. Group
-normalisation replaces batch normalisation. Letters in shapes: B batch, K samples, C channels, S side lengths of the output, s of
-the small image, F channels.
+normalisation replaces batch normalisation. Letters in shapes: B batch, K samples, C channels, S side
+lengths of the output, s of the small image, F channels.
 """
 
 import torch
