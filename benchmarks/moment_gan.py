@@ -3,12 +3,16 @@
     python benchmarks/moment_gan.py toy --workspace WS                         # 14 runs of at most two minutes
     python benchmarks/moment_gan.py sweep --workspace WS                       # joint objective with L2 (appendix F)
     python benchmarks/moment_gan.py pictures --task translate --minutes 30 --workspace WS
+    python benchmarks/moment_gan.py objectives --minutes 30 --workspace WS     # a loss, a GAN, both, moments (figure 2)
+    python benchmarks/moment_gan.py joint --minutes 30 --workspace WS          # images with an added L1 (figure 13)
     python benchmarks/moment_gan.py cost                                       # time of K samples
 
 ``pictures`` trains on facades at 64 pixels with the recipes mr-gan-* (``--task translate``,
 ``super-resolve`` or ``inpaint``). It trains the variants of ``--cells`` and an L1 (or MSE) baseline
 with the same networks and noise. Its table has diversity and Fréchet distance, each also relative
-to the baseline. Every command can be resumed: an existing run in WS/runs is loaded or resumed. The
+to the baseline. ``objectives`` and ``joint`` are the same with other cells. All three draw samples
+of every cell in one figure, and give the Fréchet distance of as many validation images.
+Every command can be resumed: an existing run in WS/runs is loaded or resumed. The
 script writes benchmarks/results/moment-gan-PART.json. For the toy it also draws one figure next to
 this file. Raw data must be in WS/raw, because nothing is downloaded.
 """
@@ -24,7 +28,11 @@ from typing import Any
 import torch
 
 import spectral_ssl
+from data_prep.maps.reader import open_maps
 from downstream.figures.mixture import draw_points
+from downstream.figures.predictions import draw_images
+from downstream.figures.run import build_image_columns
+from downstream.metrics import compute_image_features, frechet_distance, load_feature_network
 from downstream.metrics.prediction_scores import score_mixture
 from pretext.data.batch import Example, Problem
 from pretext.losses.moment_matching import VARIANTS
@@ -57,6 +65,9 @@ TOY: dict[str, tuple[str, ...]] = {
     "GAN and 10 L1": ("variant=none", "samples=1", "loss=l1", "reconstruction_weight=10"),
 }
 SWEEP = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+JOINT = (0.0, 1.0, 10.0, 100.0)
+IMAGE_PARTS = ("pictures", "objectives", "joint")
+SHOWN_INPUTS, SHOWN_SAMPLES = 4, 2  # of each cell in a figure
 # weights of the paper for the variants and baselines of each task
 PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "translate": {
@@ -78,8 +89,8 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "inpaint": {
-        # The paper has 100, for images in [0, 1].
-        "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=25"),
+        # The paper has 100 times a mean over the whole image in [0, 1]; here it is one over the hole, a fifth of it.
+        "baseline": ("variant=none", "samples=1", "graded_samples=0", "loss=l2", "reconstruction_weight=5"),
         "gaussian-proxy-mr2": (),
         "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
         "gaussian-mr2": ("variant=gaussian-mr2", "graded_samples=0", "centre_weight=10"),
@@ -106,7 +117,7 @@ COST_CASES = {
 def parse_arguments() -> argparse.Namespace:
     """Read the command line, and end with a message if a cell is unknown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["toy", "sweep", "pictures", "cost"])
+    parser.add_argument("part", choices=["toy", "sweep", *IMAGE_PARTS, "cost"])
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--task", choices=list(PICTURES), default="translate")
     parser.add_argument("--data", type=Path, help="map file that replaces the data set of the recipe")
@@ -130,6 +141,16 @@ def list_cells(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     """List the cells of a part by name, with their settings; the part ``cost`` has none."""
     if arguments.part == "pictures":
         return PICTURES[arguments.task] | EXTRA
+    if arguments.part == "objectives":
+        cells = PICTURES[arguments.task] | EXTRA
+        return {name: cells[name] for name in ("reconstruction alone", "GAN alone", "gaussian-proxy-mr2")}
+    if arguments.part == "joint":
+        baseline = PICTURES[arguments.task]["baseline"]
+        loss = next(setting for setting in baseline if setting.startswith("loss="))
+        return {
+            f"{loss[5:].upper()} x {weight:g}": ("variant=gaussian-proxy-mr2", loss, f"reconstruction_weight={weight}")
+            for weight in JOINT
+        }
     if arguments.part == "sweep":
         joint = "variant=gaussian-proxy-mr2", "loss=l2"
         return {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
@@ -139,7 +160,7 @@ def list_cells(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    if arguments.part == "pictures":
+    if arguments.part in IMAGE_PARTS:
         pictures(arguments)
     elif arguments.part == "cost":
         cost(arguments)
@@ -182,14 +203,17 @@ def data_variance(spread: float) -> float:
 def pictures(arguments: argparse.Namespace) -> None:
     """Train on facades, score all runs on the same held-out images, and divide by the scores of the baseline."""
     cells = {"baseline": PICTURES[arguments.task]["baseline"]} | chosen(arguments)
+    part = arguments.task if arguments.part == "pictures" else f"{arguments.task}-{arguments.part}"
     minutes = arguments.minutes or 30.0
     rows: list[dict[str, Any]] = []
+    real: float | None = None
+    runs: dict[str, TrainedRun] = {}
     for name, settings in cells.items():
-        proxy = "proxy" in name
+        proxy = "proxy" in "".join((name, *settings))
         # The predictor is trained once for each family, and the other runs of the family reuse it.
         run_settings = (*settings, "predictor=auto") if proxy else settings
         method = name if name == "bicycle-gan" else "mr-gan"
-        run = trained(
+        run = runs[name] = trained(
             f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", run_settings, minutes, arguments, method
         )
         result = spectral_ssl.evaluate(
@@ -203,8 +227,41 @@ def pictures(arguments: argparse.Namespace) -> None:
                 row[f"{key}, times the baseline's"] = row[key] / first[key] if first[key] else float("inf")
         rows.append(row)
         print_row(row)
+        real = real_distance(run, arguments) if real is None else real
         measured = {"measured_by": result["measured_by"], "inputs": result["inputs"], "maps": result["maps_digest"]}
-        write(arguments.task, {**measured, "answers to each": arguments.modes, "rows": rows}, arguments)
+        measured["Fréchet distance of validation images"] = real
+        write(part, {**measured, "answers to each": arguments.modes, "rows": rows}, arguments)
+    draw(runs, RESULTS / f"moment-gan-{arguments.name}{part}.png", arguments)
+
+
+def real_distance(run: TrainedRun, arguments: argparse.Namespace) -> float:
+    """Compute the Fréchet distance of real validation images from the held-out ones: what no method can be below."""
+    maps = open_maps(arguments.data or run.plan.data)
+    network, to_image, config = load_feature_network(), run.plan.task_entry.to_image, run.plan.task_config
+    features = []
+    for split in ("val", "test"):
+        example = run.example(maps, maps.rows(split)[: arguments.count], seeded_generator(0, "real", split))
+        features.append(
+            compute_image_features(network, to_image(example.condition, example.target, run.plan.task_config))
+        )
+    return frechet_distance(*features).value
+
+
+def draw(runs: dict[str, TrainedRun], path: Path, arguments: argparse.Namespace) -> None:
+    """Draw inputs and truth, and some samples of each cell, for the first held-out images."""
+    maps = open_maps(arguments.data or next(iter(runs.values())).plan.data)
+    rows = maps.rows("test")[:SHOWN_INPUTS]
+    titles: list[str] = []
+    columns: list[torch.Tensor] = []
+    for name, run in runs.items():
+        example, predictions = run.complete(maps, rows, SHOWN_SAMPLES)
+        names, images = build_image_columns(run, example, predictions)
+        kept = slice(0, -1) if not titles else slice(1, -1)
+        titles += [names[0]] * (not titles) + [name] * SHOWN_SAMPLES
+        columns += images[kept]
+        last = names[-1], images[-1]
+    draw_images(path, [*titles, last[0]], [*columns, last[1]], [maps.ids[row] for row in rows])
+    print(path)
 
 
 def trained(
