@@ -241,9 +241,7 @@ def real_distance(run: TrainedRun, arguments: argparse.Namespace) -> float:
     features = []
     for split in ("val", "test"):
         example = run.example(maps, maps.rows(split)[: arguments.count], seeded_generator(0, "real", split))
-        features.append(
-            compute_image_features(network, to_image(example.condition, example.target, run.plan.task_config))
-        )
+        features.append(compute_image_features(network, to_image(example.condition, example.target, config)))
     return frechet_distance(*features).value
 
 
