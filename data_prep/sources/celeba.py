@@ -1,4 +1,4 @@
-"""CelebA: aligned photographs of faces, with any of their 40 attributes as the class."""
+"""CelebA: aligned photographs of faces, with one of their 40 attributes as the class, or several as the classes."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ WHERE = (
     "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research only), unpack them into one folder, "
     "and give it as --root"
 )
-HELP = """celeba, celeba:ATTRIBUTE: 202599 aligned photographs of faces, 178x218 pixels, with 40 attributes.
+HELP = """celeba, celeba:ATTRIBUTE, celeba:hair: 202599 aligned photographs of faces, 178x218 pixels, 40 attributes.
 
 Where from: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. Terms: non-commercial research only, no redistribution.
 Cite Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015.
@@ -24,16 +24,21 @@ Layout, in --root itself or in a folder celeba or CelebA inside it:
   list_eval_partition.txt               0 train, 1 val, 2 test; without it everything is "train"
 The same tables with commas (.csv) are accepted too.
 celeba:Male uses the attribute Male as the class (0: without it, 1: with it); plain celeba has no classes.
+celeba:hair has five classes, the hair colours Blond_Hair, Black_Hair, Brown_Hair, Gray_Hair and Bald. Any others are
+written as celeba:Smiling+Wearing_Hat. Faces with none of the attributes, or with more than one, are left out.
 The middle 148x148 pixels are used, as is usual: the face without most of the background. --size 64 scales them.
 """
 SIDE = 148  # Pixels on a side of the middle square that is used.
 OFFICIAL_COUNT = 202599
+# name: attributes of which each face has one
+GROUPS = {"hair": ("Blond_Hair", "Black_Hair", "Brown_Hair", "Gray_Hair", "Bald")}
+LEFT_OUT = -2  # label of a face that is in none of several classes, or in more than one
 SPLITS: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}
 LARGEST_TABLE = 128 << 20  # bytes; the official one has 27 million
 
 
 def open_source(root: Path, attribute: str = "") -> Source:
-    """List the images of CelebA under ``root``, with an attribute as the class or without classes.
+    """List the images of CelebA under ``root``, with attributes as the classes or without classes.
 
     Raises
     ------
@@ -47,7 +52,8 @@ def open_source(root: Path, attribute: str = "") -> Source:
     images = folder / "img_align_celeba"
     if (images / "img_align_celeba").is_dir():
         images = images / "img_align_celeba"
-    labels = _read_labels(folder, attribute) if attribute else {}
+    attributes = GROUPS.get(attribute, tuple(attribute.split("+"))) if attribute else ()
+    labels = _read_labels(folder, attributes) if attribute else {}
     partition = _find_table(folder, "list_eval_partition")
     splits = _read_splits(partition) if partition else {}
     paths = sorted(path for path in images.glob("[!.]*") if path.suffix.lower() == ".jpg")
@@ -55,26 +61,34 @@ def open_source(root: Path, attribute: str = "") -> Source:
     listed = sorted((labels.keys() | splits.keys()) - set(names))
     missing = [(name, "listed, but without an image") for name in listed]
     items: list[Item] = []
-    digest = sha256(attribute.encode())
+    digest = sha256("+".join(attributes).encode())
+    left_out = 0
     for path in paths:
         if (attribute and path.name not in labels) or (partition and path.name not in splits):
             missing.append((path.name, "not in the tables"))
             continue
         label, split = labels.get(path.name, -1), splits.get(path.name, "train")
+        if label == LEFT_OUT:
+            left_out += 1
+            continue
         items.append(Item(path.name, label, split, ImageLoader(path, _cut_face, shape=(3, SIDE, SIDE))))
         digest.update(f"{path.name} {label} {split} {path.stat().st_size}\n".encode(errors="replace"))
     if not items:
+        if left_out:
+            got = f"{left_out} faces with none or several of {', '.join(attributes)}"
+            raise UserError("no image of these classes", got, "name other attributes")
         raise UserError("no image that the tables list", str(images), "unpack the archive again")
     return Source(
         name="celeba",
         kind="images",
-        classes=(f"not {attribute}", attribute) if attribute else (),
+        classes=(f"not {attribute}", attribute) if len(attributes) == 1 else attributes,
         items=tuple(items),
         digest=digest.hexdigest(),
         missing=tuple(missing),
         note=(
             f"{len(items)} of {OFFICIAL_COUNT} faces, middle {SIDE}x{SIDE} pixels"
             + (f", class by {attribute!r}" if attribute else ", no classes (celeba:ATTRIBUTE gives them)")
+            + (f", {left_out} in none or several of the classes left out" if len(attributes) > 1 else "")
             + ("" if partition else ", no list_eval_partition.txt: everything is train")
         ),
     )
@@ -92,8 +106,8 @@ def _read_rows(path: Path) -> list[list[str]]:
     return [words for line in text.splitlines() if (words := line.split())]
 
 
-def _read_labels(folder: Path, attribute: str) -> dict[str, int]:
-    """Read the label of each image name: 1 with the attribute, 0 without it."""
+def _read_labels(folder: Path, wanted: tuple[str, ...]) -> dict[str, int]:
+    """Read the label of each image name: 1 with the one attribute and 0 without it, or the number of one of several."""
     table = _find_table(folder, "list_attr_celeba")
     if table is None:
         raise UserError("celeba without its attributes", f"no list_attr_celeba.txt in {folder}", WHERE)
@@ -103,14 +117,21 @@ def _read_labels(folder: Path, attribute: str) -> dict[str, int]:
     attributes = rows[0] if rows else []
     if attributes[:1] == ["image_id"]:
         attributes = attributes[1:]
-    if attribute not in attributes:
-        raise unknown_name("attribute of celeba", attribute, attributes)
-    column = attributes.index(attribute) + 1
+    for number, attribute in enumerate(wanted):
+        if attribute not in attributes:
+            raise unknown_name("attribute of celeba", attribute, [*GROUPS, *attributes])
+        if attribute in wanted[:number]:
+            raise UserError("an attribute of celeba twice", attribute, "name each attribute once")
+    columns = [attributes.index(attribute) + 1 for attribute in wanted]
     labels = {}
     for words in rows[1:]:
-        if len(words) != len(attributes) + 1 or words[column] not in ("1", "-1"):
+        values = [words[column] for column in columns] if len(words) == len(attributes) + 1 else [""]
+        if not set(values) <= {"1", "-1"}:
             raise UserError("a damaged table of celeba", f"line {' '.join(words)[:60]!r} in {table}", "get it again")
-        labels[words[0]] = int(words[column] == "1")
+        if len(wanted) == 1:
+            labels[words[0]] = int(values[0] == "1")
+        else:
+            labels[words[0]] = values.index("1") if values.count("1") == 1 else LEFT_OUT
     return labels
 
 

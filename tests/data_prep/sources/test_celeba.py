@@ -58,6 +58,50 @@ def test_celeba(tmp_path: Path, commas: bool, nested: bool) -> None:
         open_source("celeba:male", tmp_path)
 
 
+HAIR = ("Blond_Hair", "Black_Hair", "Brown_Hair", "Gray_Hair", "Bald")
+
+
+def test_hair_is_one_label_of_five_classes(tmp_path: Path) -> None:
+    # In the order of the real table, which is not that of the classes; two faces have no colour or two.
+    columns = ("Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Male")
+    wanted = [*HAIR, "", "Bald Gray_Hair"]
+    lines = [f"{len(wanted)}", " ".join(columns)]
+    for number, colours in enumerate(wanted, 1):
+        save_image(tmp_path / "img_align_celeba" / f"{number:06d}.jpg", np.full((218, 178, 3), 20, np.uint8))
+        values = ["1" if name in colours.split() else "-1" for name in columns]
+        lines.append(f"{number:06d}.jpg {' '.join(values)}")
+    (tmp_path / "list_attr_celeba.txt").write_text("\n".join(lines))
+    for size in (32, 64):
+        source = open_source("celeba:hair", tmp_path, size=size)
+        assert source.classes == HAIR
+        assert [(item.id, item.label) for item in source.items] == [(f"{n + 1:06d}.jpg", n) for n in range(5)]
+        assert source.missing == ()
+        assert "2 in none or several of the classes left out" in source.note
+        assert source.items[0].load().shape == (3, size, size)
+    two = open_source("celeba:Bald+Male", tmp_path)
+    assert two.classes == ("Bald", "Male")
+    assert [(item.id, item.label) for item in two.items] == [("000005.jpg", 0), ("000007.jpg", 0)]
+    assert two.digest != source.digest
+    for name, message in {
+        "celeba:hairs": "did you mean 'hair'",
+        "celeba:Bald+Male+": "unknown attribute of celeba",
+        "celeba:Bald+Bald": "twice",
+        "celeba:Blond_Hair+Male": None,
+    }.items():
+        if message is None:
+            assert len(open_source(name, tmp_path).items) == 1
+        else:
+            with pytest.raises(UserError, match=message):
+                open_source(name, tmp_path)
+
+
+def test_no_face_of_several_classes_is_an_error(tmp_path: Path) -> None:
+    _celeba(tmp_path)
+    (tmp_path / "list_attr_celeba.txt").write_text("1\nMale Smiling\n000001.jpg 1 1\n")
+    with pytest.raises(UserError, match="no image of these classes: got 1 faces with none or several of Male"):
+        open_source("celeba:Male+Smiling", tmp_path)
+
+
 def test_celeba_gaps_and_damage(tmp_path: Path) -> None:
     _celeba(tmp_path)
     (tmp_path / "img_align_celeba" / "000002.jpg").unlink()
