@@ -29,6 +29,9 @@ t-SNE.
 
 Every part except ``curves`` can be resumed: existing runs, classifiers and features in WS are
 reused. The script writes benchmarks/results/latent-space-gan-PART-NAME.json.
+
+Settings are not chosen by scores on test codes: ``--set`` needs a file of ``validation_split.py``,
+or ``--chosen`` as a statement that the settings were chosen on such a file.
 """
 
 import argparse
@@ -40,6 +43,7 @@ from typing import Any
 import numpy as np
 import torch
 from figures.latent_space import border_effect, draw_latent_space
+from validation_split import is_validation_copy
 
 import spectral_ssl
 from data_prep.maps.reader import MapFile, open_maps
@@ -103,6 +107,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--noise", type=float, nargs="+", default=list(NOISE))
     parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="minutes, for `curves`")
     parser.add_argument("--set", action="append", default=[], help="setting of all runs; repeatable")
+    parser.add_argument("--chosen", action="store_true", help="the settings of --set were chosen on a validation copy")
     parser.add_argument("--name", default="", help="suffix of the names of runs and result")
     parser.add_argument("--count", type=int, default=2000, help="number of codes of the test split")
     parser.add_argument("--classifier-epochs", type=int, default=2)
@@ -120,6 +125,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     if needs_features and not arguments.features:
         parser.error("give --features with a run or a feature file")
+    if arguments.set and not arguments.chosen and not is_validation_copy(open_maps(arguments.data)):
+        parser.error(
+            f"--set {arguments.set[0]} would be scored on test codes of {arguments.data}: try it on a copy by "
+            "benchmarks/validation_split.py, or add --chosen if it was chosen there"
+        )
     return arguments
 
 
