@@ -119,15 +119,27 @@ def test_figures_with_such_names_are_drawn(tmp_path: Path) -> None:
 def test_files_with_such_names_become_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()
-    for name in ("\x1b[2J.off", "two\nlines.off", "\u202effo.off", "sound.off", "$a$.off", "[x].off", "..x.off"):
+    for name in (
+        "\x1b[2J.off",
+        "two\nlines.off",
+        "two\tlines.off",
+        "two lines.off",
+        "\u202effo.off",
+        "sound.off",
+        "$a$.off",
+        "[x].off",
+        "..x.off",
+    ):
         if not name.startswith("."):
             (folder / name).write_text(TRIANGLE)
     Path(os.fsdecode(os.fsencode(folder) + b"/half\xff.off")).write_text(TRIANGLE)
     maps = spectral_ssl.prep(f"folder:{folder}", degree=4, points=16, workers=0, out=tmp_path / "a.h5")
-    assert maps.ids == ("$a$.off", "[x].off", "sound.off")
-    assert [identity for identity, _ in maps.failures] == [
-        "\\x1b[2J.off", "half\\udcff.off", "two lines.off", "\\u202effo.off",
-    ]  # fmt: skip
+    assert maps.ids == ("$a$.off", "[x].off", "sound.off", "two lines.off")
+    shown = [identity for identity, _ in maps.failures]
+    assert sorted(identity.partition(" #")[0] for identity in shown) == sorted(
+        ["\\x1b[2J.off", "half\\udcff.off", "two lines.off", "two lines.off", "\\u202effo.off"]
+    )
+    assert len({*shown, *maps.ids}) == 9  # none has the name of another, or of an object that was read
     assert all("control characters" in reason for _, reason in maps.failures)
     assert "\x1b" not in capsys.readouterr().err
 
