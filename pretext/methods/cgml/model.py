@@ -41,7 +41,7 @@ Letters in shapes: B batch, C channels, S side lengths, F and s channels and sid
 D dimensions of z, K modes.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ from pretext.method import MethodDefaults
 from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.flow import VelocityField, flow_loss, integrate_flow
 from pretext.methods.cgml.latent_path import InferredPath, draw_latents, infer_latents, project
+from pretext.methods.cgml.spread_latents import draw_spread_latents
 from pretext.networks.encoder_decoder import LatentOptimiser, build_encoder_and_generator, compute_bottleneck
 from pretext.networks.pointwise import Precomputed
 from pretext.optimisation import OptimisationStep, OptimisationSteps, rate_at
@@ -208,9 +209,11 @@ class CGML(MethodDefaults, nn.Module):
         """Compute h (B, F, s, s) of conditions (B, C, S, S), and H's activations that G takes as skips."""
         return compute_bottleneck(self.encoder, condition, self.config.networks.skips, self.config.networks.residual)
 
-    def _first_latents(self, modes: int, batch: int, generator: torch.Generator) -> Tensor:
+    def _first_latents(
+        self, modes: int, batch: int, generator: torch.Generator, draw: Callable[..., Tensor] = draw_latents
+    ) -> Tensor:
         """Draw random z_0, (K, B, D)."""
-        latents = draw_latents(modes * batch, self.config.path.latent, self.config.path.domain, generator, modes)
+        latents = draw(modes * batch, self.config.path.latent, self.config.path.domain, generator, modes)
         return latents.view(modes, batch, -1)
 
     @torch.no_grad()
@@ -370,16 +373,13 @@ class CGML(MethodDefaults, nn.Module):
         """Move K latents of each bottleneck (B, F, s, s) as at inference; ``first`` (K, B, D) is random by default."""
         settings = self.config.path
         if first is None:
-            first = self._first_latents(modes, len(bottleneck), generator)
+            draw = draw_spread_latents if settings.dynamics == "flow" else draw_latents
+            first = self._first_latents(modes, len(bottleneck), generator, draw)
         first = project(first.flatten(0, 1), settings.domain).view_as(first)
         if isinstance(self.latent_optimiser, VelocityField):
+            steps, solver = settings.flow_steps, settings.flow_solver
             return integrate_flow(
-                self.latent_optimiser,
-                bottleneck,
-                first,
-                steps=settings.flow_steps,
-                solver=settings.flow_solver,
-                domain=settings.domain,
+                self.latent_optimiser, bottleneck, first, steps=steps, solver=solver, domain=settings.domain
             )
         return infer_latents(
             self.latent_optimiser,

@@ -13,6 +13,7 @@ from pretext.methods.cgml.config import CGMLConfig
 from pretext.methods.cgml.flow import TIMES, VelocityField, flow_loss, integrate_flow
 from pretext.methods.cgml.latent_path import draw_latents, infer_latents
 from pretext.methods.cgml.model import CGML
+from pretext.methods.cgml.spread_latents import draw_spread_latents
 from pretext.networks.encoder_decoder import LatentOptimiser
 from pretext.optimisation import run_whole_batch
 from spectral_ssl.ground.config import build_config
@@ -160,7 +161,7 @@ def test_a_flow_is_trained_and_inferred_in_the_method() -> None:
         path = method.infer_path(method.encoder(condition), 2, seeded())
     assert path.latents.shape == (6, 2, 3, 4)
     # a new field has no velocity
-    torch.testing.assert_close(path.latents[-1].flatten(0, 1), draw_latents(6, 4, "ball", seeded(), 2))
+    torch.testing.assert_close(path.latents[-1].flatten(0, 1), draw_spread_latents(6, 4, "ball", seeded(), 2))
     first = run_whole_batch(method, Example(condition, target, torch.ones_like(target)), seeded())
     for _ in range(30):
         losses = run_whole_batch(method, Example(condition, target, torch.ones_like(target)), seeded())
