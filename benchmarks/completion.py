@@ -42,12 +42,19 @@ def main() -> None:
     )
     parser.add_argument("--set", action="append", default=[], help="setting of all methods; repeatable")
     parser.add_argument("--set-cgml", action="append", default=[], help="setting of cGML only; repeatable")
+    parser.add_argument(
+        "--set-for", action="append", default=[], nargs=2, metavar=("METHOD", "KEY=VALUE"),
+        help="setting of another method only; repeatable",
+    )  # fmt: skip
     parser.add_argument("--ask", action="append", default=[], help="task setting of one more evaluation; repeatable")
     parser.add_argument("--second", type=Path, help="second sampling of the shapes, which gives the noise floor")
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--modes", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    for name, _ in arguments.set_for:
+        if name not in arguments.methods:
+            parser.error(f"--set-for {name}: the methods are {' '.join(arguments.methods)}")
     torch.set_num_threads(arguments.threads)
     runs = {method: _train(method, arguments) for method in arguments.methods}
     first, *others = runs.values()
@@ -80,6 +87,7 @@ def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
     folder = arguments.workspace / "runs" / f"{arguments.name}-{method}"
     if folder.exists():
         return load_run(folder)
+    own = [setting for name, setting in arguments.set_for if name == method]
     return spectral_ssl.pretrain(
         arguments.data,
         recipe=arguments.recipe,
@@ -87,7 +95,7 @@ def _train(method: str, arguments: argparse.Namespace) -> TrainedRun:
         epochs=arguments.epochs,
         max_minutes=arguments.minutes,
         seed=arguments.seed,
-        settings=[*arguments.set, *(arguments.set_cgml if method == "cgml" else [])],
+        settings=[*arguments.set, *(arguments.set_cgml if method == "cgml" else []), *own],
         out=folder,
         workspace=arguments.workspace,
     )

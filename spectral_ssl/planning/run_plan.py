@@ -37,6 +37,8 @@ from spectral_ssl.planning.prep_plan import prepare_dataset
 from spectral_ssl.planning.pretrain_options import PretrainOptions
 from spectral_ssl.planning.recipe import Sections, check_recipe, find_recipe_prep, read_recipe
 
+RATE = "learning_rate"  # how the names of all learning rates end
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Names:
@@ -163,9 +165,14 @@ def _choose_names(options: PretrainOptions, sections: Sections) -> _Names:
     if method != recipes_method and "method" in sections:
         # the same recipe with another method, e.g. a baseline: what both know stays, so that sizes
         # stay the same
-        sections["method"], left_out = _known_settings(find_method(method).config, sections["method"])
+        rates = {key: value for key, value in flatten(sections["method"]).items() if key.endswith(RATE)}
+        others = {key: value for key, value in flatten(sections["method"]).items() if key not in rates}
+        sections["method"], left_out = _known_settings(find_method(method).config, others)
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
+        if rates:
+            # A rate that is best for one method can be far too high for another.
+            say(f"{method} has its own learning rates in place of those of the recipe")
     default_task = "views" if method == "joint-embedding" else find_method(method).task
     return _Names(method=method, task=options.task or names.get("task", default_task))
 

@@ -1,5 +1,6 @@
 """Every recipe of a task runs: one epoch on a small made-up file of the kind of its data set."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from data_prep.maps.writer import MapWriter
 from data_prep.pipeline.shape_to_map import clouds_to_maps
 from downstream.figures.run import draw_run
 from pretext.tasks.catalogue import TASKS
+from spectral_ssl.ground.config import bare_key, flatten
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
 
@@ -99,3 +101,18 @@ def test_tasks_on_clouds_say_how_to_prepare_a_file_without_them(recipe: str, tmp
     with pytest.raises(UserError, match="--keep-points"):
         spectral_ssl.pretrain(maps, recipe=recipe, epochs=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_another_method_has_its_own_learning_rates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = write_data(tmp_path / "data.h5", BASES["denoise"])
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[run]\nmethod = "cgml"\ntask = "denoise"\n[method.networks]\nwidth = 8\ncode = 16\n'
+        "[method.optimisation]\nlearning_rate = 0.5\nlatent_learning_rate = 0.25\n"
+    )
+    for method, rate in (("cgml", 0.5), ("pix2pix", 2e-4)):
+        run = spectral_ssl.pretrain(maps, recipe=str(recipe), method=method, epochs=0, out=tmp_path / method)
+        values = {bare_key(key): value for key, value in flatten(asdict(run.plan.method_config)).items()}
+        assert (values["width"], values["learning_rate"]) == (8, rate)
+        is_said = "pix2pix has its own learning rates in place of those of the recipe" in capsys.readouterr().err
+        assert is_said == (method == "pix2pix")
