@@ -31,12 +31,14 @@ Every part except ``curves`` can be resumed: existing runs, classifiers and feat
 reused. The script writes benchmarks/results/latent-space-gan-PART-NAME.json.
 
 Settings are not chosen by scores on test codes: ``--set`` needs a file of ``validation_split.py``,
-or ``--chosen`` as a statement that the settings were chosen on such a file.
+or ``--chosen`` as a statement that the settings are not tried here: they were chosen on such a file,
+or are a budget.
 """
 
 import argparse
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ from pretext.data.standardise import Standardiser
 from pretext.runs.evaluation import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.tasks.image_views import ImageViewsConfig
-from spectral_ssl.ground.errors import unknown_name
+from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import atomic_path, replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
 
@@ -107,7 +109,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--noise", type=float, nargs="+", default=list(NOISE))
     parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="minutes, for `curves`")
     parser.add_argument("--set", action="append", default=[], help="setting of all runs; repeatable")
-    parser.add_argument("--chosen", action="store_true", help="the settings of --set were chosen on a validation copy")
+    parser.add_argument("--chosen", action="store_true", help="the settings of --set are not tried here")
     parser.add_argument("--name", default="", help="suffix of the names of runs and result")
     parser.add_argument("--count", type=int, default=2000, help="number of codes of the test split")
     parser.add_argument("--classifier-epochs", type=int, default=2)
@@ -125,11 +127,16 @@ def parse_arguments() -> argparse.Namespace:
     )
     if needs_features and not arguments.features:
         parser.error("give --features with a run or a feature file")
-    if arguments.set and not arguments.chosen and not is_validation_copy(open_maps(arguments.data)):
-        parser.error(
-            f"--set {arguments.set[0]} would be scored on test codes of {arguments.data}: try it on a copy by "
-            "benchmarks/validation_split.py, or add --chosen if it was chosen there"
-        )
+    if arguments.set and not arguments.chosen:
+        try:
+            is_for_trials = is_validation_copy(open_maps(arguments.data))
+        except UserError as error:
+            parser.error(str(error))
+        if not is_for_trials:
+            parser.error(
+                f"--set {arguments.set[0]} would be scored on test codes of {arguments.data}: try it on a copy by "
+                "benchmarks/validation_split.py, or add --chosen if it was chosen there"
+            )
     return arguments
 
 
@@ -265,7 +272,9 @@ def trained(
 
 
 def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
-    title = f"lsc-{arguments.data.stem}-{name}{arguments.name}-{seed}".replace(" ", "-").replace(",", "")
+    # Other settings are another run, which must not be taken for this one.
+    trial = f"-{sha256(' '.join(arguments.set).encode()).hexdigest()[:8]}" if arguments.set else ""
+    title = f"lsc-{arguments.data.stem}-{name}{arguments.name}{trial}-{seed}".replace(" ", "-").replace(",", "")
     return Path(arguments.workspace) / "runs" / title
 
 

@@ -11,7 +11,8 @@
 ``super-resolve`` or ``inpaint``). It trains the variants of ``--cells`` and an L1 (or MSE) baseline
 with the same networks and noise. Its table has diversity and Fréchet distance, each also relative
 to the baseline. ``objectives`` and ``joint`` are the same with other cells. All three draw samples
-of every cell in one figure, and give the Fréchet distance of as many validation images.
+of every cell in one figure. For orientation they also give the Fréchet distance of real validation
+images; samples of the scored images' own conditions can be nearer.
 Every command can be resumed: an existing run in WS/runs is loaded or resumed. The
 script writes benchmarks/results/moment-gan-PART.json. For the toy it also draws one figure next to
 this file. Raw data must be in WS/raw, because nothing is downloaded.
@@ -22,6 +23,7 @@ import json
 import shutil
 import statistics
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
 from spectral_ssl.ground.run_folder import read_metrics
+from spectral_ssl.planning.recipe import read_recipe
 
 RESULTS = Path(__file__).parent / "results"
 TOY_MINUTES = 2.0
@@ -143,10 +146,10 @@ def list_cells(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
         return PICTURES[arguments.task] | EXTRA
     if arguments.part == "objectives":
         cells = PICTURES[arguments.task] | EXTRA
+        cells["reconstruction alone"] = (*cells["reconstruction alone"], find_loss(arguments.task))
         return {name: cells[name] for name in ("reconstruction alone", "GAN alone", "gaussian-proxy-mr2")}
     if arguments.part == "joint":
-        baseline = PICTURES[arguments.task]["baseline"]
-        loss = next(setting for setting in baseline if setting.startswith("loss="))
+        loss = find_loss(arguments.task)
         return {
             f"{loss[5:].upper()} x {weight:g}": ("variant=gaussian-proxy-mr2", loss, f"reconstruction_weight={weight}")
             for weight in JOINT
@@ -155,6 +158,11 @@ def list_cells(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
         joint = "variant=gaussian-proxy-mr2", "loss=l2"
         return {f"L2 x {weight:g}": (*joint, f"reconstruction_weight={weight}") for weight in SWEEP}
     return TOY if arguments.part == "toy" else {}
+
+
+def find_loss(task: str) -> str:
+    """Return the setting of the reconstruction loss of a task's baseline."""
+    return next(setting for setting in PICTURES[task]["baseline"] if setting.startswith("loss="))
 
 
 def main() -> None:
@@ -227,16 +235,18 @@ def pictures(arguments: argparse.Namespace) -> None:
                 row[f"{key}, times the baseline's"] = row[key] / first[key] if first[key] else float("inf")
         rows.append(row)
         print_row(row)
-        real = real_distance(run, arguments) if real is None else real
+        real = real_distance(run, arguments) if name == "baseline" else real
         measured = {"measured_by": result["measured_by"], "inputs": result["inputs"], "maps": result["maps_digest"]}
         measured["Fréchet distance of validation images"] = real
         write(part, {**measured, "answers to each": arguments.modes, "rows": rows}, arguments)
     draw(runs, RESULTS / f"moment-gan-{arguments.name}{part}.png", arguments)
 
 
-def real_distance(run: TrainedRun, arguments: argparse.Namespace) -> float:
-    """Compute the Fréchet distance of real validation images from the held-out ones: what no method can be below."""
+def real_distance(run: TrainedRun, arguments: argparse.Namespace) -> float | None:
+    """Compute the Fréchet distance of real validation images from the held-out ones; None without such images."""
     maps = open_maps(arguments.data or run.plan.data)
+    if len(maps.rows("val")) < 2:
+        return None
     network, to_image, config = load_feature_network(), run.plan.task_entry.to_image, run.plan.task_config
     features = []
     for split in ("val", "test"):
@@ -272,7 +282,10 @@ def trained(
     method: str = "mr-gan",
 ) -> TrainedRun:
     """Return the run of a cell: load it if it is complete, resume it if it was interrupted, or train it."""
-    folder = arguments.workspace / "runs" / f"{kind}-{arguments.name}{name.replace(' ', '-').replace(',', '')}"
+    # Another recipe or other settings are another run, which must not be taken for this one.
+    plan = "\n".join([str(read_recipe(recipe)), method, *settings, *arguments.set])
+    title = f"{kind}-{arguments.name}{name.replace(' ', '-').replace(',', '')}"
+    folder = arguments.workspace / "runs" / f"{title}-{sha256(plan.encode()).hexdigest()[:8]}"
     if not (folder / "checkpoints" / "last.pt").exists():
         if folder.exists():  # The run was interrupted before its first checkpoint.
             shutil.rmtree(folder)

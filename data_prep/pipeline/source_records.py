@@ -86,18 +86,22 @@ def drop_unusable_names(source: Source) -> Source:
     if not refused and not any(_find_fault(identity) for identity, _ in source.missing) and name == source.name:
         return source
     dropped = {item.id for item in refused}
-    missing = [(_replace_name(identity), reason) for identity, reason in source.missing]
-    missing += [(_replace_name(item.id), f"a name that {_find_fault(item.id)}: rename it") for item in refused]
+    taken = {item.id for item in source.items if item.id not in dropped}
+    missing = [(_replace_name(identity, taken), reason) for identity, reason in source.missing]
+    missing += [(_replace_name(item.id, taken), f"a name that {_find_fault(item.id)}: rename it") for item in refused]
     items = tuple(item for item in source.items if item.id not in dropped)
     return replace(source, name=name, items=items, missing=tuple(missing))
 
 
-def _replace_name(name: str) -> str:
-    """Return a name that can be stored; one that cannot be is shown with a digest, so that no two become the same."""
+def _replace_name(name: str, taken: set[str]) -> str:
+    """Return a name that can be stored; one that cannot be is shown with a digest, and is none of those ``taken``."""
     if not _find_fault(name):
         return name
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_SHOWN]
-    return f"{printable(name)[: LONGEST_NAME - DIGEST_SHOWN - 2]} #{digest}"
+    shown = f"{printable(name)[: LONGEST_NAME - DIGEST_SHOWN - 2]} #{digest}"
+    while shown in taken:  # somebody gave an object this very name
+        shown = shown[1:] + "#"
+    return shown
 
 
 def _find_fault(name: str) -> str:

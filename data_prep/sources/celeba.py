@@ -58,7 +58,8 @@ def open_source(root: Path, attribute: str = "") -> Source:
     splits = _read_splits(partition) if partition else {}
     paths = sorted(path for path in images.glob("[!.]*") if path.suffix.lower() == ".jpg")
     names = [path.name for path in paths]
-    listed = sorted((labels.keys() | splits.keys()) - set(names))
+    wanted = {name for name, label in labels.items() if label != LEFT_OUT} | (splits.keys() - labels.keys())
+    listed = sorted(wanted - set(names))
     missing = [(name, "listed, but without an image") for name in listed]
     items: list[Item] = []
     digest = sha256("+".join(attributes).encode())

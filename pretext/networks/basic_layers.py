@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+SMALLEST_GROUP = 16  # values that a group normalisation needs at least
+
 
 class Geometry(NamedTuple):
     """The sizes of a map and of its activations in the networks.
@@ -144,9 +146,16 @@ def apply_linear(rows: Tensor, layer: nn.Linear) -> Tensor:
     return functional.linear(rows, weight, bias)
 
 
-def build_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
+def build_norm(channels: int, affine: bool = True, *, pixels: int = SMALLEST_GROUP) -> nn.Module:
     """Build a group normalisation of at most 8 groups, with weights of its own (``affine``) or without.
 
-    Each sample is normalised by itself, so the result does not depend on its batch.
+    Each sample is normalised by itself, so the result does not depend on its batch. Where few
+    ``pixels`` are left, there are fewer groups: what is normalised over one or two values says
+    nothing any more. Below 16 values there is no normalisation.
     """
-    return nn.GroupNorm(math.gcd(8, channels), channels, affine=affine)
+    groups = math.gcd(8, channels)
+    while groups > 1 and channels // groups * pixels < SMALLEST_GROUP:
+        groups //= 2
+    if channels // groups * pixels < SMALLEST_GROUP:
+        return nn.Identity()
+    return nn.GroupNorm(groups, channels, affine=affine)

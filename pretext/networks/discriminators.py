@@ -17,6 +17,7 @@ parameters are those of the authors' public code, at their width of 64.
 Letters in shapes: B batch, C channels, S side lengths, P patches.
 """
 
+import math
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -95,22 +96,23 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], width: int, affine: bool = True) -> None:
         super().__init__()
-        self.geometry = plan(shape, width)
-        halvings = min(PATCH_HALVINGS, len(self.geometry.widths))
-        # ``plan`` pads for all of its halvings, of which these are some.
-        sides = [side << (len(self.geometry.widths) - halvings) for side in self.geometry.side]
+        halvings = min(PATCH_HALVINGS, len(plan(shape, width).widths))
+        sides = [-(-side // 2**halvings) for side in shape[1:]]  # after the layers of stride 2
+        self.padding = (0, (sides[1] << halvings) - shape[2], 0, (sides[0] << halvings) - shape[1])
         kernel = PATCH_SIDE if min(sides) >= SMALLEST_SIDE else PATCH_SIDE - 1
         widths = [width * 2**level for level in range(halvings + 1)]
         layers: list[nn.Module] = [nn.Conv2d(shape[0], width, PATCH_SIDE, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for level, (before, after) in enumerate(pairwise(widths), 1):
             side, stride = (PATCH_SIDE, 2) if level < halvings else (kernel, 1)
+            shrink = side - 3 if stride == 1 else 0  # by a 4x4 kernel of stride 1
+            values = math.prod((each << max(0, halvings - level - 1)) - shrink for each in sides)
             layers += [nn.Conv2d(before, after, side, stride=stride, padding=1, bias=not affine)]
-            layers += [build_norm(after, affine), nn.LeakyReLU(0.2)]
+            layers += [build_norm(after, affine, pixels=values), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, kernel, padding=1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute the logits (B, P) of maps (B, C, S, S)."""
-        logits: Tensor = self.layers(functional.pad(maps, self.geometry.padding)).flatten(1)
+        logits: Tensor = self.layers(functional.pad(maps, self.padding)).flatten(1)
         return logits
 
 

@@ -1,8 +1,7 @@
 """The plan of a run: everything that says what it trains, and on which data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, parse_toml, to_toml
-from spectral_ssl.ground.progress import say
 
 DISCRIMINATOR = "discriminator"  # the name of its optimiser in every adversarial method
+WITH_NEW_DISCRIMINATORS = ("bicycle-gan", "mr-gan", "pix2pix")
 
 
 @dataclass(frozen=True)
@@ -126,11 +125,17 @@ class Plan:
             yield self.view(Batch(standardise(maps), standardise))
 
     def check_sizes(
-        self, standardiser: Standardiser, parameters: dict[str, torch.Tensor], *, features_only: bool = False
+        self,
+        standardiser: Standardiser,
+        parameters: dict[str, torch.Tensor],
+        *,
+        features_only: bool = False,
+        skip: Callable[[str], bool] | None = None,
     ) -> None:
         """Check that stored parameters have the shapes of the plan's network, before memory is reserved for it.
 
-        With ``features_only`` those that only training needs may be missing.
+        With ``features_only`` those that only training needs may be missing. Names for which
+        ``skip`` is true are not compared.
 
         Raises
         ------
@@ -144,6 +149,8 @@ class Plan:
         except (RuntimeError, TypeError):
             return  # a network whose construction depends on values
         for name, value in wanted.items():
+            if skip is not None and skip(name):
+                continue
             if name not in parameters or parameters[name].shape != value.shape:
                 there = tuple(parameters[name].shape) if name in parameters else "nothing"
                 raise ValueError(f"{name} of shape {tuple(value.shape)} in the config, {there} in the file")
@@ -153,7 +160,18 @@ def _is_of_discriminator(name: str) -> bool:
     return name.split(".")[0] in (DISCRIMINATOR, f"{DISCRIMINATOR}s")
 
 
-def fit_discriminator(plan: Plan, standardiser: Standardiser, content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _has_older_discriminator(plan: Plan, standardiser: Standardiser, parameters: dict[str, torch.Tensor]) -> bool:
+    """Tell whether a discriminator was written before discriminators had the layers of the authors' code."""
+    if plan.method not in WITH_NEW_DISCRIMINATORS:
+        return False
+    problem = plan.task_entry.problem(standardiser.basis, plan.task_config)
+    first = parameters.get("discriminators.0.layers.0.weight")  # BicycleGAN's on points saw the condition too
+    if first is not None and first.ndim == 2 and first.shape[1] == problem.condition[0] + problem.target[0]:
+        return True
+    return any(_is_of_discriminator(name) and ".halve." in name for name in parameters)
+
+
+def fit_discriminator(plan: Plan, standardiser: Standardiser, content: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint's content, with a new discriminator if its own has layers of an earlier version.
 
     Features and predictions come from other networks, so such a run stays useful.
@@ -166,33 +184,25 @@ def fit_discriminator(plan: Plan, standardiser: Standardiser, content: dict[str,
         Basis and statistics of its data.
     content : dict
         The checkpoint's content; it is left as it is.
-    folder : Path
-        The run folder, for the line that says so.
 
     Returns
     -------
     dict
-        The same content if all shapes fit.
+        The same content if all shapes fit. A new discriminator is named by the key
+        "has_new_discriminator".
 
     Raises
     ------
     ValueError
-        If the shapes of another network do not fit the plan.
+        If the shapes of a network do not fit the plan.
     """
     given = content["model"]
-    try:
-        with torch.device("meta"):  # shapes without values
-            wanted = plan.build(standardiser).state_dict()
-    except (RuntimeError, TypeError):
-        return content  # a network whose construction depends on values
-    shapes = [{name: value.shape for name, value in state.items()} for state in (wanted, given)]
-    wrong = {name for name in wanted.keys() | given.keys() if shapes[0].get(name) != shapes[1].get(name)}
-    if not wrong or not all(map(_is_of_discriminator, wrong)):
-        plan.check_sizes(standardiser, given)
+    is_older = _has_older_discriminator(plan, standardiser, given)
+    plan.check_sizes(standardiser, given, skip=_is_of_discriminator if is_older else None)
+    if not is_older:
         return content
     built = plan.build(standardiser)
     fresh = {name: value for name, value in built.state_dict().items() if _is_of_discriminator(name)}
     kept = {name: value for name, value in given.items() if not _is_of_discriminator(name)}
     optimisers = {**content["optimizers"], DISCRIMINATOR: built.optimizers[DISCRIMINATOR].state_dict()}
-    say(f"{folder}: its discriminator is of an earlier version; a resumed training begins with a new one")
-    return {**content, "model": {**kept, **fresh}, "optimizers": optimisers}
+    return {**content, "model": {**kept, **fresh}, "optimizers": optimisers, "has_new_discriminator": True}

@@ -117,7 +117,8 @@ def _network_settings(method: Any, plan: Plan) -> dict[str, Any]:
 def _training_settings(plan: Plan) -> list[Any]:
     """Return what determines the predictor's training, except data and task."""
     settings = [attrgetter(key)(plan.method_config) for key in TRAINING]
-    return [plan.train.seed, plan.train.batch_size, *settings]
+    train = plan.train
+    return [train.seed, train.batch_size, train.precision, train.data.flip, train.data.enlarge, *settings]
 
 
 def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:

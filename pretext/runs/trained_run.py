@@ -383,7 +383,7 @@ def load_run(folder: Path | str) -> TrainedRun:
         if content["mean"].shape != basis.shape or content["std"].shape != basis.shape:
             raise ValueError(f"statistics of shape {tuple(content['mean'].shape)} for {basis.shape}")
         standardiser = Standardiser.from_statistics(basis, content["mean"], content["std"])
-        content = fit_discriminator(plan, standardiser, content, folder)
+        content = fit_discriminator(plan, standardiser, content)
         method = plan.build(standardiser)
         method.load_state_dict(content["model"])
         for name, optimizer in method.optimizers.items():

@@ -245,6 +245,8 @@ def _resume_run(
         # samples that no row of the metrics counts yet will be in a row of the same step as the
         # checkpoint
         drop_metrics_after(metrics, progress["step"] - (progress["samples"] > 0))
+        if run.checkpoint.get("has_new_discriminator"):
+            say(f"{folder}: its discriminator is of an earlier version, so the training goes on with a new one")
         say(f"resuming {folder} at epoch {progress['epoch']}, step {progress['step']}")
     describe_run(folder, plan)
     return RunStart(folder=folder, plan=plan, maps=maps, training=training, network=network, progress=progress)

@@ -14,7 +14,8 @@ from figures.latent_space import draw_latent_space
 import spectral_ssl
 from data_prep.basis import zernike_basis
 from data_prep.maps.reader import MapFile, open_maps
-from data_prep.pipeline.source_records import LONGEST_NAME
+from data_prep.pipeline.source_records import LONGEST_NAME, drop_unusable_names
+from data_prep.source import Item, Source
 from data_prep.sources.catalogue import open_source
 from downstream.figures.confusion import draw_confusion
 from downstream.figures.predictions import draw_images
@@ -142,6 +143,21 @@ def test_files_with_such_names_become_failures(tmp_path: Path, capsys: pytest.Ca
     assert len({*shown, *maps.ids}) == 9  # none has the name of another, or of an object that was read
     assert all("control characters" in reason for _, reason in maps.failures)
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_no_object_can_take_the_name_of_a_failure() -> None:
+    def name_failure(*names: str) -> str:
+        items = tuple(Item(name, -1, "train", lambda: np.zeros((1, 2, 2), np.uint8)) for name in names)
+        source = drop_unusable_names(Source(name="a", kind="images", classes=(), items=items, digest=""))
+        ((identity, _),) = source.missing
+        assert [item.id for item in source.items] == [*names[1:]]
+        return identity
+
+    shown = name_failure("two\nlines")
+    assert shown.startswith("two lines #")
+    assert name_failure("two\nlines", shown) != shown
+    again = name_failure("two\nlines", shown)
+    assert name_failure("two\nlines", shown, again) not in (shown, again)
 
 
 def test_objects_with_impossible_names_become_failures(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretext.networks.basic_layers import build_norm
+from pretext.networks.basic_layers import SMALLEST_GROUP, build_norm
 from pretext.networks.latent_generator import add_shared, draw_noise, repeat
 from spectral_ssl.ground.errors import UserError
 
@@ -32,11 +32,13 @@ WHOLE_HALVINGS = 6  # of the discriminator of the whole image
 BRANCH_FACTOR = 16
 
 
-def _layer(before: int, after: int, side: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Build a size-preserving convolution (up to the stride), normalisation and ReLU."""
+def _layer(
+    before: int, after: int, side: int = 3, stride: int = 1, dilation: int = 1, pixels: int = SMALLEST_GROUP
+) -> nn.Sequential:
+    """Build a size-preserving convolution (up to the stride), normalisation and ReLU; ``pixels`` are its outputs."""
     padding = dilation * (side - 1) // 2
     convolution = nn.Conv2d(before, after, side, stride=stride, padding=padding, dilation=dilation)
-    return nn.Sequential(convolution, build_norm(after), nn.ReLU())
+    return nn.Sequential(convolution, build_norm(after, pixels=pixels), nn.ReLU())
 
 
 def _double(before: int, after: int) -> nn.Sequential:
@@ -176,8 +178,11 @@ class GlobalLocalDiscriminator(nn.Module):
 def _build_branch(shape: tuple[int, int, int], width: int, halvings: int) -> nn.Sequential:
     """Build one half of GLCIC's discriminator, from images (B, C, S, S) to values (B, 16 width)."""
     widths = [shape[0], *(width * min(2**level, 8) for level in range(halvings))]
-    layers = [_layer(before, after, side=5, stride=2) for before, after in pairwise(widths)]
-    height, length = (-(-side // 2**halvings) for side in shape[1:])  # each halving rounds up
+    layers = []
+    height, length = shape[1:]
+    for before, after in pairwise(widths):
+        height, length = -(-height // 2), -(-length // 2)
+        layers.append(_layer(before, after, side=5, stride=2, pixels=height * length))
     last = nn.Linear(widths[-1] * height * length, BRANCH_FACTOR * width)
     return nn.Sequential(*layers, nn.Flatten(1), last)
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import fill_from_target
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.catalogue import METHODS
@@ -180,3 +181,11 @@ def test_skips_hand_on_what_the_bottleneck_loses(name: str) -> None:
     torch.testing.assert_close(plain.encode(example.condition), with_skips.encode(example.condition))
     answers = [method.complete(example.condition, 1, seeded()) for method in (plain, with_skips)]
     assert not torch.allclose(*answers)
+
+
+def test_values_without_weight_are_shown_as_the_target_has_them() -> None:
+    example = batch()
+    weight = (example.weight > 0.5).float()
+    seen = fill_from_target(torch.full_like(example.target, 7.0), example._replace(weight=weight))
+    assert torch.equal(seen[weight == 0], example.target[weight == 0])
+    assert (seen[weight > 0] == 7.0).all()

@@ -77,26 +77,37 @@ def test_the_second_scale_sees_a_map_of_half_the_size() -> None:
     assert torch.equal(halved, network.halved(nn.AvgPool2d(3, 2, 1, count_include_pad=False)(maps)))
 
 
-@pytest.mark.parametrize("sides", [(1, 5), (2, 2), (3, 3), (4, 32), (7, 9), (21, 21), (23, 23), (28, 28)])
-def test_small_maps_have_logits_too(sides: tuple[int, int]) -> None:
-    network = build_seeded(TwoScaleDiscriminator, 0, (2, *sides), 8)
+@pytest.mark.parametrize(("side", "patches"), [(64, 6), (100, 11), (130, 15)])
+def test_only_as_much_is_padded_as_three_halvings_need(side: int, patches: int) -> None:
+    logits = build_seeded(PatchDiscriminator, 0, (1, side, side), 4)(torch.zeros(1, 1, side, side))
+    assert logits.shape == (1, patches**2)
+
+
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("sides", [(1, 5), (2, 2), (3, 3), (4, 4), (4, 32), (7, 9), (21, 21), (23, 23), (28, 28)])
+def test_small_maps_are_told_apart(sides: tuple[int, int], width: int) -> None:
+    network = build_seeded(TwoScaleDiscriminator, 0, (2, *sides), width)
     maps = torch.randn(3, 2, *sides, generator=seeded()).requires_grad_()
     for logits in network(maps):
         assert logits.shape[0] == 3
-        assert logits.shape[1] >= 1
-        (gradient,) = torch.autograd.grad(logits.sum(), maps, retain_graph=True)
+        assert (logits[0] - logits[1]).abs().max() > 1e-5  # rounding is a thousandth of that
+        (gradient,) = torch.autograd.grad(logits[0, 0], maps, retain_graph=True)
         assert gradient.isfinite().all()
-        assert gradient.abs().sum() > 0
+        assert gradient.abs().max() > 1e-5
+    for whole, alone in zip(network(maps), network(maps[:1]), strict=True):
+        torch.testing.assert_close(alone, whole[:1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [1, 8])
 @pytest.mark.parametrize("sides", [(16, 16), (20, 33), (64, 64)])
-def test_completions_are_judged_at_every_size(sides: tuple[int, int]) -> None:
-    network = build_seeded(GlobalLocalDiscriminator, 0, (3, *sides), 8)
+def test_completions_are_judged_at_every_size(sides: tuple[int, int], width: int) -> None:
+    network = build_seeded(GlobalLocalDiscriminator, 0, (3, *sides), width)
     images = torch.randn(2, 3, *sides, generator=seeded()).requires_grad_()
     weight = torch.zeros(2, 3, *sides)
     weight[..., 4:9, 3:8] = 1.0
     logits = network(images, weight)
     assert logits.shape == (2, 1)
+    assert (logits[0] - logits[1]).abs() > 1e-5
     (gradient,) = torch.autograd.grad(logits.sum(), images)
     assert gradient.isfinite().all()
-    assert gradient[..., 4:9, 3:8].abs().sum() > 0
+    assert gradient[..., 4:9, 3:8].abs().max() > 1e-6
