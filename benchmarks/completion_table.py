@@ -23,6 +23,7 @@ FIRST_SEEDS = {
     "complete-modelnet10": "complete-modelnet10-two-sided",
     "inpaint-facades-ssim": "inpaint-facades-ssim-20-minutes",
     "translate-facades": "translate-facades-five",
+    "translate-facades-tuned": "translate-facades-tuned",
 }
 SEED_COLUMNS = ("diversity (ST-LPIPS)", "ST-LPIPS", "Fréchet distance (EfficientNet-Lite0)", "reconstruction mAP")
 BEGIN = "<!-- the tables below are made by benchmarks/completion_table.py -->"
