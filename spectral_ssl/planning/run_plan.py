@@ -165,14 +165,14 @@ def _choose_names(options: PretrainOptions, sections: Sections) -> _Names:
     if method != recipes_method and "method" in sections:
         # the same recipe with another method, e.g. a baseline: what both know stays, so that sizes
         # stay the same
-        rates = {key: value for key, value in flatten(sections["method"]).items() if key.endswith(RATE)}
-        others = {key: value for key, value in flatten(sections["method"]).items() if key not in rates}
-        sections["method"], left_out = _known_settings(find_method(method).config, others)
+        known, left_out = _known_settings(find_method(method).config, sections["method"])
         if left_out:
             say(f"{method} has no {', '.join(left_out)}: left out of the recipe's settings")
+        # A rate that is best for one method can be far too high for another.
+        rates = [key for key in known if key.endswith(RATE)]
         if rates:
-            # A rate that is best for one method can be far too high for another.
-            say(f"{method} has its own learning rates in place of those of the recipe")
+            say(f"{method} has its own {', '.join(rates)} in place of the recipe's")
+        sections["method"] = {key: value for key, value in known.items() if key not in rates}
     default_task = "views" if method == "joint-embedding" else find_method(method).task
     return _Names(method=method, task=options.task or names.get("task", default_task))
 

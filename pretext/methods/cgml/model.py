@@ -352,7 +352,7 @@ class CGML(MethodDefaults, nn.Module):
         """Predict (B, K, C, S, S) from latents that follow the gradient of the TRUE error.
 
         This is a bound and no inference. The latents start as in training, at the nearest of several
-        candidates; with a single one, where those of ``complete`` do for an equal generator.
+        candidates or independently, also where those of ``complete`` keep apart.
         """
         with torch.no_grad():
             bottleneck, skips = self._bottleneck(example.condition)

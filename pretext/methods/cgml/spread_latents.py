@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pretext.methods.cgml.latent_path import Domain, draw_latents
+from pretext.numerics import full_precision
 from pretext.randomness import rand, randn, seeded_generator
 
 # Beyond these, independent latents are nearly as far apart, and the directions take long to find.
@@ -60,11 +61,12 @@ def draw_spread_latents(count: int, dimensions: int, domain: Domain, generator: 
         return draw_latents(count, dimensions, domain, generator, modes)
     batch = count // modes
     normal = randn(batch, dimensions, dimensions, generator=generator)  # (B, D, D)
-    rotation, triangle = torch.linalg.qr(normal)
-    # Without these signs the rotations would not be uniform (Mezzadri 2007).
-    rotation = rotation * triangle.diagonal(dim1=1, dim2=2).sign()[:, None, :]
-    directions = find_directions(modes, dimensions).to(rotation)
-    latents = torch.einsum("kd,bde->kbe", directions, rotation)  # (K, B, D)
+    with full_precision(normal):
+        rotation, triangle = torch.linalg.qr(normal)
+        # Without these signs the rotations would not be uniform (Mezzadri 2007).
+        rotation = rotation * triangle.diagonal(dim1=1, dim2=2).sign()[:, None, :]
+        directions = find_directions(modes, dimensions).to(rotation)
+        latents = torch.einsum("kd,bde->kbe", directions, rotation)  # (K, B, D)
     if domain == "ball":
         shell = rand(modes, batch, generator=generator, rows_in=1).argsort(dim=0)  # (K, B): 0 .. K - 1 in random order
         volume = (shell + rand(modes, batch, generator=generator, rows_in=1)) / modes
@@ -73,12 +75,14 @@ def draw_spread_latents(count: int, dimensions: int, domain: Domain, generator: 
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # or it could not follow a gradient, if the first call is within inference
 def find_directions(count: int, dimensions: int) -> Tensor:
     """Find unit vectors (K, D) that repel each other: a minimum of the sum of inverse distances (Thomson's problem)."""
     if dimensions == 1:
-        return torch.tensor([1.0, -1.0]).repeat((count + 1) // 2)[:count, None]
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        vectors = torch.randn(count, dimensions, generator=seeded_generator("directions", count, dimensions))
+        return torch.tensor([1.0, -1.0], dtype=torch.float32, device="cpu").repeat((count + 1) // 2)[:count, None]
+    generator = seeded_generator("directions", count, dimensions)
+    with torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        vectors = torch.randn(count, dimensions, generator=generator, dtype=torch.float32, device="cpu")
         vectors.requires_grad_()
         optimizer = torch.optim.Adam([vectors], lr=REPULSION_RATE)
         for _ in range(REPULSION_STEPS):

@@ -76,6 +76,25 @@ def test_the_global_generator_is_left_as_it_was() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("mode", ["inference", "bf16", "double"])
+def test_they_are_the_same_wherever_they_are_first_drawn(mode: str) -> None:
+    expected = draw_spread_latents(4 * 5, 3, "ball", seeded(), 4)
+    find_directions.cache_clear()
+    try:
+        if mode == "double":
+            torch.set_default_dtype(torch.float64)
+        with torch.inference_mode(mode == "inference"), torch.autocast("cpu", torch.bfloat16, enabled=mode == "bf16"):
+            directions = find_directions(4, 3)
+            latents = None if mode == "double" else draw_spread_latents(4 * 5, 3, "ball", seeded(), 4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert directions.dtype == torch.float32
+    assert not directions.is_inference()
+    if latents is not None:
+        assert latents.dtype == torch.float32
+        torch.testing.assert_close(latents.clone(), expected)
+
+
 @pytest.mark.parametrize(("dynamics", "is_spread"), [("flow", True), ("equation-4", False)])
 def test_predictions_of_a_flow_begin_at_them(dynamics: str, is_spread: bool) -> None:
     shape = (2, 9, 9)
