@@ -45,7 +45,7 @@ from typing import Any
 import numpy as np
 import torch
 from figures.latent_space import border_effect, draw_latent_space
-from validation_split import is_validation_copy
+from validation_split import refuse_trials_on_test
 
 import spectral_ssl
 from data_prep.maps.reader import MapFile, open_maps
@@ -67,7 +67,7 @@ from pretext.data.standardise import Standardiser
 from pretext.runs.evaluation import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.tasks.image_views import ImageViewsConfig
-from spectral_ssl.ground.errors import UserError, unknown_name
+from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import atomic_path, replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
 
@@ -128,15 +128,7 @@ def parse_arguments() -> argparse.Namespace:
     if needs_features and not arguments.features:
         parser.error("give --features with a run or a feature file")
     if arguments.set and not arguments.chosen:
-        try:
-            is_for_trials = is_validation_copy(open_maps(arguments.data))
-        except UserError as error:
-            parser.error(str(error))
-        if not is_for_trials:
-            parser.error(
-                f"--set {arguments.set[0]} would be scored on test codes of {arguments.data}: try it on a copy by "
-                "benchmarks/validation_split.py, or add --chosen if it was chosen there"
-            )
+        refuse_trials_on_test(parser, arguments.data, arguments.set[0])
     return arguments
 
 

@@ -30,6 +30,19 @@ def is_validation_copy(maps: MapFile) -> bool:
     return maps.source.endswith(SUFFIX)
 
 
+def refuse_trials_on_test(parser: argparse.ArgumentParser, data: Path, setting: str) -> None:
+    """End with a message if a setting would be tried on another file than a validation copy."""
+    try:
+        if is_validation_copy(open_maps(data)):
+            return
+    except UserError as error:
+        parser.error(str(error))
+    parser.error(
+        f"--set {setting} would be scored on test codes of {data}: try it on a copy by "
+        "benchmarks/validation_split.py, or add --chosen if it was chosen there"
+    )
+
+
 def write_validation_copy(maps: MapFile, path: Path) -> None:
     """Write the copy of a map file.
 

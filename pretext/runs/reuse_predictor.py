@@ -118,7 +118,7 @@ def _training_settings(plan: Plan) -> list[Any]:
     """Return what determines the predictor's training, except data and task."""
     settings = [attrgetter(key)(plan.method_config) for key in TRAINING]
     train = plan.train
-    return [train.seed, train.batch_size, train.precision, train.data.flip, train.data.enlarge, *settings]
+    return [train.seed, train.batch_size, train.precision, train.data, *settings]
 
 
 def _find_run(method: Method, plan: Plan, runs: Path) -> TrainedRun | None:

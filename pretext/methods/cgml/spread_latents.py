@@ -34,16 +34,8 @@ def draw_spread_latents(count: int, dimensions: int, domain: Domain, generator: 
 
     Parameters
     ----------
-    count : int
-        Number of latents: the batch size times ``modes``.
-    dimensions : int
-        Number D of dimensions.
-    domain : {"ball", "sphere"}
-        The unit ball or its surface.
-    generator : torch.Generator
-        The source of randomness.
-    modes : int
-        Number K of latents of each sample.
+    count, dimensions, domain, generator, modes
+        As of ``draw_latents``.
 
     Returns
     -------

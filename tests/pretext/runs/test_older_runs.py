@@ -102,10 +102,10 @@ def test_a_run_is_resumed_and_then_written_with_groups(
     features = run.encode_file(open_maps(data_of(name)))
     is_said = "its discriminator is of an earlier version" in capsys.readouterr().err
     assert is_said == (name in NEW_DISCRIMINATORS)
-    if name in NEW_DISCRIMINATORS:  # its second epoch is against another discriminator
-        with np.load(WRITTEN / "features.npz") as before:
-            assert np.isfinite(features).all()
-            assert not np.array_equal(features, before[name])
+    if name == "mr-gan-inpaint":  # its second epoch is against another discriminator; that of mr-gan steps P alone
+        with np.load(WRITTEN / "features.npz") as before, np.load(WRITTEN / "features_of_two_epochs.npz") as expected:
+            moved = np.abs(expected[name] - before[name]).max()
+            assert 0 < np.abs(features - expected[name]).max() < moved
     else:
         assert_same(features, "features_of_two_epochs.npz", name)
     text = (folder / name / "config.toml").read_text()
