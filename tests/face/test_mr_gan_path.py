@@ -146,6 +146,9 @@ def test_a_predictor_is_used_again_where_data_and_task_are_the_same(home: Path, 
     # none of the runs there are was trained with another seed: it trains its own
     other = load_run(train(home, "translate", "other-seed", "predictor=auto", seed=3))
     assert int(other.method.steps_done) == STEPS - 3
+    # nor on mirrored images
+    mirrored = load_run(train(home, "translate", "mirrored", "predictor=auto", "train.flip=true"))
+    assert int(mirrored.method.steps_done) == STEPS - 3
 
 
 def test_predictors_of_anything_else_are_refused(home: Path, runs: dict[str, Path]) -> None:

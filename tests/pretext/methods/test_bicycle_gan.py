@@ -9,6 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from pretext.data.batch import Example, Problem
+from pretext.losses.adversarial import fill_from_target
 from pretext.losses.reconstruction import sample_error
 from pretext.method import build_seeded
 from pretext.methods.bicycle_gan import BicycleGAN, BicycleGANConfig
@@ -37,14 +38,15 @@ def test_completions_of_one_condition_differ() -> None:
 
 def test_the_terms_are_those_of_the_paper() -> None:
     method, example = make(discriminator_learning_rate=0.0), batch()
+    example = example._replace(weight=example.weight * (example.weight > 0.5))  # D ignores what has no weight
     with torch.no_grad():
         mean, log_variance = method.reader(example.target)
         drawn = torch.randn(2, 5, 4, generator=seeded())
         bottleneck, skips = method.encoder.with_skips(example.condition)
         first = method.generator(bottleneck, mean + torch.exp(log_variance / 2) * drawn[0], skips)
         second = method.generator(bottleneck, drawn[1], skips)
-        first_logits = [method.discriminators[0](maps) for maps in (example.target, first)]
-        second_logits = [method.discriminators[1](maps) for maps in (example.target, second)]
+        first_logits = [method.discriminators[0](maps) for maps in (example.target, fill_from_target(first, example))]
+        second_logits = [method.discriminators[1](maps) for maps in (example.target, fill_from_target(second, example))]
         # -log D of the two predictions: a sum over scales and a mean over the two discriminators and their patches.
         judged = [-functional.logsigmoid(scale).mean() for scale in (*first_logits[1], *second_logits[1])]
         real = [-functional.logsigmoid(scale).mean() for scale in (*first_logits[0], *second_logits[0])]
