@@ -22,7 +22,7 @@ from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.workspace import Workspace
 from spectral_ssl.planning.code_features import find_features
-from spectral_ssl.planning.defaults import choose_sections
+from spectral_ssl.planning.defaults import choose_sections, has_bfloat16
 from spectral_ssl.planning.find_data import find_maps, wait_for_maps
 from spectral_ssl.planning.new_run.init_from import (
     Weights,
@@ -75,11 +75,11 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
     given = find_given_weights(options, workspace)
     if options.recipe:
         recipe = str(options.recipe)
-        parts = _merge(options, read_recipe(recipe), None)
+        parts = _merge(options, _read_fast_recipe(recipe), None)
         maps = opened or (find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace))
         weights = choose_weights(given, options, maps, is_default_allowed=False)
         if weights is not None:
-            parts = _merge(options, read_recipe(recipe), weights)
+            parts = _merge(options, _read_fast_recipe(recipe), weights)
     else:
         # a wrong name is reported before anything is prepared
         if options.method:
@@ -120,9 +120,21 @@ def name_precision_source(options: PretrainOptions) -> str:
     keys = {setting.partition("=")[0].strip() for setting in options.settings}
     if options.precision is not None or keys & {"precision", "train.precision"}:
         return "as set"
-    if options.recipe and "precision" in read_recipe(str(options.recipe)).get("train", {}):
+    if options.recipe and "precision" in _read_fast_recipe(str(options.recipe)).get("train", {}):
         return f"as in the recipe {options.recipe}"
     return "the default for these maps on this processor"
+
+
+def _read_fast_recipe(recipe: str) -> Sections:
+    """Read a recipe; where the processor does not multiply bfloat16, a recipe's bf16 is left to the device.
+
+    There bfloat16 takes some ten times as long as float32. A GPU still gets it.
+    """
+    sections = read_recipe(recipe)
+    train = sections.get("train", {})
+    if train.get("precision") == "bf16" and not has_bfloat16():
+        sections["train"] = train | {"precision": "auto"}
+    return sections
 
 
 def _merge(options: PretrainOptions, sections: Sections, weights: Weights | None) -> dict[str, Any]:

@@ -199,6 +199,23 @@ def test_an_option_of_another_method_or_task_says_whose_it_is(
         plan_run(PretrainOptions(random_maps, **options), Workspace(tmp_path))
 
 
+def test_a_recipes_bf16_needs_a_processor_that_multiplies_it(
+    random_maps: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spectral_ssl.ground.workspace import Workspace
+
+    recipe = tmp_path / "half.toml"
+    recipe.write_text('[run]\nmethod = "regression"\ntask = "denoise"\n[train]\nprecision = "bf16"\n')
+    for has, given, expected in (
+        (True, None, "bf16"),
+        (False, None, "auto"),  # float32 on this processor, and still bf16 on a GPU that has it
+        (False, "bf16", "bf16"),
+    ):
+        monkeypatch.setattr("spectral_ssl.planning.run_plan.has_bfloat16", lambda has=has: has)
+        options = PretrainOptions(random_maps, recipe=str(recipe), precision=given)
+        assert plan_run(options, Workspace(tmp_path))[0].train.precision == expected
+
+
 def test_later_sources_override_earlier_ones(random_maps: Any, tmp_path: Path) -> None:
     from spectral_ssl.ground.workspace import Workspace
 
