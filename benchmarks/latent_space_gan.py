@@ -5,6 +5,7 @@
     python benchmarks/latent_space_gan.py robustness --data MAPS --workspace WS
     python benchmarks/latent_space_gan.py structure --data MAPS --features RUN RUN --workspace WS
     python benchmarks/latent_space_gan.py curves --data MAPS --features RUN --at 0.5 1 2 4 --workspace WS
+    python benchmarks/latent_space_gan.py spaces --data MAPS --features RUN --workspace WS
 
 The parts repeat tables and figures of the paper:
 
@@ -15,17 +16,13 @@ The parts repeat tables and figures of the paper:
 * ``robustness`` is figure 7. The extractor is a classifier that was trained on partly wrong labels.
   The conditional GAN gets the same wrong labels.
 * ``curves`` is figures 4 and 8. It scores the cells of ``main`` after each of the minutes ``--at``
-  and draws the scores next to the result.
+  and draws scores and losses next to the result.
+* ``spaces`` is figure 6. It compares the given codes with fully clustered ones, and draws both.
 
-Each score uses one sample for each of ``--count`` codes of the test split. The main score is the
-share of samples that a classifier assigns to the class of the code. The classifier is trained on
-the real training split. The result also holds its accuracy on real test samples. For spectral maps
-there is a second score: the share of samples whose nearest real training map is of that class. For
-images there is the Fréchet distance by EfficientNet-Lite0 (``--frechet``; 40 ms per image).
-
-A code lies at a border if another class is among its 10 nearest codes. The border effect is the
-accuracy at other codes minus the accuracy at borders. The run's ``samples/codes.png`` shows it by
-t-SNE.
+Each score uses one sample for each of ``--count`` codes of the test split
+(``latent_space_scores.py``). A code lies at a border if another class is among its 10 nearest
+codes. The border effect is the accuracy at other codes minus the accuracy at borders. The run's
+``samples/codes.png`` shows it by t-SNE.
 
 Every part except ``curves`` can be resumed: existing runs, classifiers and features in WS are
 reused. The script writes benchmarks/results/latent-space-gan-PART-NAME.json.
@@ -42,46 +39,32 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from figures.latent_space import border_effect, draw_latent_space
+from figures.latent_space import LatentSpace, draw_latent_spaces
+from figures.training_curves import draw_training_curves
+from latent_space_scores import load_or_train_classifier, measure_space, noisy_features, scores
 from validation_split import refuse_trials_on_test
 
 import spectral_ssl
-from data_prep.maps.reader import MapFile, open_maps
+from data_prep.maps.reader import open_maps
 from downstream.features.clusters import compute_neighbour_purity
-from downstream.features.store import Features, read_features, write_features
-from downstream.metrics.class_score import (
-    ClassifierNetwork,
-    SampleClassifier,
-    add_label_noise,
-    compute_class_score,
-    match_classes,
-    match_classes_by_neighbour,
-    train_classifier,
-)
-from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
-from downstream.metrics.pretrained.efficientnet_lite import load_class_head
-from downstream.probes.intervals import compute_accuracy_interval
-from pretext.data.standardise import Standardiser
-from pretext.runs.evaluation import select_held_out_rows
+from downstream.features.store import read_features
 from pretext.runs.trained_run import TrainedRun, load_run
-from pretext.tasks.image_views import ImageViewsConfig
 from spectral_ssl.ground.errors import unknown_name
-from spectral_ssl.ground.files import atomic_path, replace_nan, write_text
+from spectral_ssl.ground.files import replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.ground.run_folder import read_metrics
 
 RESULTS = Path(__file__).parent / "results"
-ROWS_AT_ONCE = 256
-BORDER_CODES, BORDER_MODES = 500, 4  # codes and samples per code of the border effect
 BATCH_MINED = ("nearest=batch", "farthest=batch")
+OVER_THE_SET = "couples, mined over the set"
 # name: settings, and the features: those of --features ("given"), the labels, or none
 MAIN: dict[str, tuple[tuple[str, ...], str]] = {
     "SNGAN": (("conditioning=none", "reconstruction_weight=0"), "none"),
     "CGAN on labels": (("conditioning=code", "reconstruction_weight=0"), "labels"),
     "standard approach": (("conditioning=code", *BATCH_MINED), "given"),
     "couples, mined in the batch": (BATCH_MINED, "given"),
-    "couples, mined over the set": ((), "given"),
+    OVER_THE_SET: ((), "given"),
 }
 ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv": (("same_weight=0", "different_weight=0"), "given"),
@@ -90,15 +73,15 @@ ABLATION: dict[str, tuple[tuple[str, ...], str]] = {
     "adv + same + diff": ((), "given"),
 }
 ROBUSTNESS = ("couples", "CGAN")
-CELLS = {"main": MAIN, "curves": MAIN, "ablation": ABLATION, "robustness": ROBUSTNESS, "structure": ()}
-VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # views of photographs that train the classifier
+CELLS = {"main": MAIN, "curves": MAIN, "ablation": ABLATION, "robustness": ROBUSTNESS, "structure": (), "spaces": ()}
+LOSSES = ("seconds", "loss", "discriminator")  # of metrics.jsonl; `loss` is that of G
 NOISE = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line, and end with a message if a cell is unknown or features are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["main", "ablation", "robustness", "structure", "curves"])
+    parser.add_argument("part", choices=list(CELLS))
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--recipe", default="lsc-gan-mnist")
     parser.add_argument("--data", type=Path, required=True, help="map file")
@@ -122,7 +105,7 @@ def parse_arguments() -> argparse.Namespace:
     for name in arguments.cells or ():
         if name not in known:
             parser.error(str(unknown_name("cell", name, list(known))))
-    needs_features = arguments.part == "structure" or (
+    needs_features = arguments.part in ("structure", "spaces") or (
         isinstance(known, dict) and any(known[name][1] == "given" for name in arguments.cells or known)
     )
     if needs_features and not arguments.features:
@@ -141,6 +124,8 @@ def main() -> None:
         robustness(arguments)
     elif arguments.part == "curves":
         curves(arguments)
+    elif arguments.part == "spaces":
+        spaces(arguments)
     else:
         compare(MAIN if arguments.part == "main" else ABLATION, arguments)
 
@@ -182,42 +167,45 @@ def robustness(arguments: argparse.Namespace) -> None:
 
 
 def curves(arguments: argparse.Namespace) -> None:
-    """Score the cells of ``main`` at several times of their training."""
+    """Score the cells of ``main`` at several times of their training, and keep their losses."""
     maps = open_maps(arguments.data)
     classifier = load_or_train_classifier(maps, arguments)
     rows: list[dict[str, Any]] = []
+    losses: dict[str, list[dict[str, float]]] = {}
     for name in arguments.cells or MAIN:
         settings, source = MAIN[name]
         features = arguments.features[0] if source == "given" else source
-        shutil.rmtree(run_folder(f"curve-{name}", arguments.seeds[0], arguments), ignore_errors=True)
+        folder = run_folder(f"curve-{name}", arguments.seeds[0], arguments)
+        shutil.rmtree(folder, ignore_errors=True)
         for minutes in sorted(arguments.at):
             arguments.minutes = minutes
             run = trained(f"curve-{name}", arguments.seeds[0], settings, features, arguments)
             rows.append({"cell": name, "minutes": minutes, **scores(run, maps, classifier, arguments)})
             print_row(rows[-1])
-            write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
-    draw_curves(result_path(arguments).with_suffix(".png"), rows)
+            metrics = read_metrics(folder / "metrics.jsonl")
+            losses[name] = [{key: row[key] for key in LOSSES} for row in metrics]
+            measured = {"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}
+            write({**measured, "losses": losses}, arguments)
+    draw_training_curves(result_path(arguments).with_suffix(".png"), rows, losses)
 
 
-def draw_curves(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Draw a panel for each score with a line for each cell."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    shown = ("conditional accuracy", "class score (classifier)", "Fréchet distance (classifier)")
-    for axes, score in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        for name in dict.fromkeys(row["cell"] for row in rows):
-            cell_rows = [row for row in rows if row["cell"] == name]
-            axes.plot([row["seconds"] for row in cell_rows], [row[score] for row in cell_rows], marker="o", label=name)
-        axes.set(xlabel="seconds of training", title=score, xscale="log")
-        seconds = sorted({60 * row["minutes"] for row in rows})
-        axes.set_xticks(seconds, [f"{each:g}" for each in seconds])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-    axes.set_yscale("log")
-    figure.axes[0].legend(fontsize="small")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+def spaces(arguments: argparse.Namespace) -> None:
+    """Compare the given codes with fully clustered ones: features of a classifier that learnt the right labels."""
+    maps = open_maps(arguments.data)
+    classifier = load_or_train_classifier(maps, arguments)
+    test = maps.rows("test")
+    rows: list[dict[str, Any]] = []
+    drawn: dict[str, LatentSpace] = {}
+    for name, features in (("given", arguments.features[0]), ("clustered", noisy_features(maps, 0.0, arguments)[0])):
+        run = trained(f"space-{name}", arguments.seeds[0], (), features, arguments)
+        exported = read_features(run.plan.task_config.features)
+        purity = compute_neighbour_purity(exported.values[test], maps.labels[test])
+        measured = scores(run, maps, classifier, arguments)
+        rows.append({"cell": name, "same class": {str(order): share for order, share in purity.items()}, **measured})
+        print_row(rows[-1])
+        drawn[name] = measure_space(run, maps, classifier)
+        write({"classifier's accuracy on real test samples": classifier.test_accuracy, "rows": rows}, arguments)
+    draw_latent_spaces(result_path(arguments).with_suffix(".png"), drawn, maps.classes)
 
 
 def structure(arguments: argparse.Namespace) -> None:
@@ -268,113 +256,6 @@ def run_folder(name: str, seed: int, arguments: argparse.Namespace) -> Path:
     trial = f"-{sha256(' '.join(arguments.set).encode()).hexdigest()[:8]}" if arguments.set else ""
     title = f"lsc-{arguments.data.stem}-{name}{arguments.name}{trial}-{seed}".replace(" ", "-").replace(",", "")
     return Path(arguments.workspace) / "runs" / title
-
-
-def scores(
-    run: TrainedRun, maps: MapFile, classifier: SampleClassifier, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Score the samples of a run for codes of the test split."""
-    rows = select_held_out_rows(maps, arguments.count)
-    blocks = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
-    predictions = torch.cat([run.complete(maps, block, 1, first=index)[1] for index, block in enumerate(blocks)])
-    labels = maps.labels[rows]
-    right = match_classes(classifier, predictions, labels)[:, 0]
-    samples, real = predictions[:, 0], run.standardise(maps.read(rows))
-    progress = run.checkpoint["place"]
-    _, twice = run.complete(maps, rows[:BORDER_CODES], 2, seed=2)
-    measured: dict[str, Any] = {
-        "conditional accuracy": float(right.mean()),
-        "95 % interval": compute_accuracy_interval(float(right.mean()), len(right)),
-        "class score (classifier)": compute_class_score(classifier.logits(samples)),
-        "class score of real samples (classifier)": compute_class_score(classifier.logits(real)),
-        "Fréchet distance (classifier)": frechet_distance(
-            classifier.features(samples), classifier.features(real)
-        ).value,
-        # Both numbers are mean absolute differences. The first is the effect of the noise, the second
-        # the distance to the real sample of the code.
-        "two samples of a code differ by": (twice[:, 0] - twice[:, 1]).abs().mean().item(),
-        "sample and the code's own differ by": (samples - real).abs().mean().item(),
-        "codes": len(rows),
-        "epochs": progress["epoch"],
-        "steps": progress["step"],
-        "seconds": progress["seconds"],
-        "config": run.plan.to_toml(),
-    }
-    if run.plan.task_config.features not in ("none", "labels"):
-        measured["border effect"] = borders(run, maps, classifier)
-    if maps.basis.kind != "pixels":
-        train = maps.rows("train")
-        known = run.standardise(maps.read(train)).numpy()
-        near = match_classes_by_neighbour(known, maps.labels[train], samples.numpy(), labels)
-        measured["nearest real map is of the class"] = float(near.mean())
-        ceiling = match_classes_by_neighbour(known, maps.labels[train], real.numpy(), labels)
-        measured["the same of real test maps"] = float(ceiling.mean())
-    elif arguments.frechet:
-        network = load_feature_network()
-        first, second = (compute_image_features(network, part[: arguments.frechet]) for part in (samples, real))
-        measured[network.name] = frechet_distance(first, second).value
-        head = load_class_head()  # The head has the classes of ImageNet, few of which occur in these data.
-        for what, features in (("", first), (" of real samples", second)):
-            logits = head(torch.from_numpy(features).float()).numpy()
-            measured[f"class score{what} (EfficientNet-Lite0)"] = compute_class_score(logits)
-    return measured
-
-
-def borders(run: TrainedRun, maps: MapFile, classifier: SampleClassifier) -> float:
-    """Compute the border effect, and draw the codes among the samples of the run."""
-    rows = select_held_out_rows(maps, BORDER_CODES)
-    example, predictions = run.complete(maps, rows, BORDER_MODES, seed=1)
-    right = match_classes(classifier, predictions, maps.labels[rows]).mean(axis=1)
-    codes = example.condition.flatten(1).numpy()
-    draw_latent_space(run.folder / "samples" / "codes.png", codes, maps.labels[rows], right, maps.classes)
-    return border_effect(codes, maps.labels[rows], right)
-
-
-def load_or_train_classifier(maps: MapFile, arguments: argparse.Namespace) -> SampleClassifier:
-    """Load the classifier of a map file, or train it and save it."""
-    epochs, width = arguments.classifier_epochs, arguments.classifier_width
-    name = f"classifier-{maps.digest[:16]}-{epochs}-{width}{'-views' if arguments.classifier_views else ''}.pt"
-    path = arguments.workspace / "cache" / name
-    if path.exists():
-        content = torch.load(path, weights_only=True)
-        network = ClassifierNetwork(maps.basis.shape, len(maps.classes), width)
-        network.load_state_dict(content["network"])
-        return SampleClassifier(network, content["accuracy"])
-    views = VIEWS if arguments.classifier_views else None
-    classifier = train_classifier(maps, Standardiser.of(maps), epochs=epochs, width=width, views=views)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        torch.save({"network": classifier.network.state_dict(), "accuracy": classifier.test_accuracy}, temporary)
-    print(f"classifier: {classifier.test_accuracy:.4f} of real test samples", flush=True)
-    return classifier
-
-
-def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -> tuple[Path, Path]:
-    """Write two feature files: features of a classifier trained on noisy labels, and these labels as one-hot codes."""
-    folder = arguments.workspace / "features"
-    paths = folder / f"{maps.path.stem}-noise-{share:g}.h5", folder / f"{maps.path.stem}-noise-{share:g}-labels.h5"
-    if all(path.exists() for path in paths):
-        return paths
-    standardise, train = Standardiser.of(maps), maps.rows("train")
-    epochs, width = arguments.classifier_epochs, arguments.classifier_width
-    extractor = train_classifier(maps, standardise, epochs=epochs, width=width, seed=1, label_noise=share)
-    blocks = np.array_split(maps.rows(), max(1, len(maps) // ROWS_AT_ONCE))
-    values = np.concatenate([extractor.features(standardise(maps.read(block))) for block in blocks])
-    labels = maps.labels.copy()  # Labels of the test split stay correct, because they condition the scored samples.
-    labels[train] = add_label_noise(maps.labels[train], len(maps.classes), share, seed=1)
-    one_hot = np.eye(len(maps.classes), dtype=np.float32)[labels]
-    about = {
-        "layer": "last",
-        "pooling": "mean",
-        "checkpoint_digest": f"classifier, label noise {share:g}",
-        "data_digest": maps.digest,
-        "config": "",
-        "basis": maps.basis.to_json(),
-        "source": maps.source,
-    }
-    for path, content in zip(paths, (values, one_hot), strict=True):
-        write_features(path, Features(content, maps.ids, maps.labels, maps.splits, maps.classes, about), overwrite=True)
-    return paths
 
 
 def print_row(row: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
-"""Draw a latent space: the classes of the codes, and the codes whose samples miss their class.
+"""Draw latent spaces: the classes of the codes, and the codes whose samples miss their class.
 
 Durall et al. (VISAPP 2021, figures 1, 5 and 6) find that samples from codes at the borders between
-classes fail most. The paper calls this the border effect. Both panels show the same t-SNE map of
+classes fail most. The paper calls this the border effect. Both panels of a row show the same t-SNE map of
 the codes (van der Maaten and Hinton, 2008). It preserves neighbours, but not distances.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,24 @@ from spectral_ssl.ground.terminal import printable
 
 FEWEST = 10
 PERPLEXITY = 30.0
+
+
+class LatentSpace(NamedTuple):
+    """Codes, and what became of their samples.
+
+    Attributes
+    ----------
+    codes : ndarray, shape (N, D), floating
+        The codes, one in each row.
+    labels : ndarray, shape (N,), int64
+        Class of each code.
+    right : ndarray, shape (N,), floating
+        Share of the samples from each code that show its class, from 0 to 1.
+    """
+
+    codes: NDArray[Any]
+    labels: NDArray[np.int64]
+    right: NDArray[Any]
 
 
 def border_effect(codes: NDArray[Any], labels: NDArray[np.int64], right: NDArray[Any], neighbours: int = 10) -> float:
@@ -49,26 +67,15 @@ def border_effect(codes: NDArray[Any], labels: NDArray[np.int64], right: NDArray
     return float(right[is_inside].mean() - right[~is_inside].mean())
 
 
-def draw_latent_space(
-    path: Path,
-    codes: NDArray[Any],
-    labels: NDArray[np.int64],
-    right: NDArray[Any],
-    classes: tuple[str, ...],
-    seed: int = 0,
-) -> None:
-    """Draw codes by t-SNE, coloured by class and by the share of their samples that show it.
+def draw_latent_spaces(path: Path, spaces: dict[str, LatentSpace], classes: tuple[str, ...], seed: int = 0) -> None:
+    """Draw the codes of each space by t-SNE, coloured by class and by the share of their samples that show it.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
-    codes : ndarray, shape (N, D), floating
-        The codes, one in each row. The function standardises them.
-    labels : ndarray, shape (N,), int64
-        Class of each code.
-    right : ndarray, shape (N,), floating
-        Share of the samples from each code that show its class, from 0 to 1.
+    spaces : dict of str to LatentSpace
+        The spaces, by the title of their row. The function standardises the codes.
     classes : tuple of str
         Names of the classes.
     seed : int
@@ -77,33 +84,43 @@ def draw_latent_space(
     Raises
     ------
     UserError
-        If there are fewer than 10 codes.
+        If a space has fewer than 10 codes.
     """
-    if len(codes) < FEWEST:
-        raise UserError("too few codes to draw", len(codes), f"give at least {FEWEST}")
+    fewest = min(len(space.codes) for space in spaces.values())
+    if fewest < FEWEST:
+        raise UserError("too few codes to draw", fewest, f"give at least {FEWEST}")
     from matplotlib.figure import Figure  # Unlike pyplot, this has no global state and opens no window.
+
+    figure = Figure(figsize=(11, 5 * len(spaces)), layout="constrained")
+    panels = figure.subplots(len(spaces), 2, squeeze=False)
+    for (title, space), (by_class, by_success) in zip(spaces.items(), panels, strict=True):
+        positions = place_codes(space.codes, seed)
+        drawn = by_class.scatter(*positions.T, c=space.labels, cmap="tab10" if len(classes) <= 10 else "tab20", s=8)
+        if len(classes) <= 20:
+            handles, numbers = drawn.legend_elements(num=None)
+            names = [printable(classes[int(label)]) for label in np.unique(space.labels)]
+            if len(numbers) == len(names):
+                for text in by_class.legend(handles, names, fontsize=7).get_texts():
+                    text.set_parse_math(False)
+        shown = by_success.scatter(*positions.T, c=space.right, cmap="RdYlGn", vmin=0, vmax=1, s=8)
+        figure.colorbar(shown, ax=by_success)
+        before = f"{printable(title)}: " if title else ""
+        by_class.set_title(f"{before}class of the code's sample", fontsize=9, parse_math=False)
+        by_success.set_title(f"{before}share of generated samples of that class", fontsize=9, parse_math=False)
+        for axis in (by_class, by_success):
+            axis.set_xticks([])
+            axis.set_yticks([])
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def place_codes(codes: NDArray[Any], seed: int) -> NDArray[np.float32]:
+    """Place codes (N, D) in the plane by t-SNE of their standardised values, (N, 2)."""
     from sklearn.manifold import TSNE
 
     values = np.asarray(codes, np.float64)
     deviation = values.std(axis=0)
     values = (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     perplexity = min(PERPLEXITY, (len(values) - 1) / 3)
-    positions = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    by_class, by_success = figure.subplots(1, 2)
-    drawn = by_class.scatter(*positions.T, c=labels, cmap="tab10" if len(classes) <= 10 else "tab20", s=8)
-    if len(classes) <= 20:
-        handles, numbers = drawn.legend_elements(num=None)
-        names = [printable(classes[int(label)]) for label in np.unique(labels)]
-        if len(numbers) == len(names):
-            for text in by_class.legend(handles, names, fontsize=7).get_texts():
-                text.set_parse_math(False)
-    by_class.set_title("class of the code's sample", fontsize=9)
-    shown = by_success.scatter(*positions.T, c=right, cmap="RdYlGn", vmin=0, vmax=1, s=8)
-    figure.colorbar(shown, ax=by_success)
-    by_success.set_title("share of generated samples of that class", fontsize=9)
-    for axis in (by_class, by_success):
-        axis.set_xticks([])
-        axis.set_yticks([])
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    positions: NDArray[np.float32] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+    return positions

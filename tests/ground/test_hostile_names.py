@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from figures.latent_space import draw_latent_space
+from figures.latent_space import LatentSpace, draw_latent_spaces
 
 import spectral_ssl
 from data_prep.basis import zernike_basis
@@ -113,7 +113,7 @@ def test_figures_with_such_names_are_drawn(tmp_path: Path) -> None:
     draw_confusion(tmp_path / "b.png", np.eye(len(names), dtype=np.int64), tuple(names), "$\\frac{$ and $")
     codes = np.random.default_rng(0).normal(size=(40, 4))
     labels = np.arange(40) % len(names)
-    draw_latent_space(tmp_path / "c.png", codes, labels, np.ones(40), tuple(names))
+    draw_latent_spaces(tmp_path / "c.png", {"$\\frac{$": LatentSpace(codes, labels, np.ones(40))}, tuple(names))
     assert {path.name for path in tmp_path.glob("*.png")} == {"a.png", "b.png", "c.png"}
 
 
