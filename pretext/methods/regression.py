@@ -37,7 +37,9 @@ class RegressionConfig:
     encoder : {"map", "grid", "pooled-grid"}
         Encoder H, as in cGML.
     width : int
-        Channels after the first halving of the map.
+        Channels after the first halving of the map; they double with each further one.
+    width_limit : int
+        Most channels of a layer, as a multiple of ``width``, as in cGML.
     code : int
         Size of the code between H's convolutions and the bottleneck.
     residual : bool
@@ -49,6 +51,7 @@ class RegressionConfig:
     learning_rate: float = field(default=1e-3, metadata=within(0.0, 10.0))
     encoder: BottleneckEncoderName = "map"
     width: int = field(default=64, metadata=within(1, 4096))
+    width_limit: int = field(default=8, metadata=within(1, 1024))
     code: int = field(default=512, metadata=within(1, 65536))
     residual: bool = False
 
@@ -73,7 +76,13 @@ class Regression(MethodDefaults, nn.Module):
         self.config = config
         self.problem = problem
         self.encoder, self.generator, _ = build_encoder_and_generator(
-            problem, config.width, config.code, latent=0, encoder=config.encoder, residual=config.residual
+            problem,
+            config.width,
+            config.code,
+            latent=0,
+            encoder=config.encoder,
+            residual=config.residual,
+            width_limit=config.width_limit,
         )
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "main": torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)

@@ -52,7 +52,7 @@ class Geometry(NamedTuple):
         return self.widths[-1] * self.side[0] * self.side[1]
 
 
-def plan(shape: tuple[int, int, int], width: int) -> Geometry:
+def plan(shape: tuple[int, int, int], width: int, width_limit: int = 8) -> Geometry:
     """Choose the number of halvings and the widths for a map.
 
     There are log2(side) - 2 halvings, so that about 4x4 is left, but at least one.
@@ -62,7 +62,9 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
     shape : tuple of int
         (C, H, W) of the map.
     width : int
-        Channels after the first halving; they double with each further one, up to 8 times.
+        Channels after the first halving; they double with each further one.
+    width_limit : int
+        Most channels, as a multiple of ``width``.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def plan(shape: tuple[int, int, int], width: int) -> Geometry:
     channels, height, length = shape
     levels = max(1, round(math.log2(min(height, length)) - 2))
     factor = 2**levels
-    widths = tuple(width * min(2**level, 8) for level in range(levels))
+    widths = tuple(width * min(2**level, width_limit) for level in range(levels))
     return Geometry(channels, height, length, widths, (math.ceil(height / factor), math.ceil(length / factor)))
 
 

@@ -296,6 +296,7 @@ def build_encoder_and_generator(
     *,
     modulate: bool = False,
     residual: bool = False,
+    width_limit: int = 8,
 ) -> tuple[Encoder | PointwiseEncoder | GridBottleneck, Generator | PointwiseGenerator, int]:
     """Build H and G for a problem.
 
@@ -316,6 +317,8 @@ def build_encoder_and_generator(
         is deeper and has fewer parameters.
     modulate, residual : bool
         Ways of z and of the condition through G (``Generator``), for data with extent.
+    width_limit : int
+        Most channels of a layer, as a multiple of ``width``.
 
     Returns
     -------
@@ -354,7 +357,7 @@ def build_encoder_and_generator(
     if not has_extent:
         perceptron = PointwiseEncoder(problem.condition[0], code)
         return perceptron, PointwiseGenerator(code, latent, problem.target[0], problem.bounded), code
-    geometry = plan(problem.condition, width)
+    geometry = plan(problem.condition, width, width_limit)
     generator = Generator(
         geometry,
         latent,

@@ -94,7 +94,10 @@ class CGMLNetworksConfig:
         H convolves the map as an image. "grid" and "pooled-grid" need Zernike moments, and convolve
         the density that they describe; the latter is deeper and has fewer parameters.
     width : int
-        Number of channels after the first halving of the map.
+        Number of channels after the first halving of the map. They double with each further one.
+    width_limit : int
+        Most channels of a layer, as a multiple of ``width``. The paper's networks never stop doubling:
+        they need 16 at 128 pixels and 32 at 256.
     code : int
         Size of the code between H's convolutions and the bottleneck.
     hidden : int
@@ -114,6 +117,7 @@ class CGMLNetworksConfig:
 
     encoder: BottleneckEncoderName = "map"
     width: int = field(default=64, metadata=within(1, 4096))
+    width_limit: int = field(default=8, metadata=within(1, 1024))
     code: int = field(default=512, metadata=within(1, 65536))
     hidden: int = field(default=512, metadata=within(1, 65536))
     skips: bool = False

@@ -92,6 +92,7 @@ class CGML(MethodDefaults, nn.Module):
             networks.encoder,
             modulate=networks.modulate,
             residual=networks.residual,
+            width_limit=networks.width_limit,
         )
         is_flow = config.path.dynamics == "flow"
         if is_flow and latent > size:

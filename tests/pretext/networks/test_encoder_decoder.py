@@ -170,3 +170,18 @@ def test_the_oracle_begins_where_training_does(candidates: int) -> None:
         first = torch.stack([method._choose_first(precomputed, example, generator) for _ in range(2)])
     for number, latent in enumerate(first):
         torch.testing.assert_close(predictions[:, number], method.generator.from_precomputed(precomputed, latent))
+
+
+@pytest.mark.parametrize(("side", "channels"), [(32, 256), (64, 512), (128, 1024), (256, 2048)])
+def test_widths_without_a_limit_are_those_of_the_papers_networks(side: int, channels: int) -> None:
+    paper = plan((3, side, side), width=64, width_limit=32)
+    assert (paper.widths[-1], paper.bottleneck) == (channels, 16 * channels)
+    assert plan((3, side, side), width=64).widths[-1] == min(channels, 512)
+
+
+def test_a_width_limit_reaches_encoder_and_generator() -> None:
+    images = Problem(condition=(3, 128, 128), target=(3, 128, 128), bounded=True)
+    encoder, generator, size = build_encoder_and_generator(images, width=2, code=8, latent=3, width_limit=16)
+    assert size == 4 * 4 * 32
+    condition = torch.zeros(2, 3, 128, 128)
+    assert generator(encoder(condition), torch.zeros(2, 3)).shape == condition.shape
