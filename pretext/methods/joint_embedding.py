@@ -57,6 +57,9 @@ class EmbeddingNetworksConfig:
     filters : int
         Number of patch filters of the image encoder; 0 for none. k-means learns them before
         training.
+    mirrored : bool
+        Whether features of images are means over an image and its mirror image (left to right). Wrong
+        for letters and digits.
     projector : int
         Number E of dimensions of the embeddings and of the projector's two hidden layers.
     """
@@ -67,6 +70,7 @@ class EmbeddingNetworksConfig:
     highest_order: int = field(default=0, metadata=within(0, 100))
     grid: int = field(default=20, metadata=within(4, 64))
     filters: int = field(default=0, metadata=within(0, 100_000))
+    mirrored: bool = False
     projector: int = field(default=1024, metadata=within(1, 65536))
 
     def __post_init__(self) -> None:
@@ -159,6 +163,7 @@ class JointEmbedding(MethodDefaults, nn.Module):
             width=networks.width,
             code=networks.code,
             filters=networks.filters,
+            mirrored=networks.mirrored,
         )
         self.projector = build_projector(networks.code, networks.projector)
         # The learning rate depends on this count, so it is saved in checkpoints.

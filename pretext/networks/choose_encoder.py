@@ -22,7 +22,15 @@ UNITS_PER_CHANNEL = 16
 
 
 def build_encoder(
-    name: EncoderName, problem: Problem, *, highest_order: int, grid: int, width: int, code: int, filters: int
+    name: EncoderName,
+    problem: Problem,
+    *,
+    highest_order: int,
+    grid: int,
+    width: int,
+    code: int,
+    filters: int,
+    mirrored: bool = False,
 ) -> GridEncoder | PooledGridEncoder | CoefficientEncoder | ImageEncoder:
     """Build the encoder of a given name, or the one that suits the data.
 
@@ -43,6 +51,8 @@ def build_encoder(
         Size of the last layer.
     filters : int
         Number of patch filters, 0 for none ("pictures" only).
+    mirrored : bool
+        Whether features are means over an image and its mirror image ("pictures" only).
 
     Returns
     -------
@@ -67,7 +77,7 @@ def build_encoder(
     if name == "auto":
         name = "pictures" if kind == "pixels" else "grid" if kind == "zernike" else "perceptron"
     if name == "pictures":
-        return ImageEncoder(problem.condition[0], width, code, filters)
+        return ImageEncoder(problem.condition[0], width, code, filters, mirrored)
     if standardise is None or kind == "pixels":
         raise UserError(f"the {name} encoder reads maps of coefficients", "images", "set encoder=pictures")
     if problem.condition != standardise.basis.shape:

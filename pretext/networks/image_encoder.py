@@ -39,6 +39,9 @@ class ImageEncoder(nn.Module):
         Number of units of the last layer.
     filters : int
         Number of patch filters; 0 for none.
+    mirrored : bool
+        Whether each layer is the mean of those of an image and of its mirror image (left to right),
+        for features. Training reads images as they are.
 
     Examples
     --------
@@ -50,8 +53,9 @@ class ImageEncoder(nn.Module):
     (torch.Size([2, 64]), torch.Size([2, 512]))
     """
 
-    def __init__(self, channels: int, width: int, code: int, filters: int = 0) -> None:
+    def __init__(self, channels: int, width: int, code: int, filters: int = 0, mirrored: bool = False) -> None:
         super().__init__()
+        self.mirrored = mirrored
         self.stem = build_convolution(channels, width, side=5, stride=2)
         widths = (width, 2 * width, 4 * width, 8 * width)
         self.stages = nn.ModuleList(build_convolution(before, after) for before, after in pairwise(widths))
@@ -94,12 +98,20 @@ class ImageEncoder(nn.Module):
         training = self.training
         self.eval()
         try:
-            outputs = self.compute_stages(images)
-            result = {f"stage{number + 1}": output for number, output in enumerate(outputs)}
-            result["code"] = self.compute_code(outputs[-1])
-            return result if self.patches is None else {**result, "patches": self.patches(images)}
+            layers = self._compute_layers(images)
+            if not self.mirrored:
+                return layers
+            others = self._compute_layers(images.flip(-1))
+            return {name: (layer + others[name]) / 2 for name, layer in layers.items()}
         finally:
             self.train(training)
+
+    def _compute_layers(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute all layers by name, for images (B, C, H, W) as they are."""
+        outputs = self.compute_stages(images)
+        result = {f"stage{number + 1}": output for number, output in enumerate(outputs)}
+        result["code"] = self.compute_code(outputs[-1])
+        return result if self.patches is None else {**result, "patches": self.patches(images)}
 
 
 def _average_quadrants(part: Tensor) -> Tensor:

@@ -113,6 +113,17 @@ def test_one_encoder_reads_images_of_any_size(height: int, width: int) -> None:
     torch.testing.assert_close(encoder.features(given[2:3]), features[2:3], atol=1e-5, rtol=1e-4)
 
 
+def test_mirrored_features_do_not_tell_an_image_from_its_mirror_image() -> None:
+    given = images(6, 3, 32, 24)
+    plain, mirrored = (build_seeded(ImageEncoder, 0, 3, 4, 8, 5, both) for both in (False, True))
+    features = mirrored.features(given)
+    torch.testing.assert_close(features, mirrored.features(given.flip(-1)), atol=1e-6, rtol=1e-5)
+    expected = (plain.features(given) + plain.features(given.flip(-1))) / 2
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(plain.features(given), plain.features(given.flip(-1)), atol=1e-2)
+    assert torch.equal(plain.eval()(given), mirrored.eval()(given))  # training is the same
+
+
 def test_the_loss_leaves_the_filters_alone_and_clean_images_change_them() -> None:
     problem = Problem((3, 12, 12), (3, 12, 12), True)
     config = build_config(JointEmbeddingConfig, {"width": 4, "code": 8, "projector": 12, "filters": 5}, "method")
