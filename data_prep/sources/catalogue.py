@@ -107,6 +107,12 @@ SOURCES: dict[str, SourceEntry] = {
     "edges2handbags": SourceEntry(
         "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
     ),
+    "landmarks2faces": SourceEntry(
+        "pairs", "images", True, "pairs: drawings of landmarks and photographs of faces", "open_landmarks2faces"
+    ),
+    "normals2pets": SourceEntry(
+        "pairs", "images", True, "pairs: surface normals and photographs of pets", "open_normals2pets"
+    ),
     "pairs": SourceEntry(
         "pairs", "images", True, "your images, two side by side in a file: pairs:PATH", "open_pairs", after_colon="path"
     ),

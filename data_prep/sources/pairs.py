@@ -20,17 +20,22 @@ WHERE = (
     "get NAME.tar.gz from http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/, unpack it, and give --root the folder "
     "with train/ (for your own pairs use --dataset pairs:PATH)"
 )
-HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, pairs:PATH: two images side by side in each file.
+UNPUBLISHED = {"landmarks2faces", "normals2pets"}
+MAKE = "no archive of it is public: make files with the drawing on the left, and give --root the folder with train/"
+HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, landmarks2faces, normals2pets, pairs:PATH: two images
+side by side in each file.
 
 Where from: http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/ (P. Isola et al., "Image-to-Image Translation with
 Conditional Adversarial Networks", CVPR 2017). Terms are those of the original data sets: CMP Facades (R. Tylecek and
 R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
 Layout, in --root itself or in a folder of the set's own name inside it:
   {train,val,test}/*.jpg (or .png)      the left half is A, the right half is B
+The authors of cGML published no files of landmarks2faces (drawings of facial landmarks) and normals2pets (surface
+normals): put the drawing on the left and the photograph on the right of each file.
 Splits of pairs:PATH may have other usual names (training, valid, test_set).
 Files without such a folder are all "train". There are no classes. A map holds the channels of A, then those of B. The
 map file serves both directions, and the task chooses the direction. In facades and cityscapes A is the photograph and B
-the labels. In maps A is the aerial photograph. In edges2* A is the outline.
+the labels. In maps A is the aerial photograph. In the others A is the outline or drawing.
 The images are large (256 pixels, maps 600): --size 64 makes them smaller.
 """
 SPLITS = ("train", "val", "test")
@@ -40,7 +45,9 @@ def _open_named(name: str, root: Path) -> Source:
     """List the pairs under ``root`` or ``root/name``; raise a UserError if there are none."""
     folder = next((root / sub for sub in ("", name) if any((root / sub / split).is_dir() for split in SPLITS)), None)
     if folder is None:
-        raise UserError(f"no {name} in this folder", f"{root} has no train/, val/ or test/", WHERE)
+        raise UserError(
+            f"no {name} in this folder", f"{root} has no train/, val/ or test/", MAKE if name in UNPUBLISHED else WHERE
+        )
     return _open(name, folder)
 
 
@@ -49,6 +56,8 @@ open_maps = partial(_open_named, "maps")
 open_cityscapes = partial(_open_named, "cityscapes")
 open_edges2shoes = partial(_open_named, "edges2shoes")
 open_edges2handbags = partial(_open_named, "edges2handbags")
+open_landmarks2faces = partial(_open_named, "landmarks2faces")
+open_normals2pets = partial(_open_named, "normals2pets")
 
 
 def open_pairs(root: Path) -> Source:

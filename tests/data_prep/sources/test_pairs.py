@@ -28,7 +28,9 @@ def _pairs(folder: Path) -> dict[str, np.ndarray]:
     return images
 
 
-@pytest.mark.parametrize("name", ["facades", "maps", "cityscapes", "edges2shoes", "edges2handbags"])
+@pytest.mark.parametrize(
+    "name", ["facades", "maps", "cityscapes", "edges2shoes", "edges2handbags", "landmarks2faces", "normals2pets"]
+)
 def test_pairs(tmp_path: Path, name: str) -> None:
     images = _pairs(tmp_path / name)
     for root in (tmp_path, tmp_path / name):
@@ -44,6 +46,14 @@ def test_pairs(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(item.load(), np.concatenate([both[:, :, :16], both[:, :, 16:]]))
     assert item.split == "train"
     assert item.label == -1
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("maps", "get NAME.tar.gz"), ("normals2pets", "no archive of it is public")]
+)
+def test_a_folder_without_pairs_says_where_they_come_from(tmp_path: Path, name: str, advice: str) -> None:
+    with pytest.raises(UserError, match=advice):
+        open_source(name, tmp_path)
 
 
 def test_pairs_to_maps_and_both_directions(tmp_path: Path) -> None:
