@@ -57,6 +57,8 @@ class EmbeddingNetworksConfig:
     filters : int
         Number of patch filters of the image encoder; 0 for none. k-means learns them before
         training.
+    blocks : int
+        Number of residual blocks in the second and in the third stage of the image encoder.
     mirrored : bool
         Whether features of images are means over an image and its mirror image (left to right). Wrong
         for letters and digits.
@@ -70,6 +72,7 @@ class EmbeddingNetworksConfig:
     highest_order: int = field(default=0, metadata=within(0, 100))
     grid: int = field(default=20, metadata=within(4, 64))
     filters: int = field(default=0, metadata=within(0, 100_000))
+    blocks: int = field(default=0, metadata=within(0, 100))
     mirrored: bool = False
     projector: int = field(default=1024, metadata=within(1, 65536))
 
@@ -163,6 +166,7 @@ class JointEmbedding(MethodDefaults, nn.Module):
             width=networks.width,
             code=networks.code,
             filters=networks.filters,
+            blocks=networks.blocks,
             mirrored=networks.mirrored,
         )
         self.projector = build_projector(networks.code, networks.projector)

@@ -30,6 +30,7 @@ def build_encoder(
     width: int,
     code: int,
     filters: int,
+    blocks: int = 0,
     mirrored: bool = False,
 ) -> GridEncoder | PooledGridEncoder | CoefficientEncoder | ImageEncoder:
     """Build the encoder of a given name, or the one that suits the data.
@@ -51,6 +52,8 @@ def build_encoder(
         Size of the last layer.
     filters : int
         Number of patch filters, 0 for none ("pictures" only).
+    blocks : int
+        Number of residual blocks of a stage ("pictures" only).
     mirrored : bool
         Whether features are means over an image and its mirror image ("pictures" only).
 
@@ -77,7 +80,7 @@ def build_encoder(
     if name == "auto":
         name = "pictures" if kind == "pixels" else "grid" if kind == "zernike" else "perceptron"
     if name == "pictures":
-        return ImageEncoder(problem.condition[0], width, code, filters, mirrored)
+        return ImageEncoder(problem.condition[0], width, code, filters, blocks=blocks, mirrored=mirrored)
     if standardise is None or kind == "pixels":
         raise UserError(f"the {name} encoder reads maps of coefficients", "images", "set encoder=pictures")
     if problem.condition != standardise.basis.shape:

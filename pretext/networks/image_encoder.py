@@ -3,7 +3,8 @@
 It has few channels where there are many pixels.
 
 It consists of 3 x 3 convolutions (the first one is 5 x 5 with stride 2), each followed by batch
-normalisation and ReLU, with 2 x 2 max pooling between stages. The features are the averages of
+normalisation and ReLU, with 2 x 2 max pooling between stages. The second and the third stage may
+also have residual blocks of two convolutions (He et al., CVPR 2016). The features are the averages of
 every stage over the four quadrants, and the last layer: early stages encode colours and edges, late
 stages what the loss requires. The network works at any image size; the same one reads views of 24
 pixels and images of 64.
@@ -39,6 +40,8 @@ class ImageEncoder(nn.Module):
         Number of units of the last layer.
     filters : int
         Number of patch filters; 0 for none.
+    blocks : int
+        Number of residual blocks of the second and of the third stage.
     mirrored : bool
         Whether each layer is the mean of those of an image and of its mirror image (left to right),
         for features. Training reads images as they are.
@@ -53,12 +56,19 @@ class ImageEncoder(nn.Module):
     (torch.Size([2, 64]), torch.Size([2, 512]))
     """
 
-    def __init__(self, channels: int, width: int, code: int, filters: int = 0, mirrored: bool = False) -> None:
+    def __init__(
+        self, channels: int, width: int, code: int, filters: int = 0, *, blocks: int = 0, mirrored: bool = False
+    ) -> None:
         super().__init__()
         self.mirrored = mirrored
         self.stem = build_convolution(channels, width, side=5, stride=2)
         widths = (width, 2 * width, 4 * width, 8 * width)
-        self.stages = nn.ModuleList(build_convolution(before, after) for before, after in pairwise(widths))
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *build_convolution(before, after), *(ResidualBlock(after) for _ in range(blocks if number else 0))
+            )
+            for number, (before, after) in enumerate(pairwise(widths))
+        )
         self.to_code = nn.Linear(widths[-1], code)
         self.patches = PatchLayer(channels, filters) if filters else None
 
@@ -112,6 +122,25 @@ class ImageEncoder(nn.Module):
         result = {f"stage{number + 1}": output for number, output in enumerate(outputs)}
         result["code"] = self.compute_code(outputs[-1])
         return result if self.patches is None else {**result, "patches": self.patches(images)}
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result is added to their input, (B, F, h, w) -> (B, F, h, w).
+
+    Parameters
+    ----------
+    width : int
+        Number F of channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        first, second = build_convolution(width, width), build_convolution(width, width)
+        self.layers = nn.Sequential(*first, *second[:2])  # the second ReLU follows the sum
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Compute relu(x + f(x)) of activations x, (B, F, h, w)."""
+        return torch.relu(current + self.layers(current))
 
 
 def _average_quadrants(part: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The encoder of images and its layer of patch filters: formulas, sizes, what is learnt when."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,13 +116,28 @@ def test_one_encoder_reads_images_of_any_size(height: int, width: int) -> None:
 
 def test_mirrored_features_do_not_tell_an_image_from_its_mirror_image() -> None:
     given = images(6, 3, 32, 24)
-    plain, mirrored = (build_seeded(ImageEncoder, 0, 3, 4, 8, 5, both) for both in (False, True))
+    plain, mirrored = (build_seeded(partial(ImageEncoder, mirrored=both), 0, 3, 4, 8, 5) for both in (False, True))
     features = mirrored.features(given)
     torch.testing.assert_close(features, mirrored.features(given.flip(-1)), atol=1e-6, rtol=1e-5)
     expected = (plain.features(given) + plain.features(given.flip(-1))) / 2
     torch.testing.assert_close(features, expected, atol=1e-6, rtol=1e-5)
     assert not torch.allclose(plain.features(given), plain.features(given.flip(-1)), atol=1e-2)
     assert torch.equal(plain.eval()(given), mirrored.eval()(given))  # training is the same
+
+
+@torch.no_grad()
+def test_residual_blocks_add_to_the_second_and_third_stage() -> None:
+    encoder = build_seeded(partial(ImageEncoder, blocks=2), 0, 3, 4, 8).eval()
+    given = images(6, 3, 32, 24)
+    first, second, third = encoder.compute_stages(given)
+    assert [len(stage) for stage in encoder.stages] == [3, 5, 5]
+    expected = encoder.stages[1][:3](functional.max_pool2d(first, 2, ceil_mode=True))
+    for block in encoder.stages[1][3:]:
+        change = block.layers(expected)
+        assert change.min() < 0
+        expected = torch.relu(expected + change)
+    torch.testing.assert_close(second, expected)
+    assert third.shape == (6, 32, 4, 3)
 
 
 def test_the_loss_leaves_the_filters_alone_and_clean_images_change_them() -> None:
