@@ -100,7 +100,8 @@ def list_feature_rows(
         Whether to add features that others learnt with labels. They are an upper reference, not a
         competitor.
     patches : PatchConfig, optional
-        Settings of the k-means patch features.
+        Settings of the k-means patch features; by default there are as many centroids as the network
+        has patch filters, at least those of ``PatchConfig``.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def list_feature_rows(
     """
     is_image = maps.basis.kind == "pixels"
     trained, untrained = (run.at_layer((layers or {}).get(name, run.layer)) for name in (TRAINED, UNTRAINED))
-    rows = _image_baselines(maps, train, patches or PatchConfig()) if is_image else _spectral_baselines(maps)
+    rows = _image_baselines(maps, train, patches or _match_filters(run)) if is_image else _spectral_baselines(maps)
     wide = "+".join(candidates)
     sizes = run.layers() if candidates else {}
     columns = _find_columns({name: sizes[name] for name in candidates})
@@ -149,6 +150,12 @@ def list_feature_rows(
             raise UserError("no reference for spectral maps", "--references", "leave it out: it is for images")
         rows.append(_reference(maps))
     return rows
+
+
+def _match_filters(run: TrainedRun) -> PatchConfig:
+    """Choose the settings of the k-means patches for a fair comparison: not fewer than the network's own filters."""
+    own = getattr(getattr(run.plan.method_config, "networks", None), "filters", 0)
+    return PatchConfig(centroids=max(own, PatchConfig.centroids))
 
 
 def is_training_free(name: str) -> bool:

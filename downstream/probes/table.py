@@ -174,7 +174,8 @@ def probe_run(
     has_untrained : bool
         Whether the table has the row of the untrained network.
     patches : PatchConfig, optional
-        Settings of the k-means patch features (images only).
+        Settings of the k-means patch features (images only); by default as many centroids as the
+        network has patch filters, at least 400.
     cache : BaselineCache, optional
         Cache of the scores that do not depend on the run.
     processes : Distributed

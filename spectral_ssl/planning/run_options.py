@@ -195,6 +195,13 @@ class ProbeOptions:
         "Images: add features learnt with ImageNet's labels, an upper reference.",
         "Whether to add features that others learnt with labels (images only): an upper reference.",
     )
+    patches: int | None = option(
+        None,
+        "Images: centroids of the baseline k-means patches [400, or as many as the network has patch filters].",
+        "The number of centroids of the baseline k-means patches (images only). The default is 400, or the number of "
+        "the network's patch filters if it is larger.",
+        limits=within(1, 100_000),
+    )
     has_untrained: bool = option(
         True,
         "Add a row of the same network untrained; for an encoder with whitened features it takes the longest.",

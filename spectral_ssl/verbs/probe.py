@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.maps.reader import MapFile, open_maps
+from downstream.features.kmeans_patches import PatchConfig
 from downstream.figures.confusion import draw_confusion
 from downstream.probes.cache import BaselineCache
 from downstream.probes.protocol.splits import SMALL
@@ -15,6 +16,7 @@ from pretext.networks.feature_layers import DEFAULT
 from pretext.runs.origin import name_option, name_training_data
 from pretext.runs.trained_run import TrainedRun
 from pretext.training.distributed import join_processes
+from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_json
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.provenance import environment
@@ -62,6 +64,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             maps = target
         else:
             maps = open_maps(processes.run_on_main(lambda: str(open_target(target, trained, workspace).path)))
+        if options.patches is not None and maps.basis.kind != "pixels":
+            raise UserError("k-means patches are for images", f"--patches on {maps.basis.kind} maps", "leave it out")
         table = probe_run(
             trained,
             maps,
@@ -72,6 +76,7 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             layer=trained.layer if options.layer == DEFAULT else options.layer,
             references=options.references,
             has_untrained=options.has_untrained,
+            patches=None if options.patches is None else PatchConfig(centroids=options.patches),
             cache=BaselineCache(workspace.root / "cache"),
             processes=processes,
         )

@@ -92,6 +92,21 @@ def test_references_come_when_asked_for_and_are_called_so(trained: dict[str, tup
     assert 0 <= result["rows"][-1]["neighbours"] <= 1
 
 
+def test_patches_are_as_many_as_asked_for_or_as_the_network_has(
+    trained: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    def count(files: tuple[Path, Path], *options: str) -> int:
+        result = json.loads(call(files, "--probes", "neighbours", "--json", *options))
+        return next(row["dimensions"] for row in result["rows"] if row["features"] == "k-means patches") // 4
+
+    maps, _ = trained["images"]
+    assert count(trained["images"], "--patches", "7") == 7
+    settings = ("filters=401", "width=4", "code=8", "projector=8")
+    wide = spectral_ssl.pretrain(maps, method="joint-embedding", epochs=1, settings=settings, out=tmp_path / "wide")
+    assert count((maps, wide.folder)) == 401
+    assert count(trained["images"]) == 400
+
+
 def test_baselines_are_kept_in_the_workspace(trained: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     first = json.loads(call(trained["spectral"], "--json", "--workspace", str(workspace)))
