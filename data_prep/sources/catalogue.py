@@ -108,7 +108,7 @@ SOURCES: dict[str, SourceEntry] = {
         "pairs", "images", True, "pairs: outlines and photographs of handbags", "open_edges2handbags"
     ),
     "landmarks2faces": SourceEntry(
-        "pairs", "images", True, "pairs: drawings of landmarks and photographs of faces", "open_landmarks2faces"
+        "pairs", "images", True, "pairs: images of landmarks and photographs of faces", "open_landmarks2faces"
     ),
     "normals2pets": SourceEntry(
         "pairs", "images", True, "pairs: surface normals and photographs of pets", "open_normals2pets"

@@ -20,7 +20,7 @@ def test_scores_and_losses_are_drawn_for_each_cell(tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
     draw_training_curves(path, rows, losses)
     image = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    red, green, blue = (image[..., channel] for channel in range(3))
+    red, blue = image[..., 0], image[..., 2]
     panels = len(SCORES) + len(LOSSES)
     for number in range(panels):  # tab10's first colour, blue, and its second, orange, in each panel
         part = slice(number * image.shape[1] // panels, (number + 1) * image.shape[1] // panels)
