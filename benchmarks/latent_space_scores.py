@@ -4,7 +4,7 @@ Each score uses one sample for each of some codes of the test split. The main sc
 samples that a classifier assigns to the class of the code. The classifier is trained on the real
 training split. For spectral maps there is a second score: the share of samples whose nearest real
 training map is of that class. For images there is the Fréchet distance by EfficientNet-Lite0 (40 ms
-per image).
+per image), and the diversity of samples of one code by ST-LPIPS.
 
 ``noisy_features`` makes codes by a classifier whose training labels are partly wrong.
 """
@@ -28,10 +28,13 @@ from downstream.metrics.class_score import (
     match_classes_by_neighbour,
     train_classifier,
 )
+from downstream.metrics.diversity import make_perceptual_distance, prediction_diversity
 from downstream.metrics.frechet import compute_image_features, frechet_distance, load_feature_network
+from downstream.metrics.lpips import load_perceptual_distance
 from downstream.metrics.pretrained.efficientnet_lite import load_class_head
 from downstream.probes.intervals import compute_accuracy_interval
 from pretext.data.standardise import Standardiser
+from pretext.randomness import seeded_generator
 from pretext.runs.evaluation import select_held_out_rows
 from pretext.runs.trained_run import TrainedRun
 from pretext.tasks.image_views import ImageViewsConfig
@@ -39,6 +42,7 @@ from spectral_ssl.ground.files import atomic_path
 
 ROWS_AT_ONCE = 256
 BORDER_CODES, BORDER_MODES = 500, 4  # codes and samples per code of the border effect
+DIVERSITY_CODES, DIVERSITY_MODES = 100, 5  # all ten pairs of five samples
 VIEWS = ImageViewsConfig(crop=0.5, jittered=0.0, grey=0.0)  # views of photographs that train the classifier
 
 
@@ -83,7 +87,9 @@ def scores(
         measured["nearest real map is of the class"] = float(near.mean())
         ceiling = match_classes_by_neighbour(known, maps.labels[train], real.numpy(), labels)
         measured["the same of real test maps"] = float(ceiling.mean())
-    elif arguments.frechet:
+    else:
+        measured["diversity (ST-LPIPS)"] = measure_diversity(run, maps)
+    if maps.basis.kind == "pixels" and arguments.frechet:
         network = load_feature_network()
         first, second = (compute_image_features(network, part[: arguments.frechet]) for part in (samples, real))
         measured[network.name] = frechet_distance(first, second).value
@@ -92,6 +98,13 @@ def scores(
             logits = head(torch.from_numpy(features).float()).numpy()
             measured[f"class score{what} (EfficientNet-Lite0)"] = compute_class_score(logits)
     return measured
+
+
+def measure_diversity(run: TrainedRun, maps: MapFile) -> float:
+    """Measure by ST-LPIPS how different samples of one code are, on average over some codes of the test split."""
+    _, predictions = run.complete(maps, select_held_out_rows(maps, DIVERSITY_CODES), DIVERSITY_MODES, seed=3)
+    distance = make_perceptual_distance(load_perceptual_distance())
+    return float(prediction_diversity(predictions, distance, seeded_generator("pairs")).mean())
 
 
 def measure_space(run: TrainedRun, maps: MapFile, classifier: SampleClassifier) -> LatentSpace:

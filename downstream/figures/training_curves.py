@@ -52,5 +52,6 @@ def draw_convergence(path: Path, metrics: dict[str, list[dict[str, Any]]]) -> No
         axis.set_xlabel(over)
         axis.set_ylabel("error of predictions for training samples")
         axis.tick_params(labelsize=7)
-    axes[0, 0].legend(fontsize=7)
+    if any(metrics.values()):  # runs that ended within their first epoch have no row
+        axes[0, 0].legend(fontsize=7)
     save_figure(figure, path)
