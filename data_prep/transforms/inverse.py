@@ -195,7 +195,7 @@ def find_densest_cells(grid: NDArray[np.floating], share: float = SHARE) -> NDAr
 
 
 def build_density_mesh(grid: NDArray[np.floating], share: float = SKIN_SHARE) -> Shape:
-    """Build the closed surface around all cells of high density, by marching tetrahedra.
+    """Build the closed surface around all cells of high density, by marching cubes.
 
     Source: see ``data_prep.geometry.level_surface``.
 

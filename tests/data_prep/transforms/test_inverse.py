@@ -98,6 +98,21 @@ def test_level_surface_of_noise_is_closed_also_at_the_border() -> None:
         extract_level_surface(np.full((3, 3, 3), np.nan), 0.5)
 
 
+def test_level_surface_through_grid_points_is_closed_and_encloses_those_on_the_level() -> None:
+    from trimesh import Trimesh
+
+    for _ in range(40):
+        values = GENERATOR.integers(0, 3, size=(5, 6, 4)).astype(float)
+        surface = extract_level_surface(values, 1.0)
+        assert _is_closed(surface)
+        assert _volume(surface) > 0
+    ball = np.linalg.norm(np.indices((9, 9, 9)) - 4.0, axis=0)
+    surface = extract_level_surface(-ball, -3.0)  # (1, 4, 4) and others lie on the level
+    mesh = Trimesh(surface.points, surface.faces, process=False)
+    assert mesh.contains([[4, 4, 4], [1.01, 4, 4]]).all()
+    assert not mesh.contains([[0.9, 4, 4]]).any()
+
+
 def test_level_surface_of_a_linear_function_is_exact() -> None:
     i, j, k = np.meshgrid(*[np.arange(6.0)] * 3, indexing="ij")
     values = i + 2 * j - k
