@@ -11,7 +11,6 @@ and trains on them as ``pretrain`` does, in memory and a temporary folder. With 
 checks that X fits it. Labels are not used.
 """
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from math import ceil, prod, sqrt
@@ -36,6 +35,7 @@ from pretext.runs.folder import make_run_folder
 from pretext.runs.load_encoder import load_encoder
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.trainer import Trainer
+from spectral_ssl.ground.config import Settings, as_texts
 from spectral_ssl.ground.errors import ObjectError, UserError
 from spectral_ssl.ground.progress import quiet
 from spectral_ssl.ground.provenance import created_by
@@ -71,8 +71,8 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         clouds and images; it is cGML denoising on rows of numbers, which have no views.
     epochs : int, optional
         The number of passes over the data.
-    settings : sequence of str
-        Texts "key=value", as for ``pretrain``.
+    settings : sequence of str, or dict
+        Settings by key, or texts "key=value", as for ``pretrain``.
     degree : int
         The degree of the Zernike moments of clouds.
     random_state : int, RandomState or None
@@ -115,7 +115,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         method: str | None = None,
         task: str | None = None,
         epochs: int | None = None,
-        settings: Sequence[str] = (),
+        settings: Settings = (),
         degree: int = 20,
         random_state: Any = 0,
         verbose: bool = False,
@@ -288,7 +288,7 @@ class SpectralFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             task=self.task,
             epochs=self.epochs,
             seed=seed,
-            settings=("train.checkpoint_every=1000000", *self.settings),  # only the last checkpoint is needed
+            settings=("train.checkpoint_every=1000000", *as_texts(self.settings)),  # only the last checkpoint is needed
             init_from="none",  # the features follow from X alone
         )
         if self.verbose:

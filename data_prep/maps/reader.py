@@ -18,6 +18,7 @@ attributes              schema_version, basis (JSON), source, source_digest, sou
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -44,6 +45,7 @@ from spectral_ssl.ground.hdf5 import (
     read_short_texts,
     read_texts,
 )
+from spectral_ssl.ground.terminal import write_facts_as_html
 
 SCHEMA = "spectral-ssl maps 1"
 MAKE_AGAIN = "spectral-ssl prep"
@@ -168,6 +170,19 @@ class MapFile:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def _repr_html_(self) -> str:
+        counts = Counter(self.splits.tolist())
+        facts: dict[str, object] = {
+            "file": self.path,
+            "data set": self.source,
+            "maps": f"{len(self)} ({', '.join(f'{counts[split]} {split}' for split in sorted(counts))})",
+            "basis": f"{self.basis.kind}, {' x '.join(map(str, self.basis.shape))}",
+            "classes": len(self.classes),
+            "clouds": "kept" if self.has_points else "none",
+            "failed objects": len(self.failures),
+        }
+        return write_facts_as_html("Map file", facts)
 
     def rows(self, split: str | None = None) -> NDArray[np.int64]:
         """Return the row numbers of one split, or of all splits."""

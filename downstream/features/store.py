@@ -36,6 +36,7 @@ from spectral_ssl.ground.hdf5 import (
     read_texts,
 )
 from spectral_ssl.ground.provenance import created_by
+from spectral_ssl.ground.terminal import write_facts, write_facts_as_html
 
 SCHEMA = FEATURE_SCHEMA
 MAKE_AGAIN = "spectral-ssl embed` or `spectral-ssl export"  # messages put it between backticks
@@ -75,6 +76,17 @@ class Features:
     classes: tuple[str, ...]
     about: dict[str, str]
     failures: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return write_facts("Features", self._list_facts())
+
+    def _repr_html_(self) -> str:
+        return write_facts_as_html("Features", self._list_facts())
+
+    def _list_facts(self) -> dict[str, object]:
+        count, dimensions = self.values.shape
+        named = {key: self.about[key] for key in ("source", "encoder", "layer", "pooling") if self.about.get(key)}
+        return {"samples": count, "dimensions": dimensions, "classes": len(self.classes), **named}
 
     @property
     def has_components(self) -> bool:

@@ -1,6 +1,6 @@
 """The plan of a run: everything that says what it trains, and on which data."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from pretext.method import Method, build_seeded
 from pretext.methods.catalogue import find_method
 from pretext.tasks.catalogue import TaskEntry, find_task
 from pretext.training.config import TrainConfig
-from spectral_ssl.ground.config import build_config, merge_settings, parse_settings, parse_toml, to_toml
+from spectral_ssl.ground.config import Settings, build_config, merge_settings, parse_settings, parse_toml, to_toml
 
 DISCRIMINATOR = "discriminator"  # the name of its optimiser in every adversarial method
 WITH_NEW_DISCRIMINATORS = ("bicycle-gan", "mr-gan", "pix2pix")
@@ -92,8 +92,8 @@ class Plan:
         """The task's entry in the catalogue."""
         return find_task(self.task)
 
-    def with_task_settings(self, settings: Sequence[str]) -> "Plan":
-        """Return the same plan with other settings of its task, texts ``key=value``."""
+    def with_task_settings(self, settings: Settings) -> "Plan":
+        """Return the same plan with other settings of its task, a dict or texts ``key=value``."""
         config = self.task_entry.config
         texts = parse_settings(settings, {"task": config})["task"]
         values = merge_settings(config, "task", asdict(self.task_config), texts)

@@ -1,6 +1,6 @@
 """A trained run, loaded for use: its features, its layers and its completions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,10 @@ from pretext.runs.whitening import Whitening, fit_whitening, sample_universe_map
 from pretext.runs.whitening_file import read_whitening
 from pretext.training.checkpoint import Progress, load_last_good
 from pretext.training.distributed import ALONE, Distributed
+from spectral_ssl.ground.config import Settings
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import hash_file
+from spectral_ssl.ground.terminal import write_facts, write_facts_as_html
 
 ROWS_AT_ONCE = 256
 LONGEST_NAME = 100  # of an encoder, see ``pretext.pretrained.facts.NAME``
@@ -78,6 +80,19 @@ class TrainedRun:
     layer: str = DEFAULT
     name: str = ""
     whitening: Whitening | None = None
+
+    def __repr__(self) -> str:
+        return write_facts("Run", self._list_facts())
+
+    def _repr_html_(self) -> str:
+        return write_facts_as_html("Run", self._list_facts())
+
+    def _list_facts(self) -> dict[str, object]:
+        plan, place = self.plan, self.checkpoint.get("place", {})
+        first: dict[str, object] = {"name": self.name} if self.name else {"folder": self.folder}
+        data = {"data": Path(plan.data).name} if plan.data else {}
+        done = {f"{key}s": place[key] for key in ("epoch", "step") if key in place}
+        return {**first, "method": plan.method, "task": plan.task, **data, **done, "layer": self.layer}
 
     @property
     def basis(self) -> Basis:
@@ -251,8 +266,8 @@ class TrainedRun:
         components = 0 if self.whitening is None else self.whitening.matrix.shape[1]
         return run.whiten(sample_universe_maps(self.basis, seed), components) if components else run
 
-    def with_task_settings(self, settings: Sequence[str]) -> "TrainedRun":
-        """Return the same network with other settings of its task: ``key=value`` texts that replace the run's own."""
+    def with_task_settings(self, settings: Settings) -> "TrainedRun":
+        """Return the same network with other settings of its task: a dict, or texts ``key=value``."""
         return replace(self, plan=self.plan.with_task_settings(settings)) if settings else self
 
     def example(self, maps: MapFile, rows: NDArray[np.int64], generator: torch.Generator) -> Example:

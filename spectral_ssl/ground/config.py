@@ -42,6 +42,7 @@ DEEPEST_GROUP = 4  # of tables within each other in a section
 RANGE = "range"  # key of a range in a field's metadata
 
 Config = TypeVar("Config")
+Settings = Sequence[str] | Mapping[str, Any]
 
 
 class Range(NamedTuple):
@@ -255,13 +256,32 @@ def build_config(cls: type[Config], values: Mapping[str, Any], section: str) -> 
     return config
 
 
-def parse_settings(settings: Sequence[str], sections: Mapping[str, type]) -> dict[str, dict[str, str]]:
+def as_texts(settings: Settings) -> list[str]:
+    """Write settings as texts ``key=value``; texts stay as they are.
+
+    Parameters
+    ----------
+    settings : sequence of str, or mapping
+        Texts, or values by key; a mapping may be nested, e.g. ``{"train": {"epochs": 2}}``.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.config import as_texts
+    >>> as_texts({"width": 8, "train": {"flip": True}})
+    ['width=8', 'train.flip=True']
+    """
+    if isinstance(settings, Mapping):
+        return [f"{key}={value}" for key, value in flatten(settings).items()]
+    return list(settings)
+
+
+def parse_settings(settings: Settings, sections: Mapping[str, type]) -> dict[str, dict[str, str]]:
     """Sort texts such as ``key=value``, ``section.key=value`` or ``section.group.key=value`` into sections.
 
     Parameters
     ----------
-    settings : sequence of str
-        The texts given to ``--set``. Of several texts for one setting the last one counts.
+    settings : sequence of str, or mapping
+        The texts given to ``--set``, or values by key. Of several texts for one setting the last one counts.
     sections : mapping of str to dataclass type
         The config of each section. A key without its section goes to the one section that has it.
 
@@ -277,7 +297,7 @@ def parse_settings(settings: Sequence[str], sections: Mapping[str, type]) -> dic
     """
     parsed: dict[str, dict[str, str]] = {name: {} for name in sections}
     full_names = [(section, key) for section, cls in sections.items() for key in setting_keys(cls)]
-    for setting in settings:
+    for setting in as_texts(settings):
         key, equals, value = setting.partition("=")
         key = key.strip()
         if not equals or not key:

@@ -10,6 +10,8 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Mapping
+from html import escape
 from typing import TextIO
 
 
@@ -39,6 +41,31 @@ def printable(text: object) -> str:
         else sign.encode("unicode_escape", "surrogatepass").decode("ascii")
         for sign in line
     )
+
+
+def write_facts(title: str, facts: Mapping[str, object]) -> str:
+    """Write a title and facts by name on one line, for ``repr``.
+
+    Examples
+    --------
+    >>> from spectral_ssl.ground.terminal import write_facts
+    >>> write_facts("Features", {"samples": 10, "dimensions": 512})
+    '<Features: samples 10, dimensions 512>'
+    """
+    return f"<{title}: {', '.join(f'{name} {printable(value)}' for name, value in facts.items())}>"
+
+
+def write_facts_as_html(title: str, facts: Mapping[str, object]) -> str:
+    """Write a title and facts by name as a small table in HTML, for notebooks (``_repr_html_``).
+
+    Names and values are escaped, so that what a file says of itself is shown and never interpreted.
+    """
+    rows = "".join(
+        f"<tr><th style='text-align: left'>{escape(name)}</th><td style='text-align: left'>{escape(printable(value))}"
+        "</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table><caption style='text-align: left'>{escape(printable(title))}</caption><tbody>{rows}</tbody></table>"
 
 
 def one_line(text: object) -> str:

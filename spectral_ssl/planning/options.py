@@ -18,7 +18,7 @@ The description serves the Python function (`takes_options`), the command line
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from numbers import Integral, Real
@@ -159,9 +159,9 @@ def task_settings_option() -> Any:
     return option(
         (),
         "key=value over the task's settings, e.g. share=0.25; repeatable.",
-        'Texts "key=value" that override settings of the task, e.g. "share=0.25" for masks of a size that was never '
-        "trained on.",
-        kind="sequence of str",
+        'A dict, or texts "key=value", which override settings of the task, e.g. {"share": 0.25} for masks of a size '
+        "that was never trained on.",
+        kind="dict, or sequence of str",
         reads=str,
         flag="--set",
         is_repeatable=True,
@@ -262,6 +262,8 @@ def _has_type(value: object, name: str) -> bool:
         inner = name.partition("[")[2].rstrip("]")
         is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
         return is_list and (inner != "str" or all(isinstance(part, str) for part in cast("Sequence[Any]", value)))
+    if name.startswith("Mapping["):
+        return isinstance(value, Mapping)
     if name in ("int", "float"):
         return isinstance(value, Integral if name == "int" else Real) and not isinstance(value, bool)
     if name == "Path":

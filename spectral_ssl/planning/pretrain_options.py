@@ -2,10 +2,10 @@
 
 # ruff: noqa: RUF009 - `option` makes a field with a default, as `dataclasses.field` does
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.planning.options import check_options, described, is_set, option, workspace_option
@@ -106,11 +106,12 @@ class PretrainOptions:
         names=("auto", "cpu", "cuda", "mps"),
         with_resume=True,
     )
-    settings: Sequence[str] = option(
+    settings: "Sequence[str] | Mapping[str, Any]" = option(
         (),
         "key=value, any setting of the method, task or training; repeatable.",
-        'Texts "key=value" or "section.key=value". The sections are train, method and task.',
-        kind="sequence of str",
+        'A dict such as {"width": 8, "train.epochs": 3}, nested if you like, or texts "key=value". A key may name its '
+        "section: train, method or task.",
+        kind="dict, or sequence of str",
         reads=str,
         flag="--set",
         is_repeatable=True,

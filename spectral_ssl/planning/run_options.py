@@ -2,10 +2,10 @@
 
 # ruff: noqa: RUF009 - `option` makes a field with a default, as `dataclasses.field` does
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from spectral_ssl.ground.config import within
 from spectral_ssl.planning.options import (
@@ -51,7 +51,7 @@ class CompleteOptions:
         limits=within(1, MOST_MAPS),
     )
     seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
-    settings: Sequence[str] = task_settings_option()
+    settings: "Sequence[str] | Mapping[str, Any]" = task_settings_option()
     like: str | Path | None = option(
         None,
         "Only this one: an id of the data, an image, or a scan (a mesh or a cloud).",
@@ -115,7 +115,7 @@ class EvaluateOptions:
         20, "Predictions for each.", "The number of predictions for each map.", limits=within(1, MOST_MODES)
     )
     seed: int = option(0, "Seed of the corruption and the latents.", "The seed of the corruption and the latents.")
-    settings: Sequence[str] = task_settings_option()
+    settings: "Sequence[str] | Mapping[str, Any]" = task_settings_option()
     second: "str | Path | MapFile | None" = option(
         None,
         "Spectral maps of the same objects from other points: the noise floor.",

@@ -11,6 +11,7 @@ from pretext.runs.plan import Plan
 from pretext.tasks.catalogue import TASKS, find_task
 from pretext.training.config import TrainConfig
 from spectral_ssl.ground.config import (
+    as_texts,
     bare_key,
     build_config,
     flatten,
@@ -117,7 +118,7 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
 
 def name_precision_source(options: PretrainOptions) -> str:
     """Name who chose the precision of the layers, in the words of the line about it."""
-    keys = {setting.partition("=")[0].strip() for setting in options.settings}
+    keys = {setting.partition("=")[0].strip() for setting in as_texts(options.settings)}
     if options.precision is not None or keys & {"precision", "train.precision"}:
         return "as set"
     if options.recipe and "precision" in _read_fast_recipe(str(options.recipe)).get("train", {}):

@@ -34,6 +34,7 @@ from pretext.runs.evaluation import describe_rows, require_comparable, select_he
 from pretext.runs.folder import find_run_data
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.training.distributed import join_processes
+from spectral_ssl.ground.config import Settings, as_texts
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.files import write_json
 from spectral_ssl.ground.progress import busy, say
@@ -199,9 +200,9 @@ def _draw(evaluation: _Evaluation, options: EvaluateOptions, methods: dict[str, 
     return result
 
 
-def _suffix(settings: Sequence[str]) -> str:
+def _suffix(settings: Settings) -> str:
     """Return the part of file names that tells the settings, e.g. "-share-0.25"."""
-    return "".join(f"-{setting.replace('=', '-').replace('/', '-')}" for setting in settings)
+    return "".join(f"-{setting.replace('=', '-').replace('/', '-')}" for setting in as_texts(settings))
 
 
 def _latents(seed: int) -> torch.Generator:

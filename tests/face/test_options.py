@@ -199,6 +199,34 @@ def test_an_option_of_another_method_or_task_says_whose_it_is(
         plan_run(PretrainOptions(random_maps, **options), Workspace(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "settings", [("width=4", "train.batch_size=3", "flip=true"), {"width": 4, "train": {"batch_size": 3, "flip": True}}]
+)
+def test_settings_are_texts_or_a_dict(random_maps: Any, tmp_path: Path, settings: Any) -> None:
+    from spectral_ssl.ground.workspace import Workspace
+
+    options = PretrainOptions(
+        random_maps,
+        method="regression",
+        settings={**settings, "flip": False} if isinstance(settings, dict) else (*settings, "flip=false"),
+    )
+    plan, _ = plan_run(options, Workspace(tmp_path))
+    assert (plan.method_config.width, plan.train.batch_size, plan.train.data.flip) == (4, 3, False)
+
+
+def test_a_dict_of_settings_has_the_same_messages(random_maps: Any, tmp_path: Path) -> None:
+    from spectral_ssl.ground.workspace import Workspace
+
+    for settings, words in (
+        ({"widht": 4}, "widht.*did you mean 'width'"),
+        ({"width": "wide"}, "bad value for method.width"),
+    ):
+        with pytest.raises(UserError, match=words):
+            plan_run(PretrainOptions(random_maps, method="regression", settings=settings), Workspace(tmp_path))
+    with pytest.raises(UserError, match=r"settings of the wrong type.*give dict, or sequence of str"):
+        PretrainOptions(random_maps, settings=3)  # type: ignore[arg-type]
+
+
 def test_a_recipes_bf16_needs_a_processor_that_multiplies_it(
     random_maps: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from pretext.runs.source_weights import load_weights, name_weights
 from pretext.runs.trained_run import TrainedRun
 from pretext.tasks.catalogue import find_task
 from pretext.training.config import TrainConfig
-from spectral_ssl.ground.config import bare_key, flatten, setting_keys
+from spectral_ssl.ground.config import as_texts, bare_key, flatten, setting_keys
 from spectral_ssl.ground.errors import UserError, unknown_name
 from spectral_ssl.ground.files import expand_home
 from spectral_ssl.ground.progress import say
@@ -174,7 +174,7 @@ def _sets_training_only(options: PretrainOptions) -> bool:
     """Tell whether all texts of ``--set`` are settings of the training."""
     keys = setting_keys(TrainConfig)
     known = {*keys, *map(bare_key, keys)}
-    given = (setting.partition("=")[0].strip().removeprefix("train.") for setting in options.settings)
+    given = (setting.partition("=")[0].strip().removeprefix("train.") for setting in as_texts(options.settings))
     return all(key in known for key in given)
 
 

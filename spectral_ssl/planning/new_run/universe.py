@@ -5,7 +5,6 @@ missing, and for new shapes in every epoch. The path of that file stands for its
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pretext.data.standardise import Standardiser
 from pretext.data.training_split import TrainingData
 from pretext.data.universe_stream import UniverseStream
 from pretext.runs.plan import Plan
+from spectral_ssl.ground.config import Settings, as_texts
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.workspace import Workspace
 
@@ -39,13 +39,13 @@ def find_reference(workspace: Workspace) -> Path:
     return workspace.maps(UNIVERSE, "zernike")
 
 
-def find_fresh(data: str | Path | MapFile | None, settings: Sequence[str]) -> int:
+def find_fresh(data: str | Path | MapFile | None, settings: Settings) -> int:
     """Return the number of new shapes of an epoch that the options ask for; 0 if they ask for none.
 
     A value that is no number is reported when the settings are read.
     """
     fresh = FRESH if is_universe(data) else 0
-    for setting in settings:
+    for setting in as_texts(settings):
         key, _, value = setting.partition("=")
         is_fresh = key.strip().removeprefix("train.").removeprefix("data.") == "fresh"
         if is_fresh and value.strip().isdecimal():
