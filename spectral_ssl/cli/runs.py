@@ -9,11 +9,12 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, complete_run
-from spectral_ssl.cli.tables import print_comparison, print_entries, print_run
+from spectral_ssl.cli.tables import print_comparison, print_run, print_table
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.verbs.runs.show import tabulate_runs
 
 runs_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show, compare and remove runs.")
 
@@ -25,7 +26,7 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace: method, task and progress."""
+    """List the runs of the workspace: method, task, progress, and the score of the newest probe."""
     runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
@@ -34,8 +35,8 @@ def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace
     if not runs:
         say(f"no run in {folder} yet: `spectral-ssl pretrain` makes one")
         return
-    # the folder stands in the title, once
-    print_entries(f"runs in {folder}", {name: text.removesuffix(f"; {folder / name}") for name, text in runs.items()})
+    columns = ("run", "trained", "epochs", "state", "probe")
+    print_table(f"runs in {folder}", columns, tabulate_runs(workspace), texts=2)
 
 
 @runs_app.command("show")

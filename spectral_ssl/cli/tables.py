@@ -202,18 +202,19 @@ def print_entries(title: str, entries: Mapping[str, str]) -> None:
             show(f"{indent}{line}")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose first column is text; no line is broken where the output is no terminal."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> None:
+    """Print a table whose first ``texts`` columns are text; no line is broken where the output is no terminal."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title) or None, title_justify="left")
     for index, name in enumerate(columns):
-        table.add_column(escape(name), justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    widest = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
+        table.add_column(escape(name), justify="left" if index < texts else "right", overflow="fold")
+    cells = [[printable(cell) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*map(escape, row))
+    widest = [max(len(row[index]) for row in (columns, *cells)) for index in range(len(columns))]
     Console(width=None if sys.stdout.isatty() else sum(widest) + 3 * len(widest) + 1).print(table)
 
 

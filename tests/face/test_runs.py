@@ -72,6 +72,17 @@ def test_a_run_is_shown_by_name_or_folder(place: Workspace) -> None:
         assert word in shown
 
 
+def test_the_list_of_runs_is_a_table_with_scores_that_names_cannot_break(place: Workspace) -> None:
+    make_run(place.root / "runs" / "\x1b[2J[red]")
+    (place.root / "runs" / "two" / "probe-maps.json").unlink()
+    shown = call("runs", "list").stdout
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    assert ["one", "cgml on denoise, maps.h5", "2 of 3", "finished", "0.750 maps"] in lines
+    assert ["two", "cgml on denoise, maps.h5", "2 of 3", "finished", ""] in lines
+    assert "\\x1b[2J[red]" in shown
+    assert "\x1b[2J" not in shown
+
+
 def test_runs_are_listed_with_what_became_of_them(place: Workspace) -> None:
     make_run(place.root / "runs" / "dead", state="running")
     with lock_run(make_run(place.root / "runs" / "alive", state="running")):

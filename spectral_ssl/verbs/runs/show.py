@@ -158,16 +158,39 @@ def list_runs(*, workspace: str | Path | None = None) -> dict[str, str]:
     return {folder.name: _describe(folder) for folder in Workspace.find(workspace).runs()}
 
 
+def tabulate_runs(workspace: str | Path | None = None) -> list[tuple[str, str, str, str, str]]:
+    """Make a row for each run of a workspace: name, training, epochs, state, and the score of its newest probe.
+
+    The score is that of the linear probe on the trained network's features, or of the neighbours if there is no
+    linear probe, with the name of the probed maps. It is empty before the first probe.
+    """
+    rows = []
+    for folder in Workspace.find(workspace).runs():
+        training, progress, state = _describe_in_parts(folder)
+        probes = sorted(folder.glob("probe-*.json"), key=lambda path: path.stat().st_mtime)
+        score = _scores(probes[-1]).get("trained network") if probes else None
+        found = "" if score is None else f"{score:.3f} {probes[-1].stem.removeprefix('probe-')}"
+        rows.append((folder.name, training, progress, state, found))
+    return rows
+
+
 def _describe(folder: Path) -> str:
     """Describe a run in one line."""
+    training, progress, state = _describe_in_parts(folder)
+    parts = (part for part in (training, f"{progress} epochs" if progress else "", state) if part)
+    return f"{', '.join(parts)}; {folder}"
+
+
+def _describe_in_parts(folder: Path) -> tuple[str, str, str]:
+    """Describe a run: what is trained on what, how many of how many epochs, and its state."""
     try:
         settings = read_toml(folder / "config.toml")
     except (OSError, ValueError, UserError):
-        return f"unreadable; {folder}"
+        return "", "", "unreadable"
     run, status = settings.get("run", {}), _read_json(folder / "status.json")
-    trained = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')} epochs"
-    words = f"{run.get('method')} on {run.get('task')}, {Path(str(run.get('data'))).name}"
-    return f"{words}, {trained}, {read_status(folder)['state']}; {folder}"
+    training = f"{run.get('method')} on {run.get('task')}, {Path(str(run.get('data'))).name}"
+    progress = f"{status.get('epoch', 0)} of {settings.get('train', {}).get('epochs', '?')}"
+    return training, progress, str(read_status(folder)["state"])
 
 
 def _flatten_to_bare_keys(values: dict[str, Any]) -> dict[str, Any]:
