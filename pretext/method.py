@@ -4,7 +4,7 @@ A method is an ``nn.Module`` with the members of ``Method``. ``MethodDefaults`` 
 methods share, so that a method's own file holds what is special about it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -74,12 +74,16 @@ class Method(Protocol):
     total_steps : int
         Number of steps of the whole training, for learning rates that depend on it. The training
         loop sets it before the first step.
+    extractor : callable or None
+        The frozen network that computed the codes, images (B, C, H, W) -> codes (B, D), if
+        ``needs_extractor``. It is set before the training and is no part of checkpoints.
     """
 
     optimizers: dict[str, Optimizer]
     has_completions: bool
     needs_whole_batches: bool
     total_steps: int
+    extractor: Callable[[Tensor], Tensor] | None
 
     def optimisation_steps(self, example: Example, generator: torch.Generator) -> OptimisationSteps:
         """Work through a batch and yield each loss with its optimiser (``pretext.optimisation``).
@@ -126,6 +130,11 @@ class Method(Protocol):
         """Predict centre and dispersion of the completions (B, C', H, W) directly; None without such a predictor."""
         ...
 
+    @property
+    def needs_extractor(self) -> bool:
+        """Whether training calls ``extractor``, the frozen network that computed the codes."""
+        ...
+
     def learn_code_statistics(self, codes: Tensor) -> None:
         """Learn what the method must know of the training split's codes (N, D), before the first step of a new run."""
         ...
@@ -163,6 +172,7 @@ class MethodDefaults:
     has_completions = True
     needs_whole_batches = False
     total_steps = 0
+    extractor: Callable[[Tensor], Tensor] | None = None
     training_parts: tuple[str, ...] = ()  # attributes that hold networks which only training needs
     encoder: Any
 
@@ -235,6 +245,11 @@ class MethodDefaults:
     def predicted_moments(self, condition: Tensor) -> Moments | None:
         """Return None: moments are not predicted."""
         return None
+
+    @property
+    def needs_extractor(self) -> bool:
+        """False: no network other than the method's own is called in training."""
+        return False
 
     def learn_code_statistics(self, codes: Tensor) -> None:
         """Learn nothing of the codes."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -13,7 +13,9 @@ from data_prep.pipeline.single_file import image_file_to_map
 from downstream.features.export import export_features
 from downstream.features.store import read_features
 from pretext.data.batch import Batch, Example
-from pretext.networks.feature_layers import describe_pooling
+from pretext.method import Method
+from pretext.networks.feature_layers import DEFAULT, describe_pooling
+from pretext.runs.plan import Plan
 from pretext.runs.trained_run import TrainedRun, load_run
 from pretext.tasks.catalogue import TaskEntry
 from pretext.tasks.codes.feature_codes import settle_codes
@@ -53,16 +55,52 @@ def find_features(task: TaskEntry, task_config: Any, maps: MapFile, workspace: W
     features = task_config.features
     config = replace(task_config, extractor="")
     if features not in (NONE, LABELS) and Path(features).is_dir():
-        path = _export(Path(features), maps, workspace)
+        path = _export(load_run(features).at_layer(config.code_layer), maps, workspace)
         config = replace(config, features=str(path), extractor=str(Path(features).resolve()))
+    elif config.code_layer != DEFAULT:
+        got = f"code_layer = {config.code_layer}, features = {features}"
+        raise UserError("only a run has layers", got, "give --features RUN, or export that layer")
     return settle_codes(config, maps)
 
 
-def _export(run: Path, maps: MapFile, workspace: Workspace) -> Path:
+def take_extractor(network: Method, plan: Plan) -> None:
+    """Give a method the network that computed its codes, if the method asks for it.
+
+    Raises
+    ------
+    UserError
+        When that network is not known, or cannot encode samples while it lets gradients through: the features
+        came from a file, the run is gone or has changed, the data are no images, or the run has
+        several views of each image.
+    """
+    if not network.needs_extractor:
+        return
+    config = plan.task_config
+    do = "give --features RUN, or set code_weight=0"
+    if not config.extractor:
+        raise UserError("no network that computes codes of samples", f"features = {config.features}", do)
+    run = load_run(config.extractor)
+    if read_features(Path(config.features)).about["checkpoint_digest"] != run.checkpoint_digest:
+        raise UserError("the run that made the features has changed since", config.extractor, do)
+    if run.basis.kind != "pixels" or run.plan.task_entry.inference_views is not None:
+        got = f"{run.plan.method} on {run.plan.task}, maps of kind {run.basis.kind!r}"
+        raise UserError("codes of samples need a run on images with one view of each", got, do)
+    run = run.at_layer(config.code_layer)
+    for parameter in run.method.parameters():
+        parameter.requires_grad_(False)
+
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        cast("torch.nn.Module", run.method).to(images.device)
+        return run.features(run.plan.view(Batch(images, run.standardise)))
+
+    network.extractor = encode
+
+
+def _export(trained: TrainedRun, maps: MapFile, workspace: Workspace) -> Path:
     """Export the features of a run for a map file, or find the existing file. No file is replaced."""
-    trained = load_run(run)
+    of_layer = "" if trained.layer == DEFAULT else f" {trained.layer}"
     default = workspace.features(trained.folder.resolve().name, maps.path.stem)
-    digest = sha256(f"{trained.checkpoint_digest} {maps.digest}".encode()).hexdigest()
+    digest = sha256(f"{trained.checkpoint_digest} {maps.digest}{of_layer}".encode()).hexdigest()
     for path in (default, default.with_name(f"{default.stem}-{digest[:12]}.h5")):
         if not path.exists():
             break
@@ -77,13 +115,13 @@ def _export(run: Path, maps: MapFile, workspace: Workspace) -> Path:
             return path
     else:
         raise UserError("a file of other features in place of the run's", str(path), "move that file away")
-    say(f"features of {run} for {maps.path}: writing {path}")
+    say(f"features of {trained.folder} for {maps.path}: writing {path}")
     try:
         export_features(path, trained, maps)
     except UserError:
         if not path.exists():
             raise
-        return _export(run, maps, workspace)  # another process has just written the file
+        return _export(trained, maps, workspace)  # another process has just written the file
     return path
 
 
@@ -118,7 +156,7 @@ def encode_image_file(run: TrainedRun, path: Path) -> Example:
         got = f"features = {config.features}"
         raise UserError("no network that encodes the image", got, "give an id, or train with --features RUN")
     maps = image_file_to_map(path, run.basis)[None]
-    extractor = load_run(config.extractor)
+    extractor = load_run(config.extractor).at_layer(config.code_layer)
     codes = torch.from_numpy(extractor.encode(maps))
     if codes.shape[1] != config.dimensions:
         got = f"{codes.shape[1]} values of {config.extractor}, not {config.dimensions}"

@@ -30,6 +30,7 @@ from spectral_ssl.ground.progress import busy, say
 from spectral_ssl.ground.run_folder import drop_metrics_after, lock_run
 from spectral_ssl.ground.terminal import count_restarts
 from spectral_ssl.ground.workspace import Workspace
+from spectral_ssl.planning.code_features import take_extractor
 from spectral_ssl.planning.defaults import list_advice
 from spectral_ssl.planning.find_data import find_maps
 from spectral_ssl.planning.new_run.universe import describe_data, open_training_data
@@ -151,6 +152,7 @@ def join_run(folder: str, plan_text: str, progress: dict[str, Any] | None) -> Ru
     run = load_source(plan) if progress is None else load_run(folder)
     training = open_training_data(plan, maps, run.standardise if run is not None else None)
     network = build_network(plan, training) if progress is None or run is None else run.method
+    take_extractor(network, plan)
     return RunStart(folder=Path(folder), plan=plan, maps=maps, training=training, network=network, progress=progress)
 
 
@@ -178,6 +180,7 @@ def build_new_network(
         The run from which a predictor was taken.
     """
     network = build_network(plan, training)
+    take_extractor(network, plan)
     if source is not None:
         copy_weights(network, plan, source)
         return network, None
@@ -242,6 +245,7 @@ def _resume_run(
         if run.checkpoint_path.name != "last.pt":
             replace_damaged(folder / "checkpoints")
         network, progress = run.method, run.checkpoint["place"]
+        take_extractor(network, plan)
         # samples that no row of the metrics counts yet will be in a row of the same step as the
         # checkpoint
         drop_metrics_after(metrics, progress["step"] - (progress["samples"] > 0))

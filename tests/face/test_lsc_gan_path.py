@@ -18,6 +18,7 @@ from pretext.training.checkpoint import load_checkpoint
 from pretext.training.feature_statistics import effective_rank, knn_accuracy
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.run_folder import read_metrics
+from spectral_ssl.planning.code_features import take_extractor
 
 TINY = ("width=4", "latent=4", "batch_size=8")
 
@@ -180,6 +181,41 @@ def test_an_extractor_that_was_replaced_encodes_no_image(home: Path, tmp_path: P
     make_extractor(2)
     with pytest.raises(UserError, match=r"has changed since.*32 values of .*replaced, not 8"):
         spectral_ssl.complete(folder, out=tmp_path / "second.h5", **options)
+
+
+def test_a_loss_on_codes_trains_and_resumes_with_the_network_that_made_them(home: Path) -> None:
+    settings = ("code_weight=2", "code_layer=stage2")
+    whole = train(home, "codes", *settings, features=home / "runs" / "extractor")
+    half = train(home, "half-codes", *settings, features=home / "runs" / "extractor", epochs=1)
+    spectral_ssl.pretrain(resume=half, epochs=2, workspace=home)
+    assert same(whole, half)
+    assert all(row["code_error"] > 0 for row in read_metrics(whole / "metrics.jsonl"))
+    run = load_run(whole)
+    encoder = load_run(home / "runs" / "extractor")
+    assert run.plan.task_config.dimensions == encoder.layers()["stage2"]
+    assert not any(name.startswith("extractor") for name in weights(whole))
+    # the network lets gradients through and computes the very codes of the feature file
+    take_extractor(run.method, run.plan)
+    maps = open_maps(home / "pictures.h5")
+    images = torch.from_numpy(maps.read()[:5]).requires_grad_()
+    codes = run.method.extractor(images)
+    expected = encoder.at_layer("stage2").encode(maps)[:5]
+    np.testing.assert_allclose(codes.detach().numpy(), expected, atol=1e-5, rtol=1e-4)
+    codes.sum().backward()
+    assert images.grad.abs().max() > 0
+
+
+def test_a_loss_on_codes_needs_the_network_that_made_them(home: Path, run: Path) -> None:
+    file = home / "features" / "extractor-pictures.h5"
+    with pytest.raises(UserError, match="no network that computes codes"):
+        train(home, "never-codes", "code_weight=2", features=file)
+    with pytest.raises(UserError, match="no network that computes codes"):
+        train(home, "never-codes", "code_weight=2", "conditioning=code", features="labels")
+    with pytest.raises(UserError, match="only a run has layers"):
+        train(home, "never-codes", "code_layer=stage2", features=file)
+    with pytest.raises(UserError, match="layer"):
+        train(home, "never-codes", "code_layer=layer99", features=home / "runs" / "extractor")
+    assert not (home / "runs" / "never-codes").exists()
 
 
 def test_mistakes(home: Path, run: Path) -> None:

@@ -21,6 +21,10 @@ class LSCGANLossesConfig:
     reconstruction_weight : float
         Weight in G's loss of the mean absolute difference between a sample and the image of its
         code; 0 for none. It is not in the paper.
+    code_weight : float
+        Weight in G's loss of the mean absolute difference between the standardised code of a sample
+        and the code that it was made from; 0 for none. The codes must come from a run on images.
+        It is not in the paper.
     generator_loss : {"non-saturating", "minimax"}
         G minimises -log D or log(1 - D).
     """
@@ -29,6 +33,7 @@ class LSCGANLossesConfig:
     same_weight: float = field(default=1.0, metadata=within(0.0, 1e6))
     different_weight: float = field(default=1.0, metadata=within(0.0, 1e6))
     reconstruction_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
+    code_weight: float = field(default=0.0, metadata=within(0.0, 1e6))
     generator_loss: Literal["non-saturating", "minimax"] = "non-saturating"
 
     def __post_init__(self) -> None:

@@ -27,11 +27,12 @@ The setting ``conditioning`` selects the baselines:
 * ``code`` is the paper's "standard approach". D sees single images and gets the code, as a
   conditional GAN gets the label. With ``features=labels`` it is a conditional GAN.
 
-Three options are not in the paper. ``average`` makes samples with a moving average of G's
+Four options are not in the paper. ``average`` makes samples with a moving average of G's
 parameters (Karras et al., ICLR 2018, appendix A), which is steadier after a short training.
 ``reconstruction_weight`` adds the mean absolute difference between G(z, f) and x to G's loss, as in
 pix2pix; it makes the samples of a code more alike. ``modulated`` gives noise and code to all stages
-of G.
+of G. ``code_weight`` adds the mean absolute difference between E(G(z, f)) and f to G's loss, both
+standardised. It wants the content of the code and leaves everything else to the noise.
 
 Letters in shapes: B batch, C channels, S side lengths, F and s channels and side lengths of D's
 layers, D values of a code, K modes, Z dimensions of the noise.
@@ -122,6 +123,11 @@ class LSCGAN(MethodDefaults, nn.Module):
             constant = deviation <= SMALLEST_DEVIATION * codes.abs().max()
             self.code_deviation.copy_(torch.where(constant, torch.inf, deviation).clamp(max=1e30))
 
+    @property
+    def needs_extractor(self) -> bool:
+        """Whether G's loss reads the codes of samples."""
+        return self.config.losses.code_weight > 0
+
     def _code(self, condition: Tensor) -> Tensor:
         """Standardise the codes of conditions (B, D, 1, 1); return (B, D), or (B, 0) without conditioning."""
         if not len(self.code_mean):
@@ -145,11 +151,12 @@ class LSCGAN(MethodDefaults, nn.Module):
             ``loss`` (G's), ``discriminator`` (D's weighted sum, 0 in steps without D), and D's mean
             output in [0, 1] for each kind of pair: ``adversarial``, ``same``, ``different``. For
             single images ``same`` is D's output for real ones, and ``different`` is 0. With a
-            reconstruction loss there is ``error``. A batch of one sample has no neighbours and
-            trains nothing.
+            reconstruction loss there is ``error``, with a loss on codes ``code_error``. A batch
+            of one sample has no neighbours and trains nothing.
         """
         settings = self.config.losses
-        losses = dict.fromkeys([*LOSS_NAMES, "error"] if settings.reconstruction_weight else LOSS_NAMES, 0.0)
+        extra = {"error": settings.reconstruction_weight, "code_error": settings.code_weight}
+        losses = dict.fromkeys([*LOSS_NAMES, *(name for name, weight in extra.items() if weight)], 0.0)
         batch = len(example.condition) // (1 + len(self.problem.followers))
         if count_batch_rows(batch, generator) < 2:
             return losses
@@ -165,6 +172,10 @@ class LSCGAN(MethodDefaults, nn.Module):
             error = sample_error(fake, without_neighbours).mean()
             loss = loss + settings.reconstruction_weight * error
             losses["error"] = error.item()
+        if settings.code_weight:
+            code_error = self._compute_code_error(fake, code)
+            loss = loss + settings.code_weight * code_error
+            losses["code_error"] = code_error.item()
         yield OptimisationStep(self.optimizers["main"], loss)
         update_moving_average(self.averaged, self.generator, generator)
         self.discriminator.requires_grad_(True)
@@ -174,6 +185,12 @@ class LSCGAN(MethodDefaults, nn.Module):
             losses |= yield from self._train_discriminator(example, real, fake.detach(), code, generator)
         self.steps_done += 1
         return losses
+
+    def _compute_code_error(self, fake: Tensor, code: Tensor) -> Tensor:
+        """Compute the mean absolute difference of the standardised codes of samples (B, C, S, S) from codes (B, D)."""
+        if self.extractor is None:
+            raise RuntimeError("a loss on codes without the network that computes them")
+        return (self._code(to_full_precision(self.extractor(fake))) - code).abs().mean()
 
     def _noise(self, count: int, generator: torch.Generator) -> Tensor:
         return randn(count, self.config.networks.latent, generator=generator)
@@ -277,8 +294,8 @@ def _check_problem(config: LSCGANConfig, problem: Problem) -> None:
     if problem.condition[1:] != (1, 1) or problem.target[1:] == (1, 1):
         got = f"conditions {problem.condition}, targets {problem.target}"
         raise UserError("lsc-gan makes images from codes", got, "take the task from-code")
-    if config.conditioning == "none" and config.losses.reconstruction_weight:
-        got, what_to_do = "method.conditioning = none", "set method.reconstruction_weight=0"
+    if config.conditioning == "none" and (config.losses.reconstruction_weight or config.losses.code_weight):
+        got, what_to_do = "method.conditioning = none", "set method.reconstruction_weight=0 and method.code_weight=0"
         raise UserError("without codes there is nothing to reconstruct", got, what_to_do)
     if config.conditioning != "none" and not problem.coded:
         what_to_do = "give --features RUN_OR_FILE, or set method.conditioning=none for a plain SNGAN"

@@ -25,6 +25,7 @@ import torch
 from data_prep.basis import PAIR, Basis
 from pretext.data.batch import Batch, Example, Problem
 from pretext.neighbours.exact import Metric
+from pretext.networks.feature_layers import DEFAULT
 from spectral_ssl.ground.config import check_ranges, within
 from spectral_ssl.ground.errors import UserError
 
@@ -39,6 +40,8 @@ class FromCodeConfig:
     ----------
     features : str
         A feature file, "labels" or "none".
+    code_layer : str
+        If ``features`` is a run: the layer whose activations are the codes (``list layers``).
     nearest, farthest : {"set", "batch"}
         Where a sample's neighbours are searched: in the training split or in its batch.
     metric : {"l1", "l2"}
@@ -52,6 +55,7 @@ class FromCodeConfig:
     """
 
     features: str = NONE
+    code_layer: str = DEFAULT
     nearest: Literal["set", "batch"] = "set"
     farthest: Literal["set", "batch"] = "batch"
     metric: Metric = "l1"

@@ -142,6 +142,42 @@ def test_modulation_by_nothing_is_the_generator_without_it_and_each_stage_is_rea
         torch.nn.init.zeros_(layer.bias)
 
 
+def read_code(images: torch.Tensor) -> torch.Tensor:
+    """A stand-in for the network that computes codes: the means of three rows of an image."""
+    return images[:, 0, :D].mean(dim=2)
+
+
+def test_the_loss_on_codes_is_the_difference_of_standardised_codes_and_pulls_samples_to_theirs() -> None:
+    case = example()
+    coded = case._replace(condition=read_code(case.target)[:, :, None, None])
+    method = build(code_weight=300.0, reconstruction_weight=0.0, learning_rate=1e-2)
+    assert method.needs_extractor
+    assert not build().needs_extractor
+    with pytest.raises(RuntimeError, match="without the network"):
+        run_optimisation_steps(method.optimisation_steps(coded, seeded()))
+    method = build(code_weight=300.0, learning_rate=1e-2)
+    method.extractor = read_code
+    method.learn_code_statistics(coded.condition.flatten(1))
+    code = method._code(coded.condition)
+    with torch.no_grad():
+        fake = method.generator(method._noise(8, seeded()), code)
+        mean, deviation = code_statistics(coded.condition.flatten(1))
+        expected = ((read_code(fake) - mean) / deviation - (coded.condition.flatten(1) - mean) / deviation).abs().mean()
+    first = run_optimisation_steps(method.optimisation_steps(coded, seeded()))
+    assert first["code_error"] == pytest.approx(expected.item(), rel=1e-5)
+    plain = run_optimisation_steps(build().optimisation_steps(coded, seeded()))
+    assert "code_error" not in plain
+    for step in range(40):
+        last = run_optimisation_steps(method.optimisation_steps(coded, seeded(step)))
+    assert last["code_error"] < 0.5 * first["code_error"]
+    with pytest.raises(UserError, match="nothing to reconstruct"):
+        build(conditioning="none", code_weight=1.0)
+
+
+def code_statistics(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return codes.mean(dim=0), codes.std(dim=0, correction=0)
+
+
 def test_the_reconstruction_loss_is_the_mean_absolute_difference_to_the_codes_own_sample() -> None:
     problem = replace(PROBLEM, followers=("nearest", "farthest"))
     case = example(problem=problem)
