@@ -115,7 +115,7 @@ def draw_latent_spaces(path: Path, spaces: dict[str, LatentSpace], classes: tupl
 
 
 def place_codes(codes: NDArray[Any], seed: int) -> NDArray[np.float32]:
-    """Map codes (N, D) to the plane by t-SNE of their standardised values, (N, 2)."""
+    """Project codes (N, D) to the plane by t-SNE of their standardised values, (N, 2)."""
     from sklearn.manifold import TSNE
 
     values = np.asarray(codes, np.float64)

@@ -65,7 +65,8 @@ class ImageEncoder(nn.Module):
         widths = (width, 2 * width, 4 * width, 8 * width)
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *build_convolution(before, after), *(ResidualBlock(after) for _ in range(blocks if number else 0))
+                *build_convolution(before, after).children(),
+                *(ResidualBlock(after) for _ in range(blocks if number else 0)),
             )
             for number, (before, after) in enumerate(pairwise(widths))
         )
@@ -136,7 +137,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         first, second = build_convolution(width, width), build_convolution(width, width)
-        self.layers = nn.Sequential(*first, *second[:2])  # the second ReLU follows the sum
+        self.layers = nn.Sequential(*first.children(), *list(second.children())[:2])  # the second ReLU follows the sum
 
     def forward(self, current: Tensor) -> Tensor:
         """Compute relu(x + f(x)) of activations x, (B, F, h, w)."""
