@@ -20,7 +20,7 @@ The parts repeat tables and figures of the paper:
 * ``spaces`` is figure 6. It compares the given codes with fully clustered ones, and draws both.
 
 Each score uses one sample for each of ``--count`` codes of the test split
-(``latent_space_scores.py``). A code lies at a border if another class is among its 10 nearest
+(``scores/latent_space.py``). A code lies at a border if another class is among its 10 nearest
 codes. The border effect is the accuracy at other codes minus the accuracy at borders. The run's
 ``samples/codes.png`` shows it by t-SNE.
 
@@ -42,7 +42,7 @@ from typing import Any
 import torch
 from figures.latent_space import LatentSpace, draw_latent_spaces
 from figures.training_curves import draw_training_curves
-from latent_space_scores import load_or_train_classifier, measure_space, noisy_features, scores
+from scores.latent_space import load_or_train_classifier, measure_space, noisy_features, scores
 from validation_split import refuse_trials_on_test
 
 import spectral_ssl
