@@ -12,6 +12,8 @@ WS/raw/facades, because nothing is downloaded.
 
 import argparse
 import json
+import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from downstream.figures.run import build_image_columns
 from pretext.runs.trained_run import TrainedRun, load_run
 from spectral_ssl.ground.files import replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
+from spectral_ssl.planning.recipe import read_recipe
 
 RESULTS = Path(__file__).parent / "results"
 SIDES = (32, 64, 128, 256)
@@ -79,10 +82,18 @@ def prepare(side: int, arguments: argparse.Namespace) -> Path:
 
 
 def trained(method: str, side: int, path: Path, arguments: argparse.Namespace) -> TrainedRun:
-    """Return the run of a method at a size; train it if it is missing."""
-    folder = arguments.workspace / "runs" / f"image-sizes{arguments.name}-{side}-{method}"
+    """Return the run of a method at a size: load it if it is complete, resume it if it was interrupted, or train it."""
+    # Another recipe or other settings are another run, which must not be taken for this one.
+    plan = sha256("\n".join([str(read_recipe("inpaint")), *arguments.set]).encode()).hexdigest()[:8]
+    folder = arguments.workspace / "runs" / f"image-sizes{arguments.name}-{side}-{method}-{plan}"
     if (folder / "checkpoints" / "last.pt").exists():
-        return load_run(folder)
+        run = load_run(folder)
+        left = arguments.minutes - run.checkpoint["place"]["seconds"] / 60
+        if left <= 0:
+            return run
+        return spectral_ssl.pretrain(path, resume=folder, max_minutes=left, workspace=arguments.workspace)
+    if folder.exists():  # The run was interrupted before its first checkpoint.
+        shutil.rmtree(folder)
     return spectral_ssl.pretrain(
         path,
         recipe="inpaint",

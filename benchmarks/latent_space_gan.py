@@ -50,6 +50,7 @@ from data_prep.maps.reader import open_maps
 from downstream.features.clusters import compute_neighbour_purity
 from downstream.features.store import read_features
 from pretext.runs.trained_run import TrainedRun, load_run
+from pretext.tasks.codes.feature_codes import find_codes
 from spectral_ssl.ground.errors import unknown_name
 from spectral_ssl.ground.files import replace_nan, write_text
 from spectral_ssl.ground.provenance import environment
@@ -197,9 +198,9 @@ def spaces(arguments: argparse.Namespace) -> None:
     rows: list[dict[str, Any]] = []
     drawn: dict[str, LatentSpace] = {}
     for name, features in (("given", arguments.features[0]), ("clustered", noisy_features(maps, 0.0, arguments)[0])):
-        run = trained(f"space-{name}", arguments.seeds[0], (), features, arguments)
-        exported = read_features(run.plan.task_config.features)
-        purity = compute_neighbour_purity(exported.values[test], maps.labels[test])
+        made_by = sha256(f"{Path(features).resolve()} {arguments.classifier_epochs}".encode()).hexdigest()[:8]
+        run = trained(f"space-{name}-{made_by}", arguments.seeds[0], (), features, arguments)
+        purity = compute_neighbour_purity(find_codes(run.plan.task_config, maps, test), maps.labels[test])
         measured = scores(run, maps, classifier, arguments)
         rows.append({"cell": name, "same class": {str(order): share for order, share in purity.items()}, **measured})
         print_row(rows[-1])

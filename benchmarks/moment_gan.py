@@ -71,6 +71,7 @@ SWEEP = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 JOINT = (0.0, 1.0, 10.0, 100.0)
 IMAGE_PARTS = ("pictures", "objectives", "joint")
 SHOWN_INPUTS, SHOWN_SAMPLES = 4, 2  # of each cell in a figure
+HALF = "train.epochs=120"  # of the recipe mr-gan-inpaint: the first half of its epochs trains the predictor
 # weights of the paper for the variants and baselines of each task
 PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "translate": {
@@ -93,14 +94,13 @@ PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "inpaint": {
         # The paper has 100 times a mean over the whole image in [0, 1]; here it is one over the hole, a fifth of it.
-        # It has half of the recipe's epochs, because the first half of those trains the predictor.
         "baseline": (
             "variant=none",
             "samples=1",
             "graded_samples=0",
             "loss=l2",
             "reconstruction_weight=5",
-            "train.epochs=120",
+            HALF,
         ),
         "gaussian-proxy-mr2": (),
         "gaussian-proxy-mr2, gradient of all": ("graded_samples=0",),
@@ -228,6 +228,8 @@ def pictures(arguments: argparse.Namespace) -> None:
         proxy = "proxy" in "".join((name, *settings))
         # The predictor is trained once for each family, and the other runs of the family reuse it.
         run_settings = (*settings, "predictor=auto") if proxy else settings
+        if arguments.task == "inpaint" and not proxy and HALF not in settings:
+            run_settings = (*run_settings, HALF)  # Of the recipe's epochs the predictor takes half.
         method = name if name == "bicycle-gan" else "mr-gan"
         run = runs[name] = trained(
             f"moment-{arguments.task}", name, f"mr-gan-{arguments.task}", run_settings, minutes, arguments, method
@@ -324,15 +326,19 @@ def chosen(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
 def training(run: TrainedRun) -> dict[str, Any]:
     """Summarise the training of a run: settings, size, steps and time."""
     progress = run.checkpoint["place"]
-    last = read_metrics(run.folder / "metrics.jsonl")[-1:]
+    rows = read_metrics(run.folder / "metrics.jsonl")
     return {
         "config": run.plan.to_toml(),
         "trained at commit": json.loads((run.folder / "environment.json").read_text(encoding="utf-8")).get("commit"),
         "parameters of G": sum(value.numel() for value in run.method.generator.parameters()),
         "epochs": progress["epoch"],
         "steps": progress["step"],
+        # A reused predictor takes none. The rows of its own training have no loss of G.
+        "steps of the predictor": max(
+            (row["step"] for row in rows if row.get("predictor") and not row["adversarial"]), default=0
+        ),
         "seconds": progress["seconds"],
-        "last": last[0] if last else None,
+        "last": rows[-1] if rows else None,
     }
 
 

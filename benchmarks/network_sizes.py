@@ -3,7 +3,7 @@
 Run ``python benchmarks/network_sizes.py``. It writes benchmarks/results/network-sizes.json and the
 table of docs/cgml-networks.md. The counter of torch includes convolutions and matrix products. It
 does not include sums, normalisations or the arithmetic of the optimisers. One training step of each
-method is run. The largest takes a minute and 8 GB.
+method is run. The largest takes minutes and several GB.
 """
 
 import argparse

@@ -10,6 +10,7 @@ per image), and the diversity of samples of one code by ST-LPIPS.
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def scores(
         measured["nearest real map is of the class"] = float(near.mean())
         ceiling = match_classes_by_neighbour(known, maps.labels[train], real.numpy(), labels)
         measured["the same of real test maps"] = float(ceiling.mean())
-    else:
+    elif find_spec("stlpips_pytorch") is not None:  # the extra `metrics`
         measured["diversity (ST-LPIPS)"] = measure_diversity(run, maps)
     if maps.basis.kind == "pixels" and arguments.frechet:
         network = load_feature_network()
@@ -137,7 +138,9 @@ def load_or_train_classifier(maps: MapFile, arguments: argparse.Namespace) -> Sa
 def noisy_features(maps: MapFile, share: float, arguments: argparse.Namespace) -> tuple[Path, Path]:
     """Write two feature files: features of a classifier trained on noisy labels, and these labels as one-hot codes."""
     folder = arguments.workspace / "features"
-    paths = folder / f"{maps.path.stem}-noise-{share:g}.h5", folder / f"{maps.path.stem}-noise-{share:g}-labels.h5"
+    trained = f"{maps.digest[:8]}-{arguments.classifier_epochs}-{arguments.classifier_width}"
+    stem = f"{maps.path.stem}-{trained}-noise-{share:g}"
+    paths = folder / f"{stem}.h5", folder / f"{stem}-labels.h5"
     if all(path.exists() for path in paths):
         return paths
     standardise, train = Standardiser.of(maps), maps.rows("train")

@@ -13,8 +13,8 @@ from data_prep.transforms.inverse import build_density_mesh, build_star_mesh, de
 from downstream.report.templating import render
 from spectral_ssl.ground.errors import ObjectError, UserError
 
-SIDE = 28  # cells of the density along each axis: about 8000 triangles and 90 kB a surface
-MOST_TRIANGLES = 16_000  # surfaces with more are noise of little-trained networks, and shown at half the resolution
+SIDE = 28  # cells of the density along each axis: about 3400 triangles a surface (mean of six built-in shapes)
+MOST_TRIANGLES = 8_000  # surfaces with more are noise of little-trained networks, and shown at half the resolution
 SUBDIVISIONS = 4
 MOST_POINTS = 1024
 LARGEST_INTEGER = 32767  # of 16 bits

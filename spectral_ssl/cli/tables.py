@@ -208,6 +208,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.markup import escape
     from rich.table import Table
 
+    title, columns = printable(title), [printable(name) for name in columns]
     table = Table(title=escape(title) or None, title_justify="left")
     for index, name in enumerate(columns):
         table.add_column(escape(name), justify="left" if index < texts else "right", overflow="fold")
@@ -215,7 +216,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in cells:
         table.add_row(*map(escape, row))
     widest = [max(len(row[index]) for row in (columns, *cells)) for index in range(len(columns))]
-    Console(width=None if sys.stdout.isatty() else sum(widest) + 3 * len(widest) + 1).print(table)
+    width = max(sum(widest) + 3 * len(widest) + 1, len(title))
+    Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
 def _short(value: object) -> str:

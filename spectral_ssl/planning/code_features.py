@@ -79,9 +79,13 @@ def take_extractor(network: Method, plan: Plan) -> None:
     do = "give --features RUN, or set code_weight=0"
     if not config.extractor:
         raise UserError("no network that computes codes of samples", f"features = {config.features}", do)
+    digest = read_features(Path(config.features)).about["checkpoint_digest"]
+    back = f"bring back its checkpoint with the digest {digest[:12]}, or train a new run"
+    if not Path(config.extractor).is_dir():
+        raise UserError("the run that made the features is gone", config.extractor, back)
     run = load_run(config.extractor)
-    if read_features(Path(config.features)).about["checkpoint_digest"] != run.checkpoint_digest:
-        raise UserError("the run that made the features has changed since", config.extractor, do)
+    if digest != run.checkpoint_digest:
+        raise UserError("the run that made the features has changed since", config.extractor, back)
     if run.basis.kind != "pixels" or run.plan.task_entry.inference_views is not None:
         got = f"{run.plan.method} on {run.plan.task}, maps of kind {run.basis.kind!r}"
         raise UserError("codes of samples need a run on images with one view of each", got, do)

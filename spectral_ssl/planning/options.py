@@ -186,7 +186,7 @@ def described(options: Any) -> list[tuple[Field[Any], Option]]:
 
 def is_set(value: object) -> bool:
     """Tell whether an option was given: it is neither None nor empty."""
-    return value is not None and (not isinstance(value, Sequence) or len(value) > 0)
+    return value is not None and (not isinstance(value, Sequence | Mapping) or len(value) > 0)
 
 
 def settings_of(options: object, section: str) -> dict[str, tuple[str, Any]]:

@@ -195,7 +195,7 @@ class ProbeOptions:
         "Images: add features learnt with ImageNet's labels, an upper reference.",
         "Whether to add features that others learnt with labels (images only): an upper reference.",
     )
-    patches: int | None = option(
+    centroids: int | None = option(
         None,
         "Images: centroids of the baseline k-means patches [400, or as many as the network has patch filters].",
         "The number of centroids of the baseline k-means patches (images only). The default is 400, or the number of "

@@ -1,5 +1,6 @@
 """Settle what ``pretrain`` does: make one plan of a recipe, options and settings, and find its maps."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,12 @@ def plan_run(options: PretrainOptions, workspace: Workspace, opened: MapFile | N
     given = find_given_weights(options, workspace)
     if options.recipe:
         recipe = str(options.recipe)
-        parts = _merge(options, _read_fast_recipe(recipe), None)
+        sections = _read_fast_recipe(recipe)
+        parts = _merge(options, deepcopy(sections), None)
         maps = opened or (find_maps(options.data, workspace) if options.data else _open_recipe_maps(recipe, workspace))
         weights = choose_weights(given, options, maps, is_default_allowed=False)
         if weights is not None:
-            parts = _merge(options, _read_fast_recipe(recipe), weights)
+            parts = _merge(options, sections, weights)
     else:
         # a wrong name is reported before anything is prepared
         if options.method:
@@ -121,7 +123,7 @@ def name_precision_source(options: PretrainOptions) -> str:
     keys = {setting.partition("=")[0].strip() for setting in as_texts(options.settings)}
     if options.precision is not None or keys & {"precision", "train.precision"}:
         return "as set"
-    if options.recipe and "precision" in _read_fast_recipe(str(options.recipe)).get("train", {}):
+    if options.recipe and "precision" in read_recipe(str(options.recipe)).get("train", {}):
         return f"as in the recipe {options.recipe}"
     return "the default for these maps on this processor"
 
@@ -129,11 +131,13 @@ def name_precision_source(options: PretrainOptions) -> str:
 def _read_fast_recipe(recipe: str) -> Sections:
     """Read a recipe; where the processor does not multiply bfloat16, a recipe's bf16 is left to the device.
 
-    There bfloat16 takes some ten times as long as float32. A GPU still gets it.
+    There bfloat16 takes several times as long as float32. A GPU still gets it.
     """
     sections = read_recipe(recipe)
+    check_recipe(sections)
     train = sections.get("train", {})
     if train.get("precision") == "bf16" and not has_bfloat16():
+        say(f"bf16 of the recipe {recipe} is left out: this processor does not multiply it")
         sections["train"] = train | {"precision": "auto"}
     return sections
 

@@ -64,8 +64,8 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             maps = target
         else:
             maps = open_maps(processes.run_on_main(lambda: str(open_target(target, trained, workspace).path)))
-        if options.patches is not None and maps.basis.kind != "pixels":
-            raise UserError("k-means patches are for images", f"--patches on {maps.basis.kind} maps", "leave it out")
+        if options.centroids is not None and maps.basis.kind != "pixels":
+            raise UserError("k-means patches are for images", f"--centroids on {maps.basis.kind} maps", "leave it out")
         table = probe_run(
             trained,
             maps,
@@ -76,7 +76,7 @@ def probe(options: ProbeOptions) -> dict[str, Any]:
             layer=trained.layer if options.layer == DEFAULT else options.layer,
             references=options.references,
             has_untrained=options.has_untrained,
-            patches=None if options.patches is None else PatchConfig(centroids=options.patches),
+            patches=None if options.centroids is None else PatchConfig(centroids=options.centroids),
             cache=BaselineCache(workspace.root / "cache"),
             processes=processes,
         )

@@ -205,6 +205,17 @@ def test_a_loss_on_codes_trains_and_resumes_with_the_network_that_made_them(home
     assert images.grad.abs().max() > 0
 
 
+def test_a_loss_on_codes_does_not_resume_with_another_network(home: Path, tmp_path: Path) -> None:
+    extractor = tmp_path / "extractor"
+    shutil.copytree(home / "runs" / "extractor", extractor)
+    half = train(home, "moved-codes", "code_weight=2", features=extractor, epochs=1)
+    shutil.move(extractor, tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"the run that made the features is gone.*bring back its checkpoint"):
+        spectral_ssl.pretrain(resume=half, epochs=2, workspace=home)
+    shutil.move(tmp_path / "elsewhere", extractor)
+    spectral_ssl.pretrain(resume=half, epochs=2, workspace=home)
+
+
 def test_a_loss_on_codes_needs_the_network_that_made_them(home: Path, run: Path) -> None:
     file = home / "features" / "extractor-pictures.h5"
     with pytest.raises(UserError, match="no network that computes codes"):

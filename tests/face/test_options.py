@@ -214,6 +214,21 @@ def test_settings_are_texts_or_a_dict(random_maps: Any, tmp_path: Path, settings
     assert (plan.method_config.width, plan.train.batch_size, plan.train.data.flip) == (4, 3, False)
 
 
+def test_an_empty_dict_of_settings_is_none_at_all(random_maps: Any) -> None:
+    PretrainOptions(resume="some-run", settings={}).check_resume()
+    with pytest.raises(UserError, match="a resumed run keeps its settings"):
+        PretrainOptions(resume="some-run", settings={"width": 4}).check_resume()
+
+
+def test_a_recipe_whose_section_is_no_table_is_one_line(random_maps: Any, tmp_path: Path) -> None:
+    from spectral_ssl.ground.workspace import Workspace
+
+    recipe = tmp_path / "odd.toml"
+    recipe.write_text('train = 3\n[run]\nmethod = "regression"\n')
+    with pytest.raises(UserError):
+        plan_run(PretrainOptions(random_maps, recipe=str(recipe)), Workspace(tmp_path))
+
+
 def test_a_dict_of_settings_has_the_same_messages(random_maps: Any, tmp_path: Path) -> None:
     from spectral_ssl.ground.workspace import Workspace
 

@@ -100,7 +100,7 @@ def test_patches_are_as_many_as_asked_for_or_as_the_network_has(
         return next(row["dimensions"] for row in result["rows"] if row["features"] == "k-means patches") // 4
 
     maps, _ = trained["images"]
-    assert count(trained["images"], "--patches", "7") == 7
+    assert count(trained["images"], "--centroids", "7") == 7
     settings = ("filters=401", "width=4", "code=8", "projector=8")
     wide = spectral_ssl.pretrain(maps, method="joint-embedding", epochs=1, settings=settings, out=tmp_path / "wide")
     assert count((maps, wide.folder)) == 401

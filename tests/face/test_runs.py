@@ -105,6 +105,23 @@ def test_damaged_states_and_scores_are_no_tracebacks(place: Workspace, text: str
         _read_results(folder, "probe-*.json")
 
 
+@pytest.mark.parametrize(
+    "text", ['{"rows": null}', '{"rows": [3]}', '{"rows": [{"features": "trained network", "mean": "x"}]}']
+)
+def test_a_malformed_probe_leaves_the_list_of_runs_alone(place: Workspace, text: str) -> None:
+    (place.find_run("one") / "probe-maps.json").write_text(text)
+    shown = call("runs", "list").stdout
+    assert "0.500 maps" in shown
+    assert "0.750" not in shown
+
+
+def test_a_score_of_an_earlier_checkpoint_is_marked_in_the_list(place: Workspace) -> None:
+    folder = place.find_run("one")
+    probe = json.loads((folder / "probe-maps.json").read_text()) | {"checkpoint_digest": "0" * 64}
+    (folder / "probe-maps.json").write_text(json.dumps(probe))
+    assert "0.750 maps, earlier checkpoint" in call("runs", "list").stdout
+
+
 def test_runs_are_compared_where_they_differ(place: Workspace) -> None:
     found = spectral_ssl.compare_runs(["one", "two"])
     assert found["settings"] == {"method.width": [4, 8]}

@@ -169,7 +169,7 @@ def test_images_go_the_same_way(tmp_path: Path) -> None:
         ("probe --probes linear,svn", ["svn", "did you mean 'svm'"]),
         ("probe --pose so4", ["so4", "did you mean 'so3'"]),
         ("probe --references", ["--references", "spectral maps"]),
-        ("probe --patches 9", ["--patches", "are for images"]),
+        ("probe --centroids 9", ["--centroids", "are for images"]),
         ("export --data other.h5", ["another basis"]),
         ("complete --modes 0", ["modes", "0"]),
         ("verify nowhere.h5", ["nowhere.h5"]),

@@ -167,11 +167,22 @@ def tabulate_runs(workspace: str | Path | None = None) -> list[tuple[str, str, s
     rows = []
     for folder in Workspace.find(workspace).runs():
         training, progress, state = _describe_in_parts(folder)
-        probes = sorted(folder.glob("probe-*.json"), key=lambda path: path.stat().st_mtime)
-        score = _scores(probes[-1]).get("trained network") if probes else None
-        found = "" if score is None else f"{score:.3f} {probes[-1].stem.removeprefix('probe-')}"
+        newest = max(folder.glob("probe-*.json"), key=_find_time, default=None)
+        score = _scores(newest).get("trained network") if newest is not None else None
+        found = ""
+        if newest is not None and score is not None:
+            is_old = newest.stem in _list_outdated(folder)
+            found = f"{score:.3f} {newest.stem.removeprefix('probe-')}{', earlier checkpoint' * is_old}"
         rows.append((folder.name, training, progress, state, found))
     return rows
+
+
+def _find_time(path: Path) -> float:
+    """Find when a file was written; 0 if it has vanished."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _describe(folder: Path) -> str:
@@ -209,10 +220,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _scores(path: Path) -> dict[str, float]:
     """Read the mean scores of the linear probe by features, or those of the neighbours if there is no linear probe."""
+    rows = _read_json(path).get("rows")
     scores = {}
-    for row in _read_json(path).get("rows", []):
+    for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, dict):
+            continue
         value = row.get("mean") if row.get("mean") is not None else row.get("neighbours")
-        if value is not None:
+        if isinstance(value, int | float):
             scores[str(row.get("features"))] = float(value)
     return scores
 
