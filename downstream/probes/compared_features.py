@@ -1,7 +1,7 @@
 """List the features to compare: those of the run, training-free baselines, and references."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -155,7 +155,8 @@ def list_feature_rows(
 def _match_filters(run: TrainedRun) -> PatchConfig:
     """Choose the settings of the k-means patches for a fair comparison: not fewer than the network's own filters."""
     own = getattr(getattr(run.plan.method_config, "networks", None), "filters", 0)
-    return PatchConfig(centroids=max(own, PatchConfig.centroids))
+    usual = PatchConfig()
+    return replace(usual, centroids=max(own, usual.centroids))
 
 
 def is_training_free(name: str) -> bool:

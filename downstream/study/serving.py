@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -84,7 +84,8 @@ class ServedStudy:
             yield self
         finally:
             self._stop.set()
-            self._server.pull_trigger()  # wakes the loop
+            with suppress(OSError):  # the loop may have seen the end already, and closed what wakes it
+                self._server.pull_trigger()
             thread.join()
 
 

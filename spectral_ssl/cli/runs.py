@@ -9,7 +9,7 @@ import typer
 
 import spectral_ssl
 from spectral_ssl.cli.options import JsonOption, QuietOption, WorkspaceOption, complete_run
-from spectral_ssl.cli.tables import print_comparison, print_run, print_table
+from spectral_ssl.cli.tables import print_comparison, print_run, print_runs
 from spectral_ssl.ground.errors import UserError
 from spectral_ssl.ground.progress import say
 from spectral_ssl.ground.terminal import show
@@ -26,7 +26,7 @@ RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders, or their 
 
 @runs_app.command("list")
 def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the runs of the workspace: method, task, progress, and the score of the newest probe."""
+    """List the runs of the workspace: training, progress, score."""
     runs = spectral_ssl.list_runs(workspace=workspace)
     if as_json:
         print(json.dumps(runs, indent=1))
@@ -35,8 +35,7 @@ def list_runs(as_json: JsonOption = False, quiet: QuietOption = False, workspace
     if not runs:
         say(f"no run in {folder} yet: `spectral-ssl pretrain` makes one")
         return
-    columns = ("run", "trained", "epochs", "state", "probe")
-    print_table(f"runs in {folder}", columns, tabulate_runs(workspace), texts=2)
+    print_runs(f"runs in {folder}", tabulate_runs(workspace))
 
 
 @runs_app.command("show")

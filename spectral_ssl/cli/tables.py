@@ -220,6 +220,20 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
+def print_runs(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print runs as a table; as entries if the table is wider than the terminal, so that no name is broken."""
+    columns = ("run", "trained", "epochs", "state", "probe")
+    widest = [max(len(printable(row[index])) for row in (columns, *rows)) for index in range(len(columns))]
+    if sum(widest) + 3 * len(widest) + 1 <= shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns:
+        print_table(title, columns, rows, texts=2)
+        return
+    entries = {}
+    for name, trained, epochs, state, probe in rows:
+        parts = (trained, f"{epochs} epochs" if epochs else "", state, f"probe {probe}" if probe else "")
+        entries[name] = ", ".join(part for part in parts if part)
+    print_entries(title, entries)
+
+
 def _short(value: object) -> str:
     """Return a value in few digits, and "-" for none."""
     if value is None:
