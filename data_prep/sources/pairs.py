@@ -21,7 +21,7 @@ WHERE = (
     "with train/ (for your own pairs use --dataset pairs:PATH)"
 )
 UNPUBLISHED = {"landmarks2faces", "normals2pets"}
-MAKE = "no archive of it is public: make files with the photograph on the right, and give --root the folder with train/"
+MAKE = "no archive of it was found: make files with the photograph on the right, and give --root the folder with train/"
 HELP = """facades, maps, cityscapes, edges2shoes, edges2handbags, landmarks2faces, normals2pets, pairs:PATH: two images
 side by side in each file.
 
@@ -30,7 +30,7 @@ Conditional Adversarial Networks", CVPR 2017). Terms are those of the original d
 R. Sara, GCPR 2013), Google Maps, Cityscapes (non-commercial, on registration), UT Zappos50K, Amazon handbags.
 Layout, in --root itself or in a folder of the set's own name inside it:
   {train,val,test}/*.jpg (or .png)      the left half is A, the right half is B
-The authors of cGML published no files of landmarks2faces and normals2pets: put the image of the facial landmarks or of
+Archives of landmarks2faces and normals2pets were not found: put the image of the facial landmarks or of
 the surface normals on the left and the photograph on the right of each file.
 Splits of pairs:PATH may have other usual names (training, valid, test_set).
 Files without such a folder are all "train". There are no classes. A map holds the channels of A, then those of B. The

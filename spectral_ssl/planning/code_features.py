@@ -86,9 +86,11 @@ def take_extractor(network: Method, plan: Plan) -> None:
     run = load_run(config.extractor)
     if digest != run.checkpoint_digest:
         raise UserError("the run that made the features has changed since", config.extractor, back)
-    if run.basis.kind != "pixels" or run.plan.task_entry.inference_views is not None:
+    # whitened features would not be those that ``encode`` computes
+    is_plain = run.plan.task_entry.inference_views is None and run.whitening is None
+    if run.basis.kind != "pixels" or not is_plain:
         got = f"{run.plan.method} on {run.plan.task}, maps of kind {run.basis.kind!r}"
-        raise UserError("codes of samples need a run on images with one view of each", got, do)
+        raise UserError("codes of samples need a run on images with one view of each, not whitened", got, do)
     run = run.at_layer(config.code_layer)
     for parameter in run.method.parameters():
         parameter.requires_grad_(False)

@@ -49,7 +49,7 @@ def test_pairs(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("maps", "get NAME.tar.gz"), ("normals2pets", "no archive of it is public")]
+    ("name", "advice"), [("maps", "get NAME.tar.gz"), ("normals2pets", "no archive of it was found")]
 )
 def test_a_folder_without_pairs_says_where_they_come_from(tmp_path: Path, name: str, advice: str) -> None:
     with pytest.raises(UserError, match=advice):
